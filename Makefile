@@ -1,0 +1,50 @@
+# Everything runs in .venv, which the first target makes. Needs python3 (with venv), make and a C++ compiler.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Folders too: their time changes when a file comes or goes.
+SOURCES := setup.py pyproject.toml $(shell find csrc)
+# Waiting threads sleep: test workers share the cores.
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto
+
+.PHONY: help build demo test test-all bench clean
+
+help:
+	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
+	@echo 'make test      ruff, a strict build and the tests (up to 25 minutes on 2 cores)'
+	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
+	@echo 'make bench     every primitive at every size against torch'
+	@echo 'make build     only .venv and the compiled module'
+	@echo 'make clean     remove what was built; .venv stays'
+
+.venv/.tools: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) 'setuptools>=77' ninja pybind11 torch numpy
+	@touch $@
+
+.venv/.built: .venv/.tools $(SOURCES)
+	SCRATCHNET_REQUIRE_EXT=1 $(PIP) --no-build-isolation --editable '.[data,test]'
+	@touch $@
+
+build: .venv/.built
+
+demo: build
+	$(BIN)/scratchnet info
+	$(BIN)/scratchnet train digits --compare
+	$(BIN)/scratchnet bench --quick
+
+test: build
+	$(BIN)/ruff check
+	$(PYTEST) -m 'not slow'
+
+test-all: build
+	$(BIN)/ruff check
+	$(PYTEST)
+
+bench: build
+	$(BIN)/scratchnet bench
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .venv/.built
+	rm -f scratchnet/_C*.so scratchnet/_build_failure.txt
+	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +

@@ -1,0 +1,71 @@
+// torch.ops.scratchnet.{gelu, bias_gelu, geglu}_{forward, backward} for CPU tensors.
+#include "gelu/gelu.h"
+#include "tensors.h"
+
+namespace scratchnet {
+namespace {
+
+Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
+  x = in_order(x);
+  Tensor y = fresh_like(x);
+  gelu_kernels(rung).gelu_forward(dtype_of(x), data(x), out(y), x.numel(), tanh);
+  return y;
+}
+
+Tensor gelu_backward(Tensor grad, Tensor x, bool tanh, int64_t rung) {
+  grad = in_order(grad), x = in_order(x);
+  Tensor dx = fresh_like(x);
+  gelu_kernels(rung).gelu_backward(dtype_of(x), data(grad), data(x), out(dx), x.numel(), tanh);
+  return dx;
+}
+
+Tensor bias_gelu_forward(Tensor x, Tensor bias, bool tanh, int64_t rung) {
+  x = in_order(x), bias = in_order(bias);
+  Tensor y = fresh_like(x);
+  const int64_t columns = bias.numel(), rows = numel_of(x, 0, x.dim() - 1);
+  gelu_kernels(rung).bias_gelu_forward(dtype_of(x), data(x), data(bias), out(y), rows, columns, tanh);
+  return y;
+}
+
+std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias, bool tanh, bool need_x, bool need_bias,
+                                              int64_t rung) {
+  grad = in_order(grad), x = in_order(x), bias = in_order(bias);
+  Tensor dx = need_x ? fresh_like(x) : none(x), dbias = need_bias ? fresh_like(bias) : none(bias);
+  const int64_t columns = bias.numel(), rows = numel_of(x, 0, x.dim() - 1);
+  gelu_kernels(rung).bias_gelu_backward(dtype_of(x), data(grad), data(x), data(bias), need_x ? out(dx) : nullptr,
+                                        need_bias ? out(dbias) : nullptr, rows, columns, tanh);
+  return {dx, dbias};
+}
+
+// x (..., 2 n, ...) along dim seen as (outer, 2, inner)
+Tensor geglu_forward(Tensor x, int64_t dim, bool tanh, int64_t rung) {
+  x = in_order(x);
+  dim = dim < 0 ? dim + x.dim() : dim;
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  sizes[dim] /= 2;
+  Tensor y = fresh(sizes, x.scalar_type());
+  const int64_t outer = numel_of(x, 0, dim), inner = numel_of(y, dim, y.dim());
+  gelu_kernels(rung).geglu_forward(dtype_of(x), data(x), out(y), outer, inner, tanh);
+  return y;
+}
+
+Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t rung) {
+  grad = in_order(grad), x = in_order(x);
+  dim = dim < 0 ? dim + x.dim() : dim;
+  Tensor dx = fresh_like(x);
+  const int64_t outer = numel_of(x, 0, dim), inner = numel_of(grad, dim, grad.dim());
+  gelu_kernels(rung).geglu_backward(dtype_of(x), data(grad), data(x), out(dx), outer, inner, tanh);
+  return dx;
+}
+
+STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) {
+  m.impl("gelu_forward", TORCH_BOX(&gelu_forward));
+  m.impl("gelu_backward", TORCH_BOX(&gelu_backward));
+  m.impl("bias_gelu_forward", TORCH_BOX(&bias_gelu_forward));
+  m.impl("bias_gelu_backward", TORCH_BOX(&bias_gelu_backward));
+  m.impl("geglu_forward", TORCH_BOX(&geglu_forward));
+  m.impl("geglu_backward", TORCH_BOX(&geglu_backward));
+}
+
+}  // namespace
+}  // namespace scratchnet

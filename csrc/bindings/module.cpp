@@ -1,0 +1,39 @@
+// The Python module scratchnet._C: what was compiled, what this CPU runs, and the kernels for NumPy arrays.
+// The torch operators register themselves when it is loaded (<primitive>_ops.cpp).
+#include <pybind11/pybind11.h>
+
+#include "dispatch.h"
+#include "parallel.h"
+
+namespace py = pybind11;
+using scratchnet::Isa;
+
+extern const char* const sn_build_facts[][2];  // (name, value), written by setup.py; a null name ends it
+
+// In numpy_*.cpp. Weak: a module without NumPy kernels loads too.
+__attribute__((weak)) void bind_numpy(py::module_& module);
+
+static py::dict build_info() {
+  py::dict info;
+  for (auto fact = sn_build_facts; (*fact)[0]; ++fact) info[(*fact)[0]] = (*fact)[1];
+  info["isas"] = info["isas"].attr("split")();
+  return info;
+}
+
+static py::dict cpu_info() {
+  py::list supported;
+  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (scratchnet::isa_supported(isa)) supported.append(scratchnet::isa_name(isa));
+  py::dict info;
+  info["isa"] = scratchnet::isa_name(scratchnet::isa());
+  info["isas_supported"] = supported;
+  info["threads"] = sn_num_threads();
+  return info;
+}
+
+PYBIND11_MODULE(_C, module) {
+  module.def("build_info", build_info,
+             "What was compiled: version, commit, compiler, flags, isas, torch (whose headers), python, sanitizer.");
+  module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
+  if (bind_numpy) bind_numpy(module);
+}

@@ -1,0 +1,51 @@
+// Sums over rows (bias and weight gradients) that do not depend on the number of threads.
+//
+// The rows are cut into chunks by their number alone. Every chunk adds its rows into a partial sum of its own, in float or
+// double, and the partial sums are added in chunk order at the end.
+#pragma once
+#include <stdlib.h>
+
+#include "parallel.h"
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+template <class A>
+struct ColumnSums {
+  int64_t rows, columns, chunk, chunks;
+  A* partial;  // (chunks, columns), zero at first
+
+  ColumnSums(int64_t rows, int64_t columns) : rows(rows), columns(columns) {
+    chunk = rows / 64 < 16 ? 16 : rows / 64 + 1;  // at most 64 chunks of at least 16 rows
+    chunks = (rows + chunk - 1) / chunk;
+    partial = (A*)calloc(chunks * columns + 1, sizeof(A));
+  }
+  ColumnSums(const ColumnSums&) = delete;
+  ~ColumnSums() { free(partial); }
+
+  // body(first row, last row, partial sums of this chunk)
+  template <class F>
+  void for_each_chunk(const F& body) {
+    const int64_t grain = 1 + 32768 / (chunk * columns + 1);  // chunks a thread takes at the least
+    parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; c++) body(c * chunk, c * chunk + chunk < rows ? c * chunk + chunk : rows, partial + c * columns);
+    });
+  }
+
+  template <class T>
+  void total(T* sums) const {
+    parallel_for(0, columns, 1 + 32768 / (chunks + 1), [&](int64_t begin, int64_t end) {
+      map<A>(begin, end, [&](int64_t j, auto get, auto) {
+        vec<A> sum = {};
+        for (int64_t c = 0; c < chunks; c++) sum += get(partial + c * columns + j);
+        A lane[lanes<A>];
+        store(lane, sum);
+        for (int64_t l = 0; l < lanes<A> && j + l < end; l++) store1(sums + j + l, lane[l]);
+      });
+    });
+  }
+};
+
+}  // namespace
+}  // namespace scratchnet

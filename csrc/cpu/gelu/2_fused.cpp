@@ -1,0 +1,139 @@
+// GELU, rung 2: whole registers at a time, exp and Phi as polynomials, rows split over the threads.
+//
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
+//
+// Nothing but x is saved: recomputing Phi costs some 40 flops an element, which hide behind the memory traffic.
+// The bias is added in registers; its gradient is summed while dx is in registers.
+#include "column_sums.h"
+#include "gelu.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
+
+template <class A>
+struct Gate {
+  vec<A> cdf, slope;  // Phi(x) and its derivative
+};
+
+template <bool tanh, class A>
+SN_INLINE Gate<A> gate(vec<A> x) {
+  if constexpr (!tanh) {
+    const auto [cdf, pdf] = normal<A>(x);
+    return {cdf, pdf};
+  } else {
+    constexpr A scale = A(1.5957691216057308), cubic = A(0.044715);  // 2 sqrt(2 / pi)
+    const auto [cdf, rest] = sigmoid<A>(scale * x * (1 + cubic * x * x));
+    return {cdf, cdf * rest * scale * (1 + 3 * cubic * x * x)};
+  }
+}
+
+template <class T, bool tanh>
+void forward(const T* x, T* y, int64_t n) {
+  parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
+    map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+      const auto v = get(x + i);
+      put(y + i, v * gate<tanh, acc_t<T>>(v).cdf);
+    });
+  });
+}
+
+template <class T, bool tanh>
+void backward(const T* grad, const T* x, T* dx, int64_t n) {
+  parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
+    map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+      const auto v = get(x + i);
+      const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
+      put(dx + i, get(grad + i) * (cdf + v * slope));
+    });
+  });
+}
+
+template <class T, bool tanh>
+void bias_forward(const T* x, const T* bias, T* y, int64_t rows, int64_t columns) {
+  parallel_for(0, rows, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++)
+      map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const auto v = get(x + i * columns + j) + get(bias + j);
+        put(y + i * columns + j, v * gate<tanh, acc_t<T>>(v).cdf);
+      });
+  });
+}
+
+template <class T, bool tanh>
+void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns) {
+  using A = acc_t<T>;
+  ColumnSums<A> sums(rows, columns);
+  sums.for_each_chunk([&](int64_t begin, int64_t end, A* partial) {
+    for (int64_t i = begin; i < end; i++)
+      map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const auto v = get(x + i * columns + j) + get(bias + j);
+        const auto [cdf, slope] = gate<tanh, A>(v);
+        const auto d = get(grad + i * columns + j) * (cdf + v * slope);
+        if (dx) put(dx + i * columns + j, d);
+        if (dbias) put(partial + j, get(partial + j) + d);
+      });
+  });
+  if (dbias) sums.total(dbias);
+}
+
+template <class T, bool tanh>
+void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner) {
+  parallel_for(0, outer, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const T *a = x + 2 * i * inner, *b = a + inner;
+      map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const auto v = get(b + j);
+        put(y + i * inner + j, get(a + j) * v * gate<tanh, acc_t<T>>(v).cdf);
+      });
+    }
+  });
+}
+
+template <class T, bool tanh>
+void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
+  parallel_for(0, outer, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const T *a = x + 2 * i * inner, *b = a + inner;
+      T *da = dx + 2 * i * inner, *db = da + inner;
+      map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const auto g = get(grad + i * inner + j), v = get(b + j);
+        const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
+        put(da + j, g * v * cdf);
+        put(db + j, g * get(a + j) * (cdf + v * slope));
+      });
+    }
+  });
+}
+
+}  // namespace
+
+// Picks the element type and the variant of Phi at compile time: two branches a call, none an element.
+#define SN_GELU(dtype, tanh, function, ...) \
+  SN_FLOATS(dtype, if (tanh) function<T, true>(__VA_ARGS__); else function<T, false>(__VA_ARGS__))
+
+SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
+    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
+      SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
+    },
+    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
+      SN_GELU(dtype, tanh, backward, (const T*)grad, (const T*)x, (T*)dx, n);
+    },
+    [](DType dtype, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh) {
+      SN_GELU(dtype, tanh, bias_forward, (const T*)x, (const T*)bias, (T*)y, rows, columns);
+    },
+    [](DType dtype, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows, int64_t columns,
+       bool tanh) {
+      SN_GELU(dtype, tanh, bias_backward, (const T*)grad, (const T*)x, (const T*)bias, (T*)dx, (T*)dbias, rows, columns);
+    },
+    [](DType dtype, const void* x, void* y, int64_t outer, int64_t inner, bool tanh) {
+      SN_GELU(dtype, tanh, geglu_forward, (const T*)x, (T*)y, outer, inner);
+    },
+    [](DType dtype, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh) {
+      SN_GELU(dtype, tanh, geglu_backward, (const T*)grad, (const T*)x, (T*)dx, outer, inner);
+    },
+};
+
+}  // namespace scratchnet

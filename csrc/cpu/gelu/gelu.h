@@ -1,0 +1,26 @@
+// GELU: y = x Phi(x), Phi the distribution function of the normal distribution; `tanh` selects the approximation
+// Phi(x) ~ sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which equals 0.5 (1 + tanh(...)).
+#pragma once
+#include "dispatch.h"
+#include "types.h"
+
+namespace scratchnet {
+
+// All tensors are contiguous. bias: (columns,), geglu: x (outer, 2, inner) -> y (outer, inner) = x[:, 0] * gelu(x[:, 1]).
+struct GeluKernels {
+  void (*gelu_forward)(DType, const void* x, void* y, int64_t n, bool tanh);
+  void (*gelu_backward)(DType, const void* grad, const void* x, void* dx, int64_t n, bool tanh);
+  void (*bias_gelu_forward)(DType, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh);
+  // dx or dbias may be null
+  void (*bias_gelu_backward)(DType, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows,
+                             int64_t columns, bool tanh);
+  void (*geglu_forward)(DType, const void* x, void* y, int64_t outer, int64_t inner, bool tanh);
+  void (*geglu_backward)(DType, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh);
+};
+
+SN_DECLARE_NAIVE(GeluKernels, gelu_1)
+SN_DECLARE_RUNG(GeluKernels, gelu_2)
+
+inline const GeluKernels& gelu_kernels(int64_t rung) { return rung == 1 ? gelu_1_baseline : SN_PICK(gelu_2); }
+
+}  // namespace scratchnet

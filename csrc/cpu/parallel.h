@@ -1,0 +1,28 @@
+// Threads for kernels: the one pool of the process, which is torch's, behind an interface that knows no torch.
+#pragma once
+
+#include <stdint.h>
+
+// Splits [begin, end) into ranges of at least `grain` and runs `body(context, range)` on each, on up to sn_num_threads()
+// threads; returns when all are done. Runs inline when one grain covers it all. The body must not throw.
+// How the range is split depends on the number of threads: whoever sums over it must split into fixed chunks first.
+void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
+                     void* context);
+
+// What torch.set_num_threads set.
+int64_t sn_num_threads();
+
+namespace scratchnet {
+// Anonymous: each instruction set keeps its own copy, and none can be linked into another's place.
+namespace {
+
+// parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) { ... });
+template <class F>
+void parallel_for(int64_t begin, int64_t end, int64_t grain, const F& f) {
+  sn_parallel_for(
+      begin, end, grain, [](void* context, int64_t from, int64_t to) { (*static_cast<const F*>(context))(from, to); },
+      const_cast<void*>(static_cast<const void*>(&f)));
+}
+
+}  // namespace
+}  // namespace scratchnet

@@ -1,0 +1,275 @@
+// The vector types of one instruction set, and the functions that the kernels need on them.
+//
+// GCC's and Clang's vector extensions give + - * / < ?: on whole registers; this header adds loads and stores with conversion
+// from 16 bits, reductions, and exp and the normal distribution as polynomials with stated errors. It is compiled once per
+// instruction set and lives in an anonymous namespace (see dispatch.h).
+#pragma once
+#include "scalar.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define SN_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define SN_VECTOR_BYTES 32
+#else
+#define SN_VECTOR_BYTES 16
+#endif
+
+#define SN_LAMBDA_INLINE __attribute__((always_inline))
+
+namespace scratchnet {
+namespace {
+
+template <class A>
+struct Simd;
+template <>
+struct Simd<float> {
+  typedef float V __attribute__((vector_size(SN_VECTOR_BYTES)));
+  typedef int32_t I __attribute__((vector_size(SN_VECTOR_BYTES)));
+  typedef uint32_t U __attribute__((vector_size(SN_VECTOR_BYTES)));
+};
+template <>
+struct Simd<double> {
+  typedef double V __attribute__((vector_size(SN_VECTOR_BYTES)));
+  typedef int64_t I __attribute__((vector_size(SN_VECTOR_BYTES)));
+};
+typedef uint16_t Halves __attribute__((vector_size(SN_VECTOR_BYTES / 2)));  // as many 16-bit values as a vector has floats
+
+template <class A>
+using vec = typename Simd<A>::V;  // a register of floats or doubles
+template <class A>
+constexpr int64_t lanes = SN_VECTOR_BYTES / sizeof(A);
+
+template <class A>
+SN_INLINE vec<A> splat(A x) {
+  return x - vec<A>{};  // x - 0 = x, also for -0.0
+}
+
+// ---- loads and stores of lanes<acc_t<T>> values; n < lanes in the *_tail forms, the missing lanes load as zero ---------
+
+SN_INLINE vec<float> load(const float* p) {
+  vec<float> v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+SN_INLINE vec<double> load(const double* p) {
+  vec<double> v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+SN_INLINE vec<float> load(const bf16* p) {
+  Halves h;
+  memcpy(&h, p, sizeof h);
+  return (vec<float>)(__builtin_convertvector(h, Simd<float>::U) << 16);
+}
+SN_INLINE vec<float> load(const f16* p) {
+#if defined(__AVX512F__)
+  return (vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+#elif defined(__AVX2__)
+  return (vec<float>)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+#else
+  vec<float> v;
+  for (int i = 0; i < lanes<float>; i++) v[i] = to_float(p[i]);
+  return v;
+#endif
+}
+
+SN_INLINE void store(float* p, vec<float> v) { memcpy(p, &v, sizeof v); }
+SN_INLINE void store(double* p, vec<double> v) { memcpy(p, &v, sizeof v); }
+SN_INLINE void store(bf16* p, vec<float> v) {
+  const auto u = (Simd<float>::U)v;
+  const auto rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+  const auto bits = (u & 0x7fffffff) > 0x7f800000 ? (u >> 16) | 0x40 : rounded;
+  const Halves h = __builtin_convertvector(bits, Halves);
+  memcpy(p, &h, sizeof h);
+}
+SN_INLINE void store(f16* p, vec<float> v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif defined(__AVX2__)
+  _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+  for (int i = 0; i < lanes<float>; i++) p[i] = to_f16(v[i]);
+#endif
+}
+
+template <class T>
+SN_INLINE vec<acc_t<T>> load_tail(const T* p, int64_t n) {
+  T buffer[lanes<acc_t<T>>] = {};
+  for (int64_t i = 0; i < n; i++) buffer[i] = p[i];
+  return load(buffer);
+}
+template <class T>
+SN_INLINE void store_tail(T* p, vec<acc_t<T>> v, int64_t n) {
+  T buffer[lanes<acc_t<T>>];
+  store(buffer, v);
+  for (int64_t i = 0; i < n; i++) p[i] = buffer[i];
+}
+#if defined(__AVX512F__)  // masked instructions: no buffer
+SN_INLINE vec<float> load_tail(const float* p, int64_t n) { return (vec<float>)_mm512_maskz_loadu_ps((1u << n) - 1, p); }
+SN_INLINE void store_tail(float* p, vec<float> v, int64_t n) { _mm512_mask_storeu_ps(p, (1u << n) - 1, (__m512)v); }
+#endif
+
+// f(i, load, store) for every vector of [begin, end), the last one partial: one loop body serves both.
+//   map<T>(begin, end, [&](int64_t i, auto get, auto put) { put(y + i, 2 * get(x + i)); });
+template <class T, class F>
+SN_INLINE void map(int64_t begin, int64_t end, const F& f) {
+  constexpr int64_t N = lanes<acc_t<T>>;
+  int64_t i = begin;
+  for (; i + N <= end; i += N)
+    f(i, [](const auto* p) SN_LAMBDA_INLINE { return load(p); }, [](auto* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
+  const int64_t n = end - i;
+  if (n > 0)
+    f(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); },
+      [n](auto* p, auto v) SN_LAMBDA_INLINE { store_tail(p, v, n); });
+}
+
+// ---- reductions ---------------------------------------------------------------------------------------------------------
+
+SN_INLINE float vsum(vec<float> v) {  // pairwise: fixed order, small error
+  float lane[lanes<float>];
+  memcpy(lane, &v, sizeof v);
+  for (int64_t n = lanes<float> / 2; n > 0; n /= 2)
+    for (int64_t i = 0; i < n; i++) lane[i] += lane[i + n];
+  return lane[0];
+}
+SN_INLINE double vsum(vec<double> v) {
+  double lane[lanes<double>];
+  memcpy(lane, &v, sizeof v);
+  for (int64_t n = lanes<double> / 2; n > 0; n /= 2)
+    for (int64_t i = 0; i < n; i++) lane[i] += lane[i + n];
+  return lane[0];
+}
+
+// The larger operand, a NaN in either wins. On x86 that is one max instruction and one blend.
+template <class V>
+SN_INLINE V vmax(V a, V b) {
+  return (a > b) | (a != a) ? a : b;
+}
+template <class V>
+SN_INLINE auto vmax_lanes(V v) {
+  auto m = v[0];
+  for (unsigned i = 1; i < sizeof v / sizeof m; i++) m = v[i] > m || v[i] != v[i] ? v[i] : m;
+  return m;
+}
+
+// ---- exp ----------------------------------------------------------------------------------------------------------------
+// exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the Chebyshev interpolant of exp on that interval.
+// Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included; exp(-inf) = 0,
+// exp(inf) = inf, NaN stays NaN.
+
+SN_INLINE vec<float> vexp(vec<float> x) {
+  using I = Simd<float>::I;
+  x = x > 89.0f ? splat(89.0f) : x;  // above: infinity, below: zero; the comparison is false for NaN, which passes through
+  x = x < -104.0f ? splat(-104.0f) : x;
+  constexpr float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
+  const vec<float> shifted = x * 0x1.715476p+0f + round, k = shifted - round;
+  vec<float> r = x - k * 0x1.62e4p-1f;  // ln 2 in two pieces, the first with few bits so that k times it is exact
+  r = r - k * 0x1.7f7d1cp-20f;
+  vec<float> p = 0.001394110843f * r + 0.008375126398f;
+  p = p * r + 0.0416663529f;
+  p = p * r + 0.1666641551f;
+  p = p * r + 0.5000000047f;
+  p = p * r + 1.000000038f;
+  p = p * r + 1.0f;
+#if defined(__AVX512F__)
+  return (vec<float>)_mm512_scalef_ps((__m512)p, (__m512)k);
+#else  // 2^k as a product of two powers, each a normal number
+  const I n = (I)shifted - (I)splat(round), half = n >> 1;
+  return p * (vec<float>)((half + 127) << 23) * (vec<float>)((n - half + 127) << 23);
+#endif
+}
+
+SN_INLINE vec<double> vexp(vec<double> x) {
+  using I = Simd<double>::I;
+  x = x > 710.0 ? splat(710.0) : x;
+  x = x < -746.0 ? splat(-746.0) : x;
+  constexpr double round = 0x1.8p52;
+  const vec<double> shifted = x * 0x1.71547652b82fep+0 + round, k = shifted - round;
+  vec<double> r = x - k * 0x1.62e42fefa39efp-1;  // with fused multiply-add the first piece may have all bits
+#if !defined(__FMA__)
+  r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
+#else
+  r = r - k * 0x1.abc9e3b39803fp-56;
+#endif
+  vec<double> p = 2.0921579964950300073e-9 * r + 2.5114869528657764941e-8;
+  p = p * r + 2.7557251904174912593e-7;
+  p = p * r + 2.7557224958392622686e-6;
+  p = p * r + 0.00002480158735011079562;
+  p = p * r + 0.00019841269909217101366;
+  p = p * r + 0.001388888888887188822;
+  p = p * r + 0.0083333333333095270794;
+  p = p * r + 0.041666666666666692193;
+  p = p * r + 0.16666666666666702412;
+  p = p * r + 0.49999999999999999989;
+  p = p * r + 0.99999999999999999847;
+  p = p * r + 1.0;
+#if defined(__AVX512F__)
+  return (vec<double>)_mm512_scalef_pd((__m512d)p, (__m512d)k);
+#else
+  const I n = (I)shifted - (I)splat(round), half = n >> 1;
+  return p * (vec<double>)((half + 1023) << 52) * (vec<double>)((n - half + 1023) << 52);
+#endif
+}
+
+// ---- the normal distribution --------------------------------------------------------------------------------------------
+// For a >= 0: Phi(-a) = exp(-a^2 / 2) * w * Q(w), w = 1 / (a + c). Q is smooth and never zero, so that the *relative* error
+// stays small far into the tail (0.5 * (1 + erf(x / sqrt 2)) loses all its digits there). Q: Chebyshev interpolant in
+// s = 2 c w - 1, error 2.4e-8 (float, c = 3) and 1.8e-17 (double, c = 5), relative.
+
+template <class A>
+struct Normal {
+  vec<A> cdf, pdf;
+};
+
+template <class A>
+SN_INLINE vec<A> polynomial(const A* c, int n, vec<A> x) {  // c[0] x^(n-1) + ... + c[n-1], by Horner
+  vec<A> p = splat(c[0]);
+#pragma GCC unroll 32
+  for (int i = 1; i < n; i++) p = p * x + c[i];
+  return p;
+}
+SN_INLINE vec<float> normal_tail(vec<float> s) {
+  constexpr float c[] = {0.00003792899655966673448f, -0.00011200035386524131818f, -0.00022051045904088047191f,
+                         0.0010028423501513264172f,  0.0010127435694324707782f,   -0.0069538192715728379587f,
+                         -0.010460295880520912382f,  0.047259673357723770375f,    0.23001759296691598568f,
+                         0.50933214936065267521f,    0.72908369013337300273f};
+  return polynomial(c, 11, s);
+}
+SN_INLINE vec<double> normal_tail(vec<double> s) {
+  constexpr double c[] = {1.4191921895541691813e-10,  -7.8427963638282610321e-10,  -1.3221029628804949364e-9,
+                          9.2686590371240206481e-9,   7.0680456541947371006e-9,    -6.7401611797930035643e-8,
+                          -3.8753309224618464042e-8,  4.3345610194783044211e-7,    3.3370603508379291117e-7,
+                          -2.7688616333731322897e-6,  -3.9794571807921432874e-6,   0.000016680843519640585227,
+                          0.000049762364675076835713, -0.00005937558516344094674,  -0.00054489897744543663203,
+                          -0.000797869428428786286,   0.0029933767603476348062,    0.020795066803319469319,
+                          0.069118638706956706875,    0.165020366170189682,        0.31353315667128584865,
+                          0.49530561596998063936,     0.66538250289005685714,      0.76919304975006294363};
+  return polynomial(c, 24, s);
+}
+
+// Phi(x) and phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
+template <class A>
+SN_INLINE Normal<A> normal(vec<A> x) {
+  constexpr A c = sizeof(A) == 4 ? 3 : 5;
+  const vec<A> a = x < 0 ? -x : x, w = A(1) / (a + c), e = vexp(A(-0.5) * x * x);
+  const vec<A> tail = e * w * normal_tail(2 * c * w - 1);
+  return {x < 0 ? tail : 1 - tail, e * A(0.39894228040143267794)};
+}
+
+// 1 / (1 + exp(-x)) and what is left to 1, both without cancellation: the smaller one is exp(-|x|) times the larger one.
+template <class A>
+struct Sigmoid {
+  vec<A> value, rest;
+};
+template <class A>
+SN_INLINE Sigmoid<A> sigmoid(vec<A> x) {
+  const vec<A> e = vexp(x < 0 ? x : -x), large = A(1) / (1 + e), small = e * large;
+  return {x < 0 ? small : large, x < 0 ? large : small};
+}
+
+}  // namespace
+}  // namespace scratchnet

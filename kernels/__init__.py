@@ -1,0 +1,1 @@
+"""The Triton column: one file a primitive, installed as `scratchnet.kernels`."""

@@ -1,0 +1,84 @@
+"""Which backend runs: the fastest one as measured, or the one named per call, in a `with` block or by SCRATCHNET_BACKEND."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from scratchnet import _compiled
+from scratchnet.registry import BACKENDS, Op
+
+# Where the operators of a backend are registered. "torch" has none: it is plain PyTorch code. "cpp" and "cuda" are one
+# namespace: the device of the tensors chooses between them.
+NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+
+_named: str | None = None  # what `backend(...)` asks for; None: the fastest
+
+
+def parse(name: str) -> tuple[str, int | None]:
+    """Split "cpp:1" into ("cpp", 1); without a number, ("cpp", None), the last rung of each primitive is meant.
+
+    Raises ValueError for a backend that does not exist or a rung that it does not have.
+    """
+    column, _, rung = name.partition(":")
+    if column not in BACKENDS:
+        raise ValueError(f"backend(name): there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
+    highest = max(map(len, BACKENDS[column].rungs.values()), default=0)
+    if rung and rung not in map(str, range(1, highest + 1)):
+        raise ValueError(f"backend(name): {column} has no rung {rung!r}; its rungs are 1 to {highest}")
+    return column, int(rung) if rung else None
+
+
+def missing(column: str) -> str | None:
+    """Why a backend cannot run here, with the command that mends it; None if it can."""
+    if column in ("cpp", "cuda") and _compiled.module is None:
+        return _compiled.reason
+    return None
+
+
+class backend(contextlib.ContextDecorator):
+    """Run every scratchnet operator on the named backend: `with scratchnet.backend("cpp:1"): ...`, also as a decorator.
+
+    name: "cpp", "numpy", "torch", ..., or one rung of it such as "cpp:1". None restores the default, the fastest as measured.
+    The choice holds for the process; a backward pass runs on the backend of its forward pass.
+    Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
+    """
+
+    def __init__(self, name: str | None):
+        if name is not None:
+            column, _ = parse(name)
+            if reason := missing(column):
+                raise RuntimeError(f"backend({name!r}): {reason}")
+        self.name = name
+        self.outer: list[str | None] = []
+
+    def __enter__(self) -> backend:
+        global _named
+        self.outer.append(_named)
+        _named = self.name
+        return self
+
+    def __exit__(self, *exc) -> None:
+        global _named
+        _named = self.outer.pop()
+
+
+def current() -> str | None:
+    """The backend that was asked for, or None if the fastest one is to run."""
+    return _named
+
+
+def fastest(op: Op, device: str) -> str:
+    """The backend that runs `op` when none is named."""
+    if device == "cpu" and op.fastest in BACKENDS and missing(op.fastest) is None:
+        return op.fastest
+    return "torch"
+
+
+def reason(op: Op) -> str:
+    """Why `fastest` answers what it does, in one sentence."""
+    return missing(op.fastest) or op.why
+
+
+if os.environ.get("SCRATCHNET_BACKEND"):
+    backend(os.environ["SCRATCHNET_BACKEND"]).__enter__()

@@ -1,0 +1,26 @@
+"""What lets `scratchnet.nn` and `scratchnet.optim` stand in for `torch.nn` and `torch.optim`."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Callable, NoReturn
+
+
+def missing(module: str, torch_module: ModuleType) -> Callable[[str], NoReturn]:
+    """A module-level `__getattr__` that says where to find what torch has and scratchnet does not have yet."""
+
+    def __getattr__(name: str) -> NoReturn:
+        here = not name.startswith("_") and hasattr(torch_module, name)
+        mend = f"; torch's own works beside ours: {torch_module.__name__}.{name}" if here else ""
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{mend}")
+
+    return __getattr__
+
+
+def alias(module: str, torch_module: ModuleType, *names: str) -> None:
+    """Make torch's submodules importable from ours: `from scratchnet.nn.utils.rnn import pad_sequence` finds torch's module."""
+    for name in names:
+        root = f"{torch_module.__name__}.{name}"
+        for key in [key for key in sys.modules if key == root or key.startswith(root + ".")]:
+            sys.modules[module + key.removeprefix(torch_module.__name__)] = sys.modules[key]

@@ -1,0 +1,102 @@
+"""GELU and its fused forms: gelu(x), gelu(x + bias), a * gelu(gate)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from scratchnet.functions.checks import check_float, check_shape, fail
+from scratchnet.functions.operator import Function, Operator
+
+
+class GELU(Function):
+    """y = x Phi(x);  dy/dx = Phi(x) + x phi(x), from x alone."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, tanh):
+        ctx.kernel, ctx.tanh = kernel, tanh
+        ctx.save_for_backward(x)
+        return kernel.forward(x, tanh)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return None, ctx.kernel.backward(grad, x, ctx.tanh), None
+
+
+class BiasGELU(Function):
+    """y = gelu(x + bias): the sum is formed in registers in both directions, and dbias is summed on the way."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, bias, tanh):
+        ctx.kernel, ctx.tanh = kernel, tanh
+        ctx.save_for_backward(x, bias)
+        return kernel.forward(x, bias, tanh)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, bias = ctx.saved_tensors
+        _, need_x, need_bias, _ = ctx.needs_input_grad
+        dx, dbias = ctx.kernel.backward(grad, x, bias, ctx.tanh, need_x, need_bias)
+        return None, dx if need_x else None, dbias if need_bias else None, None
+
+
+class GEGLU(Function):
+    """y = a gelu(g) for the halves a, g of x along dim."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, dim, tanh):
+        ctx.kernel, ctx.dim, ctx.tanh = kernel, dim, tanh
+        ctx.save_for_backward(x)
+        return kernel.forward(x, dim, tanh)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return None, ctx.kernel.backward(grad, x, ctx.dim, ctx.tanh), None, None
+
+
+_gelu = Operator("gelu", GELU)
+_bias_gelu = Operator("bias_gelu", BiasGELU)
+_geglu = Operator("geglu", GEGLU)
+
+
+def _is_tanh(name: str, approximate: str) -> bool:
+    if approximate not in ("none", "tanh"):
+        fail(RuntimeError, name, "approximate", f"argument must be either none or tanh, got {approximate!r}")
+    return approximate == "tanh"
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
+
+    approximate: "none" (Phi through erf) or "tanh". RuntimeError for another dtype or option.
+    torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
+    """
+    check_float("gelu", "input", input)
+    return _gelu(input, _is_tanh("gelu", approximate))
+
+
+def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
+    """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both of one floating dtype -> (..., D).
+
+    RuntimeError if the shapes, dtypes or the option do not fit.
+    """
+    check_float("bias_gelu", "input", input)
+    check_float("bias_gelu", "bias", bias)
+    if input.dim() == 0:
+        fail(RuntimeError, "bias_gelu", "input", "needs at least one axis, (..., D), got a scalar; reshape it with unsqueeze(0)")
+    check_shape("bias_gelu", "bias", bias, (input.shape[-1],), "one bias for each of input's last axis")
+    return _bias_gelu(input, bias, _is_tanh("bias_gelu", approximate))
+
+
+def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
+    """First half * gelu(second half) of a floating-point tensor along dim, whose size must be even; torch.nn.functional.glu with GELU.
+
+    RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
+    """
+    check_float("geglu", "input", input)
+    if not -input.dim() <= dim < input.dim():
+        fail(IndexError, "geglu", "dim", f"Dimension out of range: got {dim} for a tensor with {input.dim()} axes")
+    if input.shape[dim] % 2:
+        fail(RuntimeError, "geglu", "input", f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
+    return _geglu(input, dim % input.dim(), _is_tanh("geglu", approximate))

@@ -1,0 +1,201 @@
+"""One helper that turns a plain torch.autograd.Function and its kernels into operators that compose with all of PyTorch.
+
+Per operator and backend there are three registered operators (`<namespace>` is scratchnet, scratchnet_numpy, ...):
+
+    <namespace>::<op>_forward, <op>_backward   the raw pair of kernels, unknown to autograd
+    <namespace>::<op>                          the differentiable operator, which torch.compile and torch.export put into graphs
+
+The differentiable one carries a Python kernel for each situation, because the public ways to register a gradient are silently
+wrong in some of them (zero gradients under compile(func.grad), none through an exported program, wrong jvp):
+
+    Autograd           apply the Function, whose backward calls the raw backward kernel
+    FuncTorchBatched   (vmap) and, in Autograd, any torch.func transform or forward-mode AD: the torch column, which is made of
+                       differentiable operations and therefore composes with every transform
+    everything else    the raw forward kernel
+
+A plain eager call takes none of this: it goes straight to `Function.apply` or, without gradients, to the raw kernel.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import has_torch_function
+
+from scratchnet import backends
+from scratchnet.registry import BACKENDS, OPS, Op
+
+Function = torch.autograd.Function
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_libraries = {}  # namespace -> torch.library.Library; an operator lives as long as the Library that registered it
+
+
+def tensors(args: tuple) -> list[Tensor]:
+    return [a for a in args if isinstance(a, Tensor)]
+
+
+class Kernel:
+    """One cell of the grid: the forward and backward kernel of an operator on one backend, at one rung."""
+
+    def __init__(self, op: Op, column: str, rung: int):
+        operators = getattr(torch.ops, backends.NAMESPACES[column])
+        self.differentiable = getattr(operators, op.name).default
+        self._forward = getattr(operators, f"{op.name}_forward").default
+        self._backward = getattr(operators, f"{op.name}_backward").default
+        self._formula = reference(op, "backward")
+        self.rung = rung
+
+    def forward(self, *args):
+        return self._forward(*args, self.rung)
+
+    def backward(self, *args):
+        if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
+            return self._formula(*args)
+        return self._backward(*args, self.rung)
+
+
+def reference(op: Op, direction: str) -> Callable:
+    """The torch column's function for an operator."""
+    return getattr(import_module(f"scratchnet.reference.{op.primitive}"), f"{op.name}_{direction}")
+
+
+class Operator:
+    """A user-level function's way to its kernels: chooses the backend and calls it so that autograd knows.
+
+    function: the torch.autograd.Function; its forward takes (ctx, kernel, *arguments of the schema).
+    outputs: how many results are outputs; the others are saved for backward and not returned.
+    autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
+    """
+
+    def __init__(self, name: str, function: type[Function], outputs: int = 1, autocast: dict[str, str] = {}):  # noqa: B006
+        self.op = OPS[name]
+        self.function = function
+        self.outputs = outputs
+        self.autocast = autocast
+        self.formula = reference(self.op, "forward")
+        self.kernels: dict[str, Kernel | None] = {}  # backend name as the user wrote it -> kernel; None: the torch column
+        for namespace in dict.fromkeys(backends.NAMESPACES.values()):
+            _register(self, namespace)
+
+    def take(self, results):
+        """The outputs among a forward kernel's results."""
+        if isinstance(results, Tensor):
+            return results
+        return results[0] if self.outputs == 1 else tuple(results[: self.outputs])
+
+    def kernel(self, device: str, dtype: torch.dtype) -> Kernel | None:
+        name = backends._named or backends.fastest(self.op, device)
+        if name not in self.kernels:
+            column, rung = backends.parse(name)
+            last = len(BACKENDS[column].rungs[self.op.primitive])
+            self.kernels[name] = None if column == "torch" else Kernel(self.op, column, min(rung or last, last))
+        return self.kernels[name] if dtype in _FLOATS else None  # integers and complex numbers: plain torch
+
+    def plain(self, *args):
+        """The torch column: plain differentiable PyTorch operations."""
+        return self.take(self.formula(*args))
+
+    def __call__(self, *args):
+        first = args[0]
+        device = first.device.type
+        if self.autocast and device in self.autocast and torch.is_autocast_enabled(device):
+            args = self.cast(device, args)
+            first = args[0]
+        kernel = self.kernel(device, first.dtype)
+        if kernel is None or any(a.dtype != first.dtype and a.dtype in _FLOATS for a in args if isinstance(a, Tensor)):
+            return self.plain(*args)
+        if (
+            torch.compiler.is_compiling()
+            or torch._C._are_functorch_transforms_active()
+            or forward_ad._current_level >= 0
+            or has_torch_function(args)
+        ):
+            return kernel.differentiable(*args, kernel.rung)
+        if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
+            return self.function.apply(kernel, *args)
+        return self.take(kernel.forward(*args))
+
+    def cast(self, device: str, args: tuple) -> tuple:
+        dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
+        return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
+
+
+def _register(operator: Operator, namespace: str) -> None:
+    """Define the three operators of one namespace; the C++ module supplies the raw kernels of "scratchnet"."""
+    op, function = operator.op, operator.function
+    library = _libraries.setdefault(namespace, torch.library.Library(namespace, "FRAGMENT"))
+
+    def define(name: str, schema: str, fake: Callable) -> None:
+        arguments, results = schema.split(" -> ")
+        library.define(f"{name}{arguments[:-1]}, int rung) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
+        torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
+
+    for direction in ("forward", "backward"):
+        formula = reference(op, direction)
+        define(f"{op.name}_{direction}", getattr(op, direction), lambda *args, formula=formula: _allocate(formula(*args[:-1]), args))
+        if namespace == "scratchnet_numpy":
+            kernel = getattr(import_module(f"scratchnet.numpy.{op.primitive}"), f"{op.name}_{direction}")
+            library.impl(f"{op.name}_{direction}", _on_numpy(kernel, formula), "CPU")
+
+    arguments, results = op.forward.split(" -> ")
+    outputs = "Tensor" if operator.outputs == 1 else f"({', '.join(['Tensor'] * operator.outputs)})"
+    library.define(f"{op.name}{arguments[:-1]}, int rung) -> {outputs}", tags=(torch.Tag.pt2_compliant_tag,))
+    raw = f"{op.name}_forward"
+
+    def composite(*args):
+        return operator.take(getattr(getattr(torch.ops, namespace), raw).default(*args))
+
+    def autograd(keyset, *args):
+        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+            return operator.plain(*args[:-1])
+        if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
+            return function.apply(_traced(op, namespace, args[-1]), *args[:-1])
+        with torch._C._AutoDispatchBelowAutograd():
+            return composite(*args)
+
+    library.impl(op.name, composite, "CompositeExplicitAutograd")
+    library.impl(op.name, autograd, "Autograd", with_keyset=True)
+    library.impl(op.name, lambda *args: operator.plain(*args[:-1]), "FuncTorchBatched")
+
+
+def _traced(op: Op, namespace: str, rung: int) -> Kernel:
+    column = next(c for c, n in backends.NAMESPACES.items() if n == namespace)
+    return Kernel(op, column, rung)
+
+
+def _allocate(results, args: tuple):
+    """Fake results of a kernel: what the formula would return, contiguous; an empty tensor where it returns None."""
+    like = next(a for a in args if isinstance(a, Tensor))
+
+    def allocate(t: Tensor | None) -> Tensor:
+        return like.new_empty(0) if t is None else like.new_empty(t.shape, dtype=t.dtype)
+
+    return allocate(results) if isinstance(results, Tensor) else tuple(map(allocate, results))
+
+
+def _on_numpy(kernel: Callable, formula: Callable) -> Callable:
+    """A NumPy kernel as a torch one: float64 arrays in, results rounded to the dtypes that the torch column has."""
+
+    def run(*args):
+        wanted = formula(*(a.to("meta") if isinstance(a, Tensor) else a for a in args[:-1]))
+        results = kernel(*(_array(a) if isinstance(a, Tensor) else a for a in args[:-1]))
+        if isinstance(wanted, Tensor):
+            return _tensor(results, wanted)
+        return tuple(map(_tensor, results, wanted))
+
+    return run
+
+
+def _array(t: Tensor) -> np.ndarray:
+    return (t.double() if t.is_floating_point() else t).numpy(force=True)
+
+
+def _tensor(array: np.ndarray | None, like: Tensor | None) -> Tensor:
+    if like is None:
+        return torch.empty(0)
+    return torch.from_numpy(np.array(array, order="C")).to(like.dtype)

@@ -1,0 +1,35 @@
+"""Linear: y = x W^T + b."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter, init
+
+from scratchnet.nn import functional as F
+
+
+class Linear(Module):
+    """y = x W^T + b for x (..., in_features): y (..., out_features); weight (out_features, in_features), bias (out_features)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
+        self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight, then bias, from U(-1/sqrt(in_features), 1/sqrt(in_features))."""
+        # a = sqrt(5) turns He's bound sqrt(6 / ((1 + a^2) fan_in)) into 1 / sqrt(fan_in)
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features) if self.in_features > 0 else 0
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

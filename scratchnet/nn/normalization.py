@@ -1,0 +1,92 @@
+"""LayerNorm and RMSNorm: normalise every row by its own statistics, then scale and shift."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter, init
+
+from scratchnet.nn import functional as F
+
+
+def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
+
+
+class LayerNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last axes of x (..., *normalized_shape); var is the biased one.
+
+    Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+
+        def parameter(wanted: bool) -> Parameter | None:
+            return Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype)) if wanted else None
+
+        self.weight = parameter(elementwise_affine)
+        self.bias = parameter(elementwise_affine and bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start as the plain normalisation: weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class RMSNorm(Module):
+    """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape); eps None: the dtype's machine epsilon.
+
+    Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        weight = Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self.weight = weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start as the plain normalisation: weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -1,0 +1,72 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from torch import Tensor
+
+from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, scalar
+
+
+class SGD(Rule):
+    """param -= lr * grad; with momentum the step follows a decaying sum of the gradients.
+
+        g = grad + weight_decay * param
+        b = momentum * b + (1 - dampening) * g          (b = g in the first step)
+        param -= lr * (g + momentum * b if nesterov else b)
+
+    Sutskever et al.: On the importance of initialization and momentum in deep learning (2013).
+    ValueError for a negative option or for nesterov without momentum or with dampening.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                "Nesterov momentum requires a momentum and zero dampening: "
+                f"SGD got momentum={momentum}, dampening={dampening}; try momentum=0.9, dampening=0"
+            )
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+            foreach=foreach,
+            differentiable=differentiable,
+            fused=fused,
+        )
+
+    def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        lr, momentum, weight_decay = scalar(group["lr"]), group["momentum"], group["weight_decay"]
+        if isinstance(weight_decay, Tensor) or weight_decay != 0:
+            grad = add_scaled(grad, param, weight_decay)
+
+        if momentum != 0:
+            buffer = self.state[param].get("momentum_buffer")
+            if buffer is None:
+                buffer = self.state[param]["momentum_buffer"] = grad.detach().clone()
+            else:
+                buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
+            grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+
+        if isinstance(lr, Tensor) and lr.requires_grad:
+            param.addcmul_(grad, lr, value=-1)
+        else:
+            param.add_(grad, alpha=-lr)

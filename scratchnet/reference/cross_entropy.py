@@ -1,0 +1,187 @@
+"""Softmax and cross-entropy in plain PyTorch; derived in `scratchnet.numpy.cross_entropy`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchnet.reference import widen
+from scratchnet.reference.matmul import linear_backward, linear_forward
+from scratchnet.registry import ACTIVATIONS, REDUCTIONS
+
+
+def _max(x: Tensor, dim: int) -> Tensor:
+    """Largest entry along `dim`, kept with size 1: a constant to autograd, for a shift by it changes nothing."""
+    x = x.detach()
+    return x.amax(dim, keepdim=True) if x.ndim == 0 or x.shape[dim] else x.sum(dim, keepdim=True)  # no entry: 0
+
+
+# ---- softmax, log_softmax, logsumexp -----------------------------------------------------------------------------------
+
+
+def softmax_forward(x: Tensor, dim: int) -> Tensor:
+    """Probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    wide = widen(x)
+    e = torch.exp(wide - _max(wide, dim))
+    return (e / e.sum(dim, keepdim=True)).to(x.dtype)
+
+
+def softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+    """dx of `softmax_forward` from its output."""
+    wide, p = widen(grad), widen(y)
+    return (p * (wide - (wide * p).sum(dim, keepdim=True))).to(y.dtype)
+
+
+def log_softmax_forward(x: Tensor, dim: int) -> Tensor:
+    """Log-probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    wide = widen(x)
+    shifted = wide - _max(wide, dim)
+    return (shifted - shifted.exp().sum(dim, keepdim=True).log()).to(x.dtype)
+
+
+def log_softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+    """dx of `log_softmax_forward` from its output."""
+    wide = widen(grad)
+    return (wide - widen(y).exp() * wide.sum(dim, keepdim=True)).to(y.dtype)
+
+
+def logsumexp_forward(x: Tensor, dim: int) -> Tensor:
+    """log(sum(exp(x))) along `dim`, kept with size 1; infinite where the largest entry is, -inf for a row of size 0."""
+    wide = widen(x)
+    m = _max(wide, dim)
+    m = m.where(~m.isinf(), 0.0)  # inf - inf would be NaN
+    return (m + (wide - m).exp().sum(dim, keepdim=True).log()).to(x.dtype)
+
+
+def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, dim: int) -> Tensor:
+    """dx of `logsumexp_forward`; y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
+    wide = widen(x)
+    return (widen(grad) * (wide - logsumexp_forward(wide, dim)).exp()).to(x.dtype)
+
+
+# ---- cross-entropy -----------------------------------------------------------------------------------------------------
+
+
+def _shares(
+    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """The factor a (N, C, S) of each log-probability, and which entries count at all."""
+    classes = x.shape[1]
+    w = x.new_ones(classes, 1) if weight is None else weight.to(x.dtype).unsqueeze(1)  # (C, 1)
+    uniform = label_smoothing / max(classes, 1)
+    if target.is_floating_point():
+        return w * ((1 - label_smoothing) * target + uniform), x.new_ones((), dtype=torch.bool)
+    target = target.unsqueeze(1)  # (N, 1, S)
+    one_hot = target == torch.arange(classes, device=x.device).unsqueeze(1)
+    counts = (one_hot | (label_smoothing > 0)) & (target != ignore_index)
+    return w * ((1 - label_smoothing) * one_hot.to(x.dtype) + uniform), counts
+
+
+def _total_weight(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """The divisor of the mean: rows, or the sum of the weights of the classes that are not ignored."""
+    if target.is_floating_point():
+        return x.new_full((), x.numel() // max(x.shape[1], 1))
+    valid = target != ignore_index
+    if weight is None:
+        return valid.sum().to(x.dtype)
+    return weight.to(x.dtype)[target.where(valid, 0)].where(valid, 0.0).sum()
+
+
+def cross_entropy_forward(
+    x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss (N, S) or (), logsumexp of each row (N, S), divisor of the mean ().
+
+    x (N, C, S); target (N, S) class indices or (N, C, S) probabilities; weight (C). A row whose largest logit is infinite
+    has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
+    """
+    wide, target = widen(x), widen(target)
+    a, counts = _shares(wide, target, weight, ignore_index, label_smoothing)
+    loss = -(a * log_softmax_forward(wide, 1)).where(counts, 0.0).sum(1)  # (N, S)
+    total_weight = _total_weight(wide, target, weight, ignore_index)
+    match REDUCTIONS[reduction]:
+        case "mean":
+            loss = loss.sum() / total_weight
+        case "sum":
+            loss = loss.sum()
+    m = _max(wide, 1)
+    lse = (m + (wide - m).exp().sum(1, keepdim=True).log()).squeeze(1)
+    return loss.to(x.dtype), lse, total_weight
+
+
+def cross_entropy_backward(
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    lse: Tensor,
+    total_weight: Tensor,
+    reduction: int,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Tensor:
+    """dx (N, C, S) of `cross_entropy_forward`; lse is computed again, for the saved one is a constant to autograd."""
+    wide, target, grad = widen(x), widen(target), widen(grad)
+    a, counts = _shares(wide, target, weight, ignore_index, label_smoothing)
+    match REDUCTIONS[reduction]:
+        case "none":
+            grad = grad.unsqueeze(1)  # (N, 1, S)
+        case "mean":
+            grad = grad / total_weight
+    return log_softmax_backward((-a * grad).where(counts, 0.0), log_softmax_forward(wide, 1), 1).to(x.dtype)
+
+
+# ---- linear + cross-entropy --------------------------------------------------------------------------------------------
+
+_LINEAR = ACTIVATIONS.index("none")
+
+
+def _logits(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
+    return linear_forward(widen(x), widen(linear_weight), linear_bias, _LINEAR)[0].unsqueeze(-1)  # (N, C, 1)
+
+
+def linear_cross_entropy_forward(
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: int,
+    ignore_index: int,
+    label_smoothing: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-entropy of the logits x W^T + b: loss (N) or (), logsumexp of each row (N), divisor of the mean ().
+
+    x (N, K), linear_weight (C, K), linear_bias (C), target (N) class indices or (N, C) probabilities, weight (C).
+    """
+    logits = _logits(x, linear_weight, linear_bias)
+    options = reduction, ignore_index, label_smoothing
+    loss, lse, total_weight = cross_entropy_forward(logits, target.unsqueeze(-1), weight, *options)
+    return loss.reshape(loss.shape[:1]).to(x.dtype), lse.squeeze(-1), total_weight
+
+
+def linear_cross_entropy_backward(
+    grad: Tensor,
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    lse: Tensor,
+    total_weight: Tensor,
+    reduction: int,
+    ignore_index: int,
+    label_smoothing: float,
+    need_x: bool,
+    need_linear_weight: bool,
+    need_linear_bias: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """dx (N, K), dW (C, K) and db (C): the gradient of the logits, then the backward of the linear layer."""
+    logits = _logits(x, linear_weight, linear_bias)
+    grad = grad.unsqueeze(-1) if REDUCTIONS[reduction] == "none" else grad
+    saved = lse.unsqueeze(-1), total_weight
+    options = reduction, ignore_index, label_smoothing
+    dlogits = cross_entropy_backward(grad, logits, target.unsqueeze(-1), weight, *saved, *options).squeeze(-1)  # (N, C)
+    needs = need_x, need_linear_weight, need_linear_bias
+    grads = linear_backward(dlogits, widen(x), widen(linear_weight), x.new_empty(0), _LINEAR, *needs)
+    return tuple(None if g is None else g.to(x.dtype) for g in grads)

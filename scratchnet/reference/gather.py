@@ -1,0 +1,35 @@
+"""Gather and embedding in plain PyTorch; their backward is scatter-add, derived in `scratchnet.numpy.gather`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from scratchnet.reference import widen
+
+
+def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """x at index along `dim`, shape of index, which is at most as large as x in the other dims; a scalar counts as (1,)."""
+    return x.gather(dim, index)
+
+
+def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> Tensor:
+    """dx, of the given shape."""
+    wide = widen(grad)
+    return wide.new_zeros(shape).scatter_add(dim, index, wide).to(grad.dtype)
+
+
+def embedding_forward(weight: Tensor, index: Tensor) -> Tensor:
+    """Rows of weight (V, D) at index, any shape: (*index.shape, D)."""
+    return weight.index_select(0, index.reshape(-1)).reshape(*index.shape, weight.shape[1])
+
+
+def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+    """dweight (V, D); padding_idx -1 is none."""
+    wide = widen(grad).where((index != padding_idx).unsqueeze(-1), 0.0)  # (*index.shape, D)
+    row = index.reshape(-1)  # (I,)
+    wide = wide.reshape(row.shape[0], grad.shape[-1])
+    if scale_grad_by_freq:
+        count = wide.new_zeros(num_embeddings).scatter_add(0, row, wide.new_ones(row.shape))
+        wide = wide / count.index_select(0, row).unsqueeze(-1)
+    dweight = wide.new_zeros(num_embeddings, grad.shape[-1])
+    return dweight.scatter_add(0, row.unsqueeze(-1).expand_as(wide), wide).to(grad.dtype)

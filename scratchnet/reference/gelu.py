@@ -1,0 +1,62 @@
+"""GELU in plain PyTorch: x P(x) with the normal distribution P, or its tanh form; derived in `scratchnet.numpy.gelu`."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from scratchnet.reference import widen
+
+_SLOPE = math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+def _gelu(x: Tensor, tanh: bool) -> Tensor:
+    if tanh:
+        return 0.5 * x * (1 + torch.tanh(_SLOPE * (x + _CUBIC * x**3)))
+    return x * 0.5 * torch.erfc(-x / math.sqrt(2))
+
+
+def _derivative(x: Tensor, tanh: bool) -> Tensor:
+    if tanh:
+        t = torch.tanh(_SLOPE * (x + _CUBIC * x**3))
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t**2) * _SLOPE * (1 + 3 * _CUBIC * x**2)
+    return 0.5 * torch.erfc(-x / math.sqrt(2)) + x * torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+
+
+def gelu_forward(x: Tensor, tanh: bool) -> Tensor:
+    """gelu(x), any shape."""
+    return _gelu(widen(x), tanh).to(x.dtype)
+
+
+def gelu_backward(grad: Tensor, x: Tensor, tanh: bool) -> Tensor:
+    """dx of `gelu_forward`."""
+    return (widen(grad) * _derivative(widen(x), tanh)).to(x.dtype)
+
+
+def bias_gelu_forward(x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
+    """gelu(x + bias) for x (..., D) and bias (D)."""
+    return _gelu(widen(x) + widen(bias), tanh).to(x.dtype)
+
+
+def bias_gelu_backward(
+    grad: Tensor, x: Tensor, bias: Tensor, tanh: bool, need_x: bool, need_bias: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """dx (..., D) and dbias (D) of `bias_gelu_forward`."""
+    dz = widen(grad) * _derivative(widen(x) + widen(bias), tanh)
+    return dz.to(x.dtype) if need_x else None, dz.sum_to_size(bias.shape).to(x.dtype) if need_bias else None
+
+
+def geglu_forward(x: Tensor, dim: int, tanh: bool) -> Tensor:
+    """First half of x along `dim` times gelu of the second half."""
+    a, b = widen(x).chunk(2, dim)
+    return (a * _gelu(b, tanh)).to(x.dtype)
+
+
+def geglu_backward(grad: Tensor, x: Tensor, dim: int, tanh: bool) -> Tensor:
+    """dx of `geglu_forward`."""
+    a, b = widen(x).chunk(2, dim)
+    grad = widen(grad)
+    return torch.cat([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], dim).to(x.dtype)

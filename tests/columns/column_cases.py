@@ -1,0 +1,332 @@
+"""The table of kernel calls that the tests of the columns run: arguments by name, beside torch's own way to every output."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.registry import ACTIVATIONS, OPS, REDUCTIONS
+
+INF, NAN = math.inf, math.nan
+OUTPUTS = {op: ("y",) for op in OPS} | {
+    "linear": ("y", "saved"),
+    "cross_entropy": ("loss", "lse", "total_weight"),
+    "linear_cross_entropy": ("loss", "lse", "total_weight"),
+    "layer_norm": ("y", "mean", "rstd"),
+    "rms_norm": ("y", "rstd"),
+    "add_layer_norm": ("total", "y", "mean", "rstd"),
+}
+STATISTICS = {"lse", "total_weight", "mean", "rstd"}  # float32 or wider whatever the input
+
+
+@dataclass
+class Case:
+    """One kernel call."""
+
+    op: str
+    own: Callable  # the forward arguments -> all outputs
+    label: str
+    smooth: bool  # finite and not empty: fit for 16 bits, second derivatives and transforms
+    args: dict  # of forward, by name and in order
+    backward: dict  # what backward takes beside forward's arguments and outputs
+
+    @property
+    def id(self) -> str:
+        return f"{self.op}-{self.label}"
+
+    @property
+    def differentiable(self) -> list[str]:
+        """Outputs that get an upstream gradient."""
+        return [name for name in OUTPUTS[self.op] if name not in STATISTICS | {"saved"}]
+
+    @property
+    def wanted(self) -> list[str]:
+        """Inputs that get a gradient, in the order in which backward returns them."""
+        return [name for name in self._gradients() if self.args[name] is not None]
+
+    def _gradients(self) -> list[str]:
+        needs = [n.removeprefix("need_") for n in parameters(self.kernel("reference", "backward")) if n.startswith("need_")]
+        return needs or ["weight" if self.op == "embedding" else "x"]
+
+    def kernel(self, column: str, way: str) -> Callable:
+        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].primitive}"), f"{self.op}_{way}")
+
+    def run_forward(self, column: str, args: dict) -> dict:
+        """Outputs by name."""
+        return dict(zip(OUTPUTS[self.op], as_tuple(self.kernel(column, "forward")(*args.values())), strict=True))
+
+    def run_backward(self, column: str, upstream: dict, args: dict, outputs: dict, wanted: list[str] | None = None) -> dict:
+        """Gradients by input name; None for all that is not wanted."""
+        wanted = self.wanted if wanted is None else wanted
+        needs = {f"need_{name}": name in wanted for name in self._gradients()}
+        values = {**self.backward, **args, **outputs, **needs, **upstream}
+        kernel = self.kernel(column, "backward")
+        return dict(zip(self._gradients(), as_tuple(kernel(*(values[n] for n in parameters(kernel)))), strict=True))
+
+    def upstream(self, outputs: dict) -> dict:
+        """An incoming gradient for each differentiable output."""
+        names = ("grad_total", "grad") if len(self.differentiable) == 2 else ("grad",)
+        return {name: randn(*outputs[out].shape, seed=7) for name, out in zip(names, self.differentiable, strict=True)}
+
+
+def parameters(function: Callable) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def as_tuple(value) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed + 1000 * len(shape) + sum(shape))
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
+def integers(high: int, *shape: int, seed: int = 0) -> Tensor:
+    return torch.randint(high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def t(values) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def approximate(tanh: bool) -> str:
+    return "tanh" if tanh else "none"
+
+
+CASES: list[Case] = []
+
+
+def case(op: str, own: Callable, label: str, smooth: bool = True, backward: dict | None = None, **args) -> None:
+    entry = Case(op, own, label, smooth, args, backward or {})
+    entry.args = {name: args[name] for name in parameters(entry.kernel("reference", "forward"))}
+    CASES.append(entry)
+
+
+# matmul
+for label, a, b in (
+    ("2-D", (3, 4), (4, 5)),
+    ("batched", (2, 3, 4, 5), (2, 3, 5, 1)),
+    ("K 0", (3, 0), (0, 2)),
+    ("M 0", (0, 4), (4, 2)),
+):
+    case("matmul", torch.matmul, label, 0 not in a, a=randn(*a), b=randn(*b))
+case("matmul", torch.matmul, "expanded, transposed", a=randn(3, 4).expand(2, 3, 4), b=randn(5, 4).mT.expand(2, 4, 5))
+case("matmul", torch.matmul, "inf", False, a=t([[INF, 1.0], [NAN, 2.0]]), b=t([[0.0, 1.0], [1.0, -INF]]))
+
+
+def own_linear(x, weight, bias, activation):
+    z = F.linear(x, weight, bias)
+    name = ACTIVATIONS[activation]
+    if name == "none":
+        return z, x.new_empty(0)
+    y = F.relu(z) if name == "relu" else F.gelu(z, approximate="tanh" if name == "gelu_tanh" else "none")
+    return y, y if name == "relu" else z
+
+
+for code, name in enumerate(ACTIVATIONS):
+    for shape in ((5, 4), (2, 3, 4), (4,), (0, 4), (3, 0)):
+        smooth = 0 not in shape
+        weight = randn(3, shape[-1])
+        case("linear", own_linear, f"{name} {shape}", smooth, x=randn(*shape), weight=weight, bias=randn(3), activation=code)
+    case("linear", own_linear, f"{name} no bias", x=randn(5, 4), weight=randn(3, 4), bias=None, activation=code)
+    nan = t([[NAN, 1.0], [1.0, 2.0], [INF, 0.5]])
+    case("linear", own_linear, f"{name} nan", False, x=nan, weight=randn(3, 2), bias=None, activation=code)
+case("linear", own_linear, "N 0", False, x=randn(5, 4), weight=randn(0, 4), bias=randn(0), activation=0)
+
+# softmax family
+SPECIAL = t([[-INF, -INF, -INF], [INF, 1, 2], [INF, INF, -INF], [NAN, 1, 2], [-INF, 2, 1], [1e4, -1e4, 0]])
+for op, own in (
+    ("softmax", torch.softmax),
+    ("log_softmax", torch.log_softmax),
+    ("logsumexp", lambda x, dim: torch.logsumexp(x, dim, keepdim=True)),
+):
+    for shape, dim in (((3, 5), -1), ((3, 5), 0), ((2, 3, 4), 1), ((), 0), ((3, 1), 1)):
+        case(op, own, f"{shape} {dim}", x=randn(*shape), dim=dim)
+    for shape, dim in (((3, 0), 1), ((0, 3), 1), ((0, 3), 0)):
+        case(op, own, f"{shape} {dim}", False, x=randn(*shape), dim=dim)
+    case(op, own, "special", False, x=SPECIAL, dim=1)
+    case(op, own, "large", x=randn(3, 5) * 300 + 1e5, dim=1)
+
+
+# cross_entropy
+def own_cross_entropy(x, target, weight, reduction, ignore_index, label_smoothing):
+    loss = F.cross_entropy(
+        x, target, weight, reduction=REDUCTIONS[reduction], ignore_index=ignore_index, label_smoothing=label_smoothing
+    )
+    lse = x.amax(1) - x.log_softmax(1).amax(1)
+    if target.is_floating_point():
+        return loss, lse, t(float(target.numel() // max(x.shape[1], 1)))
+    counted = target[target != ignore_index]
+    return loss, lse, (torch.ones(x.shape[1], dtype=x.dtype) if weight is None else weight)[counted].sum()
+
+
+def own_linear_cross_entropy(x, linear_weight, linear_bias, target, *options):
+    return own_cross_entropy(F.linear(x, linear_weight, linear_bias), target, *options)
+
+
+for code, reduction in enumerate(REDUCTIONS):
+    for smoothing in (0.0, 0.1, 1.0):
+        for weight in (None, randn(5).abs()):
+            options = {"weight": weight, "reduction": code, "label_smoothing": smoothing}
+            label = f"{reduction} smoothing {smoothing}{'' if weight is None else ' weight'}"
+            target = integers(5, 4, 3)
+            x = randn(4, 5, 3)
+            for ignored in (-100, 2, int(target[0, 0])):
+                case(
+                    "cross_entropy",
+                    own_cross_entropy,
+                    f"{label} ignore {ignored}",
+                    x=x,
+                    target=target,
+                    ignore_index=ignored,
+                    **options,
+                )
+            some = target.where(integers(2, 4, 3, seed=1) > 0, -100)
+            case("cross_entropy", own_cross_entropy, f"{label} some -100", x=x, target=some, ignore_index=-100, **options)
+            q = randn(4, 5, 3).softmax(1)
+            case("cross_entropy", own_cross_entropy, f"{label} probabilities", x=x, target=q, ignore_index=-100, **options)
+            hidden, matrix = randn(4, 6), randn(5, 6)
+            for bias in (None, randn(5)):
+                for target in (some[:, 0], q[..., 0]):
+                    case(
+                        "linear_cross_entropy",
+                        own_linear_cross_entropy,
+                        f"{label} {target.dtype} {bias is None}",
+                        x=hidden,
+                        linear_weight=matrix,
+                        linear_bias=bias,
+                        target=target,
+                        ignore_index=-100,
+                        **options,
+                    )
+    for smoothing in (0.0, 0.1):
+        options = {"reduction": code, "ignore_index": -100, "label_smoothing": smoothing}
+        label = f"{reduction} smoothing {smoothing}"
+        special = SPECIAL.unsqueeze(-1)
+        for name, target in (
+            ("first", torch.zeros(6, 1, dtype=torch.int64)),
+            ("second", torch.ones(6, 1, dtype=torch.int64)),
+            ("ignored", torch.full((6, 1), -100)),
+            ("one-hot", F.one_hot(torch.ones(6, dtype=torch.int64), 3).double().unsqueeze(-1)),
+        ):
+            for weight in (None, t([1.0, 0.0, 2.0])):
+                each = f"{label} special {name} {'weight' if weight is not None else ''}"
+                case("cross_entropy", own_cross_entropy, each, False, x=special, target=target, weight=weight, **options)
+        finite, zeros = randn(2, 3, 1), torch.zeros(2, 1, dtype=torch.int64)
+        args = {"x": finite, "target": zeros, "weight": t([0.0, 1.0, 1.0]), **options}
+        case("cross_entropy", own_cross_entropy, f"{label} total weight 0", False, **args)
+        args = {"x": finite, "target": zeros - 100, "weight": None, **options}
+        case("cross_entropy", own_cross_entropy, f"{label} all ignored", False, **args)
+        for empty in (torch.zeros(0, 1, dtype=torch.int64), randn(0, 3, 1)):
+            args = {"x": randn(0, 3, 1), "target": empty, "weight": None, **options}
+            case("cross_entropy", own_cross_entropy, f"{label} N 0 {empty.dtype}", False, **args)
+
+
+# layer_norm
+def own_layer_norm(x, weight, bias, ndim, eps):
+    return torch.native_layer_norm(x, x.shape[-ndim:], weight, bias, eps)
+
+
+def own_rms_norm(x, weight, ndim, eps):
+    dims = tuple(range(-ndim, 0))
+    return F.rms_norm(x, x.shape[-ndim:], weight, eps), (x.square().mean(dims, keepdim=True) + eps).rsqrt()
+
+
+def own_add_layer_norm(x, residual, *args):
+    return x + residual, *own_layer_norm(x + residual, *args)
+
+
+special = t([[INF, 1, 2], [NAN, 1, 2], [-INF, INF, 0], [1, 2, 3], [0, 0, 0]])
+for shape, ndim in (
+    ((4, 6), 1),
+    ((2, 3, 4), 1),
+    ((2, 3, 4), 2),
+    ((3, 4), 2),
+    ((6,), 1),
+    ((0, 3), 1),
+    ((3, 0), 1),
+    ((3, 2, 0), 2),
+):
+    for affine in ("weight+bias", "weight", "plain"):
+        weight = randn(*shape[-ndim:], seed=1) if affine != "plain" else None
+        bias = randn(*shape[-ndim:], seed=2) if "bias" in affine else None
+        args = {"weight": weight, "ndim": ndim, "eps": 1e-5}
+        x, smooth = randn(*shape), 0 not in shape
+        label = f"{shape} {ndim} {affine}"
+        if shape[-1]:  # torch leaves the statistics of empty rows undefined
+            case("layer_norm", own_layer_norm, label, smooth, x=x, bias=bias, **args)
+            case("add_layer_norm", own_add_layer_norm, label, smooth, x=x, residual=randn(*shape, seed=3), bias=bias, **args)
+        if bias is None:
+            case("rms_norm", own_rms_norm, label, smooth, x=x, **args)
+args = {"x": special, "weight": randn(3), "ndim": 1, "eps": 1e-5}
+case("layer_norm", own_layer_norm, "special", False, bias=randn(3), **args)
+case("rms_norm", own_rms_norm, "special", False, **args)
+case("add_layer_norm", own_add_layer_norm, "special", False, residual=randn(5, 3), bias=randn(3), **args)
+
+
+# gelu
+def own_gelu(x, tanh):
+    return F.gelu(x, approximate=approximate(tanh))
+
+
+def own_bias_gelu(x, bias, tanh):
+    return own_gelu(x + bias, tanh)
+
+
+def own_geglu(x, dim, tanh):
+    a, b = x.chunk(2, dim)
+    return a * own_gelu(b, tanh)
+
+
+special = t([INF, -INF, NAN, 0.0, -0.0, 40.0, -40.0, 1e3, -1e3, 1e-300])
+for tanh in (False, True):
+    name = approximate(tanh)
+    for shape in ((4, 6), (7,), (), (0,), (2, 0, 3)):
+        smooth = 0 not in shape
+        case("gelu", own_gelu, f"{name} {shape}", smooth, x=randn(*shape), tanh=tanh)
+        if shape:
+            case("bias_gelu", own_bias_gelu, f"{name} {shape}", smooth, x=randn(*shape), bias=randn(shape[-1]), tanh=tanh)
+    case("gelu", own_gelu, f"{name} special", False, x=special, tanh=tanh)
+    case("bias_gelu", own_bias_gelu, f"{name} special", False, x=special.unsqueeze(0), bias=randn(10), tanh=tanh)
+    for shape, dim in (((4, 6), -1), ((4, 6), 0), ((3, 4, 5), 1), ((3, 0), 1), ((0, 4), 1)):
+        case("geglu", own_geglu, f"{name} {shape} {dim}", 0 not in shape, x=randn(*shape), dim=dim, tanh=tanh)
+    case("geglu", own_geglu, f"{name} special", False, x=torch.stack([special.flip(0), special]), dim=0, tanh=tanh)
+
+# gather
+for shape, dim, indices in (
+    ((4, 5), 0, (6, 5)),
+    ((4, 5), 1, (4, 3)),
+    ((3, 4, 5), 1, (2, 9, 3)),
+    ((3, 4, 5), -1, (3, 4, 5)),
+    ((6,), 0, (4,)),
+    ((), 0, ()),
+    ((), 0, (3,)),
+    ((4, 5), 0, (0, 5)),
+    ((4, 5), 1, (0, 0)),
+    ((0, 5), 0, (0, 5)),
+):
+    x = randn(*shape)
+    index = integers(max(shape[dim], 1) if shape else 1, *indices)
+    case("gather", torch.gather, f"{shape} {dim} {indices}", 0 not in indices, {"shape": shape}, x=x, dim=dim, index=index)
+case("gather", torch.gather, "nan", False, {"shape": (3,)}, x=t([NAN, INF, 1]), dim=0, index=integers(3, 3))
+for shape in ((6,), (2, 3), (), (0,), (2, 0)):
+    for padding, freq in ((-1, False), (1, False), (-1, True), (2, True)):
+        case(
+            "embedding",
+            lambda weight, index, padding=padding, freq=freq: F.embedding(
+                index, weight, padding_idx=None if padding < 0 else padding, scale_grad_by_freq=freq
+            ),
+            f"{shape} padding {padding} freq {freq}",
+            0 not in shape,
+            {"num_embeddings": 4, "padding_idx": padding, "scale_grad_by_freq": freq},
+            weight=randn(4, 3),
+            index=integers(4, *shape),
+        )

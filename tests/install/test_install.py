@@ -1,0 +1,234 @@
+"""Every way to install scratchnet, each in a copy of the source and a fresh environment; and what the linker made."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import scratchnet
+from scratchnet import _compiled
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_module = pytest.mark.skipif(_compiled.module is None, reason=_compiled.reason)
+needs_build = pytest.mark.skipif(
+    not all(importlib.util.find_spec(tool) for tool in ("setuptools", "ninja", "pybind11")),
+    reason="the build needs setuptools, ninja and pybind11: pip install setuptools ninja pybind11",
+)
+
+
+def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    # PYTHONPATH would let the source tree stand in for the installed package; the others steer the build.
+    steering = ("PYTHONPATH", "CXX", "SCRATCHNET_BUILD", "SCRATCHNET_REQUIRE_EXT", "SCRATCHNET_SANITIZE", "SCRATCHNET_BACKEND")
+    env = {key: value for key, value in os.environ.items() if key not in steering and not key.startswith("PYTEST_")}
+    return subprocess.run(list(map(str, command)), cwd=cwd, env=env | environment, capture_output=True, text=True)
+
+
+def succeed(*command: object, cwd: Path, **environment: str) -> str:
+    result = run(*command, cwd=cwd, **environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A copy of what a clone holds, so that no test writes into the real one."""
+    copy = tmp_path_factory.mktemp("clone") / "scratchnet"
+    unwanted = (".venv", ".git", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache", "_build_failure.txt")
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*unwanted))
+    return copy
+
+
+def make_wheel(source: Path, folder: Path, *options: str, **environment: str) -> Path:
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", *options, "--wheel-dir", folder, source)
+    succeed(*command, cwd=folder, **environment)
+    return next(folder.glob("scratchnet-*.whl"))
+
+
+def fresh_python(folder: Path, *requirements: object, **environment: str) -> Path:
+    """A new environment with these installed, which borrows torch and the rest from the one that runs the tests."""
+    succeed(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps")
+    succeed(*pip, *requirements, cwd=folder.parent, **environment)
+    # A path in a .pth file; the .pth files that lie there, such as that of an editable scratchnet, are not run.
+    packages = Path(succeed(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
+    return python
+
+
+WHERE = (
+    "import scratchnet, scratchnet.kernels, scratchnet._compiled as compiled;"
+    "print(scratchnet.__file__, compiled.module is None, compiled.reason)"
+)
+
+
+@needs_build
+def test_build_switched_off(source, tmp_path):
+    wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0")
+    python = fresh_python(tmp_path / "env", wheel)
+    result = run(python, "-c", WHERE, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    where, missing, reason = result.stdout.strip().split(" ", 2)
+    assert where.startswith(str(tmp_path / "env")) and missing == "True"
+    assert reason.startswith("The C++ kernels were skipped, as SCRATCHNET_BUILD=0 asked. To build it: pip install")
+    assert "scratchnet" not in result.stderr  # who asked for it is not warned
+
+
+@needs_build
+def test_no_compiler_installs_the_rest_and_says_why(source, tmp_path):
+    wheel = make_wheel(source, tmp_path, "--no-build-isolation", CXX="/nonexistent/g++")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    python = fresh_python(tmp_path / "env", wheel)
+    result = run(python, "-c", f"{WHERE}; import torch; print(scratchnet.gelu(torch.ones(2)).tolist())", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "True There is no C++ compiler (/nonexistent/g++ not found): install one" in result.stdout
+    assert result.stderr.count("RuntimeWarning: There is no C++ compiler (/nonexistent/g++ not found)") == 1
+    assert result.stdout.splitlines()[-1].startswith("[0.8413")
+
+
+@needs_build
+def test_failing_compiler_is_quoted(source, tmp_path):
+    """The install goes on without the kernels; the compiler's own words reach the user at import."""
+    compiler = tmp_path / "g++"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && { echo fake 1.0; exit; }\necho "error: out of ink" >&2; exit 1\n')
+    compiler.chmod(0o755)
+    wheel = make_wheel(source, tmp_path, "--no-build-isolation", CXX=str(compiler))
+    python = fresh_python(tmp_path / "env", wheel)
+    result = run(python, "-c", WHERE, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "RuntimeWarning: Compiling the C++ kernels with fake 1.0 failed. To build it: pip install" in result.stderr
+    assert "error: out of ink" in result.stderr
+
+
+@needs_build
+def test_require_ext_makes_a_failure_an_error(source, tmp_path):
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source)
+    result = run(*command, cwd=tmp_path, CXX="/nonexistent/g++", SCRATCHNET_REQUIRE_EXT="1")
+    assert result.returncode != 0
+    assert "scratchnet: There is no C++ compiler (/nonexistent/g++ not found)" in result.stdout + result.stderr
+    assert not list(tmp_path.glob("*.whl"))
+
+
+@needs_build
+def test_broken_module_is_explained_at_import(source, tmp_path):
+    python = fresh_python(tmp_path / "env", make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0"))
+    package = Path(succeed(python, "-c", "import scratchnet; print(scratchnet.__path__[0])", cwd=tmp_path).strip())
+    suffix = succeed(python, "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))", cwd=tmp_path).strip()
+    (package / f"_C{suffix}").write_bytes(b"not a shared object")
+    result = run(python, "-c", WHERE, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    warning = r"RuntimeWarning: The compiled module of scratchnet cannot be loaded \(.*_C.*\)\. To build it again: pip install"
+    assert len(re.findall(warning, result.stderr)) == 1
+    assert "circular import" not in result.stderr
+
+
+@needs_build
+def test_sdist_holds_what_the_build_needs(source, tmp_path):
+    make = f"from setuptools import build_meta; print(build_meta.build_sdist({str(tmp_path)!r}))"
+    succeed(sys.executable, "-c", make, cwd=source)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    csrc = {str(path.relative_to(source)) for path in (source / "csrc").rglob("*") if path.is_file()}
+    assert csrc and csrc <= names
+    files = {"setup.py", "pyproject.toml", "README.md", "Makefile", "constraints.txt", "tests/conftest.py"}
+    assert files | {"kernels/__init__.py", "scratchnet/__init__.py"} <= names
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+
+
+TESTS_OUTSIDE = "gelu and not grad"  # a few, of every kind that runs in seconds
+
+
+@pytest.mark.slow
+@needs_build
+def test_wheel_passes_tests_outside_the_source(source, tmp_path):
+    wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_REQUIRE_EXT="1")
+    python = fresh_python(tmp_path / "env", wheel)
+    where = succeed(python, "-W", "error::RuntimeWarning", "-c", WHERE, cwd=tmp_path)
+    assert where.startswith(str(tmp_path / "env")) and where.split()[1] == "False"
+    for name in ("tests", "pyproject.toml"):  # the tests without the source beside them
+        copy = shutil.copytree if (source / name).is_dir() else shutil.copy
+        copy(source / name, tmp_path / name)
+    options = ("-p", "no:cacheprovider", "-m", "not slow", "-k", TESTS_OUTSIDE, "--ignore", "tests/install")
+    report = succeed(python, "-m", "pytest", *options, "tests", cwd=tmp_path)
+    assert int(re.search(r"(\d+) passed", report)[1]) > 0, report
+
+
+@pytest.mark.slow
+@needs_build
+def test_wheel_from_the_sdist(source, tmp_path):
+    make = f"from setuptools import build_meta; print(build_meta.build_sdist({str(tmp_path)!r}))"
+    succeed(sys.executable, "-c", make, cwd=source)
+    sdist = next(tmp_path.glob("*.tar.gz"))
+    wheel = make_wheel(sdist, tmp_path, "--no-build-isolation", SCRATCHNET_REQUIRE_EXT="1")
+    assert succeed(fresh_python(tmp_path / "env", wheel), "-c", WHERE, cwd=tmp_path).split()[1] == "False"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("editable", [False, True], ids=["plain", "editable"])
+def test_default_build_isolation(source, tmp_path, editable):
+    """pip fetches the build requirements itself. The torch that it builds with need not be the one that runs."""
+    constraint = str(ROOT / "constraints.txt")  # else pip builds with the newest torch, gigabytes of CUDA included
+    options = ("--editable", source) if editable else (source,)
+    environment = {"PIP_CONSTRAINT": constraint, "PIP_BUILD_CONSTRAINT": constraint, "SCRATCHNET_REQUIRE_EXT": "1"}
+    python = fresh_python(tmp_path / "env", *options, **environment)
+    where = succeed(python, "-W", "error::RuntimeWarning", "-c", WHERE, cwd=tmp_path)
+    assert where.startswith(str(source if editable else tmp_path / "env")) and where.split()[1] == "False"
+
+
+# ---- what the linker made -----------------------------------------------------------------------------------------------
+
+
+@needs_module
+@pytest.mark.skipif(not shutil.which("readelf"), reason="readelf is missing: apt install binutils")
+def test_module_links_to_torch_and_to_no_second_thread_pool():
+    needed = re.findall(r"NEEDED.*\[(.*)\]", succeed("readelf", "-d", _compiled.module.__file__, cwd=ROOT))
+    assert "libtorch_cpu.so" in needed
+    assert not [name for name in needed if re.search(r"gomp|iomp|libc10|libtorch_python|libpython", name)]
+
+
+@needs_module
+@pytest.mark.skipif(not shutil.which("nm"), reason="nm is missing: apt install binutils")
+def test_code_for_one_instruction_set_cannot_serve_another():
+    """The linker keeps one copy of a weak symbol. Were it the AVX-512 copy, older CPUs would die with SIGILL.
+
+    Harmless: a name that carries the instruction set, which no other object can share.
+    """
+    objects = [path for isa in ("avx2", "avx512") for path in (ROOT / "build").rglob(f"*.{isa}.o")]
+    if not objects:
+        pytest.skip("no object files here: the module was not built in this source tree")
+    shared = []
+    for path in objects:
+        isa = path.name.split(".")[-2]
+        symbols = re.findall(r"^\S* +[WVu] (.*)$", succeed("nm", "-C", path, cwd=ROOT), flags=re.MULTILINE)
+        shared += [f"{path.name}: {symbol}" for symbol in symbols if f"_{isa}" not in symbol]
+    assert shared == []
+
+
+@needs_module
+def test_build_info_tells_what_was_compiled():
+    info = _compiled.module.build_info()
+    assert info["version"] == scratchnet.__version__
+    assert "-ffp-contract=fast" in info["flags"] and "fast-math" not in info["flags"] and "openmp" not in info["flags"]
+    assert info["isas"][0] == "baseline" and re.search(r"\d+\.\d+", info["compiler"]) and re.match(r"2\.\d+", info["torch"])
+
+
+@needs_module
+def test_cpu_info_follows_torch_and_the_override():
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        assert _compiled.module.cpu_info()["threads"] == threads
+    supported = _compiled.module.cpu_info()["isas_supported"]
+    for isa in supported:
+        code = "import scratchnet._compiled as c; print(c.module.cpu_info()['isa'])"
+        assert succeed(sys.executable, "-c", code, cwd=ROOT, SCRATCHNET_CPU_ISA=isa).strip() == isa
