@@ -104,7 +104,8 @@ def mse_loss(
     """
     reduction = reduction_name(size_average, reduce, reduction)
     if reduction not in _REDUCE:
-        fail(ValueError, "mse_loss", "reduction", f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+        needs = "is not a valid value for reduction; use 'none', 'mean' or 'sum'"
+        fail(ValueError, "mse_loss", "reduction", f"{reduction} {needs}")
     dtype = torch.promote_types(input.dtype, target.dtype)
     if not dtype.is_floating_point:
         kinds = f"got {input.dtype} and target {target.dtype}; convert one with .float()"
@@ -145,9 +146,7 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
         name = "none"
     else:
         name = "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3
-    )
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
     return name
 
 
