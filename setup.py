@@ -31,6 +31,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 MODULE = "_C" + sysconfig.get_config_var("EXT_SUFFIX")
+NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp")  # speak NumPy through pybind11; the other bindings speak torch
 FAILURE = "_build_failure.txt"  # beside the module; scratchnet/_compiled.py reads it
 
 ISA_FLAGS = {"baseline": []}
@@ -115,7 +116,7 @@ def binding_objects(torch: Path) -> list[tuple[str, Path, list[str]]]:
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
     for source in sorted((CSRC / "bindings").rglob("*.cpp")):
-        flags = python if "pybind11" in source.read_text() else [f"-I{torch / 'include'}", TORCH_TARGET]
+        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
         objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
     return objects
 

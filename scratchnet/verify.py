@@ -38,6 +38,11 @@ class Check:
     def ok(self) -> bool:
         return not self.problem and self.error <= self.bound  # a NaN is never <= anything
 
+    @property
+    def used(self) -> float:
+        """The share of the bound that the error takes: above 1 it is too large, infinite if no bound would do."""
+        return math.inf if self.problem or math.isnan(self.error) else self.error / self.bound
+
     def __str__(self) -> str:
         verdict = "ok" if self.ok else f"FAIL {self.problem}".rstrip()
         return f"{self.what}: error {self.error:.2e}, torch's {self.torch_error:.2e}, bound {self.bound:.2e}: {verdict}"
@@ -45,9 +50,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """All checks of one call; its figures are those of the check that comes closest to its bound or goes furthest beyond."""
+    """All checks of one call."""
 
-    case: str
+    op: str
+    call: str  # which example, sizes, dtype and backend
     checks: tuple[Check, ...]
 
     @property
@@ -56,10 +62,10 @@ class Result:
 
     @property
     def worst(self) -> Check:
-        return max(self.checks, key=lambda c: (not c.ok, c.error / c.bound if c.bound else c.error))
+        return max(self.checks, key=lambda check: check.used)
 
     def __str__(self) -> str:
-        return "\n    ".join([self.case, *map(str, self.checks)])
+        return "\n    ".join([f"{self.op} {self.call}", *map(str, self.checks)])
 
 
 def function(op: Op) -> Callable:
@@ -110,7 +116,8 @@ def compare(
             ours = _run(function(op), args, kwargs, upstream)
     names = _names(op, args, kwargs, len(upstream))
     checks = tuple(_check(*row, dtype) for row in zip(names, ours, own, oracle, strict=True))
-    return Result(f"{op.name} [{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} on {backend or 'default'}", checks)
+    call = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} on {backend or 'the default'}"
+    return Result(op.name, call, checks)
 
 
 def _copy(t: Tensor, dtype: torch.dtype) -> Tensor:

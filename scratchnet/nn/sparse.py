@@ -84,7 +84,7 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Embedding:
-        """An Embedding over a table (num_embeddings, embedding_dim), which is shared, not copied; frozen unless told otherwise."""
+        """An Embedding over the given table (num_embeddings, embedding_dim), shared, not copied; frozen by default."""
         if embeddings.dim() != 2:
             needs = "Embeddings parameter is expected to be 2-dimensional"
             raise AssertionError(f"Embedding.from_pretrained: {needs}, got {tuple(embeddings.shape)}")

@@ -135,13 +135,16 @@ def test_reference_runs_under_vmap_and_jvp(case):
     last = case.differentiable[-1]
     own = lambda *tensors: torch_forward(case, variant(case.wanted, tensors))[last]
     ours = lambda *tensors: case.run_forward("reference", variant(case.wanted, tensors))[last]
-    point = tuple(case.args[n] for n in case.wanted)
+    point = tuple(case.args[n].clone(memory_format=torch.contiguous_format) for n in case.wanted)
     tangent = tuple(randn(*v.shape, seed=5) for v in point)
     assert_close(torch.func.jvp(ours, point, tangent)[1], torch.func.jvp(own, point, tangent)[1], "jvp")
-    which = tuple(range(len(point)))
-    got = tree_leaves(torch.func.hessian(lambda *v: ours(*v).square().sum(), which)(*point))
-    expected = tree_leaves(torch.func.hessian(lambda *v: own(*v).square().sum(), which)(*point))
-    for left, right in zip(got, expected, strict=True):
+    if case.backward.get("padding_idx", -1) != -1 or case.backward.get("scale_grad_by_freq"):
+        return  # options of the backward alone: the derivative of the forward does not know them
+    # Not torch.func.hessian for torch's own: it is wrong for F.layer_norm (torch 2.13) in the block of weight and input.
+    square = lambda function: lambda *tensors: function(*tensors).square().sum()
+    expected = torch.autograd.functional.hessian(square(own), point)
+    actual = torch.func.hessian(square(ours), tuple(range(len(point))))(*point)
+    for left, right in zip(tree_leaves(actual), tree_leaves(expected), strict=True):
         assert_close(left, right, "hessian", 1e-10)
 
 
