@@ -1,6 +1,6 @@
 """Ours against the float64 oracle, judged by how far torch itself is from it at the same dtype.
 
-    error(ours) <= 2 * error(torch) + 2 ulp of the largest entry
+    error(ours) <= 2 * error(torch) + 4 ulp of the largest entry
 
 for every output and every gradient. `scratchnet verify`, the tests and the benchmarks share this one rule.
 """
@@ -20,7 +20,7 @@ from scratchnet.backends import backend as use_backend
 from scratchnet.registry import Op
 
 TIMES_TORCH = 2
-ULPS = 2
+ULPS = 4
 
 
 @dataclass(frozen=True)
