@@ -33,7 +33,8 @@ def test_figures_are_those_of_the_definition(dtype):
     for check, right, theirs in zip(result.checks, expected, own, strict=True):
         assert check.scale == pytest.approx(right.abs().max().item(), rel=1e-12)
         assert check.torch_error == pytest.approx((theirs.double() - right).abs().max().item(), rel=1e-6, abs=1e-15)
-        assert check.bound == pytest.approx(2 * check.torch_error + 2 * torch.finfo(dtype).eps * check.scale)
+        ulp = torch.finfo(dtype).eps * check.scale
+        assert check.bound == pytest.approx(verify.TIMES_TORCH * check.torch_error + verify.ULPS * ulp)
         assert check.error <= check.bound
 
 
