@@ -154,7 +154,7 @@ def _check(what: str, ours: Tensor, own: Tensor, oracle: Tensor, dtype: torch.dt
     problem = ""
     if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
         problem = "NaN or infinity in other places than the oracle's"
-    elif not torch_error <= max(math.sqrt(bits.eps) * scale, 2 * ulp):
+    elif not torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps:  # its 1 + erf(x) cancels in GELU's tail
         problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, _largest((ours.double() - oracle)[finite]), torch_error, bound, problem)
 

@@ -18,12 +18,13 @@ void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(voi
                      void* context) {
   if (end <= begin) return;
   if (end - begin <= grain) return body(context, begin, end);
-  SN_BEFORE(started);
-  torch::stable::parallel_for(begin, end, grain, [&](int64_t from, int64_t to) {
+  const auto run = [&](int64_t from, int64_t to) {
     SN_AFTER(started);
     body(context, from, to);
     SN_BEFORE(finished);
-  });
+  };
+  SN_BEFORE(started);
+  torch::stable::parallel_for(begin, end, grain, run);
   SN_AFTER(finished);
 }
 

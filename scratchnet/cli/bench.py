@@ -19,7 +19,7 @@ from scratchnet.registry import Op
 Sizes = dict[str, tuple[tuple[int, int], ...]]  # operator -> (rows, columns) to time
 
 HEADER = ("operator", "size", "backend", "default", "forward ms", "x torch", "fwd+bwd ms", "x torch", "fwd+bwd moves", "error")
-MARKERS = ("<!-- scratchnet bench: start -->", "<!-- scratchnet bench: end -->")
+MARKERS = ("<!-- bench -->", "<!-- /bench -->")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from scratchnet import backends, bench
 from scratchnet.cli import main, options
 from scratchnet.registry import OPS
 
-FRAME = "before\n<!-- scratchnet bench: start -->\n{}<!-- scratchnet bench: end -->\nafter\n"
+FRAME = "before\n<!-- bench -->\n{}<!-- /bench -->\nafter\n"
 
 
 @pytest.fixture
