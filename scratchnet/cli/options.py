@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
 
-WIDTH = 160  # of tables that do not go to a terminal
+WIDTH = 172  # of tables that do not go to a terminal
 
 
 def add_operator(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, caps
     sizes = runpy.run_path(path)["SIZES"]
     names = {op.name for op in OPS.values() if op.primitive == primitive}
     assert set(sizes) == names
-    monkeypatch.setattr(bench, "_timed", lambda call, repeat: 2e-3 if backends.current() is None else 1e-3)
+    monkeypatch.setattr(bench, "_timed", lambda call, repeat: 0.2 if backends.current() is None else 0.1)
     monkeypatch.setattr(bench, "bandwidth", lambda: 1e9)
     monkeypatch.setattr(sys, "argv", [str(path), "--quick", "--backend", "torch"])
     with pytest.raises(SystemExit) as stop:
