@@ -11,7 +11,6 @@ CXX=..., MAX_JOBS=...          the compiler; the most compilers to run at a time
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -31,6 +30,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 MODULE = "_C" + sysconfig.get_config_var("EXT_SUFFIX")
+NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp")  # speak NumPy through pybind11; the other bindings speak torch
 FAILURE = "_build_failure.txt"  # beside the module; scratchnet/_compiled.py reads it
 
 ISA_FLAGS = {"baseline": []}
@@ -115,7 +115,7 @@ def binding_objects(torch: Path) -> list[tuple[str, Path, list[str]]]:
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
     for source in sorted((CSRC / "bindings").rglob("*.cpp")):
-        flags = python if "pybind11" in source.read_text() else [f"-I{torch / 'include'}", TORCH_TARGET]
+        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
         objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
     return objects
 
@@ -133,6 +133,10 @@ def write_if_changed(path: Path, text: str) -> None:
 
 def build(version: str) -> Path:
     """Brings the module up to date and returns its path."""
+    if os.name == "nt":
+        raise BuildFailure("The C++ kernels cannot be built on Windows: install scratchnet in WSL.")
+    import fcntl  # not on Windows
+
     compiler = find_compiler()
     torch = find_package("torch")
     ninja = [sys.executable, "-m", "ninja"]
@@ -152,7 +156,7 @@ def build(version: str) -> Path:
         common += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}", *SANITIZERS[sanitizer]]
 
     # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
-    toolchain = repr((sys.prefix, compiler, compiler_version, torch, torch_version, sanitizer))
+    toolchain = repr((compiler, compiler_version, torch_version, sanitizer))
     folder = ROOT / "build" / f"{sys.implementation.cache_tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
 

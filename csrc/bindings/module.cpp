@@ -1,5 +1,5 @@
 // The Python module scratchnet._C: what was compiled, what this CPU runs, and the kernels for NumPy arrays.
-// The torch operators register themselves when it is loaded (<primitive>_ops.cpp).
+// The torch operators register themselves when it is loaded (torch_ops.cpp).
 #include <pybind11/pybind11.h>
 
 #include "dispatch.h"
@@ -10,8 +10,9 @@ using scratchnet::Isa;
 
 extern const char* const sn_build_facts[][2];  // (name, value), written by setup.py; a null name ends it
 
-// In numpy_*.cpp. Weak: a module without NumPy kernels loads too.
-__attribute__((weak)) void bind_numpy(py::module_& module);
+namespace scratchnet {
+void bind_numpy(py::module_& module);  // numpy_ops.cpp
+}
 
 static py::dict build_info() {
   py::dict info;
@@ -35,5 +36,5 @@ PYBIND11_MODULE(_C, module) {
   module.def("build_info", build_info,
              "What was compiled: version, commit, compiler, flags, isas, torch (whose headers), python, sanitizer.");
   module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
-  if (bind_numpy) bind_numpy(module);
+  scratchnet::bind_numpy(module);
 }

@@ -1,7 +1,7 @@
-// What the operator files share: torch's stable ABI and the step from a tensor to what a kernel takes.
+// torch tensors for the operators: torch's stable ABI.
 //
 // Only files in csrc/bindings include torch. They compile against the stable ABI of torch 2.10 (TORCH_TARGET_VERSION), so that
-// one build runs on every later torch. Schemas live in scratchnet/registry.py; here are only the implementations.
+// one build runs on every later torch.
 #pragma once
 #include <sys/mman.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -9,10 +9,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
-#include <torch/headeronly/util/Exception.h>
 
-#include <optional>
-#include <tuple>
 #include <vector>
 
 #include "types.h"
@@ -28,7 +25,7 @@ inline DType dtype_of(const Tensor& t) {
     case ScalarType::Float: return DType::f32;
     case ScalarType::BFloat16: return DType::bf16;
     case ScalarType::Half: return DType::f16;
-    default: STD_TORCH_CHECK(false, "scratchnet: expected a float64, float32, bfloat16 or float16 tensor");
+    default: throw std::runtime_error("scratchnet: expected a float64, float32, bfloat16 or float16 tensor");
   }
 }
 
@@ -41,7 +38,8 @@ inline ScalarType statistics_dtype(const Tensor& t) {
 //
 // Memory of this size comes from the system page by page, and a page fault every 4 KiB costs more than the arithmetic: large
 // results ask for huge pages first (measured for 100 MB: 57 ms with small pages, 12-16 ms with huge ones).
-inline Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
+template <class>
+Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
   int64_t strides[64], numel = 1;
   for (int64_t i = dim - 1; i >= 0; i--) {
     strides[i] = numel;
@@ -61,27 +59,6 @@ inline Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
 #endif
   return t;
 }
-inline Tensor fresh(const std::vector<int64_t>& sizes, ScalarType dtype) { return fresh(sizes.data(), sizes.size(), dtype); }
-inline Tensor fresh_like(const Tensor& t) { return fresh(t.sizes().data(), t.dim(), t.scalar_type()); }
-
-// Stands for a gradient that nobody asked for.
-inline Tensor none(const Tensor& like) { return fresh(std::vector<int64_t>{0}, like.scalar_type()); }
-
-// The tensor itself if its elements lie in order, else a copy. Kernels that walk memory in order take their inputs through it.
-inline Tensor in_order(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
-inline std::optional<Tensor> in_order(const std::optional<Tensor>& t) {
-  return t ? std::optional<Tensor>(in_order(*t)) : std::nullopt;
-}
-
-inline const void* data(const Tensor& t) { return t.const_data_ptr(); }
-inline const void* data(const std::optional<Tensor>& t) { return t ? t->const_data_ptr() : nullptr; }
-inline void* out(const Tensor& t) { return t.mutable_data_ptr(); }
-
-// Product of the sizes of dimensions [begin, end).
-inline int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
-  int64_t n = 1;
-  for (int64_t i = begin; i < end; i++) n *= t.size(i);
-  return n;
-}
+inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
 
 }  // namespace scratchnet

@@ -18,7 +18,7 @@ class Split(NamedTuple):
 
 
 def digits() -> tuple[Split, Split]:
-    """1,437 training and 360 held-out digits, the same split every time; ImportError with the pip command without scikit-learn."""
+    """1,437 training and 360 held-out digits, the same split every time; ImportError if scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

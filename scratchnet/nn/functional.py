@@ -104,13 +104,14 @@ def mse_loss(
     """
     reduction = reduction_name(size_average, reduce, reduction)
     if reduction not in _REDUCE:
-        fail(ValueError, "mse_loss", "reduction", f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+        needs = "is not a valid value for reduction; use 'none', 'mean' or 'sum'"
+        fail(ValueError, "mse_loss", "reduction", f"{reduction} {needs}")
     dtype = torch.promote_types(input.dtype, target.dtype)
     if not dtype.is_floating_point:
         kinds = f"got {input.dtype} and target {target.dtype}; convert one with .float()"
         fail(NotImplementedError, "mse_loss", "input", f"needs floating-point numbers, {kinds}")
     if input.shape != target.shape:
-        warnings.warn(_broadcast_warning(input, target), stacklevel=2)
+        _check_broadcast(input, target)
     if weight is not None and weight.shape != input.shape:
         shapes = f"got weight {tuple(weight.shape)} and input {tuple(input.shape)}"
         fail(ValueError, "mse_loss", "weight", f"Weights and input must have the same size, {shapes}")
@@ -125,16 +126,22 @@ def mse_loss(
     return loss if torch.is_autocast_enabled(input.device.type) else loss.to(dtype)  # autocast keeps losses in float32
 
 
-def _broadcast_warning(input: Tensor, target: Tensor) -> str:
-    text = (
-        f"mse_loss: Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-        "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
-    )
+def _check_broadcast(input: Tensor, target: Tensor) -> None:
+    """Warn, in torch's words, of two shapes that broadcast; RuntimeError if they do not."""
+    mend = ""
     if input.shape == (*target.shape, 1):
-        text += f" Likely mend: input.squeeze({target.dim()}) or target.unsqueeze({target.dim()})."
+        mend = f" Likely mend: input.squeeze({target.dim()}) or target.unsqueeze({target.dim()})."
     elif target.shape == (*input.shape, 1):
-        text += f" Likely mend: target.squeeze({input.dim()}) or input.unsqueeze({input.dim()})."
-    return text
+        mend = f" Likely mend: target.squeeze({input.dim()}) or input.unsqueeze({input.dim()})."
+    pairs = zip(reversed(input.shape), reversed(target.shape), strict=False)  # from the last axis backwards
+    if any(a != b and a != 1 and b != 1 for a, b in pairs):
+        shapes = f"target {tuple(target.shape)}, input {tuple(input.shape)}"
+        fail(RuntimeError, "mse_loss", "target", f"must have the size of the input, got {shapes}.{mend}")
+    warnings.warn(
+        f"mse_loss(): Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
+        f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
+        stacklevel=3,
+    )
 
 
 def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -145,9 +152,7 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
         name = "none"
     else:
         name = "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3
-    )
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
     return name
 
 

@@ -10,7 +10,7 @@ from scratchnet.nn import functional as F
 
 
 class Linear(Module):
-    """y = x W^T + b for x (..., in_features): y (..., out_features); weight (out_features, in_features), bias (out_features)."""
+    """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:
         super().__init__()

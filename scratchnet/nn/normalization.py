@@ -59,8 +59,9 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape); eps None: the dtype's machine epsilon.
+    """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape).
 
+    eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.
     Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467
     """
 

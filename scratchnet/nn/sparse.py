@@ -10,7 +10,7 @@ from scratchnet.nn import functional as F
 
 
 class Embedding(Module):
-    """y[i] = weight[input[i]] for integer input (...): y (..., embedding_dim); weight (num_embeddings, embedding_dim) from N(0, 1).
+    """y = weight[input]: integer input (...) -> y (..., embedding_dim); weight (num_embeddings, embedding_dim) from N(0, 1).
 
     The row `padding_idx` starts as zeros and gets no gradient; `max_norm` shrinks the rows that are looked up, in place.
     """
@@ -84,11 +84,10 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Embedding:
-        """An Embedding over the given table (num_embeddings, embedding_dim), shared, not copied; frozen unless told otherwise."""
+        """An Embedding over the given table (num_embeddings, embedding_dim), shared, not copied; frozen by default."""
         if embeddings.dim() != 2:
-            raise AssertionError(
-                f"Embedding.from_pretrained: Embeddings parameter is expected to be 2-dimensional, got {tuple(embeddings.shape)}"
-            )
+            needs = "Embeddings parameter is expected to be 2-dimensional"
+            raise AssertionError(f"Embedding.from_pretrained: {needs}, got {tuple(embeddings.shape)}")
         return cls(
             *embeddings.shape,
             _weight=embeddings,

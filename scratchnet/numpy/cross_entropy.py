@@ -11,7 +11,7 @@ Cross-entropy of a row is linear in its log-probabilities, loss = -sum_c a_c l_c
     class probabilities q:   a_c = w_c ((1 - e) q_c + e / C)
 
 so g = -a times the gradient of the row's loss goes through the backward of log-softmax. The mean divides by the sum of w_t
-over the rows that count (nothing counts: 0 / 0 = NaN), with probabilities by the number of rows.
+over the rows that count (their weights sum to 0: NaN, smoothed or not), with probabilities by the number of rows.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def cross_entropy_forward(
     loss = -np.where(counts, a * log_p, 0.0).sum(axis=1)  # (N, S); 0 * -inf is NaN where it counts, as in torch
     match REDUCTIONS[reduction]:
         case "mean":
-            loss = loss.sum() / total_weight
+            loss = np.where(total_weight == 0, np.nan, loss.sum() / total_weight)
         case "sum":
             loss = loss.sum()
 

@@ -101,7 +101,7 @@ def cross_entropy_forward(
     total_weight = _total_weight(wide, target, weight, ignore_index)
     match REDUCTIONS[reduction]:
         case "mean":
-            loss = loss.sum() / total_weight
+            loss = (loss.sum() / total_weight).where(total_weight != 0, torch.nan)
         case "sum":
             loss = loss.sum()
     m = _max(wide, 1)

@@ -153,7 +153,7 @@ for op, own in (
     for shape, dim in (((3, 0), 1), ((0, 3), 1), ((0, 3), 0)):
         case(op, own, f"{shape} {dim}", False, x=randn(*shape), dim=dim)
     case(op, own, "special", False, x=SPECIAL, dim=1)
-    case(op, own, "large", x=randn(3, 5) * 300 + 1e5, dim=1)
+    case(op, own, "large", False, x=randn(3, 5) * 300 + 1e5, dim=1)
 
 
 # cross_entropy
@@ -173,13 +173,13 @@ def own_linear_cross_entropy(x, linear_weight, linear_bias, target, *options):
 
 
 for code, reduction in enumerate(REDUCTIONS):
-    for smoothing in (0.0, 0.1, 1.0):
+    for smoothing in (0.0, 0.1):
         for weight in (None, randn(5).abs()):
             options = {"weight": weight, "reduction": code, "label_smoothing": smoothing}
             label = f"{reduction} smoothing {smoothing}{'' if weight is None else ' weight'}"
-            target = integers(5, 4, 3)
-            x = randn(4, 5, 3)
-            for ignored in (-100, 2, int(target[0, 0])):
+            target = integers(5, 3, 2)
+            x = randn(3, 5, 2)
+            for ignored in (-100, int(target[0, 0])):
                 case(
                     "cross_entropy",
                     own_cross_entropy,
@@ -189,11 +189,11 @@ for code, reduction in enumerate(REDUCTIONS):
                     ignore_index=ignored,
                     **options,
                 )
-            some = target.where(integers(2, 4, 3, seed=1) > 0, -100)
+            some = target.where(integers(2, 3, 2, seed=1) > 0, -100)
             case("cross_entropy", own_cross_entropy, f"{label} some -100", x=x, target=some, ignore_index=-100, **options)
-            q = randn(4, 5, 3).softmax(1)
+            q = randn(3, 5, 2, seed=1).softmax(1)
             case("cross_entropy", own_cross_entropy, f"{label} probabilities", x=x, target=q, ignore_index=-100, **options)
-            hidden, matrix = randn(4, 6), randn(5, 6)
+            hidden, matrix = randn(3, 4), randn(5, 4)
             for bias in (None, randn(5)):
                 for target in (some[:, 0], q[..., 0]):
                     case(
@@ -232,7 +232,10 @@ for code, reduction in enumerate(REDUCTIONS):
 
 # layer_norm
 def own_layer_norm(x, weight, bias, ndim, eps):
-    return torch.native_layer_norm(x, x.shape[-ndim:], weight, bias, eps)
+    dims = tuple(range(-ndim, 0))
+    mean = x.mean(dims, keepdim=True)
+    var = (x - mean).square().mean(dims, keepdim=True)
+    return F.layer_norm(x, x.shape[-ndim:], weight, bias, eps), mean, (var + eps).rsqrt()
 
 
 def own_rms_norm(x, weight, ndim, eps):
@@ -263,7 +266,9 @@ for shape, ndim in (
         label = f"{shape} {ndim} {affine}"
         if shape[-1]:  # torch leaves the statistics of empty rows undefined
             case("layer_norm", own_layer_norm, label, smooth, x=x, bias=bias, **args)
-            case("add_layer_norm", own_add_layer_norm, label, smooth, x=x, residual=randn(*shape, seed=3), bias=bias, **args)
+            # The sum is an output, hence rounded; sixteenths make it exact in 16 bits, so that both columns normalise the same.
+            x, residual = (x * 16).round() / 16, (randn(*shape, seed=3) * 16).round() / 16
+            case("add_layer_norm", own_add_layer_norm, label, smooth, x=x, residual=residual, bias=bias, **args)
         if bias is None:
             case("rms_norm", own_rms_norm, label, smooth, x=x, **args)
 args = {"x": special, "weight": randn(3), "ndim": 1, "eps": 1e-5}

@@ -1,10 +1,13 @@
-// torch.ops.scratchnet.{gelu, bias_gelu, geglu}_{forward, backward} for CPU tensors.
+// The operators of the primitive gelu.
+#pragma once
 #include "gelu/gelu.h"
-#include "tensors.h"
+#include "ops.h"
+
+#define SN_GELU_OPS(X) \
+  X(gelu_forward) X(gelu_backward) X(bias_gelu_forward) X(bias_gelu_backward) X(geglu_forward) X(geglu_backward)
 
 namespace scratchnet {
-namespace {
-
+template <class Tensor>
 Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
   x = in_order(x);
   Tensor y = fresh_like(x);
@@ -12,6 +15,7 @@ Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
   return y;
 }
 
+template <class Tensor>
 Tensor gelu_backward(Tensor grad, Tensor x, bool tanh, int64_t rung) {
   grad = in_order(grad), x = in_order(x);
   Tensor dx = fresh_like(x);
@@ -19,6 +23,7 @@ Tensor gelu_backward(Tensor grad, Tensor x, bool tanh, int64_t rung) {
   return dx;
 }
 
+template <class Tensor>
 Tensor bias_gelu_forward(Tensor x, Tensor bias, bool tanh, int64_t rung) {
   x = in_order(x), bias = in_order(bias);
   Tensor y = fresh_like(x);
@@ -27,6 +32,7 @@ Tensor bias_gelu_forward(Tensor x, Tensor bias, bool tanh, int64_t rung) {
   return y;
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias, bool tanh, bool need_x, bool need_bias,
                                               int64_t rung) {
   grad = in_order(grad), x = in_order(x), bias = in_order(bias);
@@ -38,17 +44,19 @@ std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias
 }
 
 // x (..., 2 n, ...) along dim seen as (outer, 2, inner)
+template <class Tensor>
 Tensor geglu_forward(Tensor x, int64_t dim, bool tanh, int64_t rung) {
   x = in_order(x);
   dim = dim < 0 ? dim + x.dim() : dim;
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   sizes[dim] /= 2;
-  Tensor y = fresh(sizes, x.scalar_type());
+  Tensor y = fresh<Tensor>(sizes, x.scalar_type());
   const int64_t outer = numel_of(x, 0, dim), inner = numel_of(y, dim, y.dim());
   gelu_kernels(rung).geglu_forward(dtype_of(x), data(x), out(y), outer, inner, tanh);
   return y;
 }
 
+template <class Tensor>
 Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t rung) {
   grad = in_order(grad), x = in_order(x);
   dim = dim < 0 ? dim + x.dim() : dim;
@@ -58,14 +66,4 @@ Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t run
   return dx;
 }
 
-STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) {
-  m.impl("gelu_forward", TORCH_BOX(&gelu_forward));
-  m.impl("gelu_backward", TORCH_BOX(&gelu_backward));
-  m.impl("bias_gelu_forward", TORCH_BOX(&bias_gelu_forward));
-  m.impl("bias_gelu_backward", TORCH_BOX(&bias_gelu_backward));
-  m.impl("geglu_forward", TORCH_BOX(&geglu_forward));
-  m.impl("geglu_backward", TORCH_BOX(&geglu_backward));
-}
-
-}  // namespace
 }  // namespace scratchnet

@@ -1,0 +1,34 @@
+"""The command `scratchnet`: one file a subcommand, each with add_arguments(parser) and run(args) -> exit code."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+import scratchnet
+
+COMMANDS = {
+    "info": "what is compiled, what runs here and why, and what is missing with the command that adds it",
+    "verify": "every operator on every backend against the float64 oracle; exit code 1 if anything is wrong",
+    "bench": "every operator against torch's own: time, memory traffic and error",
+    "train": "train a network built from these layers on real data",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code. Only that command's file is imported: `info` works when the others cannot."""
+    listing = "\n".join(f"  {name:8}{what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="scratchnet",
+        description=f"{scratchnet.__doc__}\n\ncommands:\n{listing}",
+        epilog="scratchnet <command> --help shows a command's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"scratchnet {scratchnet.__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of the above")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(argv)
+    module = import_module(f"scratchnet.cli.{chosen.command}")
+    command = argparse.ArgumentParser(prog=f"scratchnet {chosen.command}", description=COMMANDS[chosen.command])
+    module.add_arguments(command)
+    return module.run(command.parse_args(chosen.options))

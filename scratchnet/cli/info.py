@@ -1,0 +1,118 @@
+"""`scratchnet info`: what is compiled, what runs here and why, and what is missing with the command that adds it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import re
+
+from rich.markup import escape
+from rich.table import Table
+
+from scratchnet import _compiled, backends, machine
+from scratchnet.cli import options
+from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scratchnet info`."""
+    parser.add_argument("--json", action="store_true", help="the same facts as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what `gather` found."""
+    facts = gather()
+    if args.json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    screen = options.console()
+    for title, columns, rows in _tables(facts):
+        table = Table(*columns, title=title, title_justify="left", show_header=any(columns), min_width=80)
+        for row in rows:
+            table.add_row(*(escape(str(cell)) for cell in row))
+        screen.print(table)
+    return 0
+
+
+def gather() -> dict:
+    """Everything that `scratchnet info` says, as plain data."""
+    module = _compiled.module
+    return {
+        "compiled": module.build_info() if module else {"reason": _compiled.reason, "details": _compiled.details},
+        "running": machine.facts()
+        | {
+            "isas_supported": module.cpu_info()["isas_supported"] if module else [],
+            "SCRATCHNET_CPU_ISA": os.environ.get("SCRATCHNET_CPU_ISA", ""),
+            "backend_named": backends.current() or "",
+        },
+        "operators": [
+            {
+                "op": op.name,
+                "primitive": op.primitive,
+                "backend": backends.current() or backends.fastest(op, "cpu"),
+                "why": "named by SCRATCHNET_BACKEND or backend(...)" if backends.current() else backends.reason(op),
+                "idea": op.idea,
+            }
+            for op in OPS.values()
+        ],
+        "backends": {
+            name: {"what": column.what, "devices": column.devices, "rungs": column.rungs, "missing": backends.missing(name)}
+            for name, column in BACKENDS.items()
+        },
+        "packages": _packages(),
+    }
+
+
+def _packages() -> list[dict]:
+    """The optional packages as the installed metadata lists them."""
+    uses: dict[str, list[str]] = {}
+    for requirement in importlib.metadata.requires("scratchnet") or ():
+        optional = re.match(r"([\w.-]+).*extra == [\"'](\w+)[\"']", requirement)
+        if optional:
+            uses.setdefault(optional[1], []).append(optional[2])
+    return [{"package": name, "for": " and ".join(extras), "version": _version(name)} for name, extras in uses.items()]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
+    """(title, column heads, rows) of each table."""
+    compiled, running = facts["compiled"], facts["running"]
+    isas = running["isas_supported"]
+    settings = {
+        "machine": f"{running['machine']}, {running['cores']} cores",
+        "instruction set": f"{running['isa']} (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none",
+        "threads": f"{running['threads']} (torch's pool; torch.set_num_threads changes it)",
+        "OMP_WAIT_POLICY": running["OMP_WAIT_POLICY"] or "not set: idle threads spin; =passive is better on a shared machine",
+        "backend": running["backend_named"] or "none named: the fastest of each operator (SCRATCHNET_BACKEND names one)",
+        "torch": running["torch"],
+        "python": running["python"],
+    }
+    rungs = [
+        (primitive, f"{name}:{rung}", idea)
+        for primitive in PRIMITIVES
+        for name, column in facts["backends"].items()
+        for rung, idea in enumerate(column["rungs"].get(primitive, ()), 1)
+        if len(column["rungs"][primitive]) > 1
+    ]
+    columns = [(name, c["what"], ", ".join(c["devices"]), c["missing"] or "ready") for name, c in facts["backends"].items()]
+    packages = [(p["package"], p["for"], p["version"] or f"missing: pip install {p['package']}") for p in facts["packages"]]
+    return [
+        ("compiled", ("", ""), [(name, " ".join(v) if isinstance(v, list) else v) for name, v in compiled.items() if v]),
+        ("running", ("", ""), list(settings.items())),
+        ("backends", ("backend", "what it is", "devices", "here"), columns),
+        (
+            "what runs on CPU tensors",
+            ("operator", "primitive", "backend", "why", "what it computes"),
+            [(o["op"], o["primitive"], o["backend"], o["why"], o["idea"]) for o in facts["operators"]],
+        ),
+        ("rungs, the last one is in use", ("primitive", "rung", "idea"), rungs),
+        ("optional packages", ("package", "for", "version"), packages),
+    ]

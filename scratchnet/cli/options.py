@@ -1,0 +1,62 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scratchnet import backends
+from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
+
+WIDTH = 160  # of tables that do not go to a terminal
+
+
+def add_operator(parser: argparse.ArgumentParser) -> None:
+    choices = dict.fromkeys((*PRIMITIVES, *OPS))
+    what = f"one primitive ({', '.join(PRIMITIVES)}) or one operator (default: all)"
+    parser.add_argument("primitive", nargs="?", choices=choices, metavar="primitive", help=what)
+
+
+def add_backend(parser: argparse.ArgumentParser, default: str) -> None:
+    what = f"{', '.join(BACKENDS)}, or one rung such as cpp:1; may be repeated (default: {default})"
+    parser.add_argument("--backend", action="append", type=_backend, metavar="NAME", help=what)
+
+
+def _backend(name: str) -> str:
+    try:
+        backends.backend(name)
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def operators(args: argparse.Namespace) -> list[Op]:
+    return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
+
+
+def rungs(op: Op) -> list[str]:
+    """Every backend and rung of an operator that can run here, as `backend(...)` names it."""
+    names = []
+    for column, facts in BACKENDS.items():
+        count = len(facts.rungs.get(op.primitive, ()))
+        if backends.missing(column) is None and "cpu" in facts.devices:
+            names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
+    return names
+
+
+def console() -> Console:
+    screen = Console()
+    return screen if screen.is_terminal else Console(width=WIDTH)
+
+
+def progress(screen: Console) -> Progress:
+    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*parts, console=screen, transient=True)

@@ -1,0 +1,69 @@
+"""`scratchnet verify`: every operator, option, backend, rung and dtype against the float64 oracle."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+from scratchnet.cli import options
+from scratchnet.registry import Op
+from scratchnet.verify import TIMES_TORCH, ULPS, Result, compare
+
+SIZES = ((1, 3), (3, 33), (17, 129))
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scratchnet verify`."""
+    options.add_operator(parser)
+    options.add_backend(parser, "every rung that can run here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """One line for each operator, backend and dtype: the call that came closest to its bound. 1 if any went beyond."""
+    screen = options.console()
+    table = Table("operator", "backend", "dtype", "calls", "error", "torch's", "bound", "", "the call closest to its bound")
+    jobs = [(op, name) for op in options.operators(args) for name in args.backend or options.rungs(op)]
+    failures, calls = [], 0
+    with options.progress(screen) as progress:
+        for (op, name), dtype in progress.track(list(itertools.product(jobs, DTYPES)), description="verify"):
+            results, broken = _compare_all(op, name, dtype)
+            wrong = [str(result) for result in results if not result.ok] + broken
+            calls += len(results) + len(broken)
+            failures += wrong
+            table.add_row(op.name, name, _name(dtype), str(len(results) + len(broken)), *_figures(results, bool(wrong)))
+    screen.print(table)
+    for failure in failures:
+        screen.print(f"FAIL {failure}", markup=False, style="red")
+    rule = f"error <= {TIMES_TORCH} x torch's error + {ULPS} ulp of the largest entry, outputs and gradients"
+    screen.print(f"{calls} calls, {len(failures)} failed; the rule: {rule}", markup=False)
+    return 1 if failures else 0
+
+
+def _compare_all(op: Op, name: str, dtype: torch.dtype) -> tuple[list[Result], list[str]]:
+    """The results of every example at every size, and a line for each that raised instead."""
+    results, broken = [], []
+    for example, (rows, columns) in itertools.product(op.examples, SIZES):
+        try:
+            results.append(compare(op, example, rows, columns, dtype, name))
+        except Exception as error:  # whatever a broken kernel raises is one more failure to report
+            broken.append(f"{op.name} [{example}] {rows}x{columns} {_name(dtype)} on {name}: {type(error).__name__}: {error}")
+    return results, broken
+
+
+def _figures(results: list[Result], failed: bool) -> tuple[str, ...]:
+    """Error, torch's, bound, verdict and place of the call that used most of its bound."""
+    verdict = "[red]FAIL[/red]" if failed else "[green]ok[/green]"
+    if not results:
+        return "", "", "", verdict, "an exception in every call"
+    result = max(results, key=lambda r: r.worst.used)
+    check = result.worst
+    return *(f"{x:.1e}" for x in (check.error, check.torch_error, check.bound)), verdict, escape(f"{check.what}, {result.call}")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,54 @@
+"""What a measurement or a bug report has to name: the machine, the versions and the settings of this process."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+import scratchnet
+from scratchnet import _compiled
+
+_FOLDER = Path(__file__).parent
+
+
+def facts() -> dict[str, str | int]:
+    """Name -> value, ready for a table or a CSV; "" where there is nothing to say."""
+    build = _compiled.module.build_info() if _compiled.module else {}
+    cpu = _compiled.module.cpu_info() if _compiled.module else {}
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "machine": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "isa": cpu.get("isa", ""),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", ""),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "scratchnet": scratchnet.__version__,
+        "commit": _commit() or build.get("commit", ""),
+        "compiler": build.get("compiler", ""),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    return models[0].split(":", 1)[1].strip() if models else platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit of the clone that the package runs from, with "+" if files differ from it; "" outside a clone."""
+    if not (_FOLDER.parent / ".git").exists():
+        return ""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=_FOLDER, capture_output=True, text=True
+        )
+    except OSError:  # no git
+        return ""
+    return answer.stdout.strip()

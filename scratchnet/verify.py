@@ -1,0 +1,163 @@
+"""Ours against the float64 oracle, judged by how far torch itself is from it at the same dtype.
+
+    error(ours) <= 2 * error(torch) + 4 ulp of the largest entry
+
+for every output and every gradient. `scratchnet verify`, the tests and the benchmarks share this one rule.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from scratchnet.backends import backend as use_backend
+from scratchnet.registry import Op
+
+TIMES_TORCH = 2
+ULPS = 4
+
+
+@dataclass(frozen=True)
+class Check:
+    """One output or gradient: errors are the largest absolute ones, `scale` is the oracle's largest entry."""
+
+    what: str  # "output" or "gradient of <argument>"
+    scale: float
+    error: float
+    torch_error: float
+    bound: float
+    problem: str = ""  # what no bound can forgive: a wrong shape or dtype, NaN or infinity in other places
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and self.error <= self.bound  # a NaN is never <= anything
+
+    @property
+    def used(self) -> float:
+        """The share of the bound that the error takes: above 1 it is too large, infinite if no bound would do."""
+        return math.inf if self.problem or math.isnan(self.error) else self.error / self.bound
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.ok else f"FAIL {self.problem}".rstrip()
+        return f"{self.what}: error {self.error:.2e}, torch's {self.torch_error:.2e}, bound {self.bound:.2e}: {verdict}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """All checks of one call."""
+
+    op: str
+    call: str  # which example, sizes, dtype and backend
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    @property
+    def worst(self) -> Check:
+        return max(self.checks, key=lambda check: check.used)
+
+    def __str__(self) -> str:
+        return "\n    ".join([f"{self.op} {self.call}", *map(str, self.checks)])
+
+
+def function(op: Op) -> Callable:
+    """The user-level function of an operator."""
+    return getattr(import_module(f"scratchnet.functions.{op.primitive}"), op.name)
+
+
+def on_tensors(change: Callable[[Tensor], Tensor], args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """The arguments with `change` applied to every tensor."""
+    one = lambda value: change(value) if isinstance(value, Tensor) else value
+    return tuple(map(one, args)), {name: one(value) for name, value in kwargs.items()}
+
+
+def differentiable(args: tuple, kwargs: dict) -> list[Tensor]:
+    return [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.requires_grad]
+
+
+def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+def compare(
+    op: Op,
+    example: str,
+    rows: int,
+    columns: int,
+    dtype: torch.dtype,
+    backend: str | None = None,
+    layout: Callable[[Tensor], Tensor] = lambda t: t,
+    seed: int = 0,
+) -> Result:
+    """Run one of the registry's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
+
+    layout: gives every tensor other strides, also the gradients that come in (`lambda t: t.mT.contiguous().mT`); it may
+    change values (`lambda t: t[:1].expand_as(t)`), never shapes. The caller's random state is untouched.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        args, kwargs = op.examples[example](rows, columns, dtype)
+        args, kwargs = on_tensors(lambda t: layout(t.detach()).requires_grad_(t.requires_grad), args, kwargs)
+        widened = on_tensors(lambda t: _copy(t, torch.float64), args, kwargs)
+        with use_backend("numpy"):
+            oracle = as_tuple(function(op)(*widened[0], **widened[1]))
+            upstream = [layout(torch.randn(y.shape, dtype=torch.float64).to(dtype)) for y in oracle]
+            oracle += _gradients(oracle, *widened, [g.double() for g in upstream])
+        own = _run(op.torch, *on_tensors(lambda t: _copy(t, t.dtype), args, kwargs), [g.clone() for g in upstream])
+        with use_backend(backend):
+            ours = _run(function(op), args, kwargs, upstream)
+    names = _names(op, args, kwargs, len(upstream))
+    checks = tuple(_check(*row, dtype) for row in zip(names, ours, own, oracle, strict=True))
+    call = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} on {backend or 'the default'}"
+    return Result(op.name, call, checks)
+
+
+def _copy(t: Tensor, dtype: torch.dtype) -> Tensor:
+    return t.detach().clone().to(dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
+
+
+def _gradients(outputs: tuple[Tensor, ...], args: tuple, kwargs: dict, upstream: list[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(outputs, differentiable(args, kwargs), upstream)
+
+
+def _run(call: Callable, args: tuple, kwargs: dict, upstream: list[Tensor]) -> tuple[Tensor, ...]:
+    outputs = as_tuple(call(*args, **kwargs))
+    return (*outputs, *_gradients(outputs, args, kwargs, upstream))
+
+
+def _names(op: Op, args: tuple, kwargs: dict, outputs: int) -> list[str]:
+    bound = inspect.signature(function(op)).bind(*args, **kwargs).arguments
+    inputs = [name for name, value in bound.items() if isinstance(value, Tensor) and value.requires_grad]
+    return [f"output {i}" if outputs > 1 else "output" for i in range(outputs)] + [f"gradient of {name}" for name in inputs]
+
+
+def _check(what: str, ours: Tensor, own: Tensor, oracle: Tensor, dtype: torch.dtype) -> Check:
+    ours, own, oracle = ours.detach(), own.detach(), oracle.detach()
+    expected = oracle.to(dtype)  # too large for a 16-bit type is infinite there
+    finite = expected.isfinite()
+    scale = oracle[finite].abs().max().item() if finite.any() else 0.0
+    bits = torch.finfo(dtype)
+    ulp = max(bits.eps * scale, bits.smallest_normal * bits.eps)
+    torch_error = _largest((own.double() - oracle)[finite & own.isfinite()])
+    bound = TIMES_TORCH * torch_error + ULPS * ulp
+    if ours.shape != expected.shape or ours.dtype != dtype:
+        problem = f"{tuple(ours.shape)} {ours.dtype} instead of {tuple(expected.shape)} {dtype}"
+        return Check(what, scale, math.nan, torch_error, bound, problem)
+    problem = ""
+    if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
+        problem = "NaN or infinity in other places than the oracle's"
+    elif not torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps:  # its 1 + erf(x) cancels in GELU's tail
+        problem = "torch is too far from the oracle to judge by it: they compute different things"
+    return Check(what, scale, _largest((ours.double() - oracle)[finite]), torch_error, bound, problem)
+
+
+def _largest(difference: Tensor) -> float:
+    return difference.abs().max().item() if difference.numel() else 0.0  # NaN if there is one

@@ -1,0 +1,66 @@
+"""Calls of every registered operator, as the tests need them: read from the registry, so that a new operator is tested at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from scratchnet.registry import OPS, Op
+from scratchnet.verify import as_tuple, function
+
+
+@dataclass
+class Case:
+    """One call; `ours` and `torch` take the differentiable tensors alone and return a tuple of outputs."""
+
+    op: Op
+    args: tuple
+    kwargs: dict
+
+    def __post_init__(self):
+        self.function = function(self.op)
+        named = {**dict(enumerate(self.args)), **self.kwargs}
+        self.places = [k for k, t in named.items() if isinstance(t, Tensor) and t.requires_grad]
+        self.tensors = [named[k].detach() for k in self.places]
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Fresh leaves that require a gradient."""
+        return [t.clone().requires_grad_() for t in self.tensors]
+
+    def call(self, function: Callable, *leaves: Tensor) -> tuple[Tensor, ...]:
+        args, kwargs = list(self.args), dict(self.kwargs)
+        for place, leaf in zip(self.places, leaves, strict=True):
+            if isinstance(place, int):
+                args[place] = leaf
+            else:
+                kwargs[place] = leaf
+        return as_tuple(function(*args, **kwargs))
+
+    def ours(self, *leaves: Tensor) -> tuple[Tensor, ...]:
+        return self.call(self.function, *leaves)
+
+    def torch(self, *leaves: Tensor) -> tuple[Tensor, ...]:
+        return self.call(self.op.torch, *leaves)
+
+
+def scalar(call: Callable) -> Callable:
+    """A loss that weighs every element of every output differently."""
+
+    def loss(*leaves: Tensor) -> Tensor:
+        outputs = call(*leaves)
+        return sum((y * torch.linspace(0.5, 1.5, y.numel(), dtype=y.dtype).view(y.shape)).sum() for y in outputs)
+
+    return loss
+
+
+def case(name: str, example: str | None = None, rows: int = 4, columns: int = 3, dtype: torch.dtype = torch.float64) -> Case:
+    op = OPS[name]
+    args, kwargs = op.examples[example or next(iter(op.examples))](rows, columns, dtype)
+    return Case(op, args, kwargs)
+
+
+EXAMPLES = [(name, example) for name, op in OPS.items() for example in op.examples]

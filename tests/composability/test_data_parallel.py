@@ -1,0 +1,60 @@
+"""DistributedDataParallel over two gloo processes: the averaged gradients are those of the whole batch."""
+
+import os
+import socket
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import scratchnet
+from scratchnet import nn
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Embedding(11, 8), nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 5))
+
+
+def batch():
+    torch.manual_seed(1)
+    return torch.randint(11, (8,)), torch.randint(5, (8,))
+
+
+def train(rank: int, port: int, compile: bool, results) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    try:
+        with scratchnet.backend("cpp"):
+            ddp = torch.nn.parallel.DistributedDataParallel(model())
+            run = torch.compile(ddp, backend="aot_eager") if compile else ddp
+            x, y = (t.chunk(2)[rank] for t in batch())
+            nn.functional.cross_entropy(run(x), y).backward()
+        results[rank] = [p.grad for p in ddp.parameters()]
+    finally:
+        dist.destroy_process_group()
+
+
+def check(compile: bool) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(train, (port, compile, results), nprocs=2)
+        gradients = dict(results)
+    whole = model()
+    x, y = batch()
+    nn.functional.cross_entropy(whole(x), y).backward()
+    for rank in (0, 1):
+        for ours, parameter in zip(gradients[rank], whole.parameters(), strict=True):
+            torch.testing.assert_close(ours, parameter.grad)
+
+
+def test_two_processes():
+    check(compile=False)
+
+
+def test_two_processes_compiled():
+    check(compile=True)

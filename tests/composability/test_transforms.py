@@ -1,0 +1,192 @@
+"""Every operator under torch.func, torch.compile and torch.export, by value.
+
+opcheck does not notice the silent failures that the usual ways to register a gradient have here: a zero gradient under
+compile(func.grad), no gradient through an exported program, a wrong jvp.
+"""
+
+import pytest
+import torch
+from cases import EXAMPLES, case, scalar
+from torch import func
+
+import scratchnet
+from scratchnet.functions.operator import Operator
+from scratchnet.registry import OPS
+from scratchnet.verify import function
+
+FIRST = [(name, next(iter(op.examples))) for name, op in OPS.items()]
+
+
+@pytest.fixture(autouse=True)
+def cpp():
+    """Torch's own kernels compose anyway: what is tested is ours, also where torch's is the default."""
+    torch._dynamo.reset()
+    with scratchnet.backend("cpp"):
+        yield
+
+
+def same(transform, c):
+    torch.testing.assert_close(transform(c.ours), transform(c.torch))
+
+
+def grads(call, c):
+    return func.grad(scalar(call), argnums=tuple(range(len(c.tensors))))(*c.tensors)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_grad(name, example):
+    c = case(name, example)
+    same(lambda call: grads(call, c), c)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_grad_of_grad(name, example):
+    c = case(name, example)
+
+    def second(call):
+        inner = lambda *t: sum(g.square().sum() for g in func.grad(scalar(call), argnums=tuple(range(len(t))))(*t))
+        return func.grad(inner, argnums=tuple(range(len(c.tensors))))(*c.tensors)
+
+    same(second, c)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_jvp_and_hessian(name, example):
+    c = case(name, example)
+    tangents = tuple(torch.randn_like(t) for t in c.tensors)
+    same(lambda call: func.jvp(call, tuple(c.tensors), tangents), c)
+    same(lambda call: func.hessian(scalar(call))(*c.tensors), c)
+    same(lambda call: func.jacfwd(func.jacrev(scalar(call)))(*c.tensors), c)
+    same(lambda call: func.jacrev(func.jacfwd(scalar(call)))(*c.tensors), c)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_vmap(name, example):
+    c = case(name, example)
+    batch = tuple(torch.randn(2, *t.shape, dtype=t.dtype) for t in c.tensors)
+    same(lambda call: func.vmap(call)(*batch), c)
+    same(lambda call: func.vmap(func.grad(scalar(call)))(*batch), c)
+    same(lambda call: func.grad(lambda *t: sum(y.sum() for y in func.vmap(call)(*t)))(*batch), c)
+    if len(batch) > 1:
+        one = (0,) + (None,) * (len(batch) - 1)
+        same(lambda call: func.vmap(call, in_dims=one)(batch[0], *c.tensors[1:]), c)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_batched_gradients(name, example):
+    c = case(name, example)
+
+    def jacobian(call):
+        outputs = call(*(leaves := c.leaves))
+        basis = torch.eye(outputs[0].numel(), dtype=outputs[0].dtype).view(-1, *outputs[0].shape)
+        return torch.autograd.grad(outputs[0], leaves, basis, is_grads_batched=True)
+
+    same(jacobian, c)
+
+
+def compiled(call, backend="aot_eager", **options):
+    return torch.compile(call, fullgraph=True, backend=backend, **options)
+
+
+def backward(call, c):
+    return torch.autograd.grad(scalar(call)(*(leaves := c.leaves)), leaves)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_compile(name, example):
+    c = case(name, example)
+    torch.testing.assert_close(compiled(c.ours)(*c.tensors), c.torch(*c.tensors))
+    torch.testing.assert_close(backward(compiled(c.ours), c), backward(c.torch, c))
+
+
+@pytest.mark.parametrize("name, example", FIRST)
+def test_compile_with_inductor(name, example):
+    c = case(name, example, dtype=torch.float32)
+    torch.testing.assert_close(backward(compiled(lambda *t: c.ours(*[2 * x for x in t]), "inductor"), c),
+                               backward(lambda *t: c.torch(*[2 * x for x in t]), c))  # fmt: skip
+
+
+@pytest.mark.parametrize("name, example", FIRST)
+def test_compile_of_transforms(name, example):
+    c = case(name, example)
+    tangents = tuple(torch.randn_like(t) for t in c.tensors)
+    for transform in (
+        lambda call: lambda *t: func.grad(scalar(call), argnums=tuple(range(len(t))))(*t),
+        lambda call: lambda *t: func.jvp(call, t, tangents),
+        lambda call: lambda *t: func.vmap(call)(*[torch.stack((x, 2 * x)) for x in t]),
+        lambda call: lambda *t: func.vmap(func.grad(scalar(call)))(*[torch.stack((x, 2 * x)) for x in t]),
+    ):
+        torch.testing.assert_close(compiled(transform(c.ours))(*c.tensors), transform(c.torch)(*c.tensors))
+
+
+@pytest.mark.parametrize("name, example", FIRST)
+def test_compile_does_not_recompile_for_another_batch_size(name, example):
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    ours = function(OPS[name])
+    run = torch.compile(lambda args, kwargs: ours(*args, **kwargs), fullgraph=True, backend=counter)
+    for rows in (4, 6, 7, 9):
+        args, kwargs = OPS[name].examples[example](rows, 8, torch.float64)
+        torch.testing.assert_close(run(args, kwargs), OPS[name].torch(*args, **kwargs))
+    assert counter.frame_count <= 2  # one static, one dynamic
+
+
+def test_compiled_code_follows_the_backend():
+    x = torch.randn(4, 3)
+    run = torch.compile(scratchnet.gelu, fullgraph=True, backend=(counter := torch._dynamo.testing.EagerAndRecordGraphs()))
+    run(x)
+    with scratchnet.backend("numpy"):
+        run(x)
+    operators = [node.target for graph in counter.graphs for node in graph.graph.nodes if node.op == "call_function"]
+    assert operators == [torch.ops.scratchnet.gelu.default, torch.ops.scratchnet_numpy.gelu.default]
+
+
+@pytest.mark.parametrize("strict", (True, False))
+@pytest.mark.parametrize("name, example", FIRST)
+def test_export_and_train_the_exported_program(name, example, strict):
+    c = case(name, example)
+
+    class Model(torch.nn.Module):
+        def __init__(self, call):
+            super().__init__()
+            self.call = call
+            self.leaves = torch.nn.ParameterList(c.leaves)
+
+        def forward(self, scale):
+            return self.call(*[scale * t for t in self.leaves])
+
+    def trained(call, export):
+        model = Model(call)
+        scale = torch.ones((), dtype=torch.float64)
+        program = torch.export.export(model, (scale,), strict=strict) if export else None
+        run = program.module() if export else model
+        scalar(lambda: run(scale))().backward()
+        if export:
+            assert any(f"scratchnet.{name}" in str(node.target) for node in program.graph.nodes)
+        return [p.grad for p in run.parameters()]
+
+    torch.testing.assert_close(trained(c.ours, True), trained(c.torch, False))
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_opcheck(name, example, monkeypatch):
+    """torch.library.opcheck of the operators that the call goes through, with the arguments that it hands on."""
+    c = case(name, example)
+    calls = []
+    plain = Operator.__call__
+    monkeypatch.setattr(Operator, "__call__", lambda self, *args: calls.append((self, args)) or plain(self, *args))
+    c.ours(*c.leaves)
+    for operator, args in calls:
+        kernel = operator.kernel("cpu", torch.float64)
+        detached = tuple(a.detach() if isinstance(a, torch.Tensor) else a for a in args)
+        for arguments in (detached, tuple(a.requires_grad_() if is_float(a) else a for a in map(clone, detached))):
+            torch.library.opcheck(kernel.differentiable, (*arguments, kernel.rung))
+        torch.library.opcheck(kernel._forward, (*detached, kernel.rung))
+    assert calls
+
+
+def is_float(a):
+    return isinstance(a, torch.Tensor) and a.is_floating_point()
+
+
+def clone(a):
+    return a.clone() if isinstance(a, torch.Tensor) else a
