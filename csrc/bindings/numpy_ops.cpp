@@ -2,10 +2,11 @@
 #include "arrays.h"  // first: the operators find their tensor type's functions here
 
 #include "gelu_ops.h"
+#include "layer_norm_ops.h"
 
 namespace scratchnet {
 
 #define SN_DEFINE(op) module.def(#op, &op<Array>);
-void bind_numpy(pybind11::module_& module) { SN_GELU_OPS(SN_DEFINE) }
+void bind_numpy(pybind11::module_& module) { SN_GELU_OPS(SN_DEFINE) SN_LAYER_NORM_OPS(SN_DEFINE) }
 
 }  // namespace scratchnet

@@ -2,10 +2,11 @@
 #include "tensors.h"  // first: the operators find their tensor type's functions here
 
 #include "gelu_ops.h"
+#include "layer_norm_ops.h"
 
 namespace scratchnet {
 
 #define SN_REGISTER(op) m.impl(#op, TORCH_BOX(&op<Tensor>));
-STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) { SN_GELU_OPS(SN_REGISTER) }
+STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) { SN_GELU_OPS(SN_REGISTER) SN_LAYER_NORM_OPS(SN_REGISTER) }
 
 }  // namespace scratchnet

@@ -49,7 +49,7 @@ class RMSNorm(Function):
 
 
 class AddLayerNorm(Function):
-    """total = x + residual, y = LayerNorm(total): the gradients of both outputs meet in d(total), which x and residual share."""
+    """total = x + residual, y = LayerNorm(total): both outputs' gradients meet in d(total), which x and residual share."""
 
     @staticmethod
     def forward(ctx, kernel, x, residual, weight, bias, ndim, eps):
@@ -68,7 +68,7 @@ class AddLayerNorm(Function):
 
 
 def _needed(gradients: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
-    return [g if need else None for g, need in zip(gradients, needs)]
+    return [g if need else None for g, need in zip(gradients, needs, strict=True)]
 
 
 _AUTOCAST = {"cuda": "float32"}  # as torch: on a CPU a norm computes in float32 inside whatever dtype comes
@@ -77,7 +77,9 @@ _rms_norm = Operator("rms_norm", RMSNorm, autocast=_AUTOCAST)
 _add_layer_norm = Operator("add_layer_norm", AddLayerNorm, outputs=2, autocast=_AUTOCAST)
 
 
-def _check(name: str, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> int:
+def _check(
+    name: str, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> int:
     """The number of axes to normalise over; raises unless the arguments fit together."""
     check_tensor(name, "input", input)
     if not isinstance(normalized_shape, (tuple, list)):
@@ -87,22 +89,26 @@ def _check(name: str, input: Tensor, normalized_shape: Sequence[int], weight: Te
     shape, ndim = tuple(normalized_shape), len(normalized_shape)
     if ndim == 0 or input.shape[-ndim:] != shape or float in map(type, shape):
         _fail_shape(name, input, shape)
-    for argument, value in (("weight", weight), ("bias", bias)):
-        if value is None:
-            continue
-        check_tensor(name, argument, value)
-        if value.shape != shape:
-            fail(
-                RuntimeError, name, argument,
-                f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of shape {list(value.shape)} and "
-                f"normalized_shape = {list(shape)}",
-            )  # fmt: skip
-        if value.device != input.device:
-            mend = f"move it with {argument}.to({str(input.device)!r})"
-            fail(RuntimeError, name, argument, f"is on {value.device}, but input is on {input.device}: {mend}")
+    if weight is not None:
+        _check_parameter(name, "weight", weight, shape, input)
+    if bias is not None:
+        _check_parameter(name, "bias", bias, shape, input)
     if not isinstance(eps, (float, int, torch.SymFloat)):
         fail(TypeError, name, "eps", f"must be float, not {type(eps).__name__}")
     return ndim
+
+
+def _check_parameter(name: str, argument: str, value: Tensor, shape: tuple[int, ...], input: Tensor) -> None:
+    check_tensor(name, argument, value)
+    if value.shape != shape:
+        fail(
+            RuntimeError, name, argument,
+            f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of shape {list(value.shape)} and "
+            f"normalized_shape = {list(shape)}",
+        )  # fmt: skip
+    if value.device != input.device:
+        mend = f"move it with {argument}.to({str(input.device)!r})"
+        fail(RuntimeError, name, argument, f"is on {value.device}, but input is on {input.device}: {mend}")
 
 
 def _fail_shape(name: str, input: Tensor, shape: tuple[int, ...]) -> NoReturn:
@@ -114,13 +120,14 @@ def _fail_shape(name: str, input: Tensor, shape: tuple[int, ...]) -> NoReturn:
         )  # fmt: skip
     for position, size in enumerate(shape):
         if isinstance(size, float):
-            fail(TypeError, name, "normalized_shape", f"must be tuple of ints, but found element of type float at pos {position}")
+            found = f"found element of type float at pos {position}"
+            fail(TypeError, name, "normalized_shape", f"must be tuple of ints, but {found}")
     error = ValueError if name == "rms_norm" and input.dim() < len(shape) else RuntimeError  # torch's own inconsistency
     wanted = ", ".join(map(str, shape))
     fail(
         error, name, "input",
-        f"Given normalized_shape={list(shape)}, expected input with shape [*, {wanted}], but got input of size{list(input.shape)}; "
-        f"normalized_shape names the last axes of input",
+        f"Given normalized_shape={list(shape)}, expected input with shape [*, {wanted}], "
+        f"but got input of size{list(input.shape)}; normalized_shape names the last axes of input",
     )  # fmt: skip
 
 
@@ -140,16 +147,17 @@ def _check_dtypes(name: str, input: Tensor, weight: Tensor | None, bias: Tensor 
 
 
 def _fail_dtype(name: str, input: Tensor) -> NoReturn:
-    fail(NotImplementedError, name, "input", f'"{name}" not implemented for {input.dtype}; it needs a floating-point tensor: call .float()')
+    mend = "it needs a floating-point tensor: call .float() on it"
+    fail(NotImplementedError, name, "input", f'"{name}" not implemented for {input.dtype}; {mend}')
 
 
 def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes of input (..., *normalized_shape), var the biased variance.
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes of input (..., *normalized_shape).
 
-    weight and bias have normalized_shape and input's dtype, or float32 with a 16-bit input; the result has input's shape and
-    dtype. RuntimeError if shapes or dtypes do not fit. torch.nn.functional.layer_norm; https://arxiv.org/abs/1607.06450.
+    var is the biased variance. weight and bias have normalized_shape and input's dtype, or float32 with a 16-bit input; the
+    result has input's shape and dtype. RuntimeError if shapes or dtypes do not fit. torch.nn.functional.layer_norm; https://arxiv.org/abs/1607.06450.
     """
     ndim = _check("layer_norm", input, normalized_shape, weight, bias, eps)
     _check_dtypes("layer_norm", input, weight, bias)

@@ -1,4 +1,5 @@
-// LayerNorm and RMSNorm, rung 1: one row after another, one pass over it for each sum of the formula, sums in double.
+// LayerNorm and RMSNorm, rung 1: one row after another, one pass over it for each sum of the formula.
+// Sums are long double: added one by one in a narrower type, many numbers lose digits.
 //
 //   forward   mean, then variance, then y
 //   backward  mean(a) and mean(a h), then dx; dweight and dbias in a loop of their own
@@ -13,7 +14,7 @@ namespace {
 // The saved mean is rounded to float, which costs digits where the mean is large: backward takes it from x again.
 template <class T>
 double mean_of(const T* x, int64_t columns) {
-  double sum = 0;
+  long double sum = 0;
   for (int64_t j = 0; j < columns; j++) sum += load1(x + j);
   return sum / columns;
 }
@@ -33,7 +34,7 @@ void forward(const NormForward& p) {
       x = total;
     }
     const double mean = p.mean ? mean_of(x, D) : 0;
-    double squares = 0;
+    long double squares = 0;
     for (int64_t j = 0; j < D; j++) squares += (load1(x + j) - mean) * (load1(x + j) - mean);
     const double rstd = 1 / sqrt(squares / D + p.eps);
     for (int64_t j = 0; j < D; j++) {
@@ -53,7 +54,7 @@ void backward_dx(const NormBackward& p) {
   for (int64_t i = 0; i < p.rows; i++) {
     const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
     const double mean = p.mean ? mean_of(x, D) : 0, rstd = ((const A*)p.rstd)[i];
-    double sum_a = 0, sum_ah = 0;
+    long double sum_a = 0, sum_ah = 0;
     for (int64_t j = 0; j < D; j++) {
       const double a = weight ? double(load1(grad + j)) * load1(weight + j) : load1(grad + j);
       sum_a += a;
@@ -72,8 +73,8 @@ template <class T>
 void backward_columns(const NormBackward& p) {
   using A = acc_t<T>;
   const int64_t D = p.columns;
-  double* dweight = new double[D]();
-  double* dbias = new double[D]();
+  long double* dweight = new long double[D]();
+  long double* dbias = new long double[D]();
   for (int64_t i = 0; i < p.rows; i++) {
     const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
     const double mean = p.mean ? mean_of(x, D) : 0, rstd = ((const A*)p.rstd)[i];

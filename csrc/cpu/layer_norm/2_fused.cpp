@@ -30,8 +30,9 @@ SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
   return load(lane);
 }
 
-// Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double.
-// The blocks depend on nothing but the row's size, so that threads may share a row without changing a bit.
+// Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double. The
+// blocks depend on nothing but the row's size, so that threads may share a row without changing a bit. The functions passed in
+// capture by value: the compiler then keeps pointers and numbers in registers.
 template <class A>
 struct Row {
   static constexpr int64_t BLOCK = 256 * lanes<A>, SHARE = 16;  // blocks that are worth a thread
@@ -50,7 +51,7 @@ struct Row {
   template <class F>
   SN_INLINE void for_each_range(const F& f) const {
     if (!shared) return f(0, columns);
-    parallel_for(0, blocks, SHARE, [&](int64_t begin, int64_t end) {
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
       f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns);
     });
   }
@@ -63,7 +64,7 @@ struct Row {
       for (int64_t b = 0; b < blocks; b++) add(total.v, block_sum<K>(b, f));
       return total;
     }
-    parallel_for(0, blocks, SHARE, [&](int64_t begin, int64_t end) {
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b++) *(Sums<K>*)(partial + b * K) = block_sum<K>(b, f);
     });
     for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)(partial + b * K));
@@ -112,18 +113,18 @@ template <bool centred, class T, class A>
 SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
   const int64_t D = row.columns;
   if constexpr (!centred) {
-    const auto squares = row.template sum<1>([&](int64_t j, auto get) SN_LAMBDA_INLINE {
+    const auto squares = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
       const vec<A> v = get(x + j);
       return Terms<A, 1>{v * v};
     });
     return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
   } else {
     const A first = D ? load1(x) : 0;
-    const auto shifted = row.template sum<1>([&](int64_t j, auto get) SN_LAMBDA_INLINE {
+    const auto shifted = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
       return Terms<A, 1>{get(x + j) - first};
     });
     const A mean = A(first + shifted.v[0] / D);
-    const auto sums = row.template sum<2>([&](int64_t j, auto get) SN_LAMBDA_INLINE {
+    const auto sums = row.template sum<2>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(x + j) - mean;
       return Terms<A, 2>{d, d * d};
     });
@@ -144,14 +145,16 @@ void forward(const NormForward& p) {
     if (p.residual) {
       const T *residual = (const T*)p.residual + i * D, *term = x;
       T* total = (T*)p.total + i * D;
-      row.for_each_range([&](int64_t begin, int64_t end) {
-        map<T>(begin, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(total + j, get(term + j) + get(residual + j)); });
+      row.for_each_range([=](int64_t begin, int64_t end) {
+        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+          put(total + j, get(term + j) + get(residual + j));
+        });
       });
       x = total;
     }
     const auto [mean, rest, rstd] = statistics<centred>(row, x, p.eps);
-    row.for_each_range([&, mean = mean, rest = rest, rstd = rstd](int64_t begin, int64_t end) {
-      map<T>(begin, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+    row.for_each_range([=, mean = mean, rest = rest, rstd = rstd](int64_t begin, int64_t end) {
+      map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
         vec<A> h = get(x + j);
         h = (centred ? (h - mean) - rest : h) * rstd;
         if (weight) h *= get(weight + j);
@@ -173,6 +176,7 @@ void backward(const NormBackward& p) {
   using A = acc_t<T>;
   const int64_t D = p.columns;
   const T* weight = (const T*)p.weight;
+  const bool need_weight = p.dweight, need_bias = p.dbias;
   const Row<A> row(p.rows, D);
   ColumnSums<A> dweight(p.rows, D), dbias(p.rows, D);
   dweight.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
@@ -184,35 +188,35 @@ void backward(const NormBackward& p) {
       const A mean = centred ? ((const A*)p.mean)[i] : 0, rstd = ((const A*)p.rstd)[i];
 
       Sums<3> sums;  // of a, a d and d, where d = x - mean
-      if (centred)
-        sums = row.template sum<3>([&](int64_t j, auto get) SN_LAMBDA_INLINE {
+      if (centred && (dx || need_weight))
+        sums = row.template sum<3>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
           const vec<A> d = get(x + j) - mean, g = get(grad + j), a = weight ? g * get(weight + j) : g;
           return Terms<A, 3>{a, a * d, d};
         });
       else if (dx)
-        sums.v[1] = row.template sum<1>([&](int64_t j, auto get) SN_LAMBDA_INLINE {
+        sums.v[1] = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
           const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
           return Terms<A, 1>{a * get(x + j)};
         }).v[0];
       const A rest = A(sums.v[2] / D), mean_a = A(sums.v[0] / D);
       const A mean_ah = A((sums.v[1] - sums.v[2] / D * sums.v[0]) / D * rstd);
 
-      row.for_each_range([&](int64_t begin, int64_t end) {
-        map<T>(begin, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      row.for_each_range([=](int64_t begin, int64_t end) {
+        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
           const vec<A> v = get(x + j), g = get(grad + j), h = (centred ? (v - mean) - rest : v) * rstd;
           if (dx) {
             const vec<A> a = weight ? g * get(weight + j) : g;
             const vec<A> d = (a - mean_a - h * mean_ah) * rstd;
             put(dx + j, grad_total ? d + get(grad_total + j) : d);
           }
-          if (p.dweight) put(dweight_partial + j, get(dweight_partial + j) + g * h);
-          if (p.dbias) put(dbias_partial + j, get(dbias_partial + j) + g);
+          if (need_weight) put(dweight_partial + j, get(dweight_partial + j) + g * h);
+          if (need_bias) put(dbias_partial + j, get(dbias_partial + j) + g);
         });
       });
     }
   });
-  if (p.dweight) dweight.total((T*)p.dweight);
-  if (p.dbias) dbias.total((T*)p.dbias);
+  if (need_weight) dweight.total((T*)p.dweight);
+  if (need_bias) dbias.total((T*)p.dbias);
 }
 
 }  // namespace

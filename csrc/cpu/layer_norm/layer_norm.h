@@ -36,6 +36,8 @@ struct LayerNormKernels {
 SN_DECLARE_NAIVE(LayerNormKernels, layer_norm_1)
 SN_DECLARE_RUNG(LayerNormKernels, layer_norm_2)
 
-inline const LayerNormKernels& layer_norm_kernels(int64_t rung) { return rung == 1 ? layer_norm_1_baseline : SN_PICK(layer_norm_2); }
+inline const LayerNormKernels& layer_norm_kernels(int64_t rung) {
+  return rung == 1 ? layer_norm_1_baseline : SN_PICK(layer_norm_2);
+}
 
 }  // namespace scratchnet

@@ -1,27 +1,36 @@
-// torch.ops.scratchnet.{layer_norm, rms_norm, add_layer_norm}_{forward, backward} for CPU tensors.
+// The operators of the primitive layer_norm.
+#pragma once
 #include "layer_norm/layer_norm.h"
-#include "tensors.h"
+#include "ops.h"
+
+#define SN_LAYER_NORM_OPS(X)                                                    \
+  X(layer_norm_forward) X(layer_norm_backward) X(rms_norm_forward) X(rms_norm_backward) \
+  X(add_layer_norm_forward) X(add_layer_norm_backward)
 
 namespace scratchnet {
-namespace {
-
+template <class Tensor>
 int64_t rows_of(const Tensor& x, int64_t ndim) { return numel_of(x, 0, x.dim() - ndim); }
+template <class Tensor>
 int64_t columns_of(const Tensor& x, int64_t ndim) { return numel_of(x, x.dim() - ndim, x.dim()); }
 
 // (..., 1 * ndim): one number for each row
+template <class Tensor>
 Tensor fresh_statistic(const Tensor& x, int64_t ndim) {
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   for (int64_t i = 0; i < ndim; i++) sizes[x.dim() - 1 - i] = 1;
-  return fresh(sizes, statistics_dtype(x));
+  return fresh<Tensor>(sizes, statistics_dtype(x));
 }
 
 // The gradient of weight or bias: the shape of x's last axes
+template <class Tensor>
 Tensor fresh_column(const Tensor& x, int64_t ndim, bool needed) {
-  return needed ? fresh(x.sizes().data() + x.dim() - ndim, ndim, x.scalar_type()) : none(x);
+  return needed ? fresh<Tensor>(x.sizes().data() + x.dim() - ndim, ndim, x.scalar_type()) : none(x);
 }
 
+template <class Tensor>
 void* out_if(const Tensor& t, bool needed) { return needed ? out(t) : nullptr; }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
                                                       int64_t ndim, double eps, int64_t rung) {
   x = in_order(x), weight = in_order(weight), bias = in_order(bias);
@@ -32,6 +41,7 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Te
   return {y, mean, rstd};
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> norm_backward(const std::optional<Tensor>& grad_total, Tensor grad, Tensor x,
                                                  const std::optional<Tensor>& mean, Tensor rstd, std::optional<Tensor> weight,
                                                  int64_t ndim, bool need_x, bool need_weight, bool need_bias, int64_t rung) {
@@ -47,12 +57,14 @@ std::tuple<Tensor, Tensor, Tensor> norm_backward(const std::optional<Tensor>& gr
   return {dx, dweight, dbias};
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_backward(Tensor grad, Tensor x, Tensor mean, Tensor rstd,
                                                        std::optional<Tensor> weight, int64_t ndim, double, bool need_x,
                                                        bool need_weight, bool need_bias, int64_t rung) {
-  return norm_backward(std::nullopt, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+  return norm_backward<Tensor>(std::nullopt, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weight, int64_t ndim, double eps, int64_t rung) {
   x = in_order(x), weight = in_order(weight);
   Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
@@ -61,13 +73,15 @@ std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weig
   return {y, rstd};
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor> rms_norm_backward(Tensor grad, Tensor x, Tensor rstd, std::optional<Tensor> weight, int64_t ndim,
                                              double, bool need_x, bool need_weight, int64_t rung) {
   const auto [dx, dweight, _] =
-      norm_backward(std::nullopt, grad, x, std::nullopt, rstd, weight, ndim, need_x, need_weight, false, rung);
+      norm_backward<Tensor>(std::nullopt, grad, x, std::nullopt, rstd, weight, ndim, need_x, need_weight, false, rung);
   return {dx, dweight};
 }
 
+template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tensor residual, std::optional<Tensor> weight,
                                                                   std::optional<Tensor> bias, int64_t ndim, double eps,
                                                                   int64_t rung) {
@@ -80,20 +94,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
   return {total, y, mean, rstd};
 }
 
-std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad, Tensor total, Tensor mean, Tensor rstd,
-                                                           std::optional<Tensor> weight, int64_t ndim, double, bool need_x,
-                                                           bool need_weight, bool need_bias, int64_t rung) {
-  return norm_backward(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad, Tensor total, Tensor mean,
+                                                           Tensor rstd, std::optional<Tensor> weight, int64_t ndim, double,
+                                                           bool need_x, bool need_weight, bool need_bias, int64_t rung) {
+  return norm_backward<Tensor>(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
 }
 
-STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) {
-  m.impl("layer_norm_forward", TORCH_BOX(&layer_norm_forward));
-  m.impl("layer_norm_backward", TORCH_BOX(&layer_norm_backward));
-  m.impl("rms_norm_forward", TORCH_BOX(&rms_norm_forward));
-  m.impl("rms_norm_backward", TORCH_BOX(&rms_norm_backward));
-  m.impl("add_layer_norm_forward", TORCH_BOX(&add_layer_norm_forward));
-  m.impl("add_layer_norm_backward", TORCH_BOX(&add_layer_norm_backward));
-}
-
-}  // namespace
 }  // namespace scratchnet
