@@ -7,7 +7,7 @@ from typing import NoReturn, Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_tensor, fail
+from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
 from scratchnet.functions.operator import Function, Operator
 
 _WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
@@ -106,9 +106,7 @@ def _check_parameter(name: str, argument: str, value: Tensor, shape: tuple[int, 
             f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of shape {list(value.shape)} and "
             f"normalized_shape = {list(shape)}",
         )  # fmt: skip
-    if value.device != input.device:
-        mend = f"move it with {argument}.to({str(input.device)!r})"
-        fail(RuntimeError, name, argument, f"is on {value.device}, but input is on {input.device}: {mend}")
+    check_device(name, argument, value, "input", input)
 
 
 def _fail_shape(name: str, input: Tensor, shape: tuple[int, ...]) -> NoReturn:
@@ -133,8 +131,7 @@ def _fail_shape(name: str, input: Tensor, shape: tuple[int, ...]) -> NoReturn:
 
 def _check_dtypes(name: str, input: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
     """torch's rule: one floating dtype for all, except that 16-bit inputs may have float32 weight and bias."""
-    if not input.is_floating_point():
-        _fail_dtype(name, input)
+    check_float(name, "input", input)
     for argument, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.dtype != input.dtype and not (input.dtype in _HALVES and value.dtype == torch.float32):
             fail(
@@ -144,11 +141,6 @@ def _check_dtypes(name: str, input: Tensor, weight: Tensor | None, bias: Tensor 
     if weight is not None and bias is not None and weight.dtype != bias.dtype:
         kinds = f"bias is {bias.dtype}, but weight is {weight.dtype}"
         fail(RuntimeError, name, "bias", f"mixed dtype: {kinds}: convert one with .to(...)")
-
-
-def _fail_dtype(name: str, input: Tensor) -> NoReturn:
-    mend = "it needs a floating-point tensor: call .float() on it"
-    fail(NotImplementedError, name, "input", f'"{name}" not implemented for {input.dtype}; {mend}')
 
 
 def layer_norm(
@@ -176,8 +168,8 @@ def rms_norm(
     if eps is None:
         eps = torch.finfo(_WIDE.get(input.dtype, torch.float32)).eps if isinstance(input, Tensor) else 0.0
     ndim = _check("rms_norm", input, normalized_shape, weight, None, eps)
-    if not (input.is_floating_point() or input.is_complex()):
-        _fail_dtype("rms_norm", input)
+    if not input.is_complex():
+        check_float("rms_norm", "input", input)
     return _rms_norm(input, weight, ndim, eps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_tensor, fail
+from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
 from scratchnet.functions.operator import Function, Operator
 from scratchnet.registry import ACTIVATIONS
 
@@ -50,45 +50,15 @@ class Linear(Function):
 _matmul = Operator("matmul", Matmul, autocast={"cpu": "low", "cuda": "low"})
 _linear = Operator("linear", Linear, autocast={"cpu": "low", "cuda": "low"})
 
-_CAST = (torch.float32, torch.bfloat16, torch.float16)  # what autocast brings to one dtype
-_C_NAMES = {torch.float32: "float", torch.float64: "double", torch.int64: "long int", torch.int32: "int", torch.bool: "bool"}
-
-
-def _check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
-    if a.dtype == b.dtype:
-        return
-    device = a.device.type
-    if a.dtype in _CAST and b.dtype in _CAST and device in _matmul.autocast and torch.is_autocast_enabled(device):
-        return
-    kinds = (_C_NAMES.get(t.dtype, str(t.dtype).removeprefix("torch.")) for t in (a, b))
-    mend = f"convert one of them: {name_a}.to({name_b}.dtype)"
-    if a.dtype == torch.float64 and b.dtype == torch.float32:
-        mend = f"{name_a} is float64, which is what NumPy makes: call {name_a}.float()"
-    elif not a.dtype.is_floating_point and b.dtype.is_floating_point:
-        mend = f"{name_a} holds {a.dtype}: call {name_a}.to({name_b}.dtype)"
-    fail(
-        RuntimeError, function, name_a,
-        f"expected m1 and m2 to have the same dtype, but got: {' != '.join(kinds)} "
-        f"({name_a} {a.dtype}, {name_b} {b.dtype}); {mend}",
-    )  # fmt: skip
-
-
-def _check_devices(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
-    if a.device != b.device:
-        fail(
-            RuntimeError, function, name_b,
-            f"Expected all tensors to be on the same device, but got {name_b} is on {b.device}, "
-            f"different from {name_a} on {a.device}; move it with {name_b}.to({name_a}.device)",
-        )  # fmt: skip
-
-
 def _check_pair(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
     check_tensor(function, name_a, a)
     check_tensor(function, name_b, b)
     if a.dtype != b.dtype:
-        _check_dtypes(function, name_a, a, name_b, b)
+        check_dtypes(function, name_a, a, name_b, b)
     if a.device != b.device:
-        _check_devices(function, name_a, a, name_b, b)
+        check_device(function, name_b, b, name_a, a)
+    if a.dtype is torch.bool:
+        fail(NotImplementedError, function, name_a, f'"{function}" not implemented for \'Bool\': call .float() or .long() on both')
 
 
 def _check_inner(function: str, name_b: str, a: Tensor, b: Tensor) -> None:
@@ -254,17 +224,16 @@ def _checked_bias(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """bias as (out,)."""
     check_tensor("linear", "bias", bias)
     if bias.dtype != input.dtype:
-        _check_dtypes("linear", "bias", bias, "input", input)
+        check_dtypes("linear", "bias", bias, "input", input)
     if bias.device != input.device:
-        _check_devices("linear", "input", input, "bias", bias)
+        check_device("linear", "bias", bias, "input", input)
     out = weight.shape[0] if weight.dim() == 2 else 1
     if bias.dim() == 1 and bias.shape[0] == out:
         return bias
     if bias.numel() != 1 or bias.dim() > 1:
-        fail(
-            RuntimeError, "linear", "bias",
-            f"The expanded size of the tensor ({out}) must match the existing size ({bias.shape[-1]}) "
-            f"at non-singleton dimension 1: expected shape ({out},), one bias for each row of weight {tuple(weight.shape)}, "
-            f"got {tuple(bias.shape)}",
-        )  # fmt: skip
+        problem = f"expected shape ({out},), one bias for each row of weight {tuple(weight.shape)}, got {tuple(bias.shape)}"
+        if bias.shape[-1] != out:
+            sizes = f"The expanded size of the tensor ({out}) must match the existing size ({bias.shape[-1]})"
+            problem = f"{sizes} at non-singleton dimension 1: {problem}"
+        fail(RuntimeError, "linear", "bias", problem)
     return bias.expand(out)
