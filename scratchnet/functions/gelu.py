@@ -62,7 +62,7 @@ _geglu = Operator("geglu", GEGLU)
 
 def _is_tanh(name: str, approximate: str) -> bool:
     if approximate not in ("none", "tanh"):
-        fail(RuntimeError, name, "approximate", f"argument must be either none or tanh, got {approximate!r}")
+        fail(RuntimeError, name, "approximate", f"approximate argument must be either none or tanh, got {approximate!r}")
     return approximate == "tanh"
 
 

@@ -156,9 +156,7 @@ def layer_norm(
     return _layer_norm(input, weight, bias, ndim, eps)
 
 
-def rms_norm(
-    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
-) -> Tensor:
+def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last axes of input (..., *normalized_shape).
 
     eps None is the machine epsilon of the dtype computed in: that of float32 also for 16-bit inputs. weight has

@@ -50,6 +50,7 @@ class Linear(Function):
 _matmul = Operator("matmul", Matmul, autocast={"cpu": "low", "cuda": "low"})
 _linear = Operator("linear", Linear, autocast={"cpu": "low", "cuda": "low"})
 
+
 def _check_pair(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
     check_tensor(function, name_a, a)
     check_tensor(function, name_b, b)
@@ -58,7 +59,8 @@ def _check_pair(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -
     if a.device != b.device:
         check_device(function, name_b, b, name_a, a)
     if a.dtype is torch.bool:
-        fail(NotImplementedError, function, name_a, f'"{function}" not implemented for \'Bool\': call .float() or .long() on both')
+        problem = f"\"{function}\" not implemented for 'Bool'"
+        fail(NotImplementedError, function, name_a, f"{problem}: call .float() or .long() on both")
 
 
 def _check_inner(function: str, name_b: str, a: Tensor, b: Tensor) -> None:

@@ -5,7 +5,7 @@ Exact:  y = x P(x)            with the normal distribution P(x) = erfc(-x / sqrt
 Tanh:   y = x (1 + t) / 2     with t = tanh(u),  u = sqrt(2 / pi) (x + 0.044715 x^3)
         y' = (1 + t) / 2 + x (1 - t^2) u' / 2    with u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)
 
-erfc(-x / sqrt 2) is 1 + erf(x / sqrt 2) without the cancellation at negative x.
+erfc(-x / sqrt 2) is 1 + erf(x / sqrt 2), and s(2 u) is (1 + tanh u) / 2, without the cancellation at negative x.
 GEGLU is a gelu(b) with a, b the halves of x: da = g gelu(b), db = g a gelu'(b).
 """
 
@@ -20,16 +20,20 @@ _SLOPE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
+def _sigmoid(v: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-v))
+
+
 def _gelu(x: np.ndarray, tanh: bool) -> np.ndarray:
     if tanh:
-        return 0.5 * x * (1 + np.tanh(_SLOPE * (x + _CUBIC * x**3)))
+        return x * _sigmoid(2 * _SLOPE * (x + _CUBIC * x**3))
     return x * 0.5 * _erfc(-x / math.sqrt(2))
 
 
 def _derivative(x: np.ndarray, tanh: bool) -> np.ndarray:
     if tanh:
-        t = np.tanh(_SLOPE * (x + _CUBIC * x**3))
-        return 0.5 * (1 + t) + 0.5 * x * (1 - t**2) * _SLOPE * (1 + 3 * _CUBIC * x**2)
+        u = _SLOPE * (x + _CUBIC * x**3)
+        return _sigmoid(2 * u) + x * _sigmoid(2 * u) * _sigmoid(-2 * u) * 2 * _SLOPE * (1 + 3 * _CUBIC * x**2)
     return 0.5 * _erfc(-x / math.sqrt(2)) + x * np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
 
 

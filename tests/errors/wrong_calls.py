@@ -169,7 +169,7 @@ CROSS_ENTROPY = [
     Wrong(F_CE, (x(4, 3).numpy(), i(0, 1, 2, 0)), "input", "must be Tensor, not ndarray"),
     Wrong(F_CE, (x(4, 3, dtype=I64), i(0, 1, 2, 0)), "input", "Long | .float()"),
     Wrong(F_CE, (x(4, 3, dtype=C64), i(0, 1, 2, 0)), "input", "ComplexFloat"),
-    Wrong(F_CE, (x(), i(0)), "input", "class axis"),
+    Wrong(F_CE, (x(), i(0)), "input", "needs (C,) or (N, C)"),
     Wrong(F_CE, (x(3), i(0, 1)), "target", "size: 2"),
     Wrong(F_CE, (x(2, 3, 4), i([0, 1, 2], [0, 1, 2])), "target", "[2, 4] | [2, 3]"),
     Wrong(F_CE, (x(2, 3, 4, 5), i([0, 1, 2], [0, 1, 2])), "target", "[2, 4, 5] | [2, 3]"),
