@@ -11,7 +11,6 @@ CXX=..., MAX_JOBS=...          the compiler; the most compilers to run at a time
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -134,6 +133,10 @@ def write_if_changed(path: Path, text: str) -> None:
 
 def build(version: str) -> Path:
     """Brings the module up to date and returns its path."""
+    if os.name == "nt":
+        raise BuildFailure("The C++ kernels cannot be built on Windows: install scratchnet in WSL.")
+    import fcntl  # not on Windows
+
     compiler = find_compiler()
     torch = find_package("torch")
     ninja = [sys.executable, "-m", "ninja"]
@@ -153,7 +156,7 @@ def build(version: str) -> Path:
         common += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}", *SANITIZERS[sanitizer]]
 
     # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
-    toolchain = repr((sys.prefix, compiler, compiler_version, torch, torch_version, sanitizer))
+    toolchain = repr((compiler, compiler_version, torch_version, sanitizer))
     folder = ROOT / "build" / f"{sys.implementation.cache_tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
 

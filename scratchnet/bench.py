@@ -77,7 +77,7 @@ class Row:
 
 
 def bandwidth(mebibytes: int = 128) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch with the threads in use: arrays larger than the caches, memory warm."""
+    """Bytes a second of STREAM's add, c = a + b, by torch on its threads: arrays larger than the caches, memory warm."""
     a, b, c = (torch.ones(mebibytes * 2**18) for _ in range(3))
     with torch.no_grad():
         best = min(_timed(lambda: torch.add(a, b, out=c), 1) for _ in range(8))
@@ -94,6 +94,7 @@ def case(
         inputs = verify.differentiable(args, kwargs)
         with torch.no_grad():
             upstream = [torch.randn_like(y) for y in verify.as_tuple(op.torch(*args, **kwargs))]
+    default = backends.fastest(op, "cpu")
     cost = op.cost(*args, **kwargs)
     oracle_rows = max(1, min(rows, ORACLE_ELEMENTS // max(columns, 1)))
     checks = {name: verify.compare(op, example, oracle_rows, columns, dtype, name).worst for name in names}
@@ -113,7 +114,7 @@ def case(
         for name in names:
             ratio = Spread.of([theirs / ours for theirs, ours in zip(times[None], times[name], strict=True)])
             yield Row(
-                op.name, example, rows, columns, str(dtype).removeprefix("torch."), name, backends.fastest(op, "cpu"), direction,
+                op.name, example, rows, columns, str(dtype).removeprefix("torch."), name, default, direction,
                 Spread.of(times[name]), Spread.of(times[None]), ratio, moved, flops, memory, checks[name], oracle_rows,
             )  # fmt: skip
 
@@ -126,7 +127,11 @@ def _interleave(calls: dict[str | None, Callable], seconds: float) -> dict[str |
         with contexts[name]:
             return _timed(calls[name], repeat)
 
-    warm = {name: min(once(name, 1), once(name, 1)) for name in calls}
+    warm = {}
+    for name in calls:
+        warm[name] = once(name, 1)
+        if warm[name] < 0.01:  # the first call of all, which allocates and loads, must not decide how often to repeat
+            warm[name] = once(name, 1)
     repeat = {name: math.ceil(1e-3 / first) for name, first in warm.items()}
     rounds = sum(warm[name] * repeat[name] for name in calls)
     times = {name: [] for name in calls}
@@ -134,7 +139,7 @@ def _interleave(calls: dict[str | None, Callable], seconds: float) -> dict[str |
     gc.collect()
     gc.disable()
     try:
-        for _ in range(max(5, min(50, int(seconds / rounds)))):
+        for _ in range(max(3, min(50, int(seconds / rounds)))):
             for name in order:
                 times[name].append(once(name, repeat[name]))
             order = order[1:] + order[:1]

@@ -1,6 +1,6 @@
 """Ours against the float64 oracle, judged by how far torch itself is from it at the same dtype.
 
-    error(ours) <= 2 * error(torch) + 2 ulp of the largest entry
+    error(ours) <= 2 * error(torch) + 4 ulp of the largest entry
 
 for every output and every gradient. `scratchnet verify`, the tests and the benchmarks share this one rule.
 """
@@ -20,7 +20,7 @@ from scratchnet.backends import backend as use_backend
 from scratchnet.registry import Op
 
 TIMES_TORCH = 2
-ULPS = 2
+ULPS = 4
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _check(what: str, ours: Tensor, own: Tensor, oracle: Tensor, dtype: torch.dt
     problem = ""
     if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
         problem = "NaN or infinity in other places than the oracle's"
-    elif not torch_error <= max(math.sqrt(bits.eps) * scale, 2 * ulp):
+    elif not torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps:  # its 1 + erf(x) cancels in GELU's tail
         problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, _largest((ours.double() - oracle)[finite]), torch_error, bound, problem)
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Callable
 
 import torch
 from torch import Tensor
 
 from scratchnet.registry import OPS, Op
-
-
-def function(op: Op) -> Callable:
-    """The user-level function of an operator."""
-    return getattr(import_module(f"scratchnet.functions.{op.primitive}"), op.name)
+from scratchnet.verify import as_tuple, function
 
 
 @dataclass
@@ -43,8 +38,7 @@ class Case:
                 args[place] = leaf
             else:
                 kwargs[place] = leaf
-        outputs = function(*args, **kwargs)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+        return as_tuple(function(*args, **kwargs))
 
     def ours(self, *leaves: Tensor) -> tuple[Tensor, ...]:
         return self.call(self.function, *leaves)

@@ -44,6 +44,12 @@ inline pybind11::dtype statistics_dtype(const Array& a) {
 }
 
 template <class>
+pybind11::dtype double_dtype() {
+  return pybind11::dtype::of<double>();
+}
+inline bool is_index(const Array& a) { return a.dtype().kind() == 'i' && a.itemsize() == 8; }
+
+template <class>
 Array fresh(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
   return Array(dtype, std::vector<pybind11::ssize_t>(sizes, sizes + dim));
 }

@@ -61,6 +61,12 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
 #endif
   return t;
 }
+template <class>
+ScalarType double_dtype() {
+  return ScalarType::Double;
+}
+inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
+
 inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
 
 }  // namespace scratchnet

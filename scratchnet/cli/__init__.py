@@ -16,14 +16,19 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
-    parser = argparse.ArgumentParser(prog="scratchnet", description=scratchnet.__doc__)
+    """Run one command; the exit code. Only that command's file is imported: `info` works when the others cannot."""
+    listing = "\n".join(f"  {name:8}{what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="scratchnet",
+        description=f"{scratchnet.__doc__}\n\ncommands:\n{listing}",
+        epilog="scratchnet <command> --help shows a command's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"scratchnet {scratchnet.__version__}")
-    commands = parser.add_subparsers(metavar="command", required=True)
-    for name, what in COMMANDS.items():
-        module = import_module(f"scratchnet.cli.{name}")
-        command = commands.add_parser(name, help=what, description=what)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
-    return args.run(args)
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of the above")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(argv)
+    module = import_module(f"scratchnet.cli.{chosen.command}")
+    command = argparse.ArgumentParser(prog=f"scratchnet {chosen.command}", description=COMMANDS[chosen.command])
+    module.add_arguments(command)
+    return module.run(command.parse_args(chosen.options))

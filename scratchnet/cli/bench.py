@@ -18,11 +18,8 @@ from scratchnet.registry import Op
 
 Sizes = dict[str, tuple[tuple[int, int], ...]]  # operator -> (rows, columns) to time
 
-HEADER = (
-    "operator", "rows x columns", "backend", "default", "forward ms", "x torch", "fwd+bwd ms", "x torch", "traffic or arithmetic",
-    "error / torch's",
-)  # fmt: skip
-MARKERS = ("<!-- scratchnet bench: start -->", "<!-- scratchnet bench: end -->")
+HEADER = ("operator", "size", "backend", "default", "forward ms", "x torch", "fwd+bwd ms", "x torch", "fwd+bwd moves", "error")
+MARKERS = ("<!-- bench -->", "<!-- /bench -->")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     options.add_backend(parser, "the last rung of cpp")
-    parser.add_argument("--threads", type=int, metavar="N", help="how many threads torch and we use (default: torch's choice)")
+    what = "how many threads torch and we use (default: torch's choice)"
+    parser.add_argument("--threads", type=options.positive, metavar="N", help=what)
     parser.add_argument("--dtype", default="float32", choices=["float64", "float32", "bfloat16", "float16"])
-    parser.add_argument("--quick", action="store_true", help="the first example and size of each operator, in less than a minute")
+    parser.add_argument("--quick", action="store_true", help="the first example and size of each operator, under a minute")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
     what = f"replace what stands between '{MARKERS[0]}' and '{MARKERS[1]}' in FILE by the table"
     parser.add_argument("--readme", type=Path, metavar="FILE", help=what)
@@ -61,7 +59,7 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     screen.print(table)
     screen.print(_caption(facts, memory), highlight=False)
     if facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
-        screen.print("OMP_WAIT_POLICY is not set, so idle threads spin: with other programs on these cores, start with it =passive.")
+        screen.print("Idle threads spin: if other programs use these cores, start with OMP_WAIT_POLICY=passive")
     if args.csv:
         _write_csv(args.csv, rows, facts)
     if args.readme:
@@ -107,19 +105,18 @@ def _cells(rows: list[Row]) -> list[tuple[str, ...]]:
 
 
 def _line(forward: Row, both: Row) -> tuple[str, ...]:
-    share = f"{both.gigabytes:.1f} GB/s, {both.bandwidth_share:.0%} of memory's"
     check = both.check
-    judged = "" if both.oracle_rows == both.rows else f" at {both.oracle_rows}x{both.columns}"
+    judged = "" if both.oracle_rows == both.rows else f" in {both.oracle_rows} rows"
     return (
         f"{both.op}, {both.example}",
-        f"{both.rows} x {both.columns}",
+        f"{both.rows}x{both.columns}",
         both.backend,
         both.default,
         f"{forward.seconds.median * 1e3:.3g}",
         _ratio(forward.ratio),
         f"{both.seconds.median * 1e3:.3g}",
         _ratio(both.ratio),
-        f"{both.gigaflops:.0f} GFLOP/s" if both.compute_bound else share,
+        f"{both.gigaflops:.0f} GFLOP/s" if both.compute_bound else f"{both.gigabytes:.1f} GB/s ({both.bandwidth_share:.0%})",
         f"{check.error:.0e} / {check.torch_error:.0e}{judged}" + ("" if check.ok else " WRONG"),
     )
 
@@ -134,9 +131,9 @@ def _caption(facts: dict, memory: float) -> str:
         f"instruction set {facts['isa'] or 'none (not compiled)'}, OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}; "
         f"torch {facts['torch']}, scratchnet {facts['scratchnet']}, commit {facts['commit'] or 'unknown'}. "
         "x torch: torch's time / ours, median (quartiles) of runs in turns; above 1 we are faster. default: what runs when no "
-        "backend is named. Traffic: every input read once and every result written once, forward + backward; memory's "
-        f"bandwidth, {memory / 1e9:.1f} GB/s, is that of torch.add(a, b, out=c) on three warm arrays of 128 MiB, measured just "
-        "before. Errors: largest difference from the float64 oracle in outputs and gradients, ours and torch's."
+        "backend is named. Moves: every input read once, every result written once; its share is of this memory's "
+        f"{memory / 1e9:.1f} GB/s, measured just before: torch.add(a, b, out=c) on three warm arrays of 128 MiB. Error: "
+        "largest difference from the float64 oracle in outputs and gradients, ours / torch's."
     )
 
 

@@ -88,7 +88,7 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
     isas = running["isas_supported"]
     settings = {
         "machine": f"{running['machine']}, {running['cores']} cores",
-        "instruction set": f"{running['isa']} (this CPU runs {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none: not compiled",
+        "instruction set": f"{running['isa']} (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none",
         "threads": f"{running['threads']} (torch's pool; torch.set_num_threads changes it)",
         "OMP_WAIT_POLICY": running["OMP_WAIT_POLICY"] or "not set: idle threads spin; =passive is better on a shared machine",
         "backend": running["backend_named"] or "none named: the fastest of each operator (SCRATCHNET_BACKEND names one)",
@@ -96,14 +96,13 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
         "python": running["python"],
     }
     rungs = [
-        (primitive, f"{name}:{rung}" if len(column["rungs"][primitive]) > 1 else name, idea)
+        (primitive, f"{name}:{rung}", idea)
         for primitive in PRIMITIVES
         for name, column in facts["backends"].items()
         for rung, idea in enumerate(column["rungs"].get(primitive, ()), 1)
+        if len(column["rungs"][primitive]) > 1
     ]
-    columns = [
-        (name, column["what"], ", ".join(column["devices"]), column["missing"] or "ready") for name, column in facts["backends"].items()
-    ]
+    columns = [(name, c["what"], ", ".join(c["devices"]), c["missing"] or "ready") for name, c in facts["backends"].items()]
     packages = [(p["package"], p["for"], p["version"] or f"missing: pip install {p['package']}") for p in facts["packages"]]
     return [
         ("compiled", ("", ""), [(name, " ".join(v) if isinstance(v, list) else v) for name, v in compiled.items() if v]),

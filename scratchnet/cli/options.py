@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
 
-WIDTH = 150  # of tables that do not go to a terminal
+WIDTH = 172  # of tables that do not go to a terminal
 
 
 def add_operator(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,12 @@ def _backend(name: str) -> str:
     except (ValueError, RuntimeError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return name
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text!r}")
+    return int(text)
 
 
 def operators(args: argparse.Namespace) -> list[Op]:

@@ -9,10 +9,10 @@ import math
 import torch
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scratchnet.backends import backend
+from scratchnet.cli import options
 from scratchnet.data import Split, digits
 from scratchnet.training import Comparison, Epoch, classifier, compare, fit
 
@@ -25,14 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", choices=["digits"], help="what to train on: scikit-learn's 1,797 handwritten digits")
     parser.add_argument("--backend", metavar="NAME", help="run every primitive on it, e.g. cpp:1 (default: the fastest)")
     parser.add_argument("--compare", action="store_true", help="train the same model in torch.nn beside it, from the same seed")
-    parser.add_argument("--epochs", type=_positive, default=20, help="passes over the training data (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=options.positive, default=20, help="passes over the training data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=options.positive, default=1, help="more only help larger models (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and the batches (default: %(default)s)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text!r}")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
         chosen = backend(args.backend) if args.backend else contextlib.nullcontext()
     except (ImportError, ValueError, RuntimeError) as error:
         raise SystemExit(f"scratchnet train: {error}") from error
-    console = Console()
+    torch.set_num_threads(args.threads)  # products of this size are too small to share: waiting for a thread costs more
+    console = options.console()
     console.print(
         f"[bold]digits[/bold]: {len(train.y)} images to train on, {len(test.y)} held out; "
-        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {torch.get_num_threads()}"
+        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {args.threads}"
     )
     if args.compare:
         return _compare(console, args, train, test)
@@ -104,8 +104,7 @@ def _screen(console: Console, columns: tuple[str, ...], total: int, title: str):
     table = Table(*columns)
     for column in table.columns:
         column.justify = "right"
-    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    progress = Progress(*parts, console=console)
+    progress = options.progress(console)
     task = progress.add_task(title, total=total)
     with Live(Group(table, progress), console=console):
         yield table, lambda: progress.advance(task)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """One line for each operator, backend and dtype: the call that came closest to its bound. 1 if any went beyond."""
     screen = options.console()
-    table = Table("operator", "backend", "dtype", "calls", "error", "torch's", "bound", "", "worst in", title="against the oracle")
+    table = Table("operator", "backend", "dtype", "calls", "error", "torch's", "bound", "", "the call closest to its bound")
     jobs = [(op, name) for op in options.operators(args) for name in args.backend or options.rungs(op)]
     failures, calls = [], 0
     with options.progress(screen) as progress:

@@ -88,10 +88,12 @@ class Adam(Rule):
         param, grad, m, v, largest = tensors
 
         m.lerp_(grad, 1 - (beta1.to(m) if isinstance(beta1, Tensor) else beta1))
-        if isinstance(beta2, Tensor):
+        if isinstance(beta2, Tensor) and beta2.requires_grad:
             v.lerp_(grad.square(), 1 - beta2.to(v))
         else:
             v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if differentiable:  # autograd keeps what it multiplies, and the next step changes the state in place
+            m, v = m.clone(), v.clone()
         if group["amsgrad"]:
             v = largest.copy_(torch.maximum(largest.clone() if differentiable else largest, v))
 
@@ -99,7 +101,7 @@ class Adam(Rule):
         step_size = lr / (1 - beta1**t)
         denominator = (v.sqrt() / (1 - beta2**t) ** 0.5).add_(group["eps"])
         if as_tensor:
-            param.addcdiv_(m.clone() if differentiable else m, denominator / -step_size)
+            param.addcdiv_(m, denominator / -step_size)
         else:
             param.addcdiv_(m, denominator, value=-step_size)
 

@@ -61,7 +61,7 @@ class SGD(Rule):
         if momentum != 0:
             buffer = self.state[param].get("momentum_buffer")
             if buffer is None:
-                buffer = self.state[param]["momentum_buffer"] = grad.detach().clone()
+                buffer = self.state[param]["momentum_buffer"] = grad.clone()
             else:
                 buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
             grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer

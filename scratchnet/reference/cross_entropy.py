@@ -105,8 +105,8 @@ def cross_entropy_forward(
         case "sum":
             loss = loss.sum()
     m = _max(wide, 1)
-    lse = (m + (wide - m).exp().sum(1, keepdim=True).log()).squeeze(1)
-    return loss.to(x.dtype), lse, total_weight
+    lse = m.double() + (wide - m).exp().sum(1, keepdim=True).log()  # float64: exp(x - lse) needs the digits after a large m
+    return loss.to(x.dtype), lse.squeeze(1), total_weight
 
 
 def cross_entropy_backward(

@@ -173,12 +173,12 @@ def own_linear_cross_entropy(x, linear_weight, linear_bias, target, *options):
 
 
 for code, reduction in enumerate(REDUCTIONS):
-    for smoothing in (0.0, 0.1, 1.0):
+    for smoothing in (0.0, 0.1):
         for weight in (None, randn(5).abs()):
             options = {"weight": weight, "reduction": code, "label_smoothing": smoothing}
             label = f"{reduction} smoothing {smoothing}{'' if weight is None else ' weight'}"
-            target = integers(5, 4, 3)
-            x = randn(4, 5, 3)
+            target = integers(5, 3, 2)
+            x = randn(3, 5, 2)
             for ignored in (-100, int(target[0, 0])):
                 case(
                     "cross_entropy",
@@ -189,11 +189,11 @@ for code, reduction in enumerate(REDUCTIONS):
                     ignore_index=ignored,
                     **options,
                 )
-            some = target.where(integers(2, 4, 3, seed=1) > 0, -100)
+            some = target.where(integers(2, 3, 2, seed=1) > 0, -100)
             case("cross_entropy", own_cross_entropy, f"{label} some -100", x=x, target=some, ignore_index=-100, **options)
-            q = randn(4, 5, 3, seed=1).softmax(1)
+            q = randn(3, 5, 2, seed=1).softmax(1)
             case("cross_entropy", own_cross_entropy, f"{label} probabilities", x=x, target=q, ignore_index=-100, **options)
-            hidden, matrix = randn(4, 6), randn(5, 6)
+            hidden, matrix = randn(3, 4), randn(5, 4)
             for bias in (None, randn(5)):
                 for target in (some[:, 0], q[..., 0]):
                     case(

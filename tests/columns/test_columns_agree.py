@@ -141,9 +141,9 @@ def test_reference_runs_under_vmap_and_jvp(case):
     if case.args.get("padding_idx", -1) != -1 or case.args.get("scale_grad_by_freq"):
         return  # options of the backward alone: the derivative of the forward does not know them
     # Not torch.func.hessian for torch's own: it is wrong for F.layer_norm (torch 2.13) in the block of weight and input.
-    square = lambda function: lambda *tensors: function(*tensors).square().sum()
-    expected = torch.autograd.functional.hessian(square(own), point)
-    actual = torch.func.hessian(square(ours), tuple(range(len(point))))(*point)
+    cube = lambda function: lambda *tensors: function(*tensors).pow(3).sum()
+    expected = torch.autograd.functional.hessian(cube(own), point)
+    actual = torch.func.hessian(cube(ours), tuple(range(len(point))))(*point)
     for left, right in zip(tree_leaves(actual), tree_leaves(expected), strict=True):
         assert_close(left, right, "hessian", 1e-10)
 
@@ -157,7 +157,7 @@ def test_reference_rounds_once(case, dtype):
     upstream = to(case.upstream(outputs), dtype=dtype)
     grads = case.run_backward("reference", upstream, args, outputs)
     wide = to_numpy(to(args, dtype=torch.float64))
-    saved = {k: v for k, v in to_numpy(to(outputs, dtype=torch.float64)).items()}
+    saved = to_numpy(to(outputs, dtype=torch.float64))
     exact = case.run_forward("numpy", wide)
     exact_grads = case.run_backward("numpy", to_numpy(to(upstream, dtype=torch.float64)), wide, saved)
     for name, value in {**outputs, **{f"d{k}": v for k, v in grads.items() if v is not None}}.items():
@@ -171,7 +171,7 @@ def test_reference_rounds_once(case, dtype):
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_reference_infers_shapes_and_dtypes_on_meta_tensors(case, dtype):
     args = to(case.args, dtype=dtype)
     outputs = case.run_forward("reference", args)
@@ -199,7 +199,7 @@ def test_matmul_of_integers_is_exact():
 @pytest.mark.parametrize("op", ["gather", "embedding", "cross_entropy", "linear_cross_entropy"])
 def test_oracle_rejects_indices_out_of_range(op, bad):
     case = next(c for c in CASES if c.op == op and c.smooth)
-    name, valid = ("target", (4, 3)[: 1 + (op == "cross_entropy")]) if "cross" in op else ("index", (4, 5))
+    name, valid = ("target", (3, 2)[: 1 + (op == "cross_entropy")]) if "cross" in op else ("index", (4, 5))
     args = to_numpy(case.args) | {name: np.full(valid, bad)}
     with pytest.raises(IndexError, match=f"{name} {bad} is out of range"):
         case.run_forward("numpy", args)

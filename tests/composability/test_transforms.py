@@ -6,12 +6,13 @@ compile(func.grad), no gradient through an exported program, a wrong jvp.
 
 import pytest
 import torch
-from cases import EXAMPLES, case, function, scalar
+from cases import EXAMPLES, case, scalar
 from torch import func
 
 import scratchnet
 from scratchnet.functions.operator import Operator
 from scratchnet.registry import OPS
+from scratchnet.verify import function
 
 FIRST = [(name, next(iter(op.examples))) for name, op in OPS.items()]
 

@@ -159,8 +159,8 @@ def test_wheel_passes_tests_outside_the_source(source, tmp_path):
     for name in ("tests", "pyproject.toml"):  # the tests without the source beside them
         copy = shutil.copytree if (source / name).is_dir() else shutil.copy
         copy(source / name, tmp_path / name)
-    options = ("-p", "no:cacheprovider", "-m", "not slow", "-k", "gelu and not compile", "--ignore", "tests/install")
-    report = succeed(python, "-m", "pytest", *options, "tests", cwd=tmp_path)
+    options = ("-p", "no:cacheprovider", "-m", "not slow", "-k", "gelu")
+    report = succeed(python, "-m", "pytest", *options, "tests/columns", cwd=tmp_path)
     assert int(re.search(r"(\d+) passed", report)[1]) > 0, report
     # What this build left in the source tree does not get into the next one, which fails.
     (tmp_path / "next").mkdir()

@@ -194,7 +194,7 @@ def test_embedding_sparse_gradient():
 
 X, TABLE, ONE = torch.arange(20.0).reshape(4, 5), torch.ones(4, 3), torch.zeros(1, dtype=torch.int64)
 WRONG = [
-    (lambda: gather(X, 0, torch.tensor([[0, 1], [0, 4]])), RuntimeError, r"4 is out of bounds for dim.* 0 with size 4.*\(1, 1\)"),
+    (lambda: gather(X, 0, torch.tensor([[0, 1], [0, 4]])), RuntimeError, r"4 is out of .* 0 with size 4.*\(1, 1\)"),
     (lambda: gather(X, -1, torch.tensor([[0], [5]])), RuntimeError, r"5 is out of bounds for dim.* 1 with size 5.*\(1, 0\)"),
     (lambda: gather(X, 0, torch.tensor([[0, -1]])), RuntimeError, "index -1 is out.*from 0 to 3; negative indices do not"),
     (lambda: gather(X.long(), 0, torch.tensor([[7]])), RuntimeError, "'index': index 7 is out of bounds.*position"),

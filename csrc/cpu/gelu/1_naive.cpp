@@ -51,7 +51,7 @@ void bias_forward(const T* x, const T* bias, T* y, int64_t rows, int64_t columns
 template <class T>
 void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
   for (int64_t j = 0; j < columns; j++) {
-    acc_t<T> sum = 0;
+    double sum = 0;
     for (int64_t i = 0; i < rows; i++) {
       const int64_t at = i * columns + j;
       const acc_t<T> v = load1(x + at) + load1(bias + j);
@@ -60,7 +60,7 @@ void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, in
       if (dx) store1(dx + at, d);
       sum += d;
     }
-    if (dbias) store1(dbias + j, sum);
+    if (dbias) store1(dbias + j, acc_t<T>(sum));
   }
 }
 

@@ -1,0 +1,11 @@
+"""Gather from tables that fit a cache, that do not, tall ones and wide ones; embeddings of small and large vocabularies."""
+
+from scratchnet.cli.bench import sweep
+
+SIZES = {
+    "gather": ((32, 64), (512, 512), (4096, 4096), (262144, 32), (64, 131072)),
+    "embedding": ((64, 32), (1000, 64), (32000, 512), (50257, 64)),
+}
+
+if __name__ == "__main__":
+    raise SystemExit(sweep(SIZES))

@@ -1,0 +1,9 @@
+"""The norms by width, with 12 million elements: rows of small models, of large ones, and rows that leave the first cache."""
+
+from scratchnet.cli.bench import sweep
+
+WIDTHS = ((32, 64), (98304, 128), (16384, 768), (3072, 4096), (768, 16384))
+SIZES = {"layer_norm": WIDTHS, "rms_norm": WIDTHS, "add_layer_norm": WIDTHS}
+
+if __name__ == "__main__":
+    raise SystemExit(sweep(SIZES))

@@ -1,0 +1,9 @@
+"""Products of every build: tiny, square, long (weight gradients), flat (one token a step) and sizes that divide nothing."""
+
+from scratchnet.cli.bench import sweep
+
+SHAPES = ((32, 64), (128, 128), (512, 512), (1024, 1024), (1536, 1536), (64, 8192), (2048, 64), (1, 4096), (257, 509))
+SIZES = {"matmul": SHAPES, "linear": SHAPES}
+
+if __name__ == "__main__":
+    raise SystemExit(sweep(SIZES))

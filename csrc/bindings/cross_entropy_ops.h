@@ -1,0 +1,148 @@
+// The operators of the primitive cross_entropy, but linear_cross_entropy.
+#pragma once
+#include <string>
+
+#include "cross_entropy/cross_entropy.h"
+#include "ops.h"
+#include "scalar.h"
+
+#define SN_CROSS_ENTROPY_OPS(X)                                                                                      \
+  X(cross_entropy_forward) X(cross_entropy_backward) X(softmax_forward) X(softmax_backward) X(log_softmax_forward)   \
+  X(log_softmax_backward) X(logsumexp_forward) X(logsumexp_backward)
+
+namespace scratchnet {
+enum Reduction { NONE, MEAN, SUM };  // torch's own numbering
+
+// ---- cross_entropy ------------------------------------------------------------------------------------------------------
+
+// x (rows, classes, positions); raises before any kernel runs if a class index is out of range.
+template <class Tensor>
+Targets targets(const char* function, int64_t rows, int64_t classes, int64_t positions, const Tensor& target,
+                const std::optional<Tensor>& weight, int64_t ignore_index, double smoothing) {
+  Targets to = {rows, classes, positions, nullptr, nullptr, data(weight), ignore_index, smoothing};
+  if (!is_index(target)) {
+    to.probabilities = data(target);
+    return to;
+  }
+  to.index = (const int64_t*)data(target);
+  for (int64_t i = 0; i < rows * positions; i++)
+    if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != ignore_index)
+      throw std::out_of_range(std::string(function) + "(): Target " + std::to_string(to.index[i]) + " is out of bounds.");
+  return to;
+}
+
+template <class Tensor, class Dtype>
+Tensor scalar(double value, Dtype dtype) {
+  Tensor t = fresh<Tensor>(std::vector<int64_t>{}, dtype);
+  SN_FLOATS(dtype_of(t), store1((T*)out(t), acc_t<T>(value)));
+  return t;
+}
+
+// What the loss of a row is multiplied with on its way to the result.
+template <class Tensor>
+double scale_of(int64_t reduction, const Tensor& total_weight) {
+  if (reduction != MEAN) return 1;
+  double total = 0;
+  SN_FLOATS(dtype_of(total_weight), total = load1((const T*)data(total_weight)));
+  return 1 / total;
+}
+
+template <class Tensor, class Dtype>
+Tensor reduced(const Totals& totals, int64_t reduction, Dtype dtype) {
+  return scalar<Tensor>(reduction == MEAN ? totals.loss / totals.weight : totals.loss, dtype);
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target, std::optional<Tensor> weight, int64_t reduction,
+                                                         int64_t ignore_index, double label_smoothing, int64_t rung) {
+  x = in_order(x), target = in_order(target), weight = in_order(weight);
+  const std::vector<int64_t> shape = {x.size(0), x.size(2)};
+  const Targets to =
+      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
+  Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), loss = reduction == NONE ? fresh<Tensor>(shape, x.scalar_type()) : none(x);
+  const Totals totals = cross_entropy_kernels(rung).cross_entropy_forward(
+      dtype_of(x), to, data(x), reduction == NONE ? out(loss) : nullptr, (double*)out(lse));
+  if (reduction != NONE) loss = reduced<Tensor>(totals, reduction, x.scalar_type());
+  return {loss, lse, scalar<Tensor>(totals.weight, statistics_dtype(x))};
+}
+
+template <class Tensor>
+Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optional<Tensor> weight, Tensor lse, Tensor total_weight,
+                              int64_t reduction, int64_t ignore_index, double label_smoothing, int64_t rung) {
+  grad = in_order(grad), x = in_order(x), target = in_order(target), weight = in_order(weight), lse = in_order(lse);
+  const Targets to =
+      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
+  Tensor dx = fresh_like(x);
+  cross_entropy_kernels(rung).cross_entropy_backward(dtype_of(x), to, data(grad), reduction != NONE,
+                                                     scale_of(reduction, total_weight), data(x), (const double*)data(lse), out(dx));
+  return dx;
+}
+
+// ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
+
+// x seen as (outer, classes, inner) around dim; a scalar is a row of its own.
+struct View {
+  int64_t outer = 1, classes = 1, inner = 1;
+  template <class Tensor>
+  View(const Tensor& x, int64_t& dim) {
+    if (x.dim() == 0) return;
+    dim = dim < 0 ? dim + x.dim() : dim;
+    outer = numel_of(x, 0, dim), classes = x.size(dim), inner = numel_of(x, dim + 1, x.dim());
+  }
+};
+
+template <class Tensor>
+Tensor normalize(decltype(CrossEntropyKernels::softmax_forward) CrossEntropyKernels::*kernel, Tensor x, int64_t dim, int64_t rung) {
+  x = in_order(x);
+  const View v(x, dim);
+  Tensor y = fresh_like(x);
+  (cross_entropy_kernels(rung).*kernel)(dtype_of(x), data(x), out(y), v.outer, v.classes, v.inner);
+  return y;
+}
+
+template <class Tensor>
+Tensor normalize_backward(decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel, Tensor grad, Tensor y, int64_t dim, int64_t rung) {
+  grad = in_order(grad), y = in_order(y);
+  const View v(y, dim);
+  Tensor dx = fresh_like(y);
+  (cross_entropy_kernels(rung).*kernel)(dtype_of(y), data(grad), data(y), out(dx), v.outer, v.classes, v.inner);
+  return dx;
+}
+
+template <class Tensor>
+Tensor softmax_forward(Tensor x, int64_t dim, int64_t rung) {
+  return normalize(&CrossEntropyKernels::softmax_forward, x, dim, rung);
+}
+
+template <class Tensor>
+Tensor softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
+  return normalize_backward(&CrossEntropyKernels::softmax_backward, grad, y, dim, rung);
+}
+
+template <class Tensor>
+Tensor log_softmax_forward(Tensor x, int64_t dim, int64_t rung) {
+  return normalize(&CrossEntropyKernels::log_softmax_forward, x, dim, rung);
+}
+
+template <class Tensor>
+Tensor log_softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
+  return normalize_backward(&CrossEntropyKernels::log_softmax_backward, grad, y, dim, rung);
+}
+
+template <class Tensor>
+Tensor logsumexp_forward(Tensor x, int64_t dim, int64_t rung) {
+  x = in_order(x);
+  const View v(x, dim);
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  if (x.dim()) sizes[dim] = 1;
+  Tensor y = fresh<Tensor>(sizes, x.scalar_type());
+  cross_entropy_kernels(rung).logsumexp_forward(dtype_of(x), data(x), out(y), v.outer, v.classes, v.inner);
+  return y;
+}
+
+template <class Tensor>
+Tensor logsumexp_backward(Tensor grad, Tensor x, Tensor, int64_t dim, int64_t rung) {
+  return normalize_backward(&CrossEntropyKernels::logsumexp_backward, grad, x, dim, rung);
+}
+
+}  // namespace scratchnet

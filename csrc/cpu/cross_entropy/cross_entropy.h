@@ -1,0 +1,80 @@
+// Softmax cross-entropy and its family.
+//
+// With l = log-softmax(x) of a row, p = exp(l), class weights w and smoothing e, the loss of a row is -sum_c a_c l_c, where
+//   class index t:            a_c = w_c ((1 - e) [c = t] + e / C); a row whose t is ignore_index counts nothing
+//   class probabilities q:    a_c = w_c ((1 - e) q_c + e / C)
+// and for a gradient g of the row's loss  dx_c = g (p_c sum(a) - a_c).
+#pragma once
+#include "dispatch.h"
+#include "types.h"
+
+namespace scratchnet {
+
+// What a call of cross_entropy has beside the logits x (rows, classes, positions). All tensors are contiguous.
+struct Targets {
+  int64_t rows, classes, positions;
+  const int64_t* index;       // (rows, positions), each ignore_index or in [0, classes); or null
+  const void* probabilities;  // (rows, classes, positions) of x's dtype; or null
+  const void* weight;         // (classes,) of x's dtype; or null: all 1
+  int64_t ignore_index;
+  double smoothing;
+
+  double rest() const { return 1 - smoothing; }
+  double uniform() const { return classes ? smoothing / classes : 0; }
+};
+
+// Sums over all rows: of their losses, and of their weights w_t (of 1 with probabilities), the divisor of the mean.
+struct Totals {
+  double loss, weight;
+};
+
+// lse = log(sum_c exp(x_c)) of each row is saved as a double whatever T is: exp(x - lse) needs it to the digits of x's
+// fraction, also where x is 10000, and a float has lost those.
+struct CrossEntropyKernels {
+  // loss (rows, positions) of x's dtype may be null
+  Totals (*cross_entropy_forward)(DType, const Targets&, const void* x, void* loss, double* lse);
+  // grad (rows, positions), or a single number for all rows; dx may be x
+  void (*cross_entropy_backward)(DType, const Targets&, const void* grad, bool single, double scale, const void* x,
+                                 const double* lse, void* dx);
+  // x (outer, classes, inner), reduced over classes
+  void (*softmax_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  void (*softmax_backward)(DType, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*log_softmax_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  void (*log_softmax_backward)(DType, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*logsumexp_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  // y is computed again: rounded to 16 bits it has lost the digits that exp(x - y) needs
+  void (*logsumexp_backward)(DType, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
+};
+
+SN_DECLARE_NAIVE(CrossEntropyKernels, cross_entropy_1)
+SN_DECLARE_RUNG(CrossEntropyKernels, cross_entropy_2)
+
+inline const CrossEntropyKernels& cross_entropy_kernels(int64_t rung) {
+  return rung == 1 ? cross_entropy_1_baseline : SN_PICK(cross_entropy_2);
+}
+
+}  // namespace scratchnet
+
+// The table of a rung from its function templates, which have the same names and arguments in every rung.
+#define SN_CROSS_ENTROPY_KERNELS                                                                                            \
+  {                                                                                                                         \
+    [](DType dtype, const Targets& to, const void* x, void* loss, double* lse) {                                            \
+      Totals totals = {};                                                                                                   \
+      SN_FLOATS(dtype, totals = cross_entropy_forward(to, (const T*)x, (T*)loss, lse));                                     \
+      return totals;                                                                                                        \
+    },                                                                                                                      \
+        [](DType dtype, const Targets& to, const void* grad, bool single, double scale, const void* x, const double* lse,   \
+           void* dx) {                                                                                                      \
+          SN_FLOATS(dtype, cross_entropy_backward(to, (const T*)grad, single, scale, (const T*)x, lse, (T*)dx));            \
+        },                                                                                                                  \
+        SN_ROWS_1(softmax_forward), SN_ROWS_2(softmax_backward), SN_ROWS_1(log_softmax_forward),                            \
+        SN_ROWS_2(log_softmax_backward), SN_ROWS_1(logsumexp_forward), SN_ROWS_2(logsumexp_backward),                       \
+  }
+#define SN_ROWS_1(function)                                                                           \
+  [](DType dtype, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner) {            \
+    SN_FLOATS(dtype, function((const T*)x, (T*)y, outer, classes, inner));                            \
+  }
+#define SN_ROWS_2(function)                                                                                          \
+  [](DType dtype, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner) {        \
+    SN_FLOATS(dtype, function((const T*)grad, (const T*)x, (T*)dx, outer, classes, inner));                          \
+  }

@@ -1,0 +1,169 @@
+// What rung 2 of cross-entropy shares: how rows are split over threads, and max(x) and sum(exp(x - max)) of a row in one pass.
+//
+// A tensor (outer, classes, inner) is reduced over classes. With inner = 1 a row lies in order in memory and a register holds
+// successive classes of it. Otherwise a register holds the same class of successive rows, and a strip of such rows is walked
+// class by class.
+#pragma once
+#include <math.h>
+
+#include <type_traits>
+
+#include "parallel.h"
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t GRAIN = 16384;  // elements that are worth a thread
+constexpr int64_t BLOCK = 4096;   // elements of a row that are read twice: 16 KiB of floats, half of the L1 cache
+constexpr int64_t STRIP = 256;    // rows of a strip; it is read twice in blocks of
+constexpr int64_t DEPTH = 16;     // so many classes, again 16 KiB
+
+// A tensor cut into pieces by its shape alone: some whole rows, or a strip of rows.
+struct Pieces {
+  int64_t outer, classes, inner, rows, strips, count;
+
+  Pieces(int64_t outer, int64_t classes, int64_t inner) : outer(outer), classes(classes), inner(inner) {
+    rows = inner == 1 ? 1 + BLOCK / (classes + 1) : 1;
+    strips = (inner + STRIP - 1) / STRIP;
+    count = (outer + rows - 1) / rows * strips;
+  }
+
+  // row(piece, first element, number of the row), or strip(piece, first element, number of the first row, rows)
+  template <class Row, class Strip>
+  void for_each(const Row& row, const Strip& strip) const {
+    const int64_t width = inner < STRIP ? inner : STRIP;
+    parallel_for(0, count, 1 + GRAIN / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
+      for (int64_t piece = begin; piece < end; piece++) {
+        if (inner == 1) {
+          const int64_t stop = (piece + 1) * rows < outer ? (piece + 1) * rows : outer;
+          for (int64_t i = piece * rows; i < stop; i++) row(piece, i * classes, i);
+        } else {
+          const int64_t i = piece / strips, j = piece % strips * STRIP;
+          strip(piece, i * classes * inner + j, i * inner + j, inner - j < STRIP ? inner - j : STRIP);
+        }
+      }
+    });
+  }
+};
+
+// ---- a row in order in memory -------------------------------------------------------------------------------------------
+
+template <class A>
+using integer = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;  // as many in a register as numbers of type A
+
+template <class A>
+SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n, vec<A> others) {
+  typename Simd<A>::I lane;
+  for (int i = 0; i < lanes<A>; i++) lane[i] = i;
+  return lane < integer<A>(n) ? v : others;
+}
+
+// join(...) of value(i, load) over all vectors of [begin, end). Four accumulators: none waits for the others.
+template <class T, class Value, class Join>
+SN_INLINE vec<acc_t<T>> fold(int64_t begin, int64_t end, acc_t<T> empty, const Value& value, const Join& join) {
+  using A = acc_t<T>;
+  constexpr int64_t N = lanes<A>;
+  const auto whole = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
+  vec<A> a = splat(empty), b = a, c = a, d = a;
+  int64_t i = begin;
+  for (; i + 4 * N <= end; i += 4 * N) {
+    a = join(a, value(i, whole));
+    b = join(b, value(i + N, whole));
+    c = join(c, value(i + 2 * N, whole));
+    d = join(d, value(i + 3 * N, whole));
+  }
+  for (; i + N <= end; i += N) a = join(a, value(i, whole));
+  const int64_t n = end - i;
+  if (n > 0) b = join(b, first_lanes<A>(value(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); }), n, splat(empty)));
+  return join(join(a, b), join(c, d));
+}
+
+// Sum of value(i, load) over [0, n): blocks in the type of the computation, their sums in double.
+template <class T, class Value>
+SN_INLINE double sum_of(int64_t n, const Value& value) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i += BLOCK)
+    sum += vsum(fold<T>(i, i + BLOCK < n ? i + BLOCK : n, 0, value, [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
+  return sum;
+}
+
+template <class A>
+struct Statistics {
+  A max;
+  double sum;  // of exp(x - max)
+
+  double log_sum() const { return log(sum); }
+  // Its own case for an infinite maximum: inf - inf would be NaN.
+  double logsumexp() const { return isinf(max) ? max : max + log_sum(); }
+};
+
+// Block by block: its maximum while it comes from memory, its sum while it is in the L1 cache and the next block is on its way.
+template <class T>
+Statistics<acc_t<T>> statistics(const T* x, int64_t n) {
+  using A = acc_t<T>;
+  A max = -INFINITY;
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += BLOCK) {
+    const int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
+    const A block = vmax_lanes(fold<T>(begin, end, -INFINITY, [&](int64_t i, auto get) SN_LAMBDA_INLINE { return get(x + i); },
+                                       [](auto a, auto b) SN_LAMBDA_INLINE { return vmax(a, b); }));
+    const A next = block > max || isnan(block) ? block : max;
+    const A shift = next == -INFINITY ? 0 : next;
+    if (sum != 0 && next != max) sum *= exp(double(max) - next);
+    sum += vsum(fold<T>(begin, end, 0,
+                        [&](int64_t i, auto get) SN_LAMBDA_INLINE {
+                          __builtin_prefetch(x + i + BLOCK);
+                          return vexp(get(x + i) - shift);
+                        },
+                        [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
+    max = next;
+  }
+  return {max, max == -INFINITY ? NAN : sum};  // a row of -inf alone has no softmax
+}
+
+// ---- a strip of rows: element (c, j) at x[c * stride + j], j < width ------------------------------------------------------
+
+// Numbers of type A, one for each row of a strip.
+template <class A>
+struct alignas(64) Each {
+  A value[STRIP];
+  operator A*() { return value; }
+};
+
+// total[j] += sum over c of value(c, j, load): blocks of DEPTH classes, then their sums.
+template <class T, class Value>
+SN_INLINE void sum_strip(int64_t classes, int64_t width, acc_t<T>* total, const Value& value) {
+  for (int64_t begin = 0; begin < classes; begin += DEPTH) {
+    const int64_t end = begin + DEPTH < classes ? begin + DEPTH : classes;
+    map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      vec<acc_t<T>> sum = {};
+      for (int64_t c = begin; c < end; c++) sum += value(c, j, get);
+      put(total + j, get(total + j) + sum);
+    });
+  }
+}
+
+// max[j], and sum[j] of exp(x - max[j])
+template <class T>
+void statistics(const T* x, int64_t classes, int64_t stride, int64_t width, acc_t<T>* max, acc_t<T>* sum) {
+  using A = acc_t<T>;
+  for (int64_t j = 0; j < width; j++) max[j] = -INFINITY, sum[j] = 0;
+  for (int64_t begin = 0; begin < classes; begin += DEPTH) {
+    const int64_t end = begin + DEPTH < classes ? begin + DEPTH : classes;
+    map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      const vec<A> before = get(max + j);
+      vec<A> next = before, part = {};
+      for (int64_t c = begin; c < end; c++) next = vmax(next, get(x + c * stride + j));
+      const vec<A> shift = next == A(-INFINITY) ? splat(A(0)) : next;
+      for (int64_t c = begin; c < end; c++) part += vexp(get(x + c * stride + j) - shift);
+      put(sum + j, get(sum + j) * vexp(before - shift) + part);
+      put(max + j, next);
+    });
+  }
+  for (int64_t j = 0; j < width; j++)
+    if (max[j] == -INFINITY) sum[j] = NAN;
+}
+
+}  // namespace
+}  // namespace scratchnet

@@ -1,0 +1,392 @@
+"""Softmax, log-softmax, logsumexp and the cross-entropy losses made of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.functions.checks import FLOATS, _scalar_name, check_float, check_tensor, fail
+from scratchnet.functions.operator import Function, Operator
+from scratchnet.registry import REDUCTIONS
+
+
+class CrossEntropy(Function):
+    """loss = logsumexp(x) - x[target];  dx = grad (softmax(x) - one_hot(target)), from x and its logsumexp alone."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, target, weight, *options):
+        ctx.kernel, ctx.options = kernel, options
+        loss, lse, total_weight = kernel.forward(x, target, weight, *options)
+        ctx.save_for_backward(x, target, weight, lse, total_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options), None, None, None, None, None
+
+
+class Normalize(Function):
+    """Softmax or log-softmax along dim; the gradient follows from the output."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, dim):
+        ctx.kernel, ctx.dim = kernel, dim
+        y = kernel.forward(x, dim)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        return None, ctx.kernel.backward(grad, y, ctx.dim), None
+
+
+class LogSumExp(Function):
+    """y = log(sum(exp(x))) along dim, kept with size 1;  dx = grad exp(x - y)."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, dim):
+        ctx.kernel, ctx.dim = kernel, dim
+        y = kernel.forward(x, dim)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.dim), None
+
+
+class LinearCrossEntropy(Function):
+    """cross_entropy(x W^T + b, target); backward makes the logits of a chunk of rows again."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, linear_weight, linear_bias, target, weight, *options):
+        ctx.kernel, ctx.options = kernel, options
+        loss, lse, total_weight = kernel.forward(x, linear_weight, linear_bias, target, weight, *options)
+        ctx.save_for_backward(x, linear_weight, linear_bias, target, weight, lse, total_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad):
+        needs = ctx.needs_input_grad[1:4]
+        grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
+        return None, *(g if need else None for g, need in zip(grads, needs)), None, None, None, None, None
+
+
+_FLOAT32 = {"cuda": "float32"}  # as torch's autocast
+_cross_entropy = Operator("cross_entropy", CrossEntropy, autocast=_FLOAT32)
+_softmax = Operator("softmax", Normalize, autocast=_FLOAT32)
+_log_softmax = Operator("log_softmax", Normalize, autocast=_FLOAT32)
+_logsumexp = Operator("logsumexp", LogSumExp, autocast=_FLOAT32)
+_linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, autocast={"cpu": "low", "cuda": "low"})
+
+
+# ---- softmax, log_softmax, logsumexp -----------------------------------------------------------------------------------
+
+
+def _dim(name: str, x: Tensor, dim: int) -> int:
+    if not isinstance(dim, int):
+        fail(TypeError, name, "dim", f"must be int, not {type(dim).__name__}")
+    rank = max(x.dim(), 1)
+    if not -rank <= dim < rank:
+        fail(
+            IndexError, name, "dim", f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
+        )
+    return dim % rank
+
+
+def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
+    name = operator.op.name
+    check_tensor(name, "input", x)
+    if dtype is not None:
+        x = x.to(dtype)
+    if x.dtype not in FLOATS:
+        fail(
+            NotImplementedError, name, "input",
+            f'"{name}" not implemented for \'{_scalar_name(x.dtype)}\': give a floating-point tensor or dtype=torch.float32',
+        )  # fmt: skip
+    return operator(x, _dim(name, x, dim))
+
+
+def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    """exp(input) / sum(exp(input)) along dim, for a floating-point tensor of any shape, or one of any dtype cast to `dtype` first.
+
+    IndexError for a dim that the tensor does not have, NotImplementedError for a result dtype that is not a float.
+    torch.softmax.
+    """
+    return _normalize(_softmax, input, dim, dtype)
+
+
+def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    """input - logsumexp(input) along dim, for a floating-point tensor of any shape, or one of any dtype cast to `dtype` first.
+
+    IndexError for a dim that the tensor does not have, NotImplementedError for a result dtype that is not a float.
+    torch.log_softmax.
+    """
+    return _normalize(_log_softmax, input, dim, dtype)
+
+
+def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+    """log(sum(exp(input))) over one or several dims, which stay with size 1 if keepdim; integers are taken as the default float.
+
+    IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
+    """
+    check_tensor("logsumexp", "input", input)
+    if input.dtype not in FLOATS and not input.is_complex():
+        input = input.to(torch.get_default_dtype())
+    if isinstance(dim, int):
+        y = _logsumexp(input, _dim("logsumexp", input, dim))
+        return y if keepdim or not input.dim() else y.squeeze(dim)
+    if not isinstance(dim, (tuple, list)):
+        fail(TypeError, "logsumexp", "dim", f"must be int or tuple of ints, not {type(dim).__name__}")
+    dims = [_dim("logsumexp", input, d) for d in dim]
+    for d in dims:
+        if dims.count(d) > 1:
+            fail(RuntimeError, "logsumexp", "dim", f"dim {d} appears multiple times in the list of dims")
+    dims = sorted(dims) if dims or not input.dim() else list(range(input.dim()))  # no dims: all of them
+    kept = [d for d in range(input.dim()) if d not in dims]
+    rows = input.permute(kept + dims).flatten(len(kept)) if input.dim() else input  # reduced dims last, as one
+    y = _logsumexp(rows, max(rows.dim() - 1, 0))
+    if keepdim:
+        return y.reshape([1 if d in dims else input.shape[d] for d in range(input.dim())])
+    return y.squeeze(-1) if input.dim() else y
+
+
+# ---- cross_entropy -----------------------------------------------------------------------------------------------------
+
+
+def _reduction(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> int:
+    if size_average is not None or reduce is not None:
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction={reduction!r} instead.", stacklevel=3
+        )
+    if reduction not in REDUCTIONS:
+        fail(ValueError, name, "reduction", f"{reduction} is not a valid value for reduction: choose {', '.join(REDUCTIONS)}")
+    return REDUCTIONS.index(reduction)
+
+
+def _check_logits(name: str, input: Tensor) -> None:
+    check_tensor(name, "input", input)
+    if input.dtype not in FLOATS:
+        fail(
+            NotImplementedError, name, "input",
+            f'"{name}" not implemented for \'{_scalar_name(input.dtype)}\': logits are floating-point numbers, call .float() on them',
+        )  # fmt: skip
+
+
+def _check_target(name: str, shape: tuple[int, ...], target: Tensor, ignore_index: int) -> bool:
+    """Raises unless target fits logits of this shape; whether it holds class probabilities."""
+    check_tensor(name, "target", target)
+    if target.shape == shape:
+        if target.dtype not in FLOATS:
+            fail(
+                RuntimeError, name, "target",
+                "Expected floating point type for target with class probabilities, got "
+                f"{_scalar_name(target.dtype)}: a target of input's shape holds probabilities, class indices have no class axis",
+            )  # fmt: skip
+        if ignore_index >= 0:
+            fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
+        return True
+    if target.dtype not in (torch.int64, torch.uint8):
+        mend = "call .long() on it" if target.dtype not in FLOATS else f"class probabilities have input's shape {tuple(shape)}"
+        fail(
+            RuntimeError, name, "target",
+            f"expected target dtype to be Long or Byte, but got {_scalar_name(target.dtype)}: {mend}",
+        )  # fmt: skip
+    if len(shape) == 1:
+        if target.dim() > 1 or target.numel() != 1:
+            fail(
+                ValueError, name, "target",
+                f"For 1D input, 1D target must have size 1, but got target size: {target.numel() if target.dim() == 1 else tuple(target.shape)}",
+            )  # fmt: skip
+        return False
+    batch = target.shape[0] if target.dim() else 0
+    if batch != shape[0]:
+        fail(ValueError, name, "target", f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch}).")
+    expected = (shape[0], *shape[2:])
+    if target.shape != expected:
+        got = tuple(target.shape)
+        if got == (*expected, 1) or got == (expected[0], 1, *expected[1:]):
+            mend = f"; it has an axis of size 1 too many, take target.squeeze({1 if got == (expected[0], 1, *expected[1:]) else -1})"
+        else:
+            mend = f": one class for each row of input {tuple(shape)}"
+        words = "0D or 1D target tensor expected, multi-target not supported" if len(shape) == 2 else ""
+        if len(shape) == 4:
+            words = "only batches of spatial targets supported (3D tensors)" if target.dim() != 3 else "size mismatch"
+            words += f" (got input: {list(shape)} , target: {list(got)})"
+        fail(
+            RuntimeError,
+            name,
+            "target",
+            f"{words or 'Wrong shape'}. Expected target size {list(expected)}, got {list(got)}{mend}",
+        )
+    return False
+
+
+def _check_options(name: str, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
+    if weight is not None:
+        check_tensor(name, "weight", weight)
+        if weight.dim() != 1 or weight.shape[0] != classes:
+            fail(
+                RuntimeError, name, "weight",
+                f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes"
+                f" but got weight tensor of shape: {list(weight.shape)}",
+            )  # fmt: skip
+    if label_smoothing > 1.0:
+        fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+
+
+def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
+    """Raises torch's error for the first class that is out of range, if there is one."""
+    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    if outside.any():
+        position = tuple(outside.nonzero()[0].tolist())
+        fail(
+            IndexError, name, "target",
+            f"Target {target[position].item()} is out of bounds. It stands at position {position}: with {classes} classes it must be"
+            f" from 0 to {classes - 1}, or ignore_index={ignore_index}",
+        )  # fmt: skip
+
+
+def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """The operator's result. Gradients of probabilities and class weights, which no kernel has, are left to the torch column."""
+    name = operator.op.name
+    if torch.is_grad_enabled() and (target.requires_grad or (weight is not None and weight.requires_grad)):
+        kernel, run = None, operator.plain
+    else:
+        kernel, run = operator.kernel(target.device.type, args[0].dtype), operator
+    if torch.compiler.is_compiling() or target.is_floating_point() or target.device.type != "cpu":
+        return run(*args)
+    if kernel is None and not torch._C._are_functorch_transforms_active():  # a kernel looks at the targets itself
+        _check_classes(name, target, classes, ignore_index)
+    try:
+        return run(*args)
+    except (RuntimeError, IndexError):
+        _check_classes(name, target, classes, ignore_index)
+        raise
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-log(softmax(input))[target] for logits (C,), (N, C) or (N, C, d1, ...) in a floating dtype, of which the result has the dtype.
+
+    target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities of input's shape.
+    weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none" keeps
+    the rows, "sum" adds them, "mean" divides by the sum of the weights of the targets (with probabilities by the number of rows).
+    ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
+    """
+    _check_logits("cross_entropy", input)
+    code = _reduction("cross_entropy", reduction, size_average, reduce)
+    shape = input.shape
+    if not shape:
+        fail(
+            IndexError,
+            "cross_entropy",
+            "input",
+            "Dimension specified as 1 but tensor has no dimensions: needs a class axis, (C,) or (N, C, ...)",
+        )
+    probabilities = _check_target("cross_entropy", shape, target, ignore_index)
+    classes = shape[0] if len(shape) == 1 else shape[1]
+    _check_options("cross_entropy", classes, weight, label_smoothing)
+    if target.dtype is torch.uint8:
+        target = target.long()
+
+    # (N, C, S)
+    x = input.unsqueeze(-1) if len(shape) == 2 else input.flatten(2) if len(shape) > 2 else input.view(1, classes, 1)
+    if probabilities:
+        rows = target.reshape(x.shape)
+    else:
+        rows = target.unsqueeze(-1) if len(shape) == 2 else target.reshape(x.shape[0], x.shape[2])
+    args = (x, rows, weight, code, ignore_index, float(label_smoothing))
+    loss = _call(_cross_entropy, args, target, classes, weight, ignore_index)
+    if code:
+        return loss
+    return loss.squeeze(-1) if len(shape) == 2 else loss.reshape(shape[2:] if len(shape) == 1 else (shape[0], *shape[2:]))
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: object | None = None,
+) -> Tensor:
+    """cross_entropy(linear(input, linear_weight, linear_bias), target) whose logits exist only for a few rows at a time.
+
+    input (K,) or (N, K), linear_weight (C, K), linear_bias (C,), all of one floating dtype; target (), (N,) or probabilities
+    (C,), (N, C); the other arguments as in cross_entropy. A linear_weight (C, d1, ..., K) gives logits (N, C, d1, ...), which
+    are made as a whole. options: taken for torch's sake and without effect, for the rows are always cut into chunks.
+    Errors as torch.nn.functional.linear_cross_entropy.
+    """
+    name = "linear_cross_entropy"
+    check_float(name, "input", input)
+    check_float(name, "linear_weight", linear_weight)
+    if input.dim() not in (1, 2):
+        fail(RuntimeError, name, "input", f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        fail(
+            RuntimeError,
+            name,
+            "linear_weight",
+            f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}",
+        )
+    classes, *extra, features = linear_weight.shape
+    if input.shape[-1] != features:
+        fail(
+            RuntimeError, name, "linear_weight",
+            "expected equal input and linear_weight last dimensions (in_features), "
+            f"got {input.shape[-1]} and {features}, respectively",
+        )  # fmt: skip
+    if linear_bias is not None:
+        check_float(name, "linear_bias", linear_bias)
+        if linear_bias.shape != (classes, *extra):
+            fail(
+                RuntimeError, name, "linear_bias",
+                f"expected linear_bias shape {(classes, *extra)}, got {tuple(linear_bias.shape)}",
+            )  # fmt: skip
+    if extra and input.dim() == 1:
+        fail(
+            RuntimeError, name, "input",
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, {features}),"
+            f" got unbatched input with shape {tuple(input.shape)}",
+        )  # fmt: skip
+    check_tensor(name, "target", target)
+    shape = (*input.shape[:-1], classes, *extra)
+    if target.shape == shape and ignore_index is not None:
+        fail(RuntimeError, name, "ignore_index", "ignore_index cannot be specified when target contains probabilities")
+    ignored = -100 if ignore_index is None else ignore_index
+    if extra:
+        bias = None if linear_bias is None else linear_bias.flatten()
+        logits = F.linear(input, linear_weight.flatten(0, -2), bias).reshape(shape)
+        return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)
+
+    code = _reduction(name, reduction)
+    _check_target(name, shape, target, ignored)
+    _check_options(name, classes, weight, label_smoothing)
+    if target.dtype is torch.uint8:
+        target = target.long()
+    if input.dim() == 2:
+        x, rows = input, target
+    else:
+        x, rows = input.unsqueeze(0), target.reshape(1, classes) if target.shape == shape else target.reshape(1)
+    args = (x, linear_weight, linear_bias, rows, weight, code, ignored, float(label_smoothing))
+    loss = _call(_linear_cross_entropy, args, target, classes, weight, ignored)
+    return loss.squeeze(0) if input.dim() == 1 and code == 0 else loss

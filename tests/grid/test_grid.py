@@ -1,0 +1,132 @@
+"""The grid: every operator's examples on every backend against the float64 oracle, over dtypes, odd sizes and strides."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from cases import EXAMPLES, case, scalar
+
+import scratchnet
+from scratchnet import _compiled
+from scratchnet.registry import OPS
+from scratchnet.verify import compare
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+SIZES = ((1, 1), (2, 3), (3, 2), (17, 31), (31, 17), (33, 127), (127, 33), (129, 2), (3, 129), (2, 1000))
+EMPTY = ((0, 3), (3, 0), (0, 0))
+
+
+def transposed(t):
+    return t.mT.contiguous().mT if t.dim() > 1 else t
+
+
+def sliced(t):
+    """Every second element of a larger tensor, behind an offset."""
+    if t.dim() == 0:
+        return t
+    wide = torch.full((*t.shape[:-1], 2 * t.shape[-1] + 1), 7, dtype=t.dtype)
+    wide[..., 1::2] = t
+    return wide[..., 1::2]
+
+
+def expanded(t):
+    """The first row again and again, with stride 0."""
+    return t[:1].expand_as(t) if t.dim() else t
+
+
+LAYOUTS = {"contiguous": lambda t: t, "transposed": transposed, "sliced": sliced, "expanded": expanded}
+
+
+def check(name, example, dtype, backend, layout, sizes=SIZES):
+    op = OPS[name]
+    for rows, columns in sizes:
+        result = compare(op, example, rows, columns, dtype, backend, LAYOUTS[layout])
+        assert result.ok, result
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_fast_kernels(name, example, dtype, layout):
+    check(name, example, dtype, "cpp", layout)
+
+
+@pytest.mark.parametrize("backend", ("cpp:1", "torch", None))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_other_columns(name, example, dtype, backend):
+    check(name, example, dtype, backend, "sliced", SIZES[::3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("backend", ("cpp:1", "torch"))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_every_column_in_every_layout(name, example, dtype, backend, layout):
+    check(name, example, dtype, backend, layout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_every_pair_of_odd_sizes(name, example, dtype):
+    sizes = (1, 2, 3, 17, 31, 33, 127, 129, 1000)
+    check(name, example, dtype, "cpp", "contiguous", [(m, n) for m in sizes for n in sizes if m * n <= 150_000])
+
+
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "torch", "numpy"))
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_empty(name, example, backend):
+    """Sizes of zero give what torch gives, or torch's exception."""
+    for rows, columns in EMPTY:
+        c = case(name, example, rows, columns)
+        try:
+            expected = c.torch(*(theirs := c.leaves))
+        except Exception as error:
+            with scratchnet.backend(backend), pytest.raises(type(error)):
+                c.ours(*c.leaves)
+            continue
+        with scratchnet.backend(backend):
+            actual = c.ours(*(leaves := c.leaves))
+            torch.testing.assert_close(actual, expected, equal_nan=True)
+            torch.testing.assert_close(
+                torch.autograd.grad(scalar(lambda *_: actual)(), leaves),
+                torch.autograd.grad(scalar(lambda *_: expected)(), theirs),
+                equal_nan=True,
+            )
+
+
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_same_bits_for_any_number_of_threads(name, example, backend):
+    c = case(name, example, 300, 500 if backend == "cpp" else 40, dtype=torch.float32)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        with scratchnet.backend(backend):
+            outputs = c.ours(*(leaves := c.leaves))
+            results.append((outputs, torch.autograd.grad(scalar(lambda *_, y=outputs: y)(), leaves)))
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_inputs_are_unharmed(name, example):
+    c = case(name, example, 17, 31, dtype=torch.float32)
+    leaves, before = c.leaves, [t.clone() for t in c.tensors]
+    with scratchnet.backend("cpp"):
+        scalar(c.ours)(*leaves).backward()
+    torch.testing.assert_close([t.detach() for t in leaves], before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("isa", ("baseline", "avx2"))
+def test_other_instruction_sets(isa):
+    """This process runs the best one; the others get a process of their own."""
+    if isa not in _compiled.module.cpu_info()["isas_supported"]:
+        pytest.skip(f"this CPU has no {isa}")
+    code = f"from scratchnet import _compiled, cli; assert _compiled.module.cpu_info()['isa'] == '{isa}'; raise SystemExit(cli.main(['verify']))"
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "SCRATCHNET_CPU_ISA": isa}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
