@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.functions.checks import FLOATS, _scalar_name, check_float, check_tensor, fail
+from scratchnet.functions.checks import FLOATS, check_device, check_dtypes, check_float, check_tensor, fail, scalar_name
 from scratchnet.functions.operator import Function, Operator
 from scratchnet.registry import REDUCTIONS
 
@@ -74,7 +74,7 @@ class LinearCrossEntropy(Function):
     def backward(ctx, grad):
         needs = ctx.needs_input_grad[1:4]
         grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
-        return None, *(g if need else None for g, need in zip(grads, needs)), None, None, None, None, None
+        return None, *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None, None
 
 
 _FLOAT32 = {"cuda": "float32"}  # as torch's autocast
@@ -106,14 +106,14 @@ def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | Non
         x = x.to(dtype)
     if x.dtype not in FLOATS:
         fail(
-            NotImplementedError, name, "input",
-            f'"{name}" not implemented for \'{_scalar_name(x.dtype)}\': give a floating-point tensor or dtype=torch.float32',
+            NotImplementedError, name, "input" if dtype is None else "dtype",
+            f'"{name}" not implemented for \'{scalar_name(x.dtype)}\': give a floating-point tensor or dtype=torch.float32',
         )  # fmt: skip
     return operator(x, _dim(name, x, dim))
 
 
 def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    """exp(input) / sum(exp(input)) along dim, for a floating-point tensor of any shape, or one of any dtype cast to `dtype` first.
+    """exp(input) / sum(exp(input)) along dim, for a floating-point tensor of any shape, or any tensor cast to `dtype` first.
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a result dtype that is not a float.
     torch.softmax.
@@ -131,7 +131,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
 
 
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over one or several dims, which stay with size 1 if keepdim; integers are taken as the default float.
+    """log(sum(exp(input))) over one or several dims, which stay with size 1 if keepdim; integers become the default float.
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
     """
@@ -170,40 +170,33 @@ def _reduction(name: str, reduction: str, size_average: bool | None = None, redu
     return REDUCTIONS.index(reduction)
 
 
-def _check_logits(name: str, input: Tensor) -> None:
-    check_tensor(name, "input", input)
-    if input.dtype not in FLOATS:
-        fail(
-            NotImplementedError, name, "input",
-            f'"{name}" not implemented for \'{_scalar_name(input.dtype)}\': logits are floating-point numbers, call .float() on them',
-        )  # fmt: skip
-
-
-def _check_target(name: str, shape: tuple[int, ...], target: Tensor, ignore_index: int) -> bool:
+def _check_target(name: str, input: Tensor, shape: tuple[int, ...], target: Tensor, ignore_index: int) -> bool:
     """Raises unless target fits logits of this shape; whether it holds class probabilities."""
     check_tensor(name, "target", target)
+    check_device(name, "target", target, "input", input)
     if target.shape == shape:
         if target.dtype not in FLOATS:
             fail(
                 RuntimeError, name, "target",
                 "Expected floating point type for target with class probabilities, got "
-                f"{_scalar_name(target.dtype)}: a target of input's shape holds probabilities, class indices have no class axis",
+                f"{scalar_name(target.dtype)}: a target of input's shape holds probabilities, indices lack the class axis; "
+                "for a one-hot target take target.argmax(1), or target.float()",
             )  # fmt: skip
         if ignore_index >= 0:
             fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
         return True
     if target.dtype not in (torch.int64, torch.uint8):
-        mend = "call .long() on it" if target.dtype not in FLOATS else f"class probabilities have input's shape {tuple(shape)}"
+        mend = "call .long() on class indices"
+        if target.dtype in FLOATS:
+            mend += f"; class probabilities would have input's shape {tuple(shape)}, got {tuple(target.shape)}"
         fail(
             RuntimeError, name, "target",
-            f"expected target dtype to be Long or Byte, but got {_scalar_name(target.dtype)}: {mend}",
+            f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}: {mend}",
         )  # fmt: skip
     if len(shape) == 1:
         if target.dim() > 1 or target.numel() != 1:
-            fail(
-                ValueError, name, "target",
-                f"For 1D input, 1D target must have size 1, but got target size: {target.numel() if target.dim() == 1 else tuple(target.shape)}",
-            )  # fmt: skip
+            size = target.numel() if target.dim() == 1 else tuple(target.shape)
+            fail(ValueError, name, "target", f"For 1D input, 1D target must have size 1, but got target size: {size}")
         return False
     batch = target.shape[0] if target.dim() else 0
     if batch != shape[0]:
@@ -211,8 +204,9 @@ def _check_target(name: str, shape: tuple[int, ...], target: Tensor, ignore_inde
     expected = (shape[0], *shape[2:])
     if target.shape != expected:
         got = tuple(target.shape)
-        if got == (*expected, 1) or got == (expected[0], 1, *expected[1:]):
-            mend = f"; it has an axis of size 1 too many, take target.squeeze({1 if got == (expected[0], 1, *expected[1:]) else -1})"
+        if got in ((*expected, 1), (expected[0], 1, *expected[1:])):
+            axis = 1 if got[1] == 1 else -1
+            mend = f"; it has an axis of size 1 too many, take target.squeeze({axis})"
         else:
             mend = f": one class for each row of input {tuple(shape)}"
         words = "0D or 1D target tensor expected, multi-target not supported" if len(shape) == 2 else ""
@@ -228,16 +222,22 @@ def _check_target(name: str, shape: tuple[int, ...], target: Tensor, ignore_inde
     return False
 
 
-def _check_options(name: str, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
+def _check_options(
+    name: str, input: Tensor, classes: int, probabilities: bool, weight: Tensor | None, label_smoothing: float
+) -> None:
     if weight is not None:
         check_tensor(name, "weight", weight)
+        check_device(name, "weight", weight, "input", input)
+        if weight.dtype != input.dtype and not probabilities and not torch.is_autocast_enabled(input.device.type):
+            kinds = f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
+            fail(RuntimeError, name, "weight", f"{kinds}: call weight.to(input.dtype)")
         if weight.dim() != 1 or weight.shape[0] != classes:
             fail(
                 RuntimeError, name, "weight",
                 f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes"
                 f" but got weight tensor of shape: {list(weight.shape)}",
             )  # fmt: skip
-    if label_smoothing > 1.0:
+    if not 0.0 <= label_smoothing <= 1.0:
         fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
 
 
@@ -248,13 +248,13 @@ def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -
         position = tuple(outside.nonzero()[0].tolist())
         fail(
             IndexError, name, "target",
-            f"Target {target[position].item()} is out of bounds. It stands at position {position}: with {classes} classes it must be"
-            f" from 0 to {classes - 1}, or ignore_index={ignore_index}",
+            f"Target {target[position].item()} is out of bounds. It stands at position {position}: with {classes} classes it "
+            f"must be from 0 to {classes - 1}, or ignore_index={ignore_index}",
         )  # fmt: skip
 
 
 def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
-    """The operator's result. Gradients of probabilities and class weights, which no kernel has, are left to the torch column."""
+    """The operator's result; gradients of probabilities and class weights, which no kernel has, come from the torch column."""
     name = operator.op.name
     if torch.is_grad_enabled() and (target.requires_grad or (weight is not None and weight.requires_grad)):
         kernel, run = None, operator.plain
@@ -281,14 +281,15 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """-log(softmax(input))[target] for logits (C,), (N, C) or (N, C, d1, ...) in a floating dtype, of which the result has the dtype.
+    """-log(softmax(input))[target] for logits (C,), (N, C) or (N, C, d1, ...) in a floating dtype, which the result has too.
 
-    target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities of input's shape.
-    weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none" keeps
-    the rows, "sum" adds them, "mean" divides by the sum of the weights of the targets (with probabilities by the number of rows).
+    target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities of input's
+    shape. weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction
+    "none" keeps the rows, "sum" adds them, "mean" divides by the sum of the weights of the targets (with probabilities by the
+    number of rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
     """
-    _check_logits("cross_entropy", input)
+    check_float("cross_entropy", "input", input)
     code = _reduction("cross_entropy", reduction, size_average, reduce)
     shape = input.shape
     if not shape:
@@ -298,9 +299,9 @@ def cross_entropy(
             "input",
             "Dimension specified as 1 but tensor has no dimensions: needs a class axis, (C,) or (N, C, ...)",
         )
-    probabilities = _check_target("cross_entropy", shape, target, ignore_index)
+    probabilities = _check_target("cross_entropy", input, shape, target, ignore_index)
     classes = shape[0] if len(shape) == 1 else shape[1]
-    _check_options("cross_entropy", classes, weight, label_smoothing)
+    _check_options("cross_entropy", input, classes, probabilities, weight, label_smoothing)
     if target.dtype is torch.uint8:
         target = target.long()
 
@@ -339,6 +340,8 @@ def linear_cross_entropy(
     name = "linear_cross_entropy"
     check_float(name, "input", input)
     check_float(name, "linear_weight", linear_weight)
+    check_dtypes(name, "input", input, "linear_weight", linear_weight)
+    check_device(name, "linear_weight", linear_weight, "input", input)
     if input.dim() not in (1, 2):
         fail(RuntimeError, name, "input", f"expected input with dimensionality 1 or 2, got {input.dim()}")
     if linear_weight.dim() < 2:
@@ -357,6 +360,8 @@ def linear_cross_entropy(
         )  # fmt: skip
     if linear_bias is not None:
         check_float(name, "linear_bias", linear_bias)
+        check_dtypes(name, "linear_bias", linear_bias, "input", input)
+        check_device(name, "linear_bias", linear_bias, "input", input)
         if linear_bias.shape != (classes, *extra):
             fail(
                 RuntimeError, name, "linear_bias",
@@ -365,8 +370,8 @@ def linear_cross_entropy(
     if extra and input.dim() == 1:
         fail(
             RuntimeError, name, "input",
-            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, {features}),"
-            f" got unbatched input with shape {tuple(input.shape)}",
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
+            f"(N, {features}), got unbatched input with shape {tuple(input.shape)}",
         )  # fmt: skip
     check_tensor(name, "target", target)
     shape = (*input.shape[:-1], classes, *extra)
@@ -379,8 +384,8 @@ def linear_cross_entropy(
         return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)
 
     code = _reduction(name, reduction)
-    _check_target(name, shape, target, ignored)
-    _check_options(name, classes, weight, label_smoothing)
+    probabilities = _check_target(name, input, shape, target, ignored)
+    _check_options(name, input, classes, probabilities, weight, label_smoothing)
     if target.dtype is torch.uint8:
         target = target.long()
     if input.dim() == 2:
