@@ -411,7 +411,7 @@ GATHER = Op(
     primitive="gather",
     idea="y[i][j] = x[index[i][j]][j] in blocks of columns that stay in cache; backward adds in index order: the same bits every run",
     forward="(Tensor x, int dim, Tensor index) -> Tensor",
-    backward="(Tensor grad, int[] shape, int dim, Tensor index) -> Tensor",  # shape of x
+    backward="(Tensor grad, SymInt[] shape, int dim, Tensor index) -> Tensor",  # shape of x
     torch=torch.gather,
     cost=_gather_cost,
     examples={
@@ -436,8 +436,9 @@ EMBEDDING = Op(
     name="embedding",
     primitive="gather",
     idea="copy row index[i] of the weight; backward adds rows in index order: the same bits every run",
-    forward="(Tensor weight, Tensor index) -> Tensor",
-    backward="(Tensor grad, Tensor index, int num_embeddings, int padding_idx, bool scale_grad_by_freq) -> Tensor",  # -1: no padding
+    # the options matter to the backward alone; padding_idx -1 is none
+    forward="(Tensor weight, Tensor index, int padding_idx, bool scale_grad_by_freq) -> Tensor",
+    backward="(Tensor grad, Tensor index, SymInt num_embeddings, int padding_idx, bool scale_grad_by_freq) -> Tensor",
     torch=F.embedding,
     cost=_embedding_cost,
     examples={

@@ -50,6 +50,7 @@ inline DType dtype_of(const Array& a) {
   if (a.dtype().kind() == 'f' && a.itemsize() == 2) return DType::f16;
   throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array");
 }
+inline bool is_int64(const Array& a) { return a.dtype().kind() == 'i' && a.itemsize() == 8; }
 inline pybind11::dtype statistics_dtype(const Array& a) {
   return dtype_of(a) == DType::f64 ? pybind11::dtype::of<double>() : pybind11::dtype::of<float>();
 }

@@ -29,6 +29,8 @@ inline DType dtype_of(const Tensor& t) {
   }
 }
 
+inline bool is_int64(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
+
 // The dtype of statistics saved for backward: float32, for float64 inputs float64.
 inline ScalarType statistics_dtype(const Tensor& t) {
   return t.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;

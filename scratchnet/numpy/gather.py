@@ -44,8 +44,8 @@ def gather_backward(grad: np.ndarray, shape: tuple[int, ...], dim: int, index: n
     return dx.reshape(shape)
 
 
-def embedding_forward(weight: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Rows of weight (V, D) at index, any shape: (*index.shape, D)."""
+def embedding_forward(weight: np.ndarray, index: np.ndarray, padding_idx: int, scale_grad_by_freq: bool) -> np.ndarray:
+    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the backward alone."""
     _check("embedding", index, weight.shape[0])
     return weight[index]
 

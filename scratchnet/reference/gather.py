@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from scratchnet.reference import widen
@@ -18,9 +19,9 @@ def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> 
     return wide.new_zeros(shape).scatter_add(dim, index, wide).to(grad.dtype)
 
 
-def embedding_forward(weight: Tensor, index: Tensor) -> Tensor:
-    """Rows of weight (V, D) at index, any shape: (*index.shape, D)."""
-    return weight.index_select(0, index.reshape(-1)).reshape(*index.shape, weight.shape[1])
+def embedding_forward(weight: Tensor, index: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the gradient alone."""
+    return torch.embedding(weight, index, padding_idx, scale_grad_by_freq)
 
 
 def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:

@@ -326,12 +326,14 @@ for shape in ((6,), (2, 3), (), (0,), (2, 0)):
     for padding, freq in ((-1, False), (1, False), (-1, True), (2, True)):
         case(
             "embedding",
-            lambda weight, index, padding=padding, freq=freq: F.embedding(
-                index, weight, padding_idx=None if padding < 0 else padding, scale_grad_by_freq=freq
+            lambda weight, index, padding_idx, scale_grad_by_freq: F.embedding(
+                index, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale_grad_by_freq
             ),
             f"{shape} padding {padding} freq {freq}",
             0 not in shape,
-            {"num_embeddings": 4, "padding_idx": padding, "scale_grad_by_freq": freq},
+            {"num_embeddings": 4},
             weight=randn(4, 3),
             index=integers(4, *shape),
+            padding_idx=padding,
+            scale_grad_by_freq=freq,
         )

@@ -110,7 +110,7 @@ def test_reference_backward_is_differentiable(case):
         outputs = case.run_forward("reference", args)
         return {k: v.detach() if k in STATISTICS else v for k, v in outputs.items()}
 
-    if case.backward.get("scale_grad_by_freq"):  # torch's own second derivative forgets the frequencies
+    if case.args.get("scale_grad_by_freq"):  # torch's own second derivative forgets the frequencies
         grad = randn(*case.args["index"].shape, 3).requires_grad_()
         assert torch.autograd.gradcheck(lambda g: case.run_backward("reference", {"grad": g}, case.args, {})["weight"], grad)
         return
@@ -138,7 +138,7 @@ def test_reference_runs_under_vmap_and_jvp(case):
     point = tuple(case.args[n].clone(memory_format=torch.contiguous_format) for n in case.wanted)
     tangent = tuple(randn(*v.shape, seed=5) for v in point)
     assert_close(torch.func.jvp(ours, point, tangent)[1], torch.func.jvp(own, point, tangent)[1], "jvp")
-    if case.backward.get("padding_idx", -1) != -1 or case.backward.get("scale_grad_by_freq"):
+    if case.args.get("padding_idx", -1) != -1 or case.args.get("scale_grad_by_freq"):
         return  # options of the backward alone: the derivative of the forward does not know them
     # Not torch.func.hessian for torch's own: it is wrong for F.layer_norm (torch 2.13) in the block of weight and input.
     cube = lambda function: lambda *tensors: function(*tensors).pow(3).sum()

@@ -1,0 +1,123 @@
+// The operators of the primitive gather.
+#pragma once
+#include <string>
+
+#include "gather/gather.h"
+#include "ops.h"
+
+#define SN_GATHER_OPS(X) X(gather_forward) X(gather_backward) X(embedding_forward) X(embedding_backward)
+
+namespace scratchnet {
+
+template <class Tensor>
+const int64_t* entries(const Tensor& index) {
+  if (!is_int64(index)) throw std::runtime_error("scratchnet: the kernels of gather take an int64 index");
+  return (const int64_t*)data(index);
+}
+
+inline std::vector<int64_t> row_major(const std::vector<int64_t>& sizes) {
+  std::vector<int64_t> strides(sizes.size());
+  int64_t stride = 1;
+  for (int64_t d = (int64_t)sizes.size() - 1; d >= 0; d--) {
+    strides[d] = stride;
+    stride *= sizes[d];
+  }
+  return strides;
+}
+
+// How the kernels see x (sizes, strides) and a contiguous index along dim: every dimension but dim is part of a line,
+// neighbours that x and index step through alike are merged, and the last one behind dim, if any, is the columns.
+template <class Tensor>
+GatherShape shape_of(std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t dim, const Tensor& index) {
+  std::vector<int64_t> index_sizes(index.sizes().begin(), index.sizes().end());
+  if (sizes.empty()) sizes = {1}, strides = {1};  // a scalar counts as one entry
+  if (index_sizes.empty()) index_sizes = {1};
+  const int64_t rank = sizes.size();
+  dim = dim < 0 ? dim + rank : dim;
+  if ((int64_t)index_sizes.size() != rank || dim < 0 || dim >= rank || rank > 64)
+    throw std::runtime_error("gather(): index must have as many dimensions as input, at most 64, and dim must be one of them");
+  const std::vector<int64_t> y_strides = row_major(index_sizes);
+
+  GatherShape s = {};
+  s.from = sizes[dim], s.to = index_sizes[dim], s.columns = s.x_column = s.lines = 1;
+  s.x_row = strides[dim], s.y_row = y_strides[dim], s.covers = true;
+  bool mergeable = false;  // the previous line dimension is on the same side of dim
+  for (int64_t d = 0; d < rank; d++) {
+    if (d == dim) {
+      mergeable = false;
+      continue;
+    }
+    if (index_sizes[d] > sizes[d]) throw std::runtime_error("gather(): index must not be larger than input apart from dim");
+    s.covers = s.covers && index_sizes[d] == sizes[d];
+    if (index_sizes[d] == 1) continue;
+    const int64_t last = s.dims - 1;
+    if (mergeable && s.x_strides[last] == strides[d] * index_sizes[d] && s.y_strides[last] == y_strides[d] * index_sizes[d]) {
+      s.sizes[last] *= index_sizes[d];
+    } else {
+      s.dims++;
+      s.sizes[last + 1] = index_sizes[d];
+    }
+    s.x_strides[s.dims - 1] = strides[d], s.y_strides[s.dims - 1] = y_strides[d];
+    mergeable = true;
+  }
+  if (mergeable) {  // the last dimension is behind dim
+    s.dims--;
+    s.columns = s.sizes[s.dims], s.x_column = s.x_strides[s.dims];
+  }
+  for (int64_t d = 0; d < s.dims; d++) s.lines *= s.sizes[d];
+  return s;
+}
+
+inline void check_range(bool inside, const char* function) {
+  if (!inside) throw std::runtime_error(std::string(function) + "(): index out of range: it must be from 0 to size - 1");
+}
+
+template <class Tensor>
+Tensor gather_forward(Tensor x, int64_t dim, Tensor index, int64_t rung) {
+  index = in_order(index);
+  Tensor y = fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
+  if (y.numel() == 0) return y;
+  std::vector<int64_t> strides(x.dim());
+  for (int64_t d = 0; d < x.dim(); d++) strides[d] = x.stride(d);
+  const auto shape = shape_of({x.sizes().begin(), x.sizes().end()}, strides, dim, index);
+  check_range(gather_kernels(rung).gather_forward(dtype_of(x), shape, data(x), entries(index), out(y)), "gather");
+  return y;
+}
+
+template <class Tensor>
+Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, int64_t dim, Tensor index, int64_t rung) {
+  grad = in_order(grad), index = in_order(index);
+  if (grad.numel() != index.numel()) throw std::runtime_error("gather_backward(): grad and index must have the same shape");
+  Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
+  const auto shape = shape_of(sizes, row_major(sizes), dim, index);
+  check_range(gather_kernels(rung).gather_backward(dtype_of(grad), shape, data(grad), entries(index), out(dx), dx.numel()), "gather");
+  return dx;
+}
+
+template <class Tensor>
+Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t rung) {
+  if (weight.dim() != 2) throw std::runtime_error("embedding(): 'weight' must be 2-D");
+  index = in_order(index);
+  const int64_t rows = weight.size(0), columns = weight.size(1);
+  if (columns > 1 && weight.stride(1) != 1) weight = in_order(weight);
+  std::vector<int64_t> sizes(index.sizes().begin(), index.sizes().end());
+  sizes.push_back(columns);
+  Tensor y = fresh<Tensor>(sizes, weight.scalar_type());
+  check_range(gather_kernels(rung).embedding_forward(dtype_of(weight), data(weight), weight.stride(0), entries(index), out(y), rows,
+                                                     columns, index.numel()), "embedding");
+  return y;
+}
+
+template <class Tensor>
+Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t padding, bool by_count, int64_t rung) {
+  grad = in_order(grad), index = in_order(index);
+  const int64_t columns = grad.dim() == 0 ? 0 : grad.size(grad.dim() - 1);
+  if (grad.dim() != index.dim() + 1 || grad.numel() != index.numel() * columns)
+    throw std::runtime_error("embedding_backward(): grad must have the shape of index and one axis more");
+  Tensor dweight = fresh<Tensor>({rows, columns}, grad.scalar_type());
+  check_range(gather_kernels(rung).embedding_backward(dtype_of(grad), data(grad), entries(index), out(dweight), rows, columns,
+                                                      index.numel(), padding, by_count), "embedding");
+  return dweight;
+}
+
+}  // namespace scratchnet

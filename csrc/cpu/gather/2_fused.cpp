@@ -1,0 +1,359 @@
+// gather, rung 2: blocks of columns that stay in cache, threads that own what they write.
+//
+//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
+//   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
+//
+// Along dim 0 of a large x every element would be a cache miss. Within a few columns all of x fits in the second-level cache: a
+// block of columns is packed there, then all rows of the index take from it. Backward adds into such a block and writes it out
+// once, so that dx needs no zeroing and 16-bit gradients are summed in float and rounded once.
+//
+// Columns and lines are independent and each is summed by one thread in index order: no atomics, and the same bits for any number
+// of threads. An embedding sorts its indices by row (stable, counting) and then writes each row's sum once.
+//
+// The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache.
+// Large results are written past the cache, which saves reading their lines first.
+#include <stdlib.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "gather.h"
+#include "parallel.h"
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t GRAIN = 16384;          // elements that are worth a thread
+constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
+constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
+constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
+constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before anyone reads them
+constexpr int64_t LINE = 64;              // bytes of a cache line
+
+struct Buffer {  // memory of one thread, not initialised
+  void* data;
+  explicit Buffer(int64_t bytes) : data(malloc(bytes + 1)) {}
+  Buffer(const Buffer&) = delete;
+  ~Buffer() { free(data); }
+};
+
+// Set by the thread that meets an index out of range.
+struct Flag {
+  int set = 0;
+  void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
+};
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+// Whether rows of indices, `row` apart, all lie in [0, size): as unsigned numbers, negative ones are the largest.
+SN_INLINE bool inside(const int64_t* index, int64_t rows, int64_t columns, int64_t row, int64_t size) {
+  uint64_t most = 0;
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      const uint64_t k = index[i * row + j];
+      most = k > most ? k : most;
+    }
+  return rows * columns == 0 || most < (uint64_t)size;
+}
+
+// Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is made
+// in a buffer and written at once, past the cache.
+template <class T, class F>
+SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
+  int64_t j = 0;
+#if defined(__SSE2__)
+  constexpr int64_t N = LINE / sizeof(T);
+  if (stream && (uintptr_t)p % LINE == 0)
+    for (; j + N <= n; j += N) {
+      alignas(LINE) T line[N];
+      fill(j, N, line);
+      for (int64_t b = 0; b < LINE; b += 16)
+        _mm_stream_si128((__m128i*)((char*)(p + j) + b), _mm_load_si128((const __m128i*)((const char*)line + b)));
+    }
+#endif
+  if (j < n) fill(j, n - j, p + j);
+}
+
+// After the last write of a thread: what was written past the cache is now seen by all.
+SN_INLINE void finish_writes() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+template <class T>
+SN_INLINE void prefetch(const T* p, int64_t n) {
+  for (int64_t b = 0; b < n * (int64_t)sizeof(T); b += LINE) __builtin_prefetch((const char*)p + b);
+}
+
+// Cuts the columns into blocks whose `from` entries of `bytes` fit in cache, with one for each thread if they are wide enough.
+struct Blocks {
+  int64_t width, count;
+
+  Blocks(const GatherShape& s, int64_t bytes) {
+    constexpr int64_t LEAST = 16, MOST = 256;  // columns: one cache line of floats; more gain nothing
+    const int64_t fitting = larger(LEAST, smaller(MOST, BLOCK_BYTES / (s.from * bytes + 1)));
+    const int64_t shared = parts(s.columns, parts(sn_num_threads(), larger(s.lines, 1)));
+    width = larger(LEAST, parts(smaller(fitting, shared), LEAST) * LEAST);
+    count = parts(s.columns, width);
+  }
+};
+
+// f(line, first column, number of columns) for the blocks that a thread owns, with a buffer that it keeps
+template <class F>
+void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t buffer_bytes, const F& f) {
+  const int64_t grain = 1 + GRAIN / (larger(s.from, s.to) * blocks.width + 1);
+  parallel_for(0, s.lines * blocks.count, grain, [&](int64_t begin, int64_t end) {
+    const Buffer buffer(buffer_bytes);
+    for (int64_t b = begin; b < end; b++) {
+      const int64_t j = b % blocks.count * blocks.width;
+      f(b / blocks.count, j, smaller(blocks.width, s.columns - j), buffer.data);
+    }
+    finish_writes();
+  });
+}
+
+// ---- forward: T is an integer of the element's size, for a copy needs no arithmetic -------------------------------------
+
+// The columns [0, columns) of x, `width` apart from row to row, read along the smaller stride
+template <class T>
+void pack(const GatherShape& s, const T* x, int64_t columns, T* packed, int64_t width) {
+  if (s.x_row < s.x_column) {
+    for (int64_t j = 0; j < columns; j++)
+      for (int64_t k = 0; k < s.from; k++) packed[k * width + j] = x[k * s.x_row + j * s.x_column];
+  } else if (s.x_column == 1) {
+    for (int64_t k = 0; k < s.from; k++)
+      for (int64_t j = 0; j < columns; j++) packed[k * width + j] = x[k * s.x_row + j];
+  } else {
+    for (int64_t k = 0; k < s.from; k++)
+      for (int64_t j = 0; j < columns; j++) packed[k * width + j] = x[k * s.x_row + j * s.x_column];
+  }
+}
+
+template <class T>
+bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* y) {
+  Flag outside;
+  const Blocks blocks(s, sizeof(T));
+  const bool packs = 2 * s.to >= s.from;  // else most of x is not needed
+  const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
+  for_each_block(s, blocks, packs * s.from * blocks.width * sizeof(T), [&](int64_t line, int64_t j0, int64_t columns, void* buffer) {
+    const T* source = x + s.x_line(line) + j0 * s.x_column;
+    int64_t row = s.x_row, column = s.x_column;
+    if (packs) {
+      pack(s, source, columns, (T*)buffer, blocks.width);
+      source = (const T*)buffer, row = blocks.width, column = 1;
+    }
+    const int64_t at = s.y_line(line) + j0, step = larger(1, CHECKED / columns);
+    for (int64_t i0 = 0; i0 < s.to; i0 += step) {
+      const int64_t rows = smaller(step, s.to - i0);
+      if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
+      for (int64_t i = i0; i < i0 + rows; i++) {
+        const int64_t* k = index + at + i * s.y_row;
+        T* to = y + at + i * s.y_row;
+        write(to, columns, stream, [&](int64_t j, int64_t n, T* part) SN_LAMBDA_INLINE {
+          for (int64_t c = 0; c < n; c++) part[c] = source[k[j + c] * row + (j + c) * column];
+        });
+      }
+    }
+  });
+  return !outside.set;
+}
+
+template <class T>
+bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y) {
+  Flag outside;
+  const int64_t pieces = parts(s.to, CHECKED);
+  const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
+  parallel_for(0, s.lines * pieces, 1 + GRAIN / (smaller(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++) {
+      const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = smaller(CHECKED, s.to - i0);
+      const T* source = x + s.x_line(line);
+      const int64_t* k = index + s.y_line(line) + i0;
+      T* to = y + s.y_line(line) + i0;
+      if (!inside(k, 1, n, 0, s.from)) return outside.raise();
+      write(to, n, stream, [&](int64_t i, int64_t count, T* part) SN_LAMBDA_INLINE {
+        for (int64_t c = 0; c < count; c++) part[c] = source[k[i + c] * s.x_row];
+      });
+    }
+    finish_writes();
+  });
+  return !outside.set;
+}
+
+template <class T>
+bool forward(const GatherShape& s, const void* x, const int64_t* index, void* y) {
+  return (s.columns == 1 ? forward_lines<T> : forward_columns<T>)(s, (const T*)x, index, (T*)y);
+}
+
+// ---- backward -----------------------------------------------------------------------------------------------------------
+
+template <class T>
+void fill_zero(T* p, int64_t n) {
+  parallel_for(0, n, 1 << 18, [&](int64_t begin, int64_t end) { memset((void*)(p + begin), 0, (end - begin) * sizeof(T)); });
+}
+
+// A row or column of dx from its sums
+template <class T>
+SN_INLINE void write_sums(T* dx, int64_t stride, const acc_t<T>* sums, int64_t n, bool stream) {
+  if (stride == 1)
+    write(dx, n, stream, [&](int64_t j, int64_t count, T* part) SN_LAMBDA_INLINE {
+      map<T>(0, count, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(part + c, get(sums + j + c)); });
+    });
+  else
+    for (int64_t j = 0; j < n; j++) store1(dx + j * stride, sums[j]);
+}
+
+template <class T>
+bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
+  using A = acc_t<T>;
+  Flag outside;
+  const Blocks blocks(s, sizeof(A));
+  const int64_t width = blocks.width;
+  for_each_block(s, blocks, s.from * width * sizeof(A), [&](int64_t line, int64_t j0, int64_t columns, void* buffer) {
+    A* sums = (A*)buffer;
+    memset(buffer, 0, s.from * width * sizeof(A));
+    const int64_t at = s.y_line(line) + j0, step = larger(1, CHECKED / columns);
+    for (int64_t i0 = 0; i0 < s.to; i0 += step) {
+      const int64_t rows = smaller(step, s.to - i0);
+      if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
+      for (int64_t i = i0; i < i0 + rows; i++) {
+        const int64_t* k = index + at + i * s.y_row;
+        const T* g = grad + at + i * s.y_row;
+        if (i + AHEAD < s.to) prefetch(k + AHEAD * s.y_row, columns), prefetch(g + AHEAD * s.y_row, columns);
+        for (int64_t j = 0; j < columns; j++) sums[k[j] * width + j] += load1(g + j);
+      }
+    }
+    T* to = dx + s.x_line(line) + j0 * s.x_column;
+    for (int64_t k = 0; k < s.from; k++) write_sums(to + k * s.x_row, s.x_column, sums + k * width, columns, stream);
+  });
+  return !outside.set;
+}
+
+template <class T>
+bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
+  using A = acc_t<T>;
+  Flag outside;
+  parallel_for(0, s.lines, 1 + GRAIN / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
+    const Buffer buffer(s.from * sizeof(A));
+    A* sums = (A*)buffer.data;
+    for (int64_t line = begin; line < end; line++) {
+      memset((void*)sums, 0, s.from * sizeof(A));
+      for (int64_t i0 = 0; i0 < s.to; i0 += CHECKED) {
+        const int64_t at = s.y_line(line) + i0, n = smaller(CHECKED, s.to - i0);
+        if (!inside(index + at, 1, n, 0, s.from)) return outside.raise();
+        for (int64_t i = at; i < at + n; i++) sums[index[i]] += load1(grad + i);
+      }
+      write_sums(dx + s.x_line(line), s.x_row, sums, s.from, stream);
+    }
+    finish_writes();
+  });
+  return !outside.set;
+}
+
+template <class T>
+bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+  if (!s.covers) fill_zero(dx, numel);
+  const bool stream = numel * sizeof(T) >= STREAM_BYTES;
+  return (s.columns == 1 ? backward_lines<T> : backward_columns<T>)(s, grad, index, dx, stream);
+}
+
+// ---- embedding ----------------------------------------------------------------------------------------------------------
+
+bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const int64_t* index, char* y, int64_t rows, int64_t columns,
+                       int64_t n) {
+  if (!inside(index, 1, n, 0, rows)) return false;
+  const int64_t row = columns * bytes;
+  const bool stream = n * row >= STREAM_BYTES;
+  parallel_for(0, n, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const char* from = weight + index[i] * stride * bytes;
+      if (i + 1 < end) prefetch(weight + index[i + 1] * stride * bytes, row);
+      write(y + i * row, row, stream, [&](int64_t j, int64_t count, char* part) SN_LAMBDA_INLINE { memcpy(part, from + j, count); });
+    }
+    finish_writes();
+  });
+  return true;
+}
+
+// The positions of an index sorted by row, in their own order within a row: those of row k are order[start[k]] to
+// order[start[k + 1] - 1].
+struct ByRow {
+  Buffer memory;
+  int64_t *start, *order;
+
+  ByRow(const int64_t* index, int64_t n, int64_t rows)
+      : memory((rows + 1 + n) * sizeof(int64_t)), start((int64_t*)memory.data), order(start + rows + 1) {
+    memset(start, 0, (rows + 1) * sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;           // start[k + 1]: how often k occurs,
+    for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];     // where k ends,
+    for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];      // where k begins,
+    for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
+  }
+};
+
+template <class T>
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
+                        bool by_count) {
+  using A = acc_t<T>;
+  if (!inside(index, 1, n, 0, rows)) return false;
+  constexpr int64_t TILE = 8;  // registers that hold sums
+  const ByRow by_row(index, n, rows);
+  const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
+  // A row costs its occurrences and one write: row k begins at start[k] + k on the scale that the threads share.
+  parallel_for(0, n + rows, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+    int64_t low = 0, high = rows;  // the first row at or behind `begin`, by bisection
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (by_row.start[middle] + middle < begin) low = middle + 1;
+      else high = middle;
+    }
+    for (int64_t k = low; k < rows && by_row.start[k] + k < end; k++) {
+      const int64_t *first = by_row.order + by_row.start[k], *last = by_row.order + by_row.start[k + 1];
+      const A scale = by_count && first != last ? A(1) / A(last - first) : A(1);
+      if (k == padding) last = first;
+      T* to = dweight + k * columns;
+      int64_t j = 0;
+      for (; j + TILE * lanes<A> <= columns; j += TILE * lanes<A>) {
+        vec<A> sum[TILE] = {};
+        for (const int64_t* i = first; i < last; i++)
+          for (int64_t t = 0; t < TILE; t++) sum[t] += scale * load(grad + *i * columns + j + t * lanes<A>);
+        write(to + j, TILE * lanes<A>, stream, [&](int64_t c, int64_t count, T* part) SN_LAMBDA_INLINE {
+          for (int64_t b = 0; b < count; b += lanes<A>) store(part + b, sum[(c + b) / lanes<A>]);
+        });
+      }
+      map<T>(j, columns, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE {
+        vec<A> sum = {};
+        for (const int64_t* i = first; i < last; i++) sum += scale * get(grad + *i * columns + c);
+        put(to + c, sum);
+      });
+    }
+    finish_writes();
+  });
+  return true;
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(GatherKernels, gather_2) = {
+    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
+      const int64_t size = dtype_size(dtype);
+      return (size == 8 ? forward<uint64_t> : size == 4 ? forward<uint32_t> : forward<uint16_t>)(shape, x, index, y);
+    },
+    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
+      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
+      return false;
+    },
+    [](DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns, int64_t n) {
+      return embedding_forward(dtype_size(dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
+    },
+    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
+       bool by_count) {
+      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
+      return false;
+    },
+};
+
+}  // namespace scratchnet
