@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Sequence
 
@@ -74,15 +75,17 @@ class LinearCrossEntropy(Function):
     def backward(ctx, grad):
         needs = ctx.needs_input_grad[1:4]
         grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
-        return None, *(g if need else None for g, need in zip(grads, needs)), None, None, None, None, None
+        return None, *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None, None
 
 
-_FLOAT32 = {"cuda": "float32"}  # as torch's autocast
-_cross_entropy = Operator("cross_entropy", CrossEntropy, autocast=_FLOAT32)
+# As torch's autocast. linear_cross_entropy has a float32 result there, which its kernels compute in float32 all the way.
+_LOSS = {"cpu": "float32", "cuda": "float32"}
+_FLOAT32 = {"cuda": "float32"}
+_cross_entropy = Operator("cross_entropy", CrossEntropy, autocast=_LOSS)
+_linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, autocast=_LOSS)
 _softmax = Operator("softmax", Normalize, autocast=_FLOAT32)
 _log_softmax = Operator("log_softmax", Normalize, autocast=_FLOAT32)
 _logsumexp = Operator("logsumexp", LogSumExp, autocast=_FLOAT32)
-_linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, autocast={"cpu": "low", "cuda": "low"})
 
 
 # ---- softmax, log_softmax, logsumexp -----------------------------------------------------------------------------------
@@ -93,10 +96,15 @@ def _dim(name: str, x: Tensor, dim: int) -> int:
         fail(TypeError, name, "dim", f"must be int, not {type(dim).__name__}")
     rank = max(x.dim(), 1)
     if not -rank <= dim < rank:
-        fail(
-            IndexError, name, "dim", f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
-        )
+        valid = f"[{-rank}, {rank - 1}]"
+        fail(IndexError, name, "dim", f"Dimension out of range (expected to be in range of {valid}, but got {dim})")
     return dim % rank
+
+
+def _check_real(name: str, x: Tensor, mend: str) -> None:
+    check_tensor(name, "input", x)
+    if x.dtype not in FLOATS:
+        fail(NotImplementedError, name, "input", f"\"{name}\" not implemented for '{_scalar_name(x.dtype)}': {mend}")
 
 
 def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
@@ -104,56 +112,49 @@ def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | Non
     check_tensor(name, "input", x)
     if dtype is not None:
         x = x.to(dtype)
-    if x.dtype not in FLOATS:
-        fail(
-            NotImplementedError, name, "input",
-            f'"{name}" not implemented for \'{_scalar_name(x.dtype)}\': give a floating-point tensor or dtype=torch.float32',
-        )  # fmt: skip
+    _check_real(name, x, "give a floating-point tensor or dtype=torch.float32")
     return operator(x, _dim(name, x, dim))
 
 
 def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    """exp(input) / sum(exp(input)) along dim, for a floating-point tensor of any shape, or one of any dtype cast to `dtype` first.
+    """exp(input) / sum(exp(input)) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
-    IndexError for a dim that the tensor does not have, NotImplementedError for a result dtype that is not a float.
-    torch.softmax.
+    IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.softmax.
     """
     return _normalize(_softmax, input, dim, dtype)
 
 
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    """input - logsumexp(input) along dim, for a floating-point tensor of any shape, or one of any dtype cast to `dtype` first.
+    """input - logsumexp(input) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
-    IndexError for a dim that the tensor does not have, NotImplementedError for a result dtype that is not a float.
-    torch.log_softmax.
+    IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.log_softmax.
     """
     return _normalize(_log_softmax, input, dim, dtype)
 
 
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over one or several dims, which stay with size 1 if keepdim; integers are taken as the default float.
+    """log(sum(exp(input))) over one or several dims, kept with size 1 if keepdim; integers are taken as the default float.
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
     """
     check_tensor("logsumexp", "input", input)
-    if input.dtype not in FLOATS and not input.is_complex():
+    if not input.is_floating_point() and not input.is_complex():
         input = input.to(torch.get_default_dtype())
     if isinstance(dim, int):
         y = _logsumexp(input, _dim("logsumexp", input, dim))
         return y if keepdim or not input.dim() else y.squeeze(dim)
     if not isinstance(dim, (tuple, list)):
         fail(TypeError, "logsumexp", "dim", f"must be int or tuple of ints, not {type(dim).__name__}")
-    dims = [_dim("logsumexp", input, d) for d in dim]
-    for d in dims:
+    dims = sorted(_dim("logsumexp", input, d) for d in dim)
+    for d in set(dims):
         if dims.count(d) > 1:
             fail(RuntimeError, "logsumexp", "dim", f"dim {d} appears multiple times in the list of dims")
-    dims = sorted(dims) if dims or not input.dim() else list(range(input.dim()))  # no dims: all of them
+    if not input.dim():
+        return _logsumexp(input, 0)
+    dims = dims or list(range(input.dim()))  # no dims: all of them
     kept = [d for d in range(input.dim()) if d not in dims]
-    rows = input.permute(kept + dims).flatten(len(kept)) if input.dim() else input  # reduced dims last, as one
-    y = _logsumexp(rows, max(rows.dim() - 1, 0))
-    if keepdim:
-        return y.reshape([1 if d in dims else input.shape[d] for d in range(input.dim())])
-    return y.squeeze(-1) if input.dim() else y
+    y = _logsumexp(input.permute(kept + dims).flatten(len(kept)), len(kept))  # the reduced dims last, as one
+    return y.reshape([1 if d in dims else n for d, n in enumerate(input.shape)]) if keepdim else y.squeeze(-1)
 
 
 # ---- cross_entropy -----------------------------------------------------------------------------------------------------
@@ -162,83 +163,80 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 def _reduction(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> int:
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction={reduction!r} instead.", stacklevel=3
-        )
+        mend = f"please use reduction={reduction!r} instead."
+        warnings.warn(f"size_average and reduce args will be deprecated, {mend}", stacklevel=3)
     if reduction not in REDUCTIONS:
         fail(ValueError, name, "reduction", f"{reduction} is not a valid value for reduction: choose {', '.join(REDUCTIONS)}")
     return REDUCTIONS.index(reduction)
 
 
-def _check_logits(name: str, input: Tensor) -> None:
-    check_tensor(name, "input", input)
-    if input.dtype not in FLOATS:
-        fail(
-            NotImplementedError, name, "input",
-            f'"{name}" not implemented for \'{_scalar_name(input.dtype)}\': logits are floating-point numbers, call .float() on them',
-        )  # fmt: skip
+def _check_device(name: str, input: Tensor, argument: str, value: Tensor) -> None:
+    if value.device != input.device:
+        both = f"input is on {input.device}, {argument} on {value.device}"
+        fail(RuntimeError, name, argument, f"Expected all tensors to be on the same device, but {both}")
 
 
-def _check_target(name: str, shape: tuple[int, ...], target: Tensor, ignore_index: int) -> bool:
+def _check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
     """Raises unless target fits logits of this shape; whether it holds class probabilities."""
     check_tensor(name, "target", target)
+    _check_device(name, input, "target", target)
+    kind = _scalar_name(target.dtype)
     if target.shape == shape:
-        if target.dtype not in FLOATS:
-            fail(
-                RuntimeError, name, "target",
-                "Expected floating point type for target with class probabilities, got "
-                f"{_scalar_name(target.dtype)}: a target of input's shape holds probabilities, class indices have no class axis",
-            )  # fmt: skip
+        if not target.is_floating_point():
+            problem = f"Expected floating point type for target with class probabilities, got {kind}"
+            fail(RuntimeError, name, "target", f"{problem}: in input's shape it holds those, class indices have no class axis")
         if ignore_index >= 0:
             fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
         return True
     if target.dtype not in (torch.int64, torch.uint8):
-        mend = "call .long() on it" if target.dtype not in FLOATS else f"class probabilities have input's shape {tuple(shape)}"
-        fail(
-            RuntimeError, name, "target",
-            f"expected target dtype to be Long or Byte, but got {_scalar_name(target.dtype)}: {mend}",
-        )  # fmt: skip
+        mend = f"probabilities have input's shape {tuple(shape)}" if target.is_floating_point() else "call .long() on it"
+        fail(RuntimeError, name, "target", f"expected target dtype to be Long or Byte, but got {kind}: {mend}")
     if len(shape) == 1:
         if target.dim() > 1 or target.numel() != 1:
-            fail(
-                ValueError, name, "target",
-                f"For 1D input, 1D target must have size 1, but got target size: {target.numel() if target.dim() == 1 else tuple(target.shape)}",
-            )  # fmt: skip
+            problem = "For 1D input, 1D target must have size 1, but got target size:"
+            fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
         return False
     batch = target.shape[0] if target.dim() else 0
     if batch != shape[0]:
-        fail(ValueError, name, "target", f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch}).")
-    expected = (shape[0], *shape[2:])
-    if target.shape != expected:
-        got = tuple(target.shape)
-        if got == (*expected, 1) or got == (expected[0], 1, *expected[1:]):
-            mend = f"; it has an axis of size 1 too many, take target.squeeze({1 if got == (expected[0], 1, *expected[1:]) else -1})"
-        else:
-            mend = f": one class for each row of input {tuple(shape)}"
-        words = "0D or 1D target tensor expected, multi-target not supported" if len(shape) == 2 else ""
-        if len(shape) == 4:
-            words = "only batches of spatial targets supported (3D tensors)" if target.dim() != 3 else "size mismatch"
-            words += f" (got input: {list(shape)} , target: {list(got)})"
-        fail(
-            RuntimeError,
-            name,
-            "target",
-            f"{words or 'Wrong shape'}. Expected target size {list(expected)}, got {list(got)}{mend}",
-        )
+        problem = f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
+        fail(ValueError, name, "target", problem)
+    expected, got = (shape[0], *shape[2:]), tuple(target.shape)
+    if got != expected:
+        problem = f"Expected target size {list(expected)}, got {list(got)}"
+        if len(shape) == 2:
+            problem = f"0D or 1D target tensor expected, multi-target not supported; {problem}"
+        elif len(shape) == 4:
+            spatial = "only batches of spatial targets supported (3D tensors)" if len(got) != 3 else "size mismatch"
+            problem = f"{spatial}; {problem}"
+        spare = 1 if got == (expected[0], 1, *expected[1:]) else -1 if got == (*expected, 1) else None
+        mend = "one class for each row" if spare is None else f"take target.squeeze({spare})"
+        fail(RuntimeError, name, "target", f"{problem}: {mend}")
     return False
 
 
-def _check_options(name: str, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
+def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
     if weight is not None:
         check_tensor(name, "weight", weight)
+        _check_device(name, input, "weight", weight)
         if weight.dim() != 1 or weight.shape[0] != classes:
-            fail(
-                RuntimeError, name, "weight",
-                f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes"
-                f" but got weight tensor of shape: {list(weight.shape)}",
-            )  # fmt: skip
+            problem = f"weight tensor should be defined either for all {classes} classes or no classes"
+            fail(RuntimeError, name, "weight", f"{problem} but got weight tensor of shape: {list(weight.shape)}")
     if label_smoothing > 1.0:
         fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+
+
+def _one_dtype(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Input, target and class weights, probabilities in the common dtype; the class weights of indices must have input's."""
+    if target.dtype is torch.uint8:
+        target = target.long()
+    floats = [t for t in (input, target, weight) if t is not None and t.is_floating_point()]
+    if all(t.dtype == input.dtype for t in floats) or torch.is_autocast_enabled(input.device.type):
+        return input, target, weight
+    if not target.is_floating_point():
+        problem = f"expected scalar type {_scalar_name(input.dtype)} but found {_scalar_name(weight.dtype)}"
+        fail(RuntimeError, name, "weight", f"{problem}: take weight.to(input.dtype)")
+    dtype = functools.reduce(torch.promote_types, [t.dtype for t in floats])
+    return input.to(dtype), target.to(dtype), None if weight is None else weight.to(dtype)
 
 
 def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
@@ -246,15 +244,13 @@ def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if outside.any():
         position = tuple(outside.nonzero()[0].tolist())
-        fail(
-            IndexError, name, "target",
-            f"Target {target[position].item()} is out of bounds. It stands at position {position}: with {classes} classes it must be"
-            f" from 0 to {classes - 1}, or ignore_index={ignore_index}",
-        )  # fmt: skip
+        problem = f"Target {target[position].item()} is out of bounds. It stands at position {position}"
+        valid = f"with {classes} classes it must be from 0 to {classes - 1}, or ignore_index={ignore_index}"
+        fail(IndexError, name, "target", f"{problem}: {valid}")
 
 
 def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
-    """The operator's result. Gradients of probabilities and class weights, which no kernel has, are left to the torch column."""
+    """The operator's result. Gradients of probabilities and class weights, which no kernel has, take the torch column."""
     name = operator.op.name
     if torch.is_grad_enabled() and (target.requires_grad or (weight is not None and weight.requires_grad)):
         kernel, run = None, operator.plain
@@ -262,7 +258,7 @@ def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight:
         kernel, run = operator.kernel(target.device.type, args[0].dtype), operator
     if torch.compiler.is_compiling() or target.is_floating_point() or target.device.type != "cpu":
         return run(*args)
-    if kernel is None and not torch._C._are_functorch_transforms_active():  # a kernel looks at the targets itself
+    if kernel is None and not torch._C._are_functorch_transforms_active():  # a kernel looks at the classes itself
         _check_classes(name, target, classes, ignore_index)
     try:
         return run(*args)
@@ -281,40 +277,36 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """-log(softmax(input))[target] for logits (C,), (N, C) or (N, C, d1, ...) in a floating dtype, of which the result has the dtype.
+    """-log(softmax(input))[target] for floating-point logits (C,), (N, C) or (N, C, d1, ...); the result has their dtype.
 
-    target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities of input's shape.
-    weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none" keeps
-    the rows, "sum" adds them, "mean" divides by the sum of the weights of the targets (with probabilities by the number of rows).
+    target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities (N, C, ...).
+    weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none"
+    keeps the rows, "sum" adds them, "mean" divides by the sum of the targets' weights (with probabilities: by the rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
     """
-    _check_logits("cross_entropy", input)
+    _check_real("cross_entropy", input, "logits are real numbers, call .float() on them")
     code = _reduction("cross_entropy", reduction, size_average, reduce)
-    shape = input.shape
-    if not shape:
+    shape, rank = input.shape, input.dim()
+    if not rank:
         fail(
-            IndexError,
-            "cross_entropy",
-            "input",
-            "Dimension specified as 1 but tensor has no dimensions: needs a class axis, (C,) or (N, C, ...)",
+            IndexError, "cross_entropy", "input", "Dimension specified as 1 but tensor has no dimensions, needs (C,) or (N, C)"
         )
-    probabilities = _check_target("cross_entropy", shape, target, ignore_index)
-    classes = shape[0] if len(shape) == 1 else shape[1]
-    _check_options("cross_entropy", classes, weight, label_smoothing)
-    if target.dtype is torch.uint8:
-        target = target.long()
+    probabilities = _check_target("cross_entropy", input, shape, target, ignore_index)
+    classes = shape[min(rank, 2) - 1]
+    _check_options("cross_entropy", input, classes, weight, label_smoothing)
+    input, target, weight = _one_dtype("cross_entropy", input, target, weight)
 
     # (N, C, S)
-    x = input.unsqueeze(-1) if len(shape) == 2 else input.flatten(2) if len(shape) > 2 else input.view(1, classes, 1)
-    if probabilities:
-        rows = target.reshape(x.shape)
+    x = input.unsqueeze(-1) if rank == 2 else input.flatten(2) if rank > 2 else input.reshape(1, classes, 1)
+    if rank == 2:
+        rows = target.unsqueeze(-1)
     else:
-        rows = target.unsqueeze(-1) if len(shape) == 2 else target.reshape(x.shape[0], x.shape[2])
+        rows = target.reshape(x.shape if probabilities else (x.shape[0], x.shape[2]))
     args = (x, rows, weight, code, ignore_index, float(label_smoothing))
     loss = _call(_cross_entropy, args, target, classes, weight, ignore_index)
     if code:
         return loss
-    return loss.squeeze(-1) if len(shape) == 2 else loss.reshape(shape[2:] if len(shape) == 1 else (shape[0], *shape[2:]))
+    return loss.squeeze(-1) if rank == 2 else loss.reshape((shape[0], *shape[2:]) if rank > 2 else ())
 
 
 def linear_cross_entropy(
@@ -337,37 +329,29 @@ def linear_cross_entropy(
     Errors as torch.nn.functional.linear_cross_entropy.
     """
     name = "linear_cross_entropy"
-    check_float(name, "input", input)
-    check_float(name, "linear_weight", linear_weight)
+    for argument, value in (("input", input), ("linear_weight", linear_weight), ("linear_bias", linear_bias)):
+        if value is None and argument == "linear_bias":
+            continue
+        check_float(name, argument, value)
+        _check_device(name, input, argument, value)
+        if value.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
+            kinds = f"{_scalar_name(input.dtype)} != {_scalar_name(value.dtype)}"
+            fail(RuntimeError, name, argument, f"expected input and {argument} to have the same dtype, but got: {kinds}")
     if input.dim() not in (1, 2):
         fail(RuntimeError, name, "input", f"expected input with dimensionality 1 or 2, got {input.dim()}")
     if linear_weight.dim() < 2:
-        fail(
-            RuntimeError,
-            name,
-            "linear_weight",
-            f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}",
-        )
+        problem = f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}"
+        fail(RuntimeError, name, "linear_weight", problem)
     classes, *extra, features = linear_weight.shape
     if input.shape[-1] != features:
-        fail(
-            RuntimeError, name, "linear_weight",
-            "expected equal input and linear_weight last dimensions (in_features), "
-            f"got {input.shape[-1]} and {features}, respectively",
-        )  # fmt: skip
-    if linear_bias is not None:
-        check_float(name, "linear_bias", linear_bias)
-        if linear_bias.shape != (classes, *extra):
-            fail(
-                RuntimeError, name, "linear_bias",
-                f"expected linear_bias shape {(classes, *extra)}, got {tuple(linear_bias.shape)}",
-            )  # fmt: skip
+        problem = "expected equal input and linear_weight last dimensions (in_features), got"
+        fail(RuntimeError, name, "linear_weight", f"{problem} {input.shape[-1]} and {features}, respectively")
+    if linear_bias is not None and linear_bias.shape != (classes, *extra):
+        problem = f"expected linear_bias shape {(classes, *extra)}, got {tuple(linear_bias.shape)}"
+        fail(RuntimeError, name, "linear_bias", problem)
     if extra and input.dim() == 1:
-        fail(
-            RuntimeError, name, "input",
-            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, {features}),"
-            f" got unbatched input with shape {tuple(input.shape)}",
-        )  # fmt: skip
+        problem = f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input"
+        fail(RuntimeError, name, "input", f"{problem}, (N, {features}), got unbatched input with shape {tuple(input.shape)}")
     check_tensor(name, "target", target)
     shape = (*input.shape[:-1], classes, *extra)
     if target.shape == shape and ignore_index is not None:
@@ -379,14 +363,14 @@ def linear_cross_entropy(
         return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)
 
     code = _reduction(name, reduction)
-    _check_target(name, shape, target, ignored)
-    _check_options(name, classes, weight, label_smoothing)
-    if target.dtype is torch.uint8:
-        target = target.long()
-    if input.dim() == 2:
-        x, rows = input, target
-    else:
-        x, rows = input.unsqueeze(0), target.reshape(1, classes) if target.shape == shape else target.reshape(1)
+    probabilities = _check_target(name, input, shape, target, ignored)
+    _check_options(name, input, classes, weight, label_smoothing)
+    kept, target, weight = _one_dtype(name, input, target, weight)
+    if kept is not input:  # wider probabilities or class weights
+        linear_weight = linear_weight.to(kept.dtype)
+        linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)
+    x = kept if input.dim() == 2 else kept.unsqueeze(0)  # (N, K)
+    rows = target.reshape((x.shape[0], classes) if probabilities else x.shape[:1])
     args = (x, linear_weight, linear_bias, rows, weight, code, ignored, float(label_smoothing))
     loss = _call(_linear_cross_entropy, args, target, classes, weight, ignored)
     return loss.squeeze(0) if input.dim() == 1 and code == 0 else loss
