@@ -16,7 +16,9 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
 
 def check_tensor(function: str, argument: str, value: object) -> None:
     if not isinstance(value, Tensor):
-        mend = "; convert it with torch.as_tensor(...)" if hasattr(value, "__array__") or isinstance(value, (list, tuple)) else ""
+        mend = (
+            "; convert it with torch.as_tensor(...)" if hasattr(value, "__array__") or isinstance(value, (list, tuple)) else ""
+        )
         fail(TypeError, function, argument, f"must be Tensor, not {type(value).__name__}{mend}")
 
 
@@ -36,5 +38,8 @@ def check_shape(function: str, argument: str, value: Tensor, shape: tuple[int, .
 
 def _scalar_name(dtype: torch.dtype) -> str:
     """torch's name of a dtype in its messages: Long for int64, ..."""
-    names = {torch.int64: "Long", torch.int32: "Int", torch.int16: "Short", torch.int8: "Char", torch.uint8: "Byte", torch.bool: "Bool"}
+    names = {
+        torch.float64: "Double", torch.float32: "Float", torch.bfloat16: "BFloat16", torch.float16: "Half",
+        torch.int64: "Long", torch.int32: "Int", torch.int16: "Short", torch.int8: "Char", torch.uint8: "Byte", torch.bool: "Bool",
+    }  # fmt: skip
     return names.get(dtype, str(dtype).removeprefix("torch."))
