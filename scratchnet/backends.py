@@ -18,14 +18,16 @@ _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 def parse(name: str) -> tuple[str, int | None]:
     """Split "cpp:1" into ("cpp", 1); without a number, ("cpp", None), the last rung of each primitive is meant.
 
-    Raises ValueError for a backend that does not exist or a rung that it does not have.
+    Raises ValueError for a backend that does not exist or a rung that it does not have, TypeError for another type.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"backend(): argument 'name': must be str or None, not {type(name).__name__}")
     column, _, rung = name.partition(":")
     if column not in BACKENDS:
-        raise ValueError(f"backend(name): there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
+        raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
     highest = max(map(len, BACKENDS[column].rungs.values()), default=0)
     if rung and rung not in map(str, range(1, highest + 1)):
-        raise ValueError(f"backend(name): {column} has no rung {rung!r}; its rungs are 1 to {highest}")
+        raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
     return column, int(rung) if rung else None
 
 

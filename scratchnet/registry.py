@@ -280,12 +280,12 @@ LINEAR_CROSS_ENTROPY = Op(
 # ---- layer_norm ---------------------------------------------------------------------------------------------------------
 
 
-def _norm_example(residual=False, weight=True, bias=True, dims=1) -> Example:
+def _norm_example(residual=False, weight=True, bias=True, dims=1, **options) -> Example:
     def example(n: int, d: int, dtype: torch.dtype):
         shape = (d,) if dims == 1 else (3, d)
         args = [_normal(n, *shape, dtype=dtype) for _ in range(1 + residual)]
         affine = [_normal(*shape, dtype=dtype)] * weight + [_normal(*shape, dtype=dtype)] * (weight and bias)
-        return (*args, shape, *affine), {}
+        return (*args, shape, *affine), options
 
     return example
 
@@ -319,9 +319,9 @@ RMS_NORM = Op(
     torch=F.rms_norm,
     cost=_rows_cost(2, 3, 6),
     examples={
-        "weight": _norm_example(bias=False),
-        "plain": _norm_example(weight=False),
-        "2-D shape": _norm_example(bias=False, dims=2),
+        "weight": _norm_example(bias=False, eps=1e-6),  # the default eps is the dtype's own: not the oracle's
+        "plain": _norm_example(weight=False, eps=1e-6),
+        "2-D shape": _norm_example(bias=False, dims=2, eps=1e-6),
     },
     sizes=((16384, 768), (4096, 4096)),
 )

@@ -25,11 +25,23 @@ struct Array : pybind11::array {
   int64_t dim() const { return ndim(); }
   int64_t size(int64_t i) const { return shape(i < 0 ? i + dim() : i); }
   int64_t numel() const { return pybind11::array::size(); }
-  int64_t stride(int64_t i) const { return strides(i < 0 ? i + dim() : i) / itemsize(); }
+  // In elements, as torch counts them.
+  Sizes strides() const {
+    element_strides.resize(dim());
+    for (int64_t i = 0; i < dim(); i++) {
+      if (array::strides(i) % itemsize()) throw std::runtime_error("scratchnet: a stride is no whole number of elements; copy the array");
+      element_strides[i] = array::strides(i) / itemsize();
+    }
+    return {element_strides.data(), dim()};
+  }
+  int64_t stride(int64_t i) const { return strides()[i < 0 ? i + dim() : i]; }
   bool is_contiguous() const { return flags() & c_style; }
   pybind11::dtype scalar_type() const { return dtype(); }
   const void* const_data_ptr() const { return data(); }
   void* mutable_data_ptr() const { return const_cast<void*>(data()); }
+
+ private:
+  mutable std::vector<int64_t> element_strides;
 };
 
 inline DType dtype_of(const Array& a) {

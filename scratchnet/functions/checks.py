@@ -16,18 +16,18 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
 
 def check_tensor(function: str, argument: str, value: object) -> None:
     if not isinstance(value, Tensor):
-        mend = (
-            "; convert it with torch.as_tensor(...)" if hasattr(value, "__array__") or isinstance(value, (list, tuple)) else ""
-        )
+        numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
+        mend = "; convert it with torch.as_tensor(...)" if numbers else ""
         fail(TypeError, function, argument, f"must be Tensor, not {type(value).__name__}{mend}")
 
 
 def check_float(function: str, argument: str, value: Tensor) -> None:
     check_tensor(function, argument, value)
     if value.dtype not in FLOATS:
+        mend = "" if value.is_complex() else ": call .float() on it"
         fail(
-            RuntimeError, function, argument,
-            f'"{function}" not implemented for \'{_scalar_name(value.dtype)}\'; it needs a floating-point tensor: call .float() on it',
+            NotImplementedError, function, argument,
+            f'"{function}" not implemented for \'{scalar_name(value.dtype)}\'; it needs a floating-point tensor{mend}',
         )  # fmt: skip
 
 
@@ -36,10 +36,48 @@ def check_shape(function: str, argument: str, value: Tensor, shape: tuple[int, .
         fail(RuntimeError, function, argument, f"expected shape {tuple(shape)} ({meaning}), got {tuple(value.shape)}")
 
 
-def _scalar_name(dtype: torch.dtype) -> str:
+def check_device(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor) -> None:
+    if value.device != other.device:
+        fail(
+            RuntimeError, function, argument,
+            f"Expected all tensors to be on the same device, but got {argument} is on {value.device}, "
+            f"different from {other_argument} on {other.device}; move it with {argument}.to({other_argument}.device)",
+        )  # fmt: skip
+
+
+def check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
+    """RuntimeError, as from torch's matrix products, for two dtypes, unless autocast will bring them to one."""
+    device = a.device.type
+    if a.dtype == b.dtype or {a.dtype, b.dtype} <= _CAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device):
+        return
+    blame_b = _rarity(b.dtype) > _rarity(a.dtype)
+    argument, other, dtype = (name_b, name_a, b.dtype) if blame_b else (name_a, name_b, a.dtype)
+    mend = f"call {argument}.to({other}.dtype)"
+    if {a.dtype, b.dtype} == {torch.float32, torch.float64}:
+        mend = f"float64 is what NumPy makes: call {argument}.float()"
+    elif not dtype.is_floating_point:
+        mend += "; ids, if that is what it holds, belong in an embedding"
+    kinds = " != ".join(_C_NAMES.get(t.dtype, str(t.dtype).removeprefix("torch.")) for t in (a, b))
+    fail(
+        RuntimeError, function, argument,
+        f"expected m1 and m2 to have the same dtype, but got: {kinds} ({name_a} {a.dtype}, {name_b} {b.dtype}); {mend}",
+    )  # fmt: skip
+
+
+def _rarity(dtype: torch.dtype) -> int:
+    """Of two dtypes the one that is more likely the mistake has the larger number."""
+    return 2 if not dtype.is_floating_point else 1 if dtype == torch.float64 else 0
+
+
+_CAST = {torch.float32, torch.bfloat16, torch.float16}  # what autocast brings to one dtype
+_C_NAMES = {torch.float32: "float", torch.float64: "double", torch.int64: "long int", torch.int32: "int", torch.bool: "bool"}
+_SCALARS = {
+    torch.float32: "Float", torch.float64: "Double", torch.bfloat16: "BFloat16", torch.float16: "Half",
+    torch.int64: "Long", torch.int32: "Int", torch.int16: "Short", torch.int8: "Char", torch.uint8: "Byte", torch.bool: "Bool",
+    torch.complex64: "ComplexFloat", torch.complex128: "ComplexDouble",
+}  # fmt: skip
+
+
+def scalar_name(dtype: torch.dtype) -> str:
     """torch's name of a dtype in its messages: Long for int64, ..."""
-    names = {
-        torch.float64: "Double", torch.float32: "Float", torch.bfloat16: "BFloat16", torch.float16: "Half",
-        torch.int64: "Long", torch.int32: "Int", torch.int16: "Short", torch.int8: "Char", torch.uint8: "Byte", torch.bool: "Bool",
-    }  # fmt: skip
-    return names.get(dtype, str(dtype).removeprefix("torch."))
+    return _SCALARS.get(dtype, str(dtype).removeprefix("torch."))

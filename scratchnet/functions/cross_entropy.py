@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.functions.checks import FLOATS, _scalar_name, check_float, check_tensor, fail
+from scratchnet.functions.checks import FLOATS, check_device, check_dtypes, check_float, check_tensor, fail, scalar_name
 from scratchnet.functions.operator import Function, Operator
 from scratchnet.registry import REDUCTIONS
 
@@ -101,18 +101,14 @@ def _dim(name: str, x: Tensor, dim: int) -> int:
     return dim % rank
 
 
-def _check_real(name: str, x: Tensor, mend: str) -> None:
-    check_tensor(name, "input", x)
-    if x.dtype not in FLOATS:
-        fail(NotImplementedError, name, "input", f"\"{name}\" not implemented for '{_scalar_name(x.dtype)}': {mend}")
-
-
 def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
     name = operator.op.name
     check_tensor(name, "input", x)
     if dtype is not None:
         x = x.to(dtype)
-    _check_real(name, x, "give a floating-point tensor or dtype=torch.float32")
+    if x.dtype not in FLOATS:
+        argument, mend = "input" if dtype is None else "dtype", "give a floating-point tensor or dtype=torch.float32"
+        fail(NotImplementedError, name, argument, f"\"{name}\" not implemented for '{scalar_name(x.dtype)}': {mend}")
     return operator(x, _dim(name, x, dim))
 
 
@@ -170,26 +166,23 @@ def _reduction(name: str, reduction: str, size_average: bool | None = None, redu
     return REDUCTIONS.index(reduction)
 
 
-def _check_device(name: str, input: Tensor, argument: str, value: Tensor) -> None:
-    if value.device != input.device:
-        both = f"input is on {input.device}, {argument} on {value.device}"
-        fail(RuntimeError, name, argument, f"Expected all tensors to be on the same device, but {both}")
-
-
 def _check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
     """Raises unless target fits logits of this shape; whether it holds class probabilities."""
     check_tensor(name, "target", target)
-    _check_device(name, input, "target", target)
-    kind = _scalar_name(target.dtype)
+    check_device(name, "target", target, "input", input)
+    kind = scalar_name(target.dtype)
     if target.shape == shape:
         if not target.is_floating_point():
             problem = f"Expected floating point type for target with class probabilities, got {kind}"
-            fail(RuntimeError, name, "target", f"{problem}: in input's shape it holds those, class indices have no class axis")
+            mend = "indices lack the class axis; for a one-hot target take target.argmax(1), or target.float()"
+            fail(RuntimeError, name, "target", f"{problem}: in input's shape it holds those, {mend}")
         if ignore_index >= 0:
             fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
         return True
     if target.dtype not in (torch.int64, torch.uint8):
-        mend = f"probabilities have input's shape {tuple(shape)}" if target.is_floating_point() else "call .long() on it"
+        mend = "call .long() on class indices"
+        if target.is_floating_point():
+            mend += f"; class probabilities would have input's shape {tuple(shape)}, got {tuple(target.shape)}"
         fail(RuntimeError, name, "target", f"expected target dtype to be Long or Byte, but got {kind}: {mend}")
     if len(shape) == 1:
         if target.dim() > 1 or target.numel() != 1:
@@ -217,11 +210,11 @@ def _check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor
 def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
     if weight is not None:
         check_tensor(name, "weight", weight)
-        _check_device(name, input, "weight", weight)
+        check_device(name, "weight", weight, "input", input)
         if weight.dim() != 1 or weight.shape[0] != classes:
             problem = f"weight tensor should be defined either for all {classes} classes or no classes"
             fail(RuntimeError, name, "weight", f"{problem} but got weight tensor of shape: {list(weight.shape)}")
-    if label_smoothing > 1.0:
+    if not 0.0 <= label_smoothing <= 1.0:
         fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
 
 
@@ -233,7 +226,7 @@ def _one_dtype(name: str, input: Tensor, target: Tensor, weight: Tensor | None) 
     if all(t.dtype == input.dtype for t in floats) or torch.is_autocast_enabled(input.device.type):
         return input, target, weight
     if not target.is_floating_point():
-        problem = f"expected scalar type {_scalar_name(input.dtype)} but found {_scalar_name(weight.dtype)}"
+        problem = f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
         fail(RuntimeError, name, "weight", f"{problem}: take weight.to(input.dtype)")
     dtype = functools.reduce(torch.promote_types, [t.dtype for t in floats])
     return input.to(dtype), target.to(dtype), None if weight is None else weight.to(dtype)
@@ -284,7 +277,7 @@ def cross_entropy(
     keeps the rows, "sum" adds them, "mean" divides by the sum of the targets' weights (with probabilities: by the rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
     """
-    _check_real("cross_entropy", input, "logits are real numbers, call .float() on them")
+    check_float("cross_entropy", "input", input)
     code = _reduction("cross_entropy", reduction, size_average, reduce)
     shape, rank = input.shape, input.dim()
     if not rank:
@@ -333,10 +326,8 @@ def linear_cross_entropy(
         if value is None and argument == "linear_bias":
             continue
         check_float(name, argument, value)
-        _check_device(name, input, argument, value)
-        if value.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
-            kinds = f"{_scalar_name(input.dtype)} != {_scalar_name(value.dtype)}"
-            fail(RuntimeError, name, argument, f"expected input and {argument} to have the same dtype, but got: {kinds}")
+        check_dtypes(name, "input", input, argument, value)
+        check_device(name, argument, value, "input", input)
     if input.dim() not in (1, 2):
         fail(RuntimeError, name, "input", f"expected input with dimensionality 1 or 2, got {input.dim()}")
     if linear_weight.dim() < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, check_shape, fail
+from scratchnet.functions.checks import check_device, check_float, check_shape, fail
 from scratchnet.functions.operator import Function, Operator
 
 
@@ -69,7 +69,7 @@ def _is_tanh(name: str, approximate: str) -> bool:
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
 
-    approximate: "none" (Phi through erf) or "tanh". RuntimeError for another dtype or option.
+    approximate: "none" (Phi through erf) or "tanh". NotImplementedError for another dtype, RuntimeError for another option.
     torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
     """
     check_float("gelu", "input", input)
@@ -77,24 +77,27 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
-    """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both of one floating dtype -> (..., D).
+    """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both floating-point -> (..., D).
 
-    RuntimeError if the shapes, dtypes or the option do not fit.
+    RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype.
     """
     check_float("bias_gelu", "input", input)
     check_float("bias_gelu", "bias", bias)
     if input.dim() == 0:
-        fail(RuntimeError, "bias_gelu", "input", "needs at least one axis, (..., D), got a scalar; reshape it with unsqueeze(0)")
+        fail(RuntimeError, "bias_gelu", "input", "needs at least one axis, (..., D), got a scalar; call unsqueeze(0) on it")
+    check_device("bias_gelu", "bias", bias, "input", input)
     check_shape("bias_gelu", "bias", bias, (input.shape[-1],), "one bias for each of input's last axis")
     return _bias_gelu(input, bias, _is_tanh("bias_gelu", approximate))
 
 
 def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
-    """First half * gelu(second half) of a floating-point tensor along dim, whose size must be even; torch.nn.functional.glu with GELU.
+    """First half * gelu(second half) of a floating-point tensor along dim, whose size must be even; F.glu with GELU.
 
     RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
     """
     check_float("geglu", "input", input)
+    if not isinstance(dim, int):
+        fail(TypeError, "geglu", "dim", f"must be int, not {type(dim).__name__}")
     if not -input.dim() <= dim < input.dim():
         fail(IndexError, "geglu", "dim", f"Dimension out of range: got {dim} for a tensor with {input.dim()} axes")
     if input.shape[dim] % 2:

@@ -10,7 +10,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.drop_in import missing
-from scratchnet.functions.checks import fail
+from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
 from scratchnet.functions.cross_entropy import softmax as _softmax
@@ -51,6 +51,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
     if dim is not None:
         return dim
+    check_tensor(name, "input", input)
     picked = 0 if input.dim() in (0, 1, 3) else 1  # torch's old rule
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument "
@@ -71,11 +72,13 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     One draw an element from torch's generator: on a CPU the mask is torch's for the same seed. ValueError unless 0 <= p <= 1.
     """
     check_probability("dropout", p)
+    check_tensor("dropout", "input", input)
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
         scale = input.new_zeros(())  # 0 * x, not zeros: NaN and infinity stay visible, as in torch
     else:
+        check_float("dropout", "input", input)
         scale = torch.empty_like(input).bernoulli_(1 - p).div_(1 - p)
     return input.mul_(scale) if inplace else input * scale
 
@@ -106,6 +109,9 @@ def mse_loss(
     if reduction not in _REDUCE:
         needs = "is not a valid value for reduction; use 'none', 'mean' or 'sum'"
         fail(ValueError, "mse_loss", "reduction", f"{reduction} {needs}")
+    check_tensor("mse_loss", "input", input)
+    check_tensor("mse_loss", "target", target)
+    check_device("mse_loss", "target", target, "input", input)
     dtype = torch.promote_types(input.dtype, target.dtype)
     if not dtype.is_floating_point:
         kinds = f"got {input.dtype} and target {target.dtype}; convert one with .float()"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 
+from scratchnet.functions.checks import fail
 from scratchnet.nn import functional as F
 
 
@@ -32,10 +33,8 @@ class Embedding(Module):
         super().__init__()
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise AssertionError(
-                    f"Embedding: Padding_idx must be within num_embeddings: got padding_idx={padding_idx}, "
-                    f"needs {-num_embeddings} to {num_embeddings - 1}"
-                )
+                needs = f"Padding_idx must be within num_embeddings, from {-num_embeddings} to {num_embeddings - 1}"
+                fail(AssertionError, "Embedding", "padding_idx", f"{needs}, got {padding_idx}")
             padding_idx %= num_embeddings
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -50,10 +49,9 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise AssertionError(
-                    "Embedding: Shape of weight does not match num_embeddings and embedding_dim: "
-                    f"got _weight {tuple(_weight.shape)}, needs {(num_embeddings, embedding_dim)}"
-                )
+                shapes = f"got {tuple(_weight.shape)}, needs {(num_embeddings, embedding_dim)}"
+                problem = f"Shape of weight does not match num_embeddings and embedding_dim: {shapes}"
+                fail(AssertionError, "Embedding", "_weight", problem)
             self.weight = Parameter(_weight, requires_grad=not _freeze)
 
     def reset_parameters(self) -> None:
@@ -86,8 +84,8 @@ class Embedding(Module):
     ) -> Embedding:
         """An Embedding over the given table (num_embeddings, embedding_dim), shared, not copied; frozen by default."""
         if embeddings.dim() != 2:
-            needs = "Embeddings parameter is expected to be 2-dimensional"
-            raise AssertionError(f"Embedding.from_pretrained: {needs}, got {tuple(embeddings.shape)}")
+            needs = f"Embeddings parameter is expected to be 2-dimensional, got {tuple(embeddings.shape)}"
+            fail(AssertionError, "Embedding.from_pretrained", "embeddings", needs)
         return cls(
             *embeddings.shape,
             _weight=embeddings,

@@ -7,6 +7,7 @@ from typing import Any, Iterable
 import torch
 from torch import Tensor
 
+from scratchnet.functions.checks import fail
 from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, scalar
 
 
@@ -38,15 +39,16 @@ class Adam(Rule):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
+        check_not_negative(self, lr=lr, eps=eps, weight_decay=weight_decay)
+        name = type(self).__name__
         for i, beta in enumerate(betas):
             if isinstance(beta, Tensor) and beta.numel() != 1:
-                raise ValueError(f"Tensor betas[{i}] must be 1-element, got shape {tuple(beta.shape)}")
+                fail(ValueError, name, "betas", f"Tensor betas[{i}] must be 1-element, got shape {tuple(beta.shape)}")
             if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}; Adam needs 0 <= beta < 1")
+                fail(ValueError, name, "betas", f"Invalid beta parameter at index {i}: {beta}; it needs 0 <= beta < 1")
         if not (all(isinstance(beta, float) for beta in betas) or all(isinstance(beta, Tensor) for beta in betas)):
             kinds = " and ".join(type(beta).__name__ for beta in betas)
-            raise ValueError(f"betas must be either both floats or both Tensors: Adam got {kinds}")
+            fail(ValueError, name, "betas", f"betas must be either both floats or both Tensors: got {kinds}")
         super().__init__(
             params,
             lr=lr,

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from scratchnet.functions.checks import fail
+
 
 class Rule(Optimizer):
     """torch's Optimizer whose step calls `update(param, grad, group)` for every parameter that has a gradient.
@@ -21,15 +23,17 @@ class Rule(Optimizer):
         if not isinstance(params, Tensor):
             params = list(params)
             if not params:
-                raise ValueError(
-                    f"optimizer got an empty parameter list: {name} needs model.parameters() of a model that has parameters; "
-                    "a generator that was read before is empty too (keep it as list(model.parameters()))"
-                )
+                fail(
+                    ValueError, name, "params",
+                    "optimizer got an empty parameter list; it needs model.parameters() of a model that has parameters (plain "
+                    "tensors and lists as attributes are none: nn.Parameter, nn.ModuleList); a generator that was read before "
+                    "is empty too (keep it as list(model.parameters()))",
+                )  # fmt: skip
         foreach, fused = options["foreach"], options["fused"]
         if fused and options["differentiable"]:
-            raise RuntimeError(f"{name}: `fused` does not support `differentiable`; leave one of them out")
+            fail(RuntimeError, name, "fused", "`fused` does not support `differentiable`; leave one of them out")
         if fused and foreach:
-            raise RuntimeError(f"{name}: `fused` and `foreach` cannot be `True` together; leave both out")
+            fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
         if fused or foreach:
             warnings.warn(
                 f"scratchnet.optim.{name} has one implementation: {'fused' if fused else 'foreach'}=True changes nothing here",
@@ -61,14 +65,14 @@ class Rule(Optimizer):
                 group.setdefault(name, None if name in ("foreach", "fused") else False)
 
 
-def check_not_negative(**options: float | Tensor) -> None:
+def check_not_negative(optimizer: Rule, **options: float | Tensor) -> None:
     """ValueError, in torch's words, for a negative or NaN option."""
     for name, value in options.items():
         if isinstance(value, Tensor) and value.numel() != 1:
-            raise ValueError(f"Tensor {name} must be 1-element, got shape {tuple(value.shape)}")
+            fail(ValueError, type(optimizer).__name__, name, f"Tensor {name} must be 1-element, got shape {tuple(value.shape)}")
         if not value >= 0:
             words = {"lr": "learning rate", "eps": "epsilon value"}.get(name, f"{name} value")
-            raise ValueError(f"Invalid {words}: {value}; {name} must be 0 or larger")
+            fail(ValueError, type(optimizer).__name__, name, f"Invalid {words}: {value}; it must be 0 or larger")
 
 
 def scalar(option: float | Tensor) -> float | Tensor:

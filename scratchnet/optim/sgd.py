@@ -6,6 +6,7 @@ from typing import Any, Iterable
 
 from torch import Tensor
 
+from scratchnet.functions.checks import fail
 from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, scalar
 
 
@@ -34,12 +35,13 @@ class SGD(Rule):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        check_not_negative(self, lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(
+            fail(
+                ValueError, type(self).__name__, "nesterov",
                 "Nesterov momentum requires a momentum and zero dampening: "
-                f"SGD got momentum={momentum}, dampening={dampening}; try momentum=0.9, dampening=0"
-            )
+                f"got momentum={momentum}, dampening={dampening}; try momentum=0.9, dampening=0",
+            )  # fmt: skip
         super().__init__(
             params,
             lr=lr,

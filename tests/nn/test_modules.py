@@ -161,8 +161,8 @@ def test_from_pretrained():
 WRONG = [
     (lambda lib: lib.Dropout(1.5), "Dropout.*between 0 and 1, but got 1.5"),
     (lambda lib: lib.Dropout(-0.1), "Dropout.*between 0 and 1, but got -0.1"),
-    (lambda lib: lib.Embedding(3, 2, padding_idx=3), "Padding_idx must be within num_embeddings.*padding_idx=3.*-3 to 2"),
-    (lambda lib: lib.Embedding(3, 2, padding_idx=-4), "Padding_idx must be within num_embeddings.*padding_idx=-4"),
+    (lambda lib: lib.Embedding(3, 2, padding_idx=3), "Padding_idx must be within num_embeddings.*-3 to 2, got 3"),
+    (lambda lib: lib.Embedding(3, 2, padding_idx=-4), "Padding_idx must be within num_embeddings.*got -4"),
     (lambda lib: lib.Embedding(3, 2, _weight=torch.zeros(2, 3)), r"Shape of weight does not match.*\(2, 3\).*\(3, 2\)"),
     (lambda lib: lib.Embedding.from_pretrained(torch.zeros(3)), r"expected to be 2-dimensional, got \(3,\)"),
     (lambda lib: lib.Linear(2.5, 3), "empty"),

@@ -2,32 +2,17 @@
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
-#include <math.h>
-
+#include "gate.h"
 #include "gelu.h"
-#include "scalar.h"
 
 namespace scratchnet {
 namespace {
-
-template <class A>
-struct Gate {
-  A cdf, slope;  // Phi(x) and its derivative
-};
-
-template <class A>
-Gate<A> gate(A x, bool tanh) {
-  if (!tanh) return {A(0.5) * erfc(-x * A(M_SQRT1_2)), exp(A(-0.5) * x * x) * A(M_2_SQRTPI * M_SQRT1_2 / 2)};
-  const A scale = A(M_2_SQRTPI * M_SQRT2), cubic = A(0.044715);  // 2 sqrt(2 / pi)
-  const A u = scale * (x + cubic * x * x * x), e = exp(-fabs(u)), large = 1 / (1 + e), small = e * large;
-  return {u < 0 ? small : large, large * small * scale * (1 + 3 * cubic * x * x)};  // no 1 - cdf: it would cancel
-}
 
 template <class T>
 void forward(const T* x, T* y, int64_t n, bool tanh) {
   for (int64_t i = 0; i < n; i++) {
     const acc_t<T> v = load1(x + i);
-    store1(y + i, v * gate(v, tanh).cdf);
+    store1(y + i, v * gate1(v, tanh).cdf);
   }
 }
 
@@ -35,7 +20,7 @@ template <class T>
 void backward(const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
   for (int64_t i = 0; i < n; i++) {
     const acc_t<T> v = load1(x + i);
-    const auto [cdf, slope] = gate(v, tanh);
+    const auto [cdf, slope] = gate1(v, tanh);
     store1(dx + i, load1(grad + i) * (cdf + v * slope));
   }
 }
@@ -44,7 +29,7 @@ template <class T>
 void bias_forward(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
   for (int64_t i = 0; i < rows * columns; i++) {
     const acc_t<T> v = load1(x + i) + load1(bias + i % columns);
-    store1(y + i, v * gate(v, tanh).cdf);
+    store1(y + i, v * gate1(v, tanh).cdf);
   }
 }
 
@@ -55,7 +40,7 @@ void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, in
     for (int64_t i = 0; i < rows; i++) {
       const int64_t at = i * columns + j;
       const acc_t<T> v = load1(x + at) + load1(bias + j);
-      const auto [cdf, slope] = gate(v, tanh);
+      const auto [cdf, slope] = gate1(v, tanh);
       const acc_t<T> d = load1(grad + at) * (cdf + v * slope);
       if (dx) store1(dx + at, d);
       sum += d;
@@ -69,7 +54,7 @@ void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
   for (int64_t i = 0; i < outer; i++)
     for (int64_t j = 0; j < inner; j++) {
       const acc_t<T> a = load1(x + 2 * i * inner + j), b = load1(x + (2 * i + 1) * inner + j);
-      store1(y + i * inner + j, a * b * gate(b, tanh).cdf);
+      store1(y + i * inner + j, a * b * gate1(b, tanh).cdf);
     }
 }
 
@@ -79,7 +64,7 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
     for (int64_t j = 0; j < inner; j++) {
       const int64_t first = 2 * i * inner + j, second = first + inner;
       const acc_t<T> g = load1(grad + i * inner + j), a = load1(x + first), b = load1(x + second);
-      const auto [cdf, slope] = gate(b, tanh);
+      const auto [cdf, slope] = gate1(b, tanh);
       store1(dx + first, g * b * cdf);
       store1(dx + second, g * a * (cdf + b * slope));
     }

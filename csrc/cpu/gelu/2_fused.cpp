@@ -6,29 +6,13 @@
 // Nothing but x is saved: recomputing Phi costs some 40 flops an element, which hide behind the memory traffic.
 // The bias is added in registers; its gradient is summed while dx is in registers.
 #include "column_sums.h"
+#include "gate.h"
 #include "gelu.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
-
-template <class A>
-struct Gate {
-  vec<A> cdf, slope;  // Phi(x) and its derivative
-};
-
-template <bool tanh, class A>
-SN_INLINE Gate<A> gate(vec<A> x) {
-  if constexpr (!tanh) {
-    const auto [cdf, pdf] = normal<A>(x);
-    return {cdf, pdf};
-  } else {
-    constexpr A scale = A(1.5957691216057308), cubic = A(0.044715);  // 2 sqrt(2 / pi)
-    const auto [cdf, rest] = sigmoid<A>(scale * x * (1 + cubic * x * x));
-    return {cdf, cdf * rest * scale * (1 + 3 * cubic * x * x)};
-  }
-}
 
 template <class T, bool tanh>
 void forward(const T* x, T* y, int64_t n) {

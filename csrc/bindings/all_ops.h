@@ -1,0 +1,8 @@
+// The operators of every primitive, as one list: X(gelu_forward) X(gelu_backward) ...
+#pragma once
+#include "cross_entropy_ops.h"
+#include "gelu_ops.h"
+#include "layer_norm_ops.h"
+#include "matmul_ops.h"
+
+#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X)

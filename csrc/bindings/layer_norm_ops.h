@@ -1,0 +1,104 @@
+// The operators of the primitive layer_norm.
+#pragma once
+#include "layer_norm/layer_norm.h"
+#include "ops.h"
+
+#define SN_LAYER_NORM_OPS(X)                                                    \
+  X(layer_norm_forward) X(layer_norm_backward) X(rms_norm_forward) X(rms_norm_backward) \
+  X(add_layer_norm_forward) X(add_layer_norm_backward)
+
+namespace scratchnet {
+template <class Tensor>
+int64_t rows_of(const Tensor& x, int64_t ndim) { return numel_of(x, 0, x.dim() - ndim); }
+template <class Tensor>
+int64_t columns_of(const Tensor& x, int64_t ndim) { return numel_of(x, x.dim() - ndim, x.dim()); }
+
+// (..., 1 * ndim): one number for each row
+template <class Tensor>
+Tensor fresh_statistic(const Tensor& x, int64_t ndim) {
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  for (int64_t i = 0; i < ndim; i++) sizes[x.dim() - 1 - i] = 1;
+  return fresh<Tensor>(sizes, statistics_dtype(x));
+}
+
+// The gradient of weight or bias: the shape of x's last axes
+template <class Tensor>
+Tensor fresh_column(const Tensor& x, int64_t ndim, bool needed) {
+  return needed ? fresh<Tensor>(x.sizes().data() + x.dim() - ndim, ndim, x.scalar_type()) : none(x);
+}
+
+template <class Tensor>
+void* out_if(const Tensor& t, bool needed) { return needed ? out(t) : nullptr; }
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
+                                                      int64_t ndim, double eps, int64_t rung) {
+  x = in_order(x), weight = in_order(weight), bias = in_order(bias);
+  Tensor y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
+  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .y = out(y),
+                                                 .mean = out(mean), .rstd = out(rstd), .rows = rows_of(x, ndim),
+                                                 .columns = columns_of(x, ndim), .eps = eps});
+  return {y, mean, rstd};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> norm_backward(const std::optional<Tensor>& grad_total, Tensor grad, Tensor x,
+                                                 const std::optional<Tensor>& mean, Tensor rstd, std::optional<Tensor> weight,
+                                                 int64_t ndim, bool need_x, bool need_weight, bool need_bias, int64_t rung) {
+  grad = in_order(grad), x = in_order(x), rstd = in_order(rstd), weight = in_order(weight);
+  const std::optional<Tensor> mean_in_order = in_order(mean), grad_total_in_order = in_order(grad_total);
+  Tensor dx = need_x ? fresh_like(x) : none(x);
+  Tensor dweight = fresh_column(x, ndim, need_weight), dbias = fresh_column(x, ndim, need_bias);
+  layer_norm_kernels(rung).backward(
+      dtype_of(x), {.grad = data(grad), .grad_total = data(grad_total_in_order), .x = data(x), .mean = data(mean_in_order),
+                    .rstd = data(rstd), .weight = data(weight), .dx = out_if(dx, need_x),
+                    .dweight = out_if(dweight, need_weight), .dbias = out_if(dbias, need_bias), .rows = rows_of(x, ndim),
+                    .columns = columns_of(x, ndim)});
+  return {dx, dweight, dbias};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> layer_norm_backward(Tensor grad, Tensor x, Tensor mean, Tensor rstd,
+                                                       std::optional<Tensor> weight, int64_t ndim, double, bool need_x,
+                                                       bool need_weight, bool need_bias, int64_t rung) {
+  return norm_backward<Tensor>(std::nullopt, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weight, int64_t ndim, double eps, int64_t rung) {
+  x = in_order(x), weight = in_order(weight);
+  Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
+  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .y = out(y), .rstd = out(rstd),
+                                                 .rows = rows_of(x, ndim), .columns = columns_of(x, ndim), .eps = eps});
+  return {y, rstd};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor> rms_norm_backward(Tensor grad, Tensor x, Tensor rstd, std::optional<Tensor> weight, int64_t ndim,
+                                             double, bool need_x, bool need_weight, int64_t rung) {
+  const auto [dx, dweight, _] =
+      norm_backward<Tensor>(std::nullopt, grad, x, std::nullopt, rstd, weight, ndim, need_x, need_weight, false, rung);
+  return {dx, dweight};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tensor residual, std::optional<Tensor> weight,
+                                                                  std::optional<Tensor> bias, int64_t ndim, double eps,
+                                                                  int64_t rung) {
+  x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
+  Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
+  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .residual = data(residual), .weight = data(weight),
+                                                 .bias = data(bias), .total = out(total), .y = out(y), .mean = out(mean),
+                                                 .rstd = out(rstd), .rows = rows_of(x, ndim), .columns = columns_of(x, ndim),
+                                                 .eps = eps});
+  return {total, y, mean, rstd};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad, Tensor total, Tensor mean,
+                                                           Tensor rstd, std::optional<Tensor> weight, int64_t ndim, double,
+                                                           bool need_x, bool need_weight, bool need_bias, int64_t rung) {
+  return norm_backward<Tensor>(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+}
+
+}  // namespace scratchnet

@@ -1,0 +1,91 @@
+// The operators of the primitive matmul.
+#pragma once
+#include "matmul/matmul.h"
+#include "ops.h"
+
+#define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)
+
+namespace scratchnet {
+// The last two axes of a tensor as rows and columns, the ones before as the batch. The tensor must outlive it.
+template <class Tensor>
+Matrix matrix_of(const Tensor& t) {
+  const int64_t* strides = t.strides().data();
+  return {data(t), strides[t.dim() - 2], strides[t.dim() - 1], strides};
+}
+
+// y (batch..., m, n) = a (batch..., m, k) b (batch..., k, n)
+template <class Tensor>
+Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, int64_t n, int64_t k, int64_t rung) {
+  std::vector<int64_t> sizes(like.sizes().begin(), like.sizes().end());
+  const int64_t axes = like.dim() - 2;
+  sizes[axes] = m, sizes[axes + 1] = n;
+  Tensor y = fresh<Tensor>(sizes, like.scalar_type());
+  const MatmulKernels& kernels = matmul_kernels(rung);
+  if (n == 1)  // a vector: y^T = b^T a^T has long rows, which are what the kernels are fast at
+    kernels.product(dtype_of(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});
+  else
+    kernels.product(dtype_of(like), {m, n, k, axes, sizes.data()}, a, b, {out(y)});
+  return y;
+}
+
+template <class Tensor>
+Tensor matmul_forward(Tensor a, Tensor b, int64_t rung) {
+  const int64_t m = a.size(a.dim() - 2), k = a.size(a.dim() - 1), n = b.size(b.dim() - 1);
+  return product(a, matrix_of(a), matrix_of(b), m, n, k, rung);
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor> matmul_backward(Tensor grad, Tensor a, Tensor b, bool need_a, bool need_b, int64_t rung) {
+  const int64_t m = a.size(a.dim() - 2), k = a.size(a.dim() - 1), n = b.size(b.dim() - 1);
+  const Matrix g = matrix_of(grad);
+  return {need_a ? product(a, g, matrix_of(b).transposed(), m, k, n, rung) : none(a),
+          need_b ? product(b, matrix_of(a).transposed(), g, k, n, m, rung) : none(b)};
+}
+
+// x (..., K) as (rows, K): one stride must lead from row to row, else it is copied.
+template <class Tensor>
+Tensor with_even_rows(const Tensor& x) {
+  for (int64_t i = 0; i + 2 < x.dim(); i++)
+    if (x.size(i) != 1 && x.stride(i) != x.stride(i + 1) * x.size(i + 1)) return in_order(x);
+  return x;
+}
+template <class Tensor>
+Matrix rows_of(const Tensor& x) {
+  return {data(x), x.dim() > 1 ? x.stride(x.dim() - 2) : 0, x.stride(x.dim() - 1), nullptr};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional<Tensor> bias, int64_t activation,
+                                          int64_t rung) {
+  x = with_even_rows(x), bias = in_order(bias);
+  const auto act = (Activation)activation;
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  sizes.back() = weight.size(0);
+  Tensor y = fresh<Tensor>(sizes, x.scalar_type());
+  const bool gelu = act == Activation::gelu || act == Activation::gelu_tanh;
+  Tensor z = gelu ? fresh_like(y) : none(x);
+  const ProductSizes size{numel_of(x, 0, x.dim() - 1), weight.size(0), weight.size(1)};
+  const Epilogue to{out(y), gelu ? out(z) : nullptr, data(bias), act};
+  matmul_kernels(rung).product(dtype_of(x), size, rows_of(x), matrix_of(weight).transposed(), to);
+  return {y, act == Activation::relu ? y : z};
+}
+
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor> linear_backward(Tensor grad, Tensor x, Tensor weight, Tensor saved, int64_t activation,
+                                                   bool need_x, bool need_weight, bool need_bias, int64_t rung) {
+  const MatmulKernels& kernels = matmul_kernels(rung);
+  const auto act = (Activation)activation;
+  const int64_t rows = numel_of(x, 0, x.dim() - 1), n = weight.size(0), k = weight.size(1);
+  const bool need_dz = act != Activation::none && (need_x || need_weight);
+  grad = in_order(grad), saved = in_order(saved), x = with_even_rows(x);
+  Tensor dz = need_dz ? fresh_like(grad) : grad, dbias = need_bias ? fresh<Tensor>(&n, 1, x.scalar_type()) : none(x);
+  if (need_dz || need_bias)
+    kernels.activation_backward(dtype_of(x), data(grad), data(saved), need_dz ? out(dz) : nullptr,
+                                need_bias ? out(dbias) : nullptr, rows, n, act);
+  Tensor dx = need_x ? fresh_like(x) : none(x), dweight = need_weight ? fresh_like(weight) : none(x);
+  if (need_x) kernels.product(dtype_of(x), {rows, k, n}, rows_of(dz), matrix_of(weight), {out(dx)});
+  if (need_weight) kernels.product(dtype_of(x), {n, k, rows}, rows_of(dz).transposed(), rows_of(x), {out(dweight)});
+  return {dx, dweight, dbias};
+}
+
+}  // namespace scratchnet

@@ -1,0 +1,229 @@
+// LayerNorm and RMSNorm, rung 2: a row comes from memory once; all further passes over it find it in the cache.
+//
+//   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
+//   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
+//
+// How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: the mean is summed relative to the row's first
+// element, and what its rounding to float leaves over, c = mean(x - mean), is a by-product of the pass for the variance and of
+// backward's pass for its sums. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
+#include "column_sums.h"
+#include "layer_norm.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
+
+template <class A, int K>
+struct Terms {
+  vec<A> v[K];
+};
+template <int K>
+struct Sums {
+  double v[K] = {};
+};
+
+template <class A>
+SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
+  A lane[lanes<A>] = {};
+  for (int64_t i = 0; i < n; i++) lane[i] = v[i];
+  return load(lane);
+}
+
+// Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double. The
+// blocks depend on nothing but the row's size, so that threads may share a row without changing a bit. The functions passed in
+// capture by value: the compiler then keeps pointers and numbers in registers.
+template <class A>
+struct Row {
+  static constexpr int64_t BLOCK = 256 * lanes<A>, SHARE = 16;  // blocks that are worth a thread
+  int64_t columns, blocks;
+  bool shared;      // few and long rows: all threads work on one row, else each has rows of its own
+  double* partial;  // the blocks' sums of a shared row
+
+  Row(int64_t rows, int64_t columns) : columns(columns), blocks((columns + BLOCK - 1) / BLOCK) {
+    shared = rows < 16 && blocks >= 2 * SHARE;
+    partial = shared ? (double*)malloc(3 * blocks * sizeof(double)) : nullptr;
+  }
+  Row(const Row&) = delete;
+  ~Row() { free(partial); }
+
+  // f(begin, end) for ranges that make up the row
+  template <class F>
+  SN_INLINE void for_each_range(const F& f) const {
+    if (!shared) return f(0, columns);
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
+      f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns);
+    });
+  }
+
+  // The sums over the row of the K terms that f(j, get) has for columns j, j + 1, ...
+  template <int K, class F>
+  SN_INLINE Sums<K> sum(const F& f) const {
+    Sums<K> total;
+    if (!shared) {
+      for (int64_t b = 0; b < blocks; b++) add(total.v, block_sum<K>(b, f));
+      return total;
+    }
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; b++) *(Sums<K>*)(partial + b * K) = block_sum<K>(b, f);
+    });
+    for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)(partial + b * K));
+    return total;
+  }
+
+ private:
+  template <int K>
+  static void add(double* total, const Sums<K>& sums) {
+    for (int k = 0; k < K; k++) total[k] += sums.v[k];
+  }
+
+  template <int K, class F>
+  SN_INLINE Sums<K> block_sum(int64_t b, const F& f) const {
+    constexpr int64_t N = lanes<A>, U = 4;
+    const auto get = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
+    int64_t j = b * BLOCK;
+    const int64_t end = j + BLOCK < columns ? j + BLOCK : columns;
+    vec<A> sum[U][K] = {};
+    for (; j + U * N <= end; j += U * N)
+#pragma GCC unroll 4
+      for (int u = 0; u < U; u++) {
+        const Terms<A, K> terms = f(j + u * N, get);
+        for (int k = 0; k < K; k++) sum[u][k] += terms.v[k];
+      }
+    for (; j + N <= end; j += N) {
+      const Terms<A, K> terms = f(j, get);
+      for (int k = 0; k < K; k++) sum[0][k] += terms.v[k];
+    }
+    if (const int64_t n = end - j; n > 0) {
+      const Terms<A, K> terms = f(j, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); });
+      for (int k = 0; k < K; k++) sum[1][k] += first_lanes<A>(terms.v[k], n);
+    }
+    Sums<K> sums;
+    for (int k = 0; k < K; k++) sums.v[k] = vsum((sum[0][k] + sum[1][k]) + (sum[2][k] + sum[3][k]));
+    return sums;
+  }
+};
+
+template <class A>
+struct Statistics {
+  A mean, rest, rstd;  // the exact mean is mean + rest
+};
+
+template <bool centred, class T, class A>
+SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
+  const int64_t D = row.columns;
+  if constexpr (!centred) {
+    const auto squares = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
+      const vec<A> v = get(x + j);
+      return Terms<A, 1>{v * v};
+    });
+    return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
+  } else {
+    const A first = D ? load1(x) : 0;
+    const auto shifted = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
+      return Terms<A, 1>{get(x + j) - first};
+    });
+    const A mean = A(first + shifted.v[0] / D);
+    const auto sums = row.template sum<2>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
+      const vec<A> d = get(x + j) - mean;
+      return Terms<A, 2>{d, d * d};
+    });
+    const double rest = sums.v[0] / D, variance = sums.v[1] / D - rest * rest;
+    return {mean, A(rest), A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + eps))};
+  }
+}
+
+template <class T, bool centred>
+void forward(const NormForward& p) {
+  using A = acc_t<T>;
+  const int64_t D = p.columns;
+  const T *weight = (const T*)p.weight, *bias = (const T*)p.bias;
+  const Row<A> row(p.rows, D);
+  const auto normalise = [&](int64_t i) {
+    const T* x = (const T*)p.x + i * D;
+    T* y = (T*)p.y + i * D;
+    if (p.residual) {
+      const T *residual = (const T*)p.residual + i * D, *term = x;
+      T* total = (T*)p.total + i * D;
+      row.for_each_range([=](int64_t begin, int64_t end) {
+        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+          put(total + j, get(term + j) + get(residual + j));
+        });
+      });
+      x = total;
+    }
+    const auto [mean, rest, rstd] = statistics<centred>(row, x, p.eps);
+    row.for_each_range([=, mean = mean, rest = rest, rstd = rstd](int64_t begin, int64_t end) {
+      map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        vec<A> h = get(x + j);
+        h = (centred ? (h - mean) - rest : h) * rstd;
+        if (weight) h *= get(weight + j);
+        if (bias) h += get(bias + j);
+        put(y + j, h);
+      });
+    });
+    if (centred) ((A*)p.mean)[i] = mean;
+    ((A*)p.rstd)[i] = rstd;
+  };
+  const int64_t grain = row.shared ? p.rows : 1 + GRAIN / (D + 1);
+  parallel_for(0, p.rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) normalise(i);
+  });
+}
+
+template <class T, bool centred>
+void backward(const NormBackward& p) {
+  using A = acc_t<T>;
+  const int64_t D = p.columns;
+  const T* weight = (const T*)p.weight;
+  const bool need_weight = p.dweight, need_bias = p.dbias;
+  const Row<A> row(p.rows, D);
+  ColumnSums<A> dweight(p.rows, D), dbias(p.rows, D);
+  dweight.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
+    A* dbias_partial = dbias.partial + first / dbias.chunk * D;
+    for (int64_t i = first; i < last; i++) {
+      const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
+      const T* grad_total = p.grad_total ? (const T*)p.grad_total + i * D : nullptr;
+      T* dx = p.dx ? (T*)p.dx + i * D : nullptr;
+      const A mean = centred ? ((const A*)p.mean)[i] : 0, rstd = ((const A*)p.rstd)[i];
+
+      Sums<3> sums;  // of a, a d and d, where d = x - mean
+      if (centred && (dx || need_weight))
+        sums = row.template sum<3>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
+          const vec<A> d = get(x + j) - mean, g = get(grad + j), a = weight ? g * get(weight + j) : g;
+          return Terms<A, 3>{a, a * d, d};
+        });
+      else if (dx)
+        sums.v[1] = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
+          const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
+          return Terms<A, 1>{a * get(x + j)};
+        }).v[0];
+      const A rest = A(sums.v[2] / D), mean_a = A(sums.v[0] / D);
+      const A mean_ah = A((sums.v[1] - sums.v[2] / D * sums.v[0]) / D * rstd);
+
+      row.for_each_range([=](int64_t begin, int64_t end) {
+        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+          const vec<A> v = get(x + j), g = get(grad + j), h = (centred ? (v - mean) - rest : v) * rstd;
+          if (dx) {
+            const vec<A> a = weight ? g * get(weight + j) : g;
+            const vec<A> d = (a - mean_a - h * mean_ah) * rstd;
+            put(dx + j, grad_total ? d + get(grad_total + j) : d);
+          }
+          if (need_weight) put(dweight_partial + j, get(dweight_partial + j) + g * h);
+          if (need_bias) put(dbias_partial + j, get(dbias_partial + j) + g);
+        });
+      });
+    }
+  });
+  if (need_weight) dweight.total((T*)p.dweight);
+  if (need_bias) dbias.total((T*)p.dbias);
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_2) = {
+    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, if (p.mean) forward<T, true>(p); else forward<T, false>(p)); },
+    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, if (p.mean) backward<T, true>(p); else backward<T, false>(p)); },
+};
+
+}  // namespace scratchnet

@@ -1,0 +1,78 @@
+// Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, in three loops.
+//
+// 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
+#include "gelu/gate.h"
+#include "matmul.h"
+
+namespace scratchnet {
+namespace {
+
+template <class A>
+A activate(A z, Activation activation) {
+  switch (activation) {
+    case Activation::none: return z;
+    case Activation::relu: return z < 0 ? 0 : z;  // NaN stays NaN
+    default: return z * gate1(z, activation == Activation::gelu_tanh).cdf;
+  }
+}
+
+// act'(z), for relu from y
+template <class A>
+A slope(A saved, Activation activation) {
+  switch (activation) {
+    case Activation::none: return 1;
+    case Activation::relu: return saved <= 0 ? 0 : 1;
+    default: {
+      const auto [cdf, slope] = gate1(saved, activation == Activation::gelu_tanh);
+      return cdf + saved * slope;
+    }
+  }
+}
+
+template <class T>
+void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+  int64_t at = 0;
+  for (int64_t index = 0; index < batches(size); index++) {
+    const T* a0 = (const T*)a.data + batch_offset(size, a, index);
+    const T* b0 = (const T*)b.data + batch_offset(size, b, index);
+    for (int64_t i = 0; i < size.m; i++)
+      for (int64_t j = 0; j < size.n; j++, at++) {
+        double sum = 0;  // a single long chain of float additions would lose digits
+        for (int64_t p = 0; p < size.k; p++)
+          sum += double(load1(a0 + i * a.row + p * a.column)) * load1(b0 + p * b.row + j * b.column);
+        acc_t<T> z = sum;
+        if (to.bias) z += load1((const T*)to.bias + j);
+        if (to.z) store1((T*)to.z + at, z);
+        store1((T*)to.y + at, activate(z, to.activation));
+      }
+  }
+}
+
+template <class T>
+void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns, Activation activation) {
+  for (int64_t j = 0; j < columns; j++) {
+    double sum = 0;
+    for (int64_t i = 0; i < rows; i++) {
+      const int64_t at = i * columns + j;
+      acc_t<T> d = load1(grad + at);
+      if (activation != Activation::none) d *= slope(load1(saved + at), activation);
+      if (dz) store1(dz + at, d);
+      sum += d;
+    }
+    if (dbias) store1(dbias + j, acc_t<T>(sum));
+  }
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(MatmulKernels, matmul_1) = {
+    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+      SN_FLOATS(dtype, product<T>(size, a, b, to));
+    },
+    [](DType dtype, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
+       Activation activation) {
+      SN_FLOATS(dtype, activation_backward((const T*)grad, (const T*)saved, (T*)dz, (T*)dbias, rows, columns, activation));
+    },
+};
+
+}  // namespace scratchnet

@@ -1,0 +1,255 @@
+// Matrix product, rung 2: every number that is loaded is used many times (the loops of Goto and BLIS).
+//
+//   tile      ROWS x VECTORS registers of y: one vector of b serves ROWS rows, one number of a VECTORS vectors
+//   panels    a and b are copied ("packed") into the order in which the tile reads them: any strides, no cache line wasted
+//   blocks    DEPTH terms of the sums at a time: a panel of a stays in L1, a block of a and a panel of b in L2, all of b in L3
+//   threads   each computes its own rectangles of y; the sum over k is cut by k alone: the same bits for any number of threads
+//
+// https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
+#include <stdlib.h>
+
+#include "column_sums.h"
+#include "gelu/gate.h"
+#include "matmul.h"
+#include "pack.h"
+
+namespace scratchnet {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int ROWS = 6, VECTORS = 4;  // 24 of 32 registers hold y
+#elif defined(__AVX2__)
+constexpr int ROWS = 6, VECTORS = 2;  // 12 of 16
+#else
+constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the products need registers too
+#endif
+template <class A>
+constexpr int64_t COLUMNS = VECTORS * lanes<A>;
+constexpr int64_t DEPTH = 256;                                      // the longest chain of additions: short for accuracy
+constexpr int64_t BLOCK_ROWS = 240;                                 // of a in L2
+constexpr int64_t RECTANGLE_ROWS = 1536, RECTANGLE_COLUMNS = 1024;  // of y, at most
+constexpr int64_t FEW_ROWS = 4;                                     // by inner products where both operands allow it
+constexpr int64_t THREAD_WORK = 1 << 20;                            // multiply-adds that are worth a thread
+
+inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+// The size of pieces of at most `most`, all about equal, each a multiple of `unit`.
+inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
+  return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
+}
+
+// c (R, columns) = [c +] a b for packed a (depth, ROWS), b (depth, V vectors); its last vector may be partial.
+template <class A, int R, int V>
+void tile(int64_t depth, const A* a, const A* b, int64_t b_row, A* c, int64_t c_row, int64_t columns, bool add) {
+  constexpr int64_t N = lanes<A>;
+  vec<A> sum[R][V] = {};
+  for (int64_t p = 0; p < depth; p++, a += ROWS, b += b_row) {
+    vec<A> b_p[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) b_p[v] = load(b + v * N);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) __builtin_prefetch(b + 8 * b_row + v * N);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) sum[r][v] += a[r] * b_p[v];
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      A* to = c + r * c_row + v * N;
+      const int64_t n = columns - v * N;
+      if (v < V - 1 || n == N)
+        store(to, add ? load(to) + sum[r][v] : sum[r][v]);
+      else
+        store_tail(to, add ? load_tail(to, n) + sum[r][v] : sum[r][v], n);
+    }
+}
+
+// The smallest tile that covers rows x columns.
+template <class A, int R = ROWS, int V = VECTORS>
+SN_INLINE void fitting_tile(int64_t rows, int64_t depth, const A* a, const A* b, int64_t b_row, A* c, int64_t c_row,
+                            int64_t columns, bool add) {
+  if constexpr (R > 1)
+    if (rows < R) return fitting_tile<A, R - 1, V>(rows, depth, a, b, b_row, c, c_row, columns, add);
+  if constexpr (V > 1)
+    if (columns <= (V - 1) * lanes<A>) return fitting_tile<A, R, V - 1>(rows, depth, a, b, b_row, c, c_row, columns, add);
+  tile<A, R, V>(depth, a, b, b_row, c, c_row, columns, add);
+}
+
+// c (rows, columns) = a b by inner products, for few rows and both operands in order along k: packing would not pay.
+template <class T>
+void inner_products(int64_t rows, int64_t columns, int64_t k, const T* a, int64_t a_row, const T* b, int64_t b_column,
+                    acc_t<T>* c, int64_t c_row) {
+  using A = acc_t<T>;
+  constexpr int WIDTH = 4;  // sums at a time
+  for (int64_t j = 0; j < columns; j += WIDTH)
+    for (int64_t i = 0; i < rows; i++) {
+      vec<A> sum[WIDTH] = {};
+      map<T>(0, k, [&](int64_t p, auto get, auto) SN_LAMBDA_INLINE {
+        const auto a_p = get(a + i * a_row + p);
+#pragma GCC unroll 4
+        for (int w = 0; w < WIDTH; w++) sum[w] += a_p * get(b + min(j + w, columns - 1) * b_column + p);
+      });
+      for (int w = 0; w < WIDTH && j + w < columns; w++) c[i * c_row + j + w] = vsum(sum[w]);
+    }
+}
+
+template <class V>
+SN_INLINE V activate(V z, Activation activation) {
+  using A = __typeof__(z[0] + 0);
+  switch (activation) {
+    case Activation::none: return z;
+    case Activation::relu: return z < 0 ? V{} : z;  // NaN stays NaN
+    case Activation::gelu: return z * gate<false, A>(z).cdf;
+    default: return z * gate<true, A>(z).cdf;
+  }
+}
+
+// y = act(c + bias), z = c + bias for a tile that is still in cache; c may be y or z itself.
+template <class T>
+void finish(int64_t rows, int64_t columns, const acc_t<T>* c, int64_t c_row, const Epilogue& to, int64_t at, int64_t y_row,
+            int64_t j0) {
+  for (int64_t i = 0; i < rows; i++)
+    map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      auto z = get(c + i * c_row + j);
+      if (to.bias) z += get((const T*)to.bias + j0 + j);
+      if (to.z) put((T*)to.z + at + i * y_row + j, z);
+      put((T*)to.y + at + i * y_row + j, activate(z, to.activation));
+    });
+}
+
+// The packed pieces of one thread.
+template <class A>
+struct Workspace {
+  A *a, *b, *c;
+  Workspace(int64_t a_size, int64_t b_size, int64_t c_size) {
+    a_size = round_up(a_size, 64), b_size = round_up(b_size, 64);
+    a = (A*)aligned_alloc(64, round_up((a_size + b_size + c_size) * sizeof(A), 64));
+    b = a + a_size, c = b + b_size;
+  }
+  Workspace(const Workspace&) = delete;
+  ~Workspace() { free(a); }
+};
+
+// One rectangle of y: rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
+template <class T>
+void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to, int64_t index, int64_t i0,
+               int64_t rows, int64_t j0, int64_t columns, const Workspace<acc_t<T>>& packed) {
+  using A = acc_t<T>;
+  constexpr bool direct = sizeof(T) == sizeof(A);  // the sums grow in y or z itself; 16-bit results need a wider place
+  const T* a0 = (const T*)a.data + batch_offset(size, a, index) + i0 * a.row;
+  const T* b0 = (const T*)b.data + batch_offset(size, b, index) + j0 * b.column;
+  const int64_t y0 = (index * size.m + i0) * size.n + j0;
+  A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c;
+  const int64_t c_row = direct ? size.n : columns;
+  const bool epilogue = !direct || to.bias || to.activation != Activation::none;
+  if (size.m <= FEW_ROWS && a.column == 1 && b.row == 1) {
+    inner_products(rows, columns, size.k, a0, a.row, b0, b.column, c, c_row);
+    if (epilogue) finish<T>(rows, columns, c, c_row, to, y0, size.n, j0);
+    return;
+  }
+  // Few rows: b's full panels are read where they are, it is not worth copying them.
+  const int64_t unpacked = direct && b.column == 1 && rows <= 2 * ROWS ? columns / COLUMNS<A> * COLUMNS<A> : 0;
+  const int64_t depths = piece(size.k, DEPTH, 1), block = piece(rows, BLOCK_ROWS, ROWS);
+
+  int64_t p = 0;
+  do {  // once even for k = 0, which makes zeros
+    const int64_t depth = min(depths, size.k - p);
+    const T* b_p = b0 + p * b.row;
+    pack<COLUMNS<A>>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth, packed.b + unpacked * depth);
+    for (int64_t i1 = 0; i1 < rows; i1 += block) {
+      const int64_t end = min(i1 + block, rows);
+      pack<ROWS>(a0 + i1 * a.row + p * a.column, a.row, a.column, end - i1, depth, packed.a);
+      for (int64_t j = 0; j < columns; j += COLUMNS<A>) {
+        const int64_t width = min(COLUMNS<A>, columns - j);
+        const A* b_panel = j < unpacked ? (const A*)b_p + j : packed.b + j * depth;
+        const int64_t b_row = j < unpacked ? b.row : COLUMNS<A>;
+        for (int64_t i = i1; i < end; i += ROWS) {
+          const int64_t height = min(ROWS, end - i);
+          fitting_tile<A>(height, depth, packed.a + (i - i1) * depth, b_panel, b_row, c + i * c_row + j, c_row, width, p > 0);
+          if (epilogue && p + depth == size.k)
+            finish<T>(height, width, c + i * c_row + j, c_row, to, y0 + i * size.n + j, size.n, j0 + j);
+        }
+      }
+    }
+    p += depth;
+  } while (p < size.k);
+}
+
+struct Grid {
+  int64_t down, across;  // rectangles of a matrix of y
+};
+
+// The grid whose slowest thread has the least to do; copying a number costs it about as much as 48 multiply-adds.
+inline Grid split(const ProductSizes& size, int64_t count, int64_t threads) {
+  const Grid least = {ceil_div(size.m, RECTANGLE_ROWS), ceil_div(size.n, RECTANGLE_COLUMNS)};
+  if (threads == 1 || size.m * size.n * size.k * count < 2 * THREAD_WORK) return least;
+  Grid best = least;
+  int64_t best_cost = INT64_MAX;
+  for (int64_t i = 0; i <= threads; i++) {
+    const Grid grid = i == 0 ? least : Grid{round_up(least.down, i), round_up(least.across, ceil_div(threads, i))};
+    const int64_t rows = ceil_div(size.m, grid.down), columns = ceil_div(size.n, grid.across);
+    const int64_t cost = ceil_div(count * grid.down * grid.across, threads) * (rows * columns + 48 * (rows + columns));
+    if (cost < best_cost) best = grid, best_cost = cost;
+  }
+  return best;
+}
+
+template <class T>
+void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+  using A = acc_t<T>;
+  const int64_t count = batches(size);
+  if (count * size.m * size.n == 0) return;
+  Grid grid = split(size, count, sn_num_threads());
+  const int64_t rows = round_up(ceil_div(size.m, grid.down), ROWS);
+  const int64_t columns = round_up(ceil_div(size.n, grid.across), COLUMNS<A>);
+  grid = {ceil_div(size.m, rows), ceil_div(size.n, columns)};
+  const int64_t depth = piece(size.k, DEPTH, 1), block = piece(rows, BLOCK_ROWS, ROWS);
+  const int64_t work = rows * columns * (size.k + 1);
+  parallel_for(0, count * grid.down * grid.across, 1 + THREAD_WORK / work, [&](int64_t begin, int64_t end) {
+    const Workspace<A> packed(block * depth, columns * depth, sizeof(T) < sizeof(A) ? rows * columns : 0);
+    for (int64_t t = begin; t < end; t++) {
+      const int64_t i = t / grid.across % grid.down * rows, j = t % grid.across * columns;
+      rectangle<T>(size, a, b, to, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j), packed);
+    }
+  });
+}
+
+template <class T>
+void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns, Activation activation) {
+  using A = acc_t<T>;
+  ColumnSums<A> sums(rows, columns);
+  sums.for_each_chunk([&](int64_t begin, int64_t end, A* partial) {
+    for (int64_t i = begin; i < end; i++)
+      map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        auto d = get(grad + i * columns + j);
+        if (activation == Activation::relu) {
+          d = get(saved + i * columns + j) <= 0 ? vec<A>{} : d;  // NaN lets the gradient through
+        } else if (activation != Activation::none) {
+          const auto z = get(saved + i * columns + j);
+          const auto [cdf, slope] = activation == Activation::gelu ? gate<false, A>(z) : gate<true, A>(z);
+          d *= cdf + z * slope;
+        }
+        if (dz) put(dz + i * columns + j, d);
+        if (dbias) put(partial + j, get(partial + j) + d);
+      });
+  });
+  if (dbias) sums.total(dbias);
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
+    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+      SN_FLOATS(dtype, product<T>(size, a, b, to));
+    },
+    [](DType dtype, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
+       Activation activation) {
+      SN_FLOATS(dtype, activation_backward((const T*)grad, (const T*)saved, (T*)dz, (T*)dbias, rows, columns, activation));
+    },
+};
+
+}  // namespace scratchnet
