@@ -168,7 +168,6 @@ SN_INLINE auto vmax_lanes(V v) {
 // exp(inf) = inf, NaN stays NaN.
 
 SN_INLINE vec<float> vexp(vec<float> x) {
-  using I = Simd<float>::I;
   x = x > 89.0f ? splat(89.0f) : x;  // above: infinity, below: zero; the comparison is false for NaN, which passes through
   x = x < -104.0f ? splat(-104.0f) : x;
   constexpr float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
@@ -184,13 +183,13 @@ SN_INLINE vec<float> vexp(vec<float> x) {
 #if defined(__AVX512F__)
   return (vec<float>)_mm512_scalef_ps((__m512)p, (__m512)k);
 #else  // 2^k as a product of two powers, each a normal number
+  using I = Simd<float>::I;
   const I n = (I)shifted - (I)splat(round), half = n >> 1;
   return p * (vec<float>)((half + 127) << 23) * (vec<float>)((n - half + 127) << 23);
 #endif
 }
 
 SN_INLINE vec<double> vexp(vec<double> x) {
-  using I = Simd<double>::I;
   x = x > 710.0 ? splat(710.0) : x;
   x = x < -746.0 ? splat(-746.0) : x;
   constexpr double round = 0x1.8p52;
@@ -216,6 +215,7 @@ SN_INLINE vec<double> vexp(vec<double> x) {
 #if defined(__AVX512F__)
   return (vec<double>)_mm512_scalef_pd((__m512d)p, (__m512d)k);
 #else
+  using I = Simd<double>::I;
   const I n = (I)shifted - (I)splat(round), half = n >> 1;
   return p * (vec<double>)((half + 1023) << 52) * (vec<double>)((n - half + 1023) << 52);
 #endif

@@ -7,7 +7,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_tensor, fail
+from scratchnet.functions.checks import check_device, check_tensor, fail
 from scratchnet.functions.operator import Function, Operator
 
 
@@ -54,15 +54,16 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     """
     check_tensor("gather", "input", input)
     check_tensor("gather", "index", index)
+    check_device("gather", "index", index, "input", input)
     if type(dim) is not int and (isinstance(dim, bool) or not hasattr(dim, "__index__")):
         fail(TypeError, "gather", "dim", f"must be int, not {type(dim).__name__}")
-    if index.numel() == 0 or sparse_grad or out is not None:
-        return torch.gather(input, dim, index, sparse_grad=sparse_grad, out=out)
     rank = max(input.dim(), 1)
     if not -rank <= dim < rank:
         problem = f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
         fail(IndexError, "gather", "dim", problem)
     dim %= rank
+    if index.numel() == 0:  # torch then looks at nothing else
+        return torch.gather(input, dim, index, sparse_grad=sparse_grad, out=out)
     if index.dtype is not torch.int64:
         if index.dtype is not torch.int32:
             problem = f"gather(): Expected dtype int32/int64 for index, got {index.dtype}; call .long() on it"
@@ -71,6 +72,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     if input.shape != index.shape:
         _check_shapes(input, dim, index)
     try:
+        if sparse_grad or out is not None:
+            return torch.gather(input, dim, index, sparse_grad=sparse_grad, out=out)
         return _gather(input, dim, index)
     except (RuntimeError, IndexError) as error:
         problem = f"index {{value}} is out of bounds for dimension {dim} with size {{size}}"
@@ -80,7 +83,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
 def _check_shapes(input: Tensor, dim: int, index: Tensor) -> None:
     if max(input.dim(), 1) != max(index.dim(), 1):
         problem = "Index tensor must have the same number of dimensions as input tensor"
-        fail(RuntimeError, "gather", "index", f"{problem}, got {tuple(index.shape)} for an input of {tuple(input.shape)}")
+        mend = "; give it the missing axis with index.unsqueeze(...)" if index.dim() < input.dim() else ""
+        fail(RuntimeError, "gather", "index", f"{problem}, got {tuple(index.shape)} for an input of {tuple(input.shape)}{mend}")
     for d, (size, limit) in enumerate(zip(index.shape, input.shape, strict=False)):
         if size > limit and d != dim:
             problem = f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self"
@@ -105,6 +109,7 @@ def embedding(
     """
     check_tensor("embedding", "input", input)
     check_tensor("embedding", "weight", weight)
+    check_device("embedding", "weight", weight, "input", input)
     if weight.dim() != 2:
         problem = f"'weight' must be 2-D, (num_embeddings, embedding_dim), got {tuple(weight.shape)}"
         fail(RuntimeError, "embedding", "weight", problem)
@@ -124,6 +129,8 @@ def embedding(
         input = input.long()
     try:
         if max_norm is not None:
+            if not isinstance(max_norm, (int, float)):
+                fail(TypeError, "embedding", "max_norm", f"must be float, not {type(max_norm).__name__}")
             _renormalize(weight, input, max_norm, norm_type)
         if sparse:
             return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, True)

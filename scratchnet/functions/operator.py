@@ -78,9 +78,16 @@ class Operator:
         self.outputs = outputs
         self.autocast = autocast
         self.formula = reference(self.op, "forward")
-        self.kernels: dict[str, Kernel | None] = {}  # backend name as the user wrote it -> kernel; None: the torch column
-        for namespace in dict.fromkeys(backends.NAMESPACES.values()):
+        for namespace in dict.fromkeys(backends.NAMESPACES[column] for column in BACKENDS if column != "torch"):
             _register(self, namespace)
+        # Every cell of the row, made now and not on first use: torch.compile traces the choice, not the construction.
+        self.cells: dict[str, Kernel | None] = {}
+        for column, backend in BACKENDS.items():
+            last = len(backend.rungs[self.op.primitive])
+            highest = max(map(len, backend.rungs.values()))  # a primitive with fewer rungs answers with its last one
+            kernels = [None if column == "torch" else Kernel(self.op, column, min(rung, last)) for rung in range(1, highest + 1)]
+            self.cells.update({f"{column}:{rung}": kernel for rung, kernel in enumerate(kernels, 1)}, **{column: kernels[-1]})
+        self.fastest = {"cpu": self.cells[backends.fastest(self.op, "cpu")]}
 
     def take(self, results):
         """The outputs among a forward kernel's results."""
@@ -89,12 +96,16 @@ class Operator:
         return results[0] if self.outputs == 1 else tuple(results[: self.outputs])
 
     def kernel(self, device: str, dtype: torch.dtype) -> Kernel | None:
-        name = backends._named or backends.fastest(self.op, device)
-        if name not in self.kernels:
-            column, rung = backends.parse(name)
-            last = len(BACKENDS[column].rungs[self.op.primitive])
-            self.kernels[name] = None if column == "torch" else Kernel(self.op, column, min(rung or last, last))
-        return self.kernels[name] if dtype in _FLOATS else None  # integers and complex numbers: plain torch
+        if dtype not in _FLOATS:  # integers and complex numbers: plain torch
+            return None
+        if backends._named is None:
+            return self.fastest.get(device)
+        return self.cells[backends._named]
+
+    def cell(self, namespace: str, rung: int) -> Kernel:
+        """The cell that an operator of a graph names by its namespace and rung."""
+        column = next(c for c, n in backends.NAMESPACES.items() if n == namespace)
+        return self.cells[f"{column}:{rung}"]
 
     def plain(self, *args):
         """The torch column: plain differentiable PyTorch operations."""
@@ -154,18 +165,13 @@ def _register(operator: Operator, namespace: str) -> None:
         if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
             return operator.plain(*args[:-1])
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
-            return function.apply(_traced(op, namespace, args[-1]), *args[:-1])
+            return function.apply(operator.cell(namespace, args[-1]), *args[:-1])
         with torch._C._AutoDispatchBelowAutograd():
             return composite(*args)
 
     library.impl(op.name, composite, "CompositeExplicitAutograd")
     library.impl(op.name, autograd, "Autograd", with_keyset=True)
     library.impl(op.name, lambda *args: operator.plain(*args[:-1]), "FuncTorchBatched")
-
-
-def _traced(op: Op, namespace: str, rung: int) -> Kernel:
-    column = next(c for c, n in backends.NAMESPACES.items() if n == namespace)
-    return Kernel(op, column, rung)
 
 
 def _allocate(results, args: tuple):

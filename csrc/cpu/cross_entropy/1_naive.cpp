@@ -81,17 +81,18 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double* lse, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions), d = row(dx + at, to.classes, to.positions);
     const int64_t index = to.index ? to.index[i] : -1;
     const double g = scale * load1(grad + (single ? 0 : i));
+    const double m = largest(logits), log_sum = log(sum_of_exp(logits, acc_t<T>(m)));
     double sum = 0;  // g sum(a)
     for (int64_t c = 0; c < to.classes; c++)
       if (counts(to, index, c)) sum += g * share<T>(to, at, index, c);
     for (int64_t c = 0; c < to.classes; c++) {
       const double own = counts(to, index, c) ? g * share<T>(to, at, index, c) : 0;
-      d.set(c, acc_t<T>(exp(logits[c] - lse[i]) * sum - own));
+      d.set(c, acc_t<T>(exp(logits[c] - m - log_sum) * sum - own));
     }
   });
 }

@@ -102,11 +102,15 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
   return total;
 }
 
-// lse in two pieces, so that x - high - low has all its digits.
+// p = exp(x - high - low) has all digits of x - lse.
 template <class A>
 struct Lse {
   A high, low;
   explicit Lse(double lse) : high(A(lse)), low(A(lse - high)) {}
+  Lse(A max, double log_sum) : high(max), low(A(log_sum)) {}
+
+  // Past this a double has lost digits of log(sum) that matter: max and sum are made again.
+  static bool lost(double lse) { return fabs(lse) > (sizeof(A) == 8 ? 16 : 1 << 28); }
 };
 
 template <class T>
@@ -116,11 +120,15 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
   const Shares<T> shares(to);
   const A uniform = uniform_total(to, shares);
   const auto upstream = [&](int64_t i) { return A(scale * load1(grad + (single ? 0 : i))); };
+  const auto again = [&](int64_t at) {
+    const auto s = statistics(x + at, classes);
+    return Lse<A>(s.max, s.log_sum());
+  };
 
   Pieces(to.rows, classes, to.positions)
       .for_each(
           [&](int64_t, int64_t at, int64_t i) {
-            const Lse<A> l(lse[i]);
+            const auto l = Lse<A>::lost(lse[i]) ? again(at) : Lse<A>(lse[i]);
             const A g = upstream(i);
             const int64_t t = to.index ? to.index[i] : -1;
             const auto p = [&](auto logits) SN_LAMBDA_INLINE { return vexp(logits - l.high - l.low); };
@@ -150,18 +158,24 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
             using I = typename Simd<A>::I;
             Each<A> high, low, g, own, all = {};
             Each<integer<A>> target;
+            bool lost = false;
             if (shares.q) sum_strip<T>(classes, width, all, [&](int64_t c, int64_t j, auto get) SN_LAMBDA_INLINE {
               return shares.strip(at + c * stride + j, c, get);
             });
             for (int64_t j = 0; j < width; j++) {
               const Lse<A> l(lse[i + j]);
               high[j] = l.high, low[j] = l.low;
+              lost |= l.lost(lse[i + j]);
               const int64_t t = to.index ? to.index[i + j] : -1;
               const bool counts = !to.index || t != to.ignore_index;
               g[j] = counts ? upstream(i + j) : A(0);
               own[j] = to.index && counts ? g[j] * A(to.rest()) * shares.weight(t) : A(0);
               all[j] = to.index ? own[j] + g[j] * uniform : g[j] * all[j];
               target[j] = t;
+            }
+            if (lost) {
+              statistics(x + at, classes, stride, width, high, low);
+              for (int64_t j = 0; j < width; j++) low[j] = log(low[j]);
             }
             for (int64_t c = 0; c < classes; c++)
               map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {

@@ -29,7 +29,7 @@ struct Totals {
 };
 
 // lse = log(sum_c exp(x_c)) of each row is saved as a double whatever T is: exp(x - lse) needs it to the digits of x's
-// fraction, also where x is 10000, and a float has lost those.
+// fraction, also where x is 10000, and a float has lost those. A kernel may as well make it again.
 struct CrossEntropyKernels {
   // loss (rows, positions) of x's dtype may be null
   Totals (*cross_entropy_forward)(DType, const Targets&, const void* x, void* loss, double* lse);
