@@ -1,22 +1,14 @@
 """scratchnet: five primitives, each written once per backend behind one signature, and a neural-network library built on them."""
 
 from scratchnet.backends import backend
-from scratchnet.functions.cross_entropy import log_softmax, logsumexp, softmax
-from scratchnet.functions.gather import gather
+from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
+from scratchnet.functions.gather import embedding, gather
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
-from scratchnet.functions.matmul import bmm, matmul, mm
+from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
+from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
 __version__ = "0.1.0"
 __all__ = [
-    "backend",
-    "bias_gelu",
-    "bmm",
-    "gather",
-    "geglu",
-    "gelu",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "mm",
-    "softmax",
-]
+    "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather", "geglu", "gelu", "layer_norm",
+    "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
+]  # fmt: skip

@@ -2,7 +2,7 @@
 
     error(ours) <= 2 * error(torch) + 4 ulp of the largest entry + sensitivity
 
-for every output and every gradient, where the sensitivity is what moving every input by one ulp changes: no computation in
+for every output and every gradient, where the sensitivity is what moving every input by 4 ulp changes: no computation in
 that dtype can be asked for more (the gradient of a LayerNorm over two equal numbers, of a softmax over equal rows).
 `scratchnet verify`, the tests and the benchmarks share this one rule.
 """
@@ -113,7 +113,7 @@ def compare(
             oracle = as_tuple(function(op)(*widened[0], **widened[1]))
             upstream = [layout(torch.randn(y.shape, dtype=torch.float64).to(dtype)) for y in oracle]
             oracle += _gradients(oracle, *widened, [g.double() for g in upstream])
-            nudge = lambda t: _nudged(t, torch.finfo(dtype).eps)
+            nudge = lambda t: _nudged(t, ULPS * torch.finfo(dtype).eps)
             nudged = _run(function(op), *on_tensors(nudge, *widened), [nudge(g.double()) for g in upstream])
         own = _run(op.torch, *on_tensors(lambda t: _copy(t, t.dtype), args, kwargs), [g.clone() for g in upstream])
         with use_backend(backend):

@@ -6,6 +6,7 @@ compile(func.grad), no gradient through an exported program, a wrong jvp.
 
 import pytest
 import torch
+import torch._dynamo.testing
 from cases import EXAMPLES, case, scalar
 from torch import func
 
