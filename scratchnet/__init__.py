@@ -1,4 +1,4 @@
-"""scratchnet: five primitives, each written once per backend behind one signature, and a neural-network library built on them."""
+"""scratchnet: five primitives, each written once per backend behind one signature, and the network library built on them."""
 
 from scratchnet.backends import backend
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax

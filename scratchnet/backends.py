@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 
 from scratchnet import _compiled
@@ -22,11 +23,11 @@ def parse(name: str) -> tuple[str, int | None]:
     """
     if not isinstance(name, str):
         raise TypeError(f"backend(): argument 'name': must be str or None, not {type(name).__name__}")
-    column, _, rung = name.partition(":")
+    column, colon, rung = name.partition(":")
     if column not in BACKENDS:
         raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
-    highest = max(map(len, BACKENDS[column].rungs.values()), default=0)
-    if rung and rung not in map(str, range(1, highest + 1)):
+    highest = max([len(ideas) for ideas in BACKENDS[column].rungs.values()])  # a list: torch.compile follows it
+    if colon and rung not in [str(r) for r in range(1, highest + 1)]:
         raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
     return column, int(rung) if rung else None
 
@@ -70,16 +71,19 @@ def current() -> str | None:
     return _named
 
 
-def fastest(op: Op, device: str) -> str:
-    """The backend that runs `op` when none is named."""
-    if device == "cpu" and op.fastest in BACKENDS and missing(op.fastest) is None:
-        return op.fastest
-    return "torch"
+def fastest(op: Op) -> str:
+    """The backend that runs `op` on large CPU tensors when none is named."""
+    return "torch" if op.own_up_to == math.inf or missing("cpp") else "cpp"
 
 
 def reason(op: Op) -> str:
     """Why `fastest` answers what it does, in one sentence."""
-    return missing(op.fastest) or op.why
+    if problem := missing("cpp"):
+        return problem
+    if op.own_up_to == math.inf:
+        return "torch's own function is faster"
+    small = f"; up to {op.own_up_to:,} elements torch's own function" if op.own_up_to else ""
+    return f"fused: fewer passes over memory than torch's own{small}"
 
 
 if os.environ.get("SCRATCHNET_BACKEND"):

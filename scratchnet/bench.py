@@ -33,6 +33,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
+        """The spread of some measurements, two at the least."""
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
 
@@ -59,6 +60,7 @@ class Row:
 
     @property
     def compute_bound(self) -> bool:
+        """Whether arithmetic, not memory, sets the pace."""
         return self.flops > COMPUTE_BOUND * self.bytes
 
     @property
@@ -73,6 +75,7 @@ class Row:
 
     @property
     def gigaflops(self) -> float:
+        """GFLOP a second."""
         return self.flops / self.seconds.median / 1e9
 
 
@@ -94,7 +97,7 @@ def case(
         inputs = verify.differentiable(args, kwargs)
         with torch.no_grad():
             upstream = [torch.randn_like(y) for y in verify.as_tuple(op.torch(*args, **kwargs))]
-    default = backends.fastest(op, "cpu")
+    default = backends.fastest(op)
     cost = op.cost(*args, **kwargs)
     oracle_rows = max(1, min(rows, ORACLE_ELEMENTS // max(columns, 1)))
     checks = {name: verify.compare(op, example, oracle_rows, columns, dtype, name).worst for name in names}

@@ -67,7 +67,7 @@ std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional
   const ProductSizes size{numel_of(x, 0, x.dim() - 1), weight.size(0), weight.size(1)};
   const Epilogue to{out(y), gelu ? out(z) : nullptr, data(bias), act};
   matmul_kernels(rung).product(dtype_of(x), size, rows_of(x), matrix_of(weight).transposed(), to);
-  return {y, act == Activation::relu ? y : z};
+  return {y, z};
 }
 
 template <class Tensor>

@@ -51,7 +51,7 @@ def gather() -> dict:
             {
                 "op": op.name,
                 "primitive": op.primitive,
-                "backend": backends.current() or backends.fastest(op, "cpu"),
+                "backend": backends.current() or backends.fastest(op),
                 "why": "named by SCRATCHNET_BACKEND or backend(...)" if backends.current() else backends.reason(op),
                 "idea": op.idea,
             }

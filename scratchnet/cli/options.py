@@ -14,12 +14,14 @@ WIDTH = 172  # of tables that do not go to a terminal
 
 
 def add_operator(parser: argparse.ArgumentParser) -> None:
+    """The argument that names one primitive or operator."""
     choices = dict.fromkeys((*PRIMITIVES, *OPS))
     what = f"one primitive ({', '.join(PRIMITIVES)}) or one operator (default: all)"
     parser.add_argument("primitive", nargs="?", choices=choices, metavar="primitive", help=what)
 
 
 def add_backend(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option that names backends; `default` is said in its help."""
     what = f"{', '.join(BACKENDS)}, or one rung such as cpp:1; may be repeated (default: {default})"
     parser.add_argument("--backend", action="append", type=_backend, metavar="NAME", help=what)
 
@@ -33,12 +35,14 @@ def _backend(name: str) -> str:
 
 
 def positive(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"needs a whole number of 1 or more, got {text!r}")
     return int(text)
 
 
 def operators(args: argparse.Namespace) -> list[Op]:
+    """The operators that `add_operator` was told, or all."""
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
 
 
@@ -53,10 +57,12 @@ def rungs(op: Op) -> list[str]:
 
 
 def console() -> Console:
+    """The terminal, or wide lines where there is none."""
     screen = Console()
     return screen if screen.is_terminal else Console(width=WIDTH)
 
 
 def progress(screen: Console) -> Progress:
+    """A progress bar that vanishes when it is full."""
     parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     return Progress(*parts, console=screen, transient=True)

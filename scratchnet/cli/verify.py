@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     screen.print(table)
     for failure in failures:
         screen.print(f"FAIL {failure}", markup=False, style="red")
-    rule = f"error <= {TIMES_TORCH} x torch's error + {ULPS} ulp of the largest entry, outputs and gradients"
+    rule = f"error <= {TIMES_TORCH} x torch's error + {ULPS} ulp of the largest entry + what {ULPS} ulp in the inputs change"
     screen.print(f"{calls} calls, {len(failures)} failed; the rule: {rule}", markup=False)
     return 1 if failures else 0
 

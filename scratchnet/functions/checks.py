@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NoReturn
 
 import torch
@@ -11,10 +12,12 @@ FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def fail(error: type[Exception], function: str, argument: str, problem: str) -> NoReturn:
+    """Raise `error` about an argument of a function."""
     raise error(f"{function}(): argument '{argument}': {problem}")
 
 
 def check_tensor(function: str, argument: str, value: object) -> None:
+    """TypeError for anything but a tensor."""
     if not isinstance(value, Tensor):
         numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
         mend = "; convert it with torch.as_tensor(...)" if numbers else ""
@@ -22,6 +25,7 @@ def check_tensor(function: str, argument: str, value: object) -> None:
 
 
 def check_float(function: str, argument: str, value: Tensor) -> None:
+    """TypeError for anything but a tensor, NotImplementedError for one of another dtype than the four floats."""
     check_tensor(function, argument, value)
     if value.dtype not in FLOATS:
         mend = "" if value.is_complex() else ": call .float() on it"
@@ -32,17 +36,28 @@ def check_float(function: str, argument: str, value: Tensor) -> None:
 
 
 def check_shape(function: str, argument: str, value: Tensor, shape: tuple[int, ...], meaning: str) -> None:
+    """RuntimeError for another shape; `meaning` says why it has to be this one."""
     if tuple(value.shape) != tuple(shape):
         fail(RuntimeError, function, argument, f"expected shape {tuple(shape)} ({meaning}), got {tuple(value.shape)}")
 
 
 def check_device(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor) -> None:
+    """RuntimeError, as from torch, for two tensors on two devices."""
     if value.device != other.device:
         fail(
             RuntimeError, function, argument,
             f"Expected all tensors to be on the same device, but got {argument} is on {value.device}, "
             f"different from {other_argument} on {other.device}; move it with {argument}.to({other_argument}.device)",
         )  # fmt: skip
+
+
+def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that torch's two deprecated flags stand for, with its warning; `reduction` itself when neither is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    name = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
+    return name
 
 
 def check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:

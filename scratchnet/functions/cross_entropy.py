@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.functions.checks import FLOATS, check_device, check_dtypes, check_float, check_tensor, fail, scalar_name
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.checks import (
+    FLOATS,
+    check_device,
+    check_dtypes,
+    check_float,
+    check_tensor,
+    fail,
+    reduction_name,
+    scalar_name,
+)
+from scratchnet.functions.operator import Function, Operator, fastest_first
 from scratchnet.registry import REDUCTIONS
 
 
@@ -112,6 +120,7 @@ def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | Non
     return operator(x, _dim(name, x, dim))
 
 
+@fastest_first("softmax")
 def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """exp(input) / sum(exp(input)) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
@@ -120,6 +129,7 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     return _normalize(_softmax, input, dim, dtype)
 
 
+@fastest_first("log_softmax")
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """input - logsumexp(input) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
@@ -128,6 +138,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
     return _normalize(_log_softmax, input, dim, dtype)
 
 
+@fastest_first("logsumexp")
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log(sum(exp(input))) over one or several dims, kept with size 1 if keepdim; integers are taken as the default float.
 
@@ -156,11 +167,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 # ---- cross_entropy -----------------------------------------------------------------------------------------------------
 
 
-def _reduction(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> int:
-    if size_average is not None or reduce is not None:
-        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        mend = f"please use reduction={reduction!r} instead."
-        warnings.warn(f"size_average and reduce args will be deprecated, {mend}", stacklevel=3)
+def _reduction(name: str, reduction: str) -> int:
     if reduction not in REDUCTIONS:
         fail(ValueError, name, "reduction", f"{reduction} is not a valid value for reduction: choose {', '.join(REDUCTIONS)}")
     return REDUCTIONS.index(reduction)
@@ -260,6 +267,7 @@ def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight:
         raise
 
 
+@fastest_first("cross_entropy")
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -278,7 +286,7 @@ def cross_entropy(
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
     """
     check_float("cross_entropy", "input", input)
-    code = _reduction("cross_entropy", reduction, size_average, reduce)
+    code = _reduction("cross_entropy", reduction_name(size_average, reduce, reduction))
     shape, rank = input.shape, input.dim()
     if not rank:
         fail(
@@ -302,6 +310,7 @@ def cross_entropy(
     return loss.squeeze(-1) if rank == 2 else loss.reshape((shape[0], *shape[2:]) if rank > 2 else ())
 
 
+@fastest_first("linear_cross_entropy")
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

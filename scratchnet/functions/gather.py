@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, fastest_first
 
 
 class Gather(Function):
@@ -45,6 +45,7 @@ _gather = Operator("gather", Gather)
 _embedding = Operator("embedding", Embedding)
 
 
+@fastest_first("gather")
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None) -> Tensor:
     """input[..., index, ...] along dim: y[i][j] = input[index[i][j]][j] for dim 0; the result has the shape of index.
 

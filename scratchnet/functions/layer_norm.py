@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, fastest_first
 
 _WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
 _HALVES = (torch.bfloat16, torch.float16)
@@ -143,6 +143,7 @@ def _check_dtypes(name: str, input: Tensor, weight: Tensor | None, bias: Tensor 
         fail(RuntimeError, name, "bias", f"mixed dtype: {kinds}: convert one with .to(...)")
 
 
+@fastest_first("layer_norm")
 def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:

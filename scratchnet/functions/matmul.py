@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, fastest_first
 from scratchnet.registry import ACTIVATIONS
 
 
@@ -114,6 +114,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _matmul(input, mat2)
 
 
+@fastest_first("matmul")
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N); the leading axes broadcast.
 
@@ -182,6 +183,7 @@ def _broadcast(a: Tensor, b: Tensor) -> tuple[int, ...]:
     return tuple(n if m == 1 else m for m, n in zip(sizes_a, sizes_b, strict=True))
 
 
+@fastest_first("linear")
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
     """act(input @ weight.T + bias): input (..., in), weight (out, in), bias (out) of one dtype -> (..., out).
 

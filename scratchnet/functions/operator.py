@@ -18,6 +18,7 @@ A plain eager call takes none of this: it goes straight to `Function.apply` or, 
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
 from typing import Callable
 
@@ -85,9 +86,11 @@ class Operator:
         for column, backend in BACKENDS.items():
             last = len(backend.rungs[self.op.primitive])
             highest = max(map(len, backend.rungs.values()))  # a primitive with fewer rungs answers with its last one
-            kernels = [None if column == "torch" else Kernel(self.op, column, min(rung, last)) for rung in range(1, highest + 1)]
-            self.cells.update({f"{column}:{rung}": kernel for rung, kernel in enumerate(kernels, 1)}, **{column: kernels[-1]})
-        self.fastest = {"cpu": self.cells[backends.fastest(self.op, "cpu")]}
+            rungs = range(1, highest + 1)
+            kernels = [None if column == "torch" else Kernel(self.op, column, min(rung, last)) for rung in rungs]
+            self.cells.update({f"{column}:{rung}": kernel for rung, kernel in zip(rungs, kernels, strict=True)})
+            self.cells[column] = kernels[-1]
+        self.fastest = {"cpu": self.cells[backends.fastest(self.op)]}
 
     def take(self, results):
         """The outputs among a forward kernel's results."""
@@ -120,12 +123,7 @@ class Operator:
         kernel = self.kernel(device, first.dtype)
         if kernel is None or any(a.dtype != first.dtype and a.dtype in _FLOATS for a in args if isinstance(a, Tensor)):
             return self.plain(*args)
-        if (
-            torch.compiler.is_compiling()
-            or torch._C._are_functorch_transforms_active()
-            or forward_ad._current_level >= 0
-            or has_torch_function(args)
-        ):
+        if torch.compiler.is_compiling() or _transforming() or has_torch_function(args):
             return kernel.differentiable(*args, kernel.rung)
         if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
             return self.function.apply(kernel, *args)
@@ -134,6 +132,44 @@ class Operator:
     def cast(self, device: str, args: tuple) -> tuple:
         dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
+
+
+def fastest_first(name: str) -> Callable[[Callable], Callable]:
+    """Decorate the user-level function of operator `name`: with no backend named, torch's own runs where it is faster.
+
+    That is up to `Op.own_up_to` elements, in eager code. A call that torch's own refuses goes on to ours, whose checks say what
+    is wrong and how to mend it; so this is not for functions that write to their arguments.
+    """
+    op = OPS[name]
+    plain_types = (Tensor, torch.nn.Parameter)
+    dtypes = (torch.float32, torch.float64, torch.bfloat16)  # not float16: torch's products are many times slower there
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            if (
+                backends._named is None
+                and args
+                and type(args[0]) in plain_types
+                and args[0].dtype in dtypes
+                and args[0].numel() <= op.own_up_to
+                and not torch.compiler.is_compiling()
+                and not _transforming()
+            ):
+                try:
+                    return op.torch(*args, **kwargs)
+                except (RuntimeError, IndexError, ValueError, TypeError):  # ours says it better
+                    pass
+            return function(*args, **kwargs)
+
+        return call if op.own_up_to else function
+
+    return decorate
+
+
+def _transforming() -> bool:
+    """Whether a torch.func transform or forward-mode AD is at work."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def _register(operator: Operator, namespace: str) -> None:
@@ -148,7 +184,8 @@ def _register(operator: Operator, namespace: str) -> None:
 
     for direction in ("forward", "backward"):
         formula = reference(op, direction)
-        define(f"{op.name}_{direction}", getattr(op, direction), lambda *args, formula=formula: _allocate(formula(*args[:-1]), args))
+        fake = lambda *args, formula=formula: _allocate(formula(*args[:-1]), args)
+        define(f"{op.name}_{direction}", getattr(op, direction), fake)
         if namespace == "scratchnet_numpy":
             kernel = getattr(import_module(f"scratchnet.numpy.{op.primitive}"), f"{op.name}_{direction}")
             library.impl(f"{op.name}_{direction}", _on_numpy(kernel, formula), "CPU")

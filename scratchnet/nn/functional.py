@@ -10,7 +10,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.drop_in import missing
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
+from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
 from scratchnet.functions.cross_entropy import softmax as _softmax
@@ -148,18 +148,6 @@ def _check_broadcast(input: Tensor, target: Tensor) -> None:
         f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
         stacklevel=3,
     )
-
-
-def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """The reduction that torch's two deprecated flags stand for; `reduction` itself when neither is given."""
-    if size_average is None and reduce is None:
-        return reduction
-    if reduce is False:
-        name = "none"
-    else:
-        name = "sum" if size_average is False else "mean"
-    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
-    return name
 
 
 __getattr__ = missing(__name__, torch.nn.functional)

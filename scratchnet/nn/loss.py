@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import Module
 
+from scratchnet.functions.checks import reduction_name
 from scratchnet.nn import functional as F
 
 
@@ -25,7 +26,7 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        self.reduction = F.reduction_name(size_average, reduce, reduction)
+        self.reduction = reduction_name(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
@@ -46,7 +47,7 @@ class MSELoss(Module):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = F.reduction_name(size_average, reduce, reduction)
+        self.reduction = reduction_name(size_average, reduce, reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)

@@ -38,7 +38,7 @@ def matmul_backward(
 def linear_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, activation: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs: Z for GELU, Y for ReLU, else nothing."""
+    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
     z = x @ weight.T  # (..., N)
     if bias is not None:
         z = z + bias
@@ -46,8 +46,7 @@ def linear_forward(
         case "none":
             return z, np.empty(0)
         case "relu":
-            y = np.maximum(z, 0.0)  # NaN stays NaN
-            return y, y
+            return np.maximum(z, 0.0), np.empty(0)  # NaN stays NaN
         case name:
             return gelu_forward(z, name == "gelu_tanh"), z
 

@@ -23,7 +23,7 @@ def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bo
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, activation: int) -> tuple[Tensor, Tensor]:
-    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs: Z for GELU, Y for ReLU, else nothing."""
+    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
     z = widen(x) @ widen(weight).T  # (..., N)
     if bias is not None:
         z = z + bias
@@ -31,8 +31,7 @@ def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, activation: i
         case "none":
             return z.to(x.dtype), x.new_empty(0)
         case "relu":
-            y = z.relu().to(x.dtype)
-            return y, y
+            return z.relu().to(x.dtype), x.new_empty(0)
         case name:
             return gelu_forward(z, name == "gelu_tanh").to(x.dtype), z.to(x.dtype)
 

@@ -62,6 +62,7 @@ class _Twin:
         self.backend = backend
 
     def on(self) -> contextlib.AbstractContextManager:
+        """The context that its kernels run in."""
         return use_backend(self.backend) if self.backend else contextlib.nullcontext()
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
@@ -72,6 +73,7 @@ class _Twin:
             return loss.item(), time.perf_counter() - start
 
     def epoch(self, losses: list[float], test: Split) -> Epoch:
+        """What an epoch with these losses came to."""
         with self.on():
             return Epoch(mean(losses), accuracy(self.model, test))
 

@@ -38,7 +38,7 @@ def test_quick_measures_every_operator(small, clock, tmp_path, capsys):
         assert float(row["bandwidth_share"]) == pytest.approx(int(row["bytes"]) / 0.1 / 1e9)
         assert float(row["gigaflops"]) == pytest.approx(int(row["flops"]) / 0.1 / 1e9)
         assert float(row["error"]) <= float(row["bound"]) and row["ok"] == "True"
-        assert row["default"] == backends.fastest(OPS[row["op"]], "cpu")
+        assert row["default"] == backends.fastest(OPS[row["op"]])
         assert row["torch"] == torch.__version__ and row["machine"] and row["date"]
     text = capsys.readouterr().out
     assert text.count("2.00 (2.00-2.00)") == 2 * len(OPS)

@@ -34,7 +34,8 @@ def test_figures_are_those_of_the_definition(dtype):
         assert check.scale == pytest.approx(right.abs().max().item(), rel=1e-12)
         assert check.torch_error == pytest.approx((theirs.double() - right).abs().max().item(), rel=1e-6, abs=1e-15)
         ulp = torch.finfo(dtype).eps * check.scale
-        assert check.bound == pytest.approx(verify.TIMES_TORCH * check.torch_error + verify.ULPS * ulp)
+        rule = verify.TIMES_TORCH * check.torch_error + verify.ULPS * ulp
+        assert rule < check.bound <= rule + 2 * verify.ULPS * ulp  # |x gelu'(x)| and the like are at most twice the scale
         assert check.error <= check.bound
 
 

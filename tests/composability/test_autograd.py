@@ -2,16 +2,24 @@
 
 import pytest
 import torch
-from cases import EXAMPLES, case, scalar
+from cases import EXAMPLES, NOT_THE_DERIVATIVE, case, scalar
 from torch.utils.checkpoint import checkpoint
 
 import scratchnet
+
+
+@pytest.fixture(autouse=True)
+def cpp():
+    """Small tensors would else take torch's own functions."""
+    with scratchnet.backend("cpp"):
+        yield
+
 
 BACKENDS = ("cpp", "cpp:1", "numpy", "torch")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name, example", EXAMPLES)
+@pytest.mark.parametrize("name, example", [case for case in EXAMPLES if case not in NOT_THE_DERIVATIVE])
 def test_gradcheck(name, example, backend):
     c = case(name, example)
     with scratchnet.backend(backend):
@@ -21,6 +29,8 @@ def test_gradcheck(name, example, backend):
 @pytest.mark.parametrize("backend", ("cpp", "torch"))
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_double_backward(name, example, backend):
+    if (name, example, backend) == ("embedding", "scale_grad_by_freq", "torch"):
+        pytest.skip("torch.embedding, which is that column, forgets the frequencies in its second derivative")
     c = case(name, example)
     with scratchnet.backend(backend):
         assert torch.autograd.gradgradcheck(c.ours, c.leaves)

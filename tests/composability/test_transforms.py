@@ -56,9 +56,11 @@ def test_jvp_and_hessian(name, example):
     c = case(name, example)
     tangents = tuple(torch.randn_like(t) for t in c.tensors)
     same(lambda call: func.jvp(call, tuple(c.tensors), tangents), c)
-    same(lambda call: func.hessian(scalar(call))(*c.tensors), c)
-    same(lambda call: func.jacfwd(func.jacrev(scalar(call)))(*c.tensors), c)
-    same(lambda call: func.jacrev(func.jacfwd(scalar(call)))(*c.tensors), c)
+    # torch.func.hessian of torch's own layer_norm is wrong (2.13); reverse mode over reverse mode is right
+    expected = torch.autograd.functional.hessian(scalar(c.torch), tuple(c.tensors))
+    every = tuple(range(len(c.tensors)))
+    torch.testing.assert_close(func.hessian(scalar(c.ours), every)(*c.tensors), expected)
+    torch.testing.assert_close(func.jacrev(func.jacfwd(scalar(c.ours), every), every)(*c.tensors), expected)
 
 
 @pytest.mark.parametrize("name, example", EXAMPLES)
@@ -78,9 +80,9 @@ def test_batched_gradients(name, example):
     c = case(name, example)
 
     def jacobian(call):
-        outputs = call(*(leaves := c.leaves))
-        basis = torch.eye(outputs[0].numel(), dtype=outputs[0].dtype).view(-1, *outputs[0].shape)
-        return torch.autograd.grad(outputs[0], leaves, basis, is_grads_batched=True)
+        y = call(*(leaves := c.leaves))[-1]
+        basis = torch.eye(y.numel(), dtype=y.dtype).view(-1, *y.shape)
+        return torch.autograd.grad(y, leaves, basis, is_grads_batched=True)
 
     same(jacobian, c)
 

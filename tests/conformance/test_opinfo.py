@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 import scratchnet
 import scratchnet.nn.functional
 
-opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations", reason="this torch ships without its test data")
+opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations", reason="this torch lacks its test data")
 
 OFFERED = [
     (op, getattr(module, name))
@@ -18,15 +18,43 @@ OFFERED = [
     if op.name.startswith(prefix) and (name := op.name.removeprefix(prefix)).isidentifier() and hasattr(module, name)
     if not isinstance(getattr(module, name), type)
 ]
+# torch's OpInfo hands these their first two arguments the other way round
+OFFERED = [
+    (op, (lambda weight, index, *a, f=f, **k: f(index, weight, *a, **k)) if op.name.endswith("embedding") else f)
+    for op, f in OFFERED
+]
 IDS = [f"{op.name}{'-' + op.variant_test_name if op.variant_test_name else ''}" for op, _ in OFFERED]
 BACKENDS = ("cpp", "cpp:1", "torch")
+
+
+def run(function, sample, differentiable, grad=None):
+    """The output, its gradients and the incoming gradient that made them."""
+    torch.manual_seed(42)  # as OpInfo does for dropout
+    arguments, kwargs = (sample.input, *sample.args), sample.kwargs
+    output = function(*arguments, **kwargs)
+    leaves = [t for t in tree_leaves((arguments, kwargs)) if isinstance(t, torch.Tensor) and t.requires_grad]
+    if not differentiable or not output.requires_grad or not leaves:
+        return [output], grad
+    grad = torch.randn_like(output) if grad is None else grad.to(output.dtype)
+    gradients = torch.autograd.grad(output, leaves, grad, create_graph=True, allow_unused=True)
+    return [output, *gradients], grad
+
+
+def widened(sample):
+    """The sample in float64."""
+    widen = lambda t: t.detach().double().requires_grad_(t.requires_grad) if is_float(t) else t
+    return sample.transform(widen)
+
+
+def is_float(t):
+    return isinstance(t, torch.Tensor) and t.is_floating_point()
 
 
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.int64), ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("op, ours", OFFERED, ids=IDS)
 def test_samples(op, ours, backend, dtype):
-    """Values, dtypes and first derivatives of every sample; float64 second derivatives of the small ones."""
+    """Values, dtypes and derivatives of every sample."""
     if not op.supports_dtype(dtype, "cpu"):
         pytest.skip(f"torch's {op.name} does not take {dtype}")
     differentiable = op.supports_autograd and dtype.is_floating_point
@@ -36,22 +64,26 @@ def test_samples(op, ours, backend, dtype):
     ]  # fmt: skip
     assert samples
     for sample in samples:
-        arguments = (sample.input, *sample.args)
-        context = f"{op.name}{arguments}, {sample.kwargs}"
-        expected = op(*arguments, **sample.kwargs)
+        context = f"{op.name}{(sample.input, *sample.args)}, {sample.kwargs}"
+        expected, grad = run(op, sample, differentiable)
         with scratchnet.backend(backend):
-            actual = ours(*arguments, **sample.kwargs)
-            torch.testing.assert_close(actual, expected, msg=lambda m, c=context: f"{m}\n{c}")
-            leaves = [t for t in tree_leaves((arguments, sample.kwargs)) if isinstance(t, torch.Tensor) and t.requires_grad]
-            if not differentiable or not expected.requires_grad or not leaves:
+            actual, _ = run(ours, sample, differentiable, grad)
+        if dtype != torch.float32:
+            torch.testing.assert_close(actual, expected, equal_nan=True, msg=lambda m, c=context: f"{m}\n{c}")
+            continue
+        # float32: as far from torch's float64 result as torch's float32 one is, or a few ulp (sums that cancel, tiny rows)
+        exact, _ = run(op, widened(sample), differentiable, grad)
+        for a, e, x in zip(actual, expected, exact, strict=True):
+            if x is None:
+                assert a is None, context
                 continue
-            grad = torch.randn_like(expected)
-            for x, y in zip(
-                torch.autograd.grad(actual, leaves, grad, create_graph=True, allow_unused=True),
-                torch.autograd.grad(expected, leaves, grad, create_graph=True, allow_unused=True),
-                strict=True,
-            ):
-                torch.testing.assert_close(x, y, msg=lambda m, c=context: f"gradient: {m}\n{c}")
+            assert a.dtype == e.dtype and a.shape == e.shape, context
+            finite = x.isfinite() & e.isfinite()
+            torch.testing.assert_close(a[~finite], e[~finite], equal_nan=True, msg=lambda m, c=context: f"{m}\n{c}")
+            if finite.any():
+                scale = x[finite].abs().max()
+                bound = 2 * (e.double() - x)[finite].abs().max() + 8 * torch.finfo(dtype).eps * scale
+                assert (a.double() - x)[finite].abs().max() <= bound, context
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -66,6 +98,8 @@ def test_error_inputs(op, ours, backend):
         with scratchnet.backend(backend), pytest.raises(wrong.error_type) as caught:
             ours(sample.input, *sample.args, **sample.kwargs)
         assert re.search(wrong.error_regex, str(caught.value)), f"{caught.value}\nwanted: {wrong.error_regex}"
+        if "out" in sample.kwargs:
+            continue  # torch resizes it, and with it an input of the same memory, before it looks
         after = [t for t in tree_leaves((sample.input, sample.args)) if isinstance(t, torch.Tensor)]
         torch.testing.assert_close(after, before, rtol=0, atol=0, equal_nan=True)
 

@@ -176,6 +176,7 @@ CROSS_ENTROPY = [
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0), x(2)), "weight", "all 3 classes | [2]"),
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0), x(3, 1)), "weight", "all 3 classes | [3, 1]"),
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0), x(3, dtype=F64)), "weight", "Float but found Double | weight.to(input.dtype)"),
+    Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0), i(1, 1, 1)), "weight", "Float but found Long | weight.to(input.dtype)"),
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0), [1.0, 1.0, 1.0]), "weight", "must be Tensor, not list"),
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0)), "reduction", "avg | none, mean, sum", {"reduction": "avg"}),
     Wrong(F_CE, (x(4, 3), i(0, 1, 2, 0)), "label_smoothing", "0.0 and 1.0 | 1.5", {"label_smoothing": 1.5}),

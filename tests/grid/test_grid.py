@@ -93,8 +93,8 @@ def test_empty(name, example, backend):
             actual = c.ours(*(leaves := c.leaves))
             torch.testing.assert_close(actual, expected, equal_nan=True)
             torch.testing.assert_close(
-                torch.autograd.grad(scalar(lambda *_: actual)(), leaves),
-                torch.autograd.grad(scalar(lambda *_: expected)(), theirs),
+                torch.autograd.grad(scalar(lambda *_, y=actual: y)(), leaves),
+                torch.autograd.grad(scalar(lambda *_, y=expected: y)(), theirs),
                 equal_nan=True,
             )
 
@@ -127,6 +127,9 @@ def test_other_instruction_sets(isa):
     """This process runs the best one; the others get a process of their own."""
     if isa not in _compiled.module.cpu_info()["isas_supported"]:
         pytest.skip(f"this CPU has no {isa}")
-    code = f"from scratchnet import _compiled, cli; assert _compiled.module.cpu_info()['isa'] == '{isa}'; raise SystemExit(cli.main(['verify']))"
-    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "SCRATCHNET_CPU_ISA": isa}, capture_output=True, text=True)
+    code = "from scratchnet import _compiled, cli\n"
+    code += f"assert _compiled.module.cpu_info()['isa'] == '{isa}'\n"
+    code += "raise SystemExit(cli.main(['verify']))"
+    environment = {**os.environ, "SCRATCHNET_CPU_ISA": isa}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
