@@ -226,7 +226,7 @@ def _softmax_op(name: str, own: Callable, idea: str, own_up_to: float) -> Op:
 
 
 SOFTMAX = _softmax_op("softmax", torch.softmax, "exp(x - max) / sum, the row kept in cache between its two passes", 2**19)
-LOG_SOFTMAX = _softmax_op("log_softmax", torch.log_softmax, "x - logsumexp(x), the row kept in cache between its two passes", 2**19)
+LOG_SOFTMAX = _softmax_op("log_softmax", torch.log_softmax, "x - logsumexp(x), the row in cache between its two passes", 2**17)
 LOGSUMEXP = Op(
     name="logsumexp",
     primitive="cross_entropy",

@@ -199,7 +199,7 @@ def _register(operator: Operator, namespace: str) -> None:
         return operator.take(getattr(getattr(torch.ops, namespace), raw).default(*args))
 
     def autograd(keyset, *args):
-        if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        if _transforming():
             return operator.plain(*args[:-1])
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
             return function.apply(operator.cell(namespace, args[-1]), *args[:-1])
