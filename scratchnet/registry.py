@@ -250,7 +250,9 @@ def _linear_cross_entropy_example(**options) -> Example:
         kwargs = dict(options)
         if kwargs.get("linear_bias"):
             kwargs["linear_bias"] = _normal(classes, dtype=dtype)
-        return (_normal(n, k, dtype=dtype), _normal(classes, k, dtype=dtype), torch.randint(classes, (n,))), kwargs
+        scale = max(k, 1) ** -0.5
+        w = (torch.randn(classes, k, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+        return (_normal(n, k, dtype=dtype), w, torch.randint(classes, (n,))), kwargs
 
     return example
 

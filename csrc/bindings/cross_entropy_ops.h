@@ -49,7 +49,7 @@ double scale_of(int64_t reduction, const Tensor& total_weight) {
 
 template <class Tensor, class Dtype>
 Tensor reduced(const Totals& totals, int64_t reduction, Dtype dtype) {
-  return scalar<Tensor>(reduction == MEAN ? totals.loss / totals.weight : totals.loss, dtype);
+  return scalar<Tensor>(totals.loss.total() / (reduction == MEAN ? totals.weight.total() : 1), dtype);
 }
 
 template <class Tensor>
@@ -63,7 +63,7 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target
   const Totals totals = cross_entropy_kernels(rung).cross_entropy_forward(
       dtype_of(x), to, data(x), reduction == NONE ? out(loss) : nullptr, (double*)out(lse));
   if (reduction != NONE) loss = reduced<Tensor>(totals, reduction, x.scalar_type());
-  return {loss, lse, scalar<Tensor>(totals.weight, statistics_dtype(x))};
+  return {loss, lse, scalar<Tensor>(totals.weight.total(), statistics_dtype(x))};
 }
 
 template <class Tensor>

@@ -66,14 +66,13 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   Chunks chunks(x, linear_weight, linear_bias, target, weight);
   const std::vector<int64_t> shape = {chunks.rows};
   Tensor lse = fresh<Tensor>(shape, ScalarType::Double), losses = fresh<Tensor>(shape, chunks.dtype);
-  Totals totals = {0, 0};
+  Totals totals;
   chunks.for_each(ignore_index, label_smoothing, [&](int64_t row, const Targets& to, const Tensor&, const Tensor& logits) {
-    const Totals part = cross_entropy_kernels(rung).cross_entropy_forward(
-        dtype_of(logits), to, data(logits), (char*)out(losses) + row * losses.element_size(), (double*)out(lse) + row);
-    totals.loss += part.loss, totals.weight += part.weight;
+    totals.add(cross_entropy_kernels(rung).cross_entropy_forward(
+        dtype_of(logits), to, data(logits), (char*)out(losses) + row * losses.element_size(), (double*)out(lse) + row));
   });
   Tensor loss = reduction == NONE ? wide(losses, x.scalar_type()) : reduced<Tensor>(totals, reduction, x.scalar_type());
-  return {loss, lse, scalar<Tensor>(totals.weight, chunks.dtype)};
+  return {loss, lse, scalar<Tensor>(totals.weight.total(), chunks.dtype)};
 }
 
 std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
@@ -88,9 +87,8 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
   Tensor dx = gradient(need_x, {chunks.rows, chunks.features});
   Tensor dweight = gradient(need_linear_weight, {chunks.classes, chunks.features});
   Tensor dbias = gradient(need_linear_bias, {1, chunks.classes});
-  Tensor ones = fresh<Tensor>(std::vector<int64_t>{1, chunks.logits.size(0)}, chunks.dtype);
-  torch::stable::fill_(ones, 1);
-
+  const Tensor one = torch::stable::reshape(scalar<Tensor>(1, chunks.dtype), {1, 1});
+  const int64_t rows[] = {0};
   grad = in_order(wide(grad, chunks.dtype)), lse = in_order(lse);
   const double scale = scale_of(reduction, total_weight);
   chunks.for_each(ignore_index, label_smoothing, [&](int64_t row, const Targets& to, const Tensor& part, const Tensor& logits) {
@@ -100,7 +98,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
     const Tensor dx_part = torch::stable::narrow(dx, 0, need_x ? row : 0, need_x ? to.rows : 0);
     if (need_x) add_product(dx_part, dx_part, 0, logits, chunks.weight);
     if (need_linear_weight) add_product(dweight, dweight, 1, torch::stable::transpose(logits, 0, 1), part);
-    if (need_linear_bias) add_product(dbias, dbias, 1, torch::stable::narrow(ones, 1, 0, to.rows), logits);
+    if (need_linear_bias) add_product(dbias, dbias, 1, one, torch::stable::sum(logits, rows, true));
   });
   if (need_linear_bias) dbias = torch::stable::squeeze(dbias, 0);
   return {wide(dx, x.scalar_type()), wide(dweight, x.scalar_type()), wide(dbias, x.scalar_type())};

@@ -63,19 +63,19 @@ bool counts(const Targets& to, int64_t index, int64_t c) {
 
 template <class T>
 Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
-  Totals total = {0, 0};
+  Totals total;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
     const int64_t index = to.index ? to.index[i] : -1;
     const double m = largest(logits), log_sum = log(sum_of_exp(logits, acc_t<T>(m)));
-    double sum = 0;
+    Sum sum;
     for (int64_t c = 0; c < to.classes; c++)
-      if (counts(to, index, c)) sum -= share<T>(to, at, index, c) * (logits[c] - m - log_sum);
+      if (counts(to, index, c)) sum.add(-share<T>(to, at, index, c) * (logits[c] - m - log_sum));
     lse[i] = m + log_sum;
-    if (loss) store1(loss + i, acc_t<T>(sum));
-    total.loss += sum;
-    if (!to.index) total.weight += to.classes > 0;
-    else if (index != to.ignore_index) total.weight += to.weight ? load1((const T*)to.weight + index) : 1;
+    if (loss) store1(loss + i, acc_t<T>(sum.total()));
+    total.loss.add(sum.total());
+    if (!to.index) total.weight.add(to.classes > 0);
+    else if (index != to.ignore_index) total.weight.add(to.weight ? load1((const T*)to.weight + index) : 1);
   });
   return total;
 }

@@ -64,8 +64,8 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
       value = t == to.ignore_index ? 0 : all - to.rest() * w * own(t);
     }
     if (loss) store1(loss + i, A(value));
-    sums.loss += value;
-    sums.weight += w;
+    sums.loss.add(value);
+    sums.weight.add(w);
   };
 
   pieces.for_each(
@@ -96,8 +96,8 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
           add(partial[piece], i + j, all[j], [&](int64_t t) { return load1(x + at + t * stride + j) - max[j] - log_sum[j]; });
       });
 
-  Totals total = {0, 0};
-  for (int64_t p = 0; p < pieces.count; p++) total.loss += partial[p].loss, total.weight += partial[p].weight;
+  Totals total;
+  for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
   delete[] partial;
   return total;
 }
@@ -109,8 +109,8 @@ struct Lse {
   explicit Lse(double lse) : high(A(lse)), low(A(lse - high)) {}
   Lse(A max, double log_sum) : high(max), low(A(log_sum)) {}
 
-  // Past this a double has lost digits of log(sum) that matter: max and sum are made again.
-  static bool lost(double lse) { return fabs(lse) > (sizeof(A) == 8 ? 16 : 1 << 28); }
+  // Whether lse has not all digits of log(sum) that p needs, a double to itself never: max and sum are made again.
+  static bool lost(double lse) { return sizeof(A) == 8 || fabs(lse) > 1 << 28; }
 };
 
 template <class T>

@@ -5,6 +5,8 @@
 //   class probabilities q:    a_c = w_c ((1 - e) q_c + e / C)
 // and for a gradient g of the row's loss  dx_c = g (p_c sum(a) - a_c).
 #pragma once
+#include <math.h>
+
 #include "dispatch.h"
 #include "types.h"
 
@@ -23,9 +25,26 @@ struct Targets {
   double uniform() const { return classes ? smoothing / classes : 0; }
 };
 
+// A sum of many terms as if rounded once: what an addition loses is summed beside it (Neumaier).
+struct Sum {
+  double sum = 0, lost = 0;
+
+  void add(double x) {
+    const double next = sum + x;
+    lost += fabs(sum) < fabs(x) ? x - next + sum : sum - next + x;
+    sum = next;
+  }
+  double total() const { return isfinite(lost) ? sum + lost : sum; }  // inf - inf is lost of an infinite sum
+};
+
 // Sums over all rows: of their losses, and of their weights w_t (of 1 with probabilities), the divisor of the mean.
 struct Totals {
-  double loss, weight;
+  Sum loss, weight;
+
+  void add(const Totals& more) {
+    loss.add(more.loss.total());
+    weight.add(more.weight.total());
+  }
 };
 
 // lse = log(sum_c exp(x_c)) of each row is saved as a double whatever T is: exp(x - lse) needs it to the digits of x's

@@ -131,15 +131,15 @@ struct alignas(64) Each {
   operator A*() { return value; }
 };
 
-// total[j] += sum over c of value(c, j, load): blocks of DEPTH classes, then their sums.
+// total[j] += sum over c of value(c, j, load): blocks of DEPTH classes in four accumulators, then their sums.
 template <class T, class Value>
 SN_INLINE void sum_strip(int64_t classes, int64_t width, acc_t<T>* total, const Value& value) {
   for (int64_t begin = 0; begin < classes; begin += DEPTH) {
     const int64_t end = begin + DEPTH < classes ? begin + DEPTH : classes;
     map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-      vec<acc_t<T>> sum = {};
-      for (int64_t c = begin; c < end; c++) sum += value(c, j, get);
-      put(total + j, get(total + j) + sum);
+      vec<acc_t<T>> sum[4] = {};
+      for (int64_t c = begin; c < end; c++) sum[c % 4] += value(c, j, get);
+      put(total + j, get(total + j) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
     });
   }
 }
