@@ -3,6 +3,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <bit>
+#include <string>
 #include <vector>
 
 #include "types.h"
@@ -36,6 +38,7 @@ struct Array : pybind11::array {
   }
   int64_t stride(int64_t i) const { return strides()[i < 0 ? i + dim() : i]; }
   bool is_contiguous() const { return flags() & c_style; }
+  bool is_aligned() const { return flags() & pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_; }
   pybind11::dtype scalar_type() const { return dtype(); }
   const void* const_data_ptr() const { return data(); }
   void* mutable_data_ptr() const { return const_cast<void*>(data()); }
@@ -44,13 +47,21 @@ struct Array : pybind11::array {
   mutable std::vector<int64_t> element_strides;
 };
 
-inline DType dtype_of(const Array& a) {
-  if (a.dtype().kind() == 'f' && a.itemsize() == 8) return DType::f64;
-  if (a.dtype().kind() == 'f' && a.itemsize() == 4) return DType::f32;
-  if (a.dtype().kind() == 'f' && a.itemsize() == 2) return DType::f16;
-  throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array");
+// Of this kind and size, in this machine's byte order, and where the machine expects such numbers.
+inline bool is(const Array& a, char kind, int64_t size) {
+  constexpr char FOREIGN = std::endian::native == std::endian::little ? '>' : '<';
+  const pybind11::dtype dtype = a.dtype();
+  return dtype.kind() == kind && a.itemsize() == size && dtype.byteorder() != FOREIGN && a.is_aligned();
 }
-inline bool is_int64(const Array& a) { return a.dtype().kind() == 'i' && a.itemsize() == 8; }
+inline bool is_float(const Array& a) { return is(a, 'f', 4) || is(a, 'f', 8) || is(a, 'f', 2); }
+inline bool is_index(const Array& a) { return is(a, 'i', 8); }
+inline std::string type_name(const Array& a) {
+  return (a.is_aligned() ? "" : "misaligned ") + std::string(pybind11::str(a.dtype()));
+}
+inline DType dtype_of(const Array& a) {
+  if (!is_float(a)) throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array, got " + type_name(a));
+  return a.itemsize() == 8 ? DType::f64 : a.itemsize() == 4 ? DType::f32 : DType::f16;
+}
 inline pybind11::dtype statistics_dtype(const Array& a) {
   return dtype_of(a) == DType::f64 ? pybind11::dtype::of<double>() : pybind11::dtype::of<float>();
 }
@@ -59,12 +70,13 @@ template <class>
 pybind11::dtype double_dtype() {
   return pybind11::dtype::of<double>();
 }
-inline bool is_index(const Array& a) { return a.dtype().kind() == 'i' && a.itemsize() == 8; }
 
 template <class>
 Array fresh(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
   return Array(dtype, std::vector<pybind11::ssize_t>(sizes, sizes + dim));
 }
+inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) { return a.dtype().equal(dtype); }
+inline Array converted(const Array& a, const pybind11::dtype& dtype) { return a.attr("astype")(dtype); }
 inline Array copy_in_order(const Array& a) { return Array::ensure(a, pybind11::array::c_style); }
 
 }  // namespace scratchnet

@@ -11,7 +11,6 @@ namespace scratchnet {
 
 template <class Tensor>
 const int64_t* entries(const Tensor& index) {
-  if (!is_int64(index)) throw std::runtime_error("scratchnet: the kernels of gather take an int64 index");
   return (const int64_t*)data(index);
 }
 
@@ -28,14 +27,15 @@ inline std::vector<int64_t> row_major(const std::vector<int64_t>& sizes) {
 // How the kernels see x (sizes, strides) and a contiguous index along dim: every dimension but dim is part of a line,
 // neighbours that x and index step through alike are merged, and the last one behind dim, if any, is the columns.
 template <class Tensor>
-GatherShape shape_of(std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t dim, const Tensor& index) {
+GatherShape shape_of(const Expect& expect, std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t dim,
+                     const Tensor& index) {
   std::vector<int64_t> index_sizes(index.sizes().begin(), index.sizes().end());
   if (sizes.empty()) sizes = {1}, strides = {1};  // a scalar counts as one entry
   if (index_sizes.empty()) index_sizes = {1};
   const int64_t rank = sizes.size();
   dim = dim < 0 ? dim + rank : dim;
-  if ((int64_t)index_sizes.size() != rank || dim < 0 || dim >= rank || rank > 64)
-    throw std::runtime_error("gather(): index must have as many dimensions as input, at most 64, and dim must be one of them");
+  expect.that(0 <= dim && dim < rank && rank <= 64, "dim must be one of x's axes, which may be 64");
+  expect.that((int64_t)index_sizes.size() == rank, "index must have as many axes as x");
   const std::vector<int64_t> y_strides = row_major(index_sizes);
 
   GatherShape s = {};
@@ -47,7 +47,7 @@ GatherShape shape_of(std::vector<int64_t> sizes, std::vector<int64_t> strides, i
       mergeable = false;
       continue;
     }
-    if (index_sizes[d] > sizes[d]) throw std::runtime_error("gather(): index must not be larger than input apart from dim");
+    expect.that(index_sizes[d] <= sizes[d], "index must not be larger than x apart from dim");
     s.covers = s.covers && index_sizes[d] == sizes[d];
     if (index_sizes[d] == 1) continue;
     const int64_t last = s.dims - 1;
@@ -74,29 +74,35 @@ inline void check_range(bool inside, const char* function) {
 
 template <class Tensor>
 Tensor gather_forward(Tensor x, int64_t dim, Tensor index, int64_t rung) {
-  index = in_order(index);
-  Tensor y = fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
-  if (y.numel() == 0) return y;
+  const Expect expect("gather_forward", "x", x, rung);
+  expect.index("index", index);
+  if (index.numel() == 0) return fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
   std::vector<int64_t> strides(x.dim());
   for (int64_t d = 0; d < x.dim(); d++) strides[d] = x.stride(d);
-  const auto shape = shape_of({x.sizes().begin(), x.sizes().end()}, strides, dim, index);
+  const auto shape = shape_of(expect, {x.sizes().begin(), x.sizes().end()}, strides, dim, index);
+  index = in_order(index);
+  Tensor y = fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
   check_range(gather_kernels(rung).gather_forward(dtype_of(x), shape, data(x), entries(index), out(y)), "gather");
   return y;
 }
 
 template <class Tensor>
 Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, int64_t dim, Tensor index, int64_t rung) {
+  const Expect expect("gather_backward", "grad", grad, rung);
+  expect.index("index", index);
+  expect.shape("grad", grad, scratchnet::shape(index));
+  const auto shape = shape_of(expect, sizes, row_major(sizes), dim, index);
   grad = in_order(grad), index = in_order(index);
-  if (grad.numel() != index.numel()) throw std::runtime_error("gather_backward(): grad and index must have the same shape");
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
-  const auto shape = shape_of(sizes, row_major(sizes), dim, index);
   check_range(gather_kernels(rung).gather_backward(dtype_of(grad), shape, data(grad), entries(index), out(dx), dx.numel()), "gather");
   return dx;
 }
 
 template <class Tensor>
 Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t rung) {
-  if (weight.dim() != 2) throw std::runtime_error("embedding(): 'weight' must be 2-D");
+  const Expect expect("embedding_forward", "weight", weight, rung);
+  expect.index("index", index);
+  expect.that(weight.dim() == 2, "weight must have two axes");
   index = in_order(index);
   const int64_t rows = weight.size(0), columns = weight.size(1);
   if (columns > 1 && weight.stride(1) != 1) weight = in_order(weight);
@@ -110,10 +116,13 @@ Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t run
 
 template <class Tensor>
 Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t padding, bool by_count, int64_t rung) {
+  const Expect expect("embedding_backward", "grad", grad, rung);
+  expect.index("index", index);
+  expect.that(rows >= 0, "num_embeddings must not be negative");
+  expect.that(grad.dim() == index.dim() + 1 && axes(grad, 0, index.dim()) == shape(index),
+              "grad must have the shape of index and one axis more");
   grad = in_order(grad), index = in_order(index);
-  const int64_t columns = grad.dim() == 0 ? 0 : grad.size(grad.dim() - 1);
-  if (grad.dim() != index.dim() + 1 || grad.numel() != index.numel() * columns)
-    throw std::runtime_error("embedding_backward(): grad must have the shape of index and one axis more");
+  const int64_t columns = grad.size(grad.dim() - 1);
   Tensor dweight = fresh<Tensor>({rows, columns}, grad.scalar_type());
   check_range(gather_kernels(rung).embedding_backward(dtype_of(grad), data(grad), entries(index), out(dweight), rows, columns,
                                                       index.numel(), padding, by_count), "embedding");

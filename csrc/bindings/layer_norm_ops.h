@@ -27,12 +27,29 @@ Tensor fresh_column(const Tensor& x, int64_t ndim, bool needed) {
   return needed ? fresh<Tensor>(x.sizes().data() + x.dim() - ndim, ndim, x.scalar_type()) : none(x);
 }
 
+// What every operator here expects; weight and bias may be missing.
+template <class Tensor>
+void expect_norm(const Expect& expect, const Tensor& x, int64_t ndim, const std::optional<Tensor>& weight,
+                 const std::optional<Tensor>& bias = std::nullopt) {
+  expect.that(0 < ndim && ndim <= x.dim(), "ndim must be from 1 to the number of axes");
+  expect.shape("weight", weight, last_axes(x, ndim));
+  expect.shape("bias", bias, last_axes(x, ndim));
+}
+// What the forward pass saved: a number for each row.
+template <class Tensor>
+void expect_statistic(const Expect& expect, const char* argument, const Tensor& t, const Tensor& x, int64_t ndim) {
+  const DType type = expect.dtype == DType::f64 ? DType::f64 : DType::f32;
+  expect.numel(argument, t, rows_of(x, ndim), type);
+}
+
 template <class Tensor>
 void* out_if(const Tensor& t, bool needed) { return needed ? out(t) : nullptr; }
 
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
                                                       int64_t ndim, double eps, int64_t rung) {
+  const Expect expect("layer_norm_forward", "x", x, rung);
+  expect_norm(expect, x, ndim, weight, bias);
   x = in_order(x), weight = in_order(weight), bias = in_order(bias);
   Tensor y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
   layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .y = out(y),
@@ -42,9 +59,15 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Te
 }
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> norm_backward(const std::optional<Tensor>& grad_total, Tensor grad, Tensor x,
-                                                 const std::optional<Tensor>& mean, Tensor rstd, std::optional<Tensor> weight,
-                                                 int64_t ndim, bool need_x, bool need_weight, bool need_bias, int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor> norm_backward(const Expect& expect, const std::optional<Tensor>& grad_total, Tensor grad,
+                                                 Tensor x, const std::optional<Tensor>& mean, Tensor rstd,
+                                                 std::optional<Tensor> weight, int64_t ndim, bool need_x, bool need_weight,
+                                                 bool need_bias, int64_t rung) {
+  expect_norm(expect, x, ndim, weight);
+  expect.shape("grad", grad, shape(x));
+  expect.shape("grad_total", grad_total, shape(x));
+  expect_statistic(expect, "rstd", rstd, x, ndim);
+  if (mean) expect_statistic(expect, "mean", *mean, x, ndim);
   grad = in_order(grad), x = in_order(x), rstd = in_order(rstd), weight = in_order(weight);
   const std::optional<Tensor> mean_in_order = in_order(mean), grad_total_in_order = in_order(grad_total);
   Tensor dx = need_x ? fresh_like(x) : none(x);
@@ -61,11 +84,14 @@ template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_backward(Tensor grad, Tensor x, Tensor mean, Tensor rstd,
                                                        std::optional<Tensor> weight, int64_t ndim, double, bool need_x,
                                                        bool need_weight, bool need_bias, int64_t rung) {
-  return norm_backward<Tensor>(std::nullopt, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+  const Expect expect("layer_norm_backward", "x", x, rung);
+  return norm_backward<Tensor>(expect, std::nullopt, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
 }
 
 template <class Tensor>
 std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weight, int64_t ndim, double eps, int64_t rung) {
+  const Expect expect("rms_norm_forward", "x", x, rung);
+  expect_norm(expect, x, ndim, weight);
   x = in_order(x), weight = in_order(weight);
   Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
   layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .y = out(y), .rstd = out(rstd),
@@ -76,8 +102,9 @@ std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weig
 template <class Tensor>
 std::tuple<Tensor, Tensor> rms_norm_backward(Tensor grad, Tensor x, Tensor rstd, std::optional<Tensor> weight, int64_t ndim,
                                              double, bool need_x, bool need_weight, int64_t rung) {
+  const Expect expect("rms_norm_backward", "x", x, rung);
   const auto [dx, dweight, _] =
-      norm_backward<Tensor>(std::nullopt, grad, x, std::nullopt, rstd, weight, ndim, need_x, need_weight, false, rung);
+      norm_backward<Tensor>(expect, std::nullopt, grad, x, std::nullopt, rstd, weight, ndim, need_x, need_weight, false, rung);
   return {dx, dweight};
 }
 
@@ -85,6 +112,9 @@ template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tensor residual, std::optional<Tensor> weight,
                                                                   std::optional<Tensor> bias, int64_t ndim, double eps,
                                                                   int64_t rung) {
+  const Expect expect("add_layer_norm_forward", "x", x, rung);
+  expect_norm(expect, x, ndim, weight, bias);
+  expect.shape("residual", residual, shape(x));
   x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
   Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
   layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .residual = data(residual), .weight = data(weight),
@@ -98,7 +128,8 @@ template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad, Tensor total, Tensor mean,
                                                            Tensor rstd, std::optional<Tensor> weight, int64_t ndim, double,
                                                            bool need_x, bool need_weight, bool need_bias, int64_t rung) {
-  return norm_backward<Tensor>(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+  const Expect expect("add_layer_norm_backward", "total", total, rung);
+  return norm_backward<Tensor>(expect, grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
 }
 
 }  // namespace scratchnet

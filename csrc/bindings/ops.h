@@ -4,11 +4,13 @@
 // stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and both headers, which come before this one, define
 //     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
 //     copy_in_order(tensor)              a contiguous copy
-//     dtype_of(tensor), is_int64(tensor), statistics_dtype(tensor)
+//     dtype_of(tensor), statistics_dtype(tensor)
+//     is_float(tensor), is_index(tensor), type_name(tensor)
 // Schemas live in scratchnet/registry.py; here are only the implementations.
 #pragma once
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -61,5 +63,117 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i++) n *= t.size(i);
   return n;
 }
+
+// ---- Checks ------------------------------------------------------------------------------------------------------------
+//
+// Anyone can call an operator, and a kernel believes what it is told. So the first lines of every operator say what they expect,
+// before anything is allocated, read or written:
+//
+//     const Expect expect("bias_gelu_forward", "x", x, rung);             x is of floats, and the rung exists
+//     expect.that(x.dim() > 0, "x must have an axis");
+//     expect.shape("bias", bias, last_axes(x, 1));                        one float type for all, and this shape
+
+constexpr int64_t RUNGS = 2;  // of every primitive: scratchnet/registry.py
+
+// Sizes of some axes of a tensor, which must outlive it.
+struct Shape {
+  const int64_t* sizes;
+  int64_t dim;
+
+  bool operator==(const Shape& other) const {
+    bool same = dim == other.dim;
+    for (int64_t i = 0; same && i < dim; i++) same = sizes[i] == other.sizes[i];
+    return same;
+  }
+};
+// Axes [begin, end).
+template <class Tensor>
+Shape axes(const Tensor& t, int64_t begin, int64_t end) {
+  return {t.sizes().data() + begin, end - begin};
+}
+template <class Tensor>
+Shape shape(const Tensor& t) {
+  return axes(t, 0, t.dim());
+}
+template <class Tensor>
+Shape last_axes(const Tensor& t, int64_t count) {
+  return axes(t, t.dim() - count, t.dim());
+}
+
+inline std::string text(DType dtype) {
+  constexpr const char* NAMES[] = {"float64", "float32", "bfloat16", "float16"};
+  return NAMES[(int)dtype];
+}
+inline std::string text(const Shape& shape) {
+  std::string list;
+  for (int64_t i = 0; i < shape.dim; i++) list += (i ? ", " : "") + std::to_string(shape.sizes[i]);
+  return "(" + list + (shape.dim == 1 ? ",)" : ")");
+}
+
+template <class Tensor>
+std::string type_text(const Tensor& t) {
+  return is_float(t) ? text(dtype_of(t)) : type_name(t);
+}
+
+struct Expect {
+  const char* op;
+  DType dtype;  // of the first tensor, which the others share
+
+  template <class Tensor>
+  Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
+    if (!is_float(x)) fail(argument + (" must be of a float type, got " + type_name(x)));
+    if (rung < 1 || rung > RUNGS) fail("rung must be from 1 to " + std::to_string(RUNGS) + ", got " + std::to_string(rung));
+    dtype = dtype_of(x);
+  }
+
+  [[noreturn]] void fail(const std::string& problem) const { throw std::runtime_error(std::string(op) + "(): " + problem); }
+
+  void that(bool condition, const char* problem) const {
+    if (!condition) [[unlikely]] fail(problem);
+  }
+
+  // The type of the first tensor, unless another one is named, and this shape.
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, const Shape& wanted, DType type) const {
+    const Shape sizes = scratchnet::shape(t);
+    if (!(is_float(t) && dtype_of(t) == type && sizes == wanted)) [[unlikely]]
+      fail(argument + (" must be " + text(type) + " of shape " + text(wanted)) + ", got " + type_text(t) + " of shape " + text(sizes));
+  }
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, const Shape& wanted) const {
+    shape(argument, t, wanted, dtype);
+  }
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted) const {
+    shape(argument, t, Shape{wanted.begin(), (int64_t)wanted.size()}, dtype);
+  }
+  template <class Tensor>
+  void shape(const char* argument, const std::optional<Tensor>& t, const Shape& wanted) const {
+    if (t) shape(argument, *t, wanted, dtype);
+  }
+  template <class Tensor>
+  void numel(const char* argument, const Tensor& t, int64_t wanted, DType type) const {
+    if (!(is_float(t) && dtype_of(t) == type && t.numel() == wanted)) [[unlikely]]
+      fail(argument + (" must be " + std::to_string(wanted)) + " numbers of " + text(type) + ", got " + type_text(t) + " of shape " +
+           text(scratchnet::shape(t)));
+  }
+  template <class Tensor>
+  void type(const char* argument, const Tensor& t) const {
+    if (!(is_float(t) && dtype_of(t) == dtype)) [[unlikely]]
+      fail(argument + (" must be " + text(dtype)) + ", got " + type_text(t));
+  }
+  template <class Tensor>
+  void index(const char* argument, const Tensor& t) const {
+    if (!is_index(t)) [[unlikely]] fail(argument + (" must be int64, got " + type_name(t)));
+  }
+
+  // An axis of t, counted from the front.
+  template <class Tensor>
+  int64_t axis(const Tensor& t, int64_t dim) const {
+    if (dim < -t.dim() || dim >= t.dim()) [[unlikely]]
+      fail("dim must be one of the " + std::to_string(t.dim()) + " axes, got " + std::to_string(dim));
+    return dim < 0 ? dim + t.dim() : dim;
+  }
+};
 
 }  // namespace scratchnet

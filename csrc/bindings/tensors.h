@@ -10,6 +10,8 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "types.h"
@@ -29,7 +31,12 @@ inline DType dtype_of(const Tensor& t) {
   }
 }
 
-inline bool is_int64(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
+inline bool is_float(const Tensor& t) {
+  const ScalarType type = t.scalar_type();
+  return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 || type == ScalarType::Half;
+}
+inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
+inline std::string type_name(const Tensor& t) { return torch::headeronly::toString(t.scalar_type()); }
 
 // The dtype of statistics saved for backward: float32, for float64 inputs float64.
 inline ScalarType statistics_dtype(const Tensor& t) {
@@ -42,6 +49,7 @@ inline ScalarType statistics_dtype(const Tensor& t) {
 // results ask for huge pages first (measured for 100 MB: 57 ms with small pages, 12-16 ms with huge ones).
 template <class>
 Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
+  if (dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
   int64_t strides[64], numel = 1;
   for (int64_t i = dim - 1; i >= 0; i--) {
     strides[i] = numel;
@@ -61,12 +69,14 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
 #endif
   return t;
 }
+
 template <class>
 ScalarType double_dtype() {
   return ScalarType::Double;
 }
-inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
 
+inline bool has_dtype(const Tensor& t, ScalarType dtype) { return t.scalar_type() == dtype; }
+inline Tensor converted(const Tensor& t, ScalarType dtype) { return torch::stable::to(t, dtype); }
 inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
 
 }  // namespace scratchnet

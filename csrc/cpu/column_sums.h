@@ -3,8 +3,7 @@
 // The rows are cut into chunks by their number alone. Every chunk adds its rows into a partial sum of its own, in float or
 // double, and the partial sums are added in chunk order at the end.
 #pragma once
-#include <stdlib.h>
-
+#include "memory.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -19,7 +18,7 @@ struct ColumnSums {
   ColumnSums(int64_t rows, int64_t columns) : rows(rows), columns(columns) {
     chunk = rows / 64 < 16 ? 16 : rows / 64 + 1;  // at most 64 chunks of at least 16 rows
     chunks = (rows + chunk - 1) / chunk;
-    partial = (A*)calloc(chunks * columns + 1, sizeof(A));
+    partial = allocate_zeros<A>(chunks * columns);
   }
   ColumnSums(const ColumnSums&) = delete;
   ~ColumnSums() { free(partial); }

@@ -18,6 +18,7 @@
 #endif
 
 #include "gather.h"
+#include "memory.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -33,7 +34,7 @@ constexpr int64_t LINE = 64;              // bytes of a cache line
 
 struct Buffer {  // memory of one thread, not initialised
   void* data;
-  explicit Buffer(int64_t bytes) : data(malloc(bytes + 1)) {}
+  explicit Buffer(int64_t bytes) : data(allocate<char>(bytes)) {}
   Buffer(const Buffer&) = delete;
   ~Buffer() { free(data); }
 };

@@ -8,6 +8,7 @@
 // backward's pass for its sums. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
 #include "column_sums.h"
 #include "layer_norm.h"
+#include "memory.h"
 
 namespace scratchnet {
 namespace {
@@ -42,7 +43,7 @@ struct Row {
 
   Row(int64_t rows, int64_t columns) : columns(columns), blocks((columns + BLOCK - 1) / BLOCK) {
     shared = rows < 16 && blocks >= 2 * SHARE;
-    partial = shared ? (double*)malloc(3 * blocks * sizeof(double)) : nullptr;
+    partial = shared ? allocate<double>(3 * blocks) : nullptr;
   }
   Row(const Row&) = delete;
   ~Row() { free(partial); }

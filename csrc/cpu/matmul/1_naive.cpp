@@ -37,7 +37,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
     const T* b0 = (const T*)b.data + batch_offset(size, b, index);
     for (int64_t i = 0; i < size.m; i++)
       for (int64_t j = 0; j < size.n; j++, at++) {
-        double sum = 0;  // a single long chain of float additions would lose digits
+        double sum = to.accumulate ? load1((const T*)to.y + at) : 0;  // a single long chain of float additions would lose digits
         for (int64_t p = 0; p < size.k; p++)
           sum += double(load1(a0 + i * a.row + p * a.column)) * load1(b0 + p * b.row + j * b.column);
         acc_t<T> z = sum;

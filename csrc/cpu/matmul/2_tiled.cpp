@@ -127,7 +127,7 @@ struct Workspace {
   A *a, *b, *c;
   Workspace(int64_t a_size, int64_t b_size, int64_t c_size) {
     a_size = round_up(a_size, 64), b_size = round_up(b_size, 64);
-    a = (A*)aligned_alloc(64, round_up((a_size + b_size + c_size) * sizeof(A), 64));
+    a = allocate<A>(a_size + b_size + c_size);
     b = a + a_size, c = b + b_size;
   }
   Workspace(const Workspace&) = delete;
@@ -146,7 +146,7 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
   A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c;
   const int64_t c_row = direct ? size.n : columns;
   const bool epilogue = !direct || to.bias || to.activation != Activation::none;
-  if (size.m <= FEW_ROWS && a.column == 1 && b.row == 1) {
+  if (size.m <= FEW_ROWS && a.column == 1 && b.row == 1 && !to.accumulate) {
     inner_products(rows, columns, size.k, a0, a.row, b0, b.column, c, c_row);
     if (epilogue) finish<T>(rows, columns, c, c_row, to, y0, size.n, j0);
     return;
@@ -169,7 +169,8 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
         const int64_t b_row = j < unpacked ? b.row : COLUMNS<A>;
         for (int64_t i = i1; i < end; i += ROWS) {
           const int64_t height = min(ROWS, end - i);
-          fitting_tile<A>(height, depth, packed.a + (i - i1) * depth, b_panel, b_row, c + i * c_row + j, c_row, width, p > 0);
+          fitting_tile<A>(height, depth, packed.a + (i - i1) * depth, b_panel, b_row, c + i * c_row + j, c_row, width,
+                          p > 0 || to.accumulate);
           if (epilogue && p + depth == size.k)
             finish<T>(height, width, c + i * c_row + j, c_row, to, y0 + i * size.n + j, size.n, j0 + j);
         }

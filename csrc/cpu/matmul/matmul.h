@@ -50,6 +50,7 @@ struct Epilogue {
   void* z = nullptr;           // null: not stored
   const void* bias = nullptr;  // (n), or null
   Activation activation = Activation::none;
+  bool accumulate = false;  // y += product instead; for float32 and float64 without z, bias and activation
 };
 
 struct MatmulKernels {
