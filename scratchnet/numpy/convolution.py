@@ -1,0 +1,135 @@
+"""Convolution as one matrix product: im2col writes every window of the images as a column, and a dense layer does the rest.
+
+Forward:   Z = W X + b      W (F, C * kh * kw), X = im2col(x) (C * kh * kw, N * out_h * out_w), b (F, 1)
+Backward:  that of the dense layer, dW = dZ X^T, db = sum of the columns of dZ, dX = W^T dZ, and dx = col2im(dX):
+
+im2col copies a pixel into every window that covers it, so col2im, its transpose, adds up what comes back from them.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from scratchnet.numpy.dense import dense_backward, dense_forward
+from scratchnet.numpy.kernels import NUMPY
+from scratchnet.numpy.layer import Seed, WeightedLayer
+
+# ---- windows ------------------------------------------------------------------------------------------------------------
+
+
+def output_size(shape: tuple[int, ...], window: tuple[int, int], stride: int, padding: int = 0) -> tuple[int, int]:
+    """(out_h, out_w) with out = (n + 2 padding - k) // stride + 1 for images (..., H, W); ValueError if no window fits."""
+    height, width = ((n + 2 * padding - k) // stride + 1 for n, k in zip(shape[-2:], window, strict=True))
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"a window of {window[0]}x{window[1]} does not fit into images of {shape[-2]}x{shape[-1]} with padding {padding}"
+            " (the last two axes are height and width; input_shape of a CNN is height, width, channels)"
+        )
+    return height, width
+
+
+def windows(x: np.ndarray, window: tuple[int, int], stride: int) -> np.ndarray:
+    """Every window of x (N, C, H, W): a view (N, C, out_h, out_w, kh, kw), no copy."""
+    output_size(x.shape, window, stride)
+    return sliding_window_view(x, window, axis=(2, 3))[:, :, ::stride, ::stride]
+
+
+def add_windows(d: np.ndarray, shape: tuple[int, ...], stride: int) -> np.ndarray:
+    """The transpose of `windows`: numbers d (N, C, out_h, out_w, kh, kw) added up where they lie in images of that shape."""
+    x = np.zeros(shape)
+    height, width, kh, kw = d.shape[2:]
+    for i in range(kh):
+        for j in range(kw):
+            x[:, :, i : i + stride * height : stride, j : j + stride * width : stride] += d[..., i, j]
+    return x
+
+
+def im2col(x: np.ndarray, window: tuple[int, int], stride: int, padding: int) -> np.ndarray:
+    """The windows of x (N, C, H, W), padded with zeros, as columns: (C * kh * kw, N * out_h * out_w)."""
+    border = (padding, padding)
+    view = windows(np.pad(x, ((0, 0), (0, 0), border, border)), window, stride)
+    return view.transpose(1, 4, 5, 0, 2, 3).reshape(x.shape[1] * window[0] * window[1], -1)
+
+
+def col2im(cols: np.ndarray, shape: tuple[int, ...], window: tuple[int, int], stride: int, padding: int) -> np.ndarray:
+    """The transpose of `im2col`: overlapping windows add up, the padding is cut off. `shape` is that of x."""
+    n, c, h, w = shape
+    d = cols.reshape(c, *window, n, *output_size(shape, window, stride, padding)).transpose(3, 0, 4, 5, 1, 2)
+    padded = add_windows(d, (n, c, h + 2 * padding, w + 2 * padding), stride)
+    return padded[:, :, padding : padding + h, padding : padding + w]
+
+
+# ---- convolution --------------------------------------------------------------------------------------------------------
+
+
+def conv2d_forward(
+    x: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1, padding: int = 0, kernels: SimpleNamespace = NUMPY
+) -> tuple[np.ndarray, tuple]:
+    """z (N, F, out_h, out_w) and what backward needs, for x (N, C, H, W), W (F, C, kh, kw) and b (F); torch's F.conv2d."""
+    if x.ndim != 4 or x.shape[1] != W.shape[1]:
+        raise ValueError(f"conv2d_forward: filters {W.shape} take images (N, {W.shape[1]}, H, W), not {x.shape}")
+    filters, window = W.shape[0], W.shape[2:]
+    x_col = im2col(x, window, stride, padding)
+    z = dense_forward(x_col, W.reshape(filters, -1), b[:, None], kernels)  # (F, N * out_h * out_w)
+    z = z.reshape(filters, len(x), *output_size(x.shape, window, stride, padding)).swapaxes(0, 1)
+    return z, (x.shape, x_col, W, stride, padding)
+
+
+def conv2d_backward(
+    dz: np.ndarray, cache: tuple, kernels: SimpleNamespace = NUMPY
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dx (N, C, H, W), dW (F, C, kh, kw) and db (F) of `conv2d_forward` from dz (N, F, out_h, out_w)."""
+    shape, x_col, W, stride, padding = cache
+    filters, window = W.shape[0], W.shape[2:]
+    dz = dz.swapaxes(0, 1).reshape(filters, -1)  # (F, N * out_h * out_w)
+    dx_col, dW, db = dense_backward(dz, x_col, W.reshape(filters, -1), kernels)
+    return col2im(dx_col, shape, window, stride, padding), dW.reshape(W.shape), db[:, 0]
+
+
+class Conv2D(WeightedLayer):
+    """a (N, n_filters, out_h, out_w) = activation(conv(x, W) + b) for images x (N, channels, H, W).
+
+    W (n_filters, channels, filter_size, filter_size) and b (n_filters,) start as in Dense. After `forward` the layer has
+    `cache` (of conv2d_forward), z, its `cache_activation`, and a; after `backward` dW and db. No softmax here.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        n_filters: int,
+        filter_size: int = 3,
+        stride: int = 1,
+        padding: int = 0,
+        activation: str = "relu",
+        *,
+        init: str = "small",
+        seed: Seed = None,
+    ):
+        if activation == "softmax":
+            raise ValueError("Conv2D: softmax belongs to the last Dense layer")
+        super().__init__((n_filters, channels, filter_size, filter_size), (n_filters,), activation, init, seed)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        self.z, self.cache = conv2d_forward(x, self.W, self.b, self.stride, self.padding, self.kernels)
+        self.cache_activation = self.z
+        self.a = self.activation(self.z)
+        return self.a
+
+    def gradients(self, da: np.ndarray) -> np.ndarray:
+        dz = da * self.activation_derivative(self.cache_activation)
+        dx, self.dW, self.db = conv2d_backward(dz, self.cache, self.kernels)
+        return dx
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 3 or shape[0] != self.W.shape[1]:
+            raise ValueError(f"{self} takes images ({self.W.shape[1]}, H, W), but the layer before it gives {shape}")
+        return len(self.W), *output_size(shape, self.W.shape[2:], self.stride, self.padding)
+
+    def __repr__(self) -> str:
+        filters, channels, size, _ = self.W.shape
+        options = f"stride={self.stride}, padding={self.padding}, activation={self.activation_name!r}"
+        return f"Conv2D({channels}, {filters}, {size}, {options})"
