@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -25,11 +26,15 @@ def _load() -> tuple[ModuleType | None, str, str]:
     """The module, why it is missing, and what the compiler said about it."""
     if importlib.util.find_spec("scratchnet._C") is not None:
         try:
-            return importlib.import_module("scratchnet._C"), "", ""
+            module = importlib.import_module("scratchnet._C")
         except ImportError as error:
             reason = f"The compiled module of scratchnet cannot be loaded ({error}). To build it again: {_build_command()}"
             warnings.warn(reason, RuntimeWarning, stacklevel=4)
             return None, reason, ""
+        asked, runs = os.environ.get("SCRATCHNET_CPU_ISA"), module.cpu_info()["isa"]
+        if asked and asked != runs:
+            warnings.warn(f"SCRATCHNET_CPU_ISA={asked}: this build or CPU does not have it; {runs} runs", RuntimeWarning, stacklevel=4)
+        return module, "", ""
     # setup.py left a note: a line with the status, a sentence, then the compiler's own words.
     note = _PACKAGE / "_build_failure.txt"
     if note.exists():

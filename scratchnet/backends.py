@@ -9,9 +9,8 @@ import os
 from scratchnet import _compiled
 from scratchnet.registry import BACKENDS, Op
 
-# Where the operators of a backend are registered. "torch" has none: it is plain PyTorch code. "cpp" and "cuda" are one
-# namespace: the device of the tensors chooses between them.
-NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+# Where the operators of a backend are registered. "torch" has none: it is plain PyTorch code.
+NAMESPACES = {"cpp": "scratchnet", "numpy": "scratchnet_numpy"}
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
@@ -34,7 +33,7 @@ def parse(name: str) -> tuple[str, int | None]:
 
 def missing(column: str) -> str | None:
     """Why a backend cannot run here, with the command that mends it; None if it can."""
-    if column in ("cpp", "cuda") and _compiled.module is None:
+    if column == "cpp" and _compiled.module is None:
         return _compiled.reason
     return None
 
@@ -87,4 +86,7 @@ def reason(op: Op) -> str:
 
 
 if os.environ.get("SCRATCHNET_BACKEND"):
-    backend(os.environ["SCRATCHNET_BACKEND"]).__enter__()
+    try:
+        backend(os.environ["SCRATCHNET_BACKEND"]).__enter__()
+    except (ValueError, RuntimeError) as error:
+        raise type(error)(f"environment variable SCRATCHNET_BACKEND: {error}") from None

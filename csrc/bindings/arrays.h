@@ -53,7 +53,8 @@ inline bool is(const Array& a, char kind, int64_t size) {
   const pybind11::dtype dtype = a.dtype();
   return dtype.kind() == kind && a.itemsize() == size && dtype.byteorder() != FOREIGN && a.is_aligned();
 }
-inline bool is_float(const Array& a) { return is(a, 'f', 4) || is(a, 'f', 8) || is(a, 'f', 2); }
+inline bool is_float(const Array& a) { return is(a, 'f', a.itemsize()) && a.itemsize() <= 8; }
+inline bool holds(const Array& a, DType dtype) { return is(a, 'f', dtype_size(dtype)) && dtype != DType::bf16; }
 inline bool is_index(const Array& a) { return is(a, 'i', 8); }
 inline std::string type_name(const Array& a) {
   return (a.is_aligned() ? "" : "misaligned ") + std::string(pybind11::str(a.dtype()));

@@ -90,7 +90,7 @@ template <class Tensor>
 Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, int64_t dim, Tensor index, int64_t rung) {
   const Expect expect("gather_backward", "grad", grad, rung);
   expect.index("index", index);
-  expect.shape("grad", grad, scratchnet::shape(index));
+  expect.shape("grad", grad, all_axes(index));
   const auto shape = shape_of(expect, sizes, row_major(sizes), dim, index);
   grad = in_order(grad), index = in_order(index);
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
@@ -119,7 +119,7 @@ Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t paddi
   const Expect expect("embedding_backward", "grad", grad, rung);
   expect.index("index", index);
   expect.that(rows >= 0, "num_embeddings must not be negative");
-  expect.that(grad.dim() == index.dim() + 1 && axes(grad, 0, index.dim()) == shape(index),
+  expect.that(grad.dim() == index.dim() + 1 && first_axes(grad, index.dim()) == all_axes(index),
               "grad must have the shape of index and one axis more");
   grad = in_order(grad), index = in_order(index);
   const int64_t columns = grad.size(grad.dim() - 1);

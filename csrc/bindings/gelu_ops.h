@@ -19,7 +19,7 @@ Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
 template <class Tensor>
 Tensor gelu_backward(Tensor grad, Tensor x, bool tanh, int64_t rung) {
   const Expect expect("gelu_backward", "x", x, rung);
-  expect.shape("grad", grad, shape(x));
+  expect.shape("grad", grad, all_axes(x));
   grad = in_order(grad), x = in_order(x);
   Tensor dx = fresh_like(x);
   gelu_kernels(rung).gelu_backward(dtype_of(x), data(grad), data(x), out(dx), x.numel(), tanh);
@@ -44,7 +44,7 @@ std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias
   const Expect expect("bias_gelu_backward", "x", x, rung);
   expect.that(x.dim() > 0, "x must have an axis");
   expect.shape("bias", bias, last_axes(x, 1));
-  expect.shape("grad", grad, shape(x));
+  expect.shape("grad", grad, all_axes(x));
   grad = in_order(grad), x = in_order(x), bias = in_order(bias);
   Tensor dx = need_x ? fresh_like(x) : none(x), dbias = need_bias ? fresh_like(bias) : none(bias);
   const int64_t columns = bias.numel(), rows = numel_of(x, 0, x.dim() - 1);
@@ -53,22 +53,15 @@ std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias
   return {dx, dbias};
 }
 
-// The sizes of x (..., 2 n, ...) with n along dim
-template <class Tensor>
-std::vector<int64_t> half_sizes(const Expect& expect, const Tensor& x, int64_t dim) {
-  expect.that(x.size(dim) % 2 == 0, "x must have an even size along dim");
-  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
-  sizes[dim] /= 2;
-  return sizes;
-}
-
 // x (..., 2 n, ...) along dim seen as (outer, 2, inner)
 template <class Tensor>
 Tensor geglu_forward(Tensor x, int64_t dim, bool tanh, int64_t rung) {
   const Expect expect("geglu_forward", "x", x, rung);
   dim = expect.axis(x, dim);
-  const std::vector<int64_t> sizes = half_sizes(expect, x, dim);
+  expect.that(x.size(dim) % 2 == 0, "x must have an even size along dim");
   x = in_order(x);
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  sizes[dim] /= 2;
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
   const int64_t outer = numel_of(x, 0, dim), inner = numel_of(y, dim, y.dim());
   gelu_kernels(rung).geglu_forward(dtype_of(x), data(x), out(y), outer, inner, tanh);
@@ -79,8 +72,8 @@ template <class Tensor>
 Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t rung) {
   const Expect expect("geglu_backward", "x", x, rung);
   dim = expect.axis(x, dim);
-  const std::vector<int64_t> sizes = half_sizes(expect, x, dim);
-  expect.shape("grad", grad, {sizes.data(), x.dim()});
+  expect.that(x.size(dim) % 2 == 0, "x must have an even size along dim");
+  expect.shape("grad", grad, x, dim, x.size(dim) / 2);
   grad = in_order(grad), x = in_order(x);
   Tensor dx = fresh_like(x);
   const int64_t outer = numel_of(x, 0, dim), inner = numel_of(grad, dim, grad.dim());

@@ -64,8 +64,8 @@ std::tuple<Tensor, Tensor, Tensor> norm_backward(const Expect& expect, const std
                                                  std::optional<Tensor> weight, int64_t ndim, bool need_x, bool need_weight,
                                                  bool need_bias, int64_t rung) {
   expect_norm(expect, x, ndim, weight);
-  expect.shape("grad", grad, shape(x));
-  expect.shape("grad_total", grad_total, shape(x));
+  expect.shape("grad", grad, all_axes(x));
+  expect.shape("grad_total", grad_total, all_axes(x));
   expect_statistic(expect, "rstd", rstd, x, ndim);
   if (mean) expect_statistic(expect, "mean", *mean, x, ndim);
   grad = in_order(grad), x = in_order(x), rstd = in_order(rstd), weight = in_order(weight);
@@ -114,7 +114,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
                                                                   int64_t rung) {
   const Expect expect("add_layer_norm_forward", "x", x, rung);
   expect_norm(expect, x, ndim, weight, bias);
-  expect.shape("residual", residual, shape(x));
+  expect.shape("residual", residual, all_axes(x));
   x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
   Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
   layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .residual = data(residual), .weight = data(weight),

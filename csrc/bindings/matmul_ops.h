@@ -31,9 +31,9 @@ Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, 
 // a (batch..., m, k), b (batch..., k, n)
 template <class Tensor>
 void expect_factors(const Expect& expect, const Tensor& a, const Tensor& b) {
-  const int64_t axes_of_batch = a.dim() - 2;
-  expect.that(axes_of_batch >= 0 && b.dim() == a.dim(), "a and b must have equally many axes, at least two");
-  expect.that(axes(a, 0, axes_of_batch) == axes(b, 0, axes_of_batch), "a and b must have the same axes of the batch");
+  const int64_t batch = a.dim() - 2;
+  expect.that(batch >= 0 && b.dim() == a.dim(), "a and b must have equally many axes, at least two");
+  expect.that(first_axes(a, batch) == first_axes(b, batch), "a and b must have the same axes of the batch");
   expect.that(a.size(a.dim() - 1) == b.size(b.dim() - 2), "b must have as many rows as a has columns");
   expect.type("b", b);
 }
@@ -51,9 +51,7 @@ std::tuple<Tensor, Tensor> matmul_backward(Tensor grad, Tensor a, Tensor b, bool
   const Expect expect("matmul_backward", "a", a, rung);
   expect_factors(expect, a, b);
   const int64_t m = a.size(a.dim() - 2), k = a.size(a.dim() - 1), n = b.size(b.dim() - 1);
-  std::vector<int64_t> sizes(a.sizes().begin(), a.sizes().end());
-  sizes.back() = n;
-  expect.shape("grad", grad, {sizes.data(), a.dim()});
+  expect.shape("grad", grad, a, a.dim() - 1, n);
   const Matrix g = matrix_of(grad);
   return {need_a ? product(a, g, matrix_of(b).transposed(), m, k, n, rung) : none(a),
           need_b ? product(b, matrix_of(a).transposed(), g, k, n, m, rung) : none(b)};
@@ -71,26 +69,25 @@ Matrix rows_of(const Tensor& x) {
   return {data(x), x.dim() > 1 ? x.stride(x.dim() - 2) : 0, x.stride(x.dim() - 1), nullptr};
 }
 
-// The sizes of y (..., n) for x (..., k) and weight (n, k)
+// x (..., k), weight (n, k)
 template <class Tensor>
-std::vector<int64_t> linear_sizes(const Expect& expect, const Tensor& x, const Tensor& weight, int64_t activation) {
+void expect_linear(const Expect& expect, const Tensor& x, const Tensor& weight, int64_t activation) {
   expect.that(x.dim() > 0, "x must have an axis");
   expect.that(weight.dim() == 2, "weight must have two axes");
   expect.shape("weight", weight, {weight.size(0), x.size(x.dim() - 1)});
   expect.that(0 <= activation && activation <= (int64_t)Activation::gelu_tanh, "activation must be from 0 to 3");
-  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
-  sizes.back() = weight.size(0);
-  return sizes;
 }
 
 template <class Tensor>
 std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional<Tensor> bias, int64_t activation,
                                           int64_t rung) {
   const Expect expect("linear_forward", "x", x, rung);
-  const std::vector<int64_t> sizes = linear_sizes(expect, x, weight, activation);
-  expect.shape("bias", bias, axes(weight, 0, 1));
+  expect_linear(expect, x, weight, activation);
+  expect.shape("bias", bias, first_axes(weight, 1));
   x = with_even_rows(x), bias = in_order(bias);
   const auto act = (Activation)activation;
+  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  sizes.back() = weight.size(0);
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
   const bool gelu = act == Activation::gelu || act == Activation::gelu_tanh;
   Tensor z = gelu ? fresh_like(y) : none(x);
@@ -104,9 +101,9 @@ template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> linear_backward(Tensor grad, Tensor x, Tensor weight, Tensor saved, int64_t activation,
                                                    bool need_x, bool need_weight, bool need_bias, int64_t rung) {
   const Expect expect("linear_backward", "x", x, rung);
-  const std::vector<int64_t> sizes = linear_sizes(expect, x, weight, activation);
-  expect.shape("grad", grad, {sizes.data(), x.dim()});
-  if (activation != (int64_t)Activation::none) expect.shape("saved", saved, shape(grad));
+  expect_linear(expect, x, weight, activation);
+  expect.shape("grad", grad, x, x.dim() - 1, weight.size(0));
+  if (activation != (int64_t)Activation::none) expect.shape("saved", saved, all_axes(grad));
   const MatmulKernels& kernels = matmul_kernels(rung);
   const auto act = (Activation)activation;
   const int64_t rows = numel_of(x, 0, x.dim() - 1), n = weight.size(0), k = weight.size(1);

@@ -5,7 +5,7 @@
 //     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
 //     copy_in_order(tensor)              a contiguous copy
 //     dtype_of(tensor), statistics_dtype(tensor)
-//     is_float(tensor), is_index(tensor), type_name(tensor)
+//     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
 // Schemas live in scratchnet/registry.py; here are only the implementations.
 #pragma once
 #include <optional>
@@ -86,18 +86,19 @@ struct Shape {
     return same;
   }
 };
-// Axes [begin, end).
 template <class Tensor>
-Shape axes(const Tensor& t, int64_t begin, int64_t end) {
-  return {t.sizes().data() + begin, end - begin};
+Shape all_axes(const Tensor& t) {
+  const auto sizes = t.sizes();
+  return {sizes.data(), (int64_t)sizes.size()};
 }
 template <class Tensor>
-Shape shape(const Tensor& t) {
-  return axes(t, 0, t.dim());
+Shape first_axes(const Tensor& t, int64_t count) {
+  return {t.sizes().data(), count};
 }
 template <class Tensor>
 Shape last_axes(const Tensor& t, int64_t count) {
-  return axes(t, t.dim() - count, t.dim());
+  const Shape all = all_axes(t);
+  return {all.sizes + all.dim - count, count};
 }
 
 inline std::string text(DType dtype) {
@@ -110,69 +111,74 @@ inline std::string text(const Shape& shape) {
   return "(" + list + (shape.dim == 1 ? ",)" : ")");
 }
 
-template <class Tensor>
-std::string type_text(const Tensor& t) {
-  return is_float(t) ? text(dtype_of(t)) : type_name(t);
-}
-
 struct Expect {
   const char* op;
-  DType dtype;  // of the first tensor, which the others share
+  DType dtype;  // of the first tensor, which the others share unless they say another one
 
   template <class Tensor>
   Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
-    if (!is_float(x)) fail(argument + (" must be of a float type, got " + type_name(x)));
-    if (rung < 1 || rung > RUNGS) fail("rung must be from 1 to " + std::to_string(RUNGS) + ", got " + std::to_string(rung));
+    if (!is_float(x)) [[unlikely]] refuse(argument, x, "of a float type");
+    if (rung < 1 || rung > RUNGS) [[unlikely]] fail("there is no rung " + std::to_string(rung) + ": they are 1 and 2");
     dtype = dtype_of(x);
   }
-
-  [[noreturn]] void fail(const std::string& problem) const { throw std::runtime_error(std::string(op) + "(): " + problem); }
 
   void that(bool condition, const char* problem) const {
     if (!condition) [[unlikely]] fail(problem);
   }
 
-  // The type of the first tensor, unless another one is named, and this shape.
-  template <class Tensor>
-  void shape(const char* argument, const Tensor& t, const Shape& wanted, DType type) const {
-    const Shape sizes = scratchnet::shape(t);
-    if (!(is_float(t) && dtype_of(t) == type && sizes == wanted)) [[unlikely]]
-      fail(argument + (" must be " + text(type) + " of shape " + text(wanted)) + ", got " + type_text(t) + " of shape " + text(sizes));
-  }
-  template <class Tensor>
-  void shape(const char* argument, const Tensor& t, const Shape& wanted) const {
-    shape(argument, t, wanted, dtype);
-  }
-  template <class Tensor>
-  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted) const {
-    shape(argument, t, Shape{wanted.begin(), (int64_t)wanted.size()}, dtype);
-  }
-  template <class Tensor>
-  void shape(const char* argument, const std::optional<Tensor>& t, const Shape& wanted) const {
-    if (t) shape(argument, *t, wanted, dtype);
-  }
-  template <class Tensor>
-  void numel(const char* argument, const Tensor& t, int64_t wanted, DType type) const {
-    if (!(is_float(t) && dtype_of(t) == type && t.numel() == wanted)) [[unlikely]]
-      fail(argument + (" must be " + std::to_string(wanted)) + " numbers of " + text(type) + ", got " + type_text(t) + " of shape " +
-           text(scratchnet::shape(t)));
-  }
   template <class Tensor>
   void type(const char* argument, const Tensor& t) const {
-    if (!(is_float(t) && dtype_of(t) == dtype)) [[unlikely]]
-      fail(argument + (" must be " + text(dtype)) + ", got " + type_text(t));
+    if (!holds(t, dtype)) [[unlikely]] refuse(argument, t, text(dtype));
   }
   template <class Tensor>
   void index(const char* argument, const Tensor& t) const {
-    if (!is_index(t)) [[unlikely]] fail(argument + (" must be int64, got " + type_name(t)));
+    if (!is_index(t)) [[unlikely]] refuse(argument, t, "int64");
+  }
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, const Shape& wanted, std::optional<DType> type = {}) const {
+    if (!holds(t, type.value_or(dtype)) || !(all_axes(t) == wanted)) [[unlikely]]
+      refuse(argument, t, text(type.value_or(dtype)) + " of shape " + text(wanted));
+  }
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted, std::optional<DType> type = {}) const {
+    shape(argument, t, Shape{wanted.begin(), (int64_t)wanted.size()}, type);
+  }
+  template <class Tensor>
+  void shape(const char* argument, const std::optional<Tensor>& t, const Shape& wanted) const {
+    if (t) shape(argument, *t, wanted);
+  }
+  // The shape of x, but n along dim.
+  template <class Tensor>
+  void shape(const char* argument, const Tensor& t, const Tensor& x, int64_t dim, int64_t n) const {
+    const Shape got = all_axes(t), like = all_axes(x);
+    bool same = holds(t, dtype) && got.dim == like.dim;
+    for (int64_t i = 0; same && i < like.dim; i++) same = got.sizes[i] == (i == dim ? n : like.sizes[i]);
+    if (same) [[likely]] return;
+    std::vector<int64_t> wanted(like.sizes, like.sizes + like.dim);
+    wanted[dim] = n;
+    refuse(argument, t, text(dtype) + " of shape " + text({wanted.data(), like.dim}));
+  }
+  template <class Tensor>
+  void numel(const char* argument, const Tensor& t, int64_t wanted, DType type) const {
+    if (!holds(t, type) || t.numel() != wanted) [[unlikely]]
+      refuse(argument, t, text(type) + " with " + std::to_string(wanted) + " elements");
   }
 
   // An axis of t, counted from the front.
   template <class Tensor>
   int64_t axis(const Tensor& t, int64_t dim) const {
-    if (dim < -t.dim() || dim >= t.dim()) [[unlikely]]
-      fail("dim must be one of the " + std::to_string(t.dim()) + " axes, got " + std::to_string(dim));
-    return dim < 0 ? dim + t.dim() : dim;
+    const int64_t count = t.dim();
+    if (dim < -count || dim >= count) [[unlikely]]
+      fail("dim must be one of the " + std::to_string(count) + " axes, got " + std::to_string(dim));
+    return dim < 0 ? dim + count : dim;
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& problem) const { throw std::runtime_error(std::string(op) + "(): " + problem); }
+  template <class Tensor>
+  [[noreturn]] void refuse(const char* argument, const Tensor& t, const std::string& wanted) const {
+    const std::string type = is_float(t) ? text(dtype_of(t)) : type_name(t);
+    fail(argument + (" must be " + wanted) + ", got " + type + " of shape " + text(all_axes(t)));
   }
 };
 

@@ -35,6 +35,10 @@ inline bool is_float(const Tensor& t) {
   const ScalarType type = t.scalar_type();
   return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 || type == ScalarType::Half;
 }
+inline bool holds(const Tensor& t, DType dtype) {
+  constexpr ScalarType TYPES[] = {ScalarType::Double, ScalarType::Float, ScalarType::BFloat16, ScalarType::Half};
+  return t.scalar_type() == TYPES[(int)dtype];
+}
 inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
 inline std::string type_name(const Tensor& t) { return torch::headeronly::toString(t.scalar_type()); }
 

@@ -12,7 +12,6 @@
 //
 // The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache.
 // Large results are written past the cache, which saves reading their lines first.
-#include <stdlib.h>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif

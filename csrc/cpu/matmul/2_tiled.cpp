@@ -6,11 +6,10 @@
 //   threads   each computes its own rectangles of y; the sum over k is cut by k alone: the same bits for any number of threads
 //
 // https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
-#include <stdlib.h>
-
 #include "column_sums.h"
 #include "gelu/gate.h"
 #include "matmul.h"
+#include "memory.h"
 #include "pack.h"
 
 namespace scratchnet {
