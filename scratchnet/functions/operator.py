@@ -158,7 +158,7 @@ def fastest_first(name: str) -> Callable[[Callable], Callable]:
             ):
                 try:
                     return op.torch(*args, **kwargs)
-                except (RuntimeError, IndexError, ValueError, TypeError):  # ours says it better
+                except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better
                     pass
             return function(*args, **kwargs)
 

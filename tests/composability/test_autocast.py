@@ -21,5 +21,7 @@ def test_autocast(name, example, backend):
         for a, b in zip(ours, theirs, strict=True):
             assert a.dtype == b.dtype
             scale = b.abs().max()
-            eps = torch.finfo(torch.bfloat16 if results[0][0][0].dtype != torch.float32 else torch.float32).eps
+            # torch's products round to bfloat16 on the way to a float32 loss, ours do not
+            low = name.startswith("linear") or results[0][0][0].dtype == torch.bfloat16
+            eps = torch.finfo(torch.bfloat16 if low else torch.float32).eps
             assert not (a - b).abs().max() > 4 * eps * scale
