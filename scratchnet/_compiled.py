@@ -33,7 +33,8 @@ def _load() -> tuple[ModuleType | None, str, str]:
             return None, reason, ""
         asked, runs = os.environ.get("SCRATCHNET_CPU_ISA"), module.cpu_info()["isa"]
         if asked and asked != runs:
-            warnings.warn(f"SCRATCHNET_CPU_ISA={asked}: this build or CPU does not have it; {runs} runs", RuntimeWarning, stacklevel=4)
+            problem = f"SCRATCHNET_CPU_ISA={asked}: this build or CPU does not have it; {runs} runs"
+            warnings.warn(problem, RuntimeWarning, stacklevel=4)
         return module, "", ""
     # setup.py left a note: a line with the status, a sentence, then the compiler's own words.
     note = _PACKAGE / "_build_failure.txt"

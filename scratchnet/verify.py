@@ -171,7 +171,8 @@ def _check(
         problem = f"{tuple(ours.shape)} {ours.dtype} instead of {tuple(expected.shape)} {dtype}"
     elif not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
         problem = "NaN or infinity in other places than the oracle's"
-    elif dtype in (torch.float32, torch.float64) and not torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps + 8 * sensitivity:
+    elif not (torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps + 8 * sensitivity or bits.bits == 16):
+        # in 16 bits torch may sum in 16 bits; else: its 1 + erf(x) cancels in GELU's tail, more than that is another function
         problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, error, torch_error, TIMES_TORCH * torch_error + ULPS * ulp + sensitivity, problem)
 

@@ -35,7 +35,8 @@ def test_figures_are_those_of_the_definition(dtype):
         assert check.torch_error == pytest.approx((theirs.double() - right).abs().max().item(), rel=1e-6, abs=1e-15)
         ulp = torch.finfo(dtype).eps * check.scale
         rule = verify.TIMES_TORCH * check.torch_error + verify.ULPS * ulp
-        assert rule < check.bound <= rule + 2 * verify.ULPS * ulp  # |x gelu'(x)| and the like are at most twice the scale
+        # what 4 ulp in the input change, twice for float64: |x gelu'(x)| and the like are at most twice the scale
+        assert rule < check.bound <= rule + 4 * verify.ULPS * ulp
         assert check.error <= check.bound
 
 
