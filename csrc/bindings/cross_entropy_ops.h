@@ -1,5 +1,7 @@
 // The operators of the primitive cross_entropy, but linear_cross_entropy.
 #pragma once
+#include <math.h>
+
 #include <string>
 
 #include "cross_entropy/cross_entropy.h"
@@ -49,7 +51,9 @@ double scale_of(int64_t reduction, const Tensor& total_weight) {
 
 template <class Tensor, class Dtype>
 Tensor reduced(const Totals& totals, int64_t reduction, Dtype dtype) {
-  return scalar<Tensor>(totals.loss.total() / (reduction == MEAN ? totals.weight.total() : 1), dtype);
+  const double weight = reduction == MEAN ? totals.weight.total() : 1;
+  // Over no weight at all torch's mean is 0 / 0, also where label smoothing has left something to divide.
+  return scalar<Tensor>(weight == 0 ? NAN : totals.loss.total() / weight, dtype);
 }
 
 template <class Tensor>

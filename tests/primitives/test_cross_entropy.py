@@ -313,3 +313,14 @@ def test_long_sums_keep_their_digits(dtype, dim):
         exact, scale = own(x.double(), dim), own(x.double(), dim).abs().max()
         error, torchs = ((f(x, dim).double() - exact).abs().max() for f in (ours, own))
         assert error <= 2 * torchs + 2 * torch.finfo(dtype).eps * scale
+
+
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "numpy", "torch"))
+def test_mean_over_no_weight_is_nan(backend):
+    """All targets in a class of weight 0: torch divides 0 by 0, also where label smoothing leaves something to divide."""
+    x, y = torch.randn(3, 4), torch.zeros(3, dtype=torch.int64)
+    options = {"weight": torch.tensor([0.0, 1, 1, 1]), "label_smoothing": 0.1}
+    assert F.cross_entropy(x, y, **options).isnan()
+    with scratchnet.backend(backend):
+        assert scratchnet.cross_entropy(x, y, **options).isnan()
+        assert scratchnet.linear_cross_entropy(x, torch.randn(4, 4), y, **options).isnan()

@@ -7,6 +7,7 @@
 //
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again from them.
 #include "cross_entropy.h"
+#include "memory.h"
 #include "online.h"
 
 namespace scratchnet {
@@ -53,7 +54,7 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
   const Pieces pieces(to.rows, classes, to.positions);
-  Totals* const partial = new Totals[pieces.count]();
+  Totals* const partial = allocate_zeros<Totals>(pieces.count);
 
   // Loss of row i, given all that its classes have in it beside the rest of the target, whose log-probability is `own`.
   const auto add = [&](Totals& sums, int64_t i, double all, auto own) SN_LAMBDA_INLINE {
@@ -98,7 +99,7 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 
   Totals total;
   for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
-  delete[] partial;
+  free(partial);
   return total;
 }
 
@@ -133,7 +134,7 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
             const int64_t t = to.index ? to.index[i] : -1;
             const auto p = [&](auto logits) SN_LAMBDA_INLINE { return vexp(logits - l.high - l.low); };
             if (to.index && t == to.ignore_index) {  // p times 0
-              const vec<A> zero = splat(isnan(l.high) ? A(NAN) : A(0));
+              const vec<A> zero = splat(isnan(l.high + l.low) ? A(NAN) : A(0));
               return map<T>(0, classes, [&](int64_t c, auto, auto put) SN_LAMBDA_INLINE { put(dx + at + c, zero); });
             }
             if (!shares.all) {
