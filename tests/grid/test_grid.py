@@ -40,6 +40,8 @@ LAYOUTS = {"contiguous": lambda t: t, "transposed": transposed, "sliced": sliced
 
 
 def check(name, example, dtype, backend, layout, sizes=SIZES):
+    if (name, layout) == ("linear_cross_entropy", "expanded"):
+        pytest.skip("with equal rows of the weight the true gradients are zero: only rounding is left to compare")
     op = OPS[name]
     for rows, columns in sizes:
         result = compare(op, example, rows, columns, dtype, backend, LAYOUTS[layout])
