@@ -33,6 +33,27 @@ Targets targets(const char* function, int64_t rows, int64_t classes, int64_t pos
   return to;
 }
 
+// What the operators of both losses expect beside their logits: of `classes` classes, with the other sizes in `rows`.
+template <class Tensor>
+void expect_loss(const Expect& expect, const Tensor& target, const Shape& probabilities, const Shape& rows, int64_t classes,
+                 const std::optional<Tensor>& weight, int64_t reduction) {
+  if (target.dim() == probabilities.dim) {
+    expect.shape("target", target, probabilities);
+  } else {
+    expect.index("target", target);
+    expect.that(all_axes(target) == rows, "target must have the shape of the logits without the classes, or all of it");
+  }
+  expect.shape("weight", weight, {&classes, 1});
+  expect.that(NONE <= reduction && reduction <= SUM, "reduction must be 0 (none), 1 (mean) or 2 (sum)");
+}
+template <class Tensor>
+void expect_loss_backward(const Expect& expect, const Tensor& grad, const Tensor& lse, const Tensor& total_weight, const Shape& rows,
+                          int64_t reduction) {
+  expect.shape("grad", grad, reduction == NONE ? rows : Shape{nullptr, 0});
+  expect.shape("lse", lse, rows, DType::f64);
+  expect.shape("total_weight", total_weight, Shape{nullptr, 0}, expect.dtype == DType::f64 ? DType::f64 : DType::f32);
+}
+
 template <class Tensor, class Dtype>
 Tensor scalar(double value, Dtype dtype) {
   Tensor t = fresh<Tensor>(std::vector<int64_t>{}, dtype);
@@ -59,11 +80,15 @@ Tensor reduced(const Totals& totals, int64_t reduction, Dtype dtype) {
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target, std::optional<Tensor> weight, int64_t reduction,
                                                          int64_t ignore_index, double label_smoothing, int64_t rung) {
-  x = in_order(x), target = in_order(target), weight = in_order(weight);
+  const Expect expect("cross_entropy_forward", "x", x, rung);
+  expect.that(x.dim() == 3, "x must have three axes, (N, C, S)");
   const std::vector<int64_t> shape = {x.size(0), x.size(2)};
+  expect_loss(expect, target, all_axes(x), {shape.data(), 2}, x.size(1), weight, reduction);
+  x = in_order(x), target = in_order(target), weight = in_order(weight);
   const Targets to =
       targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
-  Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), loss = reduction == NONE ? fresh<Tensor>(shape, x.scalar_type()) : none(x);
+  Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>());
+  Tensor loss = reduction == NONE ? fresh<Tensor>(shape, x.scalar_type()) : none(x);
   const Totals totals = cross_entropy_kernels(rung).cross_entropy_forward(
       dtype_of(x), to, data(x), reduction == NONE ? out(loss) : nullptr, (double*)out(lse));
   if (reduction != NONE) loss = reduced<Tensor>(totals, reduction, x.scalar_type());
@@ -73,6 +98,11 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target
 template <class Tensor>
 Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optional<Tensor> weight, Tensor lse, Tensor total_weight,
                               int64_t reduction, int64_t ignore_index, double label_smoothing, int64_t rung) {
+  const Expect expect("cross_entropy_backward", "x", x, rung);
+  expect.that(x.dim() == 3, "x must have three axes, (N, C, S)");
+  const int64_t shape[] = {x.size(0), x.size(2)};
+  expect_loss(expect, target, all_axes(x), {shape, 2}, x.size(1), weight, reduction);
+  expect_loss_backward(expect, grad, lse, total_weight, {shape, 2}, reduction);
   grad = in_order(grad), x = in_order(x), target = in_order(target), weight = in_order(weight), lse = in_order(lse);
   const Targets to =
       targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
@@ -88,55 +118,65 @@ Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optiona
 struct View {
   int64_t outer = 1, classes = 1, inner = 1;
   template <class Tensor>
-  View(const Tensor& x, int64_t& dim) {
+  View(const Expect& expect, const Tensor& x, int64_t& dim) {
     if (x.dim() == 0) return;
-    dim = dim < 0 ? dim + x.dim() : dim;
+    dim = expect.axis(x, dim);
     outer = numel_of(x, 0, dim), classes = x.size(dim), inner = numel_of(x, dim + 1, x.dim());
   }
 };
 
 template <class Tensor>
-Tensor normalize(decltype(CrossEntropyKernels::softmax_forward) CrossEntropyKernels::*kernel, Tensor x, int64_t dim, int64_t rung) {
+Tensor normalize(const char* op, decltype(CrossEntropyKernels::softmax_forward) CrossEntropyKernels::*kernel, Tensor x, int64_t dim,
+                 int64_t rung) {
+  const Expect expect(op, "x", x, rung);
+  const View v(expect, x, dim);
   x = in_order(x);
-  const View v(x, dim);
   Tensor y = fresh_like(x);
   (cross_entropy_kernels(rung).*kernel)(dtype_of(x), data(x), out(y), v.outer, v.classes, v.inner);
   return y;
 }
 
+// `saved` is the output, or the input for logsumexp, whose incoming gradient has one class.
 template <class Tensor>
-Tensor normalize_backward(decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel, Tensor grad, Tensor y, int64_t dim, int64_t rung) {
-  grad = in_order(grad), y = in_order(y);
-  const View v(y, dim);
-  Tensor dx = fresh_like(y);
-  (cross_entropy_kernels(rung).*kernel)(dtype_of(y), data(grad), data(y), out(dx), v.outer, v.classes, v.inner);
+Tensor normalize_backward(const Expect& expect, decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel,
+                          Tensor grad, Tensor saved, const View& v, int64_t rung) {
+  grad = in_order(grad), saved = in_order(saved);
+  Tensor dx = fresh_like(saved);
+  (cross_entropy_kernels(rung).*kernel)(expect.dtype, data(grad), data(saved), out(dx), v.outer, v.classes, v.inner);
   return dx;
 }
 
 template <class Tensor>
 Tensor softmax_forward(Tensor x, int64_t dim, int64_t rung) {
-  return normalize(&CrossEntropyKernels::softmax_forward, x, dim, rung);
+  return normalize("softmax_forward", &CrossEntropyKernels::softmax_forward, x, dim, rung);
 }
 
 template <class Tensor>
 Tensor softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
-  return normalize_backward(&CrossEntropyKernels::softmax_backward, grad, y, dim, rung);
+  const Expect expect("softmax_backward", "y", y, rung);
+  const View v(expect, y, dim);
+  expect.shape("grad", grad, all_axes(y));
+  return normalize_backward(expect, &CrossEntropyKernels::softmax_backward, grad, y, v, rung);
 }
 
 template <class Tensor>
 Tensor log_softmax_forward(Tensor x, int64_t dim, int64_t rung) {
-  return normalize(&CrossEntropyKernels::log_softmax_forward, x, dim, rung);
+  return normalize("log_softmax_forward", &CrossEntropyKernels::log_softmax_forward, x, dim, rung);
 }
 
 template <class Tensor>
 Tensor log_softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
-  return normalize_backward(&CrossEntropyKernels::log_softmax_backward, grad, y, dim, rung);
+  const Expect expect("log_softmax_backward", "y", y, rung);
+  const View v(expect, y, dim);
+  expect.shape("grad", grad, all_axes(y));
+  return normalize_backward(expect, &CrossEntropyKernels::log_softmax_backward, grad, y, v, rung);
 }
 
 template <class Tensor>
 Tensor logsumexp_forward(Tensor x, int64_t dim, int64_t rung) {
+  const Expect expect("logsumexp_forward", "x", x, rung);
+  const View v(expect, x, dim);
   x = in_order(x);
-  const View v(x, dim);
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   if (x.dim()) sizes[dim] = 1;
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
@@ -145,8 +185,12 @@ Tensor logsumexp_forward(Tensor x, int64_t dim, int64_t rung) {
 }
 
 template <class Tensor>
-Tensor logsumexp_backward(Tensor grad, Tensor x, Tensor, int64_t dim, int64_t rung) {
-  return normalize_backward(&CrossEntropyKernels::logsumexp_backward, grad, x, dim, rung);
+Tensor logsumexp_backward(Tensor grad, Tensor x, Tensor y, int64_t dim, int64_t rung) {
+  const Expect expect("logsumexp_backward", "x", x, rung);
+  const View v(expect, x, dim);
+  expect.shape("grad", grad, x, dim, 1);
+  expect.shape("y", y, x, dim, 1);  // the kernel sums again, to the digits of x
+  return normalize_backward(expect, &CrossEntropyKernels::logsumexp_backward, grad, x, v, rung);
 }
 
 }  // namespace scratchnet

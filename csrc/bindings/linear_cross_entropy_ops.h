@@ -26,6 +26,19 @@ void add(const A* from, A* to, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] += from[i];
 }
 
+template <class Tensor>
+Expect expect_linear(const char* op, const Tensor& x, const Tensor& linear_weight, const std::optional<Tensor>& linear_bias,
+                     const Tensor& target, const std::optional<Tensor>& weight, int64_t reduction, int64_t rung) {
+  const Expect expect(op, "x", x, rung);
+  expect.that(x.dim() == 2, "x must have two axes, (N, K)");
+  expect.type("linear_weight", linear_weight);
+  expect.that(linear_weight.dim() == 2 && linear_weight.size(1) == x.size(1), "linear_weight must be (C, K), with the K of x");
+  const int64_t logits[] = {x.size(0), linear_weight.size(0)};
+  expect.shape("linear_bias", linear_bias, {logits + 1, 1});
+  expect_loss(expect, target, {logits, 2}, {logits, 1}, logits[1], weight, reduction);
+  return expect;
+}
+
 // The inputs of one call and its chunks.
 template <class Tensor>
 struct Chunks {
@@ -74,6 +87,7 @@ template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias,
                                                                 Tensor target, std::optional<Tensor> weight, int64_t reduction,
                                                                 int64_t ignore_index, double label_smoothing, int64_t rung) {
+  expect_linear("linear_cross_entropy_forward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const std::vector<int64_t> shape = {chunks.rows};
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), losses = fresh<Tensor>(shape, statistics_dtype(x));
@@ -91,6 +105,9 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
     Tensor grad, Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
     Tensor lse, Tensor total_weight, int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x,
     bool need_linear_weight, bool need_linear_bias, int64_t rung) {
+  const Expect expect =
+      expect_linear("linear_cross_entropy_backward", x, linear_weight, linear_bias, target, weight, reduction, rung);
+  expect_loss_backward(expect, grad, lse, total_weight, first_axes(x, 1), reduction);
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const auto gradient = [&](bool needed, const std::vector<int64_t>& shape) {
     Tensor t = needed ? fresh<Tensor>(shape, statistics_dtype(x)) : none(x);

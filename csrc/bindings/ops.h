@@ -155,7 +155,7 @@ struct Expect {
     for (int64_t i = 0; same && i < like.dim; i++) same = got.sizes[i] == (i == dim ? n : like.sizes[i]);
     if (same) [[likely]] return;
     std::vector<int64_t> wanted(like.sizes, like.sizes + like.dim);
-    wanted[dim] = n;
+    if (like.dim) wanted[dim] = n;  // a scalar has no axis
     refuse(argument, t, text(dtype) + " of shape " + text({wanted.data(), like.dim}));
   }
   template <class Tensor>

@@ -155,7 +155,7 @@ def test_threads_are_those_that_torch_is_told():
 # ---- Wrong calls --------------------------------------------------------------------------------------------------------
 
 WAYS = ("forward", "backward")
-CHECKED = [op for op in OPS if OPS[op].primitive != "cross_entropy"]
+CHECKED = list(OPS)
 every_library = pytest.mark.parametrize("library", ["numpy", "torch"])
 
 
@@ -193,7 +193,8 @@ def test_every_tensor_is_checked(op, way, library):
         if (way == "forward" and name == next(iter(arrays))) or (op, way, name) == ("embedding", "forward", "index"):
             continue  # any shape will do
         for shape in ((array.size + 1000,), (), *([] if name in STATISTICS else [(1, *array.shape)])):
-            refuses(library, op, way, args | {name: np.ones(shape, array.dtype)}, "must")
+            if shape != array.shape:
+                refuses(library, op, way, args | {name: np.ones(shape, array.dtype)}, "must")
 
 
 @every_library
