@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.functional.dropouts import check_probability
 
 
 class Dropout(Module):
@@ -14,7 +15,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        F.check_probability("Dropout", p)
+        check_probability("Dropout", p)
         self.p = p
         self.inplace = inplace
 

@@ -1,4 +1,4 @@
-"""Functions under `torch.nn.functional`'s names: the primitives, and what needs no kernel of its own."""
+"""Losses between two tensors of numbers."""
 
 from __future__ import annotations
 
@@ -6,88 +6,9 @@ import warnings
 from typing import Callable
 
 import torch
-import torch.nn.functional
 from torch import Tensor
 
-from scratchnet.drop_in import missing
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
-from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
-from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
-from scratchnet.functions.cross_entropy import softmax as _softmax
-from scratchnet.functions.gather import embedding
-from scratchnet.functions.gelu import bias_gelu, geglu, gelu
-from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
-from scratchnet.functions.matmul import linear
-
-__all__ = [
-    "add_layer_norm",
-    "bias_gelu",
-    "cross_entropy",
-    "dropout",
-    "embedding",
-    "geglu",
-    "gelu",
-    "layer_norm",
-    "linear",
-    "linear_cross_entropy",
-    "log_softmax",
-    "mse_loss",
-    "relu",
-    "rms_norm",
-    "softmax",
-]
-
-
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along dim; `dtype` converts first; dim=None warns and picks as torch does."""
-    return _softmax(input, _softmax_dim("softmax", input, dim, _stacklevel), dtype=dtype)
-
-
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """x - log(sum(exp(x))) along dim; `dtype` converts first; dim=None warns and picks as torch does."""
-    return _log_softmax(input, _softmax_dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
-
-
-def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
-    if dim is not None:
-        return dim
-    check_tensor(name, "input", input)
-    picked = 0 if input.dim() in (0, 1, 3) else 1  # torch's old rule
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument "
-        f"(now: dim={picked} of shape {tuple(input.shape)}; dim=-1 is the usual one).",
-        stacklevel=stacklevel,
-    )
-    return picked
-
-
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(0, x) elementwise, NaN kept; the gradient at 0 is 0."""
-    return torch.relu_(input) if inplace else torch.relu(input)
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero each element with probability p and divide the rest by 1 - p; the input itself when not training.
-
-    One draw an element from torch's generator: on a CPU the mask is torch's for the same seed. ValueError unless 0 <= p <= 1.
-    """
-    check_probability("dropout", p)
-    check_tensor("dropout", "input", input)
-    if not training or p == 0 or input.numel() == 0:
-        return input
-    if p == 1:
-        scale = input.new_zeros(())  # 0 * x, not zeros: NaN and infinity stay visible, as in torch
-    else:
-        check_float("dropout", "input", input)
-        scale = torch.empty_like(input).bernoulli_(1 - p).div_(1 - p)
-    return input.mul_(scale) if inplace else input * scale
-
-
-def check_probability(name: str, p: float) -> None:
-    """ValueError unless p is a probability."""
-    if not 0 <= p <= 1:
-        fail(ValueError, name, "p", f"dropout probability has to be between 0 and 1, but got {p}")
-
+from scratchnet.functions.checks import check_device, check_tensor, fail, reduction_name
 
 _REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
 
@@ -148,6 +69,3 @@ def _check_broadcast(input: Tensor, target: Tensor) -> None:
         f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
         stacklevel=3,
     )
-
-
-__getattr__ = missing(__name__, torch.nn.functional)
