@@ -1,16 +1,12 @@
-"""Losses between two tensors of numbers."""
+"""Losses between predicted and true numbers: squared, absolute, and what lies between the two."""
 
 from __future__ import annotations
-
-import warnings
-from typing import Callable
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_tensor, fail, reduction_name
-
-_REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
+from scratchnet.functions.checks import check_tensor, fail, reduction_name, scalar_name
+from scratchnet.nn.functional.reduction import check_broadcast, check_pair, check_reduction, reduced, widened
 
 
 def mse_loss(
@@ -23,49 +19,138 @@ def mse_loss(
 ) -> Tensor:
     """(input - target)^2, times `weight` if given; "mean" divides by the number of elements, or by the sum of the weights.
 
-    Floating-point tensors of one shape; other shapes broadcast, with a warning because that is rarely meant. ValueError for an
-    unknown reduction or a weight of another shape, NotImplementedError for two integer or for complex tensors.
+    Floating-point tensors of one shape; other shapes broadcast, with a warning because that is rarely meant. The result has
+    their common dtype and, with reduction "none", their shape. ValueError for an unknown reduction or a weight of another
+    shape, NotImplementedError for two integer or for complex tensors. torch.nn.functional.mse_loss; curriculum 62.
     """
     reduction = reduction_name(size_average, reduce, reduction)
-    if reduction not in _REDUCE:
-        needs = "is not a valid value for reduction; use 'none', 'mean' or 'sum'"
-        fail(ValueError, "mse_loss", "reduction", f"{reduction} {needs}")
-    check_tensor("mse_loss", "input", input)
-    check_tensor("mse_loss", "target", target)
-    check_device("mse_loss", "target", target, "input", input)
+    check_reduction("mse_loss", reduction)
+    check_pair("mse_loss", input, target)
+    check_broadcast("mse_loss", input, target)
+    _check_float("mse_loss", torch.promote_types(input.dtype, target.dtype), input, target)
+    _check_weight("mse_loss", weight, input)
+    dtype, (x, y) = widened(input, target)
+    loss = (x - y).square()
+    return reduced(loss, reduction, dtype) if weight is None else _weighted(loss, weight, reduction, dtype)
+
+
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """|input - target|, times `weight` if given; "mean" divides by the number of elements, or by the sum of the weights.
+
+    Tensors of one shape and any dtype, complex ones too (their distance); other shapes broadcast, with a warning. The slope at
+    0 is 0. ValueError for an unknown reduction or a weight of another shape, RuntimeError for the mean of integers or for
+    booleans. torch.nn.functional.l1_loss; curriculum 62.
+    """
+    reduction = reduction_name(size_average, reduce, reduction)
+    check_reduction("l1_loss", reduction)
+    check_pair("l1_loss", input, target)
+    check_broadcast("l1_loss", input, target)
+    _check_weight("l1_loss", weight, input)
+    return _absolute("l1_loss", input, target, reduction, weight)
+
+
+def _absolute(name: str, input: Tensor, target: Tensor, reduction: str, weight: Tensor | None = None) -> Tensor:
     dtype = torch.promote_types(input.dtype, target.dtype)
+    if dtype.is_floating_point:
+        _, (input, target) = widened(input, target)
+    elif dtype == torch.bool or (reduction == "mean" and not dtype.is_complex):
+        _check_float(name, dtype, input, target, RuntimeError)
+    loss = (input - target).abs()
     if not dtype.is_floating_point:
-        kinds = f"got {input.dtype} and target {target.dtype}; convert one with .float()"
-        fail(NotImplementedError, "mse_loss", "input", f"needs floating-point numbers, {kinds}")
-    if input.shape != target.shape:
-        _check_broadcast(input, target)
-    if weight is not None and weight.shape != input.shape:
-        shapes = f"got weight {tuple(weight.shape)} and input {tuple(input.shape)}"
-        fail(ValueError, "mse_loss", "weight", f"Weights and input must have the same size, {shapes}")
-    wide = torch.promote_types(dtype, torch.float32)  # 16-bit numbers are squared and summed in float32
-    loss = (input.to(wide) - target.to(wide)).square()
+        dtype = loss.dtype  # the real one of a complex difference
+    return reduced(loss, reduction, dtype) if weight is None else _weighted(loss, weight, reduction, dtype)
+
+
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """Squared where |input - target| < beta, absolute beyond: e^2 / (2 beta) or |e| - beta / 2, the Huber loss over beta.
+
+    Floating-point tensors of one shape; other shapes broadcast, with a warning. beta = 0 is l1_loss. ValueError for an unknown
+    reduction, RuntimeError for a negative beta, NotImplementedError for two integer or for complex tensors.
+    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083; torch.nn.functional.smooth_l1_loss; curriculum 62.
+    """
+    reduction = reduction_name(size_average, reduce, reduction)
+    check_reduction("smooth_l1_loss", reduction)
+    check_pair("smooth_l1_loss", input, target)
+    check_broadcast("smooth_l1_loss", input, target)
+    if beta == 0:
+        return _absolute("smooth_l1_loss", input, target, reduction)
+    if beta < 0:
+        problem = f"smooth_l1_loss does not support negative values for beta. Got {beta}; 0 is the plain l1_loss"
+        fail(RuntimeError, "smooth_l1_loss", "beta", problem)
+    _check_float("smooth_l1_loss", torch.promote_types(input.dtype, target.dtype), input, target)
+    dtype, (x, y) = widened(input, target)
+    if reduction == "none":
+        return reduced(_huber(x - y, beta) / beta, reduction, dtype)
+    return reduced(reduced(_huber(x - y, beta), reduction, x.dtype) / beta, "none", dtype)  # one division, not one an element
+
+
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """Squared where |input - target| < delta, absolute beyond: e^2 / 2 or delta (|e| - delta / 2), times `weight` if given.
+
+    Floating-point tensors of one shape; other shapes broadcast, with a warning; the result has the dtype of input. "mean"
+    divides by the number of elements, with a weight as well. ValueError for an unknown reduction or a weight of another shape,
+    RuntimeError for delta <= 0, NotImplementedError for integer or complex tensors.
+    Huber: Robust Estimation of a Location Parameter, 1964; torch.nn.functional.huber_loss; curriculum 62.
+    """
+    check_reduction("huber_loss", reduction)
+    check_pair("huber_loss", input, target)
+    check_broadcast("huber_loss", input, target)
+    _check_weight("huber_loss", weight, input)
+    if delta <= 0:
+        problem = f"huber_loss does not support non-positive values for delta. Got {delta}"
+        fail(RuntimeError, "huber_loss", "delta", problem)
+    if not input.is_floating_point() or target.is_complex():
+        kind = RuntimeError if target.is_floating_point() else NotImplementedError
+        _check_float("huber_loss", torch.int64, input, target, kind)
+    _, (x, y) = widened(input, target)
+    loss = _huber(x - y, delta)
     if weight is None:
-        loss = _REDUCE[reduction](loss)
-    else:
-        loss = _REDUCE["sum" if reduction == "mean" else reduction](loss * weight)
-        loss = loss / weight.to(wide).sum() if reduction == "mean" else loss
-        dtype = torch.promote_types(dtype, weight.dtype)
-    return loss if torch.is_autocast_enabled(input.device.type) else loss.to(dtype)  # autocast keeps losses in float32
+        return reduced(loss, reduction, input.dtype)
+    return reduced(loss * weight, reduction, torch.promote_types(input.dtype, weight.dtype))
 
 
-def _check_broadcast(input: Tensor, target: Tensor) -> None:
-    """Warn, in torch's words, of two shapes that broadcast; RuntimeError if they do not."""
-    mend = ""
-    if input.shape == (*target.shape, 1):
-        mend = f" Likely mend: input.squeeze({target.dim()}) or target.unsqueeze({target.dim()})."
-    elif target.shape == (*input.shape, 1):
-        mend = f" Likely mend: target.squeeze({input.dim()}) or input.unsqueeze({input.dim()})."
-    pairs = zip(reversed(input.shape), reversed(target.shape), strict=False)  # from the last axis backwards
-    if any(a != b and a != 1 and b != 1 for a, b in pairs):
-        shapes = f"target {tuple(target.shape)}, input {tuple(input.shape)}"
-        fail(RuntimeError, "mse_loss", "target", f"must have the size of the input, got {shapes}.{mend}")
-    warnings.warn(
-        f"mse_loss(): Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-        f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
-        stacklevel=3,
-    )
+def _huber(e: Tensor, delta: float) -> Tensor:
+    """c (e - c / 2) with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, with no case to choose."""
+    c = e.clamp(-delta, delta)
+    return c * torch.sub(e, c, alpha=0.5)
+
+
+def _weighted(loss: Tensor, weight: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
+    """Each loss times its weight; the mean is over the weights."""
+    dtype = torch.promote_types(dtype, weight.dtype)
+    loss = loss * weight
+    if reduction == "mean":
+        return reduced(loss.sum() / weight.to(loss.dtype).sum(), "none", dtype)
+    return reduced(loss, reduction, dtype)
+
+
+def _check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
+    if weight is not None:
+        check_tensor(name, "weight", weight)
+        if weight.shape != input.shape:
+            shapes = f"got weight {tuple(weight.shape)} and input {tuple(input.shape)}"
+            fail(ValueError, name, "weight", f"Weights and input must have the same size, {shapes}")
+
+
+def _check_float(
+    name: str, dtype: torch.dtype, input: Tensor, target: Tensor, error: type[Exception] = NotImplementedError
+) -> None:
+    if not dtype.is_floating_point:
+        words = f"\"{name}\" not implemented for '{scalar_name(input.dtype)}': needs floating-point numbers"
+        fail(error, name, "input", f"{words}, got {input.dtype} and target {target.dtype}; convert with .float()")

@@ -1,0 +1,232 @@
+"""Losses between predicted probabilities, as such or as logits or logarithms, and true ones; cross_entropy is a primitive."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+import torch.nn.functional as elementwise
+from torch import Tensor
+
+from scratchnet.functions.checks import check_float, fail, reduction_name, scalar_name
+from scratchnet.functions.class_targets import check_class_indices, check_class_weight, check_classes, one_dtype
+from scratchnet.functions.gather import gather
+from scratchnet.nn.functional.reduction import (
+    broadcast_to,
+    check_pair,
+    check_reduction,
+    check_same_size,
+    check_weight,
+    reduced,
+    widened,
+)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-weight[target] * input[target], the second half of cross_entropy: input holds log-probabilities, gather picks one a row.
+
+    input (C,), (N, C) or (N, C, d1, ...), floating-point; target (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index
+    does not count; weight (C,). reduction "none" keeps the rows, "sum" adds them, "mean" divides by the sum of the targets'
+    weights. ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.nll_loss; curriculum
+    11, 60.
+    """
+    reduction = reduction_name(size_average, reduce, reduction)
+    check_reduction("nll_loss", reduction)
+    check_pair("nll_loss", input, target)
+    check_float("nll_loss", "input", input)
+    if not input.dim():
+        fail(ValueError, "nll_loss", "input", "Expected 1 or more dimensions (got 0): needs (C,), (N, C) or (N, C, d1, ...)")
+    check_class_indices("nll_loss", input.shape, target)
+    x = input if input.dim() > 1 else input.unsqueeze(0)  # (N, C, ...)
+    if weight is not None:
+        check_class_weight("nll_loss", input, x.shape[1], weight)
+    x, classes, weight = one_dtype("nll_loss", x, target, weight)
+    classes = classes.reshape(x.shape[:1] + x.shape[2:])  # (N, ...)
+
+    ignored = classes == ignore_index
+    index = classes.masked_fill(ignored, 0)
+    try:
+        picked = gather(x, 1, index.unsqueeze(1)).squeeze(1)
+    except (RuntimeError, IndexError):
+        check_classes("nll_loss", target, x.shape[1], ignore_index)
+        raise
+    _, (loss,) = widened(picked)
+    weights = ~ignored
+    if weight is not None:
+        weights = gather(weight.to(loss.dtype), 0, index.flatten()).reshape(index.shape).masked_fill(ignored, 0)
+        loss = loss * weights
+    loss = loss.neg().masked_fill(ignored, 0)  # whatever stands in an ignored row, infinity included
+    if reduction == "mean":
+        return reduced(loss.sum() / weights.sum(), "none", input.dtype)
+    return reduced(loss if input.dim() > 1 else loss.reshape(()), reduction, input.dtype)
+
+
+class _BinaryCrossEntropy(torch.autograd.Function):
+    """-(t log p + (1 - t) log(1 - p));  dp = grad (p - t) / (p (1 - p)),  dt = grad (log(1 - p) - log p).
+
+    A logarithm is at least -100 and the divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient, but not
+    infinite ones: torch's convention, and more than autograd could find out from the formula.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(p: Tensor, t: Tensor) -> Tensor:
+        return torch.log1p(-p).clamp_(min=-100).lerp_(p.log().clamp_(min=-100), t).neg_()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):
+        slopes = _slopes(*ctx.saved_tensors, *ctx.needs_input_grad)
+        return tuple(None if slope is None else grad * slope for slope in slopes)
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        slopes = _slopes(*ctx.saved_tensors, *(tangent is not None for tangent in tangents))
+        return sum(slope * tangent for slope, tangent in zip(slopes, tangents, strict=True) if tangent is not None)
+
+
+def _slopes(p: Tensor, t: Tensor, need_p: bool, need_t: bool) -> tuple[Tensor | None, Tensor | None]:
+    """The derivatives of the loss by p and by t."""
+    dp = (p - t) / (p * (1 - p)).clamp(min=1e-12) if need_p else None
+    return dp, torch.log1p(-p).clamp(min=-100) - p.log().clamp(min=-100) if need_t else None
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-(target log(input) + (1 - target) log(1 - input)), times `weight` if given; both logarithms are at least -100.
+
+    input and target: probabilities from 0 to 1 of one floating dtype and one shape; weight broadcasts to it. "mean" divides by
+    the number of elements. ValueError for two shapes or an unknown reduction, RuntimeError for two dtypes and for numbers
+    beyond 0 and 1 (logits, mostly: those belong in binary_cross_entropy_with_logits).
+    torch.nn.functional.binary_cross_entropy; curriculum 63.
+    """
+    name = "binary_cross_entropy"
+    reduction = reduction_name(size_average, reduce, reduction)
+    check_reduction(name, reduction)
+    check_pair(name, input, target)
+    sizes = f"Using a target size ({target.size()}) that is different to the input size ({input.size()})"
+    check_same_size(name, input, target, f"{sizes} is deprecated. Please ensure they have the same size.")
+    check_float(name, "input", input)
+    if target.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
+        problem = f"Found dtype {scalar_name(target.dtype)} but expected {scalar_name(input.dtype)}"
+        fail(RuntimeError, name, "target", f"{problem}: take target.to(input.dtype)")
+    if weight is not None:
+        check_weight(name, "weight", weight, input)
+    if not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active() and input.device.type == "cpu":
+        _check_probabilities(name, "input", input, "; logits belong in binary_cross_entropy_with_logits")
+        _check_probabilities(name, "target", target, "; it holds true probabilities, 0 or 1 mostly")
+    _, (p, t) = widened(input, target)
+    loss = _BinaryCrossEntropy.apply(p, t)
+    return reduced(loss if weight is None else loss * weight, reduction, input.dtype)
+
+
+def _check_probabilities(name: str, argument: str, p: Tensor, mend: str) -> None:
+    if p.numel():
+        low, high = p.detach().aminmax()
+        if not (low >= 0 and high <= 1):  # not "low < 0 or high > 1", which lets NaN pass
+            problem = f"all elements of {argument} should be between 0 and 1, got {low.item():.4g} to {high.item():.4g}"
+            fail(RuntimeError, name, argument, problem + mend)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """binary_cross_entropy of sigmoid(input), exact for any logit: (1 - target) input - log sigmoid(input), never log(0).
+
+    input: logits; target: probabilities in the same shape; floating-point both. pos_weight multiplies the loss of the positive
+    share, weight the whole; both broadcast to input's shape. "mean" divides by the number of elements; the result has target's
+    dtype. ValueError for two shapes or an unknown reduction, RuntimeError for an integer target or weights that do not
+    broadcast, NotImplementedError for other logits than floats. torch.nn.functional.binary_cross_entropy_with_logits;
+    curriculum 43, 63.
+    """
+    name = "binary_cross_entropy_with_logits"
+    reduction = reduction_name(size_average, reduce, reduction)
+    check_reduction(name, reduction)
+    check_pair(name, input, target)
+    sizes = f"Target size ({target.size()}) must be the same as input size ({input.size()})."
+    check_same_size(name, input, target, sizes)
+    check_float(name, "input", input)
+    if not target.is_floating_point():
+        problem = f"result type {scalar_name(input.dtype)} can't be cast to the desired output type {scalar_name(target.dtype)}"
+        fail(RuntimeError, name, "target", f"{problem}: call .float() on the labels")
+    for argument, value in (("weight", weight), ("pos_weight", pos_weight)):
+        if value is not None:
+            check_weight(name, argument, value, input)
+    _, (x, t) = widened(input, target)
+    log_p = elementwise.logsigmoid(x)
+    if pos_weight is None:
+        gain = torch.addcmul(log_p, t - 1, x)  # the loss without its sign: one pass fewer
+    else:
+        gain = torch.addcmul((t - 1) * x, log_p, 1 + (pos_weight.to(t.dtype) - 1) * t)
+    if weight is not None:
+        gain = gain * weight
+    return -reduced(gain, reduction, target.dtype)
+
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """target (log(target) - input): how far the log-probabilities `input` are from the probabilities `target`, 0 log 0 = 0.
+
+    Floating-point tensors of one shape, or shapes that broadcast; log_target: target holds logarithms too. "batchmean" divides
+    the sum by input.shape[0], which is the mathematical mean; "mean" by all elements, with torch's warning. ValueError for an
+    unknown reduction, RuntimeError for integers, complex numbers and shapes that do not broadcast.
+    torch.nn.functional.kl_div; curriculum 60.
+    """
+    legacy = size_average is not None or reduce is not None
+    reduction = reduction_name(size_average, reduce, reduction)
+    if reduction == "mean" and not legacy:
+        warnings.warn(
+            "kl_div(): reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' "
+            "divides only by the batch size, and aligns with the KL div math definition. 'mean' will be changed to behave the "
+            "same as 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
+    if reduction != "batchmean":
+        check_reduction("kl_div", reduction)
+    check_pair("kl_div", input, target)
+    for argument, value in (("input", input), ("target", target)):
+        if not value.is_floating_point():
+            kind = "Complex" if value.is_complex() else "Integral"
+            mend = "; take the logarithms of floating-point probabilities"
+            fail(RuntimeError, "kl_div", argument, f"kl_div: {kind} inputs not supported, got {value.dtype}{mend}")
+    if input.shape != target.shape and broadcast_to(input.shape, target.shape) is None:
+        shapes = f"got target {tuple(target.shape)} and input {tuple(input.shape)}"
+        fail(RuntimeError, "kl_div", "target", f"The size of target must match the size of input, {shapes}")
+    dtype, (log_q, t) = widened(input, target)
+    # log(target) inside xlogy, which knows that 0 log 0 is 0
+    loss = t.exp() * (t - log_q) if log_target else torch.addcmul(torch.xlogy(t, t), t, log_q, value=-1)
+    if reduction != "batchmean":
+        return reduced(loss, reduction, dtype)
+    rows = input.shape[0] if input.dim() else 1
+    return reduced(loss.sum() / rows, "none", dtype)
