@@ -11,13 +11,16 @@ from torch import Tensor
 from scratchnet.functions.checks import check_float, fail, reduction_name, scalar_name
 from scratchnet.functions.class_targets import check_class_indices, check_class_weight, check_classes, one_dtype
 from scratchnet.functions.gather import gather
+from scratchnet.nn.functional.pointwise import pointwise
 from scratchnet.nn.functional.reduction import (
     broadcast_to,
     check_pair,
     check_reduction,
     check_same_size,
     check_weight,
+    fail_to_broadcast,
     reduced,
+    rounded,
     widened,
 )
 
@@ -65,43 +68,8 @@ def nll_loss(
         loss = loss * weights
     loss = loss.neg().masked_fill(ignored, 0)  # whatever stands in an ignored row, infinity included
     if reduction == "mean":
-        return reduced(loss.sum() / weights.sum(), "none", input.dtype)
+        return rounded(loss.sum() / weights.sum(), input.dtype)
     return reduced(loss if input.dim() > 1 else loss.reshape(()), reduction, input.dtype)
-
-
-class _BinaryCrossEntropy(torch.autograd.Function):
-    """-(t log p + (1 - t) log(1 - p));  dp = grad (p - t) / (p (1 - p)),  dt = grad (log(1 - p) - log p).
-
-    A logarithm is at least -100 and the divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient, but not
-    infinite ones: torch's convention, and more than autograd could find out from the formula.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(p: Tensor, t: Tensor) -> Tensor:
-        return torch.log1p(-p).clamp_(min=-100).lerp_(p.log().clamp_(min=-100), t).neg_()
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(ctx, grad):
-        slopes = _slopes(*ctx.saved_tensors, *ctx.needs_input_grad)
-        return tuple(None if slope is None else grad * slope for slope in slopes)
-
-    @staticmethod
-    def jvp(ctx, *tangents):
-        slopes = _slopes(*ctx.saved_tensors, *(tangent is not None for tangent in tangents))
-        return sum(slope * tangent for slope, tangent in zip(slopes, tangents, strict=True) if tangent is not None)
-
-
-def _slopes(p: Tensor, t: Tensor, need_p: bool, need_t: bool) -> tuple[Tensor | None, Tensor | None]:
-    """The derivatives of the loss by p and by t."""
-    dp = (p - t) / (p * (1 - p)).clamp(min=1e-12) if need_p else None
-    return dp, torch.log1p(-p).clamp(min=-100) - p.log().clamp(min=-100) if need_t else None
 
 
 def binary_cross_entropy(
@@ -135,8 +103,25 @@ def binary_cross_entropy(
         _check_probabilities(name, "input", input, "; logits belong in binary_cross_entropy_with_logits")
         _check_probabilities(name, "target", target, "; it holds true probabilities, 0 or 1 mostly")
     _, (p, t) = widened(input, target)
-    loss = _BinaryCrossEntropy.apply(p, t)
-    return reduced(loss if weight is None else loss * weight, reduction, input.dtype)
+    if weight is None:
+        return rounded(_bce(p, t, reduction), input.dtype)
+    return reduced(_bce(p, t, "none") * weight, reduction, input.dtype)
+
+
+# A logarithm is at least -100 and a divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient, but not
+# infinite ones: torch's convention, which autograd could not find in the formula.
+
+
+def _bce_value(p: Tensor, t: Tensor) -> Tensor:
+    return torch.log1p(-p).clamp_(min=-100).lerp_(p.log().clamp_(min=-100), t).neg_()
+
+
+def _bce_slopes(p: Tensor, t: Tensor, need_p: bool, need_t: bool) -> tuple[Tensor, Tensor]:
+    dp = (p - t).div_((p * (1 - p)).clamp_(min=1e-12)) if need_p else p
+    return dp, torch.log1p(-p).clamp_(min=-100).sub_(p.log().clamp_(min=-100)) if need_t else t
+
+
+_bce = pointwise(_bce_value, _bce_slopes)
 
 
 def _check_probabilities(name: str, argument: str, p: Tensor, mend: str) -> None:
@@ -178,14 +163,23 @@ def binary_cross_entropy_with_logits(
         if value is not None:
             check_weight(name, argument, value, input)
     _, (x, t) = widened(input, target)
-    log_p = elementwise.logsigmoid(x)
-    if pos_weight is None:
-        gain = torch.addcmul(log_p, t - 1, x)  # the loss without its sign: one pass fewer
-    else:
-        gain = torch.addcmul((t - 1) * x, log_p, 1 + (pos_weight.to(t.dtype) - 1) * t)
-    if weight is not None:
-        gain = gain * weight
-    return -reduced(gain, reduction, target.dtype)
+    if pos_weight is not None:
+        gain = torch.addcmul((t - 1) * x, elementwise.logsigmoid(x), 1 + (pos_weight.to(t.dtype) - 1) * t)
+        return -reduced(gain if weight is None else gain * weight, reduction, target.dtype)
+    if weight is None:
+        return rounded(_logits_bce(x, t, reduction), target.dtype)
+    return reduced(_logits_bce(x, t, "none") * weight, reduction, target.dtype)
+
+
+def _logits_bce_value(x: Tensor, t: Tensor) -> Tensor:
+    return (1 - t).mul_(x).sub_(elementwise.logsigmoid(x))
+
+
+def _logits_bce_slopes(x: Tensor, t: Tensor, need_x: bool, need_t: bool) -> tuple[Tensor, Tensor]:
+    return x.sigmoid().sub_(t) if need_x else x, -x if need_t else t
+
+
+_logits_bce = pointwise(_logits_bce_value, _logits_bce_slopes)
 
 
 def kl_div(
@@ -221,12 +215,11 @@ def kl_div(
             mend = "; take the logarithms of floating-point probabilities"
             fail(RuntimeError, "kl_div", argument, f"kl_div: {kind} inputs not supported, got {value.dtype}{mend}")
     if input.shape != target.shape and broadcast_to(input.shape, target.shape) is None:
-        shapes = f"got target {tuple(target.shape)} and input {tuple(input.shape)}"
-        fail(RuntimeError, "kl_div", "target", f"The size of target must match the size of input, {shapes}")
+        fail_to_broadcast("kl_div", "target", target, "input", input)
     dtype, (log_q, t) = widened(input, target)
     # log(target) inside xlogy, which knows that 0 log 0 is 0
     loss = t.exp() * (t - log_q) if log_target else torch.addcmul(torch.xlogy(t, t), t, log_q, value=-1)
     if reduction != "batchmean":
         return reduced(loss, reduction, dtype)
     rows = input.shape[0] if input.dim() else 1
-    return reduced(loss.sum() / rows, "none", dtype)
+    return rounded(loss.sum() / rows, dtype)

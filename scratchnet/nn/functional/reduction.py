@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Callable
 
@@ -10,18 +11,22 @@ from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
 
-_REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
+REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
 
 
 def check_reduction(function: str, reduction: str) -> None:
     """ValueError for anything but "none", "mean" and "sum"."""
-    if reduction not in _REDUCE:
+    if reduction not in REDUCE:
         fail(ValueError, function, "reduction", f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
 
 
 def reduced(loss: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
-    """The loss of every element, their mean or their sum, in `dtype`; under autocast in the float32 that it was computed in."""
-    loss = _REDUCE[reduction](loss)
+    """The loss of every element, their mean or their sum, rounded to `dtype`."""
+    return rounded(REDUCE[reduction](loss), dtype)
+
+
+def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
+    """The loss in `dtype`; under autocast in the float32 that it was computed in."""
     return loss if torch.is_autocast_enabled(loss.device.type) else loss.to(dtype)
 
 
@@ -34,11 +39,9 @@ def check_pair(function: str, input: Tensor, target: Tensor) -> None:
 
 def widened(*tensors: Tensor) -> tuple[torch.dtype, list[Tensor]]:
     """The common dtype, and the tensors in it; 16-bit numbers in float32, in which losses are computed and summed."""
-    dtype = tensors[0].dtype
-    for t in tensors[1:]:
-        dtype = torch.promote_types(dtype, t.dtype)
+    dtype = functools.reduce(torch.promote_types, [t.dtype for t in tensors])
     wide = torch.promote_types(dtype, torch.float32)
-    return dtype, [t.to(wide) for t in tensors]
+    return dtype, [t if t.dtype is wide else t.to(wide) for t in tensors]
 
 
 def check_same_size(function: str, input: Tensor, target: Tensor, problem: str) -> None:
@@ -53,13 +56,22 @@ def check_broadcast(function: str, input: Tensor, target: Tensor) -> None:
         return
     mend = _squeeze(input.shape, target.shape)
     if not broadcast_to(input.shape, target.shape):
-        shapes = f"target {tuple(target.shape)}, input {tuple(input.shape)}"
-        fail(RuntimeError, function, "target", f"must have the size of the input, got {shapes}.{mend}")
+        fail_to_broadcast(function, "target", target, "input", input, mend)
     warnings.warn(
         f"{function}(): Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
         f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
         stacklevel=3,
     )
+
+
+def fail_to_broadcast(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor, mend: str = "") -> None:
+    """RuntimeError, in torch's words for it, about two shapes of which the axis named there does not fit."""
+    rank = max(value.dim(), other.dim())
+    sizes = zip(*([1] * (rank - t.dim()) + list(t.shape) for t in (other, value)), strict=True)
+    at, (a, b) = next((d, pair) for d, pair in enumerate(sizes) if pair[0] != pair[1] and 1 not in pair)
+    shapes = f"got {argument} {tuple(value.shape)} and {other_argument} {tuple(other.shape)}"
+    problem = f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {at}"
+    fail(RuntimeError, function, argument, f"{problem}, {shapes}.{mend}")
 
 
 def broadcast_to(shape: torch.Size, other: torch.Size) -> torch.Size | None:

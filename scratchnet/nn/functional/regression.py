@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_tensor, fail, reduction_name, scalar_name
-from scratchnet.nn.functional.reduction import check_broadcast, check_pair, check_reduction, reduced, widened
+from scratchnet.nn.functional.pointwise import pointwise
+from scratchnet.nn.functional.reduction import check_broadcast, check_pair, check_reduction, reduced, rounded, widened
 
 
 def mse_loss(
@@ -30,8 +31,21 @@ def mse_loss(
     _check_float("mse_loss", torch.promote_types(input.dtype, target.dtype), input, target)
     _check_weight("mse_loss", weight, input)
     dtype, (x, y) = widened(input, target)
-    loss = (x - y).square()
-    return reduced(loss, reduction, dtype) if weight is None else _weighted(loss, weight, reduction, dtype)
+    if weight is None:
+        return rounded(_squared(x, y, reduction), dtype)
+    return _weighted(_squared(x, y, "none"), weight, reduction, dtype)
+
+
+def _squared_value(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).square_()
+
+
+def _squared_slopes(x: Tensor, y: Tensor, need_x: bool, need_y: bool) -> tuple[Tensor, Tensor]:
+    slope = (x - y).mul_(2)
+    return slope, -slope if need_y else slope
+
+
+_squared = pointwise(_squared_value, _squared_slopes)
 
 
 def l1_loss(
@@ -93,9 +107,7 @@ def smooth_l1_loss(
         fail(RuntimeError, "smooth_l1_loss", "beta", problem)
     _check_float("smooth_l1_loss", torch.promote_types(input.dtype, target.dtype), input, target)
     dtype, (x, y) = widened(input, target)
-    if reduction == "none":
-        return reduced(_huber(x - y, beta) / beta, reduction, dtype)
-    return reduced(reduced(_huber(x - y, beta), reduction, x.dtype) / beta, "none", dtype)  # one division, not one an element
+    return rounded(_huber(x, y, reduction, beta) / beta, dtype)
 
 
 def huber_loss(
@@ -119,16 +131,25 @@ def huber_loss(
         kind = RuntimeError if target.is_floating_point() else NotImplementedError
         _check_float("huber_loss", torch.int64, input, target, kind)
     _, (x, y) = widened(input, target)
-    loss = _huber(x - y, delta)
     if weight is None:
-        return reduced(loss, reduction, input.dtype)
-    return reduced(loss * weight, reduction, torch.promote_types(input.dtype, weight.dtype))
+        return rounded(_huber(x, y, reduction, delta), input.dtype)
+    loss = _huber(x, y, "none", delta) * weight
+    return reduced(loss, reduction, torch.promote_types(input.dtype, weight.dtype))
 
 
-def _huber(e: Tensor, delta: float) -> Tensor:
+def _huber_value(x: Tensor, y: Tensor, delta: float) -> Tensor:
     """c (e - c / 2) with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, with no case to choose."""
+    e = x - y
     c = e.clamp(-delta, delta)
-    return c * torch.sub(e, c, alpha=0.5)
+    return e.sub_(c, alpha=0.5).mul_(c)
+
+
+def _huber_slopes(x: Tensor, y: Tensor, need_x: bool, need_y: bool, delta: float) -> tuple[Tensor, Tensor]:
+    slope = (x - y).clamp_(-delta, delta)
+    return slope, -slope if need_y else slope
+
+
+_huber = pointwise(_huber_value, _huber_slopes)
 
 
 def _weighted(loss: Tensor, weight: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
@@ -136,7 +157,7 @@ def _weighted(loss: Tensor, weight: Tensor, reduction: str, dtype: torch.dtype) 
     dtype = torch.promote_types(dtype, weight.dtype)
     loss = loss * weight
     if reduction == "mean":
-        return reduced(loss.sum() / weight.to(loss.dtype).sum(), "none", dtype)
+        return rounded(loss.sum() / weight.to(loss.dtype).sum(), dtype)
     return reduced(loss, reduction, dtype)
 
 

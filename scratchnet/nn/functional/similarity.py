@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pairwise_distance
 
 from scratchnet.functions.checks import check_device, check_tensor, fail, reduction_name
-from scratchnet.nn.functional.reduction import broadcast_to, check_reduction, reduced, widened
+from scratchnet.nn.functional.reduction import broadcast_to, check_reduction, fail_to_broadcast, reduced, widened
 
 
 def cosine_embedding_loss(
@@ -38,7 +38,7 @@ def cosine_embedding_loss(
         fail(RuntimeError, name, "target", f"{problem}: inputs are (N, D) with target (N,), or (D,) with target ()")
     shape = broadcast_to(input1.shape, input2.shape)
     if shape is None:
-        fail(RuntimeError, name, "input2", f"The size of input2 must match the size of input1, got {sizes}")
+        fail_to_broadcast(name, "input2", input2, "input1", input1)
     if broadcast_to(shape[:-1], target.shape) is None:
         problem = f"The size of target must match the number of rows, got {tuple(target.shape)}"
         fail(RuntimeError, name, "target", f"{problem} and {sizes}")
@@ -82,10 +82,9 @@ def triplet_margin_loss(
     if len(set(ranks)) > 1:
         problem = "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
         fail(RuntimeError, name, "anchor", problem + "anchor {}D, positive {}D, and negative {}D inputs".format(*ranks))
-    for argument, value, others in (("positive", positive, anchor.shape), ("negative", negative, anchor.shape)):
-        if broadcast_to(value.shape, others) is None:
-            shapes = f"got {tuple(value.shape)} and anchor {tuple(others)}"
-            fail(RuntimeError, name, argument, f"The size of {argument} must match the size of anchor, {shapes}")
+    for argument, value in (("positive", positive), ("negative", negative)):
+        if broadcast_to(value.shape, anchor.shape) is None:
+            fail_to_broadcast(name, argument, value, "anchor", anchor)
     dtype, (a, near, far) = widened(anchor, positive, negative)
     distance = pairwise_distance(a, far, p, eps)
     if swap:
