@@ -108,17 +108,17 @@ def binary_cross_entropy(
     return reduced(_bce(p, t, "none") * weight, reduction, input.dtype)
 
 
-# A logarithm is at least -100 and a divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient, but not
-# infinite ones: torch's convention, which autograd could not find in the formula.
+# A logarithm is at least -100 and a divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient by p, but
+# not infinite ones: torch's convention, which autograd could not find in the formula.
 
 
 def _bce_value(p: Tensor, t: Tensor) -> Tensor:
-    return torch.log1p(-p).clamp_(min=-100).lerp_(p.log().clamp_(min=-100), t).neg_()
+    return torch.log1p(-p).clamp_(min=-100).lerp(p.log().clamp_(min=-100), t).neg_()
 
 
 def _bce_slopes(p: Tensor, t: Tensor, need_p: bool, need_t: bool) -> tuple[Tensor, Tensor]:
     dp = (p - t).div_((p * (1 - p)).clamp_(min=1e-12)) if need_p else p
-    return dp, torch.log1p(-p).clamp_(min=-100).sub_(p.log().clamp_(min=-100)) if need_t else t
+    return dp, p.logit().neg_() if need_t else t
 
 
 _bce = pointwise(_bce_value, _bce_slopes)
@@ -172,11 +172,11 @@ def binary_cross_entropy_with_logits(
 
 
 def _logits_bce_value(x: Tensor, t: Tensor) -> Tensor:
-    return (1 - t).mul_(x).sub_(elementwise.logsigmoid(x))
+    return ((1 - t) * x).sub_(elementwise.logsigmoid(x))
 
 
 def _logits_bce_slopes(x: Tensor, t: Tensor, need_x: bool, need_t: bool) -> tuple[Tensor, Tensor]:
-    return x.sigmoid().sub_(t) if need_x else x, -x if need_t else t
+    return x.sigmoid() - t if need_x else x, -x if need_t else t
 
 
 _logits_bce = pointwise(_logits_bce_value, _logits_bce_slopes)

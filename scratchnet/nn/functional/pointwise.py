@@ -20,6 +20,8 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
 
     value(x, t, *options): the loss of every element, in a tensor of its own.
     slopes(x, t, need_x, need_t, *options): its derivatives by x and by t, those that are needed, in tensors of their own.
+    Both write in place only to what has been made of x and of t, for vmap may have given one of them a batch axis alone, and to
+    nothing that a product needs again, for torch.compile of torch.func.grad differentiates value itself.
     """
 
     def total(x, t, reduction, *options):
@@ -42,7 +44,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
             return _times(dx, grad) if need_x else None, _times(dt, grad) if need_t else None, *[None] * len(rest)
 
     class Transformable(Function):
-        """The same for torch.func, forward-mode AD and torch.compile; its way of keeping a context costs eager calls more."""
+        """The same for torch.func and forward-mode AD; its way of keeping a context costs every call more."""
 
         generate_vmap_rule = True
         forward = staticmethod(total)
@@ -63,9 +65,9 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
     def loss(x: Tensor, t: Tensor, reduction: str, *options: object) -> Tensor:
         if x.shape != t.shape:
             x, t = torch.broadcast_tensors(x, t)
-        if torch.compiler.is_compiling() or transforming():
+        if transforming() and not torch.compiler.is_compiling():
             return Transformable.apply(x, t, reduction, *options)
-        if torch.is_grad_enabled() and (x.requires_grad or t.requires_grad):
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() and (x.requires_grad or t.requires_grad):
             return Eager.apply(x, t, reduction, *options)
         return total(x, t, reduction, *options)
 
@@ -73,4 +75,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
 
 
 def _times(slope: Tensor, grad: Tensor) -> Tensor:
-    return slope * grad if transforming() else slope.mul_(grad)  # vmap cannot write a batch into what is none
+    """Their product, in the memory of slope; not under vmap, new or old, which cannot write a batch into what is none."""
+    if torch.compiler.is_compiling() or transforming() or torch._C._functorch.is_legacy_batchedtensor(grad):
+        return slope * grad
+    return slope.mul_(grad)
