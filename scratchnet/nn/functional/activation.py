@@ -6,14 +6,12 @@ Softmax and its kin are the cross-entropy family of primitives, GELU is a primit
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 import torch.nn.functional as elementwise
 from torch import Tensor
 
 from scratchnet.functions import cross_entropy as family
-from scratchnet.functions.checks import check_float, check_tensor
+from scratchnet.functions.checks import check_float, check_tensor, warn
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
@@ -50,7 +48,7 @@ def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> 
         return dim
     check_tensor(name, "input", input)
     picked = 0 if input.dim() in (0, 1, 3) else 1  # torch's old rule
-    warnings.warn(
+    warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument "
         f"(now: dim={picked} of shape {tuple(input.shape)}; dim=-1 is the usual one).",
         stacklevel=stacklevel,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 import torch.nn.functional as elementwise
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, fail, reduction_name, scalar_name
+from scratchnet.functions.checks import check_float, fail, reduction_name, scalar_name, warn
 from scratchnet.functions.class_targets import check_class_indices, check_class_weight, check_classes, one_dtype
 from scratchnet.functions.gather import gather
 from scratchnet.nn.functional.pointwise import pointwise
@@ -163,12 +161,13 @@ def binary_cross_entropy_with_logits(
         if value is not None:
             check_weight(name, argument, value, input)
     _, (x, t) = widened(input, target)
-    if pos_weight is not None:
-        gain = torch.addcmul((t - 1) * x, elementwise.logsigmoid(x), 1 + (pos_weight.to(t.dtype) - 1) * t)
-        return -reduced(gain if weight is None else gain * weight, reduction, target.dtype)
-    if weight is None:
+    if weight is None and pos_weight is None:
         return rounded(_logits_bce(x, t, reduction), target.dtype)
-    return reduced(_logits_bce(x, t, "none") * weight, reduction, target.dtype)
+    if pos_weight is None:
+        loss = _logits_bce(x, t, "none")
+    else:
+        loss = (1 - t) * x - (1 + (pos_weight.to(t.dtype) - 1) * t) * elementwise.logsigmoid(x)
+    return reduced(loss if weight is None else loss * weight, reduction, target.dtype)
 
 
 def _logits_bce_value(x: Tensor, t: Tensor) -> Tensor:
@@ -200,7 +199,7 @@ def kl_div(
     legacy = size_average is not None or reduce is not None
     reduction = reduction_name(size_average, reduce, reduction)
     if reduction == "mean" and not legacy:
-        warnings.warn(
+        warn(
             "kl_div(): reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' "
             "divides only by the batch size, and aligns with the KL div math definition. 'mean' will be changed to behave the "
             "same as 'batchmean' in the next major release.",
@@ -218,7 +217,7 @@ def kl_div(
         fail_to_broadcast("kl_div", "target", target, "input", input)
     dtype, (log_q, t) = widened(input, target)
     # log(target) inside xlogy, which knows that 0 log 0 is 0
-    loss = t.exp() * (t - log_q) if log_target else torch.addcmul(torch.xlogy(t, t), t, log_q, value=-1)
+    loss = t.exp() * (t - log_q) if log_target else torch.xlogy(t, t) - t * log_q
     if reduction != "batchmean":
         return reduced(loss, reduction, dtype)
     rows = input.shape[0] if input.dim() else 1

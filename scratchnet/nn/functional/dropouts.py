@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Sequence
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, check_tensor, fail
+from scratchnet.functions.checks import check_float, check_tensor, fail, warn
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -34,13 +33,13 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     check_tensor("dropout2d", "input", input)
     rank = input.dim()
     if rank not in (3, 4):
-        warnings.warn(
+        warn(
             f"dropout2d: Received a {rank}-D input to dropout2d, which is deprecated and will result in an error in a future "
             "release. It takes images, (N, C, H, W); to drop single elements use dropout.",
             stacklevel=2,
         )
     if rank == 3:
-        warnings.warn(
+        warn(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - "
             "input is interpreted as shape (N, C, L). A single image (C, H, W) needs a batch axis: input.unsqueeze(0).",
             stacklevel=2,

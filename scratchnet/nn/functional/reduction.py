@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Callable
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_tensor, fail
+from scratchnet.functions.checks import check_device, check_tensor, fail, warn
 
 REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
 
@@ -57,7 +56,7 @@ def check_broadcast(function: str, input: Tensor, target: Tensor) -> None:
     mend = _squeeze(input.shape, target.shape)
     if not broadcast_to(input.shape, target.shape):
         fail_to_broadcast(function, "target", target, "input", input, mend)
-    warnings.warn(
+    warn(
         f"{function}(): Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
         f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
         stacklevel=3,

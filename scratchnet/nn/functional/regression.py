@@ -138,10 +138,10 @@ def huber_loss(
 
 
 def _huber_value(x: Tensor, y: Tensor, delta: float) -> Tensor:
-    """c e - c^2 / 2 with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, with no case to choose."""
+    """c (e - c / 2) with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, with no case to choose."""
     e = x - y
     c = e.clamp(-delta, delta)
-    return (c * e).addcmul_(c, c, value=-0.5)
+    return c * torch.sub(e, c, alpha=0.5)
 
 
 def _huber_slopes(x: Tensor, y: Tensor, need_x: bool, need_y: bool, delta: float) -> tuple[Tensor, Tensor]:
