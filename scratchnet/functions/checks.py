@@ -17,7 +17,7 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
 
 
 def warn(message: str, stacklevel: int) -> None:
-    """A UserWarning, `stacklevel` frames above the caller as in warnings.warn; not inside torch.compile, which would stop at it."""
+    """warnings.warn, where `stacklevel` counts from the caller; not inside torch.compile, which would stop at it."""
     if not torch.compiler.is_compiling():
         warnings.warn(message, stacklevel=stacklevel + 1)
 

@@ -30,20 +30,19 @@ def check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor,
 
 def check_class_indices(name: str, shape: Sequence[int], target: Tensor, mend: str = "") -> None:
     """Raises unless target holds one class index for each row of logits of this shape; `mend` ends the one about its dtype."""
-    if target.dtype not in (torch.int64, torch.uint8):
-        problem = f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
-        fail(RuntimeError, name, "target", f"{problem}: call .long() on class indices{mend}")
+    batch = target.shape[0] if target.dim() else 0
     if len(shape) == 1:
         if target.dim() > 1 or target.numel() != 1:
             problem = "For 1D input, 1D target must have size 1, but got target size:"
             fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
-        return
-    batch = target.shape[0] if target.dim() else 0
-    if batch != shape[0]:
+    elif batch != shape[0]:
         problem = f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
         fail(ValueError, name, "target", problem)
+    if target.dtype not in (torch.int64, torch.uint8):
+        problem = f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
+        fail(RuntimeError, name, "target", f"{problem}: call .long() on class indices{mend}")
     expected, got = (shape[0], *shape[2:]), tuple(target.shape)
-    if got != expected:
+    if len(shape) > 1 and got != expected:
         problem = f"Expected target size {list(expected)}, got {list(got)}"
         if len(shape) == 2:
             problem = f"0D or 1D target tensor expected, multi-target not supported; {problem}"

@@ -202,7 +202,7 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """BCELoss of sigmoid(input), exact for any logit: (1 - target) input - log sigmoid(input). Curriculum 63.
+    """BCELoss of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input). Curriculum 63.
 
     `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast. Reduction "mean", "sum", "none".
     """

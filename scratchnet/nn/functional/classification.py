@@ -139,7 +139,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """binary_cross_entropy of sigmoid(input), exact for any logit: (1 - target) input - log sigmoid(input), never log(0).
+    """binary_cross_entropy of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input), which needs no log(0).
 
     input: logits; target: probabilities in the same shape; floating-point both. pos_weight multiplies the loss of the positive
     share, weight the whole; both broadcast to input's shape. "mean" divides by the number of elements; the result has target's
