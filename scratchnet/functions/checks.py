@@ -16,6 +16,12 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
     raise error(f"{function}(): argument '{argument}': {problem}")
 
 
+def warn(message: str, stacklevel: int) -> None:
+    """warnings.warn, where `stacklevel` counts from the caller; not inside torch.compile, which would stop at it."""
+    if not torch.compiler.is_compiling():
+        warnings.warn(message, stacklevel=stacklevel + 1)
+
+
 def check_tensor(function: str, argument: str, value: object) -> None:
     """TypeError for anything but a tensor."""
     if not isinstance(value, Tensor):
@@ -56,7 +62,7 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
     if size_average is None and reduce is None:
         return reduction
     name = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
     return name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Sequence
 
 import torch
@@ -19,6 +18,7 @@ from scratchnet.functions.checks import (
     reduction_name,
     scalar_name,
 )
+from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype
 from scratchnet.functions.operator import Function, Operator, fastest_first
 from scratchnet.registry import REDUCTIONS
 
@@ -173,80 +173,11 @@ def _reduction(name: str, reduction: str) -> int:
     return REDUCTIONS.index(reduction)
 
 
-def _check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
-    """Raises unless target fits logits of this shape; whether it holds class probabilities."""
-    check_tensor(name, "target", target)
-    check_device(name, "target", target, "input", input)
-    kind = scalar_name(target.dtype)
-    if target.shape == shape:
-        if not target.is_floating_point():
-            problem = f"Expected floating point type for target with class probabilities, got {kind}"
-            mend = "class indices have no class axis; for a one-hot target take target.argmax(1), or target.float()"
-            fail(RuntimeError, name, "target", f"{problem}: in input's shape it holds those, {mend}")
-        if ignore_index >= 0:
-            fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
-        return True
-    if target.dtype not in (torch.int64, torch.uint8):
-        mend = "call .long() on class indices"
-        if target.is_floating_point():
-            mend += f"; class probabilities would have input's shape {tuple(shape)}, got {tuple(target.shape)}"
-        fail(RuntimeError, name, "target", f"expected target dtype to be Long or Byte, but got {kind}: {mend}")
-    if len(shape) == 1:
-        if target.dim() > 1 or target.numel() != 1:
-            problem = "For 1D input, 1D target must have size 1, but got target size:"
-            fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
-        return False
-    batch = target.shape[0] if target.dim() else 0
-    if batch != shape[0]:
-        problem = f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
-        fail(ValueError, name, "target", problem)
-    expected, got = (shape[0], *shape[2:]), tuple(target.shape)
-    if got != expected:
-        problem = f"Expected target size {list(expected)}, got {list(got)}"
-        if len(shape) == 2:
-            problem = f"0D or 1D target tensor expected, multi-target not supported; {problem}"
-        elif len(shape) == 4:
-            spatial = "only batches of spatial targets supported (3D tensors)" if len(got) != 3 else "size mismatch"
-            problem = f"{spatial}; {problem}"
-        spare = 1 if got == (expected[0], 1, *expected[1:]) else -1 if got == (*expected, 1) else None
-        mend = "one class for each row" if spare is None else f"take target.squeeze({spare})"
-        fail(RuntimeError, name, "target", f"{problem}: {mend}")
-    return False
-
-
 def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
     if weight is not None:
-        check_tensor(name, "weight", weight)
-        check_device(name, "weight", weight, "input", input)
-        if weight.dim() != 1 or weight.shape[0] != classes:
-            problem = f"weight tensor should be defined either for all {classes} classes or no classes"
-            fail(RuntimeError, name, "weight", f"{problem} but got weight tensor of shape: {list(weight.shape)}")
+        check_class_weight(name, input, classes, weight)
     if not 0.0 <= label_smoothing <= 1.0:
         fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-
-
-def _one_dtype(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Input, target and class weights, probabilities in the common dtype; the class weights of indices must have input's."""
-    if target.dtype is torch.uint8:
-        target = target.long()
-    numbers = [t for t in (input, target if target.is_floating_point() else None, weight) if t is not None]
-    if all(t.dtype == input.dtype for t in numbers) or torch.is_autocast_enabled(input.device.type):
-        return input, target, weight
-    if not target.is_floating_point():
-        problem = f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
-        fail(RuntimeError, name, "weight", f"{problem}: take weight.to(input.dtype)")
-    dtype = functools.reduce(torch.promote_types, [t.dtype for t in numbers])
-    return input.to(dtype), target.to(dtype), None if weight is None else weight.to(dtype)
-
-
-def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """Raises torch's error for the first class that is out of range, if there is one."""
-    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if outside.any():
-        position = tuple(outside.nonzero()[0].tolist())
-        problem = f"Target {target[position].item()} is out of bounds. It stands at position {position}"
-        valid = f"with {classes} classes it must be from 0 to {classes - 1}, or ignore_index={ignore_index}"
-        fail(IndexError, name, "target", f"{problem}: {valid}")
 
 
 def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
@@ -259,11 +190,11 @@ def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight:
     if torch.compiler.is_compiling() or target.is_floating_point() or target.device.type != "cpu":
         return run(*args)
     if kernel is None and not torch._C._are_functorch_transforms_active():  # a kernel looks at the classes itself
-        _check_classes(name, target, classes, ignore_index)
+        check_classes(name, target, classes, ignore_index)
     try:
         return run(*args)
     except (RuntimeError, IndexError):
-        _check_classes(name, target, classes, ignore_index)
+        check_classes(name, target, classes, ignore_index)
         raise
 
 
@@ -292,10 +223,10 @@ def cross_entropy(
         fail(
             IndexError, "cross_entropy", "input", "Dimension specified as 1 but tensor has no dimensions, needs (C,) or (N, C)"
         )
-    probabilities = _check_target("cross_entropy", input, shape, target, ignore_index)
+    probabilities = check_target("cross_entropy", input, shape, target, ignore_index)
     classes = shape[min(rank, 2) - 1]
     _check_options("cross_entropy", input, classes, weight, label_smoothing)
-    input, target, weight = _one_dtype("cross_entropy", input, target, weight)
+    input, target, weight = one_dtype("cross_entropy", input, target, weight)
 
     # (N, C, S)
     x = input.unsqueeze(-1) if rank == 2 else input.flatten(2) if rank > 2 else input.reshape(1, classes, 1)
@@ -363,9 +294,9 @@ def linear_cross_entropy(
         return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)
 
     code = _reduction(name, reduction)
-    probabilities = _check_target(name, input, shape, target, ignored)
+    probabilities = check_target(name, input, shape, target, ignored)
     _check_options(name, input, classes, weight, label_smoothing)
-    kept, target, weight = _one_dtype(name, input, target, weight)
+    kept, target, weight = one_dtype(name, input, target, weight)
     if kept is not input:  # wider probabilities or class weights
         linear_weight = linear_weight.to(kept.dtype)
         linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)

@@ -128,7 +128,7 @@ class Operator:
         kernel = self.kernel(device, first.dtype)
         if kernel is None or any(a.dtype != first.dtype and a.dtype in _FLOATS for a in args if isinstance(a, Tensor)):
             return self.plain(*args)
-        if torch.compiler.is_compiling() or _transforming() or has_torch_function(args):
+        if torch.compiler.is_compiling() or transforming() or has_torch_function(args):
             return kernel.differentiable(*args, kernel.rung)
         if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
             return self.function.apply(kernel, *args)
@@ -159,7 +159,7 @@ def fastest_first(name: str) -> Callable[[Callable], Callable]:
                 and args[0].dtype in dtypes
                 and args[0].numel() <= op.own_up_to
                 and not torch.compiler.is_compiling()
-                and not _transforming()
+                and not transforming()
             ):
                 try:
                     return op.torch(*args, **kwargs)
@@ -172,7 +172,7 @@ def fastest_first(name: str) -> Callable[[Callable], Callable]:
     return decorate
 
 
-def _transforming() -> bool:
+def transforming() -> bool:
     """Whether a torch.func transform or forward-mode AD is at work."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
@@ -207,7 +207,7 @@ def _register(operator: Operator, namespace: str) -> None:
         return operator.take(getattr(getattr(torch.ops, namespace), raw).default(*args))
 
     def autograd(keyset, *args):
-        if _transforming():
+        if transforming():
             return operator.plain(*args[:-1])
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
             return function.apply(operator.cell(namespace, args[-1]), *args[:-1])

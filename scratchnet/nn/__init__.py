@@ -7,7 +7,7 @@ initialisers, utils) is torch's own.
 import torch.nn
 from torch.nn import (
     Buffer,
-    Identity,
+    LinearCrossEntropyOptions,
     Module,
     ModuleDict,
     ModuleList,
@@ -26,35 +26,69 @@ from torch.nn import (
 
 from scratchnet.drop_in import alias, missing
 from scratchnet.nn import functional
-from scratchnet.nn.activation import GELU, ReLU, Softmax
-from scratchnet.nn.dropout import Dropout
-from scratchnet.nn.flatten import Flatten
-from scratchnet.nn.linear import Linear
-from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
+from scratchnet.nn.activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softmin, Softplus, Tanh
+from scratchnet.nn.dropout import Dropout, Dropout2d
+from scratchnet.nn.flatten import Flatten, Unflatten
+from scratchnet.nn.linear import Identity, Linear
+from scratchnet.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    LinearCrossEntropyLoss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+    TripletMarginLoss,
+)
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.sparse import Embedding
 
 __all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "Buffer",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout2d",
+    "ELU",
     "Embedding",
     "Flatten",
     "GELU",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
+    "LogSoftmax",
     "MSELoss",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "NLLLoss",
     "Parameter",
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
     "ReLU",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
+    "Softmin",
+    "Softplus",
+    "Tanh",
+    "TripletMarginLoss",
+    "Unflatten",
     "UninitializedBuffer",
     "UninitializedParameter",
     "factory_kwargs",

@@ -1,4 +1,4 @@
-"""GELU, ReLU and Softmax."""
+"""Activations as layers; the formulas are in scratchnet.nn.functional.activation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scratchnet.nn import functional as F
 class GELU(Module):
     """x * Phi(x) elementwise, Phi the normal distribution function; approximate="tanh" takes the tanh formula for Phi.
 
-    Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415
+    Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415. Curriculum 55.
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -26,7 +26,7 @@ class GELU(Module):
 
 
 class ReLU(Module):
-    """max(0, x) elementwise; inplace=True overwrites x."""
+    """max(0, x) elementwise; inplace=True overwrites x. Curriculum 53."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -39,8 +39,87 @@ class ReLU(Module):
         return "inplace=True" if self.inplace else ""
 
 
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope * x; inplace=True overwrites x. Curriculum 54."""
+
+    def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}{', inplace=True' if self.inplace else ''}"
+
+
+class ELU(Module):
+    """x where x > 0, else alpha * (exp(x) - 1); inplace=True overwrites x. Curriculum 54.
+
+    Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
+
+
+class SiLU(Module):
+    """x * sigmoid(x) elementwise, also called swish; inplace=True overwrites x. Curriculum 55.
+
+    Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, inplace=self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x)) elementwise, from 0 to 1. Curriculum 56."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
+
+
+class Tanh(Module):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) elementwise, from -1 to 1. Curriculum 56."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
+
+
+class Softplus(Module):
+    """log(1 + exp(beta x)) / beta elementwise, a smooth ReLU; x itself where beta x > threshold. Curriculum 29, 53."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along dim: non-negative and summing to 1."""
+    """exp(x) / sum(exp(x)) along dim: non-negative and summing to 1. Curriculum 57."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -48,6 +127,34 @@ class Softmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim, _stacklevel=5)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """x - log(sum(exp(x))) along dim: the logarithm of Softmax, without overflow. Curriculum 29, 60."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim, _stacklevel=5)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """Softmax of -x along dim: the smallest number gets the largest share. Curriculum 57."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

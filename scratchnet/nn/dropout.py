@@ -1,25 +1,42 @@
-"""Dropout: switch random elements off while training."""
+"""Dropout: switch random elements, or whole channels, off while training."""
 
 from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.functional.dropouts import check_probability
 
 
-class Dropout(Module):
-    """While training, zero each element with probability p and divide the rest by 1 - p; the identity in eval mode.
-
-    Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors, https://arxiv.org/abs/1207.0580
-    """
+class _Dropout(Module):
+    """p, the probability to be zeroed (not to be kept), and whether to overwrite the input."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        F.check_probability("Dropout", p)
+        check_probability(type(self).__name__, p)
         self.p = p
         self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """While training, zero each element with probability p and divide the rest by 1 - p; the identity in eval mode.
+
+    ValueError unless 0 <= p <= 1. Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors,
+    https://arxiv.org/abs/1207.0580. Curriculum 79.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training, self.inplace)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
+
+class Dropout2d(_Dropout):
+    """While training, zero each channel of (N, C, H, W) with probability p and divide the rest by 1 - p.
+
+    ValueError unless 0 <= p <= 1. Tompson et al.: Efficient Object Localization Using Convolutional Networks,
+    https://arxiv.org/abs/1411.4280. Curriculum 79.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout2d(input, self.p, self.training, self.inplace)

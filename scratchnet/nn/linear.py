@@ -1,6 +1,7 @@
-"""Linear: y = x W^T + b."""
+"""Linear: y = x W^T + b, and Identity: y = x."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +10,21 @@ from torch.nn import Module, Parameter, init
 from scratchnet.nn import functional as F
 
 
+class Identity(Module):
+    """y = x: takes the place of a layer that is left out, with whatever arguments it had. Curriculum 47."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input
+
+
 class Linear(Module):
-    """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features)."""
+    """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
+
+    RuntimeError if x has another last axis or dtype than the weight. Curriculum 41.
+    """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:
         super().__init__()

@@ -1,19 +1,90 @@
-"""CrossEntropyLoss and MSELoss."""
+"""The losses, as layers that remember their options; the formulas are in scratchnet.nn.functional."""
 
 from __future__ import annotations
+
+import math
 
 from torch import Tensor
 from torch.nn import Module
 
-from scratchnet.functions.checks import reduction_name
+from scratchnet.functions.checks import fail, reduction_name
 from scratchnet.nn import functional as F
+from scratchnet.nn.linear import Linear
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    """A loss with a reduction: "none" keeps the losses, "mean" averages, "sum" adds them."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction_name(size_average, reduce, reduction)
+
+
+class _WeightedLoss(_Loss):
+    """A loss with a weight, which moves with the module and is saved in its state_dict."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class MSELoss(_Loss):
+    """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none". Curriculum 62."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """|input - target| for two tensors of one shape; reduction "mean", "sum" or "none". Curriculum 62."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """e^2 / (2 beta) where |e| < beta, else |e| - beta / 2, with e = input - target of one shape. Curriculum 62.
+
+    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083
+    """
+
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """e^2 / 2 where |e| < delta, else delta (|e| - delta / 2), with e = input - target of one shape. Curriculum 62.
+
+    TypeError for a delta that is not a number. Huber: Robust Estimation of a Location Parameter, 1964
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        if not isinstance(delta, (float, int)):
+            fail(TypeError, "HuberLoss", "delta", f"delta must be a float or int, got: {type(delta)}")
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class CrossEntropyLoss(_WeightedLoss):
     """-log softmax(x)[target] for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
-    every target to the uniform distribution; reduction "mean", "sum" or "none".
+    every target to the uniform distribution; reduction "mean", "sum" or "none". Curriculum 60, 61.
     """
 
     def __init__(
@@ -25,9 +96,7 @@ class CrossEntropyLoss(Module):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.reduction = reduction_name(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
@@ -42,12 +111,185 @@ class CrossEntropyLoss(Module):
         )
 
 
-class MSELoss(Module):
-    """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none"."""
+class LinearCrossEntropyLoss(_WeightedLoss):
+    """CrossEntropyLoss of a linear layer's logits, which exist only for a few rows at a time: a language model's last layer.
 
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = reduction_name(size_average, reduce, reduction)
+    input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
+    out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: taken for torch's sake and without effect, for the
+    rows are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit. Curriculum 61, 89.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device=None,
+        dtype=None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: object | None = None,
+    ) -> None:
+        if weight is not None and weight.shape != (num_classes,):
+            problem = f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}"
+            fail(RuntimeError, "LinearCrossEntropyLoss", "weight", problem)
+        if not 0 <= label_smoothing <= 1:
+            problem = f"expected label_smoothing to be in range [0, 1], got {label_smoothing}"
+            fail(RuntimeError, "LinearCrossEntropyLoss", "label_smoothing", problem)
+        super().__init__(weight, reduction=reduction)
+        self.num_classes = num_classes
+        self.out_features = out_features
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
+        self.options = options
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, reduction=self.reduction)
+        shape, bias = (self.num_classes, *self.out_features), self.linear.bias
+        return F.linear_cross_entropy(
+            input,
+            self.linear.weight.reshape(*shape, self.linear.in_features),
+            target,
+            linear_bias=None if bias is None else bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
+            f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
+            f"label_smoothing={self.label_smoothing}, options={self.options}"
+        )
+
+
+class NLLLoss(_WeightedLoss):
+    """-x[target] for log-probabilities x (N, C, ...) and target (N, ...) classes: what follows LogSoftmax. Curriculum 60.
+
+    `weight` (C) rescales the classes, targets equal to `ignore_index` do not count; reduction "mean", "sum" or "none".
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class BCELoss(_WeightedLoss):
+    """-(target log(input) + (1 - target) log(1 - input)) for probabilities of one shape, what follows Sigmoid. Curriculum 63.
+
+    `weight` broadcasts to that shape; reduction "mean", "sum" or "none".
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """BCELoss of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input). Curriculum 63.
+
+    `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast. Reduction "mean", "sum", "none".
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        options = {"reduction": self.reduction, "pos_weight": self.pos_weight}
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, **options)
+
+
+class KLDivLoss(_Loss):
+    """target (log(target) - input) for log-probabilities `input` and probabilities `target` (N, C). Curriculum 60.
+
+    log_target: target holds logarithms too. Reduction "batchmean" is the mathematical mean, over the rows; "mean" divides by
+    all elements and warns.
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1; inputs (N, D), target (N,).
+
+    Reduction "mean", "sum" or "none". Curriculum 82.
+    """
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """max(0, margin + |anchor - positive| - |anchor - negative|) with p-norms, for three tensors (N, D). Curriculum 82.
+
+    swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0.
+    Balntas et al.: http://www.bmva.org/bmvc/2016/papers/paper119
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        if margin <= 0:
+            problem = f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
+            fail(ValueError, "TripletMarginLoss", "margin", problem)
+        self.margin = margin
+        self.p = p
+        self.eps = eps
+        self.swap = swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        options = {"margin": self.margin, "p": self.p, "eps": self.eps, "swap": self.swap, "reduction": self.reduction}
+        return F.triplet_margin_loss(anchor, positive, negative, **options)

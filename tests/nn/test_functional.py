@@ -11,19 +11,28 @@ from torch.testing import assert_close
 import scratchnet.nn.functional as F
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu"}
+SHARED = {name for name in F.__all__ if name not in OURS_ALONE and getattr(F, name) is getattr(TF, name)}
 WRITTEN_IN_C = {  # what inspect cannot see
     "gelu": lambda input, approximate="none": None,
     "linear": lambda input, weight, bias=None: None,
+    "softplus": lambda input, beta=1, threshold=20: None,
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(F.__all__) - OURS_ALONE))
+@pytest.mark.parametrize("name", sorted(set(F.__all__) - OURS_ALONE - SHARED))
 def test_signature(name):
     """torch's arguments come first, with torch's names and defaults; the extras of ours have defaults."""
     functions = getattr(F, name), WRITTEN_IN_C.get(name, getattr(TF, name))
     ours, theirs = ([(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in functions)
     assert ours[: len(theirs)] == theirs
     assert all(default is not inspect.Parameter.empty for _, default in ours[len(theirs) :])
+
+
+def test_what_is_torchs_own():
+    """Nothing that a primitive of ours does."""
+    moves = {"one_hot", "pad"}
+    measures = {"cosine_similarity", "normalize", "pairwise_distance", "scaled_dot_product_attention"}
+    assert SHARED == moves | measures
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -150,7 +159,7 @@ def test_mse_loss_wrong_calls(arguments, options, message):
         F.mse_loss(*arguments, **options)
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 3, 4, 2)], ids=str)
 def test_softmax_without_dim(name, shape):
     x = torch.randn(shape)
@@ -161,7 +170,7 @@ def test_softmax_without_dim(name, shape):
         assert_close(ours, getattr(TF, name)(x))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
 def test_softmax_converts_first(name):
     x = torch.randn(3, 4).half()
     ours, theirs = (getattr(library, name)(x, dim=0, dtype=torch.float64) for library in (F, TF))

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import re
 
 import pytest
 import torch
@@ -16,17 +17,42 @@ common_modules = pytest.importorskip(
 )
 
 CONSTRUCTOR_CALLS = {
+    "BCELoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "none"}],
+    "BCEWithLogitsLoss": [(), {"weight": torch.tensor([2.0]), "pos_weight": torch.tensor([3.0]), "reduction": "sum"}],
+    "CosineEmbeddingLoss": [(), (0.5,), {"reduction": "none"}],
     "CrossEntropyLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "sum"}, {"label_smoothing": 0.1}],
     "Dropout": [(), (0.3,), {"inplace": True}],
+    "Dropout2d": [(), (0.3,), {"inplace": True}],
+    "ELU": [(), (0.5, True)],
     "Embedding": [(5, 3), (5, 3, -1, 2.0, 1.0, True, True), {"num_embeddings": 4, "embedding_dim": 2, "dtype": torch.float64}],
     "Flatten": [(), (0, 2), {"end_dim": -2}],
     "GELU": [(), ("tanh",)],
+    "HuberLoss": [(), ("sum", 2)],
+    "Identity": [(), (54, "unused", None)],
+    "KLDivLoss": [(), {"reduction": "batchmean", "log_target": True}],
+    "L1Loss": [(), {"reduction": "sum"}],
     "LayerNorm": [(5,), ([2, 3],), (5, 1e-3, False), {"normalized_shape": (4,), "bias": False, "dtype": torch.float64}],
+    "LeakyReLU": [(), (0.2, True)],
     "Linear": [(3, 4), (3, 4, False), (3, 4, True, "cpu", torch.float64), (0, 2), (2, 0)],
+    "LinearCrossEntropyLoss": [
+        (3, 4),
+        {"in_features": 3, "num_classes": 2, "out_features": (2, 2), "bias": True, "dtype": torch.float64},
+        {"in_features": 3, "num_classes": 2, "weight": torch.tensor([1.0, 2.0]), "ignore_index": 1, "label_smoothing": 0.1},
+    ],
+    "LogSoftmax": [(), (1,)],
     "MSELoss": [(), {"reduction": "none"}],
+    "NLLLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"ignore_index": 1, "reduction": "none"}],
     "RMSNorm": [(5,), ([2, 3], 1e-3), (5, None, False), {"normalized_shape": (4,), "dtype": torch.float64}],
     "ReLU": [(), (True,)],
+    "SiLU": [(), (True,)],
+    "Sigmoid": [()],
+    "SmoothL1Loss": [(), {"beta": 0.5}],
     "Softmax": [(), (1,)],
+    "Softmin": [(), (1,)],
+    "Softplus": [(), (2, 10.0)],
+    "Tanh": [()],
+    "TripletMarginLoss": [(), (2.0, 1.0, 1e-5, True), {"reduction": "sum"}],
+    "Unflatten": [(1, (2, 3)), (-1, [-1, 2])],
 }
 INFOS = {i.module_cls.__name__: i for i in common_modules.module_db if i.module_cls.__name__ in CONSTRUCTOR_CALLS}
 
@@ -58,7 +84,9 @@ def run(module, sample):
     return output, torch.autograd.grad(output, leaves, grad) if leaves else ()
 
 
-@pytest.mark.filterwarnings("ignore:.*target size", "ignore:Implicit dimension", "ignore:size_average")
+@pytest.mark.filterwarnings(
+    "ignore:.*target size", "ignore:Implicit dimension", "ignore:size_average", "ignore:.*'mean' divides"
+)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", sorted(INFOS))
 def test_pytorchs_own_samples(name, dtype):
@@ -77,10 +105,27 @@ def test_pytorchs_own_samples(name, dtype):
     assert count >= 2
 
 
-def test_every_module_with_pytorch_samples_is_covered():
-    assert {"CrossEntropyLoss", "Embedding", "GELU", "LayerNorm", "Linear", "MSELoss", "RMSNorm", "ReLU", "Softmax"} <= set(
-        INFOS
-    )
+def test_every_module_is_covered():
+    """CONSTRUCTOR_CALLS names all layers of ours, and PyTorch has samples for all but these."""
+    ours = {name for name in nn.__all__ if getattr(getattr(nn, name), "__module__", "").startswith("scratchnet.nn.")}
+    assert ours == set(CONSTRUCTOR_CALLS)
+    assert ours - set(INFOS) <= {"Dropout", "Dropout2d", "Flatten", "Identity", "TripletMarginLoss", "Unflatten"}
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(INFOS) if INFOS[name].module_error_inputs_func])
+def test_pytorchs_own_error_inputs(name):
+    """The wrong constructor arguments and inputs that PyTorch lists raise its exception type with its words."""
+    count = 0
+    wrong_calls = INFOS[name].module_error_inputs_func(INFOS[name], "cpu", torch.float32, requires_grad=False, training=True)
+    for wrong in wrong_calls:
+        count += 1
+        construct, inputs = wrong.module_error_input.constructor_input, wrong.module_error_input.forward_input
+        building = wrong.error_on is common_modules.ModuleErrorEnum.CONSTRUCTION_ERROR
+        module = None if building else getattr(nn, name)(*construct.args, **construct.kwargs)
+        with pytest.raises(wrong.error_type) as caught:
+            getattr(nn, name)(*construct.args, **construct.kwargs) if building else module(*inputs.args, **inputs.kwargs)
+        assert re.search(wrong.error_regex, str(caught.value)), f"{caught.value}\nwanted: {wrong.error_regex}"
+    assert count
 
 
 @pytest.mark.parametrize("name", CONSTRUCTOR_CALLS)
@@ -134,14 +179,27 @@ def test_flatten_refuses_an_inverted_range():
         nn.Flatten(2, 1)(torch.zeros(2, 3, 4))
 
 
+def test_unflatten_undoes_flatten():
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    assert torch.equal(nn.Unflatten(1, (3, 4))(nn.Flatten()(x)), x)
+    with pytest.raises(RuntimeError, match="unflatten.*don't multiply up to the size of dim 1"):
+        nn.Unflatten(1, (3, 5))(x)
+
+
+def test_identity():
+    x = torch.arange(3)
+    assert nn.Identity(2, name="unused")(x) is x
+
+
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["Dropout", "Dropout2d"])
 @pytest.mark.parametrize("arguments", CONSTRUCTOR_CALLS["Dropout"])
-def test_dropout_draws_torchs_mask(arguments, training):
+def test_dropout_draws_torchs_mask(arguments, name, training):
     results = []
     for library in (nn, torch.nn):
         torch.manual_seed(5)
-        layer = call(library.Dropout, arguments).train(training)
-        x = torch.linspace(-1, 1, 60).reshape(6, 10)
+        layer = call(getattr(library, name), arguments).train(training)
+        x = torch.linspace(-1, 1, 120).reshape(6, 5, 2, 2)
         y = layer(x)
         assert (y is x) == (not training or layer.inplace)
         results.append((y, torch.get_rng_state()))

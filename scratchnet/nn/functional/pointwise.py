@@ -1,0 +1,81 @@
+"""Losses of one number and its target whose derivative is written down beside them.
+
+Autograd would find it too, one operation after the other; by hand it takes fewer passes over memory.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from scratchnet.functions.operator import transforming
+from scratchnet.nn.functional.reduction import REDUCE
+
+
+def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+    """The loss(x, t, reduction, *options) made of two functions on tensors of one shape.
+
+    value(x, t, *options): the loss of every element, in a tensor of its own.
+    slopes(x, t, need_x, need_t, *options): its derivatives by x and by t, those that are needed, in tensors of their own.
+    Both write in place only to what has been made of x and of t, for vmap may have given one of them a batch axis alone, and to
+    nothing that a product needs again, for torch.compile of torch.func.grad differentiates value itself.
+    """
+
+    def total(x, t, reduction, *options):
+        return REDUCE[reduction](value(x, t, *options))
+
+    class Eager(Function):
+        @staticmethod
+        def forward(ctx, x, t, reduction, *options):
+            ctx.save_for_backward(x, t)
+            ctx.reduction, ctx.options = reduction, options
+            return total(x, t, reduction, *options)
+
+        @staticmethod
+        def backward(ctx, grad):
+            x, t = ctx.saved_tensors
+            need_x, need_t, *rest = ctx.needs_input_grad
+            if ctx.reduction == "mean":
+                grad = grad / x.numel()
+            dx, dt = slopes(x, t, need_x, need_t, *ctx.options)
+            return _times(dx, grad) if need_x else None, _times(dt, grad) if need_t else None, *[None] * len(rest)
+
+    class Transformable(Function):
+        """The same for torch.func and forward-mode AD; its way of keeping a context costs every call more."""
+
+        generate_vmap_rule = True
+        forward = staticmethod(total)
+        backward = Eager.backward
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            x, t, ctx.reduction, *ctx.options = inputs
+            ctx.save_for_backward(x, t)
+            ctx.save_for_forward(x, t)
+
+        @staticmethod
+        def jvp(ctx, *tangents):
+            needs = [tangent is not None for tangent in tangents[:2]]
+            terms = zip(slopes(*ctx.saved_tensors, *needs, *ctx.options), tangents, needs, strict=False)
+            return REDUCE[ctx.reduction](sum(slope * tangent for slope, tangent, need in terms if need))
+
+    def loss(x: Tensor, t: Tensor, reduction: str, *options: object) -> Tensor:
+        if x.shape != t.shape:
+            x, t = torch.broadcast_tensors(x, t)
+        if transforming() and not torch.compiler.is_compiling():
+            return Transformable.apply(x, t, reduction, *options)
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() and (x.requires_grad or t.requires_grad):
+            return Eager.apply(x, t, reduction, *options)
+        return total(x, t, reduction, *options)
+
+    return loss
+
+
+def _times(slope: Tensor, grad: Tensor) -> Tensor:
+    """Their product, in the memory of slope; not under vmap, new or old, which cannot write a batch into what is none."""
+    if torch.compiler.is_compiling() or transforming() or torch._C._functorch.is_legacy_batchedtensor(grad):
+        return slope * grad
+    return slope.mul_(grad)
