@@ -162,6 +162,22 @@ SN_INLINE auto vmax_lanes(V v) {
   return m;
 }
 
+// ---- square root --------------------------------------------------------------------------------------------------------
+
+template <class V>
+SN_INLINE V vsqrt(V x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm512_sqrt_ps((__m512)x);
+  else return (V)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm256_sqrt_ps((__m256)x);
+  else return (V)_mm256_sqrt_pd((__m256d)x);
+#else
+  for (unsigned i = 0; i < sizeof x / sizeof x[0]; i++) x[i] = sizeof x[0] == 4 ? __builtin_sqrtf(x[i]) : __builtin_sqrt(x[i]);
+  return x;
+#endif
+}
+
 // ---- exp ----------------------------------------------------------------------------------------------------------------
 // exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the Chebyshev interpolant of exp on that interval.
 // Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included; exp(-inf) = 0,

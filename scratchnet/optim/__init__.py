@@ -7,10 +7,13 @@ import torch.optim
 from torch.optim import Optimizer, lr_scheduler, swa_utils
 
 from scratchnet.drop_in import alias, missing
+from scratchnet.optim.adagrad import Adagrad
 from scratchnet.optim.adam import Adam
+from scratchnet.optim.adamw import AdamW
+from scratchnet.optim.rmsprop import RMSprop
 from scratchnet.optim.sgd import SGD
 
-__all__ = ["Adam", "Optimizer", "SGD", "lr_scheduler", "swa_utils"]
+__all__ = ["Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler", "swa_utils"]
 
 alias(__name__, torch.optim, "lr_scheduler", "swa_utils")
 __getattr__ = missing(__name__, torch.optim)
