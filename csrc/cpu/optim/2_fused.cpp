@@ -15,7 +15,7 @@ constexpr int64_t CHUNK = 1024;   // elements; a thread takes whole chunks
 constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
 
 template <class T, class Rule>
-void update(const Slot& slot, const Rule& rule, int64_t begin, int64_t end) {
+void update(const Slot& slot, const Rule rule, int64_t begin, int64_t end) {
   T *param = (T*)slot.param, *state[3] = {(T*)slot.state[0], (T*)slot.state[1], (T*)slot.state[2]};
   const T* grad = (const T*)slot.grad;
   map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {

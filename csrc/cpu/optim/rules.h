@@ -53,12 +53,12 @@ struct Sgd {
 // state: m, v, and for amsgrad the largest v so far
 template <class A>
 struct Adam {
-  A shrink, weight_decay, weight1, beta2, weight2, step_size, correction, eps;
+  A shrink, weight_decay, weight1, beta2, weight2, step_size, scale, eps;
   bool amsgrad, maximize, has[3];
 
   Adam(const AdamOptions& o, double t)
       : shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1), weight_decay(o.decoupled ? 0 : o.weight_decay), weight1(1 - o.beta1),
-        beta2(o.beta2), weight2(1 - o.beta2), step_size(o.lr / (1 - pow(o.beta1, t))), correction(sqrt(1 - pow(o.beta2, t))),
+        beta2(o.beta2), weight2(1 - o.beta2), step_size(o.lr / (1 - pow(o.beta1, t))), scale(1 / sqrt(1 - pow(o.beta2, t))),
         eps(o.eps), amsgrad(o.amsgrad), maximize(o.maximize), has{true, true, o.amsgrad} {}
 
   template <class V>
@@ -70,7 +70,7 @@ struct Adam {
     m = lerp(m, g, weight1);
     v = v * beta2 + weight2 * g * g;
     if (amsgrad) largest = larger(largest, v);
-    const V size = root(amsgrad ? largest : v) / correction + eps;
+    const V size = root(amsgrad ? largest : v) * scale + eps;
     param = param - step_size * m / size;
   }
 };
