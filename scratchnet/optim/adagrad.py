@@ -19,7 +19,8 @@ class Adagrad(Rule):
 
     Duchi, Hazan, Singer: Adaptive subgradient methods (2011), https://jmlr.org/papers/v12/duchi11a.html
     One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations. Of a sparse
-    gradient only its rows are updated. ValueError for a negative option; RuntimeError in step for weight_decay with sparse gradients.
+    gradient only its rows are updated.
+    ValueError for a negative option; RuntimeError in step for weight_decay with sparse gradients.
     """
 
     operator = "adagrad"

@@ -16,10 +16,10 @@ _OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint mean
 
 
 class Rule(Optimizer):
-    """torch's Optimizer whose step updates a group in one compiled pass, or calls `update(param, grad, group)` for each parameter.
+    """torch's Optimizer whose step updates a group in one compiled pass, or calls `update` for each parameter.
 
-    `update` is the formula in plain operations: it runs on every device, under torch.compile, with differentiable, capturable or
-    fused=False, and `with scratchnet.backend("torch")`. What it computes, the kernel `operator` computes too.
+    `update` is the formula in plain operations: on every device, under torch.compile, with differentiable,
+    capturable or fused=False, and `with scratchnet.backend("torch")`. The kernel `operator` computes the same.
     """
 
     operator: str  # the compiled step: a key of compiled.SCHEMAS

@@ -1,4 +1,4 @@
-"""Learning-rate schedules under `torch.optim.lr_scheduler`'s names: the rate of every parameter group as a function of the epoch.
+"""Learning-rate schedules under `torch.optim.lr_scheduler`'s names: the rate of each parameter group by the epoch.
 
 The schedules are ours; counting epochs, the warnings about the order of calls and the state_dict are the mechanics of torch's
 LRScheduler, of which they are subclasses. Schedules that torch has beyond them are torch's own.

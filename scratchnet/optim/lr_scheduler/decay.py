@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable
 from torch.optim import Optimizer
 
 from scratchnet.functions.checks import fail
-from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule
+from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule, warn_outside_step
 
 
 class LambdaLR(Schedule):
@@ -37,7 +37,7 @@ class LambdaLR(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Rate]:
-        self.warn_outside_step()
+        warn_outside_step(self)
         return self._get_closed_form_lr()
 
     def _get_closed_form_lr(self) -> list[Rate]:

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from scratchnet.functions.checks import fail
-from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule, check_optimizer, per_group
+from scratchnet.optim.lr_scheduler.schedule import Rate, check_optimizer, per_group, warn_outside_step
 
 
 class OneCycleLR(LRScheduler):
@@ -83,7 +83,7 @@ class OneCycleLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The rates of this step, for `step`, which sets the momenta on the way; `get_last_lr()` is for everyone else."""
-        Schedule.warn_outside_step(self)
+        warn_outside_step(self)
         step = self.last_epoch
         if step > self.total_steps:
             raise ValueError(

@@ -35,12 +35,12 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         eps: float = 1e-8,
     ) -> None:
         if factor >= 1.0:
-            fail(ValueError, "ReduceLROnPlateau", "factor", f"Factor should be < 1.0. It is {factor}, and would not reduce the rate")
+            fail(ValueError, "ReduceLROnPlateau", "factor", f"Factor should be < 1.0. It is {factor}: no reduction")
         check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         listed = isinstance(min_lr, (list, tuple))
         if listed and len(min_lr) != groups:
-            fail(ValueError, "ReduceLROnPlateau", "min_lr", f"expected {groups} min_lrs, got {len(min_lr)}: one a parameter group")
+            fail(ValueError, "ReduceLROnPlateau", "min_lr", f"expected {groups} min_lrs, got {len(min_lr)}: one a group")
         for name, value, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if value not in known:
                 words = f"{name.replace('_', ' ')} {value} is unknown!"

@@ -15,11 +15,11 @@ Rate = float | Tensor
 
 
 class Schedule(LRScheduler):
-    """A schedule in two forms: `next_lr` moves on from the rate in use, so that schedules can be chained; `lr_at` is its closed form."""
+    """A schedule in two forms: `next_lr` moves on from the rate in use, so that schedules can be chained; `lr_at` is closed."""
 
     def get_lr(self) -> list[Rate]:
         """The rates of this epoch, for `step`; `get_last_lr()` is for everyone else."""
-        self.warn_outside_step()
+        warn_outside_step(self)
         groups = zip(self.optimizer.param_groups, self.base_lrs, strict=True)
         return [copy(self.next_lr(group["lr"], base_lr)) for group, base_lr in groups]
 
@@ -34,11 +34,12 @@ class Schedule(LRScheduler):
     def _get_closed_form_lr(self) -> list[Rate]:  # torch's `step(epoch)` looks for this name
         return [self.lr_at(base_lr) for base_lr in self.base_lrs]
 
-    def warn_outside_step(self) -> None:
-        if not self._get_lr_called_within_step:
-            warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.", UserWarning, stacklevel=3
-            )
+
+def warn_outside_step(scheduler: LRScheduler) -> None:
+    """`get_lr` says how to go on from the rate in use, not which one it is."""
+    if not scheduler._get_lr_called_within_step:
+        words = "To get the last learning rate computed by the scheduler, please use `get_last_lr()`."
+        warnings.warn(words, UserWarning, stacklevel=3)
 
 
 def copy(value: Any) -> Any:
