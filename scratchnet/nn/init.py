@@ -297,9 +297,7 @@ def _deprecated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     name = function.__name__
 
     def old(*args, **kwargs):
-        warnings.warn(
-            f"`nn.init.{name[:-1]}` is now deprecated in favor of `nn.init.{name}`.", FutureWarning, stacklevel=2
-        )
+        warnings.warn(f"`nn.init.{name[:-1]}` is now deprecated in favor of `nn.init.{name}`.", FutureWarning, stacklevel=2)
         return function(*args, **kwargs)
 
     old.__name__ = name[:-1]

@@ -51,8 +51,8 @@ def get_total_norm(
     if error_if_nonfinite and not norm.isfinite():
         raise RuntimeError(
             f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot be "
-            "clipped. Look for a learning rate that is too large or a logarithm or division of zero in the loss. To disable this "
-            "error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+            "clipped. Look for a learning rate that is too large or a logarithm or division of zero in the loss. To disable "
+            "this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
         )
     return norm
 

@@ -8,7 +8,14 @@ import torch
 
 from scratchnet.nn import init
 
-SHAPES = {"square": (5, 5), "wide": (4, 9), "tall": (9, 4), "conv1d": (6, 2, 3), "conv2d": (6, 3, 3, 2), "conv3d": (4, 2, 3, 1, 2)}
+SHAPES = {
+    "square": (5, 5),
+    "wide": (4, 9),
+    "tall": (9, 4),
+    "conv1d": (6, 2, 3),
+    "conv2d": (6, 3, 3, 2),
+    "conv3d": (4, 2, 3, 1, 2),
+}
 CALLS = [
     ("uniform_", {}),
     ("uniform_", {"a": -2, "b": 3.0}),
@@ -29,7 +36,12 @@ CALLS = [
     *[
         (name, options)
         for name in ("kaiming_uniform_", "kaiming_normal_")
-        for options in ({}, {"a": math.sqrt(5)}, {"mode": "fan_out", "nonlinearity": "relu"}, {"nonlinearity": "selu", "mode": "FAN_IN"})
+        for options in (
+            {},
+            {"a": math.sqrt(5)},
+            {"mode": "fan_out", "nonlinearity": "relu"},
+            {"nonlinearity": "selu", "mode": "FAN_IN"},
+        )
     ],
     ("orthogonal_", {}),
     ("orthogonal_", {"gain": 0.7}),
@@ -101,7 +113,9 @@ def test_orthogonal_is():
 
 
 @pytest.mark.parametrize("param", [None, 0, 0.2, 1, math.sqrt(5)])
-@pytest.mark.parametrize("name", ["linear", "conv1d", "conv3d", "conv_transpose2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv1d", "conv3d", "conv_transpose2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+)
 def test_gain(name, param):
     assert init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
 

@@ -25,7 +25,7 @@ def parameters(scale=1.0, dtype=torch.float32):
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e6])
 def test_clip_grad_norm(max_norm, norm_type, dtype):
     ours, theirs = parameters(dtype=dtype), parameters(dtype=dtype)
-    if norm_type == 'inf':
+    if norm_type == "inf":
         ours, theirs = ([p for p in list_ if p.numel()] for list_ in (ours, theirs))
     before = [None if p.grad is None else p.grad.clone() for p in ours]
     norm = utils.clip_grad_norm_(ours, max_norm, norm_type)
@@ -35,7 +35,9 @@ def test_clip_grad_norm(max_norm, norm_type, dtype):
         assert old is None or torch.equal(p.grad, old) == (norm + 1e-6 <= max_norm or not old.any())
 
 
-@pytest.mark.parametrize("give", [lambda p: p[4], iter, tuple, lambda p: (q for q in p)], ids=["tensor", "iter", "tuple", "generator"])
+@pytest.mark.parametrize(
+    "give", [lambda p: p[4], iter, tuple, lambda p: (q for q in p)], ids=["tensor", "iter", "tuple", "generator"]
+)
 def test_what_may_come(give):
     ours, theirs = parameters(), parameters()
     assert torch.equal(utils.clip_grad_norm_(give(ours), 0.5), torch.nn.utils.clip_grad_norm_(give(theirs), 0.5))
