@@ -61,9 +61,13 @@ SN_INLINE vec<double> load(const double* p) {
   return v;
 }
 SN_INLINE vec<float> load(const bf16* p) {
+#if defined(__AVX512F__)  // one instruction; GCC 12 makes four of the conversion below
+  return (vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
+#else
   Halves h;
   memcpy(&h, p, sizeof h);
   return (vec<float>)(__builtin_convertvector(h, Simd<float>::U) << 16);
+#endif
 }
 SN_INLINE vec<float> load(const f16* p) {
 #if defined(__AVX512F__)
@@ -83,8 +87,12 @@ SN_INLINE void store(bf16* p, vec<float> v) {
   const auto u = (Simd<float>::U)v;
   const auto rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
   const auto bits = (u & 0x7fffffff) > 0x7f800000 ? (u >> 16) | 0x40 : rounded;
+#if defined(__AVX512F__)
+  _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16((__m512i)bits));
+#else
   const Halves h = __builtin_convertvector(bits, Halves);
   memcpy(p, &h, sizeof h);
+#endif
 }
 SN_INLINE void store(f16* p, vec<float> v) {
 #if defined(__AVX512F__)
@@ -160,6 +168,22 @@ SN_INLINE auto vmax_lanes(V v) {
   auto m = v[0];
   for (unsigned i = 1; i < sizeof v / sizeof m; i++) m = v[i] > m || v[i] != v[i] ? v[i] : m;
   return m;
+}
+
+// ---- square root --------------------------------------------------------------------------------------------------------
+
+template <class V>
+SN_INLINE V vsqrt(V x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm512_sqrt_ps((__m512)x);
+  else return (V)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm256_sqrt_ps((__m256)x);
+  else return (V)_mm256_sqrt_pd((__m256d)x);
+#else
+  for (unsigned i = 0; i < sizeof x / sizeof x[0]; i++) x[i] = sizeof x[0] == 4 ? __builtin_sqrtf(x[i]) : __builtin_sqrt(x[i]);
+  return x;
+#endif
 }
 
 // ---- exp ----------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Layers and losses under `torch.nn`'s names: `from scratchnet import nn` in place of `from torch import nn`.
 
-Layers, activations and losses are ours; what only holds a network together (Module, Parameter, Sequential, hooks,
-initialisers, utils) is torch's own.
+Layers, activations, losses, initialisers and gradient clipping are ours; what only holds a network together (Module,
+Parameter, Sequential, hooks, the other utils) is torch's own.
 """
 
 import torch.nn
@@ -18,10 +18,8 @@ from torch.nn import (
     UninitializedBuffer,
     UninitializedParameter,
     factory_kwargs,
-    init,
     parallel,
     parameter,
-    utils,
 )
 
 from scratchnet.drop_in import alias, missing
@@ -44,6 +42,12 @@ from scratchnet.nn.loss import (
     SmoothL1Loss,
     TripletMarginLoss,
 )
+from scratchnet.nn import functional, init, utils
+from scratchnet.nn.activation import GELU, ReLU, Softmax
+from scratchnet.nn.dropout import Dropout
+from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.linear import Linear
+from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.sparse import Embedding
 
@@ -99,5 +103,5 @@ __all__ = [
     "utils",
 ]
 
-alias(__name__, torch.nn, "init", "parallel", "parameter", "utils")
+alias(__name__, torch.nn, "parallel", "parameter")
 __getattr__ = missing(__name__, torch.nn)

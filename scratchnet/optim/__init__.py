@@ -1,16 +1,20 @@
 """Optimizers under `torch.optim`'s names: `from scratchnet import optim` in place of `from torch import optim`.
 
-The update rules are ours; parameter groups, hooks, state_dicts and schedulers are the mechanics of torch's own Optimizer.
+The update rules and schedules are ours; parameter groups, hooks and state_dicts are the mechanics of torch's own Optimizer.
 """
 
 import torch.optim
-from torch.optim import Optimizer, lr_scheduler, swa_utils
+from torch.optim import Optimizer, swa_utils
 
 from scratchnet.drop_in import alias, missing
+from scratchnet.optim import lr_scheduler
+from scratchnet.optim.adagrad import Adagrad
 from scratchnet.optim.adam import Adam
+from scratchnet.optim.adamw import AdamW
+from scratchnet.optim.rmsprop import RMSprop
 from scratchnet.optim.sgd import SGD
 
-__all__ = ["Adam", "Optimizer", "SGD", "lr_scheduler", "swa_utils"]
+__all__ = ["Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler", "swa_utils"]
 
-alias(__name__, torch.optim, "lr_scheduler", "swa_utils")
+alias(__name__, torch.optim, "swa_utils")
 __getattr__ = missing(__name__, torch.optim)

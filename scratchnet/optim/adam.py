@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import fail
-from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, scalar
+from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, real_views, scalar
 
 
 class Adam(Rule):
@@ -20,8 +20,11 @@ class Adam(Rule):
         param -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
     Kingma, Ba: Adam, https://arxiv.org/abs/1412.6980; Reddi et al. (amsgrad), https://openreview.net/forum?id=ryQu7f-RZ
+    One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
     ValueError for a negative option or a beta outside [0, 1); RuntimeError in step for sparse gradients.
     """
+
+    operator = "adam"
 
     def __init__(
         self,
@@ -65,12 +68,7 @@ class Adam(Rule):
         )
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        if grad.is_sparse:
-            raise RuntimeError(
-                "Adam does not support sparse gradients, please consider SparseAdam instead: "
-                "torch.optim.SparseAdam, or Embedding(sparse=False)"
-            )
-        state = self.state[param] or self._start(param, group)
+        state = self.start(param, group)
         lr, (beta1, beta2), weight_decay = scalar(group["lr"]), group["betas"], group["weight_decay"]
         differentiable = group["differentiable"]
 
@@ -84,10 +82,9 @@ class Adam(Rule):
         elif weight_decay != 0:
             grad = add_scaled(grad, param, weight_decay)
 
-        tensors = [param, grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq")]
-        if param.is_complex():  # the real and the imaginary part are two parameters
-            tensors = [None if tensor is None else torch.view_as_real(tensor) for tensor in tensors]
-        param, grad, m, v, largest = tensors
+        param, grad, m, v, largest = real_views(
+            param, grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq")
+        )
 
         m.lerp_(grad, 1 - (beta1.to(m) if isinstance(beta1, Tensor) else beta1))
         if isinstance(beta2, Tensor) and beta2.requires_grad:
@@ -107,10 +104,23 @@ class Adam(Rule):
         else:
             param.addcdiv_(m, denominator, value=-step_size)
 
-    def _start(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
+    def start(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
         state = self.state[param]
-        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
-        state["step"] = torch.zeros((), dtype=dtype, device=param.device if group["capturable"] else "cpu")
-        for name in ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ())):
-            state[name] = torch.zeros_like(param, memory_format=torch.preserve_format)
+        if not state:
+            state["step"] = self.new_step_count(param, group)
+            for name in ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ())):
+                state[name] = torch.zeros_like(param, memory_format=torch.preserve_format)
         return state
+
+    def kernel_state(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        return "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if group["amsgrad"] else None
+
+    def kernel_options(self, group: dict[str, Any]) -> tuple:
+        decoupled, amsgrad, maximize = group["decoupled_weight_decay"], group["amsgrad"], group["maximize"]
+        return group["lr"], *group["betas"], group["eps"], group["weight_decay"], decoupled, amsgrad, maximize
+
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__}: Adam does not support sparse gradients, please consider SparseAdam instead: "
+            "torch.optim.SparseAdam, or Embedding(sparse=False)"
+        )

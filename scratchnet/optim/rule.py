@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Callable, Iterable
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
 from scratchnet.functions.checks import fail
+from scratchnet.optim import compiled
+
+_OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint means that lacks the option; others: False
 
 
 class Rule(Optimizer):
-    """torch's Optimizer whose step calls `update(param, grad, group)` for every parameter that has a gradient.
+    """torch's Optimizer whose step updates a group in one compiled pass, or calls `update` for each parameter.
 
-    `foreach` and `fused` choose among torch's implementations of one result; ours has one, so True only warns.
+    `update` is the formula in plain operations: on every device, under torch.compile, with differentiable,
+    capturable or fused=False, and `with scratchnet.backend("torch")`. The kernel `operator` computes the same.
     """
+
+    operator: str  # the compiled step: a key of compiled.SCHEMAS
 
     def __init__(self, params: Iterable, **options: Any) -> None:
         name = type(self).__name__
@@ -29,16 +35,10 @@ class Rule(Optimizer):
                     "tensors and lists as attributes are none: nn.Parameter, nn.ModuleList); a generator that was read before "
                     "is empty too (keep it as list(model.parameters()))",
                 )  # fmt: skip
-        foreach, fused = options["foreach"], options["fused"]
-        if fused and options["differentiable"]:
+        if options.get("fused") and options["differentiable"]:
             fail(RuntimeError, name, "fused", "`fused` does not support `differentiable`; leave one of them out")
-        if fused and foreach:
+        if options.get("fused") and options["foreach"]:
             fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
-        if fused or foreach:
-            warnings.warn(
-                f"scratchnet.optim.{name} has one implementation: {'fused' if fused else 'foreach'}=True changes nothing here",
-                stacklevel=3,
-            )
         super().__init__(params, options)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -48,21 +48,73 @@ class Rule(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with torch.set_grad_enabled(self.defaults["differentiable"]):
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self.update(param, -param.grad if group["maximize"] else param.grad, group)
+            work = [(group, [param for param in group["params"] if param.grad is not None]) for group in self.param_groups]
+            for group, params in work:  # before anything is written
+                if any([param.grad.is_sparse for param in params]):
+                    self.check_sparse(group)
+            for group, params in work:
+                for param in self._compiled_step(group, params):
+                    self.update(param, -param.grad if group["maximize"] else param.grad, group)
         return loss
+
+    def _compiled_step(self, group: dict[str, Any], params: list[Tensor]) -> list[Tensor]:
+        """Update in one pass what the kernel can update; returns the other parameters."""
+        kernel = compiled.kernel(self.operator)
+        if kernel is None or group["differentiable"] or group.get("capturable") or group.get("fused") is False:
+            return params
+        names, states = self.kernel_state(group), []
+        ready, others = [], []
+        for param in params:
+            state = self.start(param, group) if compiled.takes(param) else None
+            if state is None:
+                others.append(param)
+            else:
+                ready.append(param)
+                states.append(state)
+        if ready:
+            columns = [[state[name] for state in states] if name else [] for name in names]
+            left = kernel(ready, [param.grad for param in ready], *columns, *map(number, self.kernel_options(group)))
+            increment_version([*ready, *(tensor for column in columns for tensor in column)])
+            others += [ready[i] for i in left]
+        return others
+
+    def start(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor] | None:
+        """The parameter's state, made in its first step; None: the formula has to take this step."""
+        raise NotImplementedError
+
+    def kernel_state(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        """The names of the state tensors in the order of the kernel's schema; None for one that the options do not need."""
+        raise NotImplementedError
+
+    def kernel_options(self, group: dict[str, Any]) -> tuple:
+        """The options in the order of the kernel's schema."""
+        raise NotImplementedError
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Move one parameter, in place; `grad` points uphill."""
         raise NotImplementedError
 
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        """RuntimeError where the rule has no formula for sparse gradients."""
+        raise RuntimeError(
+            f"{type(self).__name__} does not support sparse gradients: take Embedding(sparse=False), or SGD without momentum"
+        )
+
+    def new_step_count(self, param: Tensor, group: dict[str, Any]) -> Tensor:
+        """0, in the dtype and on the device where torch counts: float32 holds every count below 2^24 exactly."""
+        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
+        device = param.device if group.get("capturable") or group.get("fused") else "cpu"
+        return torch.zeros((), dtype=torch.float32 if group.get("fused") else dtype, device=device)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:  # a checkpoint of an older torch lacks the younger options: switch them off
             for name in self.defaults:
-                group.setdefault(name, None if name in ("foreach", "fused") else False)
+                group.setdefault(name, _OFF.get(name, False))
+            for param in group["params"]:  # and it counts in a plain number
+                step = self.state.get(param, {}).get("step")
+                if step is not None and not isinstance(step, Tensor):
+                    self.state[param]["step"] = self.new_step_count(param, group) + float(step)
 
 
 def check_not_negative(optimizer: Rule, **options: float | Tensor) -> None:
@@ -80,8 +132,30 @@ def scalar(option: float | Tensor) -> float | Tensor:
     return option.squeeze() if isinstance(option, Tensor) else option
 
 
+def number(option: float | Tensor) -> float:
+    """What a kernel takes for an option."""
+    return option.item() if isinstance(option, Tensor) else option
+
+
 def add_scaled(a: Tensor, b: Tensor, scale: float | Tensor) -> Tensor:
     """a + scale * b; a scale that requires grad gets its gradient, and b may change in place afterwards."""
     if isinstance(scale, Tensor) and scale.requires_grad:
         return torch.addcmul(a, b.clone(), scale)
     return a.add(b, alpha=scale)
+
+
+def real_views(param: Tensor, *tensors: Tensor | None) -> list[Tensor | None]:
+    """The same tensors; for a complex parameter as real ones: its real and its imaginary part are two parameters."""
+    if not param.is_complex():
+        return [param, *tensors]
+    return [None if tensor is None else torch.view_as_real(tensor) for tensor in (param, *tensors)]
+
+
+def descend(param: Tensor, lr: float | Tensor, move: Tensor, size: Tensor | None = None) -> None:
+    """param -= lr * move / size, in place; an lr that requires grad gets its gradient."""
+    if isinstance(lr, Tensor) and lr.requires_grad:
+        move, lr = lr * move, 1
+    if size is None:
+        param.add_(move, alpha=-lr)
+    else:
+        param.addcdiv_(move, size, value=-lr)

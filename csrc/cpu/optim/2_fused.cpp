@@ -1,0 +1,57 @@
+// Optimizer steps, rung 2: whole registers at a time, all parameters split over the threads together.
+//
+//   reads the parameter, its gradient and k state tensors, writes all but the gradient: (2 k + 3) tensors, for AdamW in float32
+//   28 bytes an element
+//
+// A model has many small tensors beside a few large ones: the threads share the elements of all of them, in chunks that begin
+// and end at the same elements however many threads there are.
+#include "parallel.h"
+#include "rules.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t CHUNK = 1024;   // elements; a thread takes whole chunks
+constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
+
+template <class T, class Rule>
+void update(const Slot& slot, const Rule rule, int64_t begin, int64_t end) {
+  T *param = (T*)slot.param, *state[3] = {(T*)slot.state[0], (T*)slot.state[1], (T*)slot.state[2]};
+  const T* grad = (const T*)slot.grad;
+  map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+    vec<acc_t<T>> p = get(param + i), s[3] = {};
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++)
+      if (rule.has[k]) s[k] = get(state[k] + i);
+    rule(p, get(grad + i), s);
+    put(param + i, p);
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++)
+      if (rule.has[k]) put(state[k] + i, s[k]);
+  });
+}
+
+int64_t chunks_of(const Slot& slot) { return (slot.numel + CHUNK - 1) / CHUNK; }
+
+template <template <class> class Rule, class Options>
+void step(const Slot* slots, int64_t count, const Options& options) {
+  int64_t elements = 0, chunks = 0;
+  for (int64_t s = 0; s < count; s++) elements += slots[s].numel, chunks += chunks_of(slots[s]);
+  const int64_t grain = elements <= GRAIN ? chunks : GRAIN / CHUNK;
+  parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t s = 0, first = 0; s < count && first < end; first += chunks_of(slots[s++])) {
+      const Slot& slot = slots[s];
+      const int64_t from = begin > first ? (begin - first) * CHUNK : 0, to = (end - first) * CHUNK;
+      if (from >= slot.numel) continue;
+      SN_FLOATS(slot.dtype,
+                update<T>(slot, Rule<acc_t<T>>(options, slot.step), from, to < slot.numel ? to : slot.numel));
+    }
+  });
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(OptimKernels, optim_2) = {step<Sgd, SgdOptions>, step<Adam, AdamOptions>, step<Rmsprop, RmspropOptions>,
+                                         step<Adagrad, AdagradOptions>};
+
+}  // namespace scratchnet

@@ -1,0 +1,172 @@
+"""Schedules with one formula: by hand, in steps, exponential, linear, cosine."""
+
+from __future__ import annotations
+
+import math
+import types
+from bisect import bisect_right
+from collections import Counter
+from typing import Any, Callable, Iterable
+
+from torch.optim import Optimizer
+
+from scratchnet.functions.checks import fail
+from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule, warn_outside_step
+
+
+class LambdaLR(Schedule):
+    """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one function or one a parameter group.
+
+    Functions are not saved in the state_dict, callable objects are. ValueError for another number of functions than groups.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.optimizer = optimizer
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
+        if len(self.lr_lambdas) != groups:
+            fail(
+                ValueError, "LambdaLR", "lr_lambda",
+                f"Expected {groups} lr_lambdas, but got {len(self.lr_lambdas)}: one a parameter group, or one function for all",
+            )  # fmt: skip
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Rate]:
+        warn_outside_step(self)
+        return self._get_closed_form_lr()
+
+    def _get_closed_form_lr(self) -> list[Rate]:
+        return [base_lr * scale(self.last_epoch) for scale, base_lr in zip(self.lr_lambdas, self.base_lrs, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the optimizer; of the functions only what callable objects carry."""
+        state = super().state_dict()
+        state["lr_lambdas"] = [None if isinstance(f, types.FunctionType) else f.__dict__.copy() for f in self.lr_lambdas]
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where the state was saved; functions that were not saved must be those of the constructor."""
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
+        for function, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+            if saved is not None:
+                function.__dict__.update(saved)
+
+
+class StepLR(Schedule):
+    """lr = base_lr * gamma^(epoch // step_size)."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        return lr if self.last_epoch == 0 or self.last_epoch % self.step_size != 0 else lr * self.gamma
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        return base_lr * self.gamma ** (self.last_epoch // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    """lr = base_lr * gamma^(milestones that are reached)."""
+
+    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
+        self.milestones = Counter(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        here = self.milestones[self.last_epoch]
+        return lr * self.gamma**here if here else lr
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        return base_lr * self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
+
+
+class ExponentialLR(Schedule):
+    """lr = base_lr * gamma^epoch."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        return lr if self._is_initial else lr * self.gamma  # made anew from a checkpoint, the rate is that of the epoch already
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        return base_lr * self.gamma**self.last_epoch
+
+
+class LinearLR(Schedule):
+    """lr = base_lr * factor, the factor in a straight line from start_factor to end_factor over total_iters epochs: a warm-up.
+
+    ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        if start_factor > 1.0 or start_factor <= 0:
+            fail(
+                ValueError, "LinearLR", "start_factor",
+                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1. "
+                f"It is {start_factor}; to start near 0, take 1e-3",
+            )  # fmt: skip
+        if end_factor > 1.0 or end_factor < 0:
+            fail(
+                ValueError, "LinearLR", "end_factor",
+                f"Ending multiplicative factor expected to be between 0 and 1. It is {end_factor}; "
+                "it multiplies the optimizer's lr",
+            )  # fmt: skip
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        if self.last_epoch == 0:
+            return lr * self.start_factor
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return lr
+        rise = self.end_factor - self.start_factor
+        return lr * (1.0 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise))
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        done = min(self.total_iters, self.last_epoch)
+        return base_lr * (self.start_factor + (self.end_factor - self.start_factor) * done / self.total_iters)
+
+
+class CosineAnnealingLR(Schedule):
+    """lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * epoch / T_max)) / 2: half a cosine down, without a jump.
+
+    Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts)
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        self.T_max = T_max
+        self.eta_min = eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        epoch, T = self.last_epoch, self.T_max
+        if self._is_initial:
+            return lr
+        if self._step_count == 1 and epoch > 0:
+            return self.lr_at(base_lr)
+        if (epoch - 1 - T) % (2 * T) == 0:  # the epoch before was at the bottom, where the ratio below has no value
+            return lr + (base_lr - self.eta_min) * (1 - math.cos(math.pi / T)) / 2
+        ratio = (1 + math.cos(math.pi * epoch / T)) / (1 + math.cos(math.pi * (epoch - 1) / T))
+        return ratio * (lr - self.eta_min) + self.eta_min
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2

@@ -1,0 +1,75 @@
+"""What the schedules share."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from scratchnet.functions.checks import fail
+
+Rate = float | Tensor
+
+
+class Schedule(LRScheduler):
+    """A schedule in two forms: `next_lr` moves on from the rate in use, so that schedules can be chained; `lr_at` is closed."""
+
+    def get_lr(self) -> list[Rate]:
+        """The rates of this epoch, for `step`; `get_last_lr()` is for everyone else."""
+        warn_outside_step(self)
+        groups = zip(self.optimizer.param_groups, self.base_lrs, strict=True)
+        return [copy(self.next_lr(group["lr"], base_lr)) for group, base_lr in groups]
+
+    def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
+        """The rate of epoch `self.last_epoch` after that of the epoch before it."""
+        raise NotImplementedError
+
+    def lr_at(self, base_lr: Rate) -> Rate:
+        """The rate of epoch `self.last_epoch` from the one that the optimizer was made with."""
+        raise NotImplementedError
+
+    def _get_closed_form_lr(self) -> list[Rate]:  # torch's `step(epoch)` looks for this name
+        return [self.lr_at(base_lr) for base_lr in self.base_lrs]
+
+
+def warn_outside_step(scheduler: LRScheduler) -> None:
+    """`get_lr` says how to go on from the rate in use, not which one it is."""
+    if not scheduler._get_lr_called_within_step:
+        words = "To get the last learning rate computed by the scheduler, please use `get_last_lr()`."
+        warnings.warn(words, UserWarning, stacklevel=3)
+
+
+def copy(value: Any) -> Any:
+    """A tensor's copy: nobody's rate changes with another's."""
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def set_rate(group: dict[str, Any], lr: Rate) -> None:
+    """A rate that is a tensor stays that tensor: compiled steps hold on to it."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr.squeeze() if isinstance(lr, Tensor) else lr)
+    else:
+        group["lr"] = lr
+
+
+def check_optimizer(optimizer: object) -> None:
+    """TypeError, in torch's words."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def per_group(schedule: str, name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+    """One value a parameter group; ValueError for a list of another length."""
+    groups = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        return [copy(value) for _ in range(groups)]
+    if len(value) != groups:
+        fail(
+            ValueError, schedule, name,
+            f"{name} must have the same length as optimizer.param_groups: {name} has {len(value)} values, param_groups has "
+            f"{groups}; one number serves all groups",
+        )  # fmt: skip
+    return [copy(v) for v in value]
