@@ -27,18 +27,22 @@ from torch.nn import (
 from scratchnet.drop_in import alias, missing
 from scratchnet.nn import functional
 from scratchnet.nn.activation import GELU, ReLU, Softmax
+from scratchnet.nn.attention import MultiheadAttention
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.language_model import TransformerLM
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.sparse import Embedding
+from scratchnet.nn.transformer import FeedForward, TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "Buffer",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
+    "FeedForward",
     "Flatten",
     "GELU",
     "Identity",
@@ -48,6 +52,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "Parameter",
     "ParameterDict",
     "ParameterList",
@@ -55,6 +60,9 @@ __all__ = [
     "ReLU",
     "Sequential",
     "Softmax",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "TransformerLM",
     "UninitializedBuffer",
     "UninitializedParameter",
     "factory_kwargs",
