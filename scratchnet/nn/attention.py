@@ -173,8 +173,9 @@ class MultiheadAttention(Module):
 
     def _mask(self, query: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None) -> Tensor | None:
         """Both masks as one that is added to the scores, broadcastable to (N, heads, L, S)."""
-        padding = additive_mask("key_padding_mask", key_padding_mask, query.dtype, "attn_mask", attn_mask)
-        mask = additive_mask("attn_mask", attn_mask, query.dtype)
+        name = "MultiheadAttention"
+        padding = additive_mask(name, "key_padding_mask", key_padding_mask, query.dtype, "attn_mask", attn_mask)
+        mask = additive_mask(name, "attn_mask", attn_mask, query.dtype)
         if mask is not None:
             mask = mask.unflatten(0, (-1, self.num_heads)) if mask.dim() == 3 else mask[None, None]
         if padding is None:
@@ -219,9 +220,9 @@ class MultiheadAttention(Module):
             if padding.dim() != dims - 1:
                 found = f"but found {padding.dim()}-D tensor instead"
                 wrong("key_padding_mask", f"For {kind}, expected `key_padding_mask` to be `None` or {dims - 1}-D {found}")
-            if tuple(padding.shape) != ((n, keys) if batched else (keys,)):
-                got = f"but got {tuple(padding.shape)}"
-                wrong("key_padding_mask", f"Expected key_padding_mask of shape {(n, keys)[2 - padding.dim():]}, {got}")
+            needed = (n, keys) if batched else (keys,)
+            if tuple(padding.shape) != needed:
+                wrong("key_padding_mask", f"Expected key_padding_mask of shape {needed}, but got {tuple(padding.shape)}")
         if mask is not None:
             if mask.dim() not in (2, 3):
                 found = f"but found {mask.dim()}-D tensor instead"
@@ -235,7 +236,7 @@ class MultiheadAttention(Module):
 
 
 def additive_mask(
-    name: str, mask: Tensor | None, dtype: torch.dtype, other_name: str = "", other: Tensor | None = None
+    function: str, name: str, mask: Tensor | None, dtype: torch.dtype, other_name: str = "", other: Tensor | None = None
 ) -> Tensor | None:
     """A boolean mask (True: hidden) as one to add: 0 and -inf in `dtype`; a float mask stays. Warns if `other` is not alike."""
     if mask is None:
@@ -243,7 +244,7 @@ def additive_mask(
     if mask.dtype is not torch.bool and not mask.is_floating_point():
         mend = "call .bool() on it, True hides a key"
         needs = f"only bool and floating types of {name} are supported, got {mask.dtype}; {mend}"
-        fail(AssertionError, "MultiheadAttention", name, needs)
+        fail(AssertionError, function, name, needs)
     if other is not None and other.dtype != mask.dtype:
         mend = "is deprecated. Use same type for both instead."
         warnings.warn(f"Support for mismatched {name} and {other_name} {mend}", stacklevel=4)

@@ -58,7 +58,7 @@ class FeedForward(Module):
 
 
 class TransformerEncoderLayer(Module):
-    """Self-attention, then a feed-forward block, each with dropout and a residual: src (L, N, E), (L, E) or, batch_first, (N, L, E).
+    """Self-attention, then a feed-forward block, each with a residual: src (L, N, E), (L, E) or, batch_first, (N, L, E).
 
     Post-norm: x = norm(x + block(x)). Pre-norm (norm_first): x = x + block(norm(x)), whose residual stream nothing rescales.
     RuntimeError for an activation that is neither "relu", "gelu" nor a callable. Lesson concept 86.
@@ -102,8 +102,9 @@ class TransformerEncoderLayer(Module):
         is_causal: bool = False,
     ) -> Tensor:
         """src (L, N, E) -> the same shape; src_mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L)."""
-        padding = additive_mask("src_key_padding_mask", src_key_padding_mask, src.dtype, "src_mask", src_mask)
-        mask = additive_mask("src_mask", src_mask, src.dtype)
+        name = "TransformerEncoderLayer"
+        padding = additive_mask(name, "src_key_padding_mask", src_key_padding_mask, src.dtype, "src_mask", src_mask)
+        mask = additive_mask(name, "src_mask", src_mask, src.dtype)
         if self.norm_first:
             x, y = add_norm(src, self._sa_block(self.norm1(src), mask, padding, is_causal), self.norm2)
             return x + self._ff_block(y)
@@ -148,9 +149,10 @@ class TransformerEncoder(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Tensor:
-        """mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L); is_causal=None: look whether mask is the causal one."""
-        padding = additive_mask("src_key_padding_mask", src_key_padding_mask, src.dtype, "mask", mask)
-        mask = additive_mask("mask", mask, src.dtype)
+        """mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L); is_causal=None: look whether mask is causal."""
+        name = "TransformerEncoder"
+        padding = additive_mask(name, "src_key_padding_mask", src_key_padding_mask, src.dtype, "mask", mask)
+        mask = additive_mask(name, "mask", mask, src.dtype)
         if is_causal is None:
             is_causal = _is_causal(mask)
         for layer in self.layers:
