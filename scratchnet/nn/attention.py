@@ -131,12 +131,12 @@ class MultiheadAttention(Module):
             weights = None
             y = scaled_dot_product_attention(q, k, v, None if mask is None else mask.to(q.dtype), dropout, causal)
 
-        y = y.transpose(1, 2).flatten(2)  # (N, L, E), the heads side by side
+        # (L, N, E), the heads side by side: torch's order in memory, in which a dropout that follows draws its mask
+        y = F.linear(y.permute(2, 0, 1, 3).flatten(2), self.out_proj.weight, self.out_proj.bias)
         if not batched:
-            y = y.squeeze(0)
-        elif not self.batch_first:
+            y = y.squeeze(1)
+        elif self.batch_first:
             y = y.transpose(0, 1)
-        y = F.linear(y, self.out_proj.weight, self.out_proj.bias)
         if weights is not None:
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights if batched else weights.squeeze(0)

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.testing import assert_close
 
 import scratchnet
@@ -212,7 +213,8 @@ def test_gradcheck(norm_first):
         return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
 
     assert torch.autograd.gradcheck(call, (x, *layer.parameters()), fast_mode=True)
-    assert torch.autograd.gradgradcheck(call, (x, *layer.parameters()), fast_mode=True)
+    with sdpa_kernel(SDPBackend.MATH):  # torch's other kernels raise: they have no second derivative
+        assert torch.autograd.gradgradcheck(call, (x, *layer.parameters()), fast_mode=True)
 
 
 @pytest.mark.parametrize(
