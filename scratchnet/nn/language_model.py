@@ -131,6 +131,8 @@ class TransformerLM(Module):
         if tokens.dim() != 2 or not tokens.shape[1]:
             shape = f"needs shape (B, T) with at least one token to go on from, got {tuple(tokens.shape)}"
             fail(ValueError, "TransformerLM.generate", "tokens", shape)
+        if max_new_tokens < 0:
+            fail(ValueError, "TransformerLM.generate", "max_new_tokens", f"must be 0 or more, got {max_new_tokens}")
         if not temperature >= 0:
             needs = f"must be 0 (the likeliest token) or more, got {temperature}"
             fail(ValueError, "TransformerLM.generate", "temperature", needs)
