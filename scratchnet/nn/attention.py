@@ -144,18 +144,16 @@ class MultiheadAttention(Module):
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor, batched: bool) -> tuple[Tensor, ...]:
         """The heads of Q, K, V, (N, L, heads, d) or (L, N, heads, d): as few products as query, key and value are tensors."""
-        weights = self.in_proj_weight, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
-        weight, *separate = weights
-        bias, size = self.in_proj_bias, self.embed_dim
+        inputs, weight, bias = [query, key, value], self.in_proj_weight, self.in_proj_bias
+        e = self.embed_dim
         if weight is None:
-            jobs = zip((query, key, value), separate, bias.chunk(3) if bias is not None else (None,) * 3, strict=True)
-        else:
-            alike = [query, key, value]
-            sizes = [3 * size] if query is key is value else [size, 2 * size] if key is value else [size] * 3
-            biases = bias.split(sizes) if bias is not None else (None,) * len(sizes)
-            jobs = zip(alike[: len(sizes)], weight.split(sizes), biases, strict=True)
+            sizes, weights = [e, e, e], [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
+        else:  # one tensor in several places takes the product of their matrices, which stand below one another
+            sizes = [3 * e] if query is key is value else [e, 2 * e] if key is value else [e, e, e]
+            weights = weight.split(sizes)
+        biases = [None] * len(sizes) if bias is None else bias.split(sizes)
         heads = []
-        for x, w, b in jobs:
+        for x, w, b in zip(inputs, weights, biases, strict=False):  # as many as weights
             y = F.linear(x if batched else x.unsqueeze(0), w, b)
             heads += y.unflatten(-1, (-1, self.num_heads, self.head_dim)).unbind(2)
         return tuple(heads)
