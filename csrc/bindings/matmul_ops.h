@@ -57,16 +57,22 @@ std::tuple<Tensor, Tensor> matmul_backward(Tensor grad, Tensor a, Tensor b, bool
           need_b ? product(b, matrix_of(a).transposed(), g, k, n, m, rung) : none(b)};
 }
 
-// x (..., K) as (rows, K): one stride must lead from row to row, else it is copied.
+// x (..., K) as (rows, K): one stride must lead from row to row, else it is copied. Axes of size 1 have strides without meaning.
 template <class Tensor>
 Tensor with_even_rows(const Tensor& x) {
-  for (int64_t i = 0; i + 2 < x.dim(); i++)
-    if (x.size(i) != 1 && x.stride(i) != x.stride(i + 1) * x.size(i + 1)) return in_order(x);
+  int64_t inner = -1;  // the last axis looked at that has several entries
+  for (int64_t i = x.dim() - 2; i >= 0; i--) {
+    if (x.size(i) == 1) continue;
+    if (inner >= 0 && x.stride(i) != x.stride(inner) * x.size(inner)) return in_order(x);
+    inner = i;
+  }
   return x;
 }
 template <class Tensor>
 Matrix rows_of(const Tensor& x) {
-  return {data(x), x.dim() > 1 ? x.stride(x.dim() - 2) : 0, x.stride(x.dim() - 1), nullptr};
+  int64_t i = x.dim() - 2;
+  while (i >= 0 && x.size(i) == 1) i--;
+  return {data(x), i >= 0 ? x.stride(i) : 0, x.stride(x.dim() - 1), nullptr};
 }
 
 // x (..., k), weight (n, k)

@@ -44,12 +44,15 @@ from scratchnet.nn.loss import (
 )
 from scratchnet.nn import functional, init, utils
 from scratchnet.nn.activation import GELU, ReLU, Softmax
+from scratchnet.nn.attention import MultiheadAttention
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
+from scratchnet.nn.language_model import TransformerLM
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.sparse import Embedding
+from scratchnet.nn.transformer import FeedForward, TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "BCELoss",
@@ -61,6 +64,7 @@ __all__ = [
     "Dropout2d",
     "ELU",
     "Embedding",
+    "FeedForward",
     "Flatten",
     "GELU",
     "HuberLoss",
@@ -78,6 +82,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "MultiheadAttention",
     "Parameter",
     "ParameterDict",
     "ParameterList",
@@ -93,6 +98,9 @@ __all__ = [
     "Tanh",
     "TripletMarginLoss",
     "Unflatten",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "TransformerLM",
     "UninitializedBuffer",
     "UninitializedParameter",
     "factory_kwargs",

@@ -39,8 +39,8 @@ class LayerNorm(Module):
         def parameter(wanted: bool) -> Parameter | None:
             return Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype)) if wanted else None
 
-        self.weight = parameter(elementwise_affine)
-        self.bias = parameter(elementwise_affine and bias)
+        self.register_parameter("weight", parameter(elementwise_affine))
+        self.register_parameter("bias", parameter(elementwise_affine and bias))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -78,7 +78,7 @@ class RMSNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         weight = Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
-        self.weight = weight
+        self.register_parameter("weight", weight)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -143,6 +143,25 @@ def test_linear_with_its_activation(rows, k, n, with_bias, rung, dtype, activati
         assert_as_exact(ours, torchs, exact.detach().numpy(), ulps=10 if dtype == torch.float64 else 2, scale=1.0)
 
 
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_stride_of_an_axis_of_size_1_means_nothing(rung):
+    weight = torch.randn(5, 8)
+    for sizes, strides in (
+        ((2, 1, 8), (8, 16, 1)),
+        ((2, 1, 8), (16, 3, 1)),
+        ((1, 2, 8), (3, 8, 1)),
+        ((3, 1, 2, 8), (16, 5, 8, 1)),
+    ):
+        x = torch.randn(200).as_strided(sizes, strides)
+        leaves = x.detach().requires_grad_(), weight.clone().requires_grad_()
+        with scratchnet.backend(rung):
+            y = linear(*leaves)
+            grads = torch.autograd.grad(y, leaves, torch.ones(1).expand_as(y))
+        torch.testing.assert_close(y, x.contiguous() @ weight.T)
+        torch.testing.assert_close(grads[0], weight.sum(0).expand_as(x))
+        torch.testing.assert_close(grads[1], x.reshape(-1, 8).sum(0).expand_as(weight))
+
+
 def test_gradients_only_where_asked():
     x, weight, bias = torch.randn(4, 3), torch.randn(5, 3, requires_grad=True), torch.randn(5)
     with scratchnet.backend("cpp"):

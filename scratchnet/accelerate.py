@@ -1,0 +1,112 @@
+"""Turn the torch.nn layers of an existing model into ours, where they stand."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import Module
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils.parametrize import is_parametrized
+
+from scratchnet import nn
+from scratchnet.functions.checks import fail
+from scratchnet.nn.attention import NonDynamicallyQuantizableLinear
+
+# Every layer that scratchnet.nn and torch.nn both have under one name. Ours keep torch's attributes, so that an instance of the
+# one is a valid instance of the other: swapping a layer is a change of its class, and nothing else about it changes.
+TWINS: dict[type[Module], type[Module]] = {
+    getattr(torch.nn, name): getattr(nn, name)
+    for name in nn.__all__
+    if inspect.isclass(getattr(torch.nn, name, None)) and getattr(torch.nn, name) is not getattr(nn, name)
+}
+TWINS[torch.nn.modules.linear.NonDynamicallyQuantizableLinear] = NonDynamicallyQuantizableLinear  # MultiheadAttention.out_proj
+
+
+@dataclass
+class Report:
+    """What `accelerate` did: print it, or take it back with `undo()`.
+
+    swapped: the name and class of every layer that is ours now. left: name, class and reason of every one that is not.
+    """
+
+    swapped: list[tuple[str, str]] = field(default_factory=list)
+    left: list[tuple[str, str, str]] = field(default_factory=list)
+    _before: list[tuple[Module, type[Module]]] = field(default_factory=list, repr=False)
+
+    def undo(self) -> None:
+        """Give every swapped layer torch's class again; one that has been parametrized since is left as it is."""
+        for module, kind in self._before:
+            if type(module) is TWINS[kind]:
+                module.__class__ = kind
+        self._before.clear()
+
+    def __str__(self) -> str:
+        rows = [(name, kind, "scratchnet's now") for name, kind in self.swapped]
+        rows += [(name, kind, f"left: {reason}") for name, kind, reason in self.left]
+        wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+        lines = [f"{name:{wide[0]}}  {kind:{wide[1]}}  {what}" for name, kind, what in rows]
+        return "\n".join([*lines, f"{len(self.swapped)} layers swapped, {len(self.left)} left"])
+
+
+def accelerate(model: Module) -> Report:
+    """Swap the torch.nn layers of a model for ours, in place, and say which: parameters, buffers, hooks, names and modes stay.
+
+    Only layers of exactly torch's class are swapped; subclasses, parametrized, lazy and scripted ones are left, with the
+    reason. The results are torch's up to rounding; optimizers, references and checkpoints made before go on working. TypeError
+    for anything but a Module.
+    """
+    if not isinstance(model, Module):
+        kind = model.__name__ if inspect.isclass(model) else type(model).__name__
+        mend = ": call it first, accelerate takes a model" if inspect.isclass(model) else ""
+        fail(TypeError, "accelerate", "model", f"must be torch.nn.Module, not {kind}{mend}")
+    report = Report()
+    _visit(model, "", report, set())
+    return report
+
+
+def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None:
+    """Swap one module if it can be, then those below it; one that stands in several places is met once."""
+    if module in seen:
+        return
+    seen.add(module)
+    kind = type(module)
+    shown = name or "(model)"
+    if reason := _reason(module):
+        report.left.append((shown, kind.__name__, reason))
+        if _twin(module) or isinstance(module, torch.jit.ScriptModule):
+            return  # what it is made of is its own affair
+    elif kind in TWINS:
+        module.__class__ = TWINS[kind]
+        report.swapped.append((shown, kind.__name__))
+        report._before.append((module, kind))
+    for child_name, child in module.named_children():
+        _visit(child, f"{name}.{child_name}" if name else child_name, report, seen)
+
+
+def _twin(module: Module) -> type[Module] | None:
+    """The class of torch.nn that a module is an instance of and that we have too."""
+    return next((base for base in type(module).__mro__ if base in TWINS), None)
+
+
+def _reason(module: Module) -> str | None:
+    """Why a layer of torch's stays as it is; None for one that is swapped, for containers and for a user's own modules."""
+    kind, twin = type(module), _twin(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "compiled by torch.jit"
+    if twin is None:
+        missing = kind.__module__.startswith("torch.nn.modules") and not hasattr(nn, kind.__name__)
+        return "scratchnet has none" if missing else None
+    if isinstance(module, LazyModuleMixin):
+        return "lazy: call the model once, then accelerate it"
+    if is_parametrized(module):
+        return "parametrized: " + ", ".join(module.parametrizations)
+    if kind is not twin:
+        return f"a subclass of {twin.__name__}"
+    if "forward" in vars(module):
+        return "its forward has been replaced"
+    for hook in module._forward_pre_hooks.values():
+        if type(hook).__module__.startswith("torch.nn.utils"):
+            return f"{type(hook).__name__} makes its weight anew before every call"
+    return None

@@ -1,0 +1,278 @@
+"""accelerate: torch's layers become ours where they stand; the model, its parameters and their users notice nothing."""
+
+import copy
+import pickle
+import warnings
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.utils import parametrizations, parametrize, prune
+from torch.testing import assert_close
+from torch.utils._pytree import tree_leaves
+
+import scratchnet
+from scratchnet import nn
+from scratchnet.accelerate import TWINS, accelerate
+
+common_modules = pytest.importorskip(
+    "torch.testing._internal.common_modules", reason="needs expecttest: pip install expecttest"
+)
+INFOS = {info.module_cls.__name__: info for info in common_modules.module_db if info.module_cls in TWINS}
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:enable_nested_tensor is True", "ignore:.*target size", "ignore:Implicit dimension", "ignore:size_average"
+)
+
+
+@pytest.fixture(autouse=True)
+def cpp():
+    with scratchnet.backend("cpp"):
+        yield
+
+
+class Block(torch.nn.Module):
+    """A user's module with everything that may trip a swap: lists, dicts, one layer in two places, tied weights, a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(9, 8)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 8), torch.nn.Sequential(torch.nn.GELU(), torch.nn.Dropout(0.5))])
+        self.heads = torch.nn.ModuleDict({"same": self.layers[0], "tied": torch.nn.Linear(8, 9, bias=False)})
+        self.heads["tied"].weight = self.embed.weight
+        self.encoder = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+        self.norm = torch.nn.LayerNorm(8)
+        self.unknown = torch.nn.Bilinear(8, 8, 8)
+        self.register_buffer("scale", torch.tensor(2.0))
+        self.shortcut = [self.norm]  # a reference that torch does not know of
+        self.double()
+
+    def forward(self, tokens):
+        x = self.encoder(self.embed(tokens))
+        for layer in (*self.layers, self.heads["same"], self.shortcut[0]):
+            x = layer(x)
+        return self.heads["tied"](self.unknown(x, x)) * self.scale
+
+
+def tokens():
+    return torch.randint(9, (2, 5), generator=torch.Generator().manual_seed(1))
+
+
+def results(model):
+    torch.manual_seed(2)
+    output = model(tokens())
+    return output, torch.autograd.grad(output.square().sum(), list(model.parameters()))
+
+
+def types(model):
+    return {name: type(module) for name, module in model.named_modules(remove_duplicate=False)}
+
+
+@pytest.mark.parametrize("name", sorted(INFOS))
+def test_every_layer_with_pytorchs_samples(name):
+    """Ours works on torch's attributes: a swapped instance gives the results that it gave before."""
+    for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", torch.float64, requires_grad=False, training=True):
+        arguments = sample.constructor_input
+        theirs = getattr(torch.nn, name)(*arguments.args, **arguments.kwargs).double()
+        native = getattr(nn, name)(*arguments.args, **arguments.kwargs)
+        assert set(vars(native)) <= set(vars(theirs))
+        ours = copy.deepcopy(theirs)
+        report = accelerate(ours)
+        assert type(ours) is getattr(nn, name) and not report.left
+        assert repr(ours) == repr(theirs) and list(ours.state_dict()) == list(theirs.state_dict())
+        found = []
+        for module in (ours, theirs):
+            torch.manual_seed(4)
+            output = module(*sample.forward_input.args, **sample.forward_input.kwargs)
+            outputs = [t for t in tree_leaves(output) if isinstance(t, torch.Tensor)]
+            loss = sum(t.to_dense().square().sum() for t in outputs)
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            grads = torch.autograd.grad(loss, parameters, allow_unused=True) if parameters else ()
+            found.append((outputs, [g.to_dense() for g in grads if g is not None]))
+        assert_close(*found, equal_nan=True)
+
+
+def test_twins_are_read_from_the_names():
+    assert TWINS[torch.nn.Linear] is nn.Linear and TWINS[torch.nn.CrossEntropyLoss] is nn.CrossEntropyLoss
+    names = {kind.__name__ for kind in TWINS.values()}
+    assert all(theirs.__name__ == ours.__name__ for theirs, ours in TWINS.items())
+    assert not names & {"Sequential", "ModuleList", "Module", "Identity", "TransformerLM", "FeedForward"}
+
+
+def test_a_model_goes_on_as_if_nothing_had_happened():
+    plain = Block()
+    model = copy.deepcopy(plain)
+    model.eval()
+    model.encoder.train()
+    modes = {name: module.training for name, module in model.named_modules()}
+    seen = []
+    model.norm.register_forward_hook(lambda module, *_: seen.append(type(module)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    keys, before, shape = list(model.state_dict()), types(model), repr(model)
+    state = torch.get_rng_state()
+
+    report = accelerate(model)
+
+    assert torch.equal(torch.get_rng_state(), state)  # nothing is drawn
+    assert repr(model) == shape and list(model.state_dict()) == keys
+    assert all(dict(model.named_parameters())[name] is p for name, p in parameters.items())
+    assert all(dict(model.named_buffers())[name] is b for name, b in buffers.items())
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    swapped = types(model)
+    assert {name for name, kind in swapped.items() if kind.__module__.startswith("torch.nn.modules")} == {
+        "layers",
+        "layers.1",
+        "heads",
+        "unknown",
+    }
+    assert type(model) is Block and model.shortcut[0] is model.norm and model.heads["same"] is model.layers[0]
+    assert len(report.swapped) == len(before) - 6  # the block, three containers, Bilinear, and one layer that stands twice
+    assert report.left == [("unknown", "Bilinear", "scratchnet has none")]
+
+    model.train(), plain.train()
+    assert_close(results(model), results(plain))
+    assert seen == [nn.LayerNorm]
+    for m in (model, plain):
+        torch.manual_seed(2)
+        m(tokens()).square().sum().backward()
+    optimizer.step()
+    torch.optim.SGD(plain.parameters(), lr=1e-6).step()
+    assert_close(dict(model.state_dict()), dict(plain.state_dict()))
+
+    report.undo()
+    assert types(model) == before
+    assert_close(results(model), results(plain))
+    assert len(accelerate(model).swapped) == len(report.swapped) and accelerate(model).swapped == []
+
+
+def test_the_model_may_be_one_layer():
+    layer = torch.nn.Linear(3, 2)
+    report = accelerate(layer)
+    assert type(layer) is nn.Linear and report.swapped == [("(model)", "Linear")]
+    report.undo()
+    assert type(layer) is torch.nn.Linear
+
+
+def test_the_report_says_it_all():
+    report = accelerate(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Bilinear(1, 2, 3)))
+    assert str(report).splitlines() == [
+        "0  Linear    scratchnet's now",
+        "1  Bilinear  left: scratchnet has none",
+        "1 layers swapped, 1 left",
+    ]
+    assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
+
+
+class Mine(torch.nn.Linear):
+    def forward(self, input):
+        return super().forward(input) + 1
+
+
+class MyEncoder(torch.nn.TransformerEncoderLayer):
+    pass
+
+
+def patched():
+    layer = torch.nn.Linear(3, 3)
+    layer.forward = lambda x: x
+    return layer
+
+
+def old_style(norm):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and in use
+        return norm(torch.nn.Linear(3, 3))
+
+
+LEFT = [
+    (lambda: Mine(3, 3), "a subclass of Linear"),
+    (lambda: MyEncoder(4, 2, 8), "a subclass of TransformerEncoderLayer"),
+    (lambda: parametrizations.weight_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
+    (lambda: parametrizations.spectral_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
+    (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm makes its weight anew before every call"),
+    (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm makes its weight anew before every call"),
+    (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured makes its weight anew"),
+    (lambda: torch.nn.LazyLinear(3), "lazy: call the model once, then accelerate it"),
+    (patched, "its forward has been replaced"),
+    (lambda: torch.jit.script(torch.nn.Linear(3, 3)), "compiled by torch.jit"),
+    (lambda: torch.nn.Bilinear(3, 3, 3), "scratchnet has none"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:Lazy modules")
+@pytest.mark.parametrize(("build", "reason"), LEFT, ids=[reason for _, reason in LEFT])
+def test_what_is_left_and_why(build, reason):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), build())
+    before = types(model[1])
+    report = accelerate(model)
+    assert report.swapped == [("0", "Linear")]
+    ((name, _, why),) = report.left
+    assert name == "1" and why.startswith(reason)
+    assert types(model[1]) == before and reason in str(report)
+
+
+def test_a_lazy_layer_is_swapped_once_it_knows_its_size():
+    model = torch.nn.Sequential(torch.nn.LazyLinear(3))
+    accelerate(model)
+    model(torch.ones(1, 2))
+    assert accelerate(model).swapped == [("0", "Linear")]
+
+
+def test_torchs_own_layers_may_hold_ours():
+    plain = torch.nn.Transformer(8, 2, 1, 1, 16, 0.0, batch_first=True)
+    model = copy.deepcopy(plain)
+    report = accelerate(model)
+    assert [kind for _, kind, _ in report.left] == ["Transformer", "TransformerDecoder", "TransformerDecoderLayer"]
+    src, tgt = torch.randn(2, 5, 8), torch.randn(2, 4, 8)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(4)
+    assert_close(model(src, tgt, tgt_mask=mask, tgt_is_causal=True), plain(src, tgt, tgt_mask=mask, tgt_is_causal=True))
+    padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    with torch.no_grad():  # torch's fused inference and its nested tensors must keep off our layers
+        mine, wanted = (
+            m.eval()(src, tgt, src_key_padding_mask=padding, memory_key_padding_mask=padding) for m in (model, plain)
+        )
+    assert_close(mine, wanted)
+
+
+def test_a_swapped_layer_can_be_parametrized_and_pruned():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    report = accelerate(model)
+    parametrizations.weight_norm(model[0])
+    prune.random_unstructured(model[1], "weight", 0.5)
+    x = torch.randn(2, 3)
+    expected = model(x)
+    report.undo()  # a parametrized layer has a class of its own, which is not for us to change
+    assert isinstance(model[0], nn.Linear) and type(model[1]) is torch.nn.Linear
+    assert_close(model(x), expected)
+    parametrize.remove_parametrizations(model[0], "weight")
+    assert_close(model(x), expected)
+
+
+def test_deepcopy_and_pickle():
+    model = Block().eval()
+    accelerate(model)
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert types(copied) == types(model)
+        assert torch.equal(copied(tokens()), model(tokens()))
+
+
+def test_a_compiled_model():
+    model = Block().eval()
+    expected = results(model)
+    early = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert_close(results(early), expected)
+    accelerate(model)
+    assert_close(results(early), expected)  # sees the new classes and compiles anew
+
+
+def test_data_parallel(tmp_path):
+    model = Block().eval()
+    expected = results(model)
+    accelerate(model)
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        ddp = torch.nn.parallel.DistributedDataParallel(model)
+        ddp(tokens()).square().sum().backward()
+    finally:
+        dist.destroy_process_group()
+    assert_close([p.grad for p in model.parameters()], list(expected[1]))
