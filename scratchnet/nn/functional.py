@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scratchnet.drop_in import missing
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
+from scratchnet.functions.batch_norm import batch_norm
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
 from scratchnet.functions.cross_entropy import softmax as _softmax
@@ -18,9 +19,13 @@ from scratchnet.functions.gather import embedding
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
 from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
 from scratchnet.functions.matmul import linear
+from scratchnet.functions.pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 
 __all__ = [
+    "adaptive_avg_pool2d",
     "add_layer_norm",
+    "avg_pool2d",
+    "batch_norm",
     "bias_gelu",
     "cross_entropy",
     "dropout",
@@ -31,6 +36,7 @@ __all__ = [
     "linear",
     "linear_cross_entropy",
     "log_softmax",
+    "max_pool2d",
     "mse_loss",
     "relu",
     "rms_norm",

@@ -56,7 +56,7 @@ class Case:
         return needs or ["weight" if self.op == "embedding" else "x"]
 
     def kernel(self, column: str, way: str) -> Callable:
-        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].primitive}"), f"{self.op}_{way}")
+        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].room}"), f"{self.op}_{way}")
 
     def run_forward(self, column: str, args: dict) -> dict:
         """Outputs by name."""
