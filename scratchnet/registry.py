@@ -369,7 +369,7 @@ def _batch_norm_example(*positions: int, running: bool = False, weight: bool = T
     """Two samples at least: one number a channel has no variance. A large eps for the reason given above."""
 
     def example(n: int, c: int, dtype: torch.dtype):
-        x = _normal(4, c, n, *positions, dtype=dtype) if positions else _normal(n + 1, c, dtype=dtype)
+        x = _normal(2, c, n, *positions, dtype=dtype) if positions else _normal(n + 1, c, dtype=dtype)
         statistics = (_constant(c, dtype=dtype), _constant(c, dtype=dtype)) if running else (None, None)
         affine = {"weight": _normal(c, dtype=dtype)} if weight else {}
         affine |= {"bias": _normal(c, dtype=dtype)} if bias else {}
@@ -392,9 +392,9 @@ BATCH_NORM = Op(
     torch=F.batch_norm,
     cost=_rows_cost(2, 3, 8),
     examples={
-        "images": _batch_norm_example(4),
+        "images": _batch_norm_example(3),
         "rows": _batch_norm_example(),
-        "plain": _batch_norm_example(4, weight=False, bias=False),
+        "plain": _batch_norm_example(2, weight=False, bias=False),
         "running statistics": _batch_norm_example(1, running=True),
         "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
     },

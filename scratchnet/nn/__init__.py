@@ -27,14 +27,20 @@ from torch.nn import (
 from scratchnet.drop_in import alias, missing
 from scratchnet.nn import functional
 from scratchnet.nn.activation import GELU, ReLU, Softmax
+from scratchnet.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
+from scratchnet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.nn.sparse import Embedding
 
 __all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Buffer",
     "CrossEntropyLoss",
     "Dropout",
@@ -45,6 +51,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "MSELoss",
+    "MaxPool2d",
     "Module",
     "ModuleDict",
     "ModuleList",

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
 constexpr int64_t BLOCK = 4096;   // numbers that are summed in float
-constexpr int64_t SHORT = 32;     // runs of fewer numbers are copied together first
+constexpr int64_t SHORT = 32;     // runs of fewer numbers are taken as columns
 
 // Where the numbers of a channel lie: `runs` of `length`, `step` apart.
 struct Layout {
@@ -108,104 +108,221 @@ Statistics statistics(const T* x, const Layout& l) {
   return {count ? mean : __builtin_nan(""), squares / count};
 }
 
-// put(i, value of f(i, get)) for all places of a channel
+// What a channel needs to be normalised, x to (x - mean) a + b; and its statistics, stored.
+template <class A>
+struct Affine {
+  A mean, a, b;
+};
+template <class T>
+Affine<acc_t<T>> affine(const BatchNormForward& p, int64_t c, Statistics s) {
+  using A = acc_t<T>;
+  if (p.running_mean) s = {load1((const T*)p.running_mean + c), load1((const T*)p.running_var + c)};
+  const double scale = (p.weight ? load1((const T*)p.weight + c) : 1) / __builtin_sqrt(s.var + p.eps);
+  const A mean = ((A*)p.mean)[c] = A(s.mean);
+  ((A*)p.var)[c] = A(s.var);
+  return {mean, A(scale), A((p.bias ? load1((const T*)p.bias + c) : 0) - (s.mean - mean) * scale)};
+}
+
+// What dx = (grad - mean_g) a - (x - mean - rest) slope needs, from the sums of grad, grad d and d, d = x - mean.
+template <class A>
+struct Slope {
+  A mean, rest, a, mean_g, slope;
+};
+template <class T>
+Slope<acc_t<T>> slope(const BatchNormBackward& p, int64_t c, const Sums<3>& sums) {
+  using A = acc_t<T>;
+  const double n = p.images * p.positions, rstd = 1 / __builtin_sqrt(((const A*)p.var)[c] + p.eps);
+  const double rest = sums.v[2] / n, sum_h = (p.training ? sums.v[1] - rest * sums.v[0] : sums.v[1]) * rstd;
+  if (p.dweight) store1((T*)p.dweight + c, A(sum_h));
+  if (p.dbias) store1((T*)p.dbias + c, A(sums.v[0]));
+  const double a = (p.weight ? load1((const T*)p.weight + c) : 1) * rstd;
+  return {((const A*)p.mean)[c], A(rest), A(a), A(sums.v[0] / n), A(a * rstd * sum_h / n)};
+}
+
+bool needs_sums(const BatchNormBackward& p) { return p.training || p.dweight || p.dbias; }
+
+// ---- long runs: a channel at a time -------------------------------------------------------------------------------------
+
+// f(c, layout) for every channel
+template <class P, class F>
+void for_each_channel(const P& p, const F& f) {
+  const Layout layout{p.images, p.positions, p.channels * p.positions};
+  parallel_for(0, p.channels, 1 + GRAIN / (layout.count() + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; c++) f(c, layout);
+  });
+}
+
 template <class T, class F>
 SN_INLINE void map_channel(const Layout& l, const F& f) {
   for (int64_t r = 0; r < l.runs; r++) map<T>(r * l.step, r * l.step + l.length, f);
 }
 
-// f(c, layout, in, out) for every channel c, in and out pointing to its first number. Channels whose numbers lie scattered are
-// copied together, some neighbours at a time, and f gets the copies; out may be null.
-template <class T, int IN, class F>
-void for_each_channel(int64_t images, int64_t channels, int64_t positions, const T* const (&in)[IN], T* out, const F& f) {
-  using A = acc_t<T>;
-  const int64_t numbers = images * positions;
-  if (positions >= SHORT) {
-    parallel_for(0, channels, 1 + GRAIN / (numbers + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; c++) {
-        const T* from[IN];
-        for (int k = 0; k < IN; k++) from[k] = in[k] + c * positions;
-        f(c, Layout{images, positions, channels * positions}, from, out ? out + c * positions : nullptr);
-      }
+template <class T>
+void forward_long(const BatchNormForward& p) {
+  for_each_channel(p, [&](int64_t c, const Layout& l) {
+    const T* x = (const T*)p.x + c * p.positions;
+    T* y = (T*)p.y + c * p.positions;
+    const auto [mean, a, b] = affine<T>(p, c, p.running_mean ? Statistics{} : statistics(x, l));
+    map_channel<T>(l, [=, mean = mean, a = a, b = b](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+      put(y + i, (get(x + i) - mean) * a + b);
     });
-    return;
-  }
-  constexpr int64_t TILE = 16;  // channels that share cache lines
-  const int64_t pitch = numbers + 24;  // not a power of two: the rows of the copy would compete for the same cache lines
-  parallel_for(0, (channels + TILE - 1) / TILE, 1 + GRAIN / (numbers * TILE + 1), [&](int64_t begin, int64_t end) {
-    A* copy = allocate<A>((IN + 1) * TILE * pitch);
-    for (int64_t tile = begin; tile < end; tile++) {
-      const int64_t first = tile * TILE, count = channels - first < TILE ? channels - first : TILE;
-      const auto move = [&](const auto& one) SN_LAMBDA_INLINE {  // one(place in the tensor, place in the copy)
-        for (int64_t n = 0; n < images; n++)
-          for (int64_t c = 0; c < count; c++)
-            for (int64_t s = 0; s < positions; s++) one((n * channels + first + c) * positions + s, c * pitch + n * positions + s);
-      };
-      for (int k = 0; k < IN; k++)
-        move([&, from = in[k], to = copy + k * TILE * pitch](int64_t i, int64_t j) SN_LAMBDA_INLINE { to[j] = load1(from + i); });
-      A* result = copy + IN * TILE * pitch;
-      for (int64_t c = 0; c < count; c++) {
-        const A* from[IN];
-        for (int k = 0; k < IN; k++) from[k] = copy + (k * TILE + c) * pitch;
-        f(first + c, Layout{1, numbers, 0}, from, out ? result + c * pitch : nullptr);
-      }
-      if (out) move([=](int64_t i, int64_t j) SN_LAMBDA_INLINE { store1(out + i, result[j]); });
-    }
-    free(copy);
   });
 }
 
 template <class T>
-void forward(const BatchNormForward& p) {
+void backward_long(const BatchNormBackward& p) {
   using A = acc_t<T>;
-  const T *weight = (const T*)p.weight, *bias = (const T*)p.bias;
-  const T *running_mean = (const T*)p.running_mean, *running_var = (const T*)p.running_var;
-  const T* const in[1] = {(const T*)p.x};
-  for_each_channel(p.images, p.channels, p.positions, in, (T*)p.y, [&]<class U>(int64_t c, Layout l, const U* const* from, U* y) {
-    const U* x = from[0];
-    const Statistics s = running_mean ? Statistics{load1(running_mean + c), load1(running_var + c)} : statistics(x, l);
-    const A mean = ((A*)p.mean)[c] = A(s.mean);
-    ((A*)p.var)[c] = A(s.var);
-    const double scale = (weight ? load1(weight + c) : 1) / __builtin_sqrt(s.var + p.eps);
-    const A a = A(scale), b = A((bias ? load1(bias + c) : 0) - (s.mean - mean) * scale);
-    map_channel<U>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(y + i, (get(x + i) - mean) * a + b); });
-  });
-}
-
-template <class T>
-void backward(const BatchNormBackward& p) {
-  using A = acc_t<T>;
-  const T* weight = (const T*)p.weight;
-  const T* const in[2] = {(const T*)p.grad, (const T*)p.x};
-  for_each_channel(p.images, p.channels, p.positions, in, (T*)p.dx, [&]<class U>(int64_t c, Layout l, const U* const* from, U* dx) {
-    const U *grad = from[0], *x = from[1];
+  for_each_channel(p, [&](int64_t c, const Layout& l) {
+    const T *grad = (const T*)p.grad + c * p.positions, *x = (const T*)p.x + c * p.positions;
     const A mean = ((const A*)p.mean)[c];
-    const double rstd = 1 / __builtin_sqrt(((const A*)p.var)[c] + p.eps), n = l.count();
-    Sums<3> sums;  // of grad, grad d and d, where d = x - mean
-    if (p.training || p.dweight || p.dbias)
+    Sums<3> sums;
+    if (needs_sums(p))
       for_each_block(l, [&](int64_t at, const Layout& block) SN_LAMBDA_INLINE {
-        const U *g = grad + at, *v = x + at;
+        const T *g = grad + at, *v = x + at;
         const auto part = sum_block<A, 3>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
           const vec<A> d = get(v + i) - mean, gi = get(g + i);
           return Terms<A, 3>{gi, gi * d, d};
         });
         for (int k = 0; k < 3; k++) sums.v[k] += part.v[k];
       });
-    const double rest = sums.v[2] / n, sum_h = (p.training ? sums.v[1] - rest * sums.v[0] : sums.v[1]) * rstd;
-    if (p.dweight) store1((T*)p.dweight + c, A(sum_h));
-    if (p.dbias) store1((T*)p.dbias + c, A(sums.v[0]));
-    if (!dx) return;
-    const double scale = (weight ? load1(weight + c) : 1) * rstd;
-    const A a = A(scale);
-    if (!p.training) {
-      map_channel<U>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * a); });
-      return;
-    }
-    const A mean_g = A(sums.v[0] / n), slope = A(scale * rstd * sum_h / n), r = A(rest);
-    map_channel<U>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
-      put(dx + i, (get(grad + i) - mean_g) * a - ((get(x + i) - mean) - r) * slope);
-    });
+    const auto s = slope<T>(p, c, sums);
+    T* dx = p.dx ? (T*)p.dx + c * p.positions : nullptr;
+    if (dx && p.training)
+      map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+        put(dx + i, (get(grad + i) - s.mean_g) * s.a - ((get(x + i) - s.mean) - s.rest) * s.slope);
+      });
+    else if (dx)
+      map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * s.a); });
   });
+}
+
+// ---- short runs: some neighbouring channels at a time, as columns of the matrix (images, channels * positions) ------------
+
+template <class A>
+struct Columns {
+  static constexpr int64_t ROWS = 256;  // that are summed in float
+  int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
+  A *memory, *partial;
+  double* total;  // (terms, width)
+
+  Columns(int64_t rows, int64_t step, int64_t positions, int64_t channels)
+      : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions) {
+    memory = allocate<A>(8 * width), partial = memory + 5 * width, total = allocate<double>(3 * width);
+  }
+  Columns(const Columns&) = delete;
+  ~Columns() { free(memory), free(total); }
+
+  A* row(int k) { return memory + k * width; }  // a number for each column; five of them
+  void fill(int k, int64_t c, A value) {        // the same for all columns of channel c
+    for (int64_t s = 0; s < positions; s++) row(k)[c * positions + s] = value;
+  }
+
+  // Into `total`, the sums over the rows of the K terms that f(i, j, get) has for the places i, i + 1, ... of columns j, j + 1, ...
+  template <class T, int K, class F>
+  void sum(const F& f) {
+    for (int64_t j = 0; j < K * width; j++) total[j] = 0;
+    for (int64_t first = 0; first < rows; first += ROWS) {
+      for (int64_t j = 0; j < K * width; j++) partial[j] = 0;
+      for (int64_t n = first; n < rows && n < first + ROWS; n++)
+        map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+          const Terms<A, K> terms = f(n * step + j, j, get);
+          for (int k = 0; k < K; k++) put(partial + k * width + j, get(partial + k * width + j) + terms.v[k]);
+        });
+      for (int64_t j = 0; j < K * width; j++) total[j] += partial[j];
+    }
+  }
+  template <int K>
+  Sums<K> of_channel(int64_t c) const {
+    Sums<K> sums;
+    for (int k = 0; k < K; k++)
+      for (int64_t s = 0; s < positions; s++) sums.v[k] += total[k * width + c * positions + s];
+    return sums;
+  }
+};
+
+// f(first channel, place of its first number, columns) for blocks of channels
+template <class A, class P, class F>
+void for_each_columns(const P& p, const F& f) {
+  const int64_t size = 256 / (p.positions + 1) + 1, blocks = (p.channels + size - 1) / size;
+  parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) {
+      const int64_t c = b * size;
+      Columns<A> columns(p.images, p.channels * p.positions, p.positions, p.channels - c < size ? p.channels - c : size);
+      f(c, c * p.positions, columns);
+    }
+  });
+}
+
+template <class T>
+void forward_short(const BatchNormForward& p) {
+  using A = acc_t<T>;
+  for_each_columns<A>(p, [&](int64_t first, int64_t at, Columns<A>& m) {
+    const T* x = (const T*)p.x + at;
+    T* y = (T*)p.y + at;
+    const double count = p.images * p.positions;
+    A *mean = m.row(0), *a = m.row(1), *b = m.row(2);
+    const bool own = !p.running_mean && count;
+    if (own) {
+      for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, load1(x + c * p.positions));
+      m.template sum<T, 1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
+      for (int64_t c = 0; c < m.channels; c++)
+        m.fill(0, c, A(mean[c * p.positions] + m.template of_channel<1>(c).v[0] / count));
+      m.template sum<T, 2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+        const vec<A> d = get(x + i) - get(mean + j);
+        return Terms<A, 2>{d, d * d};
+      });
+    }
+    for (int64_t c = 0; c < m.channels; c++) {
+      Statistics s{__builtin_nan(""), __builtin_nan("")};
+      if (own) {
+        const auto sums = m.template of_channel<2>(c);
+        const double rest = sums.v[0] / count, var = sums.v[1] / count - rest * rest;
+        s = {mean[c * p.positions] + rest, var < 0 ? 0 : var};
+      }
+      const auto channel = affine<T>(p, first + c, s);
+      m.fill(0, c, channel.mean), m.fill(1, c, channel.a), m.fill(2, c, channel.b);
+    }
+    for (int64_t n = 0; n < m.rows; n++)
+      map<T>(0, m.width, [=, row = n * m.step](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        put(y + row + j, (get(x + row + j) - get(mean + j)) * get(a + j) + get(b + j));
+      });
+  });
+}
+
+template <class T>
+void backward_short(const BatchNormBackward& p) {
+  using A = acc_t<T>;
+  for_each_columns<A>(p, [&](int64_t first, int64_t at, Columns<A>& m) {
+    const T *grad = (const T*)p.grad + at, *x = (const T*)p.x + at;
+    T* dx = p.dx ? (T*)p.dx + at : nullptr;
+    A *mean = m.row(0), *rest = m.row(1), *a = m.row(2), *mean_g = m.row(3), *tilt = m.row(4);
+    for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, ((const A*)p.mean)[first + c]);
+    if (needs_sums(p))
+      m.template sum<T, 3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+        const vec<A> d = get(x + i) - get(mean + j), g = get(grad + i);
+        return Terms<A, 3>{g, g * d, d};
+      });
+    for (int64_t c = 0; c < m.channels; c++) {
+      const auto s = slope<T>(p, first + c, needs_sums(p) ? m.template of_channel<3>(c) : Sums<3>{});
+      m.fill(1, c, s.rest), m.fill(2, c, s.a), m.fill(3, c, s.mean_g), m.fill(4, c, s.slope);
+    }
+    for (int64_t n = 0; dx && n < m.rows; n++)
+      map<T>(0, m.width, [=, row = n * m.step, training = p.training](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const vec<A> g = get(grad + row + j);
+        if (!training) return put(dx + row + j, g * get(a + j));
+        const vec<A> d = (get(x + row + j) - get(mean + j)) - get(rest + j);
+        put(dx + row + j, (g - get(mean_g + j)) * get(a + j) - d * get(tilt + j));
+      });
+  });
+}
+
+template <class T>
+void forward(const BatchNormForward& p) {
+  p.positions < SHORT ? forward_short<T>(p) : forward_long<T>(p);
+}
+template <class T>
+void backward(const BatchNormBackward& p) {
+  p.positions < SHORT ? backward_short<T>(p) : backward_long<T>(p);
 }
 
 }  // namespace

@@ -174,15 +174,16 @@ bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, in
 
 // ---- average ------------------------------------------------------------------------------------------------------------
 
-template <class A>
-A sum_of(const A* p, int64_t n) {
-  if (n < 2 * lanes<A>) {
+template <class T>
+SN_INLINE acc_t<T> sum_of(const T* p, int64_t n) {
+  using A = acc_t<T>;
+  if (n < lanes<A>) {
     A sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += p[i];
+    for (int64_t i = 0; i < n; i++) sum += load1(p + i);
     return sum;
   }
   vec<A> sum = {};
-  map<A>(0, n, [&](int64_t i, auto get, auto) SN_LAMBDA_INLINE { sum += get(p + i); });
+  map<T>(0, n, [&](int64_t i, auto get, auto) SN_LAMBDA_INLINE { sum += get(p + i); });
   return vsum(sum);
 }
 
@@ -242,24 +243,17 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
   free(divisor);
 }
 
-// Windows as large as the plane are one row of all its entries.
-struct Window {
-  int64_t zero = 0, one = 1, numbers;
-  double divisor, unit = 1;
-  Spans rows = {1, 1, &zero, &one, &unit}, columns;
-
-  Window(const Spans& r, const Spans& c) : numbers(r.in * c.in), divisor(*r.divisor * *c.divisor), columns{numbers, 1, &zero, &numbers, &divisor} {}
-  Window(const Window&) = delete;
-  static bool fills(const Spans& s) { return s.out == 1 && s.begin[0] == 0 && s.end[0] == s.in; }
-};
+// One window as large as the plane needs neither lines nor columns.
+bool fills(const Spans& s) { return s.out == 1 && s.begin[0] == 0 && s.end[0] == s.in; }
 
 template <class T>
 void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns) {
-  if (rows.in > 1 && Window::fills(rows) && Window::fills(columns)) {
-    const Window w(rows, columns);
-    return avg_forward(x, y, planes, w.rows, w.columns);
-  }
-  window_sums<T, false>(x, y, planes, rows, columns, rows.divisor, columns.divisor);
+  if (!fills(rows) || !fills(columns)) return window_sums<T, false>(x, y, planes, rows, columns, rows.divisor, columns.divisor);
+  const int64_t n = rows.in * columns.in;
+  const acc_t<T> divisor = *rows.divisor * *columns.divisor;
+  parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++) store1(y + p, sum_of(x + p * n, n) / divisor);
+  });
 }
 
 // Of every entry the windows that cover it: neighbours, because spans do not decrease.
@@ -280,9 +274,15 @@ struct Covering {
 
 template <class T>
 void avg_backward(const T* grad, T* dx, int64_t planes, const Spans& rows, const Spans& columns) {
-  if (rows.in > 1 && Window::fills(rows) && Window::fills(columns)) {
-    const Window w(rows, columns);
-    return avg_backward(grad, dx, planes, w.rows, w.columns);
+  if (fills(rows) && fills(columns)) {
+    const int64_t n = rows.in * columns.in;
+    const acc_t<T> divisor = *rows.divisor * *columns.divisor;
+    return parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; p++)
+        map<T>(0, n, [=, share = splat(load1(grad + p) / divisor)](int64_t i, auto, auto put) SN_LAMBDA_INLINE {
+          put(dx + p * n + i, share);
+        });
+    });
   }
   const Covering r(rows), c(columns);
   window_sums<T, true>(grad, dx, planes, r.spans, c.spans, rows.divisor, columns.divisor);
