@@ -28,16 +28,18 @@ BACKENDS = ("cpp", "cpp:1", "torch")
 
 
 def run(function, sample, differentiable, grad=None):
-    """The output, its gradients and the incoming gradient that made them."""
+    """The outputs, the gradients of the first one and the incoming gradient that made them."""
     torch.manual_seed(42)  # as OpInfo does for dropout
     arguments, kwargs = (sample.input, *sample.args), sample.kwargs
-    output = function(*arguments, **kwargs)
+    outputs = function(*arguments, **kwargs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    output = outputs[0]
     leaves = [t for t in tree_leaves((arguments, kwargs)) if isinstance(t, torch.Tensor) and t.requires_grad]
     if not differentiable or not output.requires_grad or not leaves:
-        return [output], grad
+        return [*outputs], grad
     grad = torch.randn_like(output) if grad is None else grad.to(output.dtype)
     gradients = torch.autograd.grad(output, leaves, grad, create_graph=True, allow_unused=True)
-    return [output, *gradients], grad
+    return [*outputs, *gradients], grad
 
 
 def widened(sample):
@@ -108,4 +110,5 @@ def test_every_function_of_torch_that_we_offer_has_samples():
     """Also guards the loop above against finding nothing."""
     names = {op.name.removeprefix("nn.functional.") for op, _ in OFFERED}
     assert {"matmul", "mm", "bmm", "linear", "cross_entropy", "softmax", "log_softmax", "logsumexp"} <= names
-    assert {"layer_norm", "rms_norm", "gelu", "gather", "embedding"} <= names
+    assert {"layer_norm", "rms_norm", "batch_norm", "gelu", "gather", "embedding"} <= names
+    assert {"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"} <= names

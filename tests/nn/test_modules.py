@@ -16,6 +16,10 @@ common_modules = pytest.importorskip(
 )
 
 CONSTRUCTOR_CALLS = {
+    "AdaptiveAvgPool2d": [(2,), ((2, None),), (None,)],
+    "AvgPool2d": [(2,), ((2, 3), 1, (1, 0), True, False, 5), {"kernel_size": 3, "stride": (2, 1)}],
+    "BatchNorm1d": [(5,), (5, 1e-3, None), (3, 1e-5, 0.1, False), {"num_features": 4, "bias": False, "dtype": torch.float64}],
+    "BatchNorm2d": [(5,), (5, 1e-3, 0.5, True, False), (3, 1e-5, 0.1, False, False)],
     "CrossEntropyLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "sum"}, {"label_smoothing": 0.1}],
     "Dropout": [(), (0.3,), {"inplace": True}],
     "Embedding": [(5, 3), (5, 3, -1, 2.0, 1.0, True, True), {"num_embeddings": 4, "embedding_dim": 2, "dtype": torch.float64}],
@@ -24,6 +28,7 @@ CONSTRUCTOR_CALLS = {
     "LayerNorm": [(5,), ([2, 3],), (5, 1e-3, False), {"normalized_shape": (4,), "bias": False, "dtype": torch.float64}],
     "Linear": [(3, 4), (3, 4, False), (3, 4, True, "cpu", torch.float64), (0, 2), (2, 0)],
     "MSELoss": [(), {"reduction": "none"}],
+    "MaxPool2d": [(2,), ((2, 3), 1, (1, 0), 2, True, True), {"kernel_size": 3, "stride": (2, 1)}],
     "RMSNorm": [(5,), ([2, 3], 1e-3), (5, None, False), {"normalized_shape": (4,), "dtype": torch.float64}],
     "ReLU": [(), (True,)],
     "Softmax": [(), (1,)],
