@@ -50,12 +50,13 @@ def twins(name, *args, **kwargs):
 
 
 def run(module, sample):
-    """Output and all gradients of one sample, with the samples' own tensors left alone."""
+    """The output (the first of several) and all gradients of one sample, with the samples' own tensors left alone."""
     args, kwargs = tree_map(
         lambda leaf: leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, torch.Tensor) else leaf,
         (sample.forward_input.args, sample.forward_input.kwargs),
     )
     output = module(*args, **kwargs)
+    output = output[0] if isinstance(output, tuple) else output
     leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     torch.manual_seed(1)
