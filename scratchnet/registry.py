@@ -65,12 +65,14 @@ BACKENDS: dict[str, Backend] = {
     "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"gelu": ("fused tiles",)}),
 }
 
+CPU_ONLY = ("triton",)  # what a layer's operator lacks that is not one of the primitives themselves
+
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: `scratchnet.functions.<primitive>.<name>` and the pair of kernels behind it."""
+    """One operator: `scratchnet.functions.<room>.<name>` and the pair of kernels behind it."""
 
     name: str
     primitive: str
@@ -85,6 +87,12 @@ class Op:
     # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
     own_up_to: float = 0
     without: tuple[str, ...] = ()  # backends that have no kernel of this operator, though they have its primitive
+    file: str = ""  # where it lives in every room, if not in the primitive's own file
+
+    @property
+    def room(self) -> str:
+        """The name of its file in functions/, reference/, numpy/ and of its folder in csrc/cpu/."""
+        return self.file or self.primitive
 
     def rungs(self, column: str) -> tuple[str, ...]:
         """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place."""
@@ -364,6 +372,44 @@ ADD_LAYER_NORM = Op(
     sizes=((16384, 768),),
 )
 
+
+def _batch_norm_example(*positions: int, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
+    """Two samples at least: one number a channel has no variance. A large eps for the reason given above."""
+
+    def example(n: int, c: int, dtype: torch.dtype):
+        x = _normal(2, c, n, *positions, dtype=dtype) if positions else _normal(n + 1, c, dtype=dtype)
+        statistics = (_constant(c, dtype=dtype), _constant(c, dtype=dtype)) if running else (None, None)
+        affine = {"weight": _normal(c, dtype=dtype)} if weight else {}
+        affine |= {"bias": _normal(c, dtype=dtype)} if bias else {}
+        return (x, *statistics), {**affine, "training": not running, "eps": 0.5}
+
+    return example
+
+
+BATCH_NORM = Op(
+    name="batch_norm",
+    primitive="layer_norm",
+    file="batch_norm",
+    without=CPU_ONLY,
+    idea="(x - mean) * rstd * weight + bias by channel: what the first pass over a channel read is in cache for the second",
+    # x (N, C, ...), the others (C); running statistics None: those of x; -> y, mean and var as used, float32 or wider
+    forward="(Tensor x, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, float eps)"
+    " -> (Tensor, Tensor, Tensor)",
+    # training: mean and var are those of x, and x reaches y through them as well
+    backward="(Tensor grad, Tensor x, Tensor? weight, Tensor mean, Tensor var, bool training, float eps, bool need_x,"
+    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    torch=F.batch_norm,
+    cost=_rows_cost(2, 3, 8),
+    examples={
+        "images": _batch_norm_example(3),
+        "rows": _batch_norm_example(),
+        "plain": _batch_norm_example(2, weight=False, bias=False),
+        "running statistics": _batch_norm_example(1, running=True),
+        "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
+    },
+    sizes=((784, 128), (3136, 64)),
+)
+
 # ---- gelu ---------------------------------------------------------------------------------------------------------------
 
 _APPROXIMATE = {"none": {}, "tanh": {"approximate": "tanh"}}
@@ -471,14 +517,91 @@ EMBEDDING = Op(
     sizes=((32000, 512),),
 )
 
+
+# ---- pooling ------------------------------------------------------------------------------------------------------------
+
+
+def _pool_example(*options, images: bool = False, **kwargs) -> Example:
+    """Some channels of an image, or two images of two channels."""
+
+    def example(rows: int, columns: int, dtype: torch.dtype):
+        planes = (2, 2) if images else (4,)
+        return (_normal(*planes, rows + 1, columns + 1, dtype=dtype), *options), kwargs
+
+    return example
+
+
+_POOL_SIZES = ((1023, 1023), (223, 223))
+
+MAX_POOL2D = Op(
+    name="max_pool2d",
+    primitive="gather",
+    file="pool2d",
+    without=CPU_ONLY,
+    idea="the largest entry of every window, along the rows first, then down the columns; backward adds grad where it lay",
+    # x (..., H, W); pairs of integers for both axes; -> y, index of the entry in its plane
+    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode) -> (Tensor, Tensor)",
+    backward="(Tensor grad, SymInt[] shape, Tensor index) -> Tensor",  # shape of x
+    torch=F.max_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(4 * _bytes(x) // 2, 4 * _bytes(x) // 2, x.numel(), x.numel() // 4),
+    examples={
+        "2x2": _pool_example(2),
+        "3x3, stride 2": _pool_example(3, 2, 1, images=True),
+        "dilation, ceil": _pool_example((2, 3), (1, 2), (0, 1), (1, 1), ceil_mode=True),
+        "wide": _pool_example((2, 3), 1, 1, (1, 2), images=True),
+    },
+    sizes=_POOL_SIZES,
+)
+
+AVG_POOL2D = Op(
+    name="avg_pool2d",
+    primitive="gather",
+    file="pool2d",
+    without=CPU_ONLY,
+    idea="the mean of every window, down the columns first, then along the rows; backward is the same sum over other windows",
+    # divisor_override 0 is none
+    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad,"
+    " int divisor_override) -> Tensor",
+    backward="(Tensor grad, SymInt[] shape, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode,"
+    " bool count_include_pad, int divisor_override) -> Tensor",
+    torch=F.avg_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(5 * _bytes(x) // 4, 5 * _bytes(x) // 4, x.numel(), x.numel()),
+    examples={
+        "2x2": _pool_example(2),
+        "3x3, stride 2": _pool_example(3, 2, 1, images=True),
+        "ceil": _pool_example((2, 3), (1, 2), (0, 1), True),
+        "without padding": _pool_example(3, 1, 1, False, False),
+        "divisor": _pool_example((1, 2), divisor_override=3),
+    },
+    sizes=_POOL_SIZES,
+)
+
+ADAPTIVE_AVG_POOL2D = Op(
+    name="adaptive_avg_pool2d",
+    primitive="gather",
+    file="pool2d",
+    without=CPU_ONLY,
+    idea="the mean of windows that divide the image into as many rows and columns as asked for",
+    forward="(Tensor x, SymInt[] output_size) -> Tensor",
+    backward="(Tensor grad, SymInt[] shape) -> Tensor",
+    torch=F.adaptive_avg_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(_bytes(x), _bytes(x), x.numel(), x.numel()),
+    examples={
+        "1": _pool_example(1, images=True),
+        "2x3": _pool_example((2, 3)),
+        "larger than the image": _pool_example((3, None)),
+    },
+    sizes=_POOL_SIZES,
+)
+
 OPS: dict[str, Op] = {
     op.name: op
     for op in (
         MATMUL, LINEAR,
         CROSS_ENTROPY, SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, LINEAR_CROSS_ENTROPY,
-        LAYER_NORM, RMS_NORM, ADD_LAYER_NORM,
+        LAYER_NORM, RMS_NORM, ADD_LAYER_NORM, BATCH_NORM,
         GELU, BIAS_GELU, GEGLU,
-        GATHER, EMBEDDING,
+        GATHER, EMBEDDING, MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D,
     )
 }  # fmt: skip
 PRIMITIVES = tuple(dict.fromkeys(op.primitive for op in OPS.values()))

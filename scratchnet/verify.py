@@ -72,7 +72,7 @@ class Result:
 
 def function(op: Op) -> Callable:
     """The user-level function of an operator."""
-    return getattr(import_module(f"scratchnet.functions.{op.primitive}"), op.name)
+    return getattr(import_module(f"scratchnet.functions.{op.room}"), op.name)
 
 
 def on_tensors(change: Callable[[Tensor], Tensor], args: tuple, kwargs: dict) -> tuple[tuple, dict]:

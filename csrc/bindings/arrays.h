@@ -73,6 +73,11 @@ pybind11::dtype double_dtype() {
 }
 
 template <class>
+pybind11::dtype index_dtype() {
+  return pybind11::dtype::of<int64_t>();
+}
+
+template <class>
 Array fresh(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
   return Array(dtype, std::vector<pybind11::ssize_t>(sizes, sizes + dim));
 }

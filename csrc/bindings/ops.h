@@ -4,7 +4,7 @@
 // stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and both headers, which come before this one, define
 //     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
 //     copy_in_order(tensor)              a contiguous copy
-//     dtype_of(tensor), statistics_dtype(tensor)
+//     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
 //     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
 // Schemas live in scratchnet/registry.py; here are only the implementations.
 #pragma once

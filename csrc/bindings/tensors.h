@@ -79,6 +79,11 @@ ScalarType double_dtype() {
   return ScalarType::Double;
 }
 
+template <class>
+ScalarType index_dtype() {
+  return ScalarType::Long;
+}
+
 inline bool has_dtype(const Tensor& t, ScalarType dtype) { return t.scalar_type() == dtype; }
 inline Tensor converted(const Tensor& t, ScalarType dtype) { return torch::stable::to(t, dtype); }
 inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }

@@ -64,7 +64,7 @@ class Kernel:
 
 def reference(op: Op, direction: str) -> Callable:
     """The torch column's function for an operator."""
-    return getattr(import_module(f"scratchnet.reference.{op.primitive}"), f"{op.name}_{direction}")
+    return getattr(import_module(f"scratchnet.reference.{op.room}"), f"{op.name}_{direction}")
 
 
 class Operator:
@@ -192,7 +192,7 @@ def _register(operator: Operator, namespace: str) -> None:
         fake = lambda *args, formula=formula: _allocate(formula(*args[:-1]), args)
         define(f"{op.name}_{direction}", getattr(op, direction), fake)
         if namespace == "scratchnet_numpy":
-            kernel = getattr(import_module(f"scratchnet.numpy.{op.primitive}"), f"{op.name}_{direction}")
+            kernel = getattr(import_module(f"scratchnet.numpy.{op.room}"), f"{op.name}_{direction}")
             library.impl(f"{op.name}_{direction}", _on_numpy(kernel, formula), "CPU")
         if namespace == "scratchnet_triton":
             for device in ("CPU", "CUDA"):  # ROCm calls itself CUDA too

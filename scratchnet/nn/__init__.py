@@ -45,18 +45,24 @@ from scratchnet.nn.loss import (
 from scratchnet.nn import functional, init, utils
 from scratchnet.nn.activation import GELU, ReLU, Softmax
 from scratchnet.nn.attention import MultiheadAttention
+from scratchnet.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.language_model import TransformerLM
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
+from scratchnet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.nn.sparse import Embedding
 from scratchnet.nn.transformer import FeedForward, TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Buffer",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
@@ -78,6 +84,7 @@ __all__ = [
     "LinearCrossEntropyOptions",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool2d",
     "Module",
     "ModuleDict",
     "ModuleList",

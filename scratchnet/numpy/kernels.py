@@ -32,7 +32,7 @@ def kernel_table(backend: str = "numpy") -> SimpleNamespace:
     table = SimpleNamespace()
     for op in OPS.values():
         last = len(op.rungs(column))
-        source = _compiled.module if column == "cpp" else import_module(f"scratchnet.numpy.{op.primitive}")
+        source = _compiled.module if column == "cpp" else import_module(f"scratchnet.numpy.{op.room}")
         for name in (f"{op.name}_forward", f"{op.name}_backward"):
             if kernel := getattr(source, name, None):  # linear_cross_entropy is compiled for tensors alone
                 setattr(table, name, _on_rung(kernel, min(rung or last, last)) if column == "cpp" else kernel)

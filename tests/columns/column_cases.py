@@ -22,8 +22,10 @@ OUTPUTS = {op: ("y",) for op in OPS} | {
     "layer_norm": ("y", "mean", "rstd"),
     "rms_norm": ("y", "rstd"),
     "add_layer_norm": ("total", "y", "mean", "rstd"),
+    "batch_norm": ("y", "mean", "var"),
+    "max_pool2d": ("y", "index"),
 }
-STATISTICS = {"lse", "total_weight", "mean", "rstd"}  # float32 or wider whatever the input
+STATISTICS = {"lse", "total_weight", "mean", "rstd", "var"}  # float32 or wider whatever the input
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Case:
     @property
     def differentiable(self) -> list[str]:
         """Outputs that get an upstream gradient."""
-        return [name for name in OUTPUTS[self.op] if name not in STATISTICS | {"saved"}]
+        return [name for name in OUTPUTS[self.op] if name not in STATISTICS | {"saved", "index"}]
 
     @property
     def wanted(self) -> list[str]:
@@ -56,7 +58,7 @@ class Case:
         return needs or ["weight" if self.op == "embedding" else "x"]
 
     def kernel(self, column: str, way: str) -> Callable:
-        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].primitive}"), f"{self.op}_{way}")
+        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].room}"), f"{self.op}_{way}")
 
     def run_forward(self, column: str, args: dict) -> dict:
         """Outputs by name."""
@@ -279,6 +281,38 @@ case("rms_norm", own_rms_norm, "special", False, **args)
 case("add_layer_norm", own_add_layer_norm, "special", False, residual=randn(5, 3), bias=randn(3), **args)
 
 
+
+# batch_norm
+def own_batch_norm(x, weight, bias, running_mean, running_var, eps):
+    training = running_mean is None
+    y = F.batch_norm(x, running_mean, running_var, weight, bias, training, eps=eps)
+    if not training:
+        return y, running_mean, running_var
+    dims = (0, *range(2, x.dim()))
+    return y, x.mean(dims), x.var(dims, correction=0)
+
+
+for shape in ((4, 3), (2, 3, 5), (3, 2, 4, 5), (2, 3, 40), (300, 2), (2, 20, 2)):
+    for affine in ("weight+bias", "weight", "plain"):
+        for training in (True, False):
+            channels = shape[1]
+            args = {
+                "weight": randn(channels, seed=1) if affine != "plain" else None,
+                "bias": randn(channels, seed=2) if "bias" in affine else None,
+                "running_mean": None if training else randn(channels, seed=3),
+                "running_var": None if training else randn(channels, seed=4).abs(),
+            }
+            label = f"{shape} {affine} {'training' if training else 'running'}"
+            case("batch_norm", own_batch_norm, label, True, {"training": training}, x=randn(*shape), eps=1e-2, **args)
+special = t([[1, INF, NAN, 2, 0], [2, 1, 1, -INF, 0], [3, 2, 2, INF, 0]])
+for x in (special, special.repeat_interleave(40).reshape(3, 5, 40)):
+    for training in (True, False):
+        args = {"weight": randn(5), "bias": randn(5, seed=1), "eps": 1e-5}
+        args |= {"running_mean": None if training else randn(5), "running_var": None if training else randn(5).abs()}
+        label = f"special {tuple(x.shape)} {'training' if training else 'running'}"
+        case("batch_norm", own_batch_norm, label, False, {"training": training}, x=x, **args)
+
+
 # gelu
 def own_gelu(x, tanh):
     return F.gelu(x, approximate=approximate(tanh))
@@ -339,3 +373,44 @@ for shape in ((6,), (2, 3), (), (0,), (2, 0)):
             padding_idx=padding,
             scale_grad_by_freq=freq,
         )
+
+
+# pooling
+def own_max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode):
+    return F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
+
+
+def own_avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override or None)
+
+
+nan = randn(2, 6, 7, seed=5)
+nan[0, 1, 2] = nan[0, 2, 2] = nan[1, 5, 6] = NAN
+nan[0, 4, 4], nan[1, 0, 0] = INF, -INF
+for shape, kernel, stride, padding, dilation, ceil_mode in (
+    ((3, 6, 7), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 2, 6, 7), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    ((2, 6, 7), (3, 3), (2, 2), (1, 1), (1, 1), True),
+    ((2, 5, 70), (2, 3), (1, 1), (1, 0), (1, 1), False),
+    ((2, 9, 8), (2, 3), (3, 2), (0, 1), (2, 2), True),
+    ((1, 7, 7), (1, 1), (3, 4), (0, 0), (1, 1), False),
+    ((2, 4, 4), (4, 4), (1, 1), (2, 2), (1, 1), True),
+    ((2, 3, 5), (3, 5), (3, 5), (0, 0), (1, 1), False),
+    ((0, 2, 4, 4), (2, 2), (2, 2), (1, 1), (1, 1), False),
+):
+    images = [(f"{shape}", randn(*shape), 0 not in shape)]
+    if shape == (2, 6, 7):
+        images += [("nan", nan, False), ("ties", (randn(2, 6, 7) * 2).round(), False), ("all -inf", nan * 0 - INF, False)]
+    for name, x, smooth in images:
+        args = {"x": x, "kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+        label, back = f"{name} {kernel} {stride} {padding} {dilation} {ceil_mode}", {"shape": tuple(x.shape)}
+        case("max_pool2d", own_max_pool2d, label, smooth, back, dilation=dilation, **args)
+        if dilation == (1, 1):
+            for count, divisor in ((True, 0), (False, 0), (True, -3)):
+                options = {"count_include_pad": count, "divisor_override": divisor}
+                case("avg_pool2d", own_avg_pool2d, f"{label} {count} {divisor}", smooth, back, **options, **args)
+for x in (randn(2, 3, 6, 7), randn(1, 9, 40), randn(2, 1, 1), randn(0, 2, 3, 3), nan):
+    for out in ((1, 1), (3, 7), (2, 3), (4, 5), (8, 9)):
+        smooth = 0 not in x.shape and x is not nan
+        label, back = f"{'nan' if x is nan else tuple(x.shape)} {out}", {"shape": tuple(x.shape)}
+        case("adaptive_avg_pool2d", F.adaptive_avg_pool2d, label, smooth, back, x=x, output_size=out)

@@ -115,10 +115,13 @@ def test_narrow_types_are_rounded_once(op, dtype, rung):
     args = to(case.args, dtype=dtype)
     upstream = to(case.upstream(case.run_forward("reference", args)), dtype=dtype)
     actual = case.run(rung, to_numpy(args), to_numpy(upstream))
-    saved = changed(case.run_forward(rung, to_numpy(args)), lambda a: a.astype(np.float64))
+    saved = changed(case.run_forward(rung, to_numpy(args)), lambda a: a.astype(np.float64) if a.dtype.kind == "f" else a)
     exact = [to_numpy(to(values, dtype=torch.float64)) for values in (args, upstream)]
     for name, oracle in case.run("numpy", *exact, saved).items():
         if np.size(oracle) == 0:
+            continue
+        if name == "index":
+            np.testing.assert_array_equal(actual[name], oracle)
             continue
         wanted = torch.float64 if name == "lse" else torch.float32 if name in STATISTICS else dtype
         assert torch.from_numpy(actual[name]).dtype == wanted, name

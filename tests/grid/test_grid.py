@@ -42,6 +42,8 @@ LAYOUTS = {"contiguous": lambda t: t, "transposed": transposed, "sliced": sliced
 def check(name, example, dtype, backend, layout, sizes=SIZES):
     if (name, layout) == ("linear_cross_entropy", "expanded"):
         pytest.skip("with equal rows of the weight the true gradients are zero: only rounding is left to compare")
+    if (name, layout) == ("batch_norm", "expanded") and example in ("rows", "running, plain"):
+        pytest.skip("equal samples are all 0 when normalised: the gradient of the weight is only rounding, in torch's own")
     op = OPS[name]
     for rows, columns in sizes:
         result = compare(op, example, rows, columns, dtype, backend, LAYOUTS[layout])

@@ -20,6 +20,10 @@ CONSTRUCTOR_CALLS = {
     "BCELoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "none"}],
     "BCEWithLogitsLoss": [(), {"weight": torch.tensor([2.0]), "pos_weight": torch.tensor([3.0]), "reduction": "sum"}],
     "CosineEmbeddingLoss": [(), (0.5,), {"reduction": "none"}],
+    "AdaptiveAvgPool2d": [(2,), ((2, None),), (None,)],
+    "AvgPool2d": [(2,), ((2, 3), 1, (1, 0), True, False, 5), {"kernel_size": 3, "stride": (2, 1)}],
+    "BatchNorm1d": [(5,), (5, 1e-3, None), (3, 1e-5, 0.1, False), {"num_features": 4, "bias": False, "dtype": torch.float64}],
+    "BatchNorm2d": [(5,), (5, 1e-3, 0.5, True, False), (3, 1e-5, 0.1, False, False)],
     "CrossEntropyLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "sum"}, {"label_smoothing": 0.1}],
     "Dropout": [(), (0.3,), {"inplace": True}],
     "Dropout2d": [(), (0.3,), {"inplace": True}],
@@ -43,6 +47,7 @@ CONSTRUCTOR_CALLS = {
     "MSELoss": [(), {"reduction": "none"}],
     "NLLLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"ignore_index": 1, "reduction": "none"}],
     "MultiheadAttention": [(6, 2), (6, 3, 0.1, False, True, True, 4), {"embed_dim": 4, "num_heads": 1, "dtype": torch.float64}],
+    "MaxPool2d": [(2,), ((2, 3), 1, (1, 0), 2, True, True), {"kernel_size": 3, "stride": (2, 1)}],
     "RMSNorm": [(5,), ([2, 3], 1e-3), (5, None, False), {"normalized_shape": (4,), "dtype": torch.float64}],
     "ReLU": [(), (True,)],
     "SiLU": [(), (True,)],
@@ -92,7 +97,14 @@ def run(module, sample, dtype):
         return leaf.detach().clone().to(dtype if leaf.is_floating_point() else leaf.dtype).requires_grad_(leaf.requires_grad)
 
     args, kwargs = tree_map(copied, (sample.forward_input.args, sample.forward_input.kwargs))
+def run(module, sample):
+    """The output (the first of several) and all gradients of one sample, with the samples' own tensors left alone."""
+    args, kwargs = tree_map(
+        lambda leaf: leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, torch.Tensor) else leaf,
+        (sample.forward_input.args, sample.forward_input.kwargs),
+    )
     output = module(*args, **kwargs)
+    output = output[0] if isinstance(output, tuple) else output
     leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     torch.manual_seed(1)

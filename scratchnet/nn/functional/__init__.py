@@ -14,11 +14,13 @@ from torch.nn.functional import (
 )
 
 from scratchnet.drop_in import missing
+from scratchnet.functions.batch_norm import batch_norm
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.gather import embedding
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
 from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
 from scratchnet.functions.matmul import linear
+from scratchnet.functions.pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from scratchnet.nn.functional.activation import (
     elu,
     leaky_relu,
@@ -42,7 +44,10 @@ from scratchnet.nn.functional.regression import huber_loss, l1_loss, mse_loss, s
 from scratchnet.nn.functional.similarity import cosine_embedding_loss, triplet_margin_loss
 
 __all__ = [
+    "adaptive_avg_pool2d",
     "add_layer_norm",
+    "avg_pool2d",
+    "batch_norm",
     "bias_gelu",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -63,6 +68,7 @@ __all__ = [
     "linear",
     "linear_cross_entropy",
     "log_softmax",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "normalize",

@@ -1,0 +1,309 @@
+// Pooling, rung 2: along the rows first, then down the columns, k + k steps a window in place of k * k; SIMD, threads.
+//
+//   max forward    reads x, writes y and index;      backward  reads grad and index, writes dx
+//   avg forward    reads x, writes y;                backward  reads grad, writes dx
+//
+// Maximum along a row: the row is dealt out to `stride` hands, hand h holding the entries h, h + stride, ... of the padded row.
+// Tap k of neighbouring windows then lies in one hand, side by side, for any stride: a register takes as many windows.
+// Average: the transpose of a window sum is one too, so forward and backward are the same sums over other spans.
+// A plane belongs to one thread: the same bits for any number of threads.
+#include "memory.h"
+#include "parallel.h"
+#include "pool2d.h"
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t GRAIN = 16384;  // entries of x that are worth a thread
+
+int64_t grain(int64_t plane) { return 1 + GRAIN / (plane + 1); }
+
+template <class A>
+struct IntOf {
+  using type = int32_t;
+};
+template <>
+struct IntOf<double> {
+  using type = int64_t;
+};
+template <class A>
+using int_t = typename IntOf<A>::type;  // as wide as A
+template <class A>
+using ints = typename Simd<A>::I;
+
+template <class A>
+SN_INLINE ints<A> load_ints(const int_t<A>* p) {
+  ints<A> v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// ---- maximum ------------------------------------------------------------------------------------------------------------
+
+// The first of equals wins, but a later NaN wins over all: the order of torch's loop over a window.
+template <class A>
+SN_INLINE ints<A> wins(vec<A> v, vec<A> best) {
+  return (v > best) | (v != v);
+}
+
+// Everything of a call that is the same for all planes; every thread has its own for what a plane needs.
+template <class A>
+struct MaxPool {
+  const Axis &rows, &columns;
+  int64_t width;    // outputs of a row, rounded up to whole registers
+  int64_t pitch;    // size of a hand
+  A* hands;         // (columns.stride, pitch): a row of x, dealt out; what lies outside stays -infinity
+  int64_t* tap;     // (columns.kernel): where the entries of tap k begin in the hands
+  int_t<A>*first, *start;  // (width): the column of a window's first tap inside, and of its tap 0
+  A* best;          // (rows.in, width): the largest entry of the windows' part of each row
+  int_t<A>* at;     // (rows.in, width): its column
+
+  MaxPool(const Axis& rows, const Axis& columns) : rows(rows), columns(columns) {
+    width = (columns.out + lanes<A> - 1) / lanes<A> * lanes<A>;
+    pitch = width + (columns.kernel - 1) * columns.dilation / columns.stride + 1;
+    hands = allocate<A>(columns.stride * pitch), tap = allocate<int64_t>(columns.kernel);
+    first = allocate<int_t<A>>(width), start = allocate<int_t<A>>(width);
+    best = allocate<A>(rows.in * width), at = allocate<int_t<A>>(rows.in * width);
+    for (int64_t i = 0; i < columns.stride * pitch; i++) hands[i] = -__builtin_inf();
+    for (int64_t k = 0; k < columns.kernel; k++) {
+      const int64_t i = k * columns.dilation;
+      tap[k] = i % columns.stride * pitch + i / columns.stride;
+    }
+    for (int64_t q = 0; q < width; q++) {
+      const int64_t o = q < columns.out ? q : columns.out - 1;
+      first[q] = columns.first(o), start[q] = columns.tap(o, 0);
+    }
+  }
+  MaxPool(const MaxPool&) = delete;
+  ~MaxPool() { free(hands), free(tap), free(first), free(start), free(best), free(at); }
+
+  // stride: columns.stride, known to the compiler if it is a usual one
+  template <class T>
+  SN_INLINE void deal(const T* x, int64_t stride) {
+    for (int64_t h = 0; h < stride; h++) {
+      const int64_t j = ((h - columns.padding) % stride + stride) % stride, to = (j + columns.padding) / stride;
+      const int64_t fit = pitch - to, there = (columns.in - j + stride - 1) / stride, n = there < fit ? there : fit;
+      A* hand = hands + h * pitch + to;
+      for (int64_t i = 0; i < n; i++) hand[i] = load1(x + j + i * stride);
+    }
+  }
+
+  template <class T>
+  void along_row(const T* x, int64_t i) {
+    columns.stride == 1 ? deal(x, 1) : columns.stride == 2 ? deal(x, 2) : deal(x, columns.stride);
+    for (int64_t q = 0; q < width; q += lanes<A>) {
+      vec<A> top = splat(A(-__builtin_inf()));
+      ints<A> column = load_ints<A>(first + q);
+      const ints<A> begin = load_ints<A>(start + q);
+      for (int64_t k = 0; k < columns.kernel; k++) {
+        const vec<A> v = load(hands + tap[k] + q);
+        const ints<A> won = wins<A>(v, top);
+        top = won ? v : top;
+        column = won ? begin + int_t<A>(k * columns.dilation) : column;
+      }
+      store(best + i * width + q, top);
+      memcpy(at + i * width + q, &column, sizeof column);
+    }
+  }
+
+  template <class T>
+  void down_columns(int64_t o, T* y, int64_t* index) const {
+    typedef int64_t Wide __attribute__((vector_size(lanes<A> * 8)));
+    const int64_t first_row = rows.first(o);
+    for (int64_t q = 0; q < columns.out; q += lanes<A>) {
+      vec<A> top = splat(A(-__builtin_inf()));
+      ints<A> row = ints<A>{} + int_t<A>(first_row), column = load_ints<A>(at + first_row * width + q);
+      for (int64_t k = 0; k < rows.kernel; k++) {
+        const int64_t i = rows.tap(o, k);
+        if (!rows.inside(i)) continue;
+        const vec<A> v = load(best + i * width + q);
+        const ints<A> won = wins<A>(v, top);
+        top = won ? v : top;
+        row = won ? ints<A>{} + int_t<A>(i) : row;
+        column = won ? load_ints<A>(at + i * width + q) : column;
+      }
+      const Wide place = __builtin_convertvector(row, Wide) * columns.in + __builtin_convertvector(column, Wide);
+      if (const int64_t n = columns.out - q; n >= lanes<A>) {
+        store(y + q, top);
+        memcpy(index + q, &place, sizeof place);
+      } else {
+        store_tail(y + q, top, n);
+        memcpy(index + q, &place, n * 8);
+      }
+    }
+  }
+};
+
+template <class T>
+void max_forward(const T* x, T* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns) {
+  const int64_t in = rows.in * columns.in, out = rows.out * columns.out;
+  parallel_for(0, planes, grain(in), [&](int64_t begin, int64_t end) {
+    MaxPool<acc_t<T>> pool(rows, columns);
+    for (int64_t p = begin; p < end; p++) {
+      for (int64_t i = 0; i < rows.in; i++) pool.along_row(x + p * in + i * columns.in, i);
+      for (int64_t o = 0; o < rows.out; o++) {
+        const int64_t to = p * out + o * columns.out;
+        pool.down_columns(o, y + to, index + to);
+      }
+    }
+  });
+}
+
+template <class T>
+bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, int64_t in, int64_t out) {
+  using A = acc_t<T>;
+  bool wrong = false;
+  parallel_for(0, planes, grain(in), [&](int64_t begin, int64_t end) {
+    A* sum = allocate<A>(in);
+    for (int64_t p = begin; p < end; p++) {
+      memset(sum, 0, in * sizeof(A));
+      for (int64_t o = p * out; o < (p + 1) * out; o++) {
+        if (uint64_t(index[o]) >= uint64_t(in)) {
+          __atomic_store_n(&wrong, true, __ATOMIC_RELAXED);
+          break;
+        }
+        sum[index[o]] += load1(grad + o);
+      }
+      map<T>(0, in, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + p * in + i, get(sum + i)); });
+    }
+    free(sum);
+  });
+  return !wrong;
+}
+
+// ---- average ------------------------------------------------------------------------------------------------------------
+
+template <class T>
+SN_INLINE acc_t<T> sum_of(const T* p, int64_t n) {
+  using A = acc_t<T>;
+  if (n < lanes<A>) {
+    A sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += load1(p + i);
+    return sum;
+  }
+  vec<A> sum = {};
+  map<T>(0, n, [&](int64_t i, auto get, auto) SN_LAMBDA_INLINE { sum += get(p + i); });
+  return vsum(sum);
+}
+
+// y[q] = the sum of x over span q; all spans of `size` entries, or of any size if that is 0
+template <class A>
+void sum_spans(const A* x, A* y, const Spans& spans, int64_t size) {
+  const int64_t* at = spans.begin;
+  if (size == 1)
+    for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]];
+  else if (size == 2)
+    for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]] + x[at[q] + 1];
+  else if (size == 3)
+    for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]] + x[at[q] + 1] + x[at[q] + 2];
+  else
+    for (int64_t q = 0; q < spans.out; q++) y[q] = sum_of(x + at[q], spans.end[q] - at[q]);
+}
+
+int64_t common_size(const Spans& spans) {
+  const int64_t size = spans.out ? spans.end[0] - spans.begin[0] : 0;
+  for (int64_t q = 0; q < spans.out; q++)
+    if (spans.end[q] - spans.begin[q] != size) return 0;
+  return size;
+}
+
+// The sums of x over the spans, each divided by its divisor; or, on the way back, of x's entries, each divided by its own first.
+template <class T, bool back>
+void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns, const double* row_divisor,
+                 const double* column_divisor) {
+  using A = acc_t<T>;
+  const int64_t width = columns.in, divisors = back ? columns.in : columns.out, size = common_size(columns);
+  A* divisor = allocate<A>(divisors);
+  for (int64_t j = 0; j < divisors; j++) divisor[j] = A(column_divisor[j]);
+  parallel_for(0, planes, grain(rows.in * width), [&](int64_t begin, int64_t end) {
+    A *line = allocate<A>(width), *sums = allocate<A>(columns.out);
+    for (int64_t p = begin; p < end; p++)
+      for (int64_t o = 0; o < rows.out; o++) {
+        const int64_t top = rows.begin[o], bottom = rows.end[o];
+        if (o == 0 || top != rows.begin[o - 1] || bottom != rows.end[o - 1]) {  // else the sums are those of the row above
+          map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+            vec<A> sum = {};
+            for (int64_t i = top; i < bottom; i++) {
+              const vec<A> v = get(x + (p * rows.in + i) * width + j);
+              sum += back ? v / (get(divisor + j) * A(row_divisor[i])) : v;
+            }
+            put(line + j, sum);
+          });
+          sum_spans(line, sums, columns, size);
+        }
+        T* to = y + (p * rows.out + o) * columns.out;
+        map<T>(0, columns.out, [&](int64_t q, auto get, auto put) SN_LAMBDA_INLINE {
+          const vec<A> sum = get(sums + q);
+          put(to + q, back ? sum : sum / (get(divisor + q) * A(row_divisor[o])));
+        });
+      }
+    free(line), free(sums);
+  });
+  free(divisor);
+}
+
+// One window as large as the plane needs neither lines nor columns.
+bool fills(const Spans& s) { return s.out == 1 && s.begin[0] == 0 && s.end[0] == s.in; }
+
+template <class T>
+void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns) {
+  if (!fills(rows) || !fills(columns)) return window_sums<T, false>(x, y, planes, rows, columns, rows.divisor, columns.divisor);
+  const int64_t n = rows.in * columns.in;
+  const acc_t<T> divisor = *rows.divisor * *columns.divisor;
+  parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++) store1(y + p, sum_of(x + p * n, n) / divisor);
+  });
+}
+
+// Of every entry the windows that cover it: neighbours, because spans do not decrease.
+struct Covering {
+  int64_t* memory;
+  Spans spans;
+
+  explicit Covering(const Spans& s) : memory(allocate<int64_t>(2 * s.in)), spans{s.out, s.in, memory, memory + s.in, nullptr} {
+    for (int64_t i = 0, begin = 0, end = 0; i < s.in; i++) {
+      while (begin < s.out && s.end[begin] <= i) begin++;
+      while (end < s.out && s.begin[end] <= i) end++;
+      memory[i] = begin, memory[s.in + i] = end > begin ? end : begin;
+    }
+  }
+  Covering(const Covering&) = delete;
+  ~Covering() { free(memory); }
+};
+
+template <class T>
+void avg_backward(const T* grad, T* dx, int64_t planes, const Spans& rows, const Spans& columns) {
+  if (fills(rows) && fills(columns)) {
+    const int64_t n = rows.in * columns.in;
+    const acc_t<T> divisor = *rows.divisor * *columns.divisor;
+    return parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; p++)
+        map<T>(0, n, [=, share = splat(load1(grad + p) / divisor)](int64_t i, auto, auto put) SN_LAMBDA_INLINE {
+          put(dx + p * n + i, share);
+        });
+    });
+  }
+  const Covering r(rows), c(columns);
+  window_sums<T, true>(grad, dx, planes, r.spans, c.spans, rows.divisor, columns.divisor);
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(Pool2dKernels, pool2d_2) = {
+    [](DType dtype, const void* x, void* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns) {
+      SN_FLOATS(dtype, max_forward((const T*)x, (T*)y, index, planes, rows, columns));
+    },
+    [](DType dtype, const void* grad, const int64_t* index, void* dx, int64_t planes, int64_t in, int64_t out) {
+      SN_FLOATS(dtype, return max_backward((const T*)grad, index, (T*)dx, planes, in, out));
+      return false;
+    },
+    [](DType dtype, const void* x, void* y, int64_t planes, const Spans& rows, const Spans& columns) {
+      SN_FLOATS(dtype, avg_forward((const T*)x, (T*)y, planes, rows, columns));
+    },
+    [](DType dtype, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns) {
+      SN_FLOATS(dtype, avg_backward((const T*)grad, (T*)dx, planes, rows, columns));
+    },
+};
+
+}  // namespace scratchnet

@@ -1,0 +1,193 @@
+"""Pooling: the largest entry or the mean of every window of an image."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import torch
+from torch import Tensor
+
+from scratchnet.functions.checks import check_float, check_tensor, fail, scalar_name
+from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.numpy.pool2d import output_size as _output_size
+
+Pair = int | Sequence[int]  # one number for both axes, or (rows, columns)
+
+
+class MaxPool2d(Function):
+    """y = x[index], index the arg-max of the window in its plane; dx is grad added up where index points: scatter-add."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, kernel_size, stride, padding, dilation, ceil_mode):
+        ctx.kernel, ctx.shape = kernel, x.shape
+        y, index = kernel.forward(x, kernel_size, stride, padding, dilation, ceil_mode)
+        ctx.save_for_backward(index)
+        ctx.mark_non_differentiable(index)
+        return y, index
+
+    @staticmethod
+    def backward(ctx, grad, _index):
+        (index,) = ctx.saved_tensors
+        return None, ctx.kernel.backward(grad, ctx.shape, index), None, None, None, None, None
+
+
+class AvgPool2d(Function):
+    """y = sum of the window / divisor; every entry of the window gets grad / divisor."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, *options):
+        ctx.kernel, ctx.shape, ctx.options = kernel, x.shape, options
+        return kernel.forward(x, *options)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, ctx.kernel.backward(grad, ctx.shape, *ctx.options), *(None,) * len(ctx.options)
+
+
+class AdaptiveAvgPool2d(Function):
+    """The same, the windows given by how many there are to be."""
+
+    @staticmethod
+    def forward(ctx, kernel, x, output_size):
+        ctx.kernel, ctx.shape = kernel, x.shape
+        return kernel.forward(x, output_size)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, ctx.kernel.backward(grad, ctx.shape), None
+
+
+_max_pool2d = Operator("max_pool2d", MaxPool2d, outputs=2)
+_avg_pool2d = Operator("avg_pool2d", AvgPool2d)
+_adaptive_avg_pool2d = Operator("adaptive_avg_pool2d", AdaptiveAvgPool2d, autocast={"cpu": "float32"})
+
+
+@fastest_first("max_pool2d")
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest entry of each window of input (N, C, H, W) or (C, H, W): (..., out_h, out_w), in input's dtype.
+
+    out = floor((size + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, with ceil_mode rounded up unless that window
+    began behind the image; stride is kernel_size unless given; the padding counts as -infinity. The first of equals wins, NaN
+    wins over all. return_indices adds where the entries lie in their flattened planes, int64 of the same shape. RuntimeError if
+    the windows do not fit, TypeError for other types, NotImplementedError for bool and complex input. torch.nn.functional.max_pool2d.
+    """
+    check_tensor("max_pool2d", "input", input)
+    options = _window("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    if input.dtype == torch.bool or input.is_complex():
+        fail(NotImplementedError, "max_pool2d", "input", f"\"max_pool2d\" not implemented for '{scalar_name(input.dtype)}'")
+    y, index = _max_pool2d(input, *options, ceil_mode)
+    return (y, index) if return_indices else y
+
+
+@fastest_first("avg_pool2d")
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of input (N, C, H, W) or (C, H, W): (..., out_h, out_w), in input's dtype.
+
+    Sizes as in `max_pool2d`. The padding is zeros, which count unless count_include_pad is False; divisor_override takes the place
+    of the number of entries. RuntimeError if the windows do not fit or the divisor is zero, TypeError for other types,
+    NotImplementedError for other dtypes than floats and int64. torch.nn.functional.avg_pool2d.
+    """
+    check_tensor("avg_pool2d", "input", input)
+    if not isinstance(ceil_mode, bool):
+        fail(TypeError, "avg_pool2d", "ceil_mode", f"must be bool, not {type(ceil_mode).__name__}")
+    if divisor_override is not None and not isinstance(divisor_override, int):
+        fail(TypeError, "avg_pool2d", "divisor_override", f"must be int, not {type(divisor_override).__name__}")
+    if divisor_override == 0:
+        fail(RuntimeError, "avg_pool2d", "divisor_override", "divisor must be not zero; None divides by the size of the window")
+    kernel, stride, padding, _ = _window("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
+    if input.dtype != torch.int64:
+        check_float("avg_pool2d", "input", input)
+    return _avg_pool2d(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0)
+
+
+@fastest_first("adaptive_avg_pool2d")
+def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | None]) -> Tensor:
+    """The means of windows that divide input (N, C, H, W) or (C, H, W) into output_size rows and columns: (..., *output_size).
+
+    Window o of an axis reaches from floor(o size / out) to ceil((o + 1) size / out); None in output_size keeps an axis as it is.
+    ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for another dtype
+    than the floats. torch.nn.functional.adaptive_avg_pool2d.
+    """
+    name = "adaptive_avg_pool2d"
+    check_tensor(name, "input", input)
+    wanted = (output_size, output_size) if isinstance(output_size, (int, torch.SymInt)) else output_size
+    if isinstance(output_size, bool) or not isinstance(wanted, (tuple, list)):
+        fail(TypeError, name, "output_size", f"must be tuple of ints, not {type(output_size).__name__}")
+    if input.dim() <= len(wanted):
+        least = f"Input dimension should be at least {len(wanted) + 1}, got {input.dim()}"
+        fail(ValueError, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
+    for size in wanted:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, torch.SymInt))):
+            fail(TypeError, name, "output_size", f"must be tuple of ints, but found an element of type {type(size).__name__}")
+    if len(wanted) != 2:
+        fail(RuntimeError, name, "output_size", f"output_size must be 2 numbers, rows and columns, got {tuple(wanted)}")
+    sizes = [size if out is None else out for out, size in zip(wanted, input.shape[-2:], strict=True)]
+    if min(sizes) < 0:
+        problem = f"elements of output_size must be greater than or equal to 0 but received {tuple(wanted)}"
+        fail(RuntimeError, name, "output_size", problem)
+    if input.dim() not in (3, 4) and sizes != [1, 1]:
+        fail(RuntimeError, name, "input", f"Expected 3D or 4D tensor, but got {list(input.shape)}")
+    if 0 in input.shape[-2:]:
+        problem = "Expected input to have non-zero size for non-batch dimensions, but input has sizes"
+        fail(RuntimeError, name, "input", f"{problem} {list(input.shape)}")
+    check_float(name, "input", input)
+    return _adaptive_avg_pool2d(input, sizes)
+
+
+def _pair(name: str, argument: str, value: Pair) -> list[int]:
+    """The numbers for rows and columns."""
+    numbers = list(value) if isinstance(value, (tuple, list)) else [value]
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, (int, torch.SymInt)):
+            fail(TypeError, name, argument, f"must be tuple of ints, not {type(number).__name__}")
+    if len(numbers) not in (1, 2):
+        problem = f"{argument} must either be a single int, or a tuple of two ints, got {tuple(numbers)}"
+        fail(RuntimeError, name, argument, problem)
+    return numbers * 2 if len(numbers) == 1 else numbers
+
+
+def _window(name: str, input: Tensor, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[list[int], ...]:
+    """kernel_size, stride, padding and dilation as pairs; raises unless the windows fit the image."""
+    kernel = _pair(name, "kernel_size", kernel_size)
+    stride = kernel if stride is None or stride == () or stride == [] else _pair(name, "stride", stride)
+    padding, dilation = _pair(name, "padding", padding), _pair(name, "dilation", dilation)
+    words = {"kernel_size": "kernel size", "stride": "stride", "dilation": "dilation"}
+    for argument, pair in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(pair) < 1:
+            fail(RuntimeError, name, argument, f"{words[argument]} should be greater than zero, but got {tuple(pair)}")
+    for pad, size, step in zip(padding, kernel, dilation, strict=True):
+        if pad < 0:
+            fail(RuntimeError, name, "padding", f"pad must be non-negative, but got pad: {pad}")
+        if pad > (step * (size - 1) + 1) // 2:
+            limit = "pad should be at most half of effective kernel size"
+            fail(RuntimeError, name, "padding", f"{limit}, but got pad={pad}, kernel_size={size} and dilation={step}")
+    expected = "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input"
+    if input.dim() not in (3, 4):
+        problem = f"non-empty 3D or 4D (batch mode) tensor expected for input, (C, H, W) or (N, C, H, W), got {list(input.shape)}"
+        error = IndexError if name == "avg_pool2d" and input.dim() < 3 else RuntimeError  # torch's own inconsistency
+        fail(error, name, "input", f"{problem}. {expected}")
+    if 0 in input.shape[-3:]:
+        fail(RuntimeError, name, "input", f"{expected}, but got:{list(input.shape)}")
+    axes = zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True)
+    if min(out := [_output_size(*axis, ceil_mode) for axis in axes]) < 1:
+        c, h, w = input.shape[-3:]
+        sizes = f"Given input size: ({c}x{h}x{w}). Calculated output size: ({c}x{max(out[0], 0)}x{max(out[1], 0)})"
+        mend = f"kernel_size {tuple(kernel)} is larger than the image, which earlier layers may have shrunk"
+        fail(RuntimeError, name, "input", f"{sizes}. Output size is too small: {mend}")
+    return kernel, stride, padding, dilation

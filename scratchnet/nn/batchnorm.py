@@ -1,0 +1,107 @@
+"""BatchNorm1d and BatchNorm2d: normalise every channel by the statistics of the batch, scale and shift."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter, init
+
+from scratchnet.functions.checks import check_tensor
+from scratchnet.nn import functional as F
+
+
+class _BatchNorm(Module):
+    """The layer for any number of axes; `_axes` are those that it takes."""
+
+    _version = 2  # of the state_dict: since 2 with num_batches_tracked
+    _axes: tuple[int, ...]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device=None,
+        dtype=None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+
+        def parameter(wanted: bool) -> Parameter | None:
+            return Parameter(torch.empty(num_features, device=device, dtype=dtype)) if wanted else None
+
+        self.weight = parameter(affine)
+        self.bias = parameter(affine and bias)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", torch.zeros(num_features, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", torch.ones(num_features, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", torch.tensor(0, device=device) if tracked else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Start as if no batch had been seen: mean 0, variance 1."""
+        if self.track_running_stats:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Start as the plain normalisation, weight 1 and bias 0, no batch seen."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensor(type(self).__name__, "input", input)
+        if input.dim() not in self._axes:
+            wanted = " or ".join(f"{axes}D" for axes in self._axes)
+            raise ValueError(f"{type(self).__name__}(): argument 'input': expected {wanted} input (got {input.dim()}D input)")
+        tracking = self.training and self.track_running_stats
+        share = 0.0 if self.momentum is None else self.momentum  # of the batch in the running statistics
+        if tracking and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:  # the mean over all batches
+                share = 1.0 / float(self.num_batches_tracked)
+        running = (self.running_mean, self.running_var) if tracking or not self.training else (None, None)
+        training = self.training or self.running_mean is None and self.running_var is None
+        return F.batch_norm(input, *running, self.weight, self.bias, training, share, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = f"affine={self.affine}, bias={self.bias is not None}"
+        tracked = f"track_running_stats={self.track_running_stats}"
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, {affine}, {tracked}"
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest) -> None:
+        if self.track_running_stats and (local_metadata.get("version") or 1) < 2:
+            key = prefix + "num_batches_tracked"
+            counted = self.num_batches_tracked
+            known = counted is not None and counted.device != torch.device("meta")
+            state_dict.setdefault(key, counted if known else torch.tensor(0))
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+
+class BatchNorm1d(_BatchNorm):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias by feature, x (N, num_features) or (N, num_features, L).
+
+    While training with the mean and the biased variance of the batch, which move the running ones by the share `momentum`
+    (None: their mean over all batches); in eval mode with the running ones, if track_running_stats. ValueError for another
+    number of axes. Ioffe, Szegedy: Batch Normalization, https://arxiv.org/abs/1502.03167
+    """
+
+    _axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """The same by channel of x (N, num_features, H, W), over the batch and all pixels. ValueError for another number of axes."""
+
+    _axes = (4,)
