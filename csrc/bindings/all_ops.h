@@ -1,5 +1,6 @@
 // The operators of every primitive, as one list: X(gelu_forward) X(gelu_backward) ...
 #pragma once
+#include "convolution_ops.h"
 #include "cross_entropy_ops.h"
 #include "gather_ops.h"
 #include "gelu_ops.h"
@@ -7,4 +8,4 @@
 #include "linear_cross_entropy_ops.h"
 #include "matmul_ops.h"
 
-#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)
+#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_CONVOLUTION_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)

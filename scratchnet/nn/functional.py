@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scratchnet.drop_in import missing
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
+from scratchnet.functions.convolution import conv1d, conv2d
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
 from scratchnet.functions.cross_entropy import softmax as _softmax
@@ -22,6 +23,8 @@ from scratchnet.functions.matmul import linear
 __all__ = [
     "add_layer_norm",
     "bias_gelu",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "embedding",
