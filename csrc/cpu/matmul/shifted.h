@@ -26,7 +26,7 @@ struct Buffer {
 
 // One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step], and place index + k * index_step of the kernel.
 struct Axis {
-  int64_t in, out, stride, taps, shift, shift_step, index, index_step;
+  int64_t in, out, stride, kernel, taps, shift, shift_step, index, index_step;
 
   int64_t lowest() const { return min(shift, shift + (taps - 1) * shift_step); }
   int64_t reach() const { return taps ? (taps - 1) * (shift_step < 0 ? -shift_step : shift_step) : 0; }
@@ -35,7 +35,7 @@ struct Axis {
 
 // The forward sum: y[at] takes x[stride at - padding + k dilation].
 inline Axis forward_axis(const ConvolutionSizes& size, int i) {
-  return {size.in[i], size.out[i], size.stride[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
+  return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
 }
 
 // The sum for dx at the positions stride * at + residue: y[(stride at + residue + padding - k dilation) / stride] took them, for
@@ -47,17 +47,19 @@ inline Axis backward_axis(const ConvolutionSizes& size, int i, int64_t residue) 
   while (step * size.dilation[i] % stride) step++;
   const int64_t out = max(0, ceil_div(size.in[i] - residue, stride));
   const int64_t taps = first < size.kernel[i] ? (size.kernel[i] - 1 - first) / step + 1 : 0;
-  return {size.out[i], out, 1, taps, (from - first * size.dilation[i]) / stride, -step * size.dilation[i] / stride, first, step};
+  const int64_t shift = (from - first * size.dilation[i]) / stride, shift_step = -step * size.dilation[i] / stride;
+  return {size.out[i], out, 1, size.kernel[i], taps, shift, shift_step, first, step};
 }
 
 // How a piece for block[0] x block[1] outputs is laid out: (channels, residues of y, residues of x, height, width).
 struct Views {
   Axis y, x;
   int64_t block[2], residues[2], height, width, channel;  // channel: numbers from one to the next
-  Buffer<int64_t> offset;                                 // of every term
+  Buffer<int64_t> offset, place;                          // of every term; of every tap in the kernel
 
   // About `outputs` of them in a block.
-  Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs) : y(y), x(x), offset(channels * taps() + AHEAD) {
+  Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs)
+      : y(y), x(x), offset(channels * taps() + AHEAD), place(taps()) {
     constexpr int64_t LONGEST = 1024;  // part of a row in a block
     residues[0] = min(y.stride, y.reach() + 1), residues[1] = min(x.stride, x.reach() + 1);
     block[1] = piece(x.out, LONGEST, 1), width = block[1] + x.reach() / x.stride;
@@ -68,18 +70,15 @@ struct Views {
       const int64_t plane = up % y.stride * residues[1] + left % x.stride;
       offset[t] = t / taps() * channel + plane * height * width + up / y.stride * width + left / x.stride;
     }
+    for (int64_t t = 0; t < taps(); t++)
+      place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;
     for (int64_t t = 0; t < AHEAD; t++) offset[channels * taps() + t] = 0;  // fetched ahead, never used
   }
   int64_t taps() const { return y.taps * x.taps; }
   int64_t down() const { return ceil_div(y.out, block[0]); }  // blocks
   int64_t across() const { return ceil_div(x.out, block[1]); }
-  // Numbers of a piece; a register that begins in it may end behind it.
-  template <class A>
-  int64_t numbers(int64_t channels) const {
-    return channels * channel + COLUMNS<A>;
-  }
 
-  // The piece for the block whose first output is (y0, x0).
+  // The piece for the block whose first output is (y0, x0); a register that begins in it may end in the zeros behind it.
   template <class T, class A>
   void copy(const T* image, int64_t channels, int64_t y0, int64_t x0, A* to) const {
     const int64_t top = y.stride * y0 + y.lowest(), left = x.stride * x0 + x.lowest();
