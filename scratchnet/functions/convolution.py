@@ -9,13 +9,13 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail, same_dtype
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.operator import Function, Operator
 
 Numbers = int | Sequence[int]
 
 
 class Conv2d(Function):
-    """Y = W X + b with the windows of the image as the columns of X;  dW = G X^T, dX = W^T G back into the image, db = sum of G."""
+    """Y = W X + b with the windows of the image as columns of X;  dW = G X^T, dX = W^T G put back, db = sum of G."""
 
     @staticmethod
     def forward(ctx, kernel, x, weight, bias, *options):
@@ -33,10 +33,9 @@ class Conv2d(Function):
 
 
 _conv2d = Operator("conv2d", Conv2d, autocast={"cpu": "low", "cuda": "low"})
-_AXES = ("height", "width")
+_AXES = {1: ("length",), 2: ("height", "width")}
 
 
-@fastest_first("conv2d")
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -48,8 +47,8 @@ def conv2d(
 ) -> Tensor:
     """Windows times filters: input (N, C, H, W) or (C, H, W), weight (F, C / groups, kh, kw), bias (F), one dtype.
 
-    -> (N, F, out_h, out_w) or (F, out_h, out_w), out = (n + 2 padding - dilation (k - 1) - 1) // stride + 1. stride, padding and
-    dilation are one number or one an axis; padding "valid" is 0, "same" keeps the image's size. RuntimeError if shapes, dtypes
+    -> (N, F, out_h, out_w) or (F, out_h, out_w), out = (n + 2 padding - dilation (k - 1) - 1) // stride + 1. Of stride, padding
+    and dilation one number or one an axis; padding "valid" is 0, "same" keeps the image's size. RuntimeError if shapes, dtypes
     or options do not fit, TypeError for arguments of another type. torch.nn.functional.conv2d; LeCun et al., 1998.
     """
     input, *options = _checked("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
@@ -58,7 +57,6 @@ def conv2d(
     return _conv2d(input.unsqueeze(0), weight, bias, *options, groups).squeeze(0)
 
 
-@fastest_first("conv2d", torch.nn.functional.conv1d)
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -68,9 +66,9 @@ def conv1d(
     dilation: Numbers = 1,
     groups: int = 1,
 ) -> Tensor:
-    """conv2d of sequences: input (N, C, L) or (C, L), weight (F, C / groups, k), bias (F), one dtype -> (N, F, out) or (F, out).
+    """conv2d of sequences: input (N, C, L) or (C, L), weight (F, C / groups, k), bias (F), one dtype.
 
-    Options and exceptions are those of conv2d. torch.nn.functional.conv1d.
+    -> (N, F, out) or (F, out). Options and exceptions are those of conv2d. torch.nn.functional.conv1d.
     """
     input, stride, padding, dilation = _checked("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
     x = input if input.dim() == 3 else input.unsqueeze(0)
@@ -138,7 +136,7 @@ def _check_same(function: str, input: Tensor, argument: str, value: Tensor) -> N
 
 
 def _check_ranks(function: str, axes: int, input: Tensor, weight: Tensor) -> None:
-    layout = ", ".join(("N", "C", *_AXES[-axes:]))
+    layout = ", ".join(("N", "C", *_AXES[axes]))
     if weight.dim() < 3:
         problem = f"weight should have at least three dimensions, (filters, channels, kernel...), got {tuple(weight.shape)}"
         fail(RuntimeError, function, "weight", problem)
@@ -153,7 +151,7 @@ def _check_ranks(function: str, axes: int, input: Tensor, weight: Tensor) -> Non
         fail(
             RuntimeError, function, "weight",
             f"Expected {dim}-dimensional input for {dim}-dimensional weight {list(weight.shape)}, but got "
-            f"{input.dim()}-dimensional input of size {list(input.shape)} instead; the weight of {function} has {axes + 2} axes",
+            f"{input.dim()}-dimensional input of size {list(input.shape)} instead; it needs a weight of {axes + 2} axes",
         )  # fmt: skip
 
 
@@ -184,7 +182,7 @@ def _check_channels(function: str, axes: int, input: Tensor, weight: Tensor, bia
         fail(RuntimeError, function, "weight", f"Given groups={groups}, {problem}")
     if channels != weight.shape[1] * groups:
         problem = f"expected input{list(input.shape)} to have {weight.shape[1] * groups} channels, but got {channels} channels"
-        mend = f"; channels come before {' and '.join(_AXES[-axes:])}"
+        mend = f"; channels come before {' and '.join(_AXES[axes])}"
         if input.shape[-1] == weight.shape[1] * groups:
             mend += ", yours seem to come last: input.movedim(-1, " + f"{-axes - 1})"
         fail(RuntimeError, function, "input", f"Given groups={groups}, {size}, {problem} instead{mend}")
@@ -201,8 +199,11 @@ def _check_sizes(function: str, axes: int, input: Tensor, weight: Tensor, paddin
     span = [r + 1 for r in reach]  # of a dilated kernel
     if any(n < k for n, k in zip(padded, span, strict=True)):
         sizes, spans = (" x ".join(map(str, numbers)) for numbers in (padded, span))
-        problem = f"Calculated padded input size per channel: ({sizes}). Kernel size: ({spans}). Kernel size can't be greater than"
-        fail(RuntimeError, function, "input", f"{problem} actual input size: got input {tuple(input.shape)}; pad more or pool less")
+        fail(
+            RuntimeError, function, "input",
+            f"Calculated padded input size per channel: ({sizes}). Kernel size: ({spans}). Kernel size can't be greater than "
+            f"actual input size; got input {tuple(input.shape)}: pad more, or shrink the image less before",
+        )  # fmt: skip
     if 0 in image:
         problem = f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input.shape)}"
         fail(RuntimeError, function, "input", problem)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.functions.convolution import conv2d  # noqa: F401: an operator of this primitive, in a file of its own
+from scratchnet.functions.convolution import conv2d  # noqa: F401 - an operator of this primitive, in a file of its own
 from scratchnet.functions.operator import Function, Operator, fastest_first
 from scratchnet.registry import ACTIVATIONS
 

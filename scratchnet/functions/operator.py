@@ -134,14 +134,13 @@ class Operator:
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
 
 
-def fastest_first(name: str, own: Callable | None = None) -> Callable[[Callable], Callable]:
-    """Decorate a user-level function of operator `name`: with no backend named, torch's own (`own`, Op.torch) runs where faster.
+def fastest_first(name: str) -> Callable[[Callable], Callable]:
+    """Decorate the user-level function of operator `name`: with no backend named, torch's own runs where it is faster.
 
     That is up to `Op.own_up_to` elements, in eager code. A call that torch's own refuses goes on to ours, whose checks say what
     is wrong and how to mend it; so this is not for functions that write to their arguments.
     """
     op = OPS[name]
-    own = own or op.torch
     plain_types = (Tensor, torch.nn.Parameter)
     dtypes = (torch.float32, torch.float64, torch.bfloat16)  # not float16: torch's products are many times slower there
 
@@ -158,7 +157,7 @@ def fastest_first(name: str, own: Callable | None = None) -> Callable[[Callable]
                 and not _transforming()
             ):
                 try:
-                    return own(*args, **kwargs)
+                    return op.torch(*args, **kwargs)
                 except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better
                     pass
             return function(*args, **kwargs)

@@ -27,6 +27,7 @@ from torch.nn import (
 from scratchnet.drop_in import alias, missing
 from scratchnet.nn import functional
 from scratchnet.nn.activation import GELU, ReLU, Softmax
+from scratchnet.nn.conv import Conv1d, Conv2d
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.linear import Linear
@@ -36,6 +37,8 @@ from scratchnet.nn.sparse import Embedding
 
 __all__ = [
     "Buffer",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",

@@ -15,6 +15,7 @@ from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Seed, WeightedLayer
 from scratchnet.numpy.windows import col2im, im2col, output_size
 
+
 def conv2d_forward(
     x: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1, padding: int = 0, kernels: SimpleNamespace = NUMPY
 ) -> tuple[np.ndarray, tuple]:

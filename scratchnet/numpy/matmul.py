@@ -9,7 +9,7 @@ A linear layer is Y = act(Z) with Z = X W^T + b: first dZ = G act'(Z), then the 
 
     dX = dZ W         dW = dZ^T X         db = sum of dZ over all rows
 
-A convolution is Y = W X + b with the windows of the image as the columns of X = im2col(x), a product for each group of channels:
+A convolution is Y = W X + b with the windows of the image as the columns of X = im2col(x), one product a group of channels:
 
     dW = dY X^T       dx = col2im(W^T dY)       db = sum of dY over the images and their outputs
 """

@@ -19,7 +19,10 @@ def _pair(value: Pair) -> tuple[int, int]:
 def output_size(
     shape: tuple[int, ...], window: tuple[int, int], stride: Pair, padding: Pair = 0, dilation: Pair = 1
 ) -> tuple[int, int]:
-    """(out_h, out_w), out = (n + 2 padding - dilation (k - 1) - 1) // stride + 1, for images (..., H, W); ValueError if none fits."""
+    """(out_h, out_w), out = (n + 2 padding - dilation (k - 1) - 1) // stride + 1, for images (..., H, W).
+
+    ValueError if no window fits.
+    """
     options = zip(shape[-2:], window, *map(_pair, (stride, padding, dilation)), strict=True)
     height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in options)
     if height < 1 or width < 1:

@@ -11,7 +11,10 @@ from torch.testing import assert_close
 import scratchnet.nn.functional as F
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu"}
+conv = lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1: None
 WRITTEN_IN_C = {  # what inspect cannot see
+    "conv1d": conv,
+    "conv2d": conv,
     "gelu": lambda input, approximate="none": None,
     "linear": lambda input, weight, bias=None: None,
 }
@@ -170,5 +173,5 @@ def test_softmax_converts_first(name):
 
 
 def test_names_that_torch_has_and_we_do_not():
-    with pytest.raises(AttributeError, match="torch.nn.functional.conv2d"):
-        F.conv2d(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 2, 2))
+    with pytest.raises(AttributeError, match="torch.nn.functional.conv3d"):
+        F.conv3d(torch.zeros(1, 1, 3, 3, 3), torch.zeros(1, 1, 2, 2, 2))
