@@ -161,11 +161,12 @@ def _conv2d_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1
 
 
 def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias: bool = True, **options) -> Example:
-    """Two images of c channels a group, 4 pixels high and w wide, and filters * c filters."""
+    """n images, 3 pixels high and w wide, of at most 8 channels a group, and `filters` filters for each of these."""
 
-    def example(c: int, w: int, dtype: torch.dtype):
+    def example(n: int, w: int, dtype: torch.dtype):
+        c = min(w, 8)
         out = filters * c
-        args = [_normal(2, groups * c, 4, w, dtype=dtype), _normal(out, c, *kernel, dtype=dtype)]
+        args = [_normal(n, groups * c, 3, w, dtype=dtype), _normal(out, c, *kernel, dtype=dtype)]
         return (*args, *[_normal(out, dtype=dtype)] * bias), {"groups": groups, **options}
 
     return example
@@ -184,11 +185,11 @@ CONV2D = Op(
     examples={
         "3x3": _conv2d_example(1, (3, 3), padding=1),
         "stride": _conv2d_example(2, (3, 2), stride=(2, 3), padding=(0, 1)),
-        "groups, dilation": _conv2d_example(2, (2, 3), groups=2, bias=False, padding=(0, 2), dilation=(3, 2)),
+        "groups, dilation": _conv2d_example(2, (2, 3), groups=2, bias=False, padding=(0, 2), dilation=(2, 2)),
         "same": _conv2d_example(1, (2, 4), padding="same"),
         "1x1": _conv2d_example(2, (1, 1), bias=False),
     },
-    sizes=((64, 784), (256, 49)),
+    sizes=((256, 56), (64, 784)),
 )
 
 # ---- cross_entropy ------------------------------------------------------------------------------------------------------
