@@ -66,10 +66,17 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
     return name
 
 
+def same_dtype(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have one dtype, or autocast will bring them to one."""
+    device = a.device.type
+    return a.dtype == b.dtype or (
+        {a.dtype, b.dtype} <= _CAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    )
+
+
 def check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
     """RuntimeError, as from torch's matrix products, for two dtypes, unless autocast will bring them to one."""
-    device = a.device.type
-    if a.dtype == b.dtype or {a.dtype, b.dtype} <= _CAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device):
+    if same_dtype(a, b):
         return
     blame_b = _rarity(b.dtype) > _rarity(a.dtype)
     argument, other, dtype = (name_b, name_a, b.dtype) if blame_b else (name_a, name_b, a.dtype)

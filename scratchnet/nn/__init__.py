@@ -46,6 +46,7 @@ from scratchnet.nn import functional, init, utils
 from scratchnet.nn.activation import GELU, ReLU, Softmax
 from scratchnet.nn.attention import MultiheadAttention
 from scratchnet.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from scratchnet.nn.conv import Conv1d, Conv2d
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.language_model import TransformerLM
@@ -65,6 +66,8 @@ __all__ = [
     "BatchNorm2d",
     "Buffer",
     "CosineEmbeddingLoss",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",

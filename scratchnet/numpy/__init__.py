@@ -7,7 +7,7 @@ The layers and networks compute with it, or with the compiled kernels of the sam
 
 from scratchnet.numpy import cross_entropy, gather, gelu, layer_norm, matmul
 from scratchnet.numpy.activation import activation_pair
-from scratchnet.numpy.convolution import Conv2D, col2im, conv2d_backward, conv2d_forward, im2col
+from scratchnet.numpy.convolution import Conv2D, conv2d_backward, conv2d_forward
 from scratchnet.numpy.dense import Dense, dense_backward, dense_forward
 from scratchnet.numpy.dropout import Dropout, dropout_backward, dropout_forward
 from scratchnet.numpy.flatten import Flatten
@@ -24,6 +24,7 @@ from scratchnet.numpy.pooling import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
+from scratchnet.numpy.windows import col2im, im2col
 
 __all__ = [
     "SGD", "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",

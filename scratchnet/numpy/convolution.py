@@ -1,9 +1,7 @@
 """Convolution as one matrix product: im2col writes every window of the images as a column, and a dense layer does the rest.
 
 Forward:   Z = W X + b      W (F, C * kh * kw), X = im2col(x) (C * kh * kw, N * out_h * out_w), b (F, 1)
-Backward:  that of the dense layer, dW = dZ X^T, db = sum of the columns of dZ, dX = W^T dZ, and dx = col2im(dX):
-
-im2col copies a pixel into every window that covers it, so col2im, its transpose, adds up what comes back from them.
+Backward:  that of the dense layer, dW = dZ X^T, db = sum of the columns of dZ, dX = W^T dZ, and dx = col2im(dX)
 """
 
 from __future__ import annotations
@@ -11,58 +9,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from scratchnet.numpy.dense import dense_backward, dense_forward
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Seed, WeightedLayer
-
-# ---- windows ------------------------------------------------------------------------------------------------------------
-
-
-def output_size(shape: tuple[int, ...], window: tuple[int, int], stride: int, padding: int = 0) -> tuple[int, int]:
-    """(out_h, out_w) with out = (n + 2 padding - k) // stride + 1 for images (..., H, W); ValueError if no window fits."""
-    height, width = ((n + 2 * padding - k) // stride + 1 for n, k in zip(shape[-2:], window, strict=True))
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"a window of {window[0]}x{window[1]} does not fit into images of {shape[-2]}x{shape[-1]} with padding {padding}"
-            " (the last two axes are height and width; input_shape of a CNN is height, width, channels)"
-        )
-    return height, width
-
-
-def windows(x: np.ndarray, window: tuple[int, int], stride: int) -> np.ndarray:
-    """Every window of x (N, C, H, W): a view (N, C, out_h, out_w, kh, kw), no copy."""
-    output_size(x.shape, window, stride)
-    return sliding_window_view(x, window, axis=(2, 3))[:, :, ::stride, ::stride]
-
-
-def add_windows(d: np.ndarray, shape: tuple[int, ...], stride: int) -> np.ndarray:
-    """The transpose of `windows`: numbers d (N, C, out_h, out_w, kh, kw) added up where they lie in images of that shape."""
-    x = np.zeros(shape)
-    height, width, kh, kw = d.shape[2:]
-    for i in range(kh):
-        for j in range(kw):
-            x[:, :, i : i + stride * height : stride, j : j + stride * width : stride] += d[..., i, j]
-    return x
-
-
-def im2col(x: np.ndarray, window: tuple[int, int], stride: int, padding: int) -> np.ndarray:
-    """The windows of x (N, C, H, W), padded with zeros, as columns: (C * kh * kw, N * out_h * out_w)."""
-    border = (padding, padding)
-    view = windows(np.pad(x, ((0, 0), (0, 0), border, border)), window, stride)
-    return view.transpose(1, 4, 5, 0, 2, 3).reshape(x.shape[1] * window[0] * window[1], -1)
-
-
-def col2im(cols: np.ndarray, shape: tuple[int, ...], window: tuple[int, int], stride: int, padding: int) -> np.ndarray:
-    """The transpose of `im2col`: overlapping windows add up, the padding is cut off. `shape` is that of x."""
-    n, c, h, w = shape
-    d = cols.reshape(c, *window, n, *output_size(shape, window, stride, padding)).transpose(3, 0, 4, 5, 1, 2)
-    padded = add_windows(d, (n, c, h + 2 * padding, w + 2 * padding), stride)
-    return padded[:, :, padding : padding + h, padding : padding + w]
-
-
-# ---- convolution --------------------------------------------------------------------------------------------------------
+from scratchnet.numpy.windows import col2im, im2col, output_size
 
 
 def conv2d_forward(

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from scratchnet.numpy.convolution import add_windows, output_size, windows
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Layer
+from scratchnet.numpy.windows import add_windows, output_size, windows
 
 
 def max_pool2d_forward(

@@ -145,6 +145,27 @@ for code, name in enumerate(ACTIVATIONS):
     case("linear", own_linear, f"{name} nan", False, x=nan, weight=randn(3, 2), bias=None, activation=code)
 case("linear", own_linear, "N 0", False, x=randn(5, 4), weight=randn(0, 4), bias=randn(0), activation=0)
 
+# conv2d
+for label, x, weight, options in (
+    ("3x3", (2, 3, 4, 5), (4, 3, 3, 3), {"padding": (1, 1)}),
+    ("stride", (2, 2, 5, 7), (3, 2, 3, 2), {"stride": (2, 3), "padding": (0, 1)}),
+    ("stride beyond the kernel", (1, 2, 7, 7), (3, 2, 2, 1), {"stride": (3, 4)}),
+    ("dilation, groups", (2, 4, 6, 5), (6, 2, 2, 3), {"padding": (1, 2), "dilation": (3, 2), "groups": 2}),
+    ("depthwise", (2, 3, 4, 4), (6, 1, 2, 2), {"groups": 3}),
+    ("more padding than kernel", (1, 1, 2, 2), (2, 1, 2, 1), {"padding": (3, 2), "stride": (2, 1)}),
+    ("1x1", (2, 3, 2, 4), (5, 3, 1, 1), {}),
+    ("whole image", (2, 3, 4, 5), (5, 3, 4, 5), {}),
+    ("N 0", (0, 3, 4, 5), (4, 3, 3, 3), {"padding": (1, 1)}),
+):
+    args = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1} | options
+    for bias in (randn(weight[0]), None):
+        name = f"{label}{' bias' if bias is not None else ''}"
+        case("conv2d", F.conv2d, name, 0 not in x, x=randn(*x), weight=randn(*weight), bias=bias, **args)
+x = randn(1, 1, 3, 3).index_put((t([0]).long(), t([0]).long(), t([1]).long(), t([1]).long()), t([INF]))
+for value in (x, -x, x * 0):
+    args = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    case("conv2d", F.conv2d, "inf", False, x=value, weight=randn(2, 1, 2, 2), bias=None, **args)
+
 # softmax family
 SPECIAL = t([[-INF, -INF, -INF], [INF, 1, 2], [INF, INF, -INF], [NAN, 1, 2], [-INF, 2, 1], [1e4, -1e4, 0]])
 for op, own in (

@@ -219,6 +219,58 @@ CROSS_ENTROPY = [
     Wrong(F_LCE, (x(4, 5), x(3, 5), [0, 1, 2, 2]), "target", "must be Tensor, not list", error=TypeError),
 ]
 
+F_CONV1, F_CONV2 = "nn.functional.conv1d", "nn.functional.conv2d"
+image, filters = x(1, 2, 5, 5), x(3, 2, 3, 3)
+sequence, filters1 = x(1, 2, 5), x(3, 2, 3)
+CONVOLUTION = [
+    Wrong(F_CONV2, ([[1.0]], filters), "input", "must be Tensor, not list | torch.as_tensor"),
+    Wrong(F_CONV2, (image, None), "weight", "must be Tensor, not NoneType"),
+    Wrong(F_CONV2, (image, filters, [1.0, 2.0, 3.0]), "bias", "must be Tensor, not list"),
+    Wrong(F_CONV2, (x(1, 4, 5, 5), filters), "input", "input[1, 4, 5, 5] to have 2 channels, but got 4 | before height"),
+    Wrong(F_CONV2, (x(1, 5, 5, 2), filters), "input", "to have 2 channels, but got 5 | come last | input.movedim(-1, -3)"),
+    Wrong(F_CONV2, (x(5, 5), filters), "input", "3D (unbatched) or 4D (batched) | [5, 5] | (N, C, height, width)"),
+    Wrong(F_CONV2, (x(1, 1, 2, 5, 5), filters), "input", "3D (unbatched) or 4D (batched) | [1, 1, 2, 5, 5]"),
+    Wrong(F_CONV2, (image, x(3, 2, 3)), "weight", "3-dimensional weight [3, 2, 3] | 4 axes"),
+    Wrong(F_CONV2, (image, x(3)), "weight", "at least three dimensions | (3,)"),
+    Wrong(F_CONV2, (image, x(0, 2, 3, 3)), "weight", "at least 1 at dimension 0 | [0, 2, 3, 3]"),
+    Wrong(F_CONV2, (image, x(3, 2, 0, 3)), "weight", "kernel size should be greater than zero | (0, 3)"),
+    Wrong(F_CONV2, (x(1, 2, 2, 5), filters), "input", "(2 x 5) | (3 x 3) | can't be greater than actual input size | pad more"),
+    Wrong(F_CONV2, (x(1, 2, 4, 4), filters), "input", "(4 x 4) | (5 x 5)", {"dilation": 2}),
+    Wrong(F_CONV2, (x(1, 2, 0, 5), filters), "input", "Only zero batch | [1, 2, 0, 5]", {"padding": 3}),
+    Wrong(F_CONV2, (image, filters, x(4)), "bias", "1-dimensional with 3 elements | [4]"),
+    Wrong(F_CONV2, (image, filters, x(3, 1)), "bias", "1-dimensional with 3 elements | [3, 1]"),
+    Wrong(F_CONV2, (image.double(), filters), "weight", "should be the same | torch.float64 | weight.to(input.dtype)"),
+    Wrong(F_CONV2, (image.long(), filters), "weight", "should be the same | torch.int64 | torch.float32"),
+    Wrong(F_CONV2, (image, filters, x(3, dtype=F64)), "bias", "should be the same | torch.float64 | bias.to(input.dtype)"),
+    Wrong(F_CONV2, (image.bool(), filters.bool()), "input", "Bool | .float()"),
+    Wrong(F_CONV2, (image, meta(3, 2, 3, 3)), "weight", "same device | meta | cpu", error=RuntimeError),
+    Wrong(F_CONV2, (image, filters), "stride", "non-positive stride is not supported | [0, 0]", {"stride": 0}),
+    Wrong(F_CONV2, (image, filters), "stride", "a list of 2 values | stride=[1, 1, 1]", {"stride": (1, 1, 1)}),
+    Wrong(F_CONV2, (image, filters), "stride", "a list of 2 values | stride=[]", {"stride": ()}),
+    Wrong(F_CONV2, (image, filters), "stride", "must be int or tuple of ints, not 1.0", {"stride": 1.0}),
+    Wrong(F_CONV2, (image, filters), "stride", "must be int or tuple of ints, not '2'", {"stride": "2"}),
+    Wrong(F_CONV2, (image, filters), "dilation", "must be int or tuple of ints, not (1.5, 1)", {"dilation": (1.5, 1)}),
+    Wrong(F_CONV2, (image, filters), "dilation", "greater than zero, but got [0, 0]", {"dilation": 0}),
+    Wrong(F_CONV2, (image, filters), "padding", "negative padding is not supported | [-1, -1]", {"padding": -1}),
+    Wrong(F_CONV2, (image, filters), "padding", "must be int or tuple of ints, not None", {"padding": None}),
+    Wrong(F_CONV2, (image, filters), "padding", "Invalid padding string: 'full' | 'same', 'valid'", {"padding": "full"}),
+    Wrong(F_CONV2, (image, filters), "padding", "not supported for strided | kernel_size", {"padding": "same", "stride": 2}),
+    Wrong(F_CONV2, (image, filters), "groups", "non-positive groups is not supported | 0", {"groups": 0}),
+    Wrong(F_CONV2, (image, filters), "groups", "must be int, not float", {"groups": 1.0}),
+    Wrong(F_CONV2, (x(1, 4, 5, 5), filters), "weight", "divisible by 2 at dimension 0 | [3, 2, 3, 3]", {"groups": 2}),
+    Wrong(F_CONV1, (x(1, 4, 5), filters1), "input", "expected input[1, 4, 5] to have 2 channels, but got 4 | before length"),
+    Wrong(F_CONV1, (x(1, 5, 2), filters1), "input", "but got 5 | input.movedim(-1, -2)"),
+    Wrong(F_CONV1, (x(5), filters1), "input", "2D (unbatched) or 3D (batched) input to conv1d | [5]"),
+    Wrong(F_CONV1, (sequence, x(3, 2)), "weight", "at least three dimensions | (3, 2)"),
+    Wrong(F_CONV1, (sequence, filters), "weight", "4-dimensional weight | 3 axes"),
+    Wrong(F_CONV1, (x(1, 2, 2), filters1), "input", "(2) | (3) | can't be greater than actual input size"),
+    Wrong(F_CONV1, (sequence, filters1), "stride", "a list of 1 values | stride=[1, 1]", {"stride": (1, 1)}),
+    Wrong(F_CONV1, ([1.0], filters1), "input", "must be Tensor, not list"),
+    Wrong("nn.Conv2d", (x(1, 3, 8, 8),), "input", "to have 2 channels, but got 3", made_with=(2, 4, 3), blames="conv2d"),
+    Wrong("nn.Conv2d", (4, 6, 3), "in_channels", "divisible by groups | 4 and 3", {"groups": 3}),
+    Wrong("nn.Conv1d", (4, 6, 3), "padding_mode", "'reflect' | 'mirror'", {"padding_mode": "mirror"}),
+]
+
 F_LN, F_RMS, F_ADD = "nn.functional.layer_norm", "nn.functional.rms_norm", "nn.functional.add_layer_norm"
 LAYER_NORM = [
     Wrong(F_LN, (x(2, 4), (5,)), "input", "normalized_shape=[5] | [*, 5] | [2, 4]"),
@@ -397,4 +449,4 @@ OTHERS = [
     Wrong("backend", (1,), "name", "must be str or None, not int", error=TypeError),
 ]
 
-WRONG = [*MATMUL, *SOFTMAX, *CROSS_ENTROPY, *LAYER_NORM, *GELU, *GATHER, *ATTENTION, *OTHERS]
+WRONG = [*MATMUL, *CONVOLUTION, *SOFTMAX, *CROSS_ENTROPY, *LAYER_NORM, *GELU, *GATHER, *ATTENTION, *OTHERS]

@@ -12,9 +12,12 @@ import scratchnet.nn.functional as F
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu"}
 SHARED = {name for name in F.__all__ if name not in OURS_ALONE and getattr(F, name) is getattr(TF, name)}
+conv = lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1: None
 WRITTEN_IN_C = {  # what inspect cannot see
     "avg_pool2d": lambda input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None: None,
+    "conv1d": conv,
+    "conv2d": conv,
     "gelu": lambda input, approximate="none": None,
     "linear": lambda input, weight, bias=None: None,
     "softplus": lambda input, beta=1, threshold=20: None,
@@ -182,5 +185,5 @@ def test_softmax_converts_first(name):
 
 
 def test_names_that_torch_has_and_we_do_not():
-    with pytest.raises(AttributeError, match="torch.nn.functional.conv2d"):
-        F.conv2d(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 2, 2))
+    with pytest.raises(AttributeError, match="torch.nn.functional.conv3d"):
+        F.conv3d(torch.zeros(1, 1, 3, 3, 3), torch.zeros(1, 1, 2, 2, 2))

@@ -24,6 +24,23 @@ CONSTRUCTOR_CALLS = {
     "AvgPool2d": [(2,), ((2, 3), 1, (1, 0), True, False, 5), {"kernel_size": 3, "stride": (2, 1)}],
     "BatchNorm1d": [(5,), (5, 1e-3, None), (3, 1e-5, 0.1, False), {"num_features": 4, "bias": False, "dtype": torch.float64}],
     "BatchNorm2d": [(5,), (5, 1e-3, 0.5, True, False), (3, 1e-5, 0.1, False, False)],
+    "Conv1d": [
+        (4, 6, 3),
+        (4, 6, 3, 2, 1, 2, 2, False),
+        (2, 3, (4,), (1,), "same", (3,), 1, True, "replicate", "cpu", torch.float64),
+        {"in_channels": 2, "out_channels": 2, "kernel_size": 5, "padding": (2,), "padding_mode": "circular"},
+        (0, 3, 1),
+        (3, 0, 1),
+    ],
+    "Conv2d": [
+        (4, 6, 3),
+        (4, 6, (3, 2), (2, 1), (1, 2), (2, 1), 2, False),
+        (2, 3, (4, 3), 1, "same", (3, 2), 1, True, "replicate", "cpu", torch.float64),
+        {"in_channels": 2, "out_channels": 2, "kernel_size": 5, "padding": "valid", "padding_mode": "reflect"},
+        (2, 2, 3, 1, (2, 1), 1, 1, True, "circular"),
+        (0, 3, 1),
+        (3, 0, 1),
+    ],
     "CrossEntropyLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "sum"}, {"label_smoothing": 0.1}],
     "Dropout": [(), (0.3,), {"inplace": True}],
     "Dropout2d": [(), (0.3,), {"inplace": True}],
@@ -167,6 +184,11 @@ def test_pytorchs_own_error_inputs(name):
             getattr(nn, name)(*construct.args, **construct.kwargs) if building else module(*inputs.args, **inputs.kwargs)
         assert re.search(wrong.error_regex, str(caught.value)), f"{caught.value}\nwanted: {wrong.error_regex}"
     assert count
+def test_every_module_with_pytorch_samples_is_covered():
+    assert {"Conv1d", "Conv2d"} <= set(INFOS)
+    assert {"CrossEntropyLoss", "Embedding", "GELU", "LayerNorm", "Linear", "MSELoss", "RMSNorm", "ReLU", "Softmax"} <= set(
+        INFOS
+    )
 
 
 @pytest.mark.parametrize("name", CONSTRUCTOR_CALLS)
@@ -259,7 +281,35 @@ def test_from_pretrained():
     assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
 
 
+IMAGES = {"Conv1d": [(4, 9), (4, 8), (2, 7), (2, 5)], "Conv2d": [(4, 5, 6), (4, 7, 5), (2, 8, 6), (2, 6, 5), (2, 4, 3)]}
+CONVOLUTIONS = [
+    (name, CONSTRUCTOR_CALLS[name][i], shape) for name, shapes in IMAGES.items() for i, shape in enumerate(shapes)
+]
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (3,)], ids=str)
+@pytest.mark.parametrize(("name", "arguments", "shape"), CONVOLUTIONS)
+def test_convolutions(name, arguments, shape, batch):
+    """Every padding mode and option: the output and all gradients."""
+    ours, theirs = (call(getattr(library, name), arguments).double() for library in (nn, torch.nn))
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(*batch, *shape, dtype=torch.float64, requires_grad=True)
+    results = []
+    for module in (ours, theirs):
+        y = module(x)
+        results.append((y, *torch.autograd.grad(y.square().sum(), (x, *module.parameters()))))
+    assert_close(*results)
+
+
 WRONG = [
+    (lambda lib: lib.Conv2d(4, 6, 3, groups=3), "Conv2d.*in_channels must be divisible by groups, got 4 and 3"),
+    (lambda lib: lib.Conv1d(6, 4, 3, groups=3), "Conv1d.*out_channels must be divisible by groups, got 4 and 3"),
+    (lambda lib: lib.Conv1d(6, 4, 3, groups=0), "groups must be a positive integer, got 0"),
+    (lambda lib: lib.Conv2d(4, 6, 3, padding="full"), "Invalid padding string 'full', should be one of 'valid', 'same'"),
+    (lambda lib: lib.Conv2d(4, 6, 3, 2, "same"), "padding='same' is not supported for strided convolutions"),
+    (lambda lib: lib.Conv1d(4, 6, 3, padding_mode="mirror"), "padding_mode must be one of.*'circular'.*'mirror'"),
+    (lambda lib: lib.Conv2d(4, 6, "3"), "kernel_size|empty"),
+    (lambda lib: lib.Conv2d(2, 3, 3)(torch.zeros(1, 3, 4, 4)), r"conv2d.*input\[1, 3, 4, 4\] to have 2 channels"),
     (lambda lib: lib.Dropout(1.5), "Dropout.*between 0 and 1, but got 1.5"),
     (lambda lib: lib.Dropout(-0.1), "Dropout.*between 0 and 1, but got -0.1"),
     (lambda lib: lib.Embedding(3, 2, padding_idx=3), "Padding_idx must be within num_embeddings.*-3 to 2, got 3"),
@@ -322,11 +372,11 @@ def test_a_model_of_ours_is_a_drop_in():
 
 
 def test_names_that_torch_has_and_we_do_not():
-    with pytest.raises(AttributeError, match="no attribute 'Conv2d'; torch's own works beside ours: torch.nn.Conv2d"):
-        nn.Conv2d(1, 1, 2)
+    with pytest.raises(AttributeError, match="no attribute 'Conv3d'; torch's own works beside ours: torch.nn.Conv3d"):
+        nn.Conv3d(1, 1, 2)
     with pytest.raises(AttributeError, match="no attribute 'Konv'$"):
         nn.Konv(1, 1, 2)
-    assert not hasattr(nn, "Conv2d")
+    assert not hasattr(nn, "Conv3d")
 
 
 def test_submodules_import_as_torchs():

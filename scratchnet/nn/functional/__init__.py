@@ -15,6 +15,7 @@ from torch.nn.functional import (
 
 from scratchnet.drop_in import missing
 from scratchnet.functions.batch_norm import batch_norm
+from scratchnet.functions.conv2d import conv1d, conv2d
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.gather import embedding
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
@@ -51,6 +52,8 @@ __all__ = [
     "bias_gelu",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

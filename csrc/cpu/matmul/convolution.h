@@ -1,0 +1,34 @@
+// Convolution: every output is the product of a filter with the window of the image that lies over it.
+//
+//   y[n, f, Y, X] = bias[f] + sum over c, i, j of weight[f, c, i, j] x[n, c, Y s - p + i d, X s - p + j d]     x is 0 outside
+//
+// with stride s, padding p and dilation d of each axis. Written with all windows as the columns of one matrix ("unfolded") it is
+// a matrix product, and so are its gradients: dweight = dy unfold(x)^T, dx = fold(weight^T dy).
+#pragma once
+#include "dispatch.h"
+#include "types.h"
+
+namespace scratchnet {
+
+// [0] is the vertical axis, [1] the horizontal one. Group g's filters see group g's channels alone.
+struct ConvolutionSizes {
+  int64_t batch, groups, channels, filters;  // channels and filters of one group
+  int64_t in[2], kernel[2], out[2], stride[2], padding[2], dilation[2];
+};
+
+// All tensors lie in order: x (batch, groups * channels, in), weight (groups * filters, channels, kernel), bias (groups * filters),
+// y and grad (batch, groups * filters, out). bias may be null, and so may any of the gradients.
+struct ConvolutionKernels {
+  void (*forward)(DType, const ConvolutionSizes&, const void* x, const void* weight, const void* bias, void* y);
+  void (*backward)(DType, const ConvolutionSizes&, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
+                   void* dbias);
+};
+
+SN_DECLARE_NAIVE(ConvolutionKernels, convolution_1)
+SN_DECLARE_RUNG(ConvolutionKernels, convolution_2)
+
+inline const ConvolutionKernels& convolution_kernels(int64_t rung) {
+  return rung == 1 ? convolution_1_baseline : SN_PICK(convolution_2);
+}
+
+}  // namespace scratchnet

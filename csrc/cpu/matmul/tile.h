@@ -1,0 +1,78 @@
+// The tile: the innermost loop of every product, ROWS x VECTORS registers of the result that take part in nothing but additions.
+#pragma once
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int ROWS = 6, VECTORS = 4;  // 24 of 32 registers hold y
+#elif defined(__AVX2__)
+constexpr int ROWS = 6, VECTORS = 2;  // 12 of 16
+#else
+constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the products need registers too
+#endif
+template <class A>
+constexpr int64_t COLUMNS = VECTORS * lanes<A>;
+constexpr int64_t DEPTH = 256;            // the longest chain of additions: short for accuracy
+constexpr int64_t AHEAD = 8;              // how many terms before its use a row of b is fetched
+constexpr int64_t THREAD_WORK = 1 << 20;  // multiply-adds that are worth a thread
+
+inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+// The size of pieces of at most `most`, all about equal, each a multiple of `unit`.
+inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
+  return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
+}
+
+// c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b where V registers begin, of
+// which the last one may be partial in c.
+template <class A, int R, int V, class Numbers, class Registers>
+void tile(int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row, int64_t columns, bool add) {
+  constexpr int64_t N = lanes<A>;
+  vec<A> sum[R][V] = {};
+  for (int64_t p = 0; p < depth; p++) {
+    vec<A> b_p[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) b_p[v] = load(b(p, v));
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) __builtin_prefetch(b(p + AHEAD, v));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) sum[r][v] += a(p, r) * b_p[v];
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      A* to = c + r * c_row + v * N;
+      const int64_t n = columns - v * N;
+      if (v < V - 1 || n == N)
+        store(to, add ? load(to) + sum[r][v] : sum[r][v]);
+      else
+        store_tail(to, add ? load_tail(to, n) + sum[r][v] : sum[r][v], n);
+    }
+}
+
+// The smallest tile that covers rows x columns.
+template <class A, int R = ROWS, int V = VECTORS, class Numbers, class Registers>
+SN_INLINE void fitting_tile(int64_t rows, int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row,
+                            int64_t columns, bool add) {
+  if constexpr (R > 1)
+    if (rows < R) return fitting_tile<A, R - 1, V>(rows, depth, a, b, c, c_row, columns, add);
+  if constexpr (V > 1)
+    if (columns <= (V - 1) * lanes<A>) return fitting_tile<A, R, V - 1>(rows, depth, a, b, c, c_row, columns, add);
+  tile<A, R, V>(depth, a, b, c, c_row, columns, add);
+}
+
+// The numbers of a panel that pack<ROWS> (pack.h) made.
+template <class A>
+SN_INLINE auto packed_rows(const A* panel) {
+  return [panel](int64_t p, int r) SN_LAMBDA_INLINE { return panel[p * ROWS + r]; };
+}
+
+}  // namespace
+}  // namespace scratchnet
