@@ -7,6 +7,7 @@ from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
 from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.recurrence import recurrence  # noqa: F401
 from scratchnet.registry import ACTIVATIONS
 
 

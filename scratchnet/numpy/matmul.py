@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.numpy.gelu import gelu_backward, gelu_forward
+from scratchnet.numpy.recurrence import recurrence_backward, recurrence_forward  # noqa: F401
 from scratchnet.registry import ACTIVATIONS
 
 

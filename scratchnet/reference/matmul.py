@@ -7,6 +7,12 @@ from torch import Tensor
 
 from scratchnet.reference import widen
 from scratchnet.reference.gelu import gelu_backward, gelu_forward
+from scratchnet.reference.recurrence import (  # noqa: F401
+    recurrence_backward,
+    recurrence_backward_shapes,
+    recurrence_forward,
+    recurrence_forward_shapes,
+)
 from scratchnet.registry import ACTIVATIONS
 
 
