@@ -162,7 +162,8 @@ def _recurrence_example(mode: str, packed=False, projection=False, bias=True, **
     def example(b: int, h: int, dtype: torch.dtype):
         lengths = _LENGTHS_PACKED if packed else (1.0,) * _STEPS
         batch_sizes = torch.tensor([math.ceil(b * share) for share in lengths])
-        inputs, state = h // 2 + 1, h // 3 + 1 if projection else h
+        projected = projection and h > 1  # torch takes one to a smaller size only
+        inputs, state = h // 2 + 1, h // 3 + 1 if projected else h
 
         def drawn(*shape: int) -> Tensor:  # weights as a layer draws them: the gates are far from saturated
             return torch.rand(shape, dtype=torch.float64).sub(0.5).mul(2 / math.sqrt(max(h, 1))).to(dtype).requires_grad_()
@@ -174,7 +175,7 @@ def _recurrence_example(mode: str, packed=False, projection=False, bias=True, **
         kwargs = {"mode": mode, **options}
         if mode == "lstm":
             kwargs["c0"] = _normal(b, h, dtype=dtype)
-        if projection:
+        if projected:
             kwargs["weight_hr"] = drawn(state, h)
         if packed:
             kwargs["batch_sizes"] = batch_sizes

@@ -6,5 +6,6 @@
 #include "layer_norm_ops.h"
 #include "linear_cross_entropy_ops.h"
 #include "matmul_ops.h"
+#include "recurrence_ops.h"
 
-#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)
+#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_RECURRENCE_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)
