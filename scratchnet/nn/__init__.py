@@ -32,6 +32,7 @@ from scratchnet.nn.flatten import Flatten
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
+from scratchnet.nn.rnn import GRU, LSTM, RNN
 from scratchnet.nn.sparse import Embedding
 
 __all__ = [
@@ -41,7 +42,9 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GELU",
+    "GRU",
     "Identity",
+    "LSTM",
     "LayerNorm",
     "Linear",
     "MSELoss",
@@ -52,6 +55,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNN",
     "ReLU",
     "Sequential",
     "Softmax",
