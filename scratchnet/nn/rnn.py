@@ -60,8 +60,8 @@ class RNNBase(Module):
         rows, state = GATES[mode.lower()] * hidden_size, proj_size or hidden_size
         self._all_weights: list[list[str]] = []  # names, by layer and direction
         for layer in range(num_layers):
-            inputs = state * (1 + bidirectional) if layer else input_size
-            for suffix in (f"_l{layer}", f"_l{layer}_reverse")[: 1 + bidirectional]:
+            inputs = state * self._directions if layer else input_size
+            for suffix in (f"_l{layer}", f"_l{layer}_reverse")[: self._directions]:
                 shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, state)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
@@ -97,6 +97,10 @@ class RNNBase(Module):
 
     def _name(self) -> str:
         return self.mode.partition("_")[0]
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
 
     def reset_parameters(self) -> None:
         """Draw every parameter from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)), layer by layer."""
@@ -150,7 +154,7 @@ class RNNBase(Module):
     def _state(self, x: Tensor, batch: int, hx: Tensor | tuple[Tensor, Tensor] | None, dims: int) -> list[Tensor]:
         """The first state: h, for an LSTM also c, each (L D, B, size); zeros if none is given."""
         name, lstm = self._name(), self.mode == "LSTM"
-        rows = self.num_layers * (1 + self.bidirectional)
+        rows = self.num_layers * self._directions
         wanted = [(rows, batch, self.proj_size or self.hidden_size), (rows, batch, self.hidden_size)][: 1 + lstm]
         if hx is None:
             return [x.new_zeros(shape) for shape in wanted]
@@ -179,7 +183,7 @@ class RNNBase(Module):
             if layer and self.training:
                 x = F.dropout(x, self.dropout)
             outputs = []
-            for direction in range(1 + self.bidirectional):
+            for direction in range(self._directions):
                 at = len(last)
                 weights = {name.partition("_l")[0]: getattr(self, name) for name in self._all_weights[at]}
                 y, *end = recurrence(
