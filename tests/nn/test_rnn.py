@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
