@@ -191,7 +191,12 @@ SN_INLINE V vsqrt(V x) {
 // Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included; exp(-inf) = 0,
 // exp(inf) = inf, NaN stays NaN.
 
-SN_INLINE vec<float> vexp(vec<float> x) {
+template <class A>
+struct Exp {  // exp(x) = 2^k (1 + rest)
+  vec<A> rest, shifted;  // k stands in the low bits of shifted
+};
+
+SN_INLINE Exp<float> reduced_exp(vec<float> x) {
   x = x > 89.0f ? splat(89.0f) : x;  // above: infinity, below: zero; the comparison is false for NaN, which passes through
   x = x < -104.0f ? splat(-104.0f) : x;
   constexpr float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
@@ -203,9 +208,12 @@ SN_INLINE vec<float> vexp(vec<float> x) {
   p = p * r + 0.1666641551f;
   p = p * r + 0.5000000047f;
   p = p * r + 1.000000038f;
-  p = p * r + 1.0f;
+  return {p * r, shifted};
+}
+SN_INLINE vec<float> times_power(vec<float> p, vec<float> shifted) {  // p 2^k
+  constexpr float round = 0x1.8p23f;
 #if defined(__AVX512F__)
-  return (vec<float>)_mm512_scalef_ps((__m512)p, (__m512)k);
+  return (vec<float>)_mm512_scalef_ps((__m512)p, (__m512)(shifted - round));
 #else  // 2^k as a product of two powers, each a normal number
   using I = Simd<float>::I;
   const I n = (I)shifted - (I)splat(round), half = n >> 1;
@@ -213,7 +221,7 @@ SN_INLINE vec<float> vexp(vec<float> x) {
 #endif
 }
 
-SN_INLINE vec<double> vexp(vec<double> x) {
+SN_INLINE Exp<double> reduced_exp(vec<double> x) {
   x = x > 710.0 ? splat(710.0) : x;
   x = x < -746.0 ? splat(-746.0) : x;
   constexpr double round = 0x1.8p52;
@@ -235,14 +243,35 @@ SN_INLINE vec<double> vexp(vec<double> x) {
   p = p * r + 0.16666666666666702412;
   p = p * r + 0.49999999999999999989;
   p = p * r + 0.99999999999999999847;
-  p = p * r + 1.0;
+  return {p * r, shifted};
+}
+SN_INLINE vec<double> times_power(vec<double> p, vec<double> shifted) {
+  constexpr double round = 0x1.8p52;
 #if defined(__AVX512F__)
-  return (vec<double>)_mm512_scalef_pd((__m512d)p, (__m512d)k);
+  return (vec<double>)_mm512_scalef_pd((__m512d)p, (__m512d)(shifted - round));
 #else
   using I = Simd<double>::I;
   const I n = (I)shifted - (I)splat(round), half = n >> 1;
   return p * (vec<double>)((half + 1023) << 52) * (vec<double>)((n - half + 1023) << 52);
 #endif
+}
+
+template <class V>
+SN_INLINE V vexp(V x) {
+  const auto e = reduced_exp(x);
+  return times_power(e.rest + 1, e.shifted);
+}
+
+// exp(x) - 1 and tanh(x) = (1 - exp(-2 |x|)) / (1 + exp(-2 |x|)): small relative errors near zero too, where exp(x) is about 1.
+template <class V>
+SN_INLINE V vexpm1(V x) {
+  const auto e = reduced_exp(x);
+  return times_power(e.rest, e.shifted) + (times_power(V{} + 1, e.shifted) - 1);
+}
+template <class V>
+SN_INLINE V vtanh(V x) {
+  const V e = vexpm1(x < 0 ? 2 * x : -2 * x), t = e / (2 + e);
+  return x < 0 ? t : -t;
 }
 
 // ---- the normal distribution --------------------------------------------------------------------------------------------

@@ -67,6 +67,12 @@ def reference(op: Op, direction: str) -> Callable:
     return getattr(import_module(f"scratchnet.reference.{op.room}"), f"{op.name}_{direction}")
 
 
+def shapes(op: Op, direction: str) -> Callable:
+    """What tells the shapes and dtypes of a kernel's results: <op>_<direction>_shapes of the torch column, else its formula."""
+    column = import_module(f"scratchnet.reference.{op.room}")
+    return getattr(column, f"{op.name}_{direction}_shapes", None) or reference(op, direction)
+
+
 class Operator:
     """A user-level function's way to its kernels: chooses the backend and calls it so that autograd knows.
 
@@ -188,7 +194,7 @@ def _register(operator: Operator, namespace: str) -> None:
         torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
 
     for direction in ("forward", "backward"):
-        formula = reference(op, direction)
+        formula = shapes(op, direction)
         fake = lambda *args, formula=formula: _allocate(formula(*args[:-1]), args)
         define(f"{op.name}_{direction}", getattr(op, direction), fake)
         if namespace == "scratchnet_numpy":

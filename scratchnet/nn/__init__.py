@@ -54,6 +54,7 @@ from scratchnet.nn.linear import Linear
 from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from scratchnet.nn.rnn import GRU, LSTM, RNN
 from scratchnet.nn.sparse import Embedding
 from scratchnet.nn.transformer import FeedForward, TransformerEncoder, TransformerEncoderLayer
 
@@ -80,6 +81,9 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "GRU",
+    "Identity",
+    "LSTM",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -97,6 +101,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNN",
     "ReLU",
     "Sequential",
     "SiLU",

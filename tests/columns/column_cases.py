@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.registry import ACTIVATIONS, OPS, REDUCTIONS
+from scratchnet.registry import ACTIVATIONS, GATES, OPS, RECURRENCES, REDUCTIONS
 
 INF, NAN = math.inf, math.nan
 OUTPUTS = {op: ("y",) for op in OPS} | {
     "linear": ("y", "saved"),
+    "recurrence": ("y", "h_n", "c_n", "activations", "inner"),
     "cross_entropy": ("loss", "lse", "total_weight"),
     "linear_cross_entropy": ("loss", "lse", "total_weight"),
     "layer_norm": ("y", "mean", "rstd"),
@@ -25,7 +26,8 @@ OUTPUTS = {op: ("y",) for op in OPS} | {
     "batch_norm": ("y", "mean", "var"),
     "max_pool2d": ("y", "index"),
 }
-STATISTICS = {"lse", "total_weight", "mean", "rstd", "var"}  # float32 or wider whatever the input
+INSIDE = {"activations", "inner"}  # of a recurrence: for a second derivative they are made anew from the inputs
+STATISTICS = {"lse", "total_weight", "mean", "rstd", "var"} | INSIDE  # float32 or wider whatever the input
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Case:
 
     def upstream(self, outputs: dict) -> dict:
         """An incoming gradient for each differentiable output."""
-        names = ("grad_total", "grad") if len(self.differentiable) == 2 else ("grad",)
+        names = [name for name in parameters(self.kernel("reference", "backward")) if name.startswith("grad")]
         return {name: randn(*outputs[out].shape, seed=7) for name, out in zip(names, self.differentiable, strict=True)}
 
 
@@ -165,6 +167,68 @@ x = randn(1, 1, 3, 3).index_put((t([0]).long(), t([0]).long(), t([1]).long(), t(
 for value in (x, -x, x * 0):
     args = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     case("conv2d", F.conv2d, "inf", False, x=value, weight=randn(2, 1, 2, 2), bias=None, **args)
+
+def own_recurrence(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
+    """torch's cells over the rows of each step."""
+    name, begin, h, c = RECURRENCES[mode], 0, h0, c0
+    b_ih, b_hh = (x.new_zeros(len(w_hh)) if b is None else b for b in (b_ih, b_hh))
+    steps = []
+    for n in batch_sizes.tolist():
+        steps.append((begin, n))
+        begin += n
+    rows = {}
+    for begin, n in reversed(steps) if reverse else steps:
+        x_t, h_t = x[begin : begin + n], h[:n]
+        match name:
+            case "lstm":
+                i, f, g, o = (F.linear(x_t, w_ih, b_ih) + F.linear(h_t, w_hh, b_hh)).chunk(4, 1)
+                i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+                inner = f * c[:n] + i * g
+                new = o * inner.tanh()
+                new = new if w_hr is None else F.linear(new, w_hr)
+                c = torch.cat([inner, c[n:]])
+                activations = torch.cat([i, f, g, o], 1)
+            case "gru":
+                new = torch.gru_cell(x_t, h_t, w_ih, w_hh, b_ih, b_hh)
+                u, v = F.linear(x_t, w_ih, b_ih).chunk(3, 1), F.linear(h_t, w_hh, b_hh).chunk(3, 1)
+                r, z, inner = (u[0] + v[0]).sigmoid(), (u[1] + v[1]).sigmoid(), v[2]
+                activations = torch.cat([r, z, (u[2] + r * inner).tanh()], 1)
+            case _:
+                cell = torch.rnn_tanh_cell if name == "rnn_tanh" else torch.rnn_relu_cell
+                new = activations = cell(x_t, h_t, w_ih, w_hh, b_ih, b_hh)
+                inner = x.new_empty(n, 0)
+        h = torch.cat([new, h[n:]])
+        rows[begin] = new, activations, inner
+    y, activations, inner = (torch.cat(values) for values in zip(*(rows[begin] for begin in sorted(rows)), strict=True))
+    return y, h, h0.flatten()[:0] if c is None else c, activations, inner
+
+
+for mode, name in enumerate(RECURRENCES):
+    for label, sizes, biased, reverse, state in (
+        ("padded", (2, 2, 2), True, False, 3),
+        ("packed", (3, 2, 2, 1), True, False, 3),
+        ("packed, reverse, no bias", (3, 2, 2, 1), False, True, 3),
+        ("one step", (4,), True, True, 3),
+        ("projection", (3, 2, 1), True, True, 2),
+    ):
+        if state == 3 or name == "lstm":
+            gates, n = 3 * GATES[name], sum(sizes)
+            case(
+                "recurrence",
+                own_recurrence,
+                f"{name} {label}",
+                x=randn(n, 2),
+                batch_sizes=torch.tensor(sizes),
+                w_ih=randn(gates, 2) / 2,
+                w_hh=randn(gates, state) / 2,
+                b_ih=randn(gates) if biased else None,
+                b_hh=randn(gates, seed=1) if biased else None,
+                h0=randn(sizes[0], state),
+                c0=randn(sizes[0], 3) if name == "lstm" else None,
+                w_hr=randn(state, 3) if state < 3 else None,
+                mode=mode,
+                reverse=reverse,
+            )
 
 # softmax family
 SPECIAL = t([[-INF, -INF, -INF], [INF, 1, 2], [INF, INF, -INF], [NAN, 1, 2], [-INF, 2, 1], [1e4, -1e4, 0]])

@@ -52,6 +52,8 @@ CONSTRUCTOR_CALLS = {
     "Identity": [(), (54, "unused", None)],
     "KLDivLoss": [(), {"reduction": "batchmean", "log_target": True}],
     "L1Loss": [(), {"reduction": "sum"}],
+    "GRU": [(3, 4), (3, 4, 2, False, True, 0.5, True), {"input_size": 1, "hidden_size": 2, "dtype": torch.float64}],
+    "LSTM": [(3, 4), (3, 4, 2, False, True, 0.5, True, 2), {"input_size": 1, "hidden_size": 2, "dtype": torch.float64}],
     "LayerNorm": [(5,), ([2, 3],), (5, 1e-3, False), {"normalized_shape": (4,), "bias": False, "dtype": torch.float64}],
     "LeakyReLU": [(), (0.2, True)],
     "Linear": [(3, 4), (3, 4, False), (3, 4, True, "cpu", torch.float64), (0, 2), (2, 0)],
@@ -65,6 +67,7 @@ CONSTRUCTOR_CALLS = {
     "NLLLoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"ignore_index": 1, "reduction": "none"}],
     "MultiheadAttention": [(6, 2), (6, 3, 0.1, False, True, True, 4), {"embed_dim": 4, "num_heads": 1, "dtype": torch.float64}],
     "MaxPool2d": [(2,), ((2, 3), 1, (1, 0), 2, True, True), {"kernel_size": 3, "stride": (2, 1)}],
+    "RNN": [(3, 4), (3, 4, 2, "relu", False, True, 0.5, True), {"input_size": 1, "hidden_size": 2, "dtype": torch.float64}],
     "RMSNorm": [(5,), ([2, 3], 1e-3), (5, None, False), {"normalized_shape": (4,), "dtype": torch.float64}],
     "ReLU": [(), (True,)],
     "SiLU": [(), (True,)],
@@ -142,14 +145,21 @@ def assert_close_or_better(ours, theirs, exact):
 @pytest.mark.filterwarnings(
     "ignore:.*target size", "ignore:Implicit dimension", "ignore:size_average", "ignore:.*'mean' divides"
 )
+    outputs = tree_leaves(output)
+    upstream = [torch.randn_like(y) for y in outputs]
+    return output, torch.autograd.grad(outputs, leaves, upstream) if leaves else ()
+
+
+@pytest.mark.filterwarnings("ignore:.*target size", "ignore:Implicit dimension", "ignore:size_average", "ignore:LSTM with proj")
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", sorted(INFOS))
-def test_pytorchs_own_samples(name, dtype):
+def test_pytorchs_own_samples(name, dtype, training):
     count = 0
-    for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", dtype, requires_grad=True, training=True):
+    for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", dtype, requires_grad=True, training=training):
         count += 1
         construct = sample.constructor_input
-        ours, theirs = (module.to(dtype) for module in twins(name, *construct.args, **construct.kwargs))
+        ours, theirs = (module.to(dtype).train(training) for module in twins(name, *construct.args, **construct.kwargs))
         assert repr(ours) == repr(theirs)
         assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=0, atol=0)
         outputs, grads = run(ours, sample, dtype)
@@ -189,6 +199,34 @@ def test_every_module_with_pytorch_samples_is_covered():
     assert {"CrossEntropyLoss", "Embedding", "GELU", "LayerNorm", "Linear", "MSELoss", "RMSNorm", "ReLU", "Softmax"} <= set(
         INFOS
     )
+ERRORS = [name for name, info in INFOS.items() if info.module_error_inputs_func]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_pytorchs_own_error_inputs(name):
+    for wrong in INFOS[name].module_error_inputs_func(INFOS[name], "cpu", torch.float32, requires_grad=False, training=True):
+        construct, call = wrong.module_error_input.constructor_input, wrong.module_error_input.forward_input
+        with pytest.raises(wrong.error_type, match=wrong.error_regex):
+            getattr(nn, name)(*construct.args, **construct.kwargs)(*call.args, **call.kwargs)
+
+
+def test_every_module_with_pytorch_samples_is_covered():
+    assert {"CrossEntropyLoss", "Embedding", "GELU", "GRU", "LSTM", "LayerNorm", "Linear", "MSELoss", "RMSNorm", "RNN", "ReLU"} | {
+        "Softmax"
+    } <= set(INFOS)
+
+
+def parameters(layer):
+    """Where torch's say only (*args, **kwargs): those of their base, with the nonlinearity in front of the bias."""
+    names = dict(inspect.signature(layer).parameters)
+    if list(names) == ["args", "kwargs"]:
+        names = dict(inspect.signature(torch.nn.RNNBase).parameters)
+        mode = names.pop("mode")
+        if layer is torch.nn.RNN:
+            nonlinearity = mode.replace(name="nonlinearity", default="tanh")
+            at = list(names).index("bias")
+            names = dict([*list(names.items())[:at], ("nonlinearity", nonlinearity), *list(names.items())[at:]])
+    return names
 
 
 @pytest.mark.parametrize("name", CONSTRUCTOR_CALLS)
@@ -197,6 +235,8 @@ def test_signature(name):
     assert [(p.name, named(p.default), p.kind) for p in ours.values()] == [
         (p.name, named(p.default), p.kind) for p in theirs.values()
     ]
+    ours, theirs = (parameters(getattr(library, name)) for library in (nn, torch.nn))
+    assert [(p.name, p.default, p.kind) for p in ours.values()] == [(p.name, p.default, p.kind) for p in theirs.values()]
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")
@@ -316,8 +356,23 @@ WRONG = [
     (lambda lib: lib.Embedding(3, 2, padding_idx=-4), "Padding_idx must be within num_embeddings.*got -4"),
     (lambda lib: lib.Embedding(3, 2, _weight=torch.zeros(2, 3)), r"Shape of weight does not match.*\(2, 3\).*\(3, 2\)"),
     (lambda lib: lib.Embedding.from_pretrained(torch.zeros(3)), r"expected to be 2-dimensional, got \(3,\)"),
+    (lambda lib: lib.GRU(3, 4, proj_size=2), "proj_size argument is only supported for LSTM, not RNN or GRU"),
+    (lambda lib: lib.GRU(3, 4)(torch.zeros(3)), r"GRU.*Expected input to be 2D or 3D, got 1D.*\(3,\)"),
+    (lambda lib: lib.GRU(3, 4)(torch.zeros(2, 3), torch.zeros(1, 1, 4)), "For unbatched 2-D input, hx should also be 2-D"),
+    (lambda lib: lib.GRU(3, 4)(torch.zeros(2, 5, 3), torch.zeros(1, 4)), "For batched 3-D input, hx should also be 3-D"),
+    (lambda lib: lib.LSTM(3, 4)(torch.zeros(2, 3), (torch.zeros(1, 4), torch.zeros(4))), r"hx and cx.*2-D but got \(2-D, 1-D\)"),
+    (lambda lib: lib.LSTM(3, 4)(torch.zeros(2, 5, 3), (torch.zeros(1, 5, 4), torch.zeros(1, 5, 3))), r"hidden\[1\] size \(1, 5, 4\)"),
+    (lambda lib: lib.LSTM(3, 4, proj_size=4), "proj_size has to be smaller than hidden_size.*4 and 4"),
+    (lambda lib: lib.LSTM(3, 4, proj_size=-1), "proj_size should be a positive integer or zero.*-1"),
+    (lambda lib: lib.LSTM(3, 4, dropout=1.5), r"dropout should be a number in range \[0, 1\].*1.5"),
+    (lambda lib: lib.LSTM(3, 4, dropout=True), r"dropout should be a number in range \[0, 1\].*True"),
     (lambda lib: lib.Linear(2.5, 3), "empty"),
     (lambda lib: lib.Linear(-1, 3), "negative dimension"),
+    (lambda lib: lib.RNN(3, 4, nonlinearity="sigmoid"), "Unknown nonlinearity 'sigmoid'. Select from 'tanh' or 'relu'"),
+    (lambda lib: lib.RNN(3, 4)(torch.zeros(2, 5, 2)), r"input.size\(-1\) must be equal to input_size. Expected 3, got 2"),
+    (lambda lib: lib.RNN(3, 4)(torch.zeros(2, 5, 3), torch.zeros(1, 4, 4)), r"Expected hidden size \(1, 5, 4\), got \[1, 4, 4\]"),
+    (lambda lib: lib.RNN(3, 4)(torch.zeros(0, 5, 3)), "Expected sequence length to be larger than 0 in RNN"),
+    (lambda lib: lib.RNN(3, 4)(torch.zeros(2, 5, 3), torch.zeros(1, 5, 4).double()), "same dtype|dtype"),
     (lambda lib: lib.MSELoss(reduction="avg")(torch.zeros(2), torch.zeros(2)), "mse_loss.*reduction.*avg is not a valid value"),
 ]
 

@@ -73,6 +73,11 @@ template <class A>
 SN_INLINE auto packed_rows(const A* panel) {
   return [panel](int64_t p, int r) SN_LAMBDA_INLINE { return panel[p * ROWS + r]; };
 }
+// The registers of a panel that pack<COLUMNS<A>> made.
+template <class A>
+SN_INLINE auto packed_columns(const A* panel) {
+  return [panel](int64_t p, int v) SN_LAMBDA_INLINE { return panel + p * COLUMNS<A> + v * lanes<A>; };
+}
 
 }  // namespace
 }  // namespace scratchnet

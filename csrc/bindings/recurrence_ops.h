@@ -1,0 +1,150 @@
+// The recurrent layers: products over all rows around the walk through the steps. Narrow types are computed in float32.
+#pragma once
+#include <string.h>
+
+#include "matmul_ops.h"
+#include "recurrence/recurrence.h"
+
+#define SN_RECURRENCE_OPS(X) X(recurrence_forward) X(recurrence_backward)
+
+namespace scratchnet {
+
+// In order, and float32 at the least.
+template <class Tensor>
+Tensor wide(const Tensor& t) {
+  return in_order(has_dtype(t, statistics_dtype(t)) ? t : converted(t, statistics_dtype(t)));
+}
+template <class Tensor>
+std::optional<Tensor> wide(const std::optional<Tensor>& t) {
+  return t ? std::optional<Tensor>(wide(*t)) : std::nullopt;
+}
+template <class Tensor>
+Tensor narrow(const Tensor& t, const Tensor& like) {
+  return has_dtype(t, like.scalar_type()) ? t : converted(t, like.scalar_type());
+}
+template <class Tensor>
+Tensor wide_copy(const Tensor& t) {
+  const Tensor from = wide(t), to = fresh_like(from);
+  memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));
+  return to;
+}
+
+// x (N, I), batch_sizes (T), w_ih (G H, I), w_hh (G H, P), h0 (B, P), c0 (B, H), w_hr (P, H). batch_sizes, which must outlive
+// the layer, falls, begins with B and sums up to N.
+template <class Tensor>
+Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_sizes, const Tensor& w_ih, const Tensor& w_hh,
+                   const Tensor& h0, const std::optional<Tensor>& c0, const std::optional<Tensor>& w_hr, int64_t mode,
+                   bool reverse) {
+  expect.that(0 <= mode && mode <= (int64_t)Mode::gru, "mode must be from 0 to 3");
+  Layer layer{(Mode)mode, reverse};
+  expect.that(x.dim() == 2, "x must have two axes");
+  expect.that(h0.dim() == 2, "h0 must have two axes");
+  expect.that(w_hh.dim() == 2, "w_hh must have two axes");
+  expect.that((layer.mode == Mode::lstm) == c0.has_value(), "c0 must be given for an LSTM, and for nothing else");
+  expect.that(layer.mode == Mode::lstm || !w_hr, "w_hr must be given for an LSTM alone");
+  expect.that(!w_hr || w_hr->dim() == 2, "w_hr must have two axes");
+  layer.batch = h0.size(0), layer.state = h0.size(1), layer.hidden = w_hr ? w_hr->size(1) : layer.state;
+  const int64_t c0_sizes[] = {layer.batch, layer.hidden}, w_hr_sizes[] = {layer.state, layer.hidden};
+  expect.shape("h0", h0, {layer.batch, layer.state});
+  expect.shape("w_hr", w_hr, Shape{w_hr_sizes, 2});
+  expect.shape("w_hh", w_hh, {layer.gates(), layer.state});
+  expect.shape("w_ih", w_ih, {layer.gates(), x.size(1)});
+  expect.shape("c0", c0, Shape{c0_sizes, 2});
+  expect.index("batch_sizes", batch_sizes);
+  expect.that(batch_sizes.dim() == 1 && batch_sizes.numel() > 0 && batch_sizes.is_contiguous(),
+              "batch_sizes must have one axis in order, and a step");
+  layer.steps = batch_sizes.numel(), layer.batch_sizes = (const int64_t*)data(batch_sizes);
+  int64_t rows = 0, most = layer.batch;
+  for (int64_t t = 0; t < layer.steps; rows += most, t++) {
+    expect.that(0 <= layer.batch_sizes[t] && layer.batch_sizes[t] <= most, "batch_sizes must fall, and begin with h0's rows");
+    most = layer.batch_sizes[t];
+  }
+  expect.that(layer.batch_sizes[0] == layer.batch && rows == x.size(0), "batch_sizes must begin with h0's rows and sum to x's");
+  return layer;
+}
+
+// y, h_n, c_n, activations, inner
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh,
+                                                                      std::optional<Tensor> b_ih, std::optional<Tensor> b_hh,
+                                                                      Tensor h0, std::optional<Tensor> c0,
+                                                                      std::optional<Tensor> w_hr, int64_t mode, bool reverse,
+                                                                      int64_t rung) {
+  const Expect expect("recurrence_forward", "x", x, rung);
+  if (is_index(batch_sizes)) batch_sizes = in_order(batch_sizes);
+  Layer layer = expect_layer(expect, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
+  expect.shape("b_ih", b_ih, first_axes(w_hh, 1)), expect.shape("b_hh", b_hh, first_axes(w_hh, 1));
+  const Tensor like = x;
+  x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), b_ih = wide(b_ih), b_hh = wide(b_hh), w_hr = wide(w_hr);
+  const int64_t rows = x.size(0), gates = layer.gates();
+  const bool has_inner = layer.mode == Mode::lstm || layer.mode == Mode::gru;
+  const auto dtype = x.scalar_type();
+  Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
+  Tensor y = fresh<Tensor>({rows, layer.state}, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
+  matmul_kernels(rung).product(dtype_of(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(),
+                               {out(u), nullptr, data(b_ih)});
+  layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
+  recurrence_kernels(rung).forward(dtype_of(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
+  return {narrow(y, like), narrow(h, like), narrow(c, like), u, inner};
+}
+
+// Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_backward(
+    Tensor grad, Tensor grad_h, Tensor grad_c, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,
+    std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode, bool reverse,
+    bool need_x, bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0, bool need_w_hr,
+    int64_t rung) {
+  const Expect expect("recurrence_backward", "x", x, rung);
+  if (is_index(batch_sizes)) batch_sizes = in_order(batch_sizes);
+  Layer layer = expect_layer(expect, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
+  const int64_t rows = x.size(0), gates = layer.gates();
+  const bool gru = layer.mode == Mode::gru, has_inner = gru || layer.mode == Mode::lstm;
+  const DType saved = expect.dtype == DType::f64 ? DType::f64 : DType::f32;
+  expect.shape("grad", grad, {rows, layer.state}), expect.shape("grad_h", grad_h, all_axes(h0));
+  if (c0) expect.shape("grad_c", grad_c, all_axes(*c0));
+  expect.type("grad_c", grad_c);
+  expect.shape("y", y, {rows, layer.state});
+  expect.numel("activations", activations, rows * gates, saved);
+  expect.numel("inner", inner, has_inner ? rows * layer.hidden : 0, saved);
+  expect.that(!need_c0 || c0, "c0 has no gradient, there is none"), expect.that(!need_w_hr || w_hr, "w_hr has no gradient");
+
+  const Tensor like = x;
+  x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), h0 = wide(h0), c0 = wide(c0), w_hr = wide(w_hr);
+  grad = wide(grad), y = wide(y), activations = in_order(activations), inner = in_order(inner);
+  const auto scalar = x.scalar_type();
+  const DType dtype = dtype_of(x);
+  Tensor dh = wide_copy(grad_h), dc = wide_copy(grad_c), du = fresh<Tensor>({rows, gates}, scalar);
+  Tensor dv = gru ? fresh_like(du) : du, before = fresh<Tensor>({rows, layer.state}, scalar);
+  Tensor m = w_hr ? fresh<Tensor>({rows, layer.hidden}, scalar) : none(x), dy = w_hr ? fresh_like(before) : none(x);
+  layer.w_hh = data(w_hh), layer.w_hr = data(w_hr);
+  recurrence_kernels(rung).backward(dtype, layer,
+                                    {data(grad), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
+                                     out(du), out(dv), out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
+
+  const MatmulKernels& kernels = matmul_kernels(rung);
+  const auto weight_gradient = [&](bool need, const Tensor& d, const Tensor& input) {  // d^T input
+    if (!need) return none(like);
+    Tensor dw = fresh<Tensor>({d.size(1), input.size(1)}, scalar);
+    kernels.product(dtype, {d.size(1), input.size(1), rows}, rows_of(d).transposed(), rows_of(input), {out(dw)});
+    return narrow(dw, like);
+  };
+  const auto bias_gradient = [&](bool need, const Tensor& d) {
+    if (!need) return none(like);
+    Tensor db = fresh<Tensor>({gates}, scalar);
+    kernels.activation_backward(dtype, data(d), nullptr, nullptr, out(db), rows, gates, Activation::none);
+    return narrow(db, like);
+  };
+  Tensor dx = need_x ? fresh_like(x) : none(x);
+  if (need_x) kernels.product(dtype, {rows, x.size(1), gates}, rows_of(du), matrix_of(w_ih), {out(dx)});
+  return {narrow(dx, like),
+          weight_gradient(need_w_ih, du, x),
+          weight_gradient(need_w_hh, dv, before),
+          bias_gradient(need_b_ih, du),
+          bias_gradient(need_b_hh, dv),
+          need_h0 ? narrow(dh, like) : none(like),
+          need_c0 ? narrow(dc, like) : none(like),
+          weight_gradient(need_w_hr, dy, m)};
+}
+
+}  // namespace scratchnet

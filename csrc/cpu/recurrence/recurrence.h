@@ -1,0 +1,80 @@
+// One layer of an RNN, LSTM or GRU in one direction, over packed sequences: the rows of step 0, one for each sequence, then those
+// of step 1, ...; the longest sequences come first, and batch_sizes says how many have step t. With u = W_ih x + b_ih, which is
+// one product for all steps and given, v = W_hh h + b_hh for the state h of the step before, and s the sigmoid:
+//
+//   RNN    h' = tanh(u + v), or relu
+//   LSTM   i, f, o = s(u + v), g = tanh(u + v);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
+//   GRU    r, z = s(u + v),  n = tanh(u_n + r v_n);   h' = n + z (h - n)
+//
+// The backward walks the other way; scratchnet/numpy/recurrence.py derives it.
+#pragma once
+#include "dispatch.h"
+#include "types.h"
+
+namespace scratchnet {
+
+enum class Mode : int { rnn_tanh, rnn_relu, lstm, gru };  // scratchnet/registry.py: RECURRENCES
+
+struct Layer {
+  Mode mode;
+  bool reverse;                    // from the last step to the first
+  int64_t batch, hidden, state;    // B, H, and P, the size of h: H without a projection
+  int64_t steps;
+  const int64_t* batch_sizes;      // (steps): rows of each step
+  const void *w_hh, *b_hh, *w_hr;  // (G H, P), (G H) or null, (P, H) or null
+
+  int64_t gates() const { return (mode == Mode::lstm ? 4 : mode == Mode::gru ? 3 : 1) * hidden; }  // G H
+};
+
+// All tensors lie in order and are float32 or float64; those with N rows are packed.
+struct RecurrenceForward {
+  void* gates;   // (N, G H): u, which becomes the activations i f g o, r z n, or h'
+  void* inner;   // (N, H): c' of an LSTM, v_n of a GRU
+  void* y;       // (N, P)
+  void *h, *c;   // (B, P), (B, H): the state, the first one to start with, at the end the last one
+};
+struct RecurrenceBackward {
+  const void *grad, *y, *activations, *inner, *h0, *c0;
+  void *dh, *dc;  // (B, P), (B, H): gradients of the state, of the last one to start with, at the end of the first one
+  void *du, *dv;  // (N, G H): one place for both but in a GRU
+  void* before;   // (N, P): the state that each step began with
+  void *m, *dy;   // (N, H), (N, P): m and the gradient of h'; null without a projection
+};
+
+struct RecurrenceKernels {
+  void (*forward)(DType, const Layer&, const RecurrenceForward&);
+  void (*backward)(DType, const Layer&, const RecurrenceBackward&);
+};
+
+SN_DECLARE_NAIVE(RecurrenceKernels, recurrence_1)
+SN_DECLARE_RUNG(RecurrenceKernels, recurrence_2)
+
+inline const RecurrenceKernels& recurrence_kernels(int64_t rung) {
+  return rung == 1 ? recurrence_1_baseline : SN_PICK(recurrence_2);
+}
+
+namespace {  // anonymous: each instruction set keeps its own copy
+
+// f(step, its first row, its rows) for every step in order.
+template <class F>
+void for_each_step(const Layer& layer, bool reverse, const F& f) {
+  int64_t row = 0;
+  if (!reverse) {
+    for (int64_t t = 0; t < layer.steps; row += layer.batch_sizes[t++]) f(t, row, layer.batch_sizes[t]);
+  } else {
+    for (int64_t t = 0; t < layer.steps; t++) row += layer.batch_sizes[t];
+    for (int64_t t = layer.steps - 1; t >= 0; t--) f(t, row -= layer.batch_sizes[t], layer.batch_sizes[t]);
+  }
+}
+
+// The state (size) that sequence b begins step t with, from those after each step (N, size) and the first ones (B, size).
+template <class A>
+const A* state_before(const Layer& layer, const A* after, const A* first, int64_t size, int64_t t, int64_t row, int64_t b) {
+  const int64_t previous = layer.reverse ? t + 1 : t - 1;
+  if (previous < 0 || previous >= layer.steps || b >= layer.batch_sizes[previous]) return first + b * size;
+  const int64_t previous_row = layer.reverse ? row + layer.batch_sizes[t] : row - layer.batch_sizes[previous];
+  return after + (previous_row + b) * size;
+}
+
+}  // namespace
+}  // namespace scratchnet
