@@ -1,87 +1,66 @@
-"""The training loop, step by step, and the classifier of the digits job."""
+"""The training loop: five steps a batch (concept 71), and around them what real runs need."""
 
 from __future__ import annotations
 
-from statistics import mean
-from types import ModuleType
-from typing import Callable, Iterator, NamedTuple
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Callable, Iterable, Literal
 
 import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from scratchnet import nn, optim
-from scratchnet.data import Split
+from scratchnet.training import checkpoint as checkpoints
+from scratchnet.training.batches import Batches
 
+History = dict[str, list[float]]
+Metric = Callable[[Tensor, Tensor], float]
 
-class Epoch(NamedTuple):
-    """One pass over the training data."""
-
-    loss: float  # mean over the batches, as they were seen
-    accuracy: float  # on the held-out data, afterwards
-
-
-LABEL_SMOOTHING = 0.1  # of the digits job: keeps the small network from memorising, about half a percent of held-out accuracy
+EVALUATION_BATCH = 256  # bounds the memory of a forward pass
 
 
-def classifier(layers: ModuleType = nn, *, hidden: int = 256, dtype: torch.dtype | None = None) -> Module:
-    """Images (N, 8, 8) -> logits (N, 10); `layers` is scratchnet.nn or torch.nn: the same seed gives the same parameters."""
-    return layers.Sequential(
-        layers.Flatten(),  # (N, 64)
-        layers.Linear(64, hidden, dtype=dtype),
-        layers.LayerNorm(hidden, dtype=dtype),
-        layers.GELU(),
-        layers.Linear(hidden, 10, dtype=dtype),
-    )
-
-
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every index below `count` once, shuffled, in batches of `size` (the last may be smaller)."""
-    yield from torch.randperm(count, generator=generator).split(size)
-
-
-def train_step(model: Module, loss: Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """Forward, backward, update; the detached loss of the batch."""
+def train_step(model: Module, loss: Callable[[Tensor, Tensor], Tensor], optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
+    """The five steps in their simplest form; the detached loss of the batch before the update."""
     optimizer.zero_grad()
-    value = loss(model(x), y)
+    outputs = model(x)
+    value = loss(outputs, y)
     value.backward()
     optimizer.step()
     return value.detach()
 
 
 @torch.no_grad()
-def accuracy(model: Module, data: Split) -> float:
-    """The share of the data that the model, in eval mode, classifies correctly."""
-    training = model.training
-    model.eval()
-    right = (model(data.x).argmax(-1) == data.y).double().mean().item()
-    model.train(training)
-    return right
-
-
-def fit(
+def evaluate(
     model: Module,
-    train: Split,
-    test: Split,
-    *,
-    loss: Module | None = None,
-    optimizer: torch.optim.Optimizer | None = None,
-    epochs: int = 20,
-    batch_size: int = 32,
-    seed: int = 0,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> list[Epoch]:
-    """Train a classifier and return its history; `seed` shuffles the batches.
+    data: Iterable[tuple[Tensor, Tensor]] | tuple[Tensor, Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    metrics: Iterable[Metric] = (),
+) -> dict[str, float]:
+    """The "loss" and every metric, under its function's name, of a model in eval mode on all of `data`.
 
-    Unless told otherwise the loss is cross-entropy with label smoothing 0.1 and the optimizer Adam with its defaults.
+    data: a DataLoader, or a pair of tensors. All outputs are held at once: a metric such as R2 is no mean over batches.
     """
-    loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING) if loss is None else loss
-    optimizer = optim.Adam(model.parameters()) if optimizer is None else optimizer
-    generator = torch.Generator().manual_seed(seed)
-    history = []
-    for _ in range(epochs):
-        order = batches(len(train.y), batch_size, generator)
-        losses = [train_step(model, loss, optimizer, train.x[index], train.y[index]).item() for index in order]
-        history.append(Epoch(mean(losses), accuracy(model, test)))
-        on_epoch(history[-1])
-    return history
+    outputs, targets = _outputs(model, data)
+    results = {"loss": loss(outputs, targets).item()}
+    return results | {metric.__name__: metric(outputs, targets) for metric in metrics}
+
+
+def _outputs(model: Module, data: Iterable | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The outputs of the model in eval mode, and the targets; the mode is put back."""
+    training, device = model.training, _device(model)
+    model.eval()
+    loader = Batches(*data, EVALUATION_BATCH) if isinstance(data, tuple) else data
+    pairs = [(model(x.to(device)), y.to(device)) for x, y in loader]
+    model.train(training)
+    outputs, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return outputs, targets
+
+
+def _device(model: Module) -> torch.device:
+    """Where the first parameter is."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
