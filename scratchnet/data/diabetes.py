@@ -1,4 +1,4 @@
-"""scikit-learn's diabetes: ten measurements of 442 patients and the progression of the disease a year later (Efron et al. 2004)."""
+"""scikit-learn's diabetes: ten measurements of 442 patients and their disease a year later (Efron et al. 2004)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def diabetes() -> tuple[Split, Split]:
     x (N, 10) float32: age, sex, body mass index, blood pressure and six of blood serum, as measured, not standardised.
     y (N, 1) float32 in 25..346: progression one year later.
     """
-    need("diabetes", "sklearn", "scikit-learn")
+    need("scratchnet.data.diabetes", "sklearn", "scikit-learn")
     from sklearn.datasets import load_diabetes
 
     raw = load_diabetes(scaled=False)

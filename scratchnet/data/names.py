@@ -12,8 +12,8 @@ HELD_OUT = 516  # a tenth
 
 
 def names() -> tuple[list[str], list[str]]:
-    """4,647 training and 516 held-out names in small letters a-z, the same split every time; ImportError if names is missing."""
-    need("names", "names", "names")
+    """4,647 training and 516 held-out names, letters a-z, the same split every time; ImportError if the package is missing."""
+    need("scratchnet.data.names", "names", "names")
     lines = [
         line
         for part in ("female", "male")

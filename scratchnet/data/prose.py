@@ -6,15 +6,17 @@ HELD_OUT = 0.1  # the share at the end
 
 
 def prose() -> tuple[str, str]:
-    """A text to train on and the tenth behind it, about 300,000 characters together; they vary with the version of Python.
+    """A text to train on and the tenth behind it, about 380,000 characters together; they vary with the version of Python.
 
     ImportError if this Python was installed without its help texts.
     """
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
-        raise ImportError("scratchnet.data.prose() needs pydoc_data, which CPython ships: install Python's full standard library") from error
-    # A fifth of the paragraphs stand under several topics. Kept once: what is held out was never trained on.
+        raise ImportError(
+            "scratchnet.data.prose() needs pydoc_data, a part of CPython: install Python's whole standard library"
+        ) from error
+    # A fifth of the paragraphs stand under several topics; each is kept once, so that what is held out was never trained on.
     text = "\n\n".join(dict.fromkeys(paragraph for topic in topics.values() for paragraph in topic.split("\n\n")))
     cut = round(len(text) * (1 - HELD_OUT))
     return text[:cut], text[cut:]

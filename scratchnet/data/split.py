@@ -1,4 +1,4 @@
-"""What the data functions share: a pair of inputs and targets, and the fixed split into a part to train on and a held-out part."""
+"""What the data functions share: inputs with their targets, and the fixed split into what is trained on and what is held out."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ def need(function: str, module: str, package: str) -> None:
     except (ImportError, ValueError):  # ValueError: the entry in sys.modules is no module
         found = False
     if not found:
-        raise ImportError(f"scratchnet.data.{function}() needs {package}: pip install 'scratchnet[data]'")
+        raise ImportError(f"{function} needs {package}: pip install 'scratchnet[data]'")

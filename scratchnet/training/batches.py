@@ -11,9 +11,9 @@ from torch import Tensor
 class Batches:
     """The mini-batches (x, y) of two tensors, one pass an iteration; the last one may be smaller.
 
-    They are those of `DataLoader(TensorDataset(x, y), batch_size, shuffle=True)`, but sliced from the tensors rather than collected
-    sample by sample: small models spend most of their time on the latter. `seed` draws a new order for every pass; None keeps
-    the order of the data.
+    They are like those of `DataLoader(TensorDataset(x, y), batch_size, shuffle=True)`, but sliced from the tensors rather than
+    collected sample by sample, which takes longer than a small model's step. `seed` draws a new order for every pass; None
+    keeps the order of the data. ValueError for tensors that do not fit.
     """
 
     def __init__(self, x: Tensor, y: Tensor, batch_size: int, seed: int | None = None) -> None:

@@ -7,24 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Generator
 
 
-def save(path: str | Path, state: dict[str, Any]) -> None:
-    """Write `state` and the states of torch's random generators; a reader sees the old file or the new one, never half of one."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".unfinished")
-    torch.save(state | {"random": _random()}, unfinished)
+def save(path: str | Path, stateful: dict[str, Any], generator: Generator | None, values: dict[str, Any]) -> None:
+    """Write the state_dict of everything in `stateful`, torch's random states and `values`.
+
+    A reader sees the old file or the new one, never half of one, also when the machine stops in between.
+    """
+    state = {name: thing.state_dict() for name, thing in stateful.items()} | values
+    state["random"] = {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "batches": None if generator is None else generator.get_state(),
+    }
+    unfinished = Path(f"{path}.unfinished")
+    with open(unfinished, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(unfinished, path)
 
 
-def load(path: str | Path) -> dict[str, Any]:
-    """Read what `save` wrote and put the random generators back. Only tensors and plain values are loaded, never code."""
+def load(path: str | Path, stateful: dict[str, Any], generator: Generator | None) -> dict[str, Any]:
+    """Put back what `save` wrote and return all of it. Only tensors and plain values are read, never code.
+
+    ValueError for the checkpoint of something else.
+    """
     state = torch.load(path, weights_only=True, map_location="cpu")
-    torch.set_rng_state(state["random"]["cpu"])
+    for name, thing in stateful.items():
+        try:
+            thing.load_state_dict(state[name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(f"fit: the checkpoint {path} does not fit this {name}: {error}") from error
+    torch.set_rng_state(state["random"]["torch"])
     if state["random"]["cuda"]:
         torch.cuda.set_rng_state_all(state["random"]["cuda"])
+    if generator is not None:
+        generator.set_state(state["random"]["batches"])
     return state
-
-
-def _random() -> dict[str, Any]:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}

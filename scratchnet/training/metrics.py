@@ -5,11 +5,17 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import fail
+from scratchnet.functions.cross_entropy import cross_entropy
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
     """The share of rows whose largest output is the target: outputs (N, C, ...), targets (N, ...) int64 in [0, C)."""
     return (outputs.argmax(1) == targets).double().mean().item()
+
+
+def nats(outputs: Tensor, targets: Tensor) -> float:
+    """The mean cross-entropy, in nats for each target: outputs (N, C, ...) logits, targets (N, ...) int64 in [0, C)."""
+    return cross_entropy(outputs, targets).item()
 
 
 def mse(outputs: Tensor, targets: Tensor) -> float:
@@ -30,7 +36,7 @@ def r2(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _errors(function: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The difference in float64; ValueError instead of the (N, N) that (N, 1) - (N) would broadcast to (section 4, mistake 3)."""
+    """The difference in float64; ValueError instead of the (N, N) that (N, 1) - (N) would broadcast to."""
     if outputs.shape != targets.shape:
         shapes = f"needs the shape of the targets {tuple(targets.shape)}, got {tuple(outputs.shape)}"
         fail(ValueError, function, "outputs", f"{shapes}; outputs.squeeze(1) or targets.unsqueeze(1) may be what is missing")
