@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """ValueError for options that do not fit together, ImportError for a missing package; better now than after the training."""
+    """ValueError for options that do not fit together, ImportError for a missing package: before the training, not after it."""
     for name in ALONE:
         if args.compare and getattr(args, name):
             raise ValueError(f"--{name} is for a model that is trained alone, without --compare")

@@ -1,4 +1,4 @@
-"""What the data functions share: inputs with their targets, and the fixed split into what is trained on and what is held out."""
+"""What the data functions share: inputs with their targets, and the fixed split into training and held-out data."""
 
 from __future__ import annotations
 

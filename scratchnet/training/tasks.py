@@ -1,6 +1,6 @@
 """What `scratchnet train` trains: real data, a model, and how good it has to become.
 
-A model is written once: its builder takes the namespace, scratchnet.nn or torch.nn, and the same seed gives the same parameters.
+A model is written once: its builder takes scratchnet.nn or torch.nn, and the same seed gives the same parameters.
 """
 
 from __future__ import annotations
