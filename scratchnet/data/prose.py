@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 HELD_OUT = 0.1  # the share at the end
 
 
@@ -17,6 +19,7 @@ def prose() -> tuple[str, str]:
             "scratchnet.data.prose() needs pydoc_data, a part of CPython: install Python's whole standard library"
         ) from error
     # A fifth of the paragraphs stand under several topics; each is kept once, so that what is held out was never trained on.
-    text = "\n\n".join(dict.fromkeys(paragraph for topic in topics.values() for paragraph in topic.split("\n\n")))
+    paragraphs = (paragraph for topic in topics.values() for paragraph in re.split(r"\n{2,}", topic.strip("\n")))
+    text = "\n\n".join(dict.fromkeys(paragraphs))
     cut = round(len(text) * (1 - HELD_OUT))
     return text[:cut], text[cut:]
