@@ -17,6 +17,7 @@ Metric = Callable[[Tensor, Tensor], float]
 BATCH_SIZE = 256  # of tensors: bounds the memory of a forward pass
 
 
+@torch.no_grad()
 def evaluate(model: Module, data: Data, loss: Loss, metrics: Iterable[Metric] = ()) -> dict[str, float]:
     """The "loss" and every metric, under its function's name, of the model in eval mode on all of `data`.
 
