@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ BATCH_SIZE = 256  # of tensors: bounds the memory of a forward pass
 
 
 @torch.no_grad()
-def evaluate(model: Module, data: Data, loss: Loss, metrics: Iterable[Metric] = ()) -> dict[str, float]:
+def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = ()) -> dict[str, float]:
     """The "loss" and every metric, under its function's name, of the model in eval mode on all of `data`.
 
     data: a DataLoader of batches (x, y), or one pair of tensors. All outputs are held at once: R2 is no mean over batches.

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from pathlib import Path
-from typing import Iterable
+from typing import Sequence
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import Module
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from scratchnet import nn
 from scratchnet.training import checkpoint as checkpoints
 from scratchnet.training.batches import Batches
 from scratchnet.training.evaluate import Data, Loss, Metric, device_of, evaluate
@@ -43,7 +43,7 @@ def fit(
     batch_size: int = 32,
     seed: int = 0,
     validation: Data | None = None,
-    metrics: Iterable[Metric] = (),
+    metrics: Sequence[Metric] = (),
     scheduler: LRScheduler | None = None,
     schedule: str = "epoch",
     clip_norm: float | None = None,
@@ -102,7 +102,7 @@ def fit(
                 _stop_if_diverged(number, f"{title}, batch {i + 1}", optimizer)
                 if i % accumulate == group - 1:
                     if clip_norm is not None:
-                        clip_grad_norm_(model.parameters(), clip_norm)
+                        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
                     optimizer.step()
                     if scheduler and schedule == "batch":
                         scheduler.step()
@@ -148,7 +148,7 @@ def _check(schedule, accumulate, validation, metrics, scheduler, patience, check
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs checkpoint=..., the file to go on from")
     if validation is None:
-        needed = {"metrics": list(metrics), "patience": patience, "ReduceLROnPlateau": isinstance(scheduler, ReduceLROnPlateau)}
+        needed = {"metrics": metrics, "patience": patience, "ReduceLROnPlateau": isinstance(scheduler, ReduceLROnPlateau)}
         for name, given in needed.items():
             if given:
                 raise ValueError(f"fit: {name} needs validation=..., the data to measure on")

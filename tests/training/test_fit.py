@@ -23,9 +23,7 @@ def data():
 
 
 def mlp(inputs=3, outputs=1, dropout=0.0, dtype=None):
-    return nn.Sequential(
-        nn.Linear(inputs, 8, dtype=dtype), nn.GELU(), nn.Dropout(dropout), nn.Linear(8, outputs, dtype=dtype)
-    )
+    return nn.Sequential(nn.Linear(inputs, 8, dtype=dtype), nn.GELU(), nn.Dropout(dropout), nn.Linear(8, outputs, dtype=dtype))
 
 
 def twins(**options):

