@@ -22,7 +22,7 @@ from scratchnet.training.fit import train_step
 from scratchnet.training.tasks import Task
 
 ULPS = 16  # units in the last place of the loss that another order of summation may cost
-TIMES_SHADOW = 8  # two runs part at their own pace: up to 5 times apart in 6 runs of torch against itself
+TIMES_SHADOW = 32  # two runs part at their own pace: up to 6 times apart in 6 runs of torch against itself
 
 
 @dataclass

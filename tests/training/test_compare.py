@@ -81,14 +81,14 @@ def comparison(*losses):
 
 
 def test_rounding_grows_with_the_shadow():
-    """16 units in the last place, and 8 times what the shadow has drifted up to that step."""
+    """16 units in the last place, and 32 times what the shadow has drifted up to that step."""
     eps = torch.finfo(torch.float32).eps
     calm, late = (1.0, 1.0, 1.0), (1.001, 1.0, 1.0)
-    drift = (1.0, 1.0, 1.0 + 2e-4)
+    drift = (1.0, 1.0, 1.0 + 1e-4)
     assert comparison(calm, (1 + 15 * eps, 1.0, 1.0)).agree
     assert not comparison(calm, (1 + 17 * eps, 1.0, 1.0)).agree
     assert comparison(calm, drift, late).agree and not comparison(calm, late, drift).agree
-    assert comparison(calm, drift).rounding.tolist() == pytest.approx([16 * eps, 16 * eps + 16e-4])
+    assert comparison(calm, drift).rounding.tolist() == pytest.approx([16 * eps, 16 * eps + 32e-4])
 
 
 @pytest.mark.parametrize("nan", [(float("nan"), 1.0, 1.0), (1.0, float("nan"), 1.0), (1.0, 1.0, float("nan"))])
