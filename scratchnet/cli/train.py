@@ -1,101 +1,139 @@
-"""`scratchnet train digits`: train a classifier of scratchnet layers on real digits, alone or beside its torch twin."""
+"""`scratchnet train <task>`: train a network of scratchnet layers on real data, alone or beside its torch twin."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import math
+import time
 
 import torch
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from scratchnet import nn, optim
 from scratchnet.backends import backend
 from scratchnet.cli import options
-from scratchnet.data import Split, digits
-from scratchnet.training import Comparison, Epoch, classifier, compare, fit
+from scratchnet.data.split import need
+from scratchnet.training import TASKS, Comparison, Task, accuracy, compare, fit, generate, nats, plot
 
-GOAL = 0.97  # held-out accuracy
-BATCH_SIZE = 32
+ALONE = ("checkpoint", "resume", "plot")  # options that --compare does not have
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet train`."""
-    parser.add_argument("job", choices=["digits"], help="what to train on: scikit-learn's 1,797 handwritten digits")
+    tasks = "; ".join(f"{name}: {task.__doc__}" for name, task in TASKS.items())
+    parser.add_argument("task", choices=TASKS, help=tasks)
     parser.add_argument("--backend", metavar="NAME", help="run every primitive on it, e.g. cpp:1 (default: the fastest)")
     parser.add_argument("--compare", action="store_true", help="train the same model in torch.nn beside it, from the same seed")
-    parser.add_argument(
-        "--epochs", type=options.positive, default=20, help="passes over the training data (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=options.positive, default=1, help="more only help larger models (default: %(default)s)"
-    )
+    parser.add_argument("--epochs", type=options.positive, help="passes over the training data (default: the task's)")
+    parser.add_argument("--limit", type=options.positive, metavar="N", help="train on the first N samples only (default: all)")
+    parser.add_argument("--threads", type=options.positive, help="more only help larger models (default: the task's)")
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and the batches (default: %(default)s)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="write the state of the run to it after every epoch")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, if it is there")
+    parser.add_argument("--plot", metavar="FILE", help="draw the losses into a PNG file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and report; 1 if the twins disagree by more than rounding. Ends with one sentence if data or backend is missing."""
     try:
-        train, test = digits()
+        _check(args)
         chosen = backend(args.backend) if args.backend else contextlib.nullcontext()
+        task = TASKS[args.task]()
     except (ImportError, ValueError, RuntimeError) as error:
         raise SystemExit(f"scratchnet train: {error}") from error
-    torch.set_num_threads(args.threads)  # products of this size are too small to share: waiting for a thread costs more
+    if args.limit:
+        task = task.limit(args.limit)
+    torch.set_num_threads(args.threads or task.threads or torch.get_num_threads())
+    epochs = args.epochs or task.epochs
     console = options.console()
     console.print(
-        f"[bold]digits[/bold]: {len(train.y)} images to train on, {len(test.y)} held out; "
-        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {args.threads}"
+        f"[bold]{args.task}[/bold]: {len(task.train.y):,} samples to train on, {len(task.test.y):,} held out; "
+        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {torch.get_num_threads()}"
     )
     if args.compare:
-        return _compare(console, args, train, test)
-    with chosen:
-        return _fit(console, args, train, test)
+        return _compare(console, args, task, epochs)
+    try:
+        with chosen:
+            return _fit(console, args, task, epochs)
+    except (FloatingPointError, OSError, ValueError) as error:
+        raise SystemExit(f"scratchnet train: {error}") from error
 
 
-def _compare(console: Console, args: argparse.Namespace, train: Split, test: Split) -> int:
-    columns = ("epoch", "loss, ours", "loss, torch", "difference", "accuracy, ours", "accuracy, torch")
-    steps = args.epochs * math.ceil(len(train.y) / BATCH_SIZE)
-    with _screen(console, columns, steps, "training two twins, step by step") as (table, advance):
+def _check(args: argparse.Namespace) -> None:
+    """ValueError for options that do not fit together, ImportError for a missing package: before the training, not after it."""
+    for name in ALONE:
+        if args.compare and getattr(args, name):
+            raise ValueError(f"--{name} is for a model that is trained alone, without --compare")
+    if args.resume and not args.checkpoint:
+        raise ValueError("--resume needs --checkpoint FILE, the run to go on with")
+    if args.plot:
+        need("scratchnet train --plot", "matplotlib", "matplotlib")
+
+
+def _fit(console: Console, args: argparse.Namespace, task: Task, epochs: int) -> int:
+    torch.manual_seed(args.seed)
+    model = task.model(nn)
+    start = time.perf_counter()
+    history = fit(
+        model,
+        task.train,
+        loss=task.loss(nn),
+        optimizer=task.optimizer(optim, model),
+        epochs=epochs,
+        batch_size=task.batch_size,
+        seed=args.seed,
+        validation=task.test,
+        metrics=[task.metric],
+        checkpoint=args.checkpoint,
+        resume=args.resume,
+        progress=console,
+    )
+    seconds = time.perf_counter() - start
+    result = history[f"val_{task.metric.__name__}"][-1]
+    console.print(f"held-out {_result(task, result)} after {seconds:.1f} s; {_goal(task, result)}")
+    if args.plot:
+        plot(history, args.plot)
+    if task.vocabulary:
+        _show_text(console, args, task, model)
+    return 0
+
+
+def _show_text(console: Console, args: argparse.Namespace, task: Task, model: torch.nn.Module) -> None:
+    """What the language model writes: ten names, or a piece of prose."""
+    generator = torch.Generator().manual_seed(args.seed)
+    context = task.train.x.shape[1]
+    count, length, gap = (10, 20, "  ") if args.task == "names" else (1, 300, "")
+    texts = [generate(model, task.vocabulary, context, length, generator=generator) for _ in range(count)]
+    console.print(f"it writes: {escape(gap.join(texts))}", highlight=False)
+
+
+def _compare(console: Console, args: argparse.Namespace, task: Task, epochs: int) -> int:
+    name = "nats" if task.metric is nats else task.metric.__name__
+    columns = ("epoch", "loss, ours", "loss, torch", "difference", f"{name}, ours", f"{name}, torch")
+    steps = epochs * math.ceil(len(task.train.y) / task.batch_size)
+    with _screen(console, columns, steps, "training the twins, step by step") as (table, advance):
 
         def on_epoch(result: Comparison) -> None:
-            ours, theirs = result.ours[-1], result.torch[-1]
-            losses = f"{ours.loss:.6f}", f"{theirs.loss:.6f}", f"{abs(ours.loss - theirs.loss):.1e}"
-            table.add_row(str(len(result.ours)), *losses, _percent(ours.accuracy), _percent(theirs.accuracy))
+            ours, theirs = result.mean_losses[-1]
+            losses = f"{ours:.6f}", f"{theirs:.6f}", f"{abs(ours - theirs):.1e}"
+            table.add_row(str(len(result.results)), *losses, *(_number(task, value) for value in result.results[-1]))
 
-        result = compare(
-            train,
-            test,
-            backend=args.backend,
-            epochs=args.epochs,
-            batch_size=BATCH_SIZE,
-            seed=args.seed,
-            on_step=advance,
-            on_epoch=on_epoch,
-        )
-    ours, theirs = result.ours[-1].accuracy, result.torch[-1].accuracy
+        result = compare(task, backend=args.backend, epochs=epochs, seed=args.seed, on_step=advance, on_epoch=on_epoch)
+    ours, theirs = result.results[-1]
     mine, yours = result.step_time
     verdict = "[green]they agree to rounding[/green]" if result.agree else "[red]more than rounding explains[/red]"
-    console.print(f"held-out accuracy: ours {_percent(ours)}, torch {_percent(theirs)}; {_goal(ours)}")
+    console.print(f"held-out: ours {_result(task, ours)}, torch {_result(task, theirs)}; {_goal(task, ours)}")
     console.print(
-        f"largest loss difference in {len(result.losses)} steps: {result.loss_difference:.1e} "
-        f"(rounding allows {result.rounding:.1e}): {verdict}"
+        f"largest loss difference in {len(result.losses)} steps: {result.differences.max():.1e} "
+        f"(rounding allows {result.rounding.max():.1e}): {verdict}"
     )
+    console.print(f"predictions on the held-out data: {_percent(result.same_predictions)} the same")
     console.print(f"median step: ours {mine * 1e3:.3f} ms, torch {yours * 1e3:.3f} ms; ratio ours / torch {mine / yours:.2f}")
     return 0 if result.agree else 1
-
-
-def _fit(console: Console, args: argparse.Namespace, train: Split, test: Split) -> int:
-    torch.manual_seed(args.seed)
-    with _screen(console, ("epoch", "loss", "accuracy"), args.epochs, "training") as (table, advance):
-
-        def on_epoch(epoch: Epoch) -> None:
-            table.add_row(str(table.row_count + 1), f"{epoch.loss:.6f}", _percent(epoch.accuracy))
-            advance()
-
-        history = fit(classifier(), train, test, epochs=args.epochs, batch_size=BATCH_SIZE, seed=args.seed, on_epoch=on_epoch)
-    console.print(f"held-out accuracy: {_percent(history[-1].accuracy)}; {_goal(history[-1].accuracy)}")
-    return 0
 
 
 @contextlib.contextmanager
@@ -111,11 +149,21 @@ def _screen(console: Console, columns: tuple[str, ...], total: int, title: str):
     console.print()
 
 
+def _result(task: Task, value: float) -> str:
+    unit = " per character" if task.metric is nats else ""
+    return f"{task.metric.__name__} {_number(task, value)}{unit}"
+
+
+def _number(task: Task, value: float) -> str:
+    return _percent(value) if task.metric is accuracy else f"{value:.4f}"
+
+
 def _percent(share: float) -> str:
     return f"{share:.2%}".replace("%", " %")
 
 
-def _goal(accuracy: float) -> str:
-    if accuracy >= GOAL:
-        return f"[green]at least {GOAL:.0%}, as it should be[/green]"
-    return f"[yellow]below the goal of {GOAL:.0%}; train longer with --epochs[/yellow]"
+def _goal(task: Task, value: float) -> str:
+    goal = f"{'at most' if task.metric is nats else 'at least'} {_number(task, task.goal)}"
+    if task.reached(value):
+        return f"[green]{goal}, as it should be[/green]"
+    return f"[yellow]it should be {goal}; train longer with --epochs[/yellow]"

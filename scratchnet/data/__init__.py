@@ -1,5 +1,20 @@
-"""Real data that needs no download."""
+"""Real data that needs no download, and generated data whose answer is known.
 
-from scratchnet.data.digits import Split, digits
+Dataset and DataLoader are torch's: `DataLoader(TensorDataset(*train), batch_size=32, shuffle=True)` takes any `Split`.
+"""
 
-__all__ = ["Split", "digits"]
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from scratchnet.data.diabetes import diabetes
+from scratchnet.data.digits import digits
+from scratchnet.data.generated import houses, line, moons, spiral
+from scratchnet.data.mnist import mnist
+from scratchnet.data.names import names
+from scratchnet.data.prose import prose
+from scratchnet.data.split import Split, split
+from scratchnet.data.text import Vocabulary, windows
+
+__all__ = [
+    "DataLoader", "Dataset", "Split", "TensorDataset", "Vocabulary", "diabetes", "digits", "houses", "line", "mnist", "moons",
+    "names", "prose", "spiral", "split", "windows",
+]  # fmt: skip

@@ -1,6 +1,15 @@
-"""Training loops: `fit` trains one model, `compare` trains ours beside torch's twin."""
+"""Training: `fit` trains a model, `compare` trains ours beside torch's twin, `TASKS` are real data with models for them."""
 
+from scratchnet.training.batches import Batches
 from scratchnet.training.compare import Comparison, compare
-from scratchnet.training.fit import Epoch, accuracy, batches, classifier, fit, train_step
+from scratchnet.training.evaluate import evaluate, predict
+from scratchnet.training.fit import History, fit, train_step
+from scratchnet.training.generate import generate
+from scratchnet.training.metrics import accuracy, mae, mse, nats, r2
+from scratchnet.training.plot import plot
+from scratchnet.training.tasks import TASKS, Task
 
-__all__ = ["Comparison", "Epoch", "accuracy", "batches", "classifier", "compare", "fit", "train_step"]
+__all__ = [
+    "Batches", "Comparison", "History", "TASKS", "Task", "accuracy", "compare", "evaluate", "fit", "generate", "mae", "mse",
+    "nats", "plot", "predict", "r2", "train_step",
+]  # fmt: skip

@@ -1,87 +1,159 @@
-"""The training loop, step by step, and the classifier of the digits job."""
+"""The training loop: five steps a batch (concept 71), and around them what real runs need."""
 
 from __future__ import annotations
 
-from statistics import mean
-from types import ModuleType
-from typing import Callable, Iterator, NamedTuple
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Sequence
 
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import Module
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from scratchnet import nn, optim
-from scratchnet.data import Split
+from scratchnet import nn
+from scratchnet.training import checkpoint as checkpoints
+from scratchnet.training.batches import Batches
+from scratchnet.training.evaluate import Data, Loss, Metric, device_of, evaluate
 
-
-class Epoch(NamedTuple):
-    """One pass over the training data."""
-
-    loss: float  # mean over the batches, as they were seen
-    accuracy: float  # on the held-out data, afterwards
-
-
-LABEL_SMOOTHING = 0.1  # of the digits job: keeps the small network from memorising, about half a percent of held-out accuracy
+History = dict[str, list[float]]  # one number an epoch under each name
 
 
-def classifier(layers: ModuleType = nn, *, hidden: int = 256, dtype: torch.dtype | None = None) -> Module:
-    """Images (N, 8, 8) -> logits (N, 10); `layers` is scratchnet.nn or torch.nn: the same seed gives the same parameters."""
-    return layers.Sequential(
-        layers.Flatten(),  # (N, 64)
-        layers.Linear(64, hidden, dtype=dtype),
-        layers.LayerNorm(hidden, dtype=dtype),
-        layers.GELU(),
-        layers.Linear(hidden, 10, dtype=dtype),
-    )
-
-
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every index below `count` once, shuffled, in batches of `size` (the last may be smaller)."""
-    yield from torch.randperm(count, generator=generator).split(size)
-
-
-def train_step(model: Module, loss: Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """Forward, backward, update; the detached loss of the batch."""
+def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
+    """The five steps alone; the detached loss of the batch, before the update."""
     optimizer.zero_grad()
-    value = loss(model(x), y)
+    outputs = model(x)
+    value = loss(outputs, y)
     value.backward()
     optimizer.step()
     return value.detach()
 
 
-@torch.no_grad()
-def accuracy(model: Module, data: Split) -> float:
-    """The share of the data that the model, in eval mode, classifies correctly."""
-    training = model.training
-    model.eval()
-    right = (model(data.x).argmax(-1) == data.y).double().mean().item()
-    model.train(training)
-    return right
-
-
 def fit(
     model: Module,
-    train: Split,
-    test: Split,
+    data: Data,
     *,
-    loss: Module | None = None,
-    optimizer: torch.optim.Optimizer | None = None,
-    epochs: int = 20,
+    loss: Loss,
+    optimizer: Optimizer,
+    epochs: int,
     batch_size: int = 32,
     seed: int = 0,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> list[Epoch]:
-    """Train a classifier and return its history; `seed` shuffles the batches.
+    validation: Data | None = None,
+    metrics: Sequence[Metric] = (),
+    scheduler: LRScheduler | None = None,
+    schedule: str = "epoch",
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    bfloat16: bool = False,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | Console = True,
+) -> History:
+    """Train the model in place and return the history: one number an epoch under "loss", "val_loss", "val_accuracy", ...
 
-    Unless told otherwise the loss is cross-entropy with label smoothing 0.1 and the optimizer Adam with its defaults.
+    data:        a DataLoader of batches (x, y); or a pair of tensors: batches of `batch_size` are drawn, shuffled by `seed`
+    loss:        called as loss(model(x), y); in the history, its mean over the samples as they were seen
+    validation:  data of either kind, on which the loss and the `metrics` (training.accuracy, ...) are taken after every epoch
+    scheduler:   stepped after every epoch, ReduceLROnPlateau with the validation loss; or after every update: schedule="batch"
+    clip_norm:   gradients of a larger norm are scaled down to it (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063)
+    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory (concept 36)
+    bfloat16:    run forward under torch.autocast (concept 90)
+    patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
+    checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
+    progress:    show a bar and a line an epoch, on a rich Console of your own if given
+
+    ValueError for options that do not fit together, FloatingPointError as soon as the loss is not finite.
     """
-    loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING) if loss is None else loss
-    optimizer = optim.Adam(model.parameters()) if optimizer is None else optimizer
-    generator = torch.Generator().manual_seed(seed)
-    history = []
-    for _ in range(epochs):
-        order = batches(len(train.y), batch_size, generator)
-        losses = [train_step(model, loss, optimizer, train.x[index], train.y[index]).item() for index in order]
-        history.append(Epoch(mean(losses), accuracy(model, test)))
-        on_epoch(history[-1])
+    _check(schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
+    loader = Batches(*data, batch_size, seed) if isinstance(data, tuple) else data
+    device = device_of(model)
+    history: History = {}
+    best = {"epoch": 0, "loss": math.inf}
+    stateful = {"model": model, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
+    generator = getattr(loader, "generator", None)  # of the order of the batches; None: torch's global one
+    if resume and Path(checkpoint).exists():
+        state = checkpoints.load(checkpoint, stateful, generator)
+        history, best = state["history"], state["best"]
+    done = len(history.get("loss", ()))
+
+    with _progress_bar(progress) as bar:
+        task = bar.add_task("", total=epochs * len(loader), completed=done * len(loader))
+        for epoch in range(done + 1, epochs + 1):
+            if patience is not None and epoch - 1 - best["epoch"] >= patience:
+                break
+            title = f"epoch {epoch}/{epochs}"
+            model.train()
+            total, samples = 0.0, 0
+            for i, (x, y) in enumerate(loader):
+                x, y = x.to(device), y.to(device)
+                group = min(accumulate, len(loader) - i + i % accumulate)  # the last group of a pass may be smaller
+                if i % accumulate == 0:
+                    optimizer.zero_grad()
+                with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                    outputs = model(x)
+                    value = loss(outputs, y)
+                (value / group).backward()
+                number = value.item()
+                _stop_if_diverged(number, f"{title}, batch {i + 1}", optimizer)
+                if i % accumulate == group - 1:
+                    if clip_norm is not None:
+                        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                    optimizer.step()
+                    if scheduler and schedule == "batch":
+                        scheduler.step()
+                total, samples = total + number * len(y), samples + len(y)
+                bar.update(task, advance=1, description=f"{title}  loss {number:.4f}")
+
+            results = {"loss": total / samples}
+            if validation is not None:
+                results |= {f"val_{name}": value for name, value in evaluate(model, validation, loss, metrics).items()}
+            for name, value in results.items():
+                history.setdefault(name, []).append(value)
+            if progress:
+                bar.print(title, *(f"{name} {value:.4f}" for name, value in results.items()), sep="  ")
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(results["val_loss"])
+            elif scheduler and schedule == "epoch":
+                scheduler.step()
+            if patience is not None and results["val_loss"] < best["loss"]:
+                best = {"epoch": epoch, "loss": results["val_loss"], "model": deepcopy(model.state_dict())}
+            if checkpoint is not None:
+                checkpoints.save(checkpoint, stateful, generator, {"history": history, "best": best})
+    if "model" in best:
+        model.load_state_dict(best["model"])
     return history
+
+
+def _stop_if_diverged(loss: float, place: str, optimizer: Optimizer) -> None:
+    """FloatingPointError for a loss that is NaN or infinite."""
+    if not math.isfinite(loss):
+        rate = optimizer.param_groups[0]["lr"]
+        raise FloatingPointError(
+            f"fit: the loss is {loss} in {place}. The training diverges: try a learning rate below {rate}, clip_norm=1 and "
+            "features of mean 0 and standard deviation 1, without NaN or infinity"
+        )
+
+
+def _check(schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:
+    """ValueError for options that do not fit together."""
+    if schedule not in ("epoch", "batch"):
+        raise ValueError(f"fit: schedule must be 'epoch' or 'batch', not {schedule!r}")
+    if accumulate < 1:
+        raise ValueError(f"fit: accumulate must be at least 1, not {accumulate}")
+    if resume and checkpoint is None:
+        raise ValueError("fit: resume=True needs checkpoint=..., the file to go on from")
+    if validation is None:
+        needed = {"metrics": metrics, "patience": patience, "ReduceLROnPlateau": isinstance(scheduler, ReduceLROnPlateau)}
+        for name, given in needed.items():
+            if given:
+                raise ValueError(f"fit: {name} needs validation=..., the data to measure on")
+
+
+def _progress_bar(show: bool | Console) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(elapsed_when_finished=True)
+    return Progress(*columns, console=show if isinstance(show, Console) else None, transient=True, disable=not show)

