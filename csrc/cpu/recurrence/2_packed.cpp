@@ -14,8 +14,8 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK = 48;             // sequences that walk together: their v stays in L2
-constexpr int64_t THREAD_WORK = 1 << 19;  // multiply-adds that are worth a thread
+constexpr int64_t BLOCK = 48;           // sequences that walk together: their v stays in L2
+constexpr int64_t STEP_WORK = 1 << 19;  // multiply-adds that are worth a thread
 
 // A matrix b (k, n) in the order in which the tile reads it, made for many products with few rows.
 template <class A>
@@ -55,7 +55,7 @@ void for_each_block(const Layer& layer, int64_t scratch_size, const F& f) {
   int64_t rows = 0;
   for (int64_t t = 0; t < layer.steps; t++) rows += layer.batch_sizes[t];
   const int64_t work = rows * layer.gates() * layer.state / (layer.batch + 1);
-  parallel_for(0, layer.batch, 1 + THREAD_WORK / (work + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, layer.batch, 1 + STEP_WORK / (work + 1), [&](int64_t begin, int64_t end) {
     A* scratch = allocate<A>(scratch_size);
     for (int64_t b = begin; b < end; b += BLOCK) f(b, min(b + BLOCK, end), scratch);
     free(scratch);
