@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import _compiled, backends
-from scratchnet.functions.operator import _transforming
+from scratchnet.functions.operator import transforming
 
 # Lists have one tensor a parameter; that of a state which the options do not need is empty. The result: the positions of the
 # parameters that the kernel left to the formula (another dtype than the four floats, tensors that differ in dtype or strides).
@@ -34,7 +34,7 @@ def kernel(rule: str) -> Callable[..., list[int]] | None:
     named = backends.current()
     if not (named is None or named.startswith("cpp")) or torch.compiler.is_compiling() or _compiled.module is None:
         return None
-    if _transforming():
+    if transforming():
         return None
     step = getattr(torch.ops.scratchnet, f"{rule}_step").default
     rung = 1 if named == "cpp:1" else 2
