@@ -74,7 +74,11 @@ def test_the_samples_are_all_there():
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-@pytest.mark.parametrize("activation", ["relu", "gelu", torch.tanh, torch.nn.functional.gelu, torch.nn.GELU("tanh")], ids=str)
+@pytest.mark.parametrize(
+    "activation",
+    ["relu", "gelu", torch.tanh, torch.nn.functional.gelu, torch.nn.GELU("tanh")],
+    ids=["relu", "gelu", "torch.tanh", "F.gelu", "a module"],
+)
 def test_activations(activation, norm_first):
     ours, theirs = twins(lambda library: layers(library, activation=activation, norm_first=norm_first))
     x = torch.randn(L, N, E)
