@@ -1,6 +1,7 @@
 """scratchnet: five primitives, each written once per backend behind one signature, and the network library built on them."""
 
 from scratchnet.backends import backend
+from scratchnet.functions.checks import TeachingWarning
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
 from scratchnet.functions.gather import embedding, gather
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
@@ -9,6 +10,6 @@ from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
 __version__ = "0.1.0"
 __all__ = [
-    "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather", "geglu", "gelu", "layer_norm",
-    "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
+    "TeachingWarning", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather", "geglu", "gelu",
+    "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
 ]  # fmt: skip
