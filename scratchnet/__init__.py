@@ -2,6 +2,7 @@
 
 from scratchnet.accelerate import accelerate
 from scratchnet.backends import backend
+from scratchnet.functions.checks import TeachingWarning
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
 from scratchnet.functions.gather import embedding, gather
 from scratchnet.functions.gelu import bias_gelu, geglu, gelu
@@ -10,6 +11,7 @@ from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
 __version__ = "0.1.0"
 __all__ = [
-    "accelerate", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather", "geglu", "gelu",
+    "TeachingWarning", "accelerate", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather",
+    "geglu", "gelu",
     "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
 ]  # fmt: skip

@@ -16,10 +16,17 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
     raise error(f"{function}(): argument '{argument}': {problem}")
 
 
-def warn(message: str, stacklevel: int) -> None:
+class TeachingWarning(UserWarning):
+    """A call that runs, in torch without a word, but is hardly what was meant.
+
+    Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`.
+    """
+
+
+def warn(message: str, stacklevel: int, kind: type[Warning] = UserWarning) -> None:
     """warnings.warn, where `stacklevel` counts from the caller; not inside torch.compile, which would stop at it."""
     if not torch.compiler.is_compiling():
-        warnings.warn(message, stacklevel=stacklevel + 1)
+        warnings.warn(message, kind, stacklevel=stacklevel + 1)
 
 
 def check_tensor(function: str, argument: str, value: object) -> None:

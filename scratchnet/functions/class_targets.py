@@ -8,7 +8,7 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_tensor, fail, scalar_name
+from scratchnet.functions.checks import TeachingWarning, check_device, check_tensor, fail, scalar_name, warn
 
 
 def check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
@@ -85,3 +85,15 @@ def check_classes(name: str, target: Tensor, classes: int, ignore_index: int) ->
         problem = f"Target {target[position].item()} is out of bounds. It stands at position {position}"
         valid = f"with {classes} classes it must be from 0 to {classes - 1}, or ignore_index={ignore_index}"
         fail(IndexError, name, "target", f"{problem}: {valid}")
+
+
+def warn_of_probabilities(name: str, input: Tensor, stacklevel: int) -> None:
+    """A TeachingWarning if the logits (C,) or (N, C, ...) are probabilities: positive, and adding up to 1 over the classes."""
+    axis = min(input.dim(), 2) - 1
+    if axis < 0 or not input.numel() or input.shape[axis] == 1 or not input.is_floating_point() or input.is_meta:
+        return
+    p = input.detach().float()
+    if (p >= 0).all() and ((p.sum(axis) - 1).abs() < 1e-2).all():
+        problem = f"argument 'input' of shape {tuple(input.shape)} is never negative and adds up to 1 over its classes"
+        mend = "The loss takes logits and makes probabilities of them itself: leave the softmax before it out"
+        warn(f"{name}: {problem}. {mend}, or take NLLLoss of the probabilities' logarithms.", stacklevel + 1, TeachingWarning)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.functions.checks import fail, reduction_name
+from scratchnet.functions.class_targets import warn_of_probabilities
+from scratchnet.functions.operator import transforming
 from scratchnet.nn import functional as F
 from scratchnet.nn.linear import Linear
 
@@ -84,7 +87,8 @@ class CrossEntropyLoss(_WeightedLoss):
     """-log softmax(x)[target] for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
-    every target to the uniform distribution; reduction "mean", "sum" or "none". Curriculum 60, 61.
+    every target to the uniform distribution; reduction "mean", "sum" or "none". A TeachingWarning if the first x it sees are
+    probabilities already. Curriculum 60, 61.
     """
 
     def __init__(
@@ -99,8 +103,12 @@ class CrossEntropyLoss(_WeightedLoss):
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
+        self._looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        if not self._looked and type(input) is Tensor and not torch.compiler.is_compiling() and not transforming():
+            self._looked = True
+            warn_of_probabilities("CrossEntropyLoss", input, stacklevel=4)
         return F.cross_entropy(
             input,
             target,

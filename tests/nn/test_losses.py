@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as TF
 from torch.testing import assert_close
 
+import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import nn
 
@@ -246,3 +247,19 @@ def test_dropout2d_drops_torchs_channels(shape, inplace):
     assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
     channels = results[0][0].flatten(2) if len(shape) > 2 else results[0][0].unsqueeze(2)
     assert torch.equal(channels, channels[:, :, :1].expand_as(channels))
+
+
+def test_softmax_before_cross_entropy_is_noticed_once():
+    """Row 1 of the learners' mistakes; logits, and what torch.compile traces, raise nothing."""
+    x, target = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    layer = nn.CrossEntropyLoss()
+    with pytest.warns(scratchnet.TeachingWarning, match=r"CrossEntropyLoss.*\(4, 3\).*leave the softmax") as caught:
+        assert_close(layer(x.softmax(1), target), TF.cross_entropy(x.softmax(1), target))
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(x.softmax(1), target)  # said once
+        for logits in (x, x.log_softmax(1), torch.zeros(4, 3), torch.ones(4, 3)):
+            nn.CrossEntropyLoss()(logits, target)
+        nn.CrossEntropyLoss()(torch.ones(4, 1), torch.zeros(4, dtype=torch.int64))
+        torch.compile(nn.CrossEntropyLoss(), fullgraph=True, backend="eager")(x.softmax(1), target)
