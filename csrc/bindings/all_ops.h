@@ -8,4 +8,6 @@
 #include "matmul_ops.h"
 #include "recurrence_ops.h"
 
-#define SN_ALL_OPS(X) SN_MATMUL_OPS(X) SN_RECURRENCE_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)
+#define SN_ALL_OPS(X)                                                                                        \
+  SN_MATMUL_OPS(X) SN_RECURRENCE_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X)               \
+  SN_LAYER_NORM_OPS(X) SN_GELU_OPS(X) SN_GATHER_OPS(X)

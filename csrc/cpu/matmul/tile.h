@@ -14,7 +14,7 @@ constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the
 #endif
 template <class A>
 constexpr int64_t COLUMNS = VECTORS * lanes<A>;
-constexpr int64_t DEPTH = 256;                                      // the longest chain of additions: short for accuracy
+constexpr int64_t DEPTH = 256;  // the longest chain of additions: short for accuracy
 
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
