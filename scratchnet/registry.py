@@ -251,13 +251,13 @@ def _recurrence(x, w_ih, w_hh, b_ih, b_hh, h0, *, c0=None, weight_hr=None, batch
     layer = getattr(torch, mode)
     where = (x, batch_sizes) if batch_sizes is not None else (x,)
     last = () if batch_sizes is not None else (False,)  # batch_first
-    y, *state = layer(
-        *where, hx if mode == "lstm" else hx[0], weights, b_ih is not None, 1, 0.0, False, reverse, *last
-    )
+    y, *state = layer(*where, hx if mode == "lstm" else hx[0], weights, b_ih is not None, 1, 0.0, False, reverse, *last)
     return y[..., -h0.shape[-1] :], *(h[-1] for h in state)
 
 
-def _recurrence_cost(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None, h0: Tensor, **options) -> Cost:
+def _recurrence_cost(
+    x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None, h0: Tensor, **options
+) -> Cost:
     rows = x.numel() // max(x.shape[-1], 1)
     weights = w_ih.numel() + w_hh.numel()
     moved = _bytes(x, w_ih, w_hh, b_ih, b_hh, h0) + rows * h0.shape[-1] * x.element_size()
@@ -285,7 +285,7 @@ RECURRENCE = Op(
         "lstm": _recurrence_example("lstm"),
         "gru": _recurrence_example("gru"),
         "rnn": _recurrence_example("rnn_tanh", bias=False),
-        "relu, packed": _recurrence_example("rnn_relu", packed=True),
+        "rnn, packed": _recurrence_example("rnn_tanh", packed=True),
         "gru, packed, reverse": _recurrence_example("gru", packed=True, reverse=True),
         "lstm, packed, projection": _recurrence_example("lstm", packed=True, projection=True, reverse=True, bias=False),
     },

@@ -8,6 +8,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 
+import scratchnet
 from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
@@ -45,6 +46,13 @@ class Case:
 
     def torch(self, *leaves: Tensor) -> tuple[Tensor, ...]:
         return self.call(self.op.torch, *leaves)
+
+    def transformable(self, *leaves: Tensor) -> tuple[Tensor, ...]:
+        """Torch's own under transforms; its recurrent layers have no rules for them: the column in plain operations has."""
+        if self.op.name != "recurrence":
+            return self.torch(*leaves)
+        with scratchnet.backend("torch"):
+            return self.ours(*leaves)
 
 
 def scalar(call: Callable) -> Callable:

@@ -92,9 +92,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_backward(
     Tensor grad, Tensor grad_h, Tensor grad_c, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,
-    std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode, bool reverse,
-    bool need_x, bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0, bool need_w_hr,
-    int64_t rung) {
+    std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode,
+    bool reverse, bool need_x, bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0,
+    bool need_w_hr, int64_t rung) {
   const Expect expect("recurrence_backward", "x", x, rung);
   if (is_index(batch_sizes)) batch_sizes = in_order(batch_sizes);
   Layer layer = expect_layer(expect, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, mode, reverse);

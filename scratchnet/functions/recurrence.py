@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Iterable
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,13 @@ class Recurrence(Function):
         return None, dx if x_ else None, None, *grads, None, None
 
 
-_recurrence = Operator("recurrence", Recurrence, outputs=3, autocast={"cpu": "low", "cuda": "low"})
+_recurrence = Operator("recurrence", Recurrence, outputs=3)
+
+
+def _cast(values: Iterable[Tensor | None], dtype: torch.dtype) -> list[Tensor | None]:
+    """What autocast changes, to another dtype: floats, but float64."""
+    ours = lambda v: isinstance(v, Tensor) and v.is_floating_point() and v.dtype != torch.float64
+    return [v.to(dtype) if ours(v) else v for v in values]
 
 
 def recurrence(
@@ -50,12 +58,12 @@ def recurrence(
     mode: str = "lstm",
     reverse: bool = False,
 ) -> tuple[Tensor, ...]:
-    """All steps of one recurrent layer in one direction -> y (T, B, P) and h_n (B, P), for "lstm" also c_n (B, H).
+    """All steps of a recurrent layer in one direction -> y (T, B, P) and h_n (B, P), for "lstm" also c_n (B, H).
 
     input (T, B, I), or (N, I) packed with batch_sizes (T,) int64 as in torch.nn.utils.rnn.PackedSequence; weight_ih (G H, I),
     weight_hh (G H, P), biases (G H,), h0 (B, P), c0 (B, H), weight_hr (P, H), P = H without it; G is 4 for mode "lstm", 3
     for "gru", 1 for "rnn_tanh" and "rnn_relu". reverse=True walks from the last step to the first.
-    RuntimeError if shapes, dtypes or batch_sizes do not fit, ValueError for another mode. torch.lstm, torch.gru, torch.rnn_tanh.
+    RuntimeError if shapes, dtypes or batch_sizes do not fit, ValueError for another mode. torch.lstm, torch.gru, ...
     """
     name = "recurrence"
     if mode not in GATES:
@@ -85,7 +93,12 @@ def recurrence(
     rows = GATES[mode] * hidden
     check_shape(name, "weight_ih", weight_ih, (rows, input.shape[-1]), "G * hidden rows, one column for each input feature")
     check_shape(name, "weight_hh", weight_hh, (rows, state), "G * hidden rows, one column for each number of h0")
-    for argument, shape in (("bias_ih", (rows,)), ("bias_hh", (rows,)), ("c0", (batch, hidden)), ("weight_hr", (state, hidden))):
+    for argument, shape in (
+        ("bias_ih", (rows,)),
+        ("bias_hh", (rows,)),
+        ("c0", (batch, hidden)),
+        ("weight_hr", (state, hidden)),
+    ):
         if tensors[argument] is not None:
             check_shape(name, argument, tensors[argument], shape, "see weight_hh and h0")
     x = input
@@ -98,7 +111,15 @@ def recurrence(
     else:
         _check_batch_sizes(name, batch_sizes, input.shape[0], batch)
     values = (x, batch_sizes, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, weight_hr)
+    device = input.device.type
+    autocast = device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    if autocast:  # torch's dtypes: narrow where one fused layer of its does it all, else as wide as the state that moves
+        low = torch.get_autocast_dtype(device)
+        fused = mode in ("rnn_tanh", "rnn_relu") or mode == "lstm" and input.dim() == 3 and weight_hr is None
+        values = _cast(values, low if fused else torch.promote_types(low, h0.dtype))
     y, h_n, c_n = _recurrence(*values, RECURRENCES.index(mode), reverse)
+    if autocast and weight_hr is not None:  # a projection is a product
+        y, h_n = _cast((y, h_n), low)
     y = y if input.dim() == 2 else y.unflatten(0, input.shape[:2])
     return (y, h_n, c_n) if mode == "lstm" else (y, h_n)
 

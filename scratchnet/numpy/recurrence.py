@@ -7,7 +7,7 @@ one to its first.
 Forward, with u = W_ih x + b_ih for all steps at once, v = W_hh h + b_hh for the state h of the step before, s the sigmoid:
 
     RNN    h' = tanh(u + v), or relu
-    LSTM   i, f, o = s(u + v), g = tanh(u + v) (its quarters i, f, g, o);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
+    LSTM   i, f, o = s(u + v), g = tanh(u + v) (quarters i, f, g, o);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
     GRU    r, z = s(u + v),  n = tanh(u_n + r v_n) (its thirds r, z, n);    h' = n + z (h - n)
 
 Backward goes through the steps in the opposite order with dh and dc, what later steps want of the state. With s' = s (1 - s),
@@ -22,8 +22,8 @@ tanh' = 1 - tanh^2, and dh' = dh + the gradient of this step's output:
 and after the last step, as products over all rows: dW_ih = du^T x, dW_hh = dv^T h, db_ih = sum of du, db_hh = sum of dv,
 dx = du W_ih, dW_hr = dh'^T m.
 
-LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al., https://arxiv.org/abs/1406.1078,
-with the reset gate behind the product, as in torch.nn.GRU.
+LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al.,
+https://arxiv.org/abs/1406.1078, with the reset gate behind the product, as in torch.nn.GRU.
 """
 
 from __future__ import annotations

@@ -90,11 +90,11 @@ def recurrence_forward(
 
 def recurrence_forward_shapes(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
     """Results of `recurrence_forward` without their values: the number of steps is no constant of a compiled graph."""
-    wide, gates = widen(x).dtype, len(w_hh)
+    wide, rows, gates = widen(x).dtype, x.shape[0], w_hh.shape[0]  # not len(x), which is a constant
     hidden = gates // GATES[RECURRENCES[mode]] if RECURRENCES[mode] in ("lstm", "gru") else 0
     c_n = x.new_empty(0) if c0 is None else torch.empty_like(c0)
-    inside = (x.new_empty(len(x), size, dtype=wide) for size in (gates, hidden))
-    return x.new_empty(len(x), h0.shape[1]), torch.empty_like(h0), c_n, *inside
+    inside = (x.new_empty(rows, size, dtype=wide) for size in (gates, hidden))
+    return x.new_empty(rows, h0.shape[1]), torch.empty_like(h0), c_n, *inside
 
 
 def recurrence_backward(
@@ -122,7 +122,7 @@ def recurrence_backward(
     need_c0: bool,
     need_w_hr: bool,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; for a second derivative, what was saved must be differentiable."""
+    """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; for a second derivative the saved must be differentiable."""
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[mode]
     values = grad, grad_h, grad_c, x, w_ih, w_hh, h0, c0, w_hr, y
     grad, dh, dc, x, w_ih, w_hh, h0, c0, w_hr, y = map(widen, values)
@@ -142,7 +142,12 @@ def recurrence_backward(
                 projected, dprojected = o * tanh, new
                 m = new if w_hr is None else new @ w_hr
                 new_c = dc + m * o * (1 - tanh**2)
-                gates = [new_c * g * i * (1 - i), new_c * cells[t] * f * (1 - f), new_c * i * (1 - g**2), m * tanh * o * (1 - o)]
+                gates = [
+                    new_c * g * i * (1 - i),
+                    new_c * cells[t] * f * (1 - f),
+                    new_c * i * (1 - g**2),
+                    m * tanh * o * (1 - o),
+                ]
                 gates = hidden = torch.cat(gates, -1)
                 dc = torch.where(alive[t], new_c * f, dc)
                 new = gates @ w_hh
@@ -179,6 +184,6 @@ def recurrence_backward_shapes(
     grad, grad_h, grad_c, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, y, activations, inner, mode, reverse, *need
 ):
     """Results of `recurrence_backward` without their values."""
-    bias = w_hh.new_empty(len(w_hh))
+    bias = w_hh.new_empty(w_hh.shape[0])
     results = x, w_ih, w_hh, bias, bias, h0, c0, w_hr
     return tuple(torch.empty_like(like) if needed else None for like, needed in zip(results, need, strict=True))

@@ -118,7 +118,8 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
 
 // One step of one sequence, backwards: du and dv from dm, the gradient of m; dh keeps what a GRU hands on beside W_hh^T dv.
 template <Mode mode, class A>
-void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h, const A* dm, A* dh, A* dc, A* du, A* dv, A* m) {
+void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h, const A* dm, A* dh, A* dc, A* du, A* dv,
+                   A* m) {
   map<A>(0, H, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
     const auto d_m = get(dm + j);
     if constexpr (mode == Mode::lstm) {
@@ -171,12 +172,12 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
 }  // namespace
 
 // Picks the element type and the mode at compile time.
-#define SN_MODES(function, A, layer, to)                                      \
-  switch (layer.mode) {                                                       \
-    case Mode::rnn_tanh: return function<Mode::rnn_tanh, A>(layer, to);       \
-    case Mode::rnn_relu: return function<Mode::rnn_relu, A>(layer, to);       \
-    case Mode::lstm: return function<Mode::lstm, A>(layer, to);               \
-    case Mode::gru: return function<Mode::gru, A>(layer, to);                 \
+#define SN_MODES(function, A, layer, to)                                \
+  switch (layer.mode) {                                                 \
+    case Mode::rnn_tanh: return function<Mode::rnn_tanh, A>(layer, to); \
+    case Mode::rnn_relu: return function<Mode::rnn_relu, A>(layer, to); \
+    case Mode::lstm: return function<Mode::lstm, A>(layer, to);         \
+    case Mode::gru: return function<Mode::gru, A>(layer, to);           \
   }
 
 SN_DEFINE_RUNG(RecurrenceKernels, recurrence_2) = {

@@ -1,6 +1,6 @@
-// One layer of an RNN, LSTM or GRU in one direction, over packed sequences: the rows of step 0, one for each sequence, then those
-// of step 1, ...; the longest sequences come first, and batch_sizes says how many have step t. With u = W_ih x + b_ih, which is
-// one product for all steps and given, v = W_hh h + b_hh for the state h of the step before, and s the sigmoid:
+// One layer of an RNN, LSTM or GRU in one direction, over packed sequences: the rows of step 0, one for each sequence, then
+// those of step 1, ...; the longest sequences come first, and batch_sizes says how many have step t. With u = W_ih x + b_ih, which
+// is one product for all steps and given, v = W_hh h + b_hh for the state h of the step before, and s the sigmoid:
 //
 //   RNN    h' = tanh(u + v), or relu
 //   LSTM   i, f, o = s(u + v), g = tanh(u + v);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
