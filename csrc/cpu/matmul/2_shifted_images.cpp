@@ -5,7 +5,7 @@
 //   dweight (terms, F)   = views(x) dy^T, summed over all images
 //
 // x, dy and the weights are read and the results written about once; in between, a block of sums and a piece of the image stay
-// in L2. Each thread has sums of its own, and their order follows from the sizes alone: the same bits for any number of threads.
+// in L2. Each thread has its own sums, in an order that follows from the sizes alone: the same bits for any number of threads.
 // Views without the matrix: https://arxiv.org/abs/1907.02129
 #include "weight_gradient.h"
 
@@ -66,8 +66,8 @@ void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64
 
 // The sums (rows, down, width) and the bias of each row, to their place.
 template <class T>
-void finish(const acc_t<T>* sums, int64_t columns, int64_t width, const T* bias, int64_t rows, int64_t down, int64_t right, T* to,
-            const Results<T>& out) {
+void finish(const acc_t<T>* sums, int64_t columns, int64_t width, const T* bias, int64_t rows, int64_t down, int64_t right,
+            T* to, const Results<T>& out) {
   for (int64_t i = 0; i < rows; i++) {
     const acc_t<T> shift = bias ? load1(bias + i) : 0;
     for (int64_t y = 0; y < down; y++) {

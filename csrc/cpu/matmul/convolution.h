@@ -2,8 +2,8 @@
 //
 //   y[n, f, Y, X] = bias[f] + sum over c, i, j of weight[f, c, i, j] x[n, c, Y s - p + i d, X s - p + j d]     x is 0 outside
 //
-// with stride s, padding p and dilation d of each axis. With all windows as the columns of one matrix ("unfolded") it is a matrix
-// product, and so are its gradients: dweight = dy unfold(x)^T, dx = fold(weight^T dy).
+// with stride s, padding p and dilation d of each axis. With all windows as the columns of one matrix ("unfolded") it is a
+// matrix product, and so are its gradients: dweight = dy unfold(x)^T, dx = fold(weight^T dy).
 #pragma once
 #include "dispatch.h"
 #include "types.h"

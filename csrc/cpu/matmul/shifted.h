@@ -39,8 +39,8 @@ inline Axis forward_axis(const ConvolutionSizes& size, int i) {
   return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
 }
 
-// The sum for dx at the positions stride * at + residue: they went into y[(stride at + residue + padding - k dilation) / stride],
-// for those k for which this is a whole number; such k are evenly spaced.
+// The sum for dx at the positions stride * at + residue: they took part in y[(stride at + residue + padding - k dilation) /
+// stride], for those k for which this is a whole number; such k are evenly spaced.
 inline Axis backward_axis(const ConvolutionSizes& size, int i, int64_t residue) {
   const int64_t stride = size.stride[i], from = residue + size.padding[i];
   int64_t first = 0, step = 1;
