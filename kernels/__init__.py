@@ -1,1 +1,1 @@
-"""Where the Triton kernels go, one file a primitive; installed as `scratchnet.kernels`. This version has none yet."""
+"""Triton kernels: one file a primitive, each with `<op>_forward` and `<op>_backward` under the registry's signatures."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import os
 
@@ -10,7 +11,7 @@ from scratchnet import _compiled
 from scratchnet.registry import BACKENDS, Op
 
 # Where the operators of a backend are registered. "torch" has none: it is plain PyTorch code.
-NAMESPACES = {"cpp": "scratchnet", "numpy": "scratchnet_numpy"}
+NAMESPACES = {"cpp": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
@@ -35,6 +36,8 @@ def missing(column: str) -> str | None:
     """Why a backend cannot run here, with the command that mends it; None if it can."""
     if column == "cpp" and _compiled.module is None:
         return _compiled.reason
+    if column == "triton" and importlib.util.find_spec("triton") is None:
+        return "Triton is not installed: pip install triton"
     return None
 
 

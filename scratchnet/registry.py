@@ -62,6 +62,7 @@ BACKENDS: dict[str, Backend] = {
             "gather": ("naive loop", "column blocks, row copies, threads"),
         },
     ),
+    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"gelu": ("fused tiles",)}),
 }
 
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
@@ -83,6 +84,11 @@ class Op:
     # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
     # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
     own_up_to: float = 0
+    without: tuple[str, ...] = ()  # backends that have no kernel of this operator, though they have its primitive
+
+    def rungs(self, column: str) -> tuple[str, ...]:
+        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place."""
+        return () if column in self.without else BACKENDS[column].rungs.get(self.primitive, ())
 
 
 def _normal(*shape: int, dtype: torch.dtype) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -11,7 +12,7 @@ import re
 from rich.markup import escape
 from rich.table import Table
 
-from scratchnet import _compiled, backends, machine
+from scratchnet import _compiled, backends, machine, machine_code
 from scratchnet.cli import options
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
 
@@ -19,10 +20,14 @@ from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet info`."""
     parser.add_argument("--json", action="store_true", help="the same facts as JSON")
+    what = "instead: compile the GPU kernels and show registers, spills, shared memory, instructions (needs no GPU)"
+    parser.add_argument("--kernels", action="store_true", help=what)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what `gather` found."""
+    """Print what `gather` found, or what the GPU kernels compile to."""
+    if args.kernels:
+        return _kernels(args.json)
     facts = gather()
     if args.json:
         print(json.dumps(facts, indent=2))
@@ -33,6 +38,24 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
         screen.print(table)
+    return 0
+
+
+def _kernels(as_json: bool) -> int:
+    """The machine code of every Triton kernel for every target, in float32 and bfloat16."""
+    if problem := backends.missing("triton"):
+        raise SystemExit(problem)
+    screen = options.console()
+    wanted = [(primitive, dtype) for primitive in BACKENDS["triton"].rungs for dtype in ("float32", "bfloat16")]
+    with options.progress(screen) as progress:
+        codes = [code for one in progress.track(wanted, description="compile") for code in machine_code.report(*one)]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(code) for code in codes], indent=2))
+        return 0
+    table = Table(*(field.name.replace("_", " ") for field in dataclasses.fields(machine_code.Code)))
+    for code in codes:
+        table.add_row(*(escape(str(value)) for value in dataclasses.astuple(code)))
+    screen.print(table)
     return 0
 
 

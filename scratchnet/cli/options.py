@@ -50,7 +50,7 @@ def rungs(op: Op) -> list[str]:
     """Every backend and rung of an operator that can run here, as `backend(...)` names it."""
     names = []
     for column, facts in BACKENDS.items():
-        count = len(facts.rungs.get(op.primitive, ()))
+        count = len(op.rungs(column))
         if backends.missing(column) is None and "cpu" in facts.devices:
             names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
     return names

@@ -33,6 +33,7 @@ from scratchnet.registry import BACKENDS, OPS, Op
 
 Function = torch.autograd.Function
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
 _libraries = {}  # namespace -> torch.library.Library; an operator lives as long as the Library that registered it
 
 
@@ -50,6 +51,7 @@ class Kernel:
         self._backward = getattr(operators, f"{op.name}_backward").default
         self._formula = reference(op, "backward")
         self.rung = rung
+        self.devices = BACKENDS[column].devices
 
     def forward(self, *args):
         return self._forward(*args, self.rung)
@@ -79,18 +81,20 @@ class Operator:
         self.outputs = outputs
         self.autocast = autocast
         self.formula = reference(self.op, "forward")
-        for namespace in dict.fromkeys(backends.NAMESPACES[column] for column in BACKENDS if column != "torch"):
-            _register(self, namespace)
+        for column, namespace in backends.NAMESPACES.items():
+            if self.op.rungs(column):
+                _register(self, namespace)
         # Every cell of the row, made now and not on first use: torch.compile traces the choice, not the construction.
         self.cells: dict[str, Kernel | None] = {}
         for column, backend in BACKENDS.items():
-            last = len(backend.rungs[self.op.primitive])
+            last = len(self.op.rungs(column)) if column in backends.NAMESPACES else 0
             highest = max(map(len, backend.rungs.values()))  # a primitive with fewer rungs answers with its last one
             rungs = range(1, highest + 1)
-            kernels = [None if column == "torch" else Kernel(self.op, column, min(rung, last)) for rung in rungs]
+            kernels = [Kernel(self.op, column, min(rung, last)) if last else None for rung in rungs]
             self.cells.update({f"{column}:{rung}": kernel for rung, kernel in zip(rungs, kernels, strict=True)})
             self.cells[column] = kernels[-1]
         self.fastest = {"cpu": self.cells[backends.fastest(self.op)]}
+        OPERATORS[name] = self
 
     def take(self, results):
         """The outputs among a forward kernel's results."""
@@ -103,7 +107,8 @@ class Operator:
             return None
         if backends._named is None:
             return self.fastest.get(device)
-        return self.cells[backends._named]
+        cell = self.cells[backends._named]
+        return cell if cell is not None and device in cell.devices else None
 
     def cell(self, namespace: str, rung: int) -> Kernel:
         """The cell that an operator of a graph names by its namespace and rung."""
@@ -189,6 +194,9 @@ def _register(operator: Operator, namespace: str) -> None:
         if namespace == "scratchnet_numpy":
             kernel = getattr(import_module(f"scratchnet.numpy.{op.primitive}"), f"{op.name}_{direction}")
             library.impl(f"{op.name}_{direction}", _on_numpy(kernel, formula), "CPU")
+        if namespace == "scratchnet_triton":
+            for device in ("CPU", "CUDA"):  # ROCm calls itself CUDA too
+                library.impl(f"{op.name}_{direction}", _on_triton(op.primitive, f"{op.name}_{direction}"), device)
 
     arguments, results = op.forward.split(" -> ")
     outputs = "Tensor" if operator.outputs == 1 else f"({', '.join(['Tensor'] * operator.outputs)})"
@@ -230,6 +238,18 @@ def _on_numpy(kernel: Callable, formula: Callable) -> Callable:
         if isinstance(wanted, Tensor):
             return _tensor(results, wanted)
         return tuple(map(_tensor, results, wanted))
+
+    return run
+
+
+def _on_triton(primitive: str, name: str) -> Callable:
+    """A Triton launcher as a kernel; Triton is imported when the first one runs, which takes a second or two."""
+
+    def run(*args):
+        results = getattr(import_module(f"scratchnet.kernels.{primitive}"), name)(*args[:-1])
+        if isinstance(results, Tensor):
+            return results
+        return tuple(next(iter(tensors(args))).new_empty(0) if t is None else t for t in results)
 
     return run
 

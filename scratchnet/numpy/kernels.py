@@ -12,7 +12,7 @@ from typing import Callable
 
 from scratchnet import _compiled
 from scratchnet.backends import missing, parse
-from scratchnet.registry import BACKENDS, OPS
+from scratchnet.registry import OPS
 
 
 def _on_rung(kernel: Callable, rung: int) -> Callable:
@@ -31,7 +31,7 @@ def kernel_table(backend: str = "numpy") -> SimpleNamespace:
         raise RuntimeError(reason)
     table = SimpleNamespace()
     for op in OPS.values():
-        last = len(BACKENDS[column].rungs[op.primitive])
+        last = len(op.rungs(column))
         source = _compiled.module if column == "cpp" else import_module(f"scratchnet.numpy.{op.primitive}")
         for name in (f"{op.name}_forward", f"{op.name}_backward"):
             if kernel := getattr(source, name, None):  # linear_cross_entropy is compiled for tensors alone

@@ -1,0 +1,213 @@
+"""What the compilers make of our kernels for GPUs that need not be here: registers, spills, shared memory, instructions.
+
+Every launch of the registry's example calls is compiled, and each configuration of an autotuned kernel, for each target; the
+machine code is read with the disassemblers that Triton's wheel ships. Nothing runs. A process that interprets Triton cannot
+compile it, so `report` starts one of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Iterator
+
+import torch
+from torch import Tensor
+
+from scratchnet import backends
+from scratchnet.functions import operator
+from scratchnet.registry import OPS, Op
+from scratchnet.verify import as_tuple, function
+
+TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
+ROWS, COLUMNS = 512, 1024  # of the example calls: multiples of every block
+
+
+@dataclass(frozen=True)
+class Code:
+    """One kernel, compiled for one target."""
+
+    op: str
+    call: str  # example, dtype and direction
+    kernel: str
+    config: str  # of an autotuned kernel
+    target: str
+    registers: int  # of a thread
+    spills: int  # loads and stores of registers that did not fit
+    shared: int  # bytes of shared memory a block
+    load_bits: int  # the widest load of a thread from global memory, and store to it
+    store_bits: int
+    tensor_cores: int  # matrix instructions
+
+
+def report(primitive: str, dtype: str = "float32", targets: tuple[str, ...] = tuple(TARGETS)) -> list[Code]:
+    """The machine code of a primitive's Triton kernels, forward and backward of the first example of each operator.
+
+    RuntimeError with the compiler's words if a kernel does not compile.
+    """
+    command = [sys.executable, "-m", "scratchnet.machine_code", primitive, dtype, *targets]
+    environment = {**os.environ, "TRITON_INTERPRET": "0"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"compiling the Triton kernels of {primitive} failed:\n{run.stdout}{run.stderr}")
+    return [Code(**row) for row in json.loads(run.stdout.splitlines()[-1])]
+
+
+def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterator[Code]:
+    """Compile here and now; only for a process that does not interpret."""
+    for op in OPS.values():
+        if op.primitive == primitive and op.rungs("triton"):
+            yield from _compile_op(op, getattr(torch, dtype), targets)
+
+
+def _compile_op(op: Op, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Code]:
+    from scratchnet.kernels.launch import compiling  # imports Triton
+
+    launches: dict[str, list[tuple]] = {}
+    for direction, arguments in _calls(op, dtype).items():
+        with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
+            getattr(import_module(f"scratchnet.kernels.{op.primitive}"), f"{op.name}_{direction}")(*arguments)
+    example = next(iter(op.examples))
+    for target in targets:
+        for direction, found in launches.items():
+            for kernel, args, options in found:
+                for config, name, compiled in _variants(kernel, args, options, target):
+                    call = f"[{example}] {str(dtype).removeprefix('torch.')} {direction}"
+                    yield Code(op.name, call, name, config, target, **_read(compiled, target))
+
+
+def _calls(op: Op, dtype: torch.dtype) -> dict[str, tuple]:
+    """The arguments that forward and backward kernels get when the first example runs."""
+    user = function(op)
+    example = next(iter(op.examples))
+    args, kwargs = op.examples[example](ROWS, COLUMNS, dtype)
+    calls: dict[str, tuple] = {}
+
+    class Spy(operator.Kernel):
+        """The torch column in the place of the kernels, with a note of what they were given."""
+
+        def forward(self, *arguments):
+            calls["forward"] = arguments
+            return _full(operator.reference(op, "forward")(*arguments), arguments)
+
+        def backward(self, *arguments):
+            calls["backward"] = arguments
+            return _full(operator.reference(op, "backward")(*arguments), arguments)
+
+    ours = operator.OPERATORS[op.name]
+    before = ours.cells["triton"]
+    ours.cells["triton"] = Spy(op, "triton", 1)
+    try:
+        with backends.backend("triton"):
+            outputs = as_tuple(user(*args, **kwargs))
+            sum(y.sum() for y in outputs).backward()
+    finally:
+        ours.cells["triton"] = before
+    return calls
+
+
+def _full(results, arguments: tuple):
+    """No result is None: torch schemas have no optional results."""
+    if isinstance(results, Tensor):
+        return results
+    return tuple(arguments[0].new_empty(0) if t is None else t for t in results)
+
+
+def _variants(kernel, args: tuple, options: dict, target: str) -> Iterator[tuple[str, str, object]]:
+    """(configuration, kernel name, compiled kernel)."""
+    from triton.runtime import driver
+    from triton.runtime.autotuner import Autotuner
+
+    driver.set_active(_Absent(target))
+    if isinstance(kernel, Autotuner):
+        for config in kernel.configs:
+            yield str(config), kernel.fn.__name__, kernel.fn.warmup(*args, grid=(1,), **options, **config.all_kwargs())
+    else:
+        yield "", kernel.__name__, kernel.warmup(*args, grid=(1,), **options)
+
+
+class _Absent:
+    """A driver of a GPU that is not here, as far as Triton asks it in order to compile."""
+
+    def __init__(self, name: str):
+        from triton.backends.compiler import GPUTarget
+
+        self.number = list(TARGETS).index(name)  # Triton keeps what it compiled by the device's number
+        self.target = GPUTarget(*TARGETS[name])
+
+    def get_current_target(self):
+        return self.target
+
+    def get_current_device(self) -> int:
+        return self.number
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def _read(compiled, target: str) -> dict[str, int]:
+    """Facts from the machine code."""
+    return _read_amd(compiled) if target.startswith("gfx") else _read_nvidia(compiled)
+
+
+def _read_nvidia(compiled) -> dict[str, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder, "kernel.cubin")
+        cubin.write_bytes(compiled.asm["cubin"])
+        usage = _tool("cuobjdump", "-res-usage", cubin)
+        sass = _tool("nvdisasm", "-c", cubin)
+    loads = re.findall(r"\b(?:LDG|LDGSTS)\.(\S+)", sass)
+    return {
+        "registers": int(re.search(r"REG:(\d+)", usage)[1]),
+        "spills": len(re.findall(r"\b(?:STL|LDL)\b", sass)),
+        "shared": compiled.metadata.shared,
+        "load_bits": 128 if "UTMALDG" in sass else max(map(_width, loads), default=0),
+        "store_bits": 128 if "UTMASTG" in sass else max(map(_width, re.findall(r"\bSTG\.(\S+)", sass)), default=0),
+        "tensor_cores": len(re.findall(r"\b(?:HMMA|HGMMA|UTCHMMA|DMMA|QGMMA|UTCQMMA)\b", sass)),
+    }
+
+
+def _width(suffix: str) -> int:
+    """Bits of a load or store by what follows its name: LDG.E.128, LDG.E.64.CONSTANT, LDG.E, LDG.E.U16, LDG.E.U8."""
+    wide = re.search(r"\b(8|16|32|64|128|256)\b", re.sub(r"\b[US](8|16)\b", r"\1", suffix))
+    return int(wide[1]) if wide else 32
+
+
+def _read_amd(compiled) -> dict[str, int]:
+    asm = compiled.asm["amdgcn"]
+    field = lambda name: int(re.search(rf"\.{name}:\s+(\d+)", asm)[1])
+    return {
+        "registers": field("vgpr_count"),
+        "spills": field("vgpr_spill_count") + field("sgpr_spill_count"),
+        "shared": compiled.metadata.shared,
+        "load_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_load_(\w+)", asm)), default=0),
+        "store_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_store_(\w+)", asm)), default=0),
+        "tensor_cores": len(re.findall(r"\bv_mfma_", asm)),
+    }
+
+
+def _amd_width(suffix: str) -> int:
+    """dwordx4, dwordx2, dword, ushort, ubyte, b128."""
+    words = re.search(r"dwordx(\d)", suffix)
+    if words:
+        return 32 * int(words[1])
+    bits = re.search(r"b(\d+)", suffix)
+    return int(bits[1]) if bits else 32 if "dword" in suffix else 8 if "byte" in suffix else 16
+
+
+def _tool(name: str, *arguments) -> str:
+    import triton
+
+    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+    return subprocess.run([path, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(code) for code in compile_all(sys.argv[1], sys.argv[2], tuple(sys.argv[3:]))]))

@@ -1,0 +1,103 @@
+"""The Triton kernels without a GPU: run in the interpreter against the oracle, compiled for GPUs and their machine code read.
+
+Only tests/primitives and the grid know what is special to an operator; here is what is special to Triton.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from cases import EXAMPLES, case, scalar
+
+import scratchnet
+from scratchnet import machine_code
+from scratchnet.registry import BACKENDS, OPS
+from scratchnet.verify import compare
+
+pytest.importorskip("triton", reason="needs Triton: pip install triton")
+
+OURS = [(name, example) for name, example in EXAMPLES if OPS[name].rungs("triton")]
+SIZES = ((1, 1), (3, 2), (17, 31), (33, 127), (129, 2), (2, 1000))
+LAYOUTS = {
+    "transposed": lambda t: t.mT.contiguous().mT if t.dim() > 1 else t,
+    "sliced": lambda t: t.repeat_interleave(2, -1)[..., ::2] if t.dim() else t,
+}
+PRIMITIVES = list(BACKENDS["triton"].rungs)
+# Three matrix units and one AMD one; each holds the whole grid of kernels in float32 and bfloat16.
+TARGETS = list(machine_code.TARGETS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16, torch.float16), ids=str)
+@pytest.mark.parametrize("name, example", OURS)
+def test_against_the_oracle(name, example, dtype, layout):
+    for rows, columns in SIZES:
+        result = compare(OPS[name], example, rows, columns, dtype, "triton", LAYOUTS[layout])
+        assert result.ok, result
+
+
+@pytest.mark.parametrize("name, example", OURS)
+def test_the_kernels_run(name, example, monkeypatch):
+    """Not the torch column in their place: forward and backward launch something."""
+    from scratchnet.kernels import launch
+
+    started = []
+    real = launch.launch
+    monkeypatch.setattr(
+        sys.modules[f"scratchnet.kernels.{OPS[name].primitive}"],
+        "launch",
+        lambda *a, **k: (started.append(a[0]), real(*a, **k)),
+    )
+    c = case(name, example, 4, 6, torch.float32)
+    with scratchnet.backend("triton"):
+        outputs = c.ours(*(leaves := c.leaves))
+        forward = len(started)
+        torch.autograd.grad(scalar(lambda *_: outputs)(), leaves)
+    assert 0 < forward < len(started)
+
+
+@pytest.mark.parametrize("name, example", [(name, next(iter(OPS[name].examples))) for name in dict(OURS)])
+def test_gradcheck(name, example):
+    c = case(name, example)
+    with scratchnet.backend("triton"):
+        assert torch.autograd.gradcheck(c.ours, c.leaves)
+
+
+@pytest.mark.parametrize("name", dict(OURS))
+def test_compile(name):
+    """One graph without a break, with the kernels in it."""
+    c = case(name, rows=6, columns=8, dtype=torch.float32)
+    with scratchnet.backend("triton"):
+        expected = c.ours(*(leaves := c.leaves))
+        wanted = torch.autograd.grad(scalar(lambda *_: expected)(), leaves)
+        actual = torch.compile(c.ours, fullgraph=True, backend="aot_eager")(*leaves)
+        got = torch.autograd.grad(scalar(lambda *_: actual)(), leaves)
+    torch.testing.assert_close((actual, got), (expected, wanted), rtol=0, atol=0)
+
+
+def test_triton_imported_by_somebody_else_first():
+    code = (
+        "import triton, triton.language, torch, scratchnet, scratchnet.nn.functional as F\n"
+        "x = torch.arange(-3., 3.)\n"
+        "with scratchnet.backend('triton'): y = F.gelu(x, approximate='tanh')\n"
+        "torch.testing.assert_close(y, torch.nn.functional.gelu(x, approximate='tanh'))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_machine_code(primitive, dtype):
+    """No register spills; memory-bound kernels load and store 128 bits at a time; products use the matrix units."""
+    codes = machine_code.report(primitive, dtype)
+    assert {code.target for code in codes} == set(TARGETS)
+    assert {code.op for code in codes} == {op.name for op in OPS.values() if op.primitive == primitive and op.rungs("triton")}
+    for code in codes:
+        assert code.spills == 0, code
+        if code.kernel != "column_sums_kernel":  # it writes one short row
+            assert code.load_bits >= 64 and code.store_bits >= 64, code
+        assert code.load_bits >= 64, code
