@@ -14,8 +14,8 @@ inline void* or_abort(void* memory, int64_t bytes) {
   abort();
 }
 
-// Not initialised, from a cache line's start, to be given to free(). Large memory comes on huge pages where the system has them:
-// a page fault every 4 KiB would cost more than what is then done with the memory.
+// Not initialised, from a cache line's start, to be given to free(). Large memory comes on huge pages if the system has them: a
+// page fault every 4 KiB would cost more than what is then done with the memory.
 template <class T>
 T* allocate(int64_t count) {
   constexpr int64_t HUGE_PAGE = 1 << 21;

@@ -4,8 +4,8 @@
 //   dx      (C, pixels)  = weight^T (C, terms) views(dy), once for every residue of the pixels modulo the stride
 //   dweight (terms, F)   = views(x) dy^T, summed over all images
 //
-// x, dy and the weights are read and the results written about once; in between, a block of sums and a piece of the image stay in
-// L2. Each thread computes its own sums, whose order follows from the sizes alone: the same bits for any number of threads.
+// x, dy and the weights are read and the results written about once; in between, a block of sums and a piece of the image stay
+// in L2. Each thread has its own sums, in an order that follows from the sizes alone: the same bits for any number of threads.
 // Views without the matrix: https://arxiv.org/abs/1907.02129
 #include "weight_gradient.h"
 
@@ -15,10 +15,11 @@ namespace {
 constexpr int64_t SUMS = 1 << 16;    // of a block, in L2
 constexpr int64_t BLOCK_ROWS = 264;  // of them, at most
 
-// The weights in the order in which the tiles read them: (groups, panels of ROWS rows, terms, ROWS).
+// The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); from one row to the next
+// there are `row` numbers, from channel to channel `channel`.
 template <class T>
-void pack_weights(const ConvolutionSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row, int64_t channels,
-                  int64_t channel, acc_t<T>* packed) {
+void pack_weights(const ConvolutionSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row,
+                  int64_t channels, int64_t channel, acc_t<T>* packed) {
   const int64_t panels = ceil_div(rows, ROWS), terms = channels * views.taps();
   const int64_t group = size.filters * size.channels * size.kernel[0] * size.kernel[1];
   parallel_for(0, size.groups * panels, 1 + 32768 / (ROWS * terms + 1), [&](int64_t begin, int64_t end) {
@@ -65,8 +66,8 @@ void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64
 
 // The sums (rows, down, width) and the bias of each row, to their place.
 template <class T>
-void finish(const acc_t<T>* sums, int64_t columns, int64_t width, const T* bias, int64_t rows, int64_t down, int64_t right, T* to,
-            const Results<T>& out) {
+void finish(const acc_t<T>* sums, int64_t columns, int64_t width, const T* bias, int64_t rows, int64_t down, int64_t right,
+            T* to, const Results<T>& out) {
   for (int64_t i = 0; i < rows; i++) {
     const acc_t<T> shift = bias ? load1(bias + i) : 0;
     for (int64_t y = 0; y < down; y++) {
@@ -91,7 +92,7 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
   pack_weights(size, views, weight, rows, row, channels, channel, packed.data);
 
   const int64_t pieces = views.down() * views.across();
-  const int64_t together = pieces == 1 ? max(1, POSITIONS / max(1, y.out * x.out)) : 1;  // small images: a use more for weights
+  const int64_t together = pieces == 1 ? max(1, POSITIONS / max(1, y.out * x.out)) : 1;  // small images share the weights in L2
   const int64_t blocks = ceil_div(size.batch, together) * groups * pieces;
   if (blocks * rows == 0) return;
   const int64_t share = ceil_div(rows, ceil_div(sn_num_threads(), blocks));  // few blocks: the threads share their rows
@@ -120,8 +121,8 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
 template <class T>
 void forward(const ConvolutionSizes& size, const T* x, const T* weight, const T* bias, T* y) {
   const int64_t taps = size.kernel[0] * size.kernel[1];
-  correlate<T>(size, forward_axis(size, 0), forward_axis(size, 1), weight, size.filters, size.channels * taps, size.channels, taps,
-               bias, x, {y, size.out[0] * size.out[1], size.out[1], 1});
+  correlate<T>(size, forward_axis(size, 0), forward_axis(size, 1), weight, size.filters, size.channels * taps, size.channels,
+               taps, bias, x, {y, size.out[0] * size.out[1], size.out[1], 1});
 }
 
 template <class T>

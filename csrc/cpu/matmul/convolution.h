@@ -2,8 +2,8 @@
 //
 //   y[n, f, Y, X] = bias[f] + sum over c, i, j of weight[f, c, i, j] x[n, c, Y s - p + i d, X s - p + j d]     x is 0 outside
 //
-// with stride s, padding p and dilation d of each axis. Written with all windows as the columns of one matrix ("unfolded") it is
-// a matrix product, and so are its gradients: dweight = dy unfold(x)^T, dx = fold(weight^T dy).
+// with stride s, padding p and dilation d of each axis. With all windows as the columns of one matrix ("unfolded") it is a
+// matrix product, and so are its gradients: dweight = dy unfold(x)^T, dx = fold(weight^T dy).
 #pragma once
 #include "dispatch.h"
 #include "types.h"
@@ -16,8 +16,8 @@ struct ConvolutionSizes {
   int64_t in[2], kernel[2], out[2], stride[2], padding[2], dilation[2];
 };
 
-// All tensors lie in order: x (batch, groups * channels, in), weight (groups * filters, channels, kernel), bias (groups * filters),
-// y and grad (batch, groups * filters, out). bias may be null, and so may any of the gradients.
+// All tensors lie in order: x (batch, groups * channels, in), weight (groups * filters, channels, kernel), y and grad
+// (batch, groups * filters, out), bias (groups * filters). bias may be null, and so may any of the gradients.
 struct ConvolutionKernels {
   void (*forward)(DType, const ConvolutionSizes&, const void* x, const void* weight, const void* bias, void* y);
   void (*backward)(DType, const ConvolutionSizes&, const void* grad, const void* x, const void* weight, void* dx, void* dweight,

@@ -1,12 +1,13 @@
 // Shifted images: the rows of the unfolded matrix without the matrix.
 //
-// A convolution and both of its gradients are sums over terms t = (channel, tap), of numbers that belong to the term alone times
+// A convolution and both of its gradients are sums over terms t = (channel, tap), of numbers that belong to the term times
 //
 //   image[channel][stride Y + shift_y(t)][stride X + shift_x(t)]      for all outputs (Y, X), 0 outside of the image
 //
-// A piece of the image is copied into a frame of zeros, its rows and columns sorted by their residue modulo the stride. There, the
-// numbers of one term for neighbouring outputs are neighbours too: at offset[t] + Y * width + X, the same image seen from another
-// place. Between two rows lie a few numbers that belong to no output; they cost little, and nobody stores what comes of them.
+// A piece of the image is copied into a frame of zeros, its rows and columns sorted by their residue modulo the stride. There,
+// the numbers of one term for neighbouring outputs are neighbours too: at offset[t] + Y * width + X, the same image seen from
+// another place. Between two rows lie a few numbers that belong to no output; they cost little, and nobody stores what comes
+// of them. The zeros of the frame take part in the sums as all other numbers do: 0 times infinity is NaN.
 #pragma once
 #include "convolution.h"
 #include "memory.h"
@@ -24,7 +25,7 @@ struct Buffer {
   operator A*() const { return data; }
 };
 
-// One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step], and place index + k * index_step of the kernel.
+// One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step] and kernel[index + k * index_step].
 struct Axis {
   int64_t in, out, stride, kernel, taps, shift, shift_step, index, index_step;
 
@@ -38,8 +39,8 @@ inline Axis forward_axis(const ConvolutionSizes& size, int i) {
   return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
 }
 
-// The sum for dx at the positions stride * at + residue: y[(stride at + residue + padding - k dilation) / stride] took them, for
-// those k for which this is a whole number; they are evenly spaced.
+// The sum for dx at the positions stride * at + residue: they took part in y[(stride at + residue + padding - k dilation) /
+// stride], for those k for which this is a whole number; such k are evenly spaced.
 inline Axis backward_axis(const ConvolutionSizes& size, int i, int64_t residue) {
   const int64_t stride = size.stride[i], from = residue + size.padding[i];
   int64_t first = 0, step = 1;

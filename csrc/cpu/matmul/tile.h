@@ -1,4 +1,4 @@
-// The tile: the innermost loop of every product, ROWS x VECTORS registers of the result that take part in nothing but additions.
+// The tile, the innermost loop of every product: ROWS x VECTORS registers of the result, to which everything is added.
 #pragma once
 #include "simd.h"
 

@@ -1,6 +1,6 @@
 // The gradient of a convolution's weights: dweight (F, terms) = dy (F, outputs) views(x)^T, summed over all images.
 //
-// The sums lie as (terms, F) until the end, so that a number of the image meets whole registers of dy, which is transposed first.
+// The sums lie as (terms, F) until the end: a number of the image meets whole registers of dy, which is transposed first.
 // How the outputs are cut into chains of additions follows from the sizes alone; the threads share the terms.
 #pragma once
 #include "pack.h"
@@ -14,7 +14,7 @@ constexpr int64_t POSITIONS = 256;   // outputs that are summed up in registers
 constexpr int64_t TURNED = 1 << 20;  // numbers of dy that are transposed at a time
 constexpr int64_t FEW_FILTERS = 4;   // of a group: registers of filters would be all but empty
 
-// One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T, for dy (registers of filters, outputs, lanes) with
+// One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T. dy is (registers of filters, outputs, lanes), with
 // `turned` numbers from register to register. Lines are the rows of the block, image after image.
 template <class A>
 void add_products(const Views& views, const A* pieces, int64_t piece_size, int64_t begin, int64_t end, int64_t filters,
@@ -72,7 +72,8 @@ void few_filters_gradient(const ConvolutionSizes& size, const T* grad, const T* 
               for (int64_t row = 0; row < down; row++)
                 map<T>(0, right, [&](int64_t k, auto get, auto) SN_LAMBDA_INLINE {
 #pragma GCC unroll 8
-                  for (int r = 0; r < ROWS; r++) sum[r] += get(dy[r] + row * size.out[1] + k) * get(view[r] + row * views.width + k);
+                  for (int r = 0; r < ROWS; r++)
+                    sum[r] += get(dy[r] + row * size.out[1] + k) * get(view[r] + row * views.width + k);
                 });
               for (int r = 0; r < ROWS && i + r < filters * taps; r++) sums[i + r] += vsum(sum[r]);
             }
