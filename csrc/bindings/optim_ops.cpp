@@ -1,7 +1,7 @@
 // torch.ops.scratchnet.sgd_step, adam_step, rmsprop_step, adagrad_step: one step over the parameters of a group, in place.
 //
-// Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the formulas
-// in Python: those whose tensors differ in dtype or in the order of their elements, overlap themselves or an earlier one.
+// Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
+// formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
 #include "tensors.h"  // first: the checks find their tensor type's functions here
 
 #include <algorithm>
@@ -54,7 +54,7 @@ struct Step {
     that((int64_t)grads.size() == count, "params and grads must have the same length");
     that((int64_t)steps.size() == (counted ? count : 0), "steps must have the length of params");
     for (const auto& [state, used] : states)
-      that((int64_t)state->size() == (used ? count : 0), "a state must have the length of params, or be empty if it is not used");
+      that((int64_t)state->size() == (used ? count : 0), "a state must have the length of params, or be empty if not used");
     for (const Tensor& t : steps)
       that(t.is_cpu() && t.numel() == 1 && (t.scalar_type() == ScalarType::Float || t.scalar_type() == ScalarType::Double),
            "a step count must be one float32 or float64 number on the CPU");
@@ -65,7 +65,7 @@ struct Step {
       that(param.is_cpu(), "params must be on the CPU");
       bool fits = is_float(param) && is_dense(param);
       const auto pointer = [&](const Tensor& t) {
-        that(t.is_cpu() && all_axes(t) == all_axes(param), "gradient and state must have the shape and device of their parameter");
+        that(t.is_cpu() && all_axes(t) == all_axes(param), "grads and states must have the shape and device of params");
         fits = fits && t.scalar_type() == param.scalar_type() && same_order(param, t);
         return fits ? t.mutable_data_ptr() : nullptr;
       };
@@ -121,9 +121,9 @@ Left adam_step(Tensors params, Tensors grads, Tensors steps, Tensors exp_avgs, T
   return step.left;
 }
 
-Left rmsprop_step(Tensors params, Tensors grads, Tensors steps, Tensors square_avgs, Tensors momentum_buffers, Tensors grad_avgs,
-                  double lr, double alpha, double eps, double weight_decay, double momentum, bool centered, bool maximize,
-                  int64_t rung) {
+Left rmsprop_step(Tensors params, Tensors grads, Tensors steps, Tensors square_avgs, Tensors momentum_buffers,
+                  Tensors grad_avgs, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered,
+                  bool maximize, int64_t rung) {
   const Step step("rmsprop_step", rung, params, grads, steps, true,
                   {{&square_avgs, true}, {&momentum_buffers, momentum > 0}, {&grad_avgs, centered}});
   const RmspropOptions options = {lr, alpha, eps, weight_decay, momentum, centered, maximize};

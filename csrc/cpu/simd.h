@@ -86,7 +86,7 @@ SN_INLINE void store(double* p, vec<double> v) { memcpy(p, &v, sizeof v); }
 SN_INLINE void store(bf16* p, vec<float> v) {
   const auto u = (Simd<float>::U)v;
   const auto rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-  const auto bits = (u & 0x7fffffff) > 0x7f800000 ? (u >> 16) | 0x40 : rounded;
+  const auto bits = v != v ? (u >> 16) | 0x40 : rounded;  // NaN stays NaN
 #if defined(__AVX512F__)
   _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16((__m512i)bits));
 #else

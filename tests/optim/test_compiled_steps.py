@@ -339,13 +339,13 @@ ADAM = (0.1, 0.9, 0.999, 1e-8, 0.0, False, False, False)
     ("change", "message"),
     [
         ({"grads": [torch.ones(3)]}, "params and grads must have the same length"),
-        ({"grads": [torch.ones(3), torch.ones(4)]}, "must have the shape and device of their parameter"),
+        ({"grads": [torch.ones(3), torch.ones(4)]}, "grads and states must have the shape and device of params"),
         ({"steps": [torch.tensor(0.0)]}, "steps must have the length of params"),
         ({"steps": [torch.tensor(0.0), torch.tensor(0)]}, "a step count must be one float32 or float64 number"),
         ({"steps": [torch.tensor(0.0), torch.zeros(2)]}, "a step count must be one float32 or float64 number"),
         ({"exp_avgs": []}, "a state must have the length of params"),
-        ({"exp_avgs": [torch.zeros(3), torch.zeros(2)]}, "must have the shape and device of their parameter"),
-        ({"max_exp_avg_sqs": [torch.zeros(3)]}, "a state must have the length of params, or be empty if it is not used"),
+        ({"exp_avgs": [torch.zeros(3), torch.zeros(2)]}, "grads and states must have the shape and device of params"),
+        ({"max_exp_avg_sqs": [torch.zeros(3)]}, "a state must have the length of params, or be empty if not used"),
         ({"rung": (3,)}, "there is no such rung"),
     ],
 )

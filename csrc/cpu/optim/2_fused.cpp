@@ -14,21 +14,38 @@ namespace {
 constexpr int64_t CHUNK = 1024;   // elements; a thread takes whole chunks
 constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
 
+// K registers of each tensor: all loads, then all arithmetic, then all stores.
+template <int K, class T, class Rule, class Get, class Put>
+SN_INLINE void update_registers(const Slot& slot, int64_t i, const Rule& rule, Get get, Put put) {
+  constexpr int64_t N = lanes<acc_t<T>>;
+  vec<acc_t<T>> param[K], grad[K], state[K][3] = {};
+#pragma GCC unroll 2
+  for (int j = 0; j < K; j++) {
+    param[j] = get((const T*)slot.param + i + j * N), grad[j] = get((const T*)slot.grad + i + j * N);
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++)
+      if (rule.has[k]) state[j][k] = get((const T*)slot.state[k] + i + j * N);
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < K; j++) rule(param[j], grad[j], state[j]);
+#pragma GCC unroll 2
+  for (int j = 0; j < K; j++) {
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++)
+      if (rule.has[k]) put((T*)slot.state[k] + i + j * N, state[j][k]);
+    put((T*)slot.param + i + j * N, param[j]);
+  }
+}
+
 template <class T, class Rule>
-void update(const Slot& slot, const Rule rule, int64_t begin, int64_t end) {
-  T *param = (T*)slot.param, *state[3] = {(T*)slot.state[0], (T*)slot.state[1], (T*)slot.state[2]};
-  const T* grad = (const T*)slot.grad;
-  map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
-    vec<acc_t<T>> p = get(param + i), s[3] = {};
-#pragma GCC unroll 3
-    for (int k = 0; k < 3; k++)
-      if (rule.has[k]) s[k] = get(state[k] + i);
-    rule(p, get(grad + i), s);
-    put(param + i, p);
-#pragma GCC unroll 3
-    for (int k = 0; k < 3; k++)
-      if (rule.has[k]) put(state[k] + i, s[k]);
-  });
+void update(const Slot slot, const Rule rule, int64_t begin, int64_t end) {  // by value: what is stored cannot change them
+  constexpr int64_t PAIR = 2 * lanes<acc_t<T>>;
+  int64_t i = begin;
+  for (; i + PAIR <= end; i += PAIR)
+    update_registers<2, T>(
+        slot, i, rule, [](const T* p) SN_LAMBDA_INLINE { return load(p); },
+        [](T* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
+  map<T>(i, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { update_registers<1, T>(slot, j, rule, get, put); });
 }
 
 int64_t chunks_of(const Slot& slot) { return (slot.numel + CHUNK - 1) / CHUNK; }

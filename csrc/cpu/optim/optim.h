@@ -1,4 +1,4 @@
-// One step of an optimizer over all parameters of a group: every tensor is read once and written once, nothing is stored between.
+// One step of an optimizer over all parameters of a group: each tensor is read once and written once.
 #pragma once
 #include <stdint.h>
 

@@ -31,18 +31,18 @@ SN_INLINE V lerp(V a, V b, A weight) {
 template <class A>
 struct Sgd {
   A lr, momentum, share, weight_decay;
-  bool nesterov, maximize, has[3];
+  bool decays, nesterov, maximize, has[3];
 
   Sgd(const SgdOptions& o, double)
-      : lr(o.lr), momentum(o.momentum), share(1 - o.dampening), weight_decay(o.weight_decay), nesterov(o.nesterov),
-        maximize(o.maximize), has{o.momentum != 0, false, false} {}
+      : lr(o.lr), momentum(o.momentum), share(1 - o.dampening), weight_decay(o.weight_decay),
+        decays(o.weight_decay != 0), nesterov(o.nesterov), maximize(o.maximize), has{o.momentum != 0, false, false} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
     V& b = state[0];
     if (maximize) g = -g;
-    if (weight_decay != 0) g = g + weight_decay * param;
-    if (momentum != 0) {
+    if (decays) g = g + weight_decay * param;
+    if (has[0]) {
       b = b * momentum + share * g;
       g = nesterov ? g + momentum * b : b;
     }
@@ -54,18 +54,19 @@ struct Sgd {
 template <class A>
 struct Adam {
   A shrink, weight_decay, weight1, beta2, weight2, step_size, scale, eps;
-  bool amsgrad, maximize, has[3];
+  bool decays, amsgrad, maximize, has[3];
 
   Adam(const AdamOptions& o, double t)
-      : shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1), weight_decay(o.decoupled ? 0 : o.weight_decay), weight1(1 - o.beta1),
+      : shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1), weight_decay(o.weight_decay), weight1(1 - o.beta1),
         beta2(o.beta2), weight2(1 - o.beta2), step_size(o.lr / (1 - pow(o.beta1, t))), scale(1 / sqrt(1 - pow(o.beta2, t))),
-        eps(o.eps), amsgrad(o.amsgrad), maximize(o.maximize), has{true, true, o.amsgrad} {}
+        eps(o.eps), decays(!o.decoupled && o.weight_decay != 0), amsgrad(o.amsgrad), maximize(o.maximize),
+        has{true, true, o.amsgrad} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
     V &m = state[0], &v = state[1], &largest = state[2];
     if (maximize) g = -g;
-    if (weight_decay != 0) g = g + weight_decay * param;
+    if (decays) g = g + weight_decay * param;
     param = param * shrink;
     m = lerp(m, g, weight1);
     v = v * beta2 + weight2 * g * g;
@@ -79,17 +80,17 @@ struct Adam {
 template <class A>
 struct Rmsprop {
   A lr, alpha, weight, eps, weight_decay, momentum;
-  bool centered, maximize, has[3];
+  bool decays, centered, maximize, has[3];
 
   Rmsprop(const RmspropOptions& o, double)
       : lr(o.lr), alpha(o.alpha), weight(1 - o.alpha), eps(o.eps), weight_decay(o.weight_decay), momentum(o.momentum),
-        centered(o.centered), maximize(o.maximize), has{true, o.momentum > 0, o.centered} {}
+        decays(o.weight_decay != 0), centered(o.centered), maximize(o.maximize), has{true, o.momentum > 0, o.centered} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
     V &v = state[0], &b = state[1], &mean = state[2];
     if (maximize) g = -g;
-    if (weight_decay != 0) g = g + weight_decay * param;
+    if (decays) g = g + weight_decay * param;
     v = v * alpha + weight * g * g;
     V square = v;
     if (centered) {
@@ -97,7 +98,7 @@ struct Rmsprop {
       square = v - mean * mean;
     }
     const V size = root(square) + eps;
-    if (momentum > 0) {
+    if (has[1]) {
       b = b * momentum + g / size;
       param = param - lr * b;
     } else {
@@ -110,17 +111,17 @@ struct Rmsprop {
 template <class A>
 struct Adagrad {
   A lr, eps, weight_decay;
-  bool maximize, has[3];
+  bool decays, maximize, has[3];
 
   Adagrad(const AdagradOptions& o, double t)
-      : lr(o.lr / (1 + (t - 1) * o.lr_decay)), eps(o.eps), weight_decay(o.weight_decay), maximize(o.maximize),
-        has{true, false, false} {}
+      : lr(o.lr / (1 + (t - 1) * o.lr_decay)), eps(o.eps), weight_decay(o.weight_decay),
+        decays(o.weight_decay != 0), maximize(o.maximize), has{true, false, false} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
     V& sum = state[0];
     if (maximize) g = -g;
-    if (weight_decay != 0) g = g + weight_decay * param;
+    if (decays) g = g + weight_decay * param;
     sum = sum + g * g;
     param = param - lr * g / (root(sum) + eps);
   }
