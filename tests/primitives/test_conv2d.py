@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 import scratchnet
-from scratchnet.functions.convolution import conv1d, conv2d
+from scratchnet.functions.conv2d import conv1d, conv2d
 
 RUNGS = ("cpp:1", "cpp:2")
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
