@@ -131,7 +131,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
         fail(TypeError, name, "output_size", f"must be tuple of ints, not {type(output_size).__name__}")
     if input.dim() <= len(wanted):
         least = f"Input dimension should be at least {len(wanted) + 1}, got {input.dim()}"
-        fail(ValueError, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
+        error = ValueError if wanted is output_size else RuntimeError  # torch's own inconsistency
+        fail(error, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
     for size in wanted:
         if size is not None and (isinstance(size, bool) or not isinstance(size, (int, torch.SymInt))):
             fail(TypeError, name, "output_size", f"must be tuple of ints, but found an element of type {type(size).__name__}")
