@@ -399,6 +399,7 @@ BATCH_NORM = Op(
         "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
     },
     sizes=((12544, 64), (3136, 256)),
+    own_up_to=2**13,
 )
 
 # ---- gelu ---------------------------------------------------------------------------------------------------------------
@@ -541,6 +542,7 @@ MAX_POOL2D = Op(
         "wide": _pool_example((2, 3), 1, 1, (1, 2), images=True),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**12,
 )
 
 AVG_POOL2D = Op(
@@ -563,6 +565,7 @@ AVG_POOL2D = Op(
         "divisor": _pool_example((1, 2), divisor_override=3),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**12,
 )
 
 ADAPTIVE_AVG_POOL2D = Op(
@@ -580,6 +583,7 @@ ADAPTIVE_AVG_POOL2D = Op(
         "larger than the image": _pool_example((3, None)),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**17,
 )
 
 OPS: dict[str, Op] = {

@@ -67,9 +67,12 @@ def batch_norm(
     y, mean, var = _batch_norm(input, weight, bias, None, None, eps)
     if running_mean is not None:
         count = input.numel() // input.shape[1]
-        with torch.no_grad():  # in the dtype of the statistics, float32 or wider, rounded once
+        with torch.no_grad():
             for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-                running.copy_(running.to(now.dtype).lerp(now, momentum))
+                if running.dtype == now.dtype:
+                    running.lerp_(now, momentum)
+                else:  # 16-bit ones move in float32 and are rounded once
+                    running.copy_(running.float().lerp(now, momentum))
     return y
 
 

@@ -202,12 +202,12 @@ template <class A>
 struct Columns {
   static constexpr int64_t ROWS = 256;  // that are summed in float
   int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
-  A *memory, *partial;
+  A* memory;
   double* total;  // (terms, width)
 
   Columns(int64_t rows, int64_t step, int64_t positions, int64_t channels)
       : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions) {
-    memory = allocate<A>(8 * width), partial = memory + 5 * width, total = allocate<double>(3 * width);
+    memory = allocate<A>(5 * width), total = allocate<double>(3 * width);
   }
   Columns(const Columns&) = delete;
   ~Columns() { free(memory), free(total); }
@@ -218,18 +218,15 @@ struct Columns {
   }
 
   // Into `total`, the sums over the rows of the K terms that f(i, j, get) has for the places i, i + 1, ... of columns j, j + 1, ...
-  template <class T, int K, class F>
-  void sum(const F& f) {
-    for (int64_t j = 0; j < K * width; j++) total[j] = 0;
-    for (int64_t first = 0; first < rows; first += ROWS) {
-      for (int64_t j = 0; j < K * width; j++) partial[j] = 0;
-      for (int64_t n = first; n < rows && n < first + ROWS; n++)
-        map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-          const Terms<A, K> terms = f(n * step + j, j, get);
-          for (int k = 0; k < K; k++) put(partial + k * width + j, get(partial + k * width + j) + terms.v[k]);
-        });
-      for (int64_t j = 0; j < K * width; j++) total[j] += partial[j];
-    }
+  template <int K, class F>
+  SN_INLINE void sum(const F& f) {
+    constexpr int64_t N = lanes<A>, U = 4;
+    const auto whole = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
+    int64_t j = 0;
+    for (; j + U * N <= width; j += U * N) sum_strip<K, U>(j, U * N, whole, f);
+    for (; j + N <= width; j += N) sum_strip<K, 1>(j, N, whole, f);
+    if (const int64_t n = width - j; n > 0)
+      sum_strip<K, 1>(j, n, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); }, f);
   }
   template <int K>
   Sums<K> of_channel(int64_t c) const {
@@ -238,12 +235,36 @@ struct Columns {
       for (int64_t s = 0; s < positions; s++) sums.v[k] += total[k * width + c * positions + s];
     return sums;
   }
+
+ private:
+  // Of U registers of columns, `count` of them in use
+  template <int K, int U, class G, class F>
+  SN_INLINE void sum_strip(int64_t j, int64_t count, const G& get, const F& f) {
+    for (int k = 0; k < K; k++)
+      for (int64_t l = 0; l < count; l++) total[k * width + j + l] = 0;
+    for (int64_t first = 0; first < rows; first += ROWS) {
+      vec<A> sums[K][U] = {};
+      const int64_t end = rows - first < ROWS ? rows : first + ROWS;
+      for (int64_t n = first; n < end; n++)
+#pragma GCC unroll 4
+        for (int u = 0; u < U; u++) {
+          const int64_t at = j + u * lanes<A>;
+          const Terms<A, K> terms = f(n * step + at, at, get);
+          for (int k = 0; k < K; k++) sums[k][u] += terms.v[k];
+        }
+      for (int k = 0; k < K; k++) {
+        A lane[U * lanes<A>];
+        memcpy(lane, sums[k], sizeof lane);
+        for (int64_t l = 0; l < count; l++) total[k * width + j + l] += lane[l];
+      }
+    }
+  }
 };
 
 // f(first channel, place of its first number, columns) for blocks of channels
 template <class A, class P, class F>
 void for_each_columns(const P& p, const F& f) {
-  const int64_t size = 256 / (p.positions + 1) + 1, blocks = (p.channels + size - 1) / size;
+  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = (p.channels + size - 1) / size;
   parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t c = b * size;
@@ -264,10 +285,10 @@ void forward_short(const BatchNormForward& p) {
     const bool own = !p.running_mean && count;
     if (own) {
       for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, load1(x + c * p.positions));
-      m.template sum<T, 1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
+      m.template sum<1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
       for (int64_t c = 0; c < m.channels; c++)
         m.fill(0, c, A(mean[c * p.positions] + m.template of_channel<1>(c).v[0] / count));
-      m.template sum<T, 2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+      m.template sum<2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
         const vec<A> d = get(x + i) - get(mean + j);
         return Terms<A, 2>{d, d * d};
       });
@@ -298,7 +319,7 @@ void backward_short(const BatchNormBackward& p) {
     A *mean = m.row(0), *rest = m.row(1), *a = m.row(2), *mean_g = m.row(3), *tilt = m.row(4);
     for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, ((const A*)p.mean)[first + c]);
     if (needs_sums(p))
-      m.template sum<T, 3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+      m.template sum<3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
         const vec<A> d = get(x + i) - get(mean + j), g = get(grad + i);
         return Terms<A, 3>{g, g * d, d};
       });
