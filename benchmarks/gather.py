@@ -1,5 +1,7 @@
-"""Gather from tables that fit a cache, that do not, tall ones and wide ones; embeddings of small and large vocabularies; pooling
-of small and large images."""
+"""Gather from tables that fit a cache, that do not, tall ones and wide ones; embeddings of small and large vocabularies.
+
+Pooling of small and large images.
+"""
 
 from scratchnet.cli.bench import sweep
 

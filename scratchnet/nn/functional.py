@@ -10,8 +10,8 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.drop_in import missing
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
 from scratchnet.functions.batch_norm import batch_norm
+from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, reduction_name
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy
 from scratchnet.functions.cross_entropy import log_softmax as _log_softmax
 from scratchnet.functions.cross_entropy import softmax as _softmax

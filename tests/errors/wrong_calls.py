@@ -321,7 +321,8 @@ GATHER = [
     Wrong("nn.Embedding.from_pretrained", (x(5),), "embeddings", "2-dimensional | (5,)", blames="Embedding.from_pretrained"),
 ]
 
-F_BN, F_MAX, F_AVG, F_ADA = (f"nn.functional.{name}" for name in ("batch_norm", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"))
+F_BN, F_MAX, F_AVG = (f"nn.functional.{name}" for name in ("batch_norm", "max_pool2d", "avg_pool2d"))
+F_ADA, ADAPTIVE = "nn.functional.adaptive_avg_pool2d", "adaptive_avg_pool2d"
 IMAGES = x(2, 3, 6, 7)
 BATCH_NORM = [
     Wrong(F_BN, (x(1, 5), None, None), "input", "more than 1 value per channel | [1, 5] | .eval()", {"training": True}),
@@ -348,7 +349,7 @@ BATCH_NORM = [
     Wrong("nn.BatchNorm1d", (x(1, 5),), "input", "more than 1 value per channel", made_with=(5,), blames="batch_norm"),
     Wrong("nn.BatchNorm1d", (x(2, 5, 3, 3),), "input", "expected 2D or 3D input (got 4D input)", made_with=(5,)),
     Wrong("nn.BatchNorm2d", (x(2, 5),), "input", "expected 4D input (got 2D input)", made_with=(5,)),
-    Wrong("nn.BatchNorm2d", (x(2, 5, 3, 3),), "running_mean", "should contain 5 elements not 4", made_with=(4,), blames="batch_norm"),
+    Wrong("nn.BatchNorm2d", (x(2, 5, 3, 3),), "running_mean", "contain 5 elements not 4", made_with=(4,), blames="batch_norm"),
 ]
 POOLING = [
     *(
@@ -390,7 +391,7 @@ POOLING = [
     Wrong(F_ADA, ([1.0], 2), "input", "must be Tensor, not list", error=TypeError),
     Wrong("nn.MaxPool2d", (x(6, 7),), "input", "3D or 4D", made_with=(2,), blames="max_pool2d"),
     Wrong("nn.AvgPool2d", (IMAGES,), "padding", "at most half", made_with=(2, 2, 2), blames="avg_pool2d"),
-    Wrong("nn.AdaptiveAvgPool2d", (IMAGES,), "output_size", "greater than or equal", made_with=(-1,), blames="adaptive_avg_pool2d"),
+    Wrong("nn.AdaptiveAvgPool2d", (IMAGES,), "output_size", "greater than or equal", made_with=(-1,), blames=ADAPTIVE),
 ]
 
 F_DROP, F_MSE, F_RELU = "nn.functional.dropout", "nn.functional.mse_loss", "nn.functional.relu"

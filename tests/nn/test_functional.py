@@ -12,8 +12,9 @@ import scratchnet.nn.functional as F
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu"}
 WRITTEN_IN_C = {  # what inspect cannot see
-    "avg_pool2d": lambda input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-    divisor_override=None: None,
+    "avg_pool2d": lambda input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None: (
+        None
+    ),
     "gelu": lambda input, approximate="none": None,
     "linear": lambda input, weight, bias=None: None,
     "max_pool2d": TF.max_pool2d_with_indices,  # the function behind it: max_pool2d itself takes (*args, **kwargs)

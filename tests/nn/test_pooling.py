@@ -25,9 +25,12 @@ def test_indices_come_with_the_output():
     assert_close(ours, theirs, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("build", [lambda lib: lib.MaxPool2d(3, 2, 1), lambda lib: lib.AvgPool2d(2), lambda lib: lib.AdaptiveAvgPool2d((3, None))])
-def test_compiled_at_two_sizes(build):
-    run, theirs = torch.compile(build(nn), fullgraph=True, backend="aot_eager"), build(torch.nn)
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("MaxPool2d", (3, 2, 1)), ("AvgPool2d", (2,)), ("AdaptiveAvgPool2d", ((3, None),))]
+)
+def test_compiled_at_two_sizes(name, arguments):
+    ours, theirs = (getattr(lib, name)(*arguments) for lib in (nn, torch.nn))
+    run = torch.compile(ours, fullgraph=True, backend="aot_eager")
     for size in (6, 9):
         x, own = (torch.linspace(-2, 2, 2 * size * size).sin().view(1, 2, size, size).requires_grad_() for _ in range(2))
         y, expected = run(x), theirs(own)
