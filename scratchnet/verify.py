@@ -152,7 +152,9 @@ def _names(op: Op, args: tuple, kwargs: dict, outputs: int) -> list[str]:
     return [f"output {i}" if outputs > 1 else "output" for i in range(outputs)] + [f"gradient of {name}" for name in inputs]
 
 
-def _check(what: str, ours: Tensor, own: Tensor, oracle: Tensor, nudged: Tensor, incoming: float, dtype: torch.dtype) -> Check:
+def _check(
+    what: str, ours: Tensor, own: Tensor, oracle: Tensor, nudged: Tensor, incoming: float, dtype: torch.dtype
+) -> Check:
     ours, own, oracle = ours.detach(), own.detach(), oracle.detach()
     expected = oracle.to(dtype)  # too large for a 16-bit type is infinite there
     finite = expected.isfinite()

@@ -122,8 +122,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
     """The means of windows that divide input (N, C, H, W) or (C, H, W) into output_size rows and columns: (..., *output_size).
 
     Window o of an axis reaches from floor(o size / out) to ceil((o + 1) size / out); None in output_size keeps an axis as it
-    is. ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for another dtype
-    than the floats. torch.nn.functional.adaptive_avg_pool2d.
+    is. ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for a dtype that
+    is no float. torch.nn.functional.adaptive_avg_pool2d.
     """
     name = "adaptive_avg_pool2d"
     check_tensor(name, "input", input)
