@@ -498,11 +498,11 @@ ADD_LAYER_NORM = Op(
 )
 
 
-def _batch_norm_example(*positions: int, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
+def _batch_norm_example(images: bool = False, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
     """Two samples at least: one number a channel has no variance. A large eps for the reason given above."""
 
     def example(n: int, c: int, dtype: torch.dtype):
-        x = _normal(2, c, n, *positions, dtype=dtype) if positions else _normal(n + 1, c, dtype=dtype)
+        x = _normal(2, c, n, 1, dtype=dtype) if images else _normal(n + 1, c, dtype=dtype)
         statistics = (_constant(c, dtype=dtype), _constant(c, dtype=dtype)) if running else (None, None)
         affine = {"weight": _normal(c, dtype=dtype)} if weight else {}
         affine |= {"bias": _normal(c, dtype=dtype)} if bias else {}
@@ -526,13 +526,14 @@ BATCH_NORM = Op(
     torch=F.batch_norm,
     cost=_rows_cost(2, 3, 8),
     examples={
-        "images": _batch_norm_example(3),
+        "images": _batch_norm_example(images=True),
         "rows": _batch_norm_example(),
-        "plain": _batch_norm_example(2, weight=False, bias=False),
-        "running statistics": _batch_norm_example(1, running=True),
+        "plain": _batch_norm_example(images=True, weight=False, bias=False),
+        "running statistics": _batch_norm_example(images=True, running=True),
         "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
     },
-    sizes=((784, 128), (3136, 64)),
+    sizes=((12544, 64), (3136, 256)),
+    own_up_to=2**13,
 )
 
 # ---- gelu ---------------------------------------------------------------------------------------------------------------
@@ -676,6 +677,7 @@ MAX_POOL2D = Op(
         "wide": _pool_example((2, 3), 1, 1, (1, 2), images=True),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**12,
 )
 
 AVG_POOL2D = Op(
@@ -699,6 +701,7 @@ AVG_POOL2D = Op(
         "divisor": _pool_example((1, 2), divisor_override=3),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**12,
 )
 
 ADAPTIVE_AVG_POOL2D = Op(
@@ -717,6 +720,7 @@ ADAPTIVE_AVG_POOL2D = Op(
         "larger than the image": _pool_example((3, None)),
     },
     sizes=_POOL_SIZES,
+    own_up_to=2**17,
 )
 
 OPS: dict[str, Op] = {

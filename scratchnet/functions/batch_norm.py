@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -66,8 +68,11 @@ def batch_norm(
     if running_mean is not None:
         count = input.numel() // input.shape[1]
         with torch.no_grad():
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
+            for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+                if running.dtype == now.dtype:
+                    running.lerp_(now, momentum)
+                else:  # 16-bit ones move in float32 and are rounded once
+                    running.copy_(running.float().lerp(now, momentum))
     return y
 
 
@@ -80,7 +85,7 @@ def _check(input, running_mean, running_var, weight, bias, training, momentum, e
     for name, value in (("momentum", momentum), ("eps", eps)):
         if not isinstance(value, (float, int, torch.SymFloat)):
             fail(TypeError, "batch_norm", name, f"must be float, not {type(value).__name__}")
-    if training and input.dim() > 1 and input.numel() == input.shape[1] > 0:
+    if training and input.dim() > 1 and math.prod((input.shape[0], *input.shape[2:])) == 1:
         got = f"Expected more than 1 value per channel when training, got input size {input.shape}"
         fail(ValueError, "batch_norm", "input", f"{got}; one sample has no variance: call .eval(), or take a LayerNorm")
     if eps < 0 or training and eps == 0:

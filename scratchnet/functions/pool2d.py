@@ -77,7 +77,8 @@ def max_pool2d(
     out = floor((size + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, with ceil_mode rounded up unless that window
     began behind the image; stride is kernel_size unless given; the padding counts as -infinity. The first of equals wins, NaN
     wins over all. return_indices adds where the entries lie in their flattened planes, int64 of the same shape. RuntimeError if
-    the windows do not fit, TypeError for other types, NotImplementedError for bool and complex input. torch.nn.functional.max_pool2d.
+    the windows do not fit, TypeError for other types, NotImplementedError for bool and complex input.
+    torch.nn.functional.max_pool2d.
     """
     check_tensor("max_pool2d", "input", input)
     options = _window("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -99,8 +100,8 @@ def avg_pool2d(
 ) -> Tensor:
     """The mean of each window of input (N, C, H, W) or (C, H, W): (..., out_h, out_w), in input's dtype.
 
-    Sizes as in `max_pool2d`. The padding is zeros, which count unless count_include_pad is False; divisor_override takes the place
-    of the number of entries. RuntimeError if the windows do not fit or the divisor is zero, TypeError for other types,
+    Sizes as in `max_pool2d`. The padding is zeros, which count unless count_include_pad is False; divisor_override takes the
+    place of the number of entries. RuntimeError if the windows do not fit or the divisor is zero, TypeError for other types,
     NotImplementedError for other dtypes than floats and int64. torch.nn.functional.avg_pool2d.
     """
     check_tensor("avg_pool2d", "input", input)
@@ -120,9 +121,9 @@ def avg_pool2d(
 def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | None]) -> Tensor:
     """The means of windows that divide input (N, C, H, W) or (C, H, W) into output_size rows and columns: (..., *output_size).
 
-    Window o of an axis reaches from floor(o size / out) to ceil((o + 1) size / out); None in output_size keeps an axis as it is.
-    ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for another dtype
-    than the floats. torch.nn.functional.adaptive_avg_pool2d.
+    Window o of an axis reaches from floor(o size / out) to ceil((o + 1) size / out); None in output_size keeps an axis as it
+    is. ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for a dtype that
+    is no float. torch.nn.functional.adaptive_avg_pool2d.
     """
     name = "adaptive_avg_pool2d"
     check_tensor(name, "input", input)
@@ -131,7 +132,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
         fail(TypeError, name, "output_size", f"must be tuple of ints, not {type(output_size).__name__}")
     if input.dim() <= len(wanted):
         least = f"Input dimension should be at least {len(wanted) + 1}, got {input.dim()}"
-        fail(ValueError, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
+        error = ValueError if wanted is output_size else RuntimeError  # torch's own inconsistency
+        fail(error, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
     for size in wanted:
         if size is not None and (isinstance(size, bool) or not isinstance(size, (int, torch.SymInt))):
             fail(TypeError, name, "output_size", f"must be tuple of ints, but found an element of type {type(size).__name__}")
@@ -179,9 +181,9 @@ def _window(name: str, input: Tensor, kernel_size, stride, padding, dilation, ce
             fail(RuntimeError, name, "padding", f"{limit}, but got pad={pad}, kernel_size={size} and dilation={step}")
     expected = "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input"
     if input.dim() not in (3, 4):
-        problem = f"non-empty 3D or 4D (batch mode) tensor expected for input, (C, H, W) or (N, C, H, W), got {list(input.shape)}"
+        needs = "non-empty 3D or 4D (batch mode) tensor expected for input, (C, H, W) or (N, C, H, W)"
         error = IndexError if name == "avg_pool2d" and input.dim() < 3 else RuntimeError  # torch's own inconsistency
-        fail(error, name, "input", f"{problem}. {expected}")
+        fail(error, name, "input", f"{needs}, got {list(input.shape)}. {expected}")
     if 0 in input.shape[-3:]:
         fail(RuntimeError, name, "input", f"{expected}, but got:{list(input.shape)}")
     axes = zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True)

@@ -102,6 +102,6 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """The same by channel of x (N, num_features, H, W), over the batch and all pixels. ValueError for another number of axes."""
+    """The same by channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes."""
 
     _axes = (4,)

@@ -1,12 +1,14 @@
 """NumPy, float64, every backward derived by hand: the oracle, and the networks that are built from it.
 
-The oracle holds every operator of the five primitives, one file a primitive (cross_entropy, gather, gelu, layer_norm, matmul);
+The oracle holds every operator of the five primitives, one file a primitive (cross_entropy, gather, gelu, layer_norm, matmul)
+and one for each larger part of a family (batch_norm, pool2d);
 floating arrays are float64 (the caller widens), indices are integers; a 0-d result may be a NumPy scalar.
 The layers and networks compute with it, or with the compiled kernels of the same operators: `NeuralNetwork(backend="cpp")`.
 """
 
-from scratchnet.numpy import cross_entropy, gather, gelu, layer_norm, matmul
+from scratchnet.numpy import batch_norm, cross_entropy, gather, gelu, layer_norm, matmul, pool2d
 from scratchnet.numpy.activation import activation_pair
+from scratchnet.numpy.batch_norm import batch_norm_backward, batch_norm_forward
 from scratchnet.numpy.convolution import Conv2D, conv2d_backward, conv2d_forward
 from scratchnet.numpy.dense import Dense, dense_backward, dense_forward
 from scratchnet.numpy.dropout import Dropout, dropout_backward, dropout_forward
@@ -14,22 +16,16 @@ from scratchnet.numpy.flatten import Flatten
 from scratchnet.numpy.kernels import kernel_table
 from scratchnet.numpy.layer import Layer
 from scratchnet.numpy.networks import CNN, NeuralNetwork
-from scratchnet.numpy.normalization import BatchNorm, LayerNorm, batch_norm_backward, batch_norm_forward
+from scratchnet.numpy.normalization import BatchNorm, LayerNorm
 from scratchnet.numpy.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from scratchnet.numpy.pooling import (
-    AvgPool2D,
-    MaxPool2D,
-    avg_pool2d_backward,
-    avg_pool2d_forward,
-    max_pool2d_backward,
-    max_pool2d_forward,
-)
+from scratchnet.numpy.pool2d import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
+from scratchnet.numpy.pooling import AvgPool2D, MaxPool2D
 from scratchnet.numpy.windows import col2im, im2col
 
 __all__ = [
     "SGD", "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
     "MaxPool2D", "NeuralNetwork", "Optimizer", "RMSprop", "activation_pair", "avg_pool2d_backward", "avg_pool2d_forward",
-    "batch_norm_backward", "batch_norm_forward", "col2im", "conv2d_backward", "conv2d_forward", "cross_entropy",
+    "batch_norm", "batch_norm_backward", "batch_norm_forward", "col2im", "conv2d_backward", "conv2d_forward", "cross_entropy",
     "dense_backward", "dense_forward", "dropout_backward", "dropout_forward", "gather", "gelu", "im2col", "kernel_table",
-    "layer_norm", "matmul", "max_pool2d_backward", "max_pool2d_forward",
+    "layer_norm", "matmul", "max_pool2d_backward", "max_pool2d_forward", "pool2d",
 ]  # fmt: skip

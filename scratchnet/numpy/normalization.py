@@ -1,39 +1,15 @@
-"""Batch norm and layer norm.
+"""Batch norm and layer norm, as layers.
 
 Both make numbers of mean 0 and variance 1, h = (x - mean) / sqrt(var + eps), and scale them, y = gamma h + beta. Layer norm
-takes the statistics of a sample, over its features; batch norm those of a feature, over the samples. So batch norm is layer
-norm of the transposed data, and the same kernel computes both: in h, a row of (C, M) is what a row of (N, D) is there, and
-only gamma and beta run along the other axis:
-
-    dgamma = sum of dy h over a row        dbeta = sum of dy over a row        dh = gamma dy, then layer norm's backward
+takes the statistics of a sample, over its features; batch norm those of a feature, over the samples. The mathematics is in
+layer_norm.py and batch_norm.py.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 
-from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Layer
-
-
-def batch_norm_forward(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float, kernels: SimpleNamespace = NUMPY
-) -> tuple[np.ndarray, tuple]:
-    """y (C, M) and what backward needs, for x (C, M), one feature a row, gamma and beta (C); the biased variance of the row."""
-    h, mean, rstd = kernels.layer_norm_forward(x, None, None, 1, eps)
-    return gamma[:, None] * h + beta[:, None], (x, h, mean, rstd, gamma, eps)
-
-
-def batch_norm_backward(
-    dy: np.ndarray, cache: tuple, kernels: SimpleNamespace = NUMPY
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx (C, M), dgamma (C) and dbeta (C) of `batch_norm_forward`."""
-    x, h, mean, rstd, gamma, eps = cache
-    dh = gamma[:, None] * dy
-    dx, _, _ = kernels.layer_norm_backward(dh, x, mean, rstd, None, 1, eps, True, False, False)
-    return dx, (dy * h).sum(axis=1), dy.sum(axis=1)
 
 
 class _Norm(Layer):
@@ -56,40 +32,28 @@ class BatchNorm(_Norm):
         self.momentum = momentum
         self.running_mean, self.running_var = np.zeros(size), np.ones(size)
 
-    def _rows(self, x: np.ndarray) -> np.ndarray:
-        """(size, M): one feature a row."""
-        return x if x.ndim == 2 else x.swapaxes(0, 1).reshape(x.shape[1], -1)
-
-    def _as_input(self, rows: np.ndarray) -> np.ndarray:
-        """`_rows` undone."""
-        if len(self.shape) == 2:
-            return rows
-        n, c, h, w = self.shape
-        return rows.reshape(c, n, h, w).swapaxes(0, 1)
+    def _batch(self, x: np.ndarray) -> np.ndarray:
+        """(N, size, ...): columns are one image whose pixels are the samples."""
+        return x[None] if x.ndim == 2 else x
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.shape, self.training = x.shape, training
-        rows = self._rows(x)
+        self.x, self.training = self._batch(x), training
+        count = x.size // len(self.gamma)
+        if training and count < 2:
+            raise ValueError(f"{self} needs more than one number a feature to train, got {x.shape}")
+        running = (None, None) if training else (self.running_mean, self.running_var)
+        y, *self.statistics = self.kernels.batch_norm_forward(self.x, self.gamma, self.beta, *running, self.eps)
         if training:
-            if rows.shape[1] < 2:
-                raise ValueError(f"{self} needs more than one number a feature to train, got {x.shape}")
-            for running, now in ((self.running_mean, rows.mean(axis=1)), (self.running_var, rows.var(axis=1, ddof=1))):
-                running += self.momentum * (now - running)
-            y, self.cache = batch_norm_forward(rows, self.gamma, self.beta, self.eps, self.kernels)
-        else:
-            self.rstd = 1 / np.sqrt(self.running_var[:, None] + self.eps)
-            self.h = (rows - self.running_mean[:, None]) * self.rstd
-            y = self.gamma[:, None] * self.h + self.beta[:, None]
-        return self._as_input(y)
+            mean, var = self.statistics
+            for moving, now in ((self.running_mean, mean), (self.running_var, var * (count / (count - 1)))):
+                moving += self.momentum * (now - moving)
+        return y.reshape(x.shape)
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
-        dy = self._rows(da)
-        if self.training:
-            dx, self.dgamma, self.dbeta = batch_norm_backward(dy, self.cache, self.kernels)
-        else:  # the running statistics are constants
-            dx = self.gamma[:, None] * dy * self.rstd
-            self.dgamma, self.dbeta = (dy * self.h).sum(axis=1), dy.sum(axis=1)
-        return self._as_input(dx)
+        dx, self.dgamma, self.dbeta = self.kernels.batch_norm_backward(
+            self._batch(da), self.x, self.gamma, *self.statistics, self.training, self.eps, True, True, True
+        )
+        return dx.reshape(da.shape)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[0] != self.gamma.size:

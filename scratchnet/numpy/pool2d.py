@@ -38,7 +38,7 @@ def _adaptive(size: int, out: int) -> np.ndarray:
 
 
 def _plane(rows: np.ndarray, columns: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(windows, taps) of the plane from those of its axes: where they lie, or the nearest place, and whether they are inside."""
+    """(windows, taps) of the plane from those of its axes: where they lie, or the nearest place, and which are inside."""
     (height, width), (o, k), (p, q) = shape[-2:], rows.shape, columns.shape
     inside = ((0 <= rows) & (rows < height))[:, None, :, None] & ((0 <= columns) & (columns < width))[None, :, None, :]
     at = rows.clip(0, height - 1)[:, None, :, None] * width + columns.clip(0, width - 1)[None, :, None, :]

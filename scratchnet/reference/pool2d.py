@@ -26,7 +26,7 @@ def _adaptive(size: int, out: int, like: Tensor) -> Tensor:
 
 
 def _plane(rows: Tensor, columns: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(windows, taps) of the plane from those of its axes: where they lie, or the nearest place, and whether they are inside."""
+    """(windows, taps) of the plane from those of its axes: where they lie, or the nearest place, and which are inside."""
     inside = ((0 <= rows) & (rows < height))[:, None, :, None] & ((0 <= columns) & (columns < width))[None, :, None, :]
     at = rows.clamp(0, height - 1)[:, None, :, None] * width + columns.clamp(0, width - 1)[None, :, None, :]
     return at.flatten(2).flatten(0, 1), inside.flatten(2).flatten(0, 1)
@@ -45,7 +45,7 @@ def max_pool2d_forward(
     dilation: list[int],
     ceil_mode: bool,
 ) -> tuple[Tensor, Tensor]:
-    """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window and its place in the flattened plane."""
+    """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window, its place in the flattened plane."""
     axes = zip(x.shape[-2:], kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (_regular(*axis, ceil_mode, x) for axis in axes)
     at, inside = _plane(rows, columns, *x.shape[-2:])

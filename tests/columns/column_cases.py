@@ -366,7 +366,6 @@ case("rms_norm", own_rms_norm, "special", False, **args)
 case("add_layer_norm", own_add_layer_norm, "special", False, residual=randn(5, 3), bias=randn(3), **args)
 
 
-
 # batch_norm
 def own_batch_norm(x, weight, bias, running_mean, running_var, eps):
     training = running_mean is None

@@ -409,6 +409,79 @@ ATTENTION = [
     Wrong("nn.TransformerLM", (i([0] * 9),), "tokens", "up to | 8 | (1, 9) | cut", made_with=(9, 4, 2, 1, 8), error=ValueError),
 ]
 
+F_BN, F_MAX, F_AVG = (f"nn.functional.{name}" for name in ("batch_norm", "max_pool2d", "avg_pool2d"))
+F_ADA, ADAPTIVE = "nn.functional.adaptive_avg_pool2d", "adaptive_avg_pool2d"
+IMAGES = x(2, 3, 6, 7)
+BATCH_NORM = [
+    Wrong(F_BN, (x(1, 5), None, None), "input", "more than 1 value per channel | [1, 5] | .eval()", {"training": True}),
+    Wrong(F_BN, (x(1, 5, 1, 1), None, None), "input", "more than 1 value per channel | [1, 5, 1, 1]", {"training": True}),
+    Wrong(F_BN, (x(5), None, None), "input", "(N, C, ...) | (5,)", {"training": True}),
+    Wrong(F_BN, (x(4, 5, dtype=I64), None, None), "input", "Long | .float()", {"training": True}),
+    Wrong(F_BN, (x(4, 5, dtype=C64), None, None), "input", "ComplexFloat", {"training": True}),
+    Wrong(F_BN, ([1.0], None, None), "input", "must be Tensor, not list", error=TypeError),
+    Wrong(F_BN, (x(4, 5), None, None), "running_mean", "must be defined in evaluation mode | training=True"),
+    Wrong(F_BN, (x(4, 5), x(5), None), "running_var", "must be defined in evaluation mode"),
+    Wrong(F_BN, (x(4, 5), x(5), None), "running_var", "both be None or neither", {"training": True}),
+    Wrong(F_BN, (x(4, 5), [1.0] * 5, x(5)), "running_mean", "must be Tensor, not list"),
+    Wrong(F_BN, (x(4, 5), x(4), x(5)), "running_mean", "should contain 5 elements not 4 | (4,) | (4, 5)"),
+    Wrong(F_BN, (x(4, 5), x(5), x(6)), "running_var", "should contain 5 elements not 6", {"training": True}),
+    Wrong(F_BN, (x(4, 5), None, None, x(3)), "weight", "should contain 5 elements not 3", {"training": True}),
+    Wrong(F_BN, (x(4, 5), None, None, x(5), x(3)), "bias", "should contain 5 elements not 3", {"training": True}),
+    Wrong(F_BN, (x(4, 5), x(5), x(5), x(5, dtype=F64)), "weight", "mixed dtype | torch.float64 | torch.float32 | .to(...)"),
+    Wrong(F_BN, (x(4, 5, dtype=F64), x(5), x(5)), "running_mean", "mixed dtype | torch.float32 | torch.float64"),
+    Wrong(F_BN, (x(4, 5), meta(5), x(5)), "running_mean", "meta | cpu"),
+    Wrong(F_BN, (x(4, 5), None, None), "eps", "must be positive during training, but got 0.0", {"training": True, "eps": 0.0}),
+    Wrong(F_BN, (x(4, 5), x(5), x(5)), "eps", "must be non-negative, but got -1.0", {"eps": -1.0}),
+    Wrong(F_BN, (x(4, 5), x(5), x(5)), "eps", "must be float, not str", {"eps": "1"}),
+    Wrong(F_BN, (x(4, 5), x(5), x(5)), "momentum", "must be float, not NoneType", {"momentum": None}),
+    Wrong("nn.BatchNorm1d", (x(1, 5),), "input", "more than 1 value per channel", made_with=(5,), blames="batch_norm"),
+    Wrong("nn.BatchNorm1d", (x(2, 5, 3, 3),), "input", "expected 2D or 3D input (got 4D input)", made_with=(5,)),
+    Wrong("nn.BatchNorm2d", (x(2, 5),), "input", "expected 4D input (got 2D input)", made_with=(5,)),
+    Wrong("nn.BatchNorm2d", (x(2, 5, 3, 3),), "running_mean", "contain 5 elements not 4", made_with=(4,), blames="batch_norm"),
+]
+POOLING = [
+    *(
+        Wrong(function, (IMAGES, *args), argument, words)
+        for function in (F_MAX, F_AVG)
+        for args, argument, words in (
+            ((-1,), "kernel_size", "kernel size should be greater than zero | (-1, -1)"),
+            (((2, 2, 2),), "kernel_size", "single int, or a tuple of two ints | (2, 2, 2)"),
+            ((2.5,), "kernel_size", "must be tuple of ints, not float"),
+            (("2",), "kernel_size", "must be tuple of ints, not str"),
+            ((2, 0), "stride", "should be greater than zero | (0, 0)"),
+            ((2, (1, 2, 3)), "stride", "tuple of two ints | (1, 2, 3)"),
+            ((2, 2, -1), "padding", "non-negative, but got pad: -1"),
+            ((2, 2, 2), "padding", "at most half of effective kernel size | pad=2, kernel_size=2"),
+            ((2, 2, 0.5), "padding", "must be tuple of ints, not float"),
+            ((9,), "input", "(3x6x7) | Output size is too small | (9, 9) | earlier layers"),
+        )
+    ),
+    Wrong(F_MAX, (IMAGES, 2), "dilation", "greater than zero | (0, 0)", {"dilation": 0}),
+    Wrong(F_MAX, (x(6, 7), 2), "input", "3D or 4D | (C, H, W) | [6, 7]"),
+    Wrong(F_AVG, (x(1, 2, 3, 6, 7), 2), "input", "3D or 4D | [1, 2, 3, 6, 7]"),
+    Wrong(F_MAX, (x(2, 0, 6, 7), 2), "input", "optional 0 dim batch size | [2, 0, 6, 7]"),
+    Wrong(F_AVG, (x(2, 3, 0, 7), 2), "input", "optional 0 dim batch size | [2, 3, 0, 7]"),
+    Wrong(F_MAX, ([1.0], 2), "input", "must be Tensor, not list"),
+    Wrong(F_AVG, ([1.0], 2), "input", "must be Tensor, not list"),
+    Wrong(F_MAX, (IMAGES > 1, 2), "input", "Bool"),
+    Wrong(F_AVG, (x(3, 6, 7, dtype=I32), 2), "input", "Int | .float()"),
+    Wrong(F_AVG, (IMAGES, 2), "divisor_override", "not zero", {"divisor_override": 0}),
+    Wrong(F_AVG, (IMAGES, 2), "divisor_override", "must be int, not float", {"divisor_override": 1.5}),
+    Wrong(F_AVG, (IMAGES, 2, 2, 0, 1), "ceil_mode", "must be bool, not int"),
+    Wrong(F_ADA, (IMAGES, -1), "output_size", "greater than or equal to 0 | (-1, -1)"),
+    Wrong(F_ADA, (IMAGES, (1, 2, 3)), "output_size", "must be 2 | (1, 2, 3)"),
+    Wrong(F_ADA, (IMAGES, 1.5), "output_size", "must be tuple of ints, not float"),
+    Wrong(F_ADA, (IMAGES, (2, 2.5)), "output_size", "type float"),
+    Wrong(F_ADA, (x(6, 7), (2, 2)), "input", "at least 3, got 2 | unsqueeze(0)"),
+    Wrong(F_ADA, (x(1, 2, 3, 6, 7), 2), "input", "3D or 4D | [1, 2, 3, 6, 7]"),
+    Wrong(F_ADA, (x(2, 3, 0, 7), 2), "input", "non-zero size | [2, 3, 0, 7]"),
+    Wrong(F_ADA, (x(3, 6, 7, dtype=I64), 2), "input", "Long | .float()"),
+    Wrong(F_ADA, ([1.0], 2), "input", "must be Tensor, not list", error=TypeError),
+    Wrong("nn.MaxPool2d", (x(6, 7),), "input", "3D or 4D", made_with=(2,), blames="max_pool2d"),
+    Wrong("nn.AvgPool2d", (IMAGES,), "padding", "at most half", made_with=(2, 2, 2), blames="avg_pool2d"),
+    Wrong("nn.AdaptiveAvgPool2d", (IMAGES,), "output_size", "greater than or equal", made_with=(-1,), blames=ADAPTIVE),
+]
+
 F_DROP, F_MSE, F_RELU = "nn.functional.dropout", "nn.functional.mse_loss", "nn.functional.relu"
 parameter = torch.nn.Parameter(x(2))
 OTHERS = [
@@ -449,4 +522,6 @@ OTHERS = [
     Wrong("backend", (1,), "name", "must be str or None, not int", error=TypeError),
 ]
 
-WRONG = [*MATMUL, *CONVOLUTION, *SOFTMAX, *CROSS_ENTROPY, *LAYER_NORM, *GELU, *GATHER, *ATTENTION, *OTHERS]
+WRONG = [
+    *MATMUL, *CONVOLUTION, *SOFTMAX, *CROSS_ENTROPY, *LAYER_NORM, *BATCH_NORM, *GELU, *GATHER, *POOLING, *ATTENTION, *OTHERS,
+]  # fmt: skip

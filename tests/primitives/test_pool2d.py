@@ -42,7 +42,8 @@ def test_ties_nan_and_infinities_pick_the_entry_that_torch_picks(dtype, backend)
 @pytest.mark.parametrize("function, own", ((max_pool2d, F.max_pool2d), (avg_pool2d, F.avg_pool2d)), ids=("max", "avg"))
 def test_every_window(function, own, backend):
     """All kernels, strides, paddings and image sizes up to a few registers."""
-    for size, kernel, stride, padding, ceil in itertools.product((5, 16, 35), (1, 2, 3, 5), (1, 2, 3, 7), (0, 1, 2), (False, True)):
+    options = itertools.product((5, 16, 35), (1, 2, 3, 5), (1, 2, 3, 7), (0, 1, 2), (False, True))
+    for size, kernel, stride, padding, ceil in options:
         if padding > kernel // 2:
             continue
         x = torch.randn(2, 5, size, dtype=torch.float64)
@@ -54,7 +55,8 @@ def test_every_window(function, own, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_adaptive_windows(backend):
-    for height, width, rows, columns in ((7, 7, 1, 1), (8, 12, 2, 3), (7, 10, 3, 4), (2, 3, 5, 7), (1, 50, 1, 20), (70, 3, 1, 1)):
+    sizes = ((7, 7, 1, 1), (8, 12, 2, 3), (7, 10, 3, 4), (2, 3, 5, 7), (1, 50, 1, 20), (70, 3, 1, 1))
+    for height, width, rows, columns in sizes:
         x = torch.randn(2, 3, height, width, dtype=torch.float64)
         expected = with_gradient(F.adaptive_avg_pool2d, x, (rows, columns))
         with scratchnet.backend(backend):
@@ -99,7 +101,8 @@ def test_integers_as_in_torch():
 
 def test_the_number_of_threads_changes_no_bit():
     x = torch.randn(40, 3, 33, 50)
-    for function, options in ((max_pool2d, (3, 2, 1)), (avg_pool2d, (3, 2, 1)), (adaptive_avg_pool2d, (1,)), (adaptive_avg_pool2d, (7,))):
+    calls = ((max_pool2d, (3, 2, 1)), (avg_pool2d, (3, 2, 1)), (adaptive_avg_pool2d, (1,)), (adaptive_avg_pool2d, (7,)))
+    for function, options in calls:
         results = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)

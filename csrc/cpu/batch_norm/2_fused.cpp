@@ -3,110 +3,18 @@
 //   forward   reads x, writes y:              8 bytes an element (float32)
 //   backward  reads x and grad, writes dx:   12 bytes
 //
-// How the variance keeps its digits, whatever the mean: a block of numbers is small enough for the first cache, where its mean
-// is taken first and the squares around that mean then; blocks are put together in double (Chan, Golub, LeVeque 1979):
-//   squares = squares_a + squares_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b)
+// Where a channel has only a few numbers an image, neighbouring channels are taken together, as columns.
 // The saved mean is rounded to float; what that leaves over, rest = mean(x - mean), is taken into account in both directions.
 // Every channel belongs to one thread and is summed in one order: the same bits for any number of threads.
 #include "batch_norm.h"
-#include "memory.h"
+#include "columns.h"
 #include "parallel.h"
-#include "simd.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
-constexpr int64_t BLOCK = 4096;   // numbers that are summed in float
 constexpr int64_t SHORT = 32;     // runs of fewer numbers are taken as columns
-
-// Where the numbers of a channel lie: `runs` of `length`, `step` apart.
-struct Layout {
-  int64_t runs, length, step;
-  int64_t count() const { return runs * length; }
-};
-
-template <class A>
-SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
-  vec<A> lane;
-  for (int64_t i = 0; i < lanes<A>; i++) lane[i] = A(i);
-  return lane < splat(A(n)) ? v : vec<A>{};
-}
-
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-
-// The sums of the K terms that f(i, get) has for the places i, i + 1, ... of `runs` runs of `length`.
-template <class A, int K, class F>
-SN_INLINE Sums<K> sum_block(const Layout& block, const F& f) {
-  constexpr int64_t N = lanes<A>, U = 4;
-  const auto whole = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
-  vec<A> sum[U][K] = {};
-  for (int64_t r = 0; r < block.runs; r++) {
-    int64_t i = r * block.step;
-    const int64_t end = i + block.length;
-    for (; i + U * N <= end; i += U * N)
-#pragma GCC unroll 4
-      for (int u = 0; u < U; u++) {
-        const Terms<A, K> terms = f(i + u * N, whole);
-        for (int k = 0; k < K; k++) sum[u][k] += terms.v[k];
-      }
-    for (; i + N <= end; i += N) {
-      const Terms<A, K> terms = f(i, whole);
-      for (int k = 0; k < K; k++) sum[0][k] += terms.v[k];
-    }
-    if (const int64_t n = end - i; n > 0) {
-      const Terms<A, K> terms = f(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); });
-      for (int k = 0; k < K; k++) sum[1][k] += first_lanes<A>(terms.v[k], n);
-    }
-  }
-  Sums<K> sums;
-  for (int k = 0; k < K; k++) sums.v[k] = vsum((sum[0][k] + sum[1][k]) + (sum[2][k] + sum[3][k]));
-  return sums;
-}
-
-// body(first place, block) for the blocks of a channel: some whole runs, or a part of a long one.
-template <class F>
-SN_INLINE void for_each_block(const Layout& l, const F& body) {
-  const int64_t runs = l.length < BLOCK ? BLOCK / (l.length + 1) + 1 : 1;
-  for (int64_t r = 0; r < l.runs; r += runs)
-    for (int64_t i = 0; i < l.length; i += BLOCK)
-      body(r * l.step + i, Layout{runs < l.runs - r ? runs : l.runs - r, l.length - i < BLOCK ? l.length - i : BLOCK, l.step});
-}
-
-struct Statistics {
-  double mean, var;
-};
-
-template <class T>
-Statistics statistics(const T* x, const Layout& l) {
-  using A = acc_t<T>;
-  double count = 0, mean = 0, squares = 0;
-  for_each_block(l, [&](int64_t at, const Layout& block) SN_LAMBDA_INLINE {
-    const T* b = x + at;
-    const double n = block.count();
-    const A first = load1(b);
-    const A centre = first + A(sum_block<A, 1>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
-      return Terms<A, 1>{get(b + i) - first};
-    }).v[0] / n);
-    const auto sums = sum_block<A, 2>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
-      const vec<A> d = get(b + i) - centre;
-      return Terms<A, 2>{d, d * d};
-    });
-    const double block_mean = centre + sums.v[0] / n, apart = block_mean - mean;
-    const double block_squares = sums.v[1] - sums.v[0] * sums.v[0] / n;
-    squares += (block_squares < 0 ? 0 : block_squares) + apart * apart * count * n / (count + n);
-    count += n;
-    mean += apart * n / count;
-  });
-  return {count ? mean : __builtin_nan(""), squares / count};
-}
 
 // What a channel needs to be normalised, x to (x - mean) a + b; and its statistics, stored.
 template <class A>
@@ -198,52 +106,10 @@ void backward_long(const BatchNormBackward& p) {
 
 // ---- short runs: some neighbouring channels at a time, as columns of the matrix (images, channels * positions) ------------
 
-template <class A>
-struct Columns {
-  static constexpr int64_t ROWS = 256;  // that are summed in float
-  int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
-  A *memory, *partial;
-  double* total;  // (terms, width)
-
-  Columns(int64_t rows, int64_t step, int64_t positions, int64_t channels)
-      : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions) {
-    memory = allocate<A>(8 * width), partial = memory + 5 * width, total = allocate<double>(3 * width);
-  }
-  Columns(const Columns&) = delete;
-  ~Columns() { free(memory), free(total); }
-
-  A* row(int k) { return memory + k * width; }  // a number for each column; five of them
-  void fill(int k, int64_t c, A value) {        // the same for all columns of channel c
-    for (int64_t s = 0; s < positions; s++) row(k)[c * positions + s] = value;
-  }
-
-  // Into `total`, the sums over the rows of the K terms that f(i, j, get) has for the places i, i + 1, ... of columns j, j + 1, ...
-  template <class T, int K, class F>
-  void sum(const F& f) {
-    for (int64_t j = 0; j < K * width; j++) total[j] = 0;
-    for (int64_t first = 0; first < rows; first += ROWS) {
-      for (int64_t j = 0; j < K * width; j++) partial[j] = 0;
-      for (int64_t n = first; n < rows && n < first + ROWS; n++)
-        map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-          const Terms<A, K> terms = f(n * step + j, j, get);
-          for (int k = 0; k < K; k++) put(partial + k * width + j, get(partial + k * width + j) + terms.v[k]);
-        });
-      for (int64_t j = 0; j < K * width; j++) total[j] += partial[j];
-    }
-  }
-  template <int K>
-  Sums<K> of_channel(int64_t c) const {
-    Sums<K> sums;
-    for (int k = 0; k < K; k++)
-      for (int64_t s = 0; s < positions; s++) sums.v[k] += total[k * width + c * positions + s];
-    return sums;
-  }
-};
-
 // f(first channel, place of its first number, columns) for blocks of channels
 template <class A, class P, class F>
 void for_each_columns(const P& p, const F& f) {
-  const int64_t size = 256 / (p.positions + 1) + 1, blocks = (p.channels + size - 1) / size;
+  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = (p.channels + size - 1) / size;
   parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t c = b * size;
@@ -264,10 +130,10 @@ void forward_short(const BatchNormForward& p) {
     const bool own = !p.running_mean && count;
     if (own) {
       for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, load1(x + c * p.positions));
-      m.template sum<T, 1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
+      m.template sum<1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
       for (int64_t c = 0; c < m.channels; c++)
         m.fill(0, c, A(mean[c * p.positions] + m.template of_channel<1>(c).v[0] / count));
-      m.template sum<T, 2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+      m.template sum<2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
         const vec<A> d = get(x + i) - get(mean + j);
         return Terms<A, 2>{d, d * d};
       });
@@ -298,7 +164,7 @@ void backward_short(const BatchNormBackward& p) {
     A *mean = m.row(0), *rest = m.row(1), *a = m.row(2), *mean_g = m.row(3), *tilt = m.row(4);
     for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, ((const A*)p.mean)[first + c]);
     if (needs_sums(p))
-      m.template sum<T, 3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
+      m.template sum<3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
         const vec<A> d = get(x + i) - get(mean + j), g = get(grad + i);
         return Terms<A, 3>{g, g * d, d};
       });
