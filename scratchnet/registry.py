@@ -62,7 +62,7 @@ BACKENDS: dict[str, Backend] = {
             "gather": ("naive loop", "column blocks, row copies, threads"),
         },
     ),
-    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"gelu": ("fused tiles",)}),
+    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"layer_norm": ("rows in registers",), "gelu": ("fused tiles",)}),
 }
 
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
