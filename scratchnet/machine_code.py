@@ -27,7 +27,8 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-ROWS, COLUMNS = 512, 1024  # of the example calls: multiples of every block
+SIZES = ((512, 1024),)  # rows and columns of the example calls: multiples of every block
+LONG = {"layer_norm": ((16, 20480),)}  # a row that is too long for the registers takes another path
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Code:
     """One kernel, compiled for one target."""
 
     op: str
-    call: str  # example, dtype and direction
+    call: str  # example, size, dtype and direction
     kernel: str
     config: str  # of an autotuned kernel
     target: str
@@ -64,14 +65,15 @@ def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterato
     """Compile here and now; only for a process that does not interpret."""
     for op in OPS.values():
         if op.primitive == primitive and op.rungs("triton"):
-            yield from _compile_op(op, getattr(torch, dtype), targets)
+            for size in (*SIZES, *LONG.get(primitive, ())):
+                yield from _compile_op(op, *size, getattr(torch, dtype), targets)
 
 
-def _compile_op(op: Op, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Code]:
+def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Code]:
     from scratchnet.kernels.launch import compiling  # imports Triton
 
     launches: dict[str, list[tuple]] = {}
-    for direction, arguments in _calls(op, dtype).items():
+    for direction, arguments in _calls(op, rows, columns, dtype).items():
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
             getattr(import_module(f"scratchnet.kernels.{op.primitive}"), f"{op.name}_{direction}")(*arguments)
     example = next(iter(op.examples))
@@ -79,15 +81,15 @@ def _compile_op(op: Op, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterato
         for direction, found in launches.items():
             for kernel, args, options in found:
                 for config, name, compiled in _variants(kernel, args, options, target):
-                    call = f"[{example}] {str(dtype).removeprefix('torch.')} {direction}"
+                    call = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} {direction}"
                     yield Code(op.name, call, name, config, target, **_read(compiled, target))
 
 
-def _calls(op: Op, dtype: torch.dtype) -> dict[str, tuple]:
+def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tuple]:
     """The arguments that forward and backward kernels get when the first example runs."""
     user = function(op)
     example = next(iter(op.examples))
-    args, kwargs = op.examples[example](ROWS, COLUMNS, dtype)
+    args, kwargs = op.examples[example](rows, columns, dtype)
     calls: dict[str, tuple] = {}
 
     class Spy(operator.Kernel):

@@ -64,7 +64,7 @@ BACKENDS: dict[str, Backend] = {
             "gather": ("naive loop", "column blocks, row copies, threads"),
         },
     ),
-    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"gelu": ("fused tiles",)}),
+    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"layer_norm": ("rows in registers",), "gelu": ("fused tiles",)}),
 }
 
 CPU_ONLY = ("triton",)  # what a layer's operator lacks that is not one of the primitives themselves

@@ -1,0 +1,305 @@
+"""LayerNorm, RMSNorm, and the sum with a residual normalised in the same pass.
+
+    h = (x - mean(x)) rstd,  rstd = 1 / sqrt(mean((x - mean)^2) + eps)      RMSNorm: mean(x) is taken as 0
+    y = h weight + bias
+    dx = rstd (a - mean(a) - h mean(a h)),  a = dy weight                  RMSNorm: without mean(a)
+    dweight = sum of dy h over the rows,  dbias = sum of dy over the rows
+
+A row of at most LONGEST elements stays in registers; a longer one is read block by block, once for its statistics and once
+for the result. The parameters' gradients are summed by chunks of rows, then over the chunks: no atomics, the same bits always.
+
+              passes over memory, short rows (long rows)    bytes (N elements of b bytes)
+    forward   read x, write y              (read x twice)    2 N b
+    backward  read x, dy, write dx      (read both thrice)   3 N b
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from scratchnet.kernels.column_sums import column_sums, partials
+from scratchnet.kernels.launch import accumulator, launch, statistics
+
+LONGEST = 8192  # elements of a row that one program holds in its registers
+TILE = 2048  # elements of a tile: short rows share one
+LOOP_BLOCK = 4096  # of a long row
+SUM_ROWS, SUM_COLUMNS = 8, 128  # tile of the parameters' gradients of long rows
+
+
+def layout(columns: int) -> dict:
+    """Tile and warps of a program: some short rows, one row, or a block of a long one."""
+    fits = columns <= LONGEST
+    block = max(16, triton.next_power_of_2(columns)) if fits else LOOP_BLOCK
+    return {
+        "FITS": fits,
+        "BLOCK_ROWS": max(1, TILE // block),
+        "BLOCK": block,
+        "num_warps": max(4, min(16, block // 512)),  # 16 elements a thread
+    }
+
+
+def _rows(x: Tensor, ndim: int) -> tuple[int, int]:
+    """x seen as (rows, columns), the last `ndim` axes being one row."""
+    columns = math.prod(x.shape[x.dim() - ndim :])
+    return (x.numel() // columns if columns else 0), columns
+
+
+def _statistic(x: Tensor, ndim: int) -> Tensor:
+    """Fresh memory for one number a row: (..., 1 * ndim); NaN for rows without elements, as the mean of nothing is."""
+    saved = statistics(x, *x.shape[: x.dim() - ndim], *[1] * ndim)
+    return saved if x.numel() else saved.fill_(math.nan)
+
+
+# ---- forward ------------------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def forward_kernel(
+    x, residual, weight, bias, total, y, mean, rstd, rows, columns, eps: tl.float64,
+    CENTER: tl.constexpr, ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    column = tl.arange(0, BLOCK)
+    start = row[:, None] * columns
+    if FITS:
+        mask = (row < rows)[:, None] & (column < columns)[None, :]
+        i = start + column[None, :]
+        value = _read(x, residual, total, i, mask, ACC)
+        m = tl.sum(value, 1) / columns if CENTER else tl.zeros([BLOCK_ROWS], ACC)
+        centered = tl.where(mask, value - m[:, None], 0)
+        r = tl.rsqrt(tl.sum(centered * centered, 1) / columns + tl.full([1], eps, ACC))
+        result = _affine(centered * r[:, None], weight, bias, column, columns, ACC)
+        tl.store(y + i, result.to(y.dtype.element_ty), mask=mask)
+    else:
+        m, r = _statistics(x, residual, total, start, row < rows, columns, eps, CENTER, ACC, BLOCK_ROWS, BLOCK)
+        source = x if total is None else total
+        for first in range(0, columns, BLOCK):
+            at = first + column
+            mask = (row < rows)[:, None] & (at < columns)[None, :]
+            value = tl.load(source + start + at[None, :], mask=mask, other=0).to(ACC)
+            result = _affine((value - m[:, None]) * r[:, None], weight, bias, at, columns, ACC)
+            tl.store(y + start + at[None, :], result.to(y.dtype.element_ty), mask=mask)
+    if CENTER:
+        tl.store(mean + row, m, mask=row < rows)
+    tl.store(rstd + row, r, mask=row < rows)
+
+
+@triton.jit
+def _read(x, residual, total, i, mask, ACC: tl.constexpr):
+    """x, or the sum x + residual, which is written as well: rounded, because that is what gets normalised."""
+    value = tl.load(x + i, mask=mask, other=0).to(ACC)
+    if residual is not None:
+        value = (value + tl.load(residual + i, mask=mask, other=0).to(ACC)).to(total.dtype.element_ty)
+        tl.store(total + i, value, mask=mask)
+        value = value.to(ACC)
+    return value
+
+
+@triton.jit
+def _statistics(
+    x, residual, total, start, valid, columns, eps,
+    CENTER: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Mean and rstd of long rows in one pass: each block's mean and sum of squares about it, merged (Chan et al. 1979)."""
+    m, squares = tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS], ACC)
+    for first in range(0, columns, BLOCK):
+        at = first + tl.arange(0, BLOCK)
+        mask = valid[:, None] & (at < columns)[None, :]
+        value = _read(x, residual, total, start + at[None, :], mask, ACC)
+        count = tl.minimum(columns - first, BLOCK).to(ACC)
+        share = count / (first + count)
+        block_mean = tl.sum(value, 1) / count if CENTER else tl.zeros([BLOCK_ROWS], ACC)
+        centered = tl.where(mask, value - block_mean[:, None], 0)
+        delta = block_mean - m
+        squares += tl.sum(centered * centered, 1) + delta * delta * (first * share)
+        m += delta * share
+    return m, tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
+
+
+@triton.jit
+def _affine(h, weight, bias, column, columns, ACC: tl.constexpr):
+    if weight is not None:
+        h = h * tl.load(weight + column, mask=column < columns, other=0).to(ACC)[None, :]
+    if bias is not None:
+        h = h + tl.load(bias + column, mask=column < columns, other=0).to(ACC)[None, :]
+    return h
+
+
+def _forward(x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float, center: bool):
+    """total (None without residual), y, mean (None for RMSNorm), rstd."""
+    x, residual, weight, bias = (None if t is None else t.contiguous() for t in (x, residual, weight, bias))
+    rows, columns = _rows(x, ndim)
+    y, total = torch.empty_like(x), None if residual is None else torch.empty_like(x)
+    mean, rstd = _statistic(x, ndim) if center else None, _statistic(x, ndim)
+    tile = layout(columns)
+    launch(
+        forward_kernel, (triton.cdiv(rows, tile["BLOCK_ROWS"]),),
+        x, residual, weight, bias, total, y, mean, rstd, rows, columns, eps, CENTER=center, ACC=accumulator(x), **tile,
+    )  # fmt: skip
+    return total, y, mean, rstd
+
+
+# ---- backward -----------------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def backward_kernel(
+    grad_total, grad, x, mean, rstd, weight, dx, dweight, dbias, rows, columns, rows_a_program,
+    ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """dx of some rows, and for short rows their part of dweight and dbias: one line of (programs, columns) each."""
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    if FITS:
+        w = _weight(weight, column, columns, ACC)
+        sum_weight, sum_bias = tl.zeros([BLOCK_ROWS, BLOCK], ACC), tl.zeros([BLOCK_ROWS, BLOCK], ACC)
+        for first in range(0, rows_a_program, BLOCK_ROWS):
+            row = program * rows_a_program + first + tl.arange(0, BLOCK_ROWS)
+            i = row[:, None] * columns + column[None, :]
+            mask = (row < rows)[:, None] & (column < columns)[None, :]
+            g, h, r = _load(grad, x, mean, rstd, row, i, rows, mask, ACC)
+            if dx is not None:
+                a = g * w
+                _store(dx, grad_total, i, mask, a, h, r, _mean(a, mean, columns), tl.sum(a * h, 1) / columns, ACC)
+            sum_weight += g * h
+            sum_bias += g
+        if dweight is not None:
+            tl.store(dweight + program * columns + column, tl.sum(sum_weight, 0), mask=column < columns)
+        if dbias is not None:
+            tl.store(dbias + program * columns + column, tl.sum(sum_bias, 0), mask=column < columns)
+    else:
+        row = program * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+        sum_a, sum_ah = tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS], ACC)
+        for first in range(0, columns, BLOCK):
+            at = first + column
+            i = row[:, None] * columns + at[None, :]
+            mask = (row < rows)[:, None] & (at < columns)[None, :]
+            g, h, r = _load(grad, x, mean, rstd, row, i, rows, mask, ACC)
+            a = g * _weight(weight, at, columns, ACC)
+            sum_a += _mean(a, mean, columns)
+            sum_ah += tl.sum(a * h, 1) / columns
+        for first in range(0, columns, BLOCK):
+            at = first + column
+            i = row[:, None] * columns + at[None, :]
+            mask = (row < rows)[:, None] & (at < columns)[None, :]
+            g, h, r = _load(grad, x, mean, rstd, row, i, rows, mask, ACC)
+            _store(dx, grad_total, i, mask, g * _weight(weight, at, columns, ACC), h, r, sum_a, sum_ah, ACC)
+
+
+@triton.jit
+def _load(grad, x, mean, rstd, row, i, rows, mask, ACC: tl.constexpr):
+    """The gradient and the normalised value of elements i, zero beyond the edge, and rstd of their rows."""
+    value, g = tl.load(x + i, mask=mask, other=0).to(ACC), tl.load(grad + i, mask=mask, other=0).to(ACC)
+    r = tl.load(rstd + row, mask=row < rows, other=0)
+    if mean is not None:
+        value = value - tl.load(mean + row, mask=row < rows, other=0)[:, None]
+    return g, tl.where(mask, value * r[:, None], 0), r
+
+
+@triton.jit
+def _weight(weight, column, columns, ACC: tl.constexpr):
+    if weight is None:
+        return tl.full([1, 1], 1, ACC)
+    return tl.load(weight + column, mask=column < columns, other=0).to(ACC)[None, :]
+
+
+@triton.jit
+def _mean(a, mean, columns):
+    if mean is None:
+        return tl.sum(a, 1) * 0
+    return tl.sum(a, 1) / columns
+
+
+@triton.jit
+def _store(dx, grad_total, i, mask, a, h, r, mean_a, mean_ah, ACC: tl.constexpr):
+    d = r[:, None] * (a - mean_a[:, None] - h * mean_ah[:, None])
+    if grad_total is not None:
+        d += tl.load(grad_total + i, mask=mask, other=0).to(ACC)
+    tl.store(dx + i, d.to(dx.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def parameter_sums_kernel(
+    grad, x, mean, rstd, dweight, dbias, rows, columns, rows_a_program,
+    ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """dweight and dbias of long rows: columns split among programs too."""
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    sum_weight, sum_bias = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC), tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
+    for first in range(0, rows_a_program, BLOCK_ROWS):
+        row = program * rows_a_program + first + tl.arange(0, BLOCK_ROWS)
+        mask = (row < rows)[:, None] & (column < columns)[None, :]
+        g, h, _ = _load(grad, x, mean, rstd, row, row[:, None] * columns + column[None, :], rows, mask, ACC)
+        sum_weight += g * h
+        sum_bias += g
+    if dweight is not None:
+        tl.store(dweight + program * columns + column, tl.sum(sum_weight, 0), mask=column < columns)
+    if dbias is not None:
+        tl.store(dbias + program * columns + column, tl.sum(sum_bias, 0), mask=column < columns)
+
+
+def _backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, need_weight: bool, need_bias: bool):
+    """dx, dweight, dbias; None for what is not needed."""
+    grad_total, grad, x, mean, rstd, weight = (
+        None if t is None else t.contiguous() for t in (grad_total, grad, x, mean, rstd, weight)
+    )
+    rows, columns = _rows(x, ndim)
+    tile, acc, count = layout(columns), accumulator(x), partials(rows)
+    dx = torch.empty_like(x) if need_x else None
+    sum_weight, sum_bias = (statistics(x, count, columns).zero_() if need else None for need in (need_weight, need_bias))
+    step = tile["BLOCK_ROWS"] if tile["FITS"] else SUM_ROWS
+    rows_a_program = triton.cdiv(triton.cdiv(rows, count), step) * step
+    if tile["FITS"]:
+        launch(
+            backward_kernel, (count if rows else 0,), grad_total, grad, x, mean, rstd, weight, dx, sum_weight, sum_bias,
+            rows, columns, rows_a_program, ACC=acc, **tile,
+        )  # fmt: skip
+    else:
+        if need_x:
+            launch(
+                backward_kernel, (triton.cdiv(rows, tile["BLOCK_ROWS"]),), grad_total, grad, x, mean, rstd, weight, dx,
+                None, None, rows, columns, tile["BLOCK_ROWS"], ACC=acc, **tile,
+            )  # fmt: skip
+        if need_weight or need_bias:
+            launch(
+                parameter_sums_kernel, (count, triton.cdiv(columns, SUM_COLUMNS)), grad, x, mean, rstd, sum_weight, sum_bias,
+                rows, columns, rows_a_program, ACC=acc, BLOCK_ROWS=SUM_ROWS, BLOCK_COLUMNS=SUM_COLUMNS,
+            )  # fmt: skip
+    shape = x.shape[x.dim() - ndim :]
+    return dx, *(None if s is None else column_sums(s, x.dtype).view(shape) for s in (sum_weight, sum_bias))
+
+
+# ---- the operators ------------------------------------------------------------------------------------------------------
+
+
+def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float):
+    return _forward(x, None, weight, bias, ndim, eps, center=True)[1:]
+
+
+def layer_norm_backward(grad, x, mean, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool, need_bias: bool):
+    return _backward(None, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias)
+
+
+def rms_norm_forward(x: Tensor, weight: Tensor | None, ndim: int, eps: float):
+    _, y, _, rstd = _forward(x, None, weight, None, ndim, eps, center=False)
+    return y, rstd
+
+
+def rms_norm_backward(grad, x, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool):
+    return _backward(None, grad, x, None, rstd, weight, ndim, need_x, need_weight, False)[:2]
+
+
+def add_layer_norm_forward(x: Tensor, residual: Tensor, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float):
+    return _forward(x, residual, weight, bias, ndim, eps, center=True)
+
+
+def add_layer_norm_backward(
+    grad_total, grad, total, mean, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool, need_bias: bool
+):
+    return _backward(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias)
