@@ -127,7 +127,8 @@ def _variants(kernel, args: tuple, options: dict, target: str) -> Iterator[tuple
 
     driver.set_active(_Absent(target))
     if isinstance(kernel, Autotuner):
-        for config in kernel.configs:
+        kernel.nargs = dict(zip(kernel.arg_names, args, strict=False))  # what pruning looks at
+        for config in kernel.prune_configs(options):
             yield str(config), kernel.fn.__name__, kernel.fn.warmup(*args, grid=(1,), **options, **config.all_kwargs())
     else:
         yield "", kernel.__name__, kernel.warmup(*args, grid=(1,), **options)
