@@ -29,7 +29,8 @@ from scratchnet.kernels.launch import INTERPRETED, accumulator, launch, statisti
 from scratchnet.registry import ACTIVATIONS
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
-SHORTEST_SPLIT = 512  # of K: a multiple of every BLOCK_K
+SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel
+LONGEST_BLOCK_K = 64
 FEW_ROWS = 16
 
 
@@ -38,27 +39,26 @@ def _config(rows: int, columns: int, k: int, num_warps: int, num_stages: int) ->
     return triton.Config(blocks, num_warps=num_warps, num_stages=num_stages)
 
 
-# The matrix units want large tiles. Without them (float32, float64) a thread multiplies what it holds in registers.
+# The matrix units want large tiles. Without them (IEEE float32, float64) a thread multiplies what it holds in registers.
 MATRIX_UNITS = [
-    _config(64, 64, 64, 4, 4),
-    _config(128, 128, 64, 4, 3),
+    _config(128, 128, 64, 8, 3),
     _config(128, 256, 64, 8, 3),
-    _config(128, 32, 64, 4, 4),
-    _config(16, 64, 128, 4, 4),
+    _config(64, 64, 64, 4, 4),
+    _config(16, 64, 64, 4, 4),
 ]
 PLAIN = [
-    _config(64, 64, 32, 4, 3),
-    _config(128, 64, 16, 4, 3),
     _config(128, 128, 16, 8, 3),
-    _config(128, 32, 16, 4, 3),
-    _config(16, 64, 64, 4, 3),
+    _config(64, 64, 16, 4, 3),
+    _config(16, 64, 32, 4, 3),
 ]
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type and precision."""
+    """The configurations for an element type and precision; the widest tile leaves no registers to compute GELU in."""
     plain = arguments["a"].element_size() >= 4 and options["PRECISION"] == "ieee"
-    return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS)]
+    few_registers = "gelu" in options["ACTIVATION"]
+    fitting = [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS)]
+    return [config for config in fitting if config.kwargs["BLOCK_N"] < 256 or not few_registers]
 
 
 @triton.jit
@@ -75,7 +75,7 @@ def activated(z, ACTIVATION: tl.constexpr):
 # neighbouring elements lie along it.
 @triton.autotune(
     MATRIX_UNITS + PLAIN,
-    key=["few_rows", "width", "PRECISION"],
+    key=["few_rows", "width", "ACTIVATION", "PRECISION"],
     prune_configs_by={"early_config_prune": _fitting},
     cache_results=True,
 )
@@ -197,8 +197,9 @@ def _batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:
 
 def _split(tiles: int, k: int) -> tuple[int, int]:
     """Into how many parts K is divided, and the length of one."""
-    splits = max(1, min(ENOUGH_PROGRAMS // tiles, k // SHORTEST_SPLIT))
-    length = triton.cdiv(max(k, 1), splits * SHORTEST_SPLIT) * SHORTEST_SPLIT
+    splits = min(ENOUGH_PROGRAMS // tiles, k // SHORTEST_SPLIT)
+    splits = splits if splits >= FEWEST_SPLITS else 1
+    length = triton.cdiv(max(k, 1), splits * LONGEST_BLOCK_K) * LONGEST_BLOCK_K
     return triton.cdiv(max(k, 1), length), length
 
 
