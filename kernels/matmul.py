@@ -34,31 +34,31 @@ LONGEST_BLOCK_K = 64
 FEW_ROWS = 16
 
 
-def _config(rows: int, columns: int, k: int, num_warps: int, num_stages: int) -> triton.Config:
-    blocks = {"BLOCK_M": rows, "BLOCK_N": columns, "BLOCK_K": k}
+def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
+    blocks = {"BLOCK_M": rows, "BLOCK_N": columns, "K_BYTES": k_bytes}
     return triton.Config(blocks, num_warps=num_warps, num_stages=num_stages)
 
 
-# The matrix units want large tiles. Without them (IEEE float32, float64) a thread multiplies what it holds in registers.
+# The matrix units want large tiles. Without them (IEEE float32) and for float64 a thread needs its registers for operands.
+# The tuner leaves out what a GPU has not the shared memory for: on AMD's the widest.
 MATRIX_UNITS = [
-    _config(128, 128, 64, 8, 3),
-    _config(128, 256, 64, 8, 3),
-    _config(64, 64, 64, 4, 4),
-    _config(16, 64, 64, 4, 4),
+    _config(128, 128, 128, 8, 3),
+    _config(128, 256, 128, 8, 3),
+    _config(64, 64, 128, 4, 4),
+    _config(16, 64, 128, 4, 4),
 ]
 PLAIN = [
-    _config(128, 128, 16, 8, 3),
-    _config(64, 64, 16, 4, 3),
-    _config(16, 64, 32, 4, 3),
+    _config(128, 128, 64, 8, 3),
+    _config(64, 64, 64, 4, 2),
+    _config(16, 64, 128, 4, 3),
 ]
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type and precision; the widest tile leaves no registers to compute GELU in."""
+    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too."""
     plain = arguments["a"].element_size() >= 4 and options["PRECISION"] == "ieee"
-    few_registers = "gelu" in options["ACTIVATION"]
-    fitting = [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS)]
-    return [config for config in fitting if config.kwargs["BLOCK_N"] < 256 or not few_registers]
+    widest = 64 if options["ACC"] == tl.float64 else 128 if "gelu" in options["ACTIVATION"] else 256
+    return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS) and config.kwargs["BLOCK_N"] <= widest]
 
 
 @triton.jit
@@ -87,8 +87,9 @@ def product_kernel(
     few_rows, width,  # for the tuner alone: which shapes share a configuration
     ACTIVATION: tl.constexpr, ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
+    BLOCK_K: tl.constexpr = K_BYTES * 8 // a.dtype.element_ty.primitive_bitwidth
     if ALIGNED_M:
         m = m // 16 * 16  # no change: it tells the compiler
     if ALIGNED_K:

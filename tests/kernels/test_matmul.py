@@ -41,7 +41,7 @@ LAYOUTS = {  # name -> operands and how many launches
     "transposed": (a.mT.contiguous().mT, b.mT.contiguous().mT, 1),
     "heads of attention": (torch.randn(2, 5, 3, 6).transpose(1, 2), torch.randn(2, 7, 3, 6).permute(0, 2, 3, 1), 1),
     "one matrix for all": (a, b[:1, :1].expand(4, 3, 6, 7), 1),
-    "shared by a group of heads": (a.view(2, 2, 3, 5, 6), b.view(2, 6, 1, 6, 7)[:, :2].expand(2, 2, 3, 6, 7), 1),
+    "shared by a group of heads": (a.view(2, 2, 3, 5, 6), b[:, :1].view(2, 2, 1, 6, 7).expand(2, 2, 3, 6, 7), 1),
     "repeated elsewhere": (a[:, :1].expand(4, 3, 5, 6), b[:1].expand(4, 3, 6, 7), 1),
     "three strides": (torch.randn(2, 5, 3, 6, 2)[::2, ::2].permute(4, 2, 0, 1, 3), torch.randn(2, 3, 1, 6, 7), 1),
     "every axis its own way": (torch.randn(4, 4, 4, 5, 6)[::2, ::2, ::2], torch.randn(4, 4, 4, 6, 7)[::2, ::2, ::2], 2),
