@@ -49,7 +49,7 @@ MATRIX_UNITS = [
 ]
 PLAIN = [
     _config(128, 128, 64, 8, 3),
-    _config(64, 64, 64, 4, 2),
+    _config(64, 64, 64, 8, 3),
     _config(16, 64, 128, 4, 3),
 ]
 

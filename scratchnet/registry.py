@@ -157,7 +157,7 @@ LINEAR = Op(
     cost=lambda *args, **kwargs: _matmul_cost(*args, transposed=True, **kwargs),
     examples={
         name: lambda m, k, dtype, activation=activation: (
-            (_normal(m, k, dtype=dtype), _normal(max(k // 2, 1), k, dtype=dtype), _normal(max(k // 2, 1), dtype=dtype)),
+            (_normal(m, k, dtype=dtype), _normal(max(k // 2, 2), k, dtype=dtype), _normal(max(k // 2, 2), dtype=dtype)),
             {"activation": activation} if activation else {},
         )
         for name, activation in (("bias+gelu", "gelu"), ("bias", None), ("bias+relu", "relu"), ("bias+gelu_tanh", "gelu_tanh"))
