@@ -22,7 +22,7 @@ def partials(rows: int) -> int:
     return max(1, min(MAX_PARTIALS, triton.cdiv(rows, BLOCK_ROWS)))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def column_sums_kernel(x, total, rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
     column = tl.program_id(0).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     inside = column < columns

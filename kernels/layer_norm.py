@@ -130,7 +130,7 @@ def _affine(h, weight, bias, column, columns, ACC: tl.constexpr):
     return h
 
 
-def _forward(x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float, center: bool):
+def _forward(x: Tensor, residual, weight, bias, ndim: int, eps: float, center: bool):
     """total (None without residual), y, mean (None for RMSNorm), rstd."""
     x, residual, weight, bias = (None if t is None else t.contiguous() for t in (x, residual, weight, bias))
     rows, columns = _rows(x, ndim)

@@ -7,6 +7,7 @@ compile it, so `report` starts one of its own.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -109,7 +110,7 @@ def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tup
     try:
         with backends.backend("triton"):
             outputs = as_tuple(user(*args, **kwargs))
-            sum(y.sum() for y in outputs).backward()
+            torch.autograd.backward(outputs, [torch.ones_like(y) for y in outputs])
     finally:
         ours.cells["triton"] = before
     return calls
@@ -129,7 +130,8 @@ def _variants(kernel, args: tuple, options: dict, target: str) -> Iterator[tuple
 
     driver.set_active(_Absent(target))
     if isinstance(kernel, Autotuner):
-        for config in kernel.configs:
+        kernel.nargs = dict(zip(kernel.arg_names, args, strict=False))  # what pruning looks at
+        for config in kernel.prune_configs(options):
             yield str(config), kernel.fn.__name__, kernel.fn.warmup(*args, grid=(1,), **options, **config.all_kwargs())
     else:
         yield "", kernel.__name__, kernel.warmup(*args, grid=(1,), **options)
@@ -154,6 +156,7 @@ class _Absent:
         return 0
 
 
+@functools.cache  # calls that agree in types and alignment share a kernel
 def _read(compiled, target: str) -> dict[str, int]:
     """Facts from the machine code."""
     return _read_amd(compiled) if target.startswith("gfx") else _read_nvidia(compiled)

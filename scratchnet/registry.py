@@ -64,7 +64,15 @@ BACKENDS: dict[str, Backend] = {
             "gather": ("naive loop", "column blocks, row copies, threads"),
         },
     ),
-    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu"), {"layer_norm": ("rows in registers",), "gelu": ("fused tiles",)}),
+    "triton": Backend(
+        "Triton kernels; on CPU tensors in Triton's interpreter",
+        ("cuda", "cpu"),
+        {
+            "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
+            "layer_norm": ("rows in registers",),
+            "gelu": ("fused tiles",),
+        },
+    ),
 }
 
 CPU_ONLY = ("triton",)  # what a layer's operator lacks that is not one of the primitives themselves
@@ -160,7 +168,7 @@ LINEAR = Op(
     cost=lambda *args, **kwargs: _matmul_cost(*args, transposed=True, **kwargs),
     examples={
         name: lambda m, k, dtype, activation=activation: (
-            (_normal(m, k, dtype=dtype), _normal(k // 2 + 1, k, dtype=dtype), _normal(k // 2 + 1, dtype=dtype)),
+            (_normal(m, k, dtype=dtype), _normal(max(k // 2, 2), k, dtype=dtype), _normal(max(k // 2, 2), dtype=dtype)),
             {"activation": activation} if activation else {},
         )
         for name, activation in (("bias+gelu", "gelu"), ("bias", None), ("bias+relu", "relu"), ("bias+gelu_tanh", "gelu_tanh"))

@@ -23,10 +23,14 @@ from torch.nn import (
 )
 
 from scratchnet.drop_in import alias, missing
-from scratchnet.nn import functional
+from scratchnet.nn import functional, init, utils
 from scratchnet.nn.activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softmin, Softplus, Tanh
+from scratchnet.nn.attention import MultiheadAttention
+from scratchnet.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from scratchnet.nn.conv import Conv1d, Conv2d
 from scratchnet.nn.dropout import Dropout, Dropout2d
 from scratchnet.nn.flatten import Flatten, Unflatten
+from scratchnet.nn.language_model import TransformerLM
 from scratchnet.nn.linear import Identity, Linear
 from scratchnet.nn.loss import (
     BCELoss,
@@ -42,16 +46,6 @@ from scratchnet.nn.loss import (
     SmoothL1Loss,
     TripletMarginLoss,
 )
-from scratchnet.nn import functional, init, utils
-from scratchnet.nn.activation import GELU, ReLU, Softmax
-from scratchnet.nn.attention import MultiheadAttention
-from scratchnet.nn.batchnorm import BatchNorm1d, BatchNorm2d
-from scratchnet.nn.conv import Conv1d, Conv2d
-from scratchnet.nn.dropout import Dropout
-from scratchnet.nn.flatten import Flatten
-from scratchnet.nn.language_model import TransformerLM
-from scratchnet.nn.linear import Linear
-from scratchnet.nn.loss import CrossEntropyLoss, MSELoss
 from scratchnet.nn.normalization import LayerNorm, RMSNorm
 from scratchnet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from scratchnet.nn.rnn import GRU, LSTM, RNN

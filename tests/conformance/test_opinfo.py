@@ -25,7 +25,7 @@ OFFERED = [
     for op, f in OFFERED
 ]
 IDS = [f"{op.name}{'-' + op.variant_test_name if op.variant_test_name else ''}" for op, _ in OFFERED]
-BACKENDS = ("cpp", "cpp:1", "torch")
+BACKENDS = ("cpp", "cpp:1", "torch", "triton")
 
 
 def run(function, sample, differentiable, grad=None):

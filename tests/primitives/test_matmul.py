@@ -1,6 +1,7 @@
 """What is special to matmul and linear: tile and block edges, layouts, NaN and infinity, k = 0, threads, ranks, errors."""
 
 import itertools
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 import scratchnet
 from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
-RUNGS = ("cpp:1", "cpp:2")
+needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="needs Triton: pip install triton")
+RUNGS = ("cpp:1", "cpp:2", pytest.param("triton", marks=needs_triton))
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ACTIVATIONS = {
     None: lambda z: z,
@@ -40,6 +42,8 @@ def wide(*tensors):
     "m, k, n", [(1, 1030, 70), (4, 33, 7), (5, 513, 65), (7, 129, 16), (197, 31, 9), (30, 1030, 1), (13, 520, 1030)]
 )
 def test_sizes_around_the_edges_of_tiles_and_blocks(m, k, n, rung, dtype):
+    if rung == "triton" and m * k * n > 1e6:
+        pytest.skip("the interpreter is 10,000 times slower")
     a, b, grad = (torch.randn(shape).to(dtype) for shape in ((m, k), (k, n), (m, n)))
     leaves = [t.clone().requires_grad_() for t in (a, b)]
     with scratchnet.backend(rung):

@@ -1,0 +1,287 @@
+"""Matrix products in tiles that stay in registers, with bias and activation applied before they are written.
+
+    C = act(A B + bias)        dA = dZ B^T    dB = A^T dZ    dbias = sum of dZ over the rows        dZ = dC act'(Z)
+
+A program owns one tile of C and walks along K. The same kernel multiplies transposed, sliced and repeated operands: they
+differ in their strides alone. Tiles are visited in groups of rows, so that programs that run together read the same columns
+of B and find them in the L2 cache. Where there are fewer tiles than a GPU has processors, K is divided among programs too;
+a second kernel adds their partial products, always in the same order.
+
+                    FLOPs      bytes (b an element; every operand read once from memory, the rest from the L2 cache)
+    product         2 M N K    (M K + K N + M N) b;  with GELU, Z costs another M N b
+    dZ and dbias    10 M N     3 M N b, before the two products of backward
+
+float32 means float32: TF32 is used when torch.backends.cuda.matmul.fp32_precision (or allow_tf32) says so.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from scratchnet.kernels.column_sums import column_sums, partials
+from scratchnet.kernels.gelu import BLOCK, BLOCK_ROWS, TILE, activation, derivative
+from scratchnet.kernels.launch import INTERPRETED, accumulator, launch, statistics
+from scratchnet.registry import ACTIVATIONS
+
+ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
+SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel
+LONGEST_BLOCK_K = 64
+FEW_ROWS = 16
+
+
+def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
+    blocks = {"BLOCK_M": rows, "BLOCK_N": columns, "K_BYTES": k_bytes}
+    return triton.Config(blocks, num_warps=num_warps, num_stages=num_stages)
+
+
+# The matrix units want large tiles. Without them (IEEE float32) and for float64 a thread needs its registers for operands.
+# The tuner leaves out what a GPU has not the shared memory for: on AMD's the widest.
+MATRIX_UNITS = [
+    _config(128, 128, 128, 8, 3),
+    _config(128, 256, 128, 8, 3),
+    _config(64, 64, 128, 4, 4),
+    _config(16, 64, 128, 4, 4),
+]
+PLAIN = [
+    _config(128, 128, 64, 8, 3),
+    _config(64, 64, 64, 8, 3),
+    _config(16, 64, 128, 4, 3),
+]
+
+
+def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
+    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too."""
+    plain = arguments["a"].element_size() >= 4 and options["PRECISION"] == "ieee"
+    widest = 64 if options["ACC"] == tl.float64 else 128 if "gelu" in options["ACTIVATION"] else 256
+    return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS) and config.kwargs["BLOCK_N"] <= widest]
+
+
+@triton.jit
+def activated(z, ACTIVATION: tl.constexpr):
+    if ACTIVATION == "none":
+        return z
+    elif ACTIVATION == "relu":
+        return tl.where(z <= 0, 0, z)  # NaN stays
+    else:
+        return activation(z, ACTIVATION == "gelu_tanh")
+
+
+# How many rows there are (the batch) and what depends on it is not compiled in; whether it is a multiple of 16 only where
+# neighbouring elements lie along it.
+@triton.autotune(
+    MATRIX_UNITS + PLAIN,
+    key=["few_rows", "width", "ACTIVATION", "PRECISION"],
+    prune_configs_by={"early_config_prune": _fitting},
+    cache_results=True,
+)
+@triton.jit(do_not_specialize=["m", "k", "batches", "inner", "few_rows", "width"])
+def product_kernel(
+    a, b, bias, c, z,  # (batches, M, K), (batches, K, N), (N) or None, (splits, batches, M, N) and the same or None
+    a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column,  # strides
+    m, n, k, batches, inner, k_a_split,  # inner: size of the last batch axis
+    few_rows, width,  # for the tuner alone: which shapes share a configuration
+    ACTIVATION: tl.constexpr, ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
+    PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
+):  # fmt: skip
+    BLOCK_K: tl.constexpr = K_BYTES * 8 // a.dtype.element_ty.primitive_bitwidth
+    if ALIGNED_M:
+        m = m // 16 * 16  # no change: it tells the compiler
+    if ALIGNED_K:
+        k = k // 16 * 16
+    tiles_m, tiles_n = tl.cdiv(m, BLOCK_M), tl.cdiv(n, BLOCK_N)
+    product = tl.program_id(0) // (tiles_m * tiles_n)  # which matrix of c
+    tile = tl.program_id(0) % (tiles_m * tiles_n)
+    group = tile // (GROUP * tiles_n)
+    height = tl.minimum(tiles_m - group * GROUP, GROUP)
+    tile_m = group * GROUP + tile % (GROUP * tiles_n) % height
+    tile_n = tile % (GROUP * tiles_n) // height
+
+    row = tile_m.to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
+    column = tile_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+    first = (product // batches).to(tl.int64) * k_a_split
+    along = first + tl.arange(0, BLOCK_K)
+    outer, within = (product % batches // inner).to(tl.int64), (product % batches % inner).to(tl.int64)
+    a += outer * a_outer + within * a_inner + row[:, None] * a_row + along[None, :] * a_column
+    b += outer * b_outer + within * b_inner + along[:, None] * b_row + column[None, :] * b_column
+    in_rows, in_columns = (row < m)[:, None], (column < n)[None, :]
+
+    acc = tl.zeros([BLOCK_M, BLOCK_N], ACC)
+    for start in range(first, tl.minimum(first + k_a_split, k), BLOCK_K):
+        in_k = start + tl.arange(0, BLOCK_K) < k
+        x = tl.load(a, mask=in_rows & in_k[None, :], other=0).to(DOT)
+        y = tl.load(b, mask=in_k[:, None] & in_columns, other=0).to(DOT)
+        acc = tl.dot(x, y, acc, input_precision=PRECISION)
+        a += BLOCK_K * a_column
+        b += BLOCK_K * b_row
+
+    if bias is not None:
+        acc += tl.load(bias + column, mask=column < n, other=0).to(ACC)[None, :]
+    i = product.to(tl.int64) * m * n + row[:, None] * n + column[None, :]
+    if z is not None:
+        tl.store(z + i, acc.to(z.dtype.element_ty), mask=in_rows & in_columns)
+    tl.store(c + i, activated(acc, ACTIVATION).to(c.dtype.element_ty), mask=in_rows & in_columns)
+
+
+@triton.jit(do_not_specialize=["rows", "splits"])
+def sum_splits_kernel(
+    partial, bias, c, z, rows, columns, splits, ACTIVATION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr
+):
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    size = rows.to(tl.int64) * columns
+    acc = tl.zeros([BLOCK], ACC)
+    for split in range(splits):
+        acc += tl.load(partial + split * size + i, mask=i < size, other=0)
+    if bias is not None:
+        acc += tl.load(bias + i % columns, mask=i < size, other=0).to(ACC)
+    if z is not None:
+        tl.store(z + i, acc.to(z.dtype.element_ty), mask=i < size)
+    tl.store(c + i, activated(acc, ACTIVATION).to(c.dtype.element_ty), mask=i < size)
+
+
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None, act: str = "none", with_z: bool = False):
+    """act(a b + bias), and a b + bias if asked for: a (..., M, K), b (..., K, N) of any strides, bias (N) -> (..., M, N)."""
+    c = a.new_empty(*a.shape[:-1], b.shape[-1])
+    z = torch.empty_like(c) if with_z else None
+    if c.numel():
+        _multiply(a, b, None if bias is None else bias.contiguous(), c, z, act)
+    return c, z
+
+
+def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, c: Tensor, z: Tensor | None, act: str) -> None:
+    axes = _batch_axes(a, b)
+    if len(axes) > 2:  # rare: every axis steps in a way of its own
+        for i in range(len(a)):
+            _multiply(a[i], b[i], bias, c[i], z, act)
+        return
+    (outer, a_outer, b_outer), (inner, a_inner, b_inner) = [(1, 0, 0)] * (2 - len(axes)) + axes
+    m, k, n, batches = *a.shape[-2:], b.shape[-1], outer * inner
+    splits, k_a_split = _split(batches * triton.cdiv(m, 64) * triton.cdiv(n, 64), k)
+    rows = batches * m
+    partial = statistics(c, splits, rows, n) if splits > 1 else None
+    strides = (a_outer, a_inner, *a.stride()[-2:], b_outer, b_inner, *b.stride()[-2:])
+    interpreted_bf16 = INTERPRETED and a.dtype == torch.bfloat16  # the interpreter cannot multiply it
+    launch(
+        product_kernel,
+        lambda sizes: (splits * batches * triton.cdiv(m, sizes["BLOCK_M"]) * triton.cdiv(n, sizes["BLOCK_N"]),),
+        a, b, *((None, partial, None) if splits > 1 else (bias, c, z)), *strides, m, n, k, batches, inner, k_a_split,
+        int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256),
+        ACTIVATION="none" if splits > 1 else act,
+        ALIGNED_M=m % 16 == 0 and a.stride(-2) == 1, ALIGNED_K=k % 16 == 0 and 1 in (a.stride(-1), b.stride(-2)),
+        PRECISION=_precision(a), DOT=tl.float32 if interpreted_bf16 else _ELEMENT[a.dtype], ACC=accumulator(a), GROUP=8,
+    )  # fmt: skip
+    if splits > 1:
+        grid = (triton.cdiv(rows * n, BLOCK),)
+        launch(sum_splits_kernel, grid, partial, bias, c, z, rows, n, splits, ACTIVATION=act, ACC=accumulator(a), BLOCK=BLOCK)
+
+
+_ELEMENT = {
+    torch.float64: tl.float64, torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16
+}  # fmt: skip
+
+
+def _batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:
+    """(size, stride of a, stride of b) of the batch axes, neighbours joined where both step on evenly."""
+    axes: list[tuple[int, int, int]] = []
+    for size, *strides in zip(a.shape[:-2], a.stride(), b.stride(), strict=False):
+        if axes and axes[-1][1:] == tuple(size * stride for stride in strides):
+            size *= axes.pop()[0]
+        if size > 1:
+            axes.append((size, *strides))
+    return axes
+
+
+def _split(tiles: int, k: int) -> tuple[int, int]:
+    """Into how many parts K is divided, and the length of one."""
+    splits = min(ENOUGH_PROGRAMS // tiles, k // SHORTEST_SPLIT)
+    splits = splits if splits >= FEWEST_SPLITS else 1
+    length = triton.cdiv(max(k, 1), splits * LONGEST_BLOCK_K) * LONGEST_BLOCK_K
+    return triton.cdiv(max(k, 1), length), length
+
+
+def _precision(a: Tensor) -> str:
+    tf32 = a.dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32" and torch.version.hip is None
+    return "tf32" if tf32 else "ieee"
+
+
+# ---- matmul -------------------------------------------------------------------------------------------------------------
+
+
+def matmul_forward(a: Tensor, b: Tensor) -> Tensor:
+    return product(a, b)[0]
+
+
+def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bool) -> tuple[Tensor | None, Tensor | None]:
+    return product(grad, b.mT)[0] if need_a else None, product(a.mT, grad)[0] if need_b else None
+
+
+# ---- linear: x (..., K), weight (N, K), bias (N) ------------------------------------------------------------------------
+
+
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, activation: int) -> tuple[Tensor, Tensor | None]:
+    act = ACTIVATIONS[activation]
+    y, z = product(_rows(x), weight.T, bias, act, with_z="gelu" in act)
+    shape = (*x.shape[:-1], weight.shape[0])
+    return y.view(shape), None if z is None else z.view(shape)
+
+
+@triton.jit(do_not_specialize=["rows", "rows_a_program"])
+def dz_kernel(
+    grad, saved, dz, partial,  # (R, C) three times, the last two contiguous; (programs, C)
+    rows, columns, grad_row, grad_column, rows_a_program,
+    ACTIVATION: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
+):  # fmt: skip
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    acc = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
+    for first in range(0, rows_a_program, BLOCK_ROWS):
+        row = program * rows_a_program + first + tl.arange(0, BLOCK_ROWS)
+        mask = (row < rows)[:, None] & (column < columns)[None, :]
+        d = tl.load(grad + row[:, None] * grad_row + column[None, :] * grad_column, mask=mask, other=0).to(ACC)
+        if ACTIVATION != "none":
+            i = row[:, None] * columns + column[None, :]
+            s = tl.load(saved + i, mask=mask, other=0).to(ACC)
+            if ACTIVATION == "relu":
+                d = tl.where(s <= 0, 0, d)
+            else:
+                d *= derivative(s, ACTIVATION == "gelu_tanh")
+            tl.store(dz + i, d.to(dz.dtype.element_ty), mask=mask)
+        acc += d
+    if partial is not None:
+        tl.store(partial + program * columns + column, tl.sum(acc, 0), mask=column < columns)
+
+
+def linear_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, saved: Tensor, activation: int, need_x: bool, need_weight: bool, need_bias: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    act = ACTIVATIONS[activation]
+    dz, dbias = _rows(grad), None
+    if act != "none" or need_bias:
+        dz, dbias = _dz(dz, saved, act, need_bias)
+    dx = product(dz, weight)[0].view(x.shape) if need_x else None
+    return dx, product(dz.T, _rows(x))[0] if need_weight else None, dbias
+
+
+def _dz(grad: Tensor, saved: Tensor, act: str, need_bias: bool) -> tuple[Tensor, Tensor | None]:
+    """The gradient of the pre-activation (R, C) and its column sums; without an activation it is grad itself."""
+    rows, columns = grad.shape
+    count = partials(rows)
+    rows_a_program = triton.cdiv(triton.cdiv(rows, count), BLOCK_ROWS) * BLOCK_ROWS
+    dz = None if act == "none" else grad.new_empty(rows, columns)
+    partial = statistics(grad, count, columns) if need_bias else None
+    launch(
+        dz_kernel, (count, triton.cdiv(columns, TILE["BLOCK_COLUMNS"])),
+        grad, saved.contiguous(), dz, partial, rows, columns, *grad.stride(), rows_a_program,
+        ACTIVATION=act, ACC=accumulator(grad), **TILE,
+    )  # fmt: skip
+    return grad if dz is None else dz, column_sums(partial, grad.dtype) if need_bias else None
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(..., C) as (R, C): a view wherever strides can say it."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
