@@ -71,6 +71,7 @@ BACKENDS: dict[str, Backend] = {
             "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
             "layer_norm": ("rows in registers",),
             "gelu": ("fused tiles",),
+            "gather": ("row copies, atomics or sorted segments",),
         },
     ),
 }
