@@ -508,10 +508,10 @@ ADD_LAYER_NORM = Op(
 
 
 def _batch_norm_example(images: bool = False, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
-    """Two samples at least: one number a channel has no variance. A large eps for the reason given above."""
+    """Three samples at least: of one or two a gradient is what eps leaves, as above."""
 
     def example(n: int, c: int, dtype: torch.dtype):
-        x = _normal(2, c, n, 1, dtype=dtype) if images else _normal(n + 1, c, dtype=dtype)
+        x = _normal(3, c, n, 1, dtype=dtype) if images else _normal(n + 2, c, dtype=dtype)
         statistics = (_constant(c, dtype=dtype), _constant(c, dtype=dtype)) if running else (None, None)
         affine = {"weight": _normal(c, dtype=dtype)} if weight else {}
         affine |= {"bias": _normal(c, dtype=dtype)} if bias else {}
@@ -542,7 +542,7 @@ BATCH_NORM = Op(
         "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
     },
     sizes=((12544, 64), (3136, 256)),
-    own_up_to=2**13,
+    own_up_to=2**14,
 )
 
 # ---- gelu ---------------------------------------------------------------------------------------------------------------
@@ -661,12 +661,12 @@ def _pool_example(*options, images: bool = False, **kwargs) -> Example:
 
     def example(rows: int, columns: int, dtype: torch.dtype):
         planes = (2, 2) if images else (4,)
-        return (_normal(*planes, rows + 1, columns + 1, dtype=dtype), *options), kwargs
+        return (_normal(*planes, rows + 2, columns + 2, dtype=dtype), *options), kwargs
 
     return example
 
 
-_POOL_SIZES = ((1023, 1023), (223, 223))
+_POOL_SIZES = ((1022, 1022), (222, 222))
 
 MAX_POOL2D = Op(
     name="max_pool2d",
@@ -682,11 +682,11 @@ MAX_POOL2D = Op(
     examples={
         "2x2": _pool_example(2),
         "3x3, stride 2": _pool_example(3, 2, 1, images=True),
-        "dilation, ceil": _pool_example((2, 3), (1, 2), (0, 1), (1, 1), ceil_mode=True),
-        "wide": _pool_example((2, 3), 1, 1, (1, 2), images=True),
+        "dilation, ceil": _pool_example((2, 3), (1, 2), (0, 1), (2, 1), ceil_mode=True),
+        "overlapping": _pool_example((2, 3), 1, 1, images=True),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**12,
+    own_up_to=2**14,
 )
 
 AVG_POOL2D = Op(
@@ -710,7 +710,7 @@ AVG_POOL2D = Op(
         "divisor": _pool_example((1, 2), divisor_override=3),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**12,
+    own_up_to=2**13,
 )
 
 ADAPTIVE_AVG_POOL2D = Op(
@@ -725,11 +725,11 @@ ADAPTIVE_AVG_POOL2D = Op(
     cost=lambda x, *args, **kwargs: Cost(_bytes(x), _bytes(x), x.numel(), x.numel()),
     examples={
         "1": _pool_example(1, images=True),
-        "2x3": _pool_example((2, 3)),
+        "4x5": _pool_example((4, 5)),
         "larger than the image": _pool_example((3, None)),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**17,
+    own_up_to=2**16,
 )
 
 OPS: dict[str, Op] = {

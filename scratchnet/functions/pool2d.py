@@ -186,10 +186,16 @@ def _window(name: str, input: Tensor, kernel_size, stride, padding, dilation, ce
         fail(error, name, "input", f"{needs}, got {list(input.shape)}. {expected}")
     if 0 in input.shape[-3:]:
         fail(RuntimeError, name, "input", f"{expected}, but got:{list(input.shape)}")
-    axes = zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True)
+    axes = list(zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True))
     if min(out := [_output_size(*axis, ceil_mode) for axis in axes]) < 1:
         c, h, w = input.shape[-3:]
         sizes = f"Given input size: ({c}x{h}x{w}). Calculated output size: ({c}x{max(out[0], 0)}x{max(out[1], 0)})"
         mend = f"kernel_size {tuple(kernel)} is larger than the image, which earlier layers may have shrunk"
         fail(RuntimeError, name, "input", f"{sizes}. Output size is too small: {mend}")
+    for (size, _, step, pad, gap), count in zip(axes, out, strict=True):
+        # A window that begins in the padding and steps over all of the image: torch's maximum there is -infinity, and its
+        # gradient goes to some other entry.
+        if gap > 1 and any(start % gap >= size for start in range(-pad, min(0, count * step - pad), step)):
+            problem = f"taps {gap} apart step over all {size} entries of an axis: a window would see nothing but padding"
+            fail(RuntimeError, name, "dilation", f"{problem}; take a smaller dilation or no padding")
     return kernel, stride, padding, dilation

@@ -13,9 +13,13 @@ import scratchnet.nn.functional as F
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu"}
 SHARED = {name for name in F.__all__ if name not in OURS_ALONE and getattr(F, name) is getattr(TF, name)}
 conv = lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1: None
+
+
+def _avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None): ...
+
+
 WRITTEN_IN_C = {  # what inspect cannot see
-    "avg_pool2d": lambda input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-    divisor_override=None: None,
+    "avg_pool2d": _avg_pool2d,
     "conv1d": conv,
     "conv2d": conv,
     "gelu": lambda input, approximate="none": None,

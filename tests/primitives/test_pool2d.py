@@ -128,6 +128,14 @@ def test_an_index_out_of_the_plane_is_refused(bad, rung):
         torch.ops.scratchnet.max_pool2d_backward(torch.ones(2, 2, 2), [2, 4, 4], index, rung)
 
 
+def test_a_window_of_padding_alone_is_refused():
+    """torch returns -infinity, and hands its gradient to an entry of another window."""
+    with pytest.raises(RuntimeError, match=r"max_pool2d\(\): argument 'dilation': taps 3 apart step over all 2 entries"):
+        max_pool2d(torch.ones(1, 2, 2), 2, 1, 1, 3)
+    x = torch.randn(1, 2, 2)
+    assert torch.equal(max_pool2d(x, 3, 1, 3, 3), x)  # here the middle tap meets the image
+
+
 I = torch.ones(2, 3, 6, 7)  # noqa: E741
 WRONG = {
     "kernel 0": lambda f: f(I, 0),
