@@ -1,7 +1,11 @@
 """What every test starts from."""
 
-import pytest
-import torch
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Triton's interpreter calls NumPy: its threads would fight torch's
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

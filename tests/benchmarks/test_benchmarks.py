@@ -18,13 +18,13 @@ def test_every_primitive_has_its_file():
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, capsys):
-    path = FOLDER / f"{primitive}.py"
+    path = str(FOLDER / f"{primitive}.py")
     sizes = runpy.run_path(path)["SIZES"]
     names = {op.name for op in OPS.values() if op.primitive == primitive}
     assert set(sizes) == names
     monkeypatch.setattr(bench, "_timed", lambda call, repeat: 0.2 if backends.current() is None else 0.1)
     monkeypatch.setattr(bench, "bandwidth", lambda: 1e9)
-    monkeypatch.setattr(sys, "argv", [str(path), "--quick", "--backend", "torch"])
+    monkeypatch.setattr(sys, "argv", [path, "--quick", "--backend", "torch"])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(path, run_name="__main__")
     assert stop.value.code == 0
