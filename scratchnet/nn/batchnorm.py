@@ -38,8 +38,8 @@ class _BatchNorm(Module):
         def parameter(wanted: bool) -> Parameter | None:
             return Parameter(torch.empty(num_features, device=device, dtype=dtype)) if wanted else None
 
-        self.weight = parameter(affine)
-        self.bias = parameter(affine and bias)
+        self.register_parameter("weight", parameter(affine))
+        self.register_parameter("bias", parameter(affine and bias))
         tracked = track_running_stats
         self.register_buffer("running_mean", torch.zeros(num_features, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", torch.ones(num_features, device=device, dtype=dtype) if tracked else None)

@@ -91,6 +91,8 @@ class CrossEntropyLoss(_WeightedLoss):
     probabilities already. Curriculum 60, 61.
     """
 
+    _looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -103,7 +105,6 @@ class CrossEntropyLoss(_WeightedLoss):
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
-        self._looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         if not self._looked and type(input) is Tensor and not torch.compiler.is_compiling() and not transforming():
