@@ -413,9 +413,8 @@ def test_names_that_torch_has_and_we_do_not():
 
 
 def test_submodules_import_as_torchs():
-    from scratchnet.nn.utils.rnn import pad_sequence
-
     from scratchnet.nn.utils import parameters_to_vector
+    from scratchnet.nn.utils.rnn import pad_sequence
 
     assert parameters_to_vector is torch.nn.utils.parameters_to_vector
     assert pad_sequence is torch.nn.utils.rnn.pad_sequence

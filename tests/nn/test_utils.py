@@ -77,10 +77,9 @@ def test_signature(name):
 
 
 def test_the_rest_is_torchs():
+    from scratchnet.nn.utils import prune
     from scratchnet.nn.utils.parametrizations import weight_norm
     from scratchnet.nn.utils.rnn import pad_sequence
-
-    from scratchnet.nn.utils import prune
 
     assert prune is torch.nn.utils.prune and weight_norm is torch.nn.utils.parametrizations.weight_norm
     assert pad_sequence is torch.nn.utils.rnn.pad_sequence and utils.vector_to_parameters is torch.nn.utils.vector_to_parameters
