@@ -42,16 +42,23 @@ def _flag(x: Tensor) -> Tensor:
     return torch.zeros(1, dtype=torch.int32, device=x.device)
 
 
+@triton.jit
+def _follow(index, bad, i, count, n):
+    """The indices at places i, and which of them may be followed: those inside 0 to n - 1; of others a note is left."""
+    at = tl.load(index + i, mask=i < count, other=0)
+    valid = (i < count) & (at >= 0) & (at < n)
+    tl.store(bad + i * 0, 1, mask=(i < count) & ~valid)
+    return at, valid
+
+
 # ---- forward: y (outer, m, inner) from x (outer, n, inner) at index (outer, m, inner) ------------------------------------
 
 
 @triton.jit
 def gather_kernel(x, index, y, bad, count, n, m, inner, BLOCK: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    at = tl.load(index + i, mask=i < count, other=0)
-    valid = (at >= 0) & (at < n)
-    tl.store(bad + i * 0, 1, mask=(i < count) & ~valid)
-    value = tl.load(x + (i // (m * inner) * n + at) * inner + i % inner, mask=(i < count) & valid)
+    at, valid = _follow(index, bad, i, count, n)
+    value = tl.load(x + (i // (m * inner) * n + at) * inner + i % inner, mask=valid)
     tl.store(y + i, value, mask=i < count)
 
 
@@ -76,9 +83,7 @@ def _cut(x: Tensor, dim: int, index: Tensor) -> Tensor:
 def embedding_kernel(weight, index, y, bad, rows, columns, n, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at = tl.load(index + row, mask=row < rows, other=0)
-    valid = (at >= 0) & (at < n)
-    tl.store(bad + row * 0, 1, mask=(row < rows) & ~valid)
+    at, valid = _follow(index, bad, row, rows, n)
     mask = (row < rows)[:, None] & (column < columns)[None, :]
     value = tl.load(weight + at[:, None] * columns + column[None, :], mask=mask & valid[:, None])
     tl.store(y + row[:, None] * columns + column[None, :], value, mask=mask)
@@ -104,13 +109,11 @@ def add_rows_kernel(
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at = tl.load(index + row, mask=row < rows, other=0)
-    valid = (at >= 0) & (at < n)
-    tl.store(bad + row * 0, 1, mask=(row < rows) & ~valid)
-    mask = ((row < rows) & valid & (at != skipped))[:, None] & (column < columns)[None, :]
+    at, valid = _follow(index, bad, row, rows, n)
+    mask = (valid & (at != skipped))[:, None] & (column < columns)[None, :]
     value = tl.load(grad + row[:, None] * columns + column[None, :], mask=mask, other=0).to(dx.dtype.element_ty)
     if scale is not None:
-        value = value * tl.load(scale + at, mask=(row < rows) & valid, other=0)[:, None]
+        value = value * tl.load(scale + at, mask=valid, other=0)[:, None]
     tl.atomic_add(dx + at[:, None] * columns + column[None, :], value, mask=mask, sem="relaxed")
 
 
@@ -122,11 +125,9 @@ def sum_sorted_kernel(
     """index is sorted: whoever holds the first of equal indices adds up all of them."""
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at = tl.load(index + row, mask=row < rows, other=0)
-    valid = (at >= 0) & (at < n)
-    tl.store(bad + row * 0, 1, mask=(row < rows) & ~valid)
+    at, valid = _follow(index, bad, row, rows, n)
     before = tl.load(index + row - 1, mask=(row > 0) & (row < rows), other=-1)
-    first = (row < rows) & valid & (at != before) & (at != skipped)
+    first = valid & (at != before) & (at != skipped)
     total = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
     position, more = row, first
     while tl.max(more.to(tl.int32), 0) > 0:

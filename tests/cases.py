@@ -10,7 +10,7 @@ from torch import Tensor
 
 import scratchnet
 from scratchnet.registry import OPS, Op
-from scratchnet.verify import as_tuple, function
+from scratchnet.verify import TIMES_TORCH, ULPS, as_tuple, function
 
 
 @dataclass
@@ -63,6 +63,13 @@ def scalar(call: Callable) -> Callable:
         return sum((y * torch.arange(y.numel(), dtype=y.dtype).cos().view(y.shape)).sum() for y in outputs)
 
     return loss
+
+
+def assert_as_accurate(ours: Tensor, theirs: Tensor, exact: Tensor) -> None:
+    """The rule of `scratchnet verify` for a whole layer: an error of at most twice torch's and a few ulp of the largest."""
+    assert ours.dtype == theirs.dtype and ours.shape == exact.shape
+    error, own = ((y.detach().double() - exact).abs().max() for y in (ours, theirs))
+    assert error <= TIMES_TORCH * own + ULPS * torch.finfo(ours.dtype).eps * exact.abs().max()
 
 
 def case(name: str, example: str | None = None, rows: int = 4, columns: int = 3, dtype: torch.dtype = torch.float64) -> Case:

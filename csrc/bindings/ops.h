@@ -6,7 +6,7 @@
 //     copy_in_order(tensor)              a contiguous copy
 //     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
 //     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
-// Schemas live in scratchnet/registry.py; here are only the implementations.
+// Schemas live in scratchnet/registry/; here are only the implementations.
 #pragma once
 #include <optional>
 #include <stdexcept>
@@ -73,7 +73,7 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 //     expect.that(x.dim() > 0, "x must have an axis");
 //     expect.shape("bias", bias, last_axes(x, 1));                        one float type for all, and this shape
 
-constexpr int64_t RUNGS = 2;  // of every primitive: scratchnet/registry.py
+constexpr int64_t RUNGS = 2;  // of every primitive: scratchnet/registry/
 
 // Sizes of some axes of a tensor, which must outlive it.
 struct Shape {

@@ -64,12 +64,15 @@ def check_device(function: str, argument: str, value: Tensor, other_argument: st
         )  # fmt: skip
 
 
-def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """The reduction that torch's two deprecated flags stand for, with its warning; `reduction` itself when neither is given."""
+def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 3) -> str:
+    """The reduction that torch's two deprecated flags stand for, with its warning; `reduction` itself when neither is given.
+
+    stacklevel: where the warning points, as for `warnings.warn`: 3 is the caller's caller.
+    """
     if size_average is None and reduce is None:
         return reduction
     name = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=3)
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.", stacklevel=stacklevel)
     return name
 
 

@@ -235,50 +235,43 @@ class RNN(RNNBase):
         self.nonlinearity = nonlinearity
 
 
-class LSTM(RNNBase):
+class _Gated(RNNBase):
+    """An RNNBase of which the class names the mode."""
+
+    MODE: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__(
+            self.MODE, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        )
+
+
+class LSTM(_Gated):
     """i, f, o = sigmoid(...), g = tanh(...), c_t = f c_(t-1) + i g, h_t = o tanh(c_t), or W_hr of it. -> output, (h_n, c_n)
 
     Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. Arguments and shapes: see RNNBase; c_n (L D, B, H).
     torch.nn.LSTM; Hochreiter and Schmidhuber 1997.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device=None,
-        dtype=None,
-    ) -> None:
-        super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+    MODE = "LSTM"
 
 
-class GRU(RNNBase):
+class GRU(_Gated):
     """r, z = sigmoid(...), n = tanh(x_n + r v_n), h_t = (1 - z) n + z h_(t-1), v = W_hh h_(t-1) + b_hh. -> output, h_n
 
     Arguments and shapes: see RNNBase. torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device=None,
-        dtype=None,
-    ) -> None:
-        super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        )
+    MODE = "GRU"

@@ -91,6 +91,10 @@ def test_triton_imported_by_somebody_else_first():
     assert run.returncode == 0, run.stderr
 
 
+# They write one short line for many that they read, or write by atomics, which take one number each.
+NARROW_STORES = {"column_sums_kernel", "parameter_sums_kernel", "add_rows_kernel"}
+
+
 @pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_machine_code(primitive, dtype):
@@ -100,8 +104,6 @@ def test_machine_code(primitive, dtype):
     assert {code.op for code in codes} == {op.name for op in OPS.values() if op.primitive == primitive and op.rungs("triton")}
     for code in codes:
         assert code.spills == 0, code
-        if code.kernel != "column_sums_kernel":  # it writes one short row
-            assert code.load_bits >= 64 and code.store_bits >= 64, code
-        assert code.load_bits >= 64, code
+        assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
         if code.kernel == "product_kernel" and (dtype == "bfloat16" or code.target == "gfx942"):  # NVIDIA's have no float32
             assert code.tensor_cores > 0, code

@@ -13,7 +13,7 @@
 
 namespace scratchnet {
 
-enum class Mode : int { rnn_tanh, rnn_relu, lstm, gru };  // scratchnet/registry.py: RECURRENCES
+enum class Mode : int { rnn_tanh, rnn_relu, lstm, gru };  // scratchnet/registry/op.py: RECURRENCES
 
 struct Layer {
   Mode mode;

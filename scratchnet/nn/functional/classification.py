@@ -16,6 +16,7 @@ from scratchnet.nn.functional.reduction import (
     check_reduction,
     check_same_size,
     check_weight,
+    checked_reduction,
     fail_to_broadcast,
     reduced,
     rounded,
@@ -39,8 +40,7 @@ def nll_loss(
     weights. ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.nll_loss; curriculum
     11, 60.
     """
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction("nll_loss", reduction)
+    reduction = checked_reduction("nll_loss", size_average, reduce, reduction)
     check_pair("nll_loss", input, target)
     check_float("nll_loss", "input", input)
     if not input.dim():
@@ -86,8 +86,7 @@ def binary_cross_entropy(
     torch.nn.functional.binary_cross_entropy; curriculum 63.
     """
     name = "binary_cross_entropy"
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction(name, reduction)
+    reduction = checked_reduction(name, size_average, reduce, reduction)
     check_pair(name, input, target)
     sizes = f"Using a target size ({target.size()}) that is different to the input size ({input.size()})"
     check_same_size(name, input, target, f"{sizes} is deprecated. Please ensure they have the same size.")
@@ -148,8 +147,7 @@ def binary_cross_entropy_with_logits(
     curriculum 43, 63.
     """
     name = "binary_cross_entropy_with_logits"
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction(name, reduction)
+    reduction = checked_reduction(name, size_average, reduce, reduction)
     check_pair(name, input, target)
     sizes = f"Target size ({target.size()}) must be the same as input size ({input.size()})."
     check_same_size(name, input, target, sizes)

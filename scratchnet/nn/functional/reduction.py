@@ -8,7 +8,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_tensor, fail, warn
+from scratchnet.functions.checks import check_device, check_tensor, fail, reduction_name, warn
 
 REDUCE: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
 
@@ -17,6 +17,13 @@ def check_reduction(function: str, reduction: str) -> None:
     """ValueError for anything but "none", "mean" and "sum"."""
     if reduction not in REDUCE:
         fail(ValueError, function, "reduction", f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+
+
+def checked_reduction(function: str, size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that the old flags, or else its name, ask for; checked."""
+    reduction = reduction_name(size_average, reduce, reduction, stacklevel=4)
+    check_reduction(function, reduction)
+    return reduction
 
 
 def reduced(loss: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
@@ -50,7 +57,8 @@ def check_same_size(function: str, input: Tensor, target: Tensor, problem: str) 
 
 
 def check_broadcast(function: str, input: Tensor, target: Tensor) -> None:
-    """Warn, in torch's words, the caller's caller of two shapes that broadcast; RuntimeError if they do not."""
+    """`check_pair`; warn, in torch's words, the caller's caller of two shapes that broadcast, RuntimeError if they do not."""
+    check_pair(function, input, target)
     if input.shape == target.shape:
         return
     mend = _squeeze(input.shape, target.shape)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_tensor, fail, reduction_name, scalar_name
+from scratchnet.functions.checks import check_tensor, fail, scalar_name
 from scratchnet.nn.functional.pointwise import pointwise
-from scratchnet.nn.functional.reduction import check_broadcast, check_pair, check_reduction, reduced, rounded, widened
+from scratchnet.nn.functional.reduction import (
+    check_broadcast,
+    check_reduction,
+    checked_reduction,
+    reduced,
+    rounded,
+    widened,
+)
 
 
 def mse_loss(
@@ -24,9 +31,7 @@ def mse_loss(
     their common dtype and, with reduction "none", their shape. ValueError for an unknown reduction or a weight of another
     shape, NotImplementedError for two integer or for complex tensors. torch.nn.functional.mse_loss; curriculum 62.
     """
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction("mse_loss", reduction)
-    check_pair("mse_loss", input, target)
+    reduction = checked_reduction("mse_loss", size_average, reduce, reduction)
     check_broadcast("mse_loss", input, target)
     _check_float("mse_loss", torch.promote_types(input.dtype, target.dtype), input, target)
     _check_weight("mse_loss", weight, input)
@@ -62,9 +67,7 @@ def l1_loss(
     0 is 0. ValueError for an unknown reduction or a weight of another shape, RuntimeError for the mean of integers or for
     booleans. torch.nn.functional.l1_loss; curriculum 62.
     """
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction("l1_loss", reduction)
-    check_pair("l1_loss", input, target)
+    reduction = checked_reduction("l1_loss", size_average, reduce, reduction)
     check_broadcast("l1_loss", input, target)
     _check_weight("l1_loss", weight, input)
     return _absolute("l1_loss", input, target, reduction, weight)
@@ -96,9 +99,7 @@ def smooth_l1_loss(
     reduction, RuntimeError for a negative beta, NotImplementedError for two integer or for complex tensors.
     Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083; torch.nn.functional.smooth_l1_loss; curriculum 62.
     """
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction("smooth_l1_loss", reduction)
-    check_pair("smooth_l1_loss", input, target)
+    reduction = checked_reduction("smooth_l1_loss", size_average, reduce, reduction)
     check_broadcast("smooth_l1_loss", input, target)
     if beta == 0:
         return _absolute("smooth_l1_loss", input, target, reduction)
@@ -121,7 +122,6 @@ def huber_loss(
     Huber: Robust Estimation of a Location Parameter, 1964; torch.nn.functional.huber_loss; curriculum 62.
     """
     check_reduction("huber_loss", reduction)
-    check_pair("huber_loss", input, target)
     check_broadcast("huber_loss", input, target)
     _check_weight("huber_loss", weight, input)
     if delta <= 0:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pairwise_distance
 
-from scratchnet.functions.checks import check_device, check_tensor, fail, reduction_name
-from scratchnet.nn.functional.reduction import broadcast_to, check_reduction, fail_to_broadcast, reduced, widened
+from scratchnet.functions.checks import check_device, check_tensor, fail
+from scratchnet.nn.functional.reduction import broadcast_to, checked_reduction, fail_to_broadcast, reduced, widened
 
 
 def cosine_embedding_loss(
@@ -25,8 +25,7 @@ def cosine_embedding_loss(
     ValueError for an unknown reduction, RuntimeError for shapes that do not fit. torch.nn.functional.cosine_embedding_loss.
     """
     name = "cosine_embedding_loss"
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction(name, reduction)
+    reduction = checked_reduction(name, size_average, reduce, reduction)
     _check_tensors(name, input1=input1, input2=input2, target=target)
     sizes = f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}"
     rank = target.dim()
@@ -73,8 +72,7 @@ def triplet_margin_loss(
     torch.nn.functional.triplet_margin_loss.
     """
     name = "triplet_margin_loss"
-    reduction = reduction_name(size_average, reduce, reduction)
-    check_reduction(name, reduction)
+    reduction = checked_reduction(name, size_average, reduce, reduction)
     if margin <= 0:
         fail(ValueError, name, "margin", f"margin must be greater than 0, got {margin}")
     _check_tensors(name, anchor=anchor, positive=positive, negative=negative)

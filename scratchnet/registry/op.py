@@ -1,0 +1,124 @@
+"""What the registry is made of: operators, backends, costs, and the numbers that example calls are made of.
+
+Codes that cross into C++ are integers: `activation`, `mode` and `reduction` are indices into the tuples below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh")
+RECURRENCES = ("rnn_tanh", "rnn_relu", "lstm", "gru")
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}  # how many times the hidden size a layer's weights have in rows
+REDUCTIONS = ("none", "mean", "sum")  # torch's own numbering
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least that a call has to move and compute: every input read once, every result written once."""
+
+    forward_bytes: int
+    backward_bytes: int
+    forward_flops: int
+    backward_flops: int
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One column of the grid. Rungs are numbered from 1; the last one is in use, the earlier ones are the lesson before it."""
+
+    what: str
+    devices: tuple[str, ...]
+    rungs: dict[str, tuple[str, ...]]  # primitive -> one idea a rung; a primitive that is missing has no kernels here
+    primitives_only: bool = False  # no kernels of the operators that live in files of their own
+    deterministic: bool = True  # the same bits for the same input, whatever the number of threads
+
+
+_ONE = {primitive: ("the formula",) for primitive in ("matmul", "cross_entropy", "layer_norm", "gelu", "gather")}
+
+BACKENDS: dict[str, Backend] = {
+    "numpy": Backend("the mathematics in float64 NumPy: the oracle", ("cpu",), _ONE),
+    "torch": Backend("plain PyTorch operations: the readable reference", ("cpu", "cuda"), _ONE),
+    "cpp": Backend(
+        "C++: SIMD and threads",
+        ("cpu",),
+        {
+            "matmul": ("naive loop", "register tiles, packed panels, threads"),
+            "cross_entropy": ("naive loop", "one pass, SIMD exp, threads"),
+            "layer_norm": ("naive loop", "row kept in cache, SIMD, threads"),
+            "gelu": ("naive loop", "SIMD polynomials, fused bias, threads"),
+            "gather": ("naive loop", "column blocks, row copies, threads"),
+        },
+    ),
+    "triton": Backend(
+        "Triton kernels; on CPU tensors in Triton's interpreter",
+        ("cuda", "cpu"),
+        {
+            "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
+            "layer_norm": ("rows in registers",),
+            "gelu": ("fused tiles",),
+            "gather": ("row copies, atomics or sorted segments",),
+        },
+        primitives_only=True,
+    ),
+}
+
+Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator: `scratchnet.functions.<room>.<name>` and the pair of kernels behind it."""
+
+    name: str
+    primitive: str
+    idea: str  # what it computes and what the fused kernel saves, in one line
+    forward: str  # schema of the forward kernel; the rung (int) is appended
+    backward: str  # schema of the backward kernel; likewise
+    torch: Callable  # torch's own function(s) for the same call: the baseline
+    cost: Callable[..., Cost]  # of a call with the same arguments
+    examples: dict[str, Example]  # option name -> (rows, columns, dtype) -> (args, kwargs) of a call; floats want a gradient
+    sizes: tuple[tuple[int, int], ...]  # (rows, columns) that `scratchnet bench` times; the first alone with --quick
+    # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
+    # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
+    own_up_to: float = 0
+    file: str = ""  # where it lives in every room, if not in the primitive's own file
+
+    @property
+    def room(self) -> str:
+        """The name of its file in functions/, reference/, numpy/ and of its folder in csrc/cpu/."""
+        return self.file or self.primitive
+
+    def rungs(self, column: str) -> tuple[str, ...]:
+        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place."""
+        backend = BACKENDS[column]
+        return () if self.file and backend.primitives_only else backend.rungs.get(self.primitive, ())
+
+
+def normal(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64).to(dtype).requires_grad_()
+
+
+def constant(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.rand(shape, dtype=torch.float64).add(0.5).to(dtype)
+
+
+def indices(high: int, *shape: int) -> Tensor:
+    return torch.randint(max(high, 1), shape) if high else torch.zeros((0,) * len(shape), dtype=torch.int64)
+
+
+def nbytes(*tensors: Tensor | None) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+
+def rows_cost(passes_forward: int, passes_backward: int, flops: int) -> Callable[..., Cost]:
+    """Cost of an operator that reads or writes its first argument so often (in tensors of its size)."""
+
+    def cost(x: Tensor, *args, **kwargs) -> Cost:
+        return Cost(passes_forward * nbytes(x), passes_backward * nbytes(x), flops * x.numel(), flops * x.numel())
+
+    return cost
