@@ -125,6 +125,8 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
   free(divisor);
 }
 
+constexpr int64_t PIECE = 4096;
+
 // One window as large as the plane needs neither lines nor columns.
 bool fills(const Spans& s) { return s.out == 1 && s.begin[0] == 0 && s.end[0] == s.in; }
 
@@ -134,7 +136,11 @@ void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Span
   const int64_t n = rows.in * columns.in;
   const acc_t<T> divisor = *rows.divisor * *columns.divisor;
   parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; p++) store1(y + p, sum_of(x + p * n, n) / divisor);
+    for (int64_t p = begin; p < end; p++) {
+      double sum = 0;  // of pieces that are short enough for float: a plane may have millions of entries
+      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, n - i < PIECE ? n - i : PIECE);
+      store1(y + p, acc_t<T>(sum / divisor));
+    }
   });
 }
 
