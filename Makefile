@@ -8,13 +8,14 @@ SOURCES := setup.py pyproject.toml $(shell find csrc)
 export OMP_WAIT_POLICY ?= passive
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: help build demo test test-all bench clean
+.PHONY: help build demo test test-all bench gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
 	@echo 'make test      ruff, a strict build and the tests (up to 25 minutes on 2 cores)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
 	@echo 'make bench     every primitive at every size against torch'
+	@echo 'make gpu       the tests, the verification and the benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
 
@@ -44,6 +45,14 @@ test-all: build
 
 bench: build
 	$(BIN)/scratchnet bench
+
+# The suite on CPU tensors; then the kernels on the device: right first, and only then how fast.
+gpu: DEVICE ?= cuda
+gpu: build
+	TRITON_INTERPRET=1 $(PYTEST) -m 'not slow'
+	$(PYTEST) tests/kernels --device $(DEVICE)
+	$(BIN)/scratchnet verify --device $(DEVICE) --backend triton
+	$(BIN)/scratchnet bench --device $(DEVICE) --backend triton --compile --csv gpu.csv
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .venv/.built

@@ -16,13 +16,13 @@ from scratchnet import _compiled
 _FOLDER = Path(__file__).parent
 
 
-def facts() -> dict[str, str | int]:
-    """Name -> value, ready for a table or a CSV; "" where there is nothing to say."""
+def facts(device: str = "cpu") -> dict[str, str | int]:
+    """Name -> value, ready for a table or a CSV; "" where there is nothing to say. device: the one that is measured."""
     build = _compiled.module.build_info() if _compiled.module else {}
     cpu = _compiled.module.cpu_info() if _compiled.module else {}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "machine": _processor(),
+        "machine": _processor() if device == "cpu" else torch.cuda.get_device_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "isa": cpu.get("isa", ""),

@@ -98,35 +98,42 @@ def compare(
     backend: str | None = None,
     layout: Callable[[Tensor], Tensor] = lambda t: t,
     seed: int = 0,
+    oracle: str = "numpy",
 ) -> Result:
     """Run one of the registry's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
 
     layout: gives every tensor other strides, also the gradients that come in (`lambda t: t.mT.contiguous().mT`); it may
     change values (`lambda t: t[:1].expand_as(t)`), never shapes. The caller's random state is untouched.
+    oracle: the column that judges in float64: "numpy", on the CPU, or, where that is too slow, "torch" on the device.
+    The calls run on the device of the surrounding `with torch.device(...)` block, by default the CPU.
     """
+    device = torch.get_default_device()
+    court = torch.device("cpu") if oracle == "numpy" else device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        args, kwargs = op.examples[example](rows, columns, dtype)
-        args, kwargs = on_tensors(lambda t: layout(t.detach()).requires_grad_(t.requires_grad), args, kwargs)
-        widened = on_tensors(lambda t: _copy(t, torch.float64), args, kwargs)
-        with use_backend("numpy"):
-            oracle = as_tuple(function(op)(*widened[0], **widened[1]))
-            upstream = [layout(torch.randn(y.shape, dtype=torch.float64).to(dtype)) for y in oracle]
-            oracle += _gradients(oracle, *widened, [g.double() for g in upstream])
+        with torch.device("cpu"):  # the same numbers on every device
+            args, kwargs = op.examples[example](rows, columns, dtype)
+        place = lambda t: layout(t.detach().to(device)).requires_grad_(t.requires_grad)
+        args, kwargs = on_tensors(place, args, kwargs)
+        widened = on_tensors(lambda t: _copy(t, torch.float64, court), args, kwargs)
+        with use_backend(oracle), court:
+            exact = as_tuple(function(op)(*widened[0], **widened[1]))
+            upstream = [place(torch.randn(y.shape, dtype=torch.float64, device="cpu").to(dtype)) for y in exact]
+            exact += _gradients(exact, *widened, [g.to(court, torch.float64) for g in upstream])
             nudge = lambda t: _nudged(t, ULPS * torch.finfo(dtype).eps)
-            nudged = _run(function(op), *on_tensors(nudge, *widened), [nudge(g.double()) for g in upstream])
-        own = _run(op.torch, *on_tensors(lambda t: _copy(t, t.dtype), args, kwargs), [g.clone() for g in upstream])
+            nudged = _run(function(op), *on_tensors(nudge, *widened), [nudge(g.to(court, torch.float64)) for g in upstream])
+        own = _run(op.torch, *on_tensors(lambda t: _copy(t, t.dtype, device), args, kwargs), [g.clone() for g in upstream])
         with use_backend(backend):
             ours = _run(function(op), args, kwargs, upstream)
     names = _names(op, args, kwargs, len(upstream))
     incoming = max(_largest(g.double().nan_to_num(0, 0, 0)) for g in upstream)
-    checks = tuple(_check(*row, incoming, dtype) for row in zip(names, ours, own, oracle, nudged, strict=True))
+    checks = tuple(_check(*row, incoming, dtype) for row in zip(names, ours, own, exact, nudged, strict=True))
     call = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} on {backend or 'the default'}"
     return Result(op.name, call, checks)
 
 
-def _copy(t: Tensor, dtype: torch.dtype) -> Tensor:
-    return t.detach().clone().to(dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
+def _copy(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return t.detach().clone().to(device, dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
 
 
 def _nudged(t: Tensor, eps: float) -> Tensor:
@@ -155,14 +162,14 @@ def _names(op: Op, args: tuple, kwargs: dict, outputs: int) -> list[str]:
 def _check(
     what: str, ours: Tensor, own: Tensor, oracle: Tensor, nudged: Tensor, incoming: float, dtype: torch.dtype
 ) -> Check:
-    ours, own, oracle = ours.detach(), own.detach(), oracle.detach()
+    ours, own, oracle, nudged = (t.detach().cpu() for t in (ours, own, oracle, nudged))
     expected = oracle.to(dtype)  # too large for a 16-bit type is infinite there
     finite = expected.isfinite()
     scale = oracle[finite].abs().max().item() if finite.any() else 0.0
     bits = torch.finfo(dtype)
     ulp = max(bits.eps * (scale or incoming), bits.smallest_normal * bits.eps)  # all zero: it cancelled, see what came in
     torch_error = _largest((own.double() - oracle)[finite & own.isfinite()])
-    sensitivity = _largest((nudged.detach() - oracle)[finite & nudged.isfinite()])
+    sensitivity = _largest((nudged - oracle)[finite & nudged.isfinite()])
     if dtype == torch.float64:
         sensitivity *= 2  # the oracle computes in float64 too
     error = math.nan if ours.shape != expected.shape else _largest((ours.double() - oracle)[finite])

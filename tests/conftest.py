@@ -8,6 +8,10 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
+
+
 @pytest.fixture(autouse=True)
 def same_start():
     """The same random numbers for every test, whichever ran before; the number of threads is put back."""

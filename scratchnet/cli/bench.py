@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from scratchnet import backends, bench, machine
-from scratchnet.bench import Row, Spread
+from scratchnet.bench import Result, Settings, Spread, Timing
 from scratchnet.cli import options
-from scratchnet.registry import Op
+from scratchnet.registry import BACKENDS, Op
+from scratchnet.roof import MEBIBYTES, PRODUCT, Roof
 
 Sizes = dict[str, tuple[tuple[int, int], ...]]  # operator -> (rows, columns) to time
 
-HEADER = ("operator", "size", "backend", "default", "forward ms", "x torch", "fwd+bwd ms", "x torch", "fwd+bwd moves", "error")
 MARKERS = ("<!-- bench -->", "<!-- /bench -->")
 
 
@@ -29,11 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    options.add_backend(parser, "the last rung of cpp")
+    options.add_backend(parser, "the last rung of cpp; on a GPU those that run there")
+    options.add_device(parser)
     what = "how many threads torch and we use (default: torch's choice)"
     parser.add_argument("--threads", type=options.positive, metavar="N", help=what)
     parser.add_argument("--dtype", default="float32", choices=["float64", "float32", "bfloat16", "float16"])
     parser.add_argument("--quick", action="store_true", help="the first example and size of each operator, under a minute")
+    parser.add_argument("--compile", action="store_true", help="beside torch.compile too; compiling takes some 10 s a call")
+    parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
     what = f"replace what stands between '{MARKERS[0]}' and '{MARKERS[1]}' in FILE by the table"
     parser.add_argument("--readme", type=Path, metavar="FILE", help=what)
@@ -47,24 +50,25 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     try:
         if args.threads:
             torch.set_num_threads(args.threads)
-        facts = machine.facts()
-        memory = bench.bandwidth()
+        facts = machine.facts(args.device)
+        settings = _settings(args)
         screen = options.console()
-        rows = _measure(args, sizes, memory, screen)
+        results = _measure(args, sizes, settings, screen)
     finally:
         torch.set_num_threads(threads)
-    table = Table(*HEADER)
-    for cells in _cells(rows):
-        table.add_row(*cells)
+    header, *lines = _table(results, settings)
+    table = Table(*header)
+    for line in lines:
+        table.add_row(*line)
     screen.print(table)
-    screen.print(_caption(facts, memory), highlight=False)
-    if facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
+    screen.print(_caption(facts, settings), highlight=False)
+    if args.device == "cpu" and facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
         screen.print("Idle threads spin: if other programs use these cores, start with OMP_WAIT_POLICY=passive")
     if args.csv:
-        _write_csv(args.csv, rows, facts)
+        _write_csv(args.csv, results, facts)
     if args.readme:
-        _write_markdown(args.readme, rows, _caption(facts, memory))
-    wrong = {f"{row.op} [{row.example}] on {row.backend}: {row.check}" for row in rows if not row.check.ok}
+        _write_markdown(args.readme, [header, ("---",) * len(header), *lines], _caption(facts, settings))
+    wrong = {f"{result.op} [{result.example}] on {result.backend}: {result.check}" for result in results if not result.check.ok}
     for line in sorted(wrong):
         screen.print(f"WRONG {line}", markup=False, style="red")
     return 1 if wrong else 0
@@ -79,15 +83,33 @@ def sweep(sizes: Sizes, argv: list[str] | None = None) -> int:
     return run(args, sizes)
 
 
-def _measure(args: argparse.Namespace, sizes: Sizes | None, memory: float, screen: Console) -> list[Row]:
-    names = args.backend or ["cpp" if backends.missing("cpp") is None else "torch"]
-    seconds = 0.6 if args.quick else 3.0
+def _settings(args: argparse.Namespace) -> Settings:
+    dtype = getattr(torch, args.dtype)
+    return Settings(
+        tuple(args.backend or _usual(args.device)),
+        dtype,
+        seconds=0.6 if args.quick else 3.0,
+        roof=Roof.measure(args.device, dtype),
+        device=args.device,
+        compile=args.compile,
+        cold=args.cold or args.device != "cpu",
+    )
+
+
+def _usual(device: str) -> list[str]:
+    """The backends that are measured when none is named."""
+    if device == "cpu":
+        return ["cpp" if backends.missing("cpp") is None else "torch"]
+    return [name for name in BACKENDS if name != "torch" and options.runs(name, device)]
+
+
+def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Result]:
     cases = [case for op in options.operators(args) for case in _cases(op, sizes, args.quick)]
-    rows = []
+    results = []
     with options.progress(screen) as progress:
         for op, example, shape in progress.track(cases, description="bench"):
-            rows += bench.case(op, example, *shape, getattr(torch, args.dtype), names, seconds, memory)
-    return rows
+            results += bench.case(op, example, *shape, settings)
+    return results
 
 
 def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tuple[int, int]]]:
@@ -96,63 +118,78 @@ def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tupl
     return cases[:1] if quick else cases
 
 
-def _cells(rows: list[Row]) -> list[tuple[str, ...]]:
-    """One line a call and backend, both directions in it."""
-    pairs = {}
-    for row in rows:
-        pairs.setdefault((row.op, row.example, row.rows, row.columns, row.backend), []).append(row)
-    return [_line(*pair) for pair in pairs.values()]
+def _table(results: list[Result], settings: Settings) -> list[tuple[str, ...]]:
+    """The header, then one line a call, backend and state of the caches, both directions in it."""
+    ratios = ("x torch", "x compiled") if settings.compile else ("x torch",)
+    directions = ("forward ms", *ratios, "fwd+bwd ms", *ratios, "fwd+bwd moves")
+    lines = [("operator", "size", "backend", "default", "caches", *directions, "error")]
+    for result in results:
+        call = (f"{result.op}, {result.example}", f"{result.rows}x{result.columns}", result.backend, result.default)
+        for cache in dict.fromkeys(timing.cache for timing in result.timings):
+            forward, both = (timing for timing in result.timings if timing.cache == cache)
+            lines.append((*call, cache, *_speed(forward), *_speed(both), _moves(both), _error(result)))
+        if result.untimed:
+            lines.append((*call, "", result.untimed, *[""] * (len(directions) - 1), _error(result)))
+    return lines if settings.cold else [(*line[:4], *line[5:]) for line in lines]
 
 
-def _line(forward: Row, both: Row) -> tuple[str, ...]:
-    check = both.check
-    judged = "" if both.oracle_rows == both.rows else f" in {both.oracle_rows} rows"
-    return (
-        f"{both.op}, {both.example}",
-        f"{both.rows}x{both.columns}",
-        both.backend,
-        both.default,
-        f"{forward.seconds.median * 1e3:.3g}",
-        _ratio(forward.ratio),
-        f"{both.seconds.median * 1e3:.3g}",
-        _ratio(both.ratio),
-        f"{both.gigaflops:.0f} GFLOP/s" if both.compute_bound else f"{both.gigabytes:.1f} GB/s ({both.bandwidth_share:.0%})",
-        f"{check.error:.0e} / {check.torch_error:.0e}{judged}" + ("" if check.ok else " WRONG"),
-    )
+def _speed(timing: Timing) -> tuple[str, ...]:
+    ratios = [_ratio(ratio) for ratio in (timing.ratio, timing.compiled_ratio) if ratio]
+    return f"{timing.seconds.median * 1e3:.3g}", *ratios
+
+
+def _moves(timing: Timing) -> str:
+    rate = f"{timing.gigaflops:.0f} GFLOP/s" if timing.compute_bound else f"{timing.gigabytes:.1f} GB/s"
+    return f"{rate} ({timing.share:.0%})"
+
+
+def _error(result: Result) -> str:
+    judged = "" if result.oracle_rows == result.rows else f" in {result.oracle_rows} rows"
+    return f"{result.check.error:.0e} / {result.check.torch_error:.0e}{judged}"
 
 
 def _ratio(ratio: Spread) -> str:
     return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
 
-def _caption(facts: dict, memory: float) -> str:
+def _caption(facts: dict, settings: Settings) -> str:
+    cpu = (
+        f"{facts['threads']} of {facts['cores']} cores, instruction set {facts['isa'] or 'none (not compiled)'}, "
+        f"OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}"
+    )
+    roof, n = settings.roof, PRODUCT[settings.device]
     return (
-        f"Measured {facts['date']} on {facts['machine']}, {facts['threads']} of {facts['cores']} cores, "
-        f"instruction set {facts['isa'] or 'none (not compiled)'}, OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}; "
+        f"Measured {facts['date']} on {facts['machine']}, {cpu if settings.device == 'cpu' else 'timed by its events'}; "
         f"torch {facts['torch']}, scratchnet {facts['scratchnet']}, commit {facts['commit'] or 'unknown'}. "
-        "x torch: torch's time / ours, median (quartiles) of runs in turns; above 1 we are faster. default: what runs when no "
-        "backend is named. Moves: every input read once, every result written once; its share is of this memory's "
-        f"{memory / 1e9:.1f} GB/s, measured just before: torch.add(a, b, out=c) on three warm arrays of 128 MiB. Error: "
-        "largest difference from the float64 oracle in outputs and gradients, ours / torch's."
+        f"x torch: torch's time / ours{'; x compiled: that of torch.compile / ours' if settings.compile else ''}, median "
+        "(quartiles) of runs in turns; above 1 we are faster. default: what runs when no backend is named. Moves: every input "
+        "read once, every result written once; in brackets the share of the roof, measured just before: "
+        f"{roof.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {MEBIBYTES} MiB, or "
+        f"{roof.arithmetic / 1e9:.0f} GFLOP/s, torch.mm of {n}x{n}. "
+        "Error: largest difference from the float64 oracle in outputs and gradients, ours / torch's."
+        + (" Cold caches: other data was read and written before every call." if settings.cold else "")
     )
 
 
-def _write_csv(path: Path, rows: list[Row], facts: dict) -> None:
+def _write_csv(path: Path, results: list[Result], facts: dict) -> None:
+    lines = [_record(result, timing) | facts for result in results for timing in result.timings]
     with path.open("w", newline="") as file:
-        lines = [_record(row) | facts for row in rows]
-        writer = csv.DictWriter(file, fieldnames=lines[0])
+        writer = csv.DictWriter(file, fieldnames=lines[0] if lines else facts)
         writer.writeheader()
         writer.writerows(lines)
 
 
-def _record(row: Row) -> dict:
-    spreads = {"seconds": row.seconds, "torch_seconds": row.torch_seconds, "ratio": row.ratio}
-    names = ("op", "example", "rows", "columns", "dtype", "backend", "default", "direction", "bytes", "flops", "bandwidth")
+def _record(result: Result, timing: Timing) -> dict:
+    spreads = {"seconds": timing.seconds, "torch_seconds": timing.torch_seconds, "ratio": timing.ratio}
+    if timing.compiled_ratio:
+        spreads["compiled_ratio"] = timing.compiled_ratio
+    call = ("op", "example", "rows", "columns", "dtype", "device", "backend", "default", "oracle_rows")
     return (
-        {name: getattr(row, name) for name in names}
+        {name: getattr(result, name) for name in call}
+        | {name: getattr(timing, name) for name in ("direction", "cache", "bytes", "flops", "gigabytes", "gigaflops", "share")}
         | {f"{name}_{part}": getattr(spread, part) for name, spread in spreads.items() for part in Spread._fields}
-        | {"bandwidth_share": row.bandwidth_share, "gigaflops": row.gigaflops, "oracle_rows": row.oracle_rows}
-        | {name: getattr(row.check, name) for name in ("error", "torch_error", "bound", "ok")}
+        | {f"roof_{name}": getattr(timing.roof, name) for name in ("bandwidth", "arithmetic")}
+        | {name: getattr(result.check, name) for name in ("error", "torch_error", "bound")}
     )
 
 
@@ -165,8 +202,7 @@ def _split(path: Path) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def _write_markdown(path: Path, rows: list[Row], caption: str) -> None:
+def _write_markdown(path: Path, lines: list[tuple[str, ...]], caption: str) -> None:
     before, after = _split(path)
-    lines = [HEADER, ("---",) * len(HEADER), *_cells(rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     path.write_text(f"{before}\n{table}\n\n{caption}\n\n{after}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,6 +27,17 @@ def add_backend(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--backend", action="append", type=_backend, metavar="NAME", help=what)
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the tensors are."""
+    parser.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"], help="(default: %(default)s)")
+
+
+def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError("torch finds no GPU here; Triton's kernels run on CPU tensors too: --device cpu")
+    return name
+
+
 def _backend(name: str) -> str:
     try:
         backends.backend(name)
@@ -46,12 +58,19 @@ def operators(args: argparse.Namespace) -> list[Op]:
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
 
 
-def rungs(op: Op) -> list[str]:
-    """Every backend and rung of an operator that can run here, as `backend(...)` names it."""
+def runs(column: str, device: str) -> bool:
+    """Whether a backend can run here on tensors of that device."""
+    return backends.missing(column) is None and device in BACKENDS[column].devices
+
+
+def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
+    """The backends and rungs with kernels of an operator: of the named ones, or else of all that can run here."""
+    if named:
+        return [name for name in named if op.rungs(backends.parse(name)[0])]
     names = []
-    for column, facts in BACKENDS.items():
+    for column in BACKENDS:
         count = len(op.rungs(column))
-        if backends.missing(column) is None and "cpu" in facts.devices:
+        if runs(column, device):
             names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
     return names
 

@@ -21,15 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet verify`."""
     options.add_operator(parser)
     options.add_backend(parser, "every rung that can run here")
+    options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """One line for each operator, backend and dtype: the call that came closest to its bound. 1 if any went beyond."""
     screen = options.console()
     table = Table("operator", "backend", "dtype", "calls", "error", "torch's", "bound", "", "the call closest to its bound")
-    jobs = [(op, name) for op in options.operators(args) for name in args.backend or options.rungs(op)]
+    jobs = [(op, name) for op in options.operators(args) for name in options.rungs(op, args.device, args.backend)]
     failures, calls = [], 0
-    with options.progress(screen) as progress:
+    with options.progress(screen) as progress, torch.device(args.device):
         for (op, name), dtype in progress.track(list(itertools.product(jobs, DTYPES)), description="verify"):
             results, broken = _compare_all(op, name, dtype)
             wrong = [str(result) for result in results if not result.ok] + broken

@@ -8,6 +8,7 @@ import pytest
 
 from scratchnet import backends, bench
 from scratchnet.registry import OPS, PRIMITIVES
+from scratchnet.roof import Roof
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -22,8 +23,8 @@ def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, caps
     sizes = runpy.run_path(path)["SIZES"]
     names = {op.name for op in OPS.values() if op.primitive == primitive}
     assert set(sizes) == names
-    monkeypatch.setattr(bench, "_timed", lambda call, repeat: 0.2 if backends.current() is None else 0.1)
-    monkeypatch.setattr(bench, "bandwidth", lambda: 1e9)
+    monkeypatch.setattr(bench, "timed", lambda call, repeat, device: 0.2 if backends.current() is None else 0.1)
+    monkeypatch.setattr(Roof, "measure", lambda device, dtype: Roof(1e9, 1e10))
     monkeypatch.setattr(sys, "argv", [path, "--quick", "--backend", "torch"])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(path, run_name="__main__")

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scratchnet import backends, bench
+from scratchnet import backends, bench, roof
 from scratchnet.cli import main, options
 from scratchnet.registry import OPS
+from scratchnet.roof import Roof
 
 FRAME = "before\n<!-- bench -->\n{}<!-- /bench -->\nafter\n"
 
@@ -35,9 +36,12 @@ def test_quick_measures_every_operator(small, clock, tmp_path, capsys):
         assert (row["rows"], row["columns"], row["dtype"]) == ("5", "7", "float32")
         assert float(row["ratio_low"]) == float(row["ratio_median"]) == float(row["ratio_high"]) == 2.0
         assert (float(row["seconds_median"]), float(row["torch_seconds_median"])) == (0.1, 0.2)
-        assert float(row["bandwidth_share"]) == pytest.approx(int(row["bytes"]) / 0.1 / 1e9)
-        assert float(row["gigaflops"]) == pytest.approx(int(row["flops"]) / 0.1 / 1e9)
-        assert float(row["error"]) <= float(row["bound"]) and row["ok"] == "True"
+        moved, flops = int(row["bytes"]), int(row["flops"])
+        assert float(row["share"]) == pytest.approx(flops / 0.1 / 1e10 if flops > 16 * moved else moved / 0.1 / 1e9)
+        assert float(row["gigabytes"]) == pytest.approx(moved / 0.1 / 1e9)
+        assert float(row["gigaflops"]) == pytest.approx(flops / 0.1 / 1e9)
+        assert float(row["error"]) <= float(row["bound"])
+        assert (row["device"], row["cache"]) == ("cpu", "warm")
         assert row["default"] == backends.fastest(OPS[row["op"]])
         assert row["torch"] == torch.__version__ and row["machine"] and row["date"]
     text = capsys.readouterr().out
@@ -71,7 +75,7 @@ def test_threads_are_put_back(small, clock):
 
 
 def test_real_clock_gives_positive_figures(small, monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "bandwidth", lambda: 1e9)
+    monkeypatch.setattr(Roof, "measure", lambda device, dtype: Roof(1e9, 1e10))
     path = tmp_path / "figures.csv"
     assert main(["bench", "gelu", "--quick", "--csv", str(path), "--backend", "torch"]) == 0
     for row in records(path):
@@ -82,34 +86,126 @@ def test_real_clock_gives_positive_figures(small, monkeypatch, tmp_path):
 
 def test_candidates_take_turns(monkeypatch):
     order = []
-    monkeypatch.setattr(bench, "_timed", lambda call, repeat: call() or 1.0)
+    monkeypatch.setattr(bench, "timed", lambda call, repeat, device: call() or 1.0)
     calls = {name: lambda name=name: order.append(name or "torch's") for name in (None, "torch", "numpy")}
-    times = bench._interleave(calls, seconds=0)
+    times = bench._interleave(calls, seconds=0, device="cpu", cold=False)
     assert {name: len(values) for name, values in times.items()} == {None: 3, "torch": 3, "numpy": 3}
     rounds = [order[i : i + 3] for i in range(3, 12, 3)]  # after one call each to warm up
     assert all(sorted(names) == ["numpy", "torch", "torch's"] for names in rounds)
     assert [names[0] for names in rounds] == ["torch's", "torch", "numpy"]
 
 
+def test_cold_caches_are_emptied_before_every_single_call(small, clock, monkeypatch, tmp_path):
+    happened = []
+    buffer = torch.ones(3)
+    monkeypatch.setattr(bench, "_flush_buffer", lambda device: happened.append("flush") or buffer)
+    monkeypatch.setattr(bench, "timed", lambda call, repeat, device: happened.append(repeat) or 1e-4)
+    path = tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--quick", "--cold", "--backend", "torch", "--csv", str(path)]) == 0
+    assert [(row["direction"], row["cache"]) for row in records(path)][:4] == [
+        (direction, cache) for direction in ("forward", "forward+backward") for cache in ("warm", "cold")
+    ]
+    assert not buffer.any()
+    first = happened.index("flush")
+    assert 10 in happened[:first]  # warm: as often as a millisecond holds
+    cold = happened[first : first + 2 * (4 + 6)]  # two candidates, twice each to warm up, three rounds
+    assert cold == ["flush", 1] * 10
+
+
+def test_compiled_torch_is_a_second_baseline(small, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(Roof, "measure", lambda device, dtype: Roof(1e9, 1e10))
+    compiled = []
+
+    def compile(function):
+        compiled.append(lambda *args, **kwargs: function(*args, **kwargs))
+        return compiled[-1]
+
+    def timed(call, repeat, device):
+        call()
+        if backends.current():
+            return 0.1
+        cells = [cell.cell_contents for cell in call.__wrapped__.__closure__] if hasattr(call, "__wrapped__") else []
+        return 0.3 if any(cell in compiled for cell in cells) else 0.2
+
+    monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(bench, "timed", timed)
+    path = tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--quick", "--compile", "--backend", "torch", "--csv", str(path)]) == 0
+    row = records(path)[0]
+    assert (float(row["ratio_median"]), float(row["compiled_ratio_median"])) == pytest.approx((2.0, 3.0))
+    assert "x compiled" in capsys.readouterr().out
+
+
+def test_interpreted_kernels_are_judged_but_have_no_speed(small, clock, tmp_path, capsys):
+    pytest.importorskip("triton", reason="needs Triton: pip install triton")
+    path = tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--quick", "--backend", "triton", "--csv", str(path)]) == 0
+    assert records(path) == []
+    text = capsys.readouterr().out
+    assert "interpreter, not a speed" in text and "17x33" in text
+
+
+def test_only_operators_with_kernels_are_measured(small, clock, tmp_path, capsys):
+    """Where a backend has none, the torch column runs in their place: it would be measured against itself."""
+    pytest.importorskip("triton", reason="needs Triton: pip install triton")
+    assert main(["bench", "max_pool2d", "--quick", "--backend", "triton"]) == 0
+    assert "max_pool2d" not in capsys.readouterr().out
+
+
+def test_a_gpu_is_timed_by_its_events(monkeypatch):
+    """On a made-up GPU: the events stand around the calls, and nothing is read before the last one has happened."""
+    happened = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            happened.append("record")
+
+        def synchronize(self):
+            happened.append("synchronize")
+
+        def elapsed_time(self, stop):
+            happened.append("read")
+            return 12.0  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    assert roof.timed(lambda: happened.append("call"), 3, "cuda") == pytest.approx(4e-3)
+    assert happened == ["record", "call", "call", "call", "record", "synchronize", "read"]
+
+
+def test_a_device_that_is_not_there(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        main(["bench", "--device", "cuda"])
+    assert "torch finds no GPU here" in capsys.readouterr().err
+
+
 def test_spread_is_median_and_quartiles():
     assert bench.Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == (2.0, 3.0, 4.0)
+    assert bench.Spread.ratio([4.0, 6.0, 8.0], [2.0, 2.0, 2.0]) == (2.5, 3.0, 3.5)
 
 
-def test_bandwidth_counts_two_reads_and_a_write(monkeypatch):
-    monkeypatch.setattr(bench, "_timed", lambda call, repeat: call() is None or 0.5)
-    assert bench.bandwidth(mebibytes=1) == 3 * 2**20 / 0.5
+def test_the_roof_counts_two_reads_and_a_write_and_two_operations_a_term(monkeypatch):
+    monkeypatch.setattr(roof, "timed", lambda call, repeat, device: call() is None or 0.5)
+    monkeypatch.setattr(roof, "MEBIBYTES", 1)
+    monkeypatch.setattr(roof, "PRODUCT", {"cpu": 8})
+    assert Roof.measure("cpu", torch.float32) == Roof(3 * 2**20 / 0.5, 2 * 8**3 / 0.5)
 
 
 def test_large_calls_are_judged_in_fewer_rows(clock):
-    rows = list(bench.case(OPS["gelu"], "none", 2048, 512, torch.float32, ["torch"], 0, 1e9))
-    assert {row.oracle_rows for row in rows} == {512}
-    assert {row.rows for row in rows} == {2048}
+    settings = bench.Settings(("torch",), torch.float32, seconds=0, roof=Roof(1e9, 1e10))
+    (result,) = bench.case(OPS["gelu"], "none", 2048, 512, settings)
+    assert (result.rows, result.oracle_rows, len(result.timings)) == (2048, 512, 2)
 
 
-def test_wrong_kernel_fails_however_fast(small, clock, plant, capsys):
+def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, capsys):
     plant(lambda y: y * 1.01)
-    assert main(["bench", "gelu", "--quick", "--backend", "torch"]) == 1
+    path = tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--quick", "--backend", "torch", "--csv", str(path)]) == 1
     assert "WRONG gelu [none] on torch" in capsys.readouterr().out
+    assert {row["op"] for row in records(path)} == {"bias_gelu", "geglu"}
 
 
 def test_readme_table_is_replaced_and_nothing_else(small, clock, tmp_path):

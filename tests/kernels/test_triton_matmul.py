@@ -35,23 +35,25 @@ def storage(t):
     return t.untyped_storage().data_ptr()
 
 
-a, b = torch.randn(4, 3, 5, 6), torch.randn(4, 3, 6, 7)
-LAYOUTS = {  # name -> operands and how many launches
-    "contiguous": (a, b, 1),
-    "transposed": (a.mT.contiguous().mT, b.mT.contiguous().mT, 1),
-    "heads of attention": (torch.randn(2, 5, 3, 6).transpose(1, 2), torch.randn(2, 7, 3, 6).permute(0, 2, 3, 1), 1),
-    "one matrix for all": (a, b[:1, :1].expand(4, 3, 6, 7), 1),
-    "shared by a group of heads": (a.view(2, 2, 3, 5, 6), b[:, :1].view(2, 2, 1, 6, 7).expand(2, 2, 3, 6, 7), 1),
-    "repeated elsewhere": (a[:, :1].expand(4, 3, 5, 6), b[:1].expand(4, 3, 6, 7), 1),
-    "three strides": (torch.randn(2, 5, 3, 6, 2)[::2, ::2].permute(4, 2, 0, 1, 3), torch.randn(2, 3, 1, 6, 7), 1),
-    "every axis its own way": (torch.randn(4, 4, 4, 5, 6)[::2, ::2, ::2], torch.randn(4, 4, 4, 6, 7)[::2, ::2, ::2], 2),
-    "row and column repeated": (torch.randn(1, 6).expand(5, 6), torch.randn(6, 1).expand(6, 7), 1),
-}
+def layouts() -> dict:
+    """Name -> operands and how many launches they take."""
+    a, b = torch.randn(4, 3, 5, 6), torch.randn(4, 3, 6, 7)
+    return {
+        "contiguous": (a, b, 1),
+        "transposed": (a.mT.contiguous().mT, b.mT.contiguous().mT, 1),
+        "heads of attention": (torch.randn(2, 5, 3, 6).transpose(1, 2), torch.randn(2, 7, 3, 6).permute(0, 2, 3, 1), 1),
+        "one matrix for all": (a, b[:1, :1].expand(4, 3, 6, 7), 1),
+        "shared by a group of heads": (a.view(2, 2, 3, 5, 6), b[:, :1].view(2, 2, 1, 6, 7).expand(2, 2, 3, 6, 7), 1),
+        "repeated elsewhere": (a[:, :1].expand(4, 3, 5, 6), b[:1].expand(4, 3, 6, 7), 1),
+        "three strides": (torch.randn(2, 5, 3, 6, 2)[::2, ::2].permute(4, 2, 0, 1, 3), torch.randn(2, 3, 1, 6, 7), 1),
+        "every axis its own way": (torch.randn(4, 4, 4, 5, 6)[::2, ::2, ::2], torch.randn(4, 4, 4, 6, 7)[::2, ::2, ::2], 2),
+        "row and column repeated": (torch.randn(1, 6).expand(5, 6), torch.randn(6, 1).expand(6, 7), 1),
+    }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", layouts())
 def test_strides_are_read_in_place(layout, launches):
-    x, y, expected_launches = LAYOUTS[layout]
+    x, y, expected_launches = layouts()[layout]
     with scratchnet.backend("triton"):
         torch.testing.assert_close(matmul(x, y), torch.matmul(x, y))
     assert len(launches) == expected_launches
