@@ -114,7 +114,7 @@ def binding_objects(torch: Path) -> list[tuple[str, Path, list[str]]]:
     """(object, source, flags) of everything in csrc/bindings: a file speaks either NumPy (pybind11) or torch."""
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
-    for source in sorted((CSRC / "bindings").rglob("*.cpp")):
+    for source in sorted(set((CSRC / "bindings").glob("*.cpp")) - set((CSRC / "bindings").glob("cuda_*"))):
         flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
         objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
     return objects

@@ -20,6 +20,9 @@ struct Launch {
   Launch(const Launch&) = delete;
   virtual ~Launch() = default;
 
+  // Whether products of float32 may be computed in TF32: torch.backends.cuda.matmul.fp32_precision.
+  virtual bool tf32() const = 0;
+
   // Memory on the device, not initialised and aligned for any type, for the kernels of this call.
   template <class T>
   T* allocate(int64_t count) const {

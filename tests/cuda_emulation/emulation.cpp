@@ -275,9 +275,10 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
   for (uint64_t i : order) {
     blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
     spoil(__start_sn_shared, __stop_sn_shared);
-    // To the byte, so that ASan sees the first one beyond.
-    std::unique_ptr<char, decltype(&free)> memory((char*)aligned_alloc(128, config.dynamicSmemBytes), free);
-    dynamic_shared = memory.get();
+    void* memory = nullptr;  // to the byte, so that ASan sees the first one beyond
+    if (posix_memalign(&memory, 128, config.dynamicSmemBytes)) fail("no memory for the shared memory of a block");
+    const std::unique_ptr<void, decltype(&free)> freed(memory, free);
+    dynamic_shared = (char*)memory;
     spoil(dynamic_shared, dynamic_shared + config.dynamicSmemBytes);
     run_block();
   }
