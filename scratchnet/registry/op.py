@@ -58,6 +58,7 @@ BACKENDS: dict[str, Backend] = {
         "CUDA C++",
         ("cuda",),
         {
+            "matmul": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
         },
         primitives_only=True,

@@ -43,6 +43,8 @@ def offset(t: torch.Tensor) -> torch.Tensor:
 
 
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
+# More sizes, for branches that the grid's do not reach: lines that 16-byte copies fit, in every layout; sums that are split.
+SIZES_OF = {"matmul": (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))}
 
 
 def grid(primitive: str) -> list[str]:
@@ -52,10 +54,28 @@ def grid(primitive: str) -> list[str]:
     for op, example in cells:
         for shift, dtype in enumerate(DTYPES):
             for rung in range(1, len(op.rungs("cuda")) + 1):
-                for turn, (rows, columns) in enumerate(SIZES):
+                for turn, (rows, columns) in enumerate(SIZES_OF.get(primitive, SIZES)):
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
+    return wrong
+
+
+def tf32(primitive: str, emulation: ctypes.CDLL) -> list[str]:
+    """Products of float32 by the matrix units: of numbers that TF32 has too they are as exact as any, of others they are not."""
+    if primitive != "matmul":
+        return []
+    asked = emulation.sn_emulation_tf32
+    rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
+    run = lambda layout: [
+        compare(OPS[name], example, rows, columns, torch.float32, "cuda:2", layout)
+        for name, example in (("matmul", "2-D"), ("matmul", "batched"), ("linear", "bias"))
+        for rows, columns in ((136, 72), (33, 127), (2, 600))
+    ]
+    asked(ctypes.c_bool(True))
+    wrong = [str(result) for result in run(rounded) if not result.ok]
+    wrong += [f"{result.op} {result.call} is exact: not by TF32" for result in run(transposed) if result.ok]
+    asked(ctypes.c_bool(False))
     return wrong
 
 
@@ -70,7 +90,7 @@ class EmulatedCase(ArrayCase):
 
         @functools.wraps(like)
         def call(*args):
-            results = emulated(*(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else a for a in args), rung)
+            results = emulated(*(torch.from_numpy(a.copy("K")) if isinstance(a, np.ndarray) else a for a in args), rung)
             return results.numpy() if isinstance(results, torch.Tensor) else tuple(t.numpy() for t in results)
 
         return call
@@ -101,6 +121,6 @@ if __name__ == "__main__":
     install(library)
     emulation = ctypes.CDLL(library)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
-    wrong = grid(primitive) + cases(primitive)
+    wrong = grid(primitive) + tf32(primitive, emulation) + cases(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
     raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())
