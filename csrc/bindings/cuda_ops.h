@@ -30,7 +30,9 @@ inline TorchLaunch on(const Tensor& t) { return {dtype_of(t), stream_of(t)}; }
 
 }  // namespace scratchnet
 
+#include "cross_entropy_ops.h"
 #include "gelu_ops.h"
+#include "linear_cross_entropy_ops.h"
 #include "matmul_ops.h"
 
-#define SN_CUDA_OPS(X) SN_GELU_OPS(X) SN_MATMUL_OPS(X)
+#define SN_CUDA_OPS(X) SN_CROSS_ENTROPY_OPS(X) SN_GELU_OPS(X) SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_MATMUL_OPS(X)

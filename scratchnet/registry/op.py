@@ -59,6 +59,7 @@ BACKENDS: dict[str, Backend] = {
         ("cuda",),
         {
             "matmul": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
+            "cross_entropy": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
         },
         primitives_only=True,

@@ -43,8 +43,16 @@ def offset(t: torch.Tensor) -> torch.Tensor:
 
 
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
-# More sizes, for branches that the grid's do not reach: lines that 16-byte copies fit, in every layout; sums that are split.
-SIZES_OF = {"matmul": (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))}
+# Sizes of operators whose kernels have branches that the grid's do not reach, or that take long: lines that 16-byte copies fit,
+# in every layout; sums that are split; rows that are longer than a block; more rows than a chunk has.
+PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
+ROWS = (*SIZES, (2, 2104))
+SIZES_OF = {
+    "matmul": PRODUCTS,
+    "linear": PRODUCTS,
+    **dict.fromkeys(("cross_entropy", "softmax", "log_softmax", "logsumexp"), ROWS),
+    "linear_cross_entropy": (*SIZES[:5], (129, 2), (300, 2)),
+}
 
 
 def grid(primitive: str) -> list[str]:
@@ -54,7 +62,7 @@ def grid(primitive: str) -> list[str]:
     for op, example in cells:
         for shift, dtype in enumerate(DTYPES):
             for rung in range(1, len(op.rungs("cuda")) + 1):
-                for turn, (rows, columns) in enumerate(SIZES_OF.get(primitive, SIZES)):
+                for turn, (rows, columns) in enumerate(SIZES_OF.get(op.name, SIZES)):
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]

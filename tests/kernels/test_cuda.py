@@ -45,8 +45,9 @@ def module():
             pytest.fail(f"{failure}\n{failure.details}")
 
 
-# Sums of columns: they read a few partial sums and write one line, a number a thread.
-NARROW = {"column_sums_kernel"}
+# They read a few partial sums and write a line or a number.
+NARROW = {"column_sums_kernel", "cross_entropy_total_kernel", "cross_entropy_reduce_kernel"}
+COMPOSED = {"linear_cross_entropy"}  # of the kernels of matmul and cross_entropy
 
 
 def test_machine_code(module):
@@ -55,7 +56,7 @@ def test_machine_code(module):
         pytest.skip(problem)
     codes = machine_code_cuda.report(module)
     for target in SHARED_MEMORY:
-        assert {code.op for code in codes if code.target == target} >= set(NAMES)
+        assert {code.op for code in codes if code.target == target} >= set(NAMES) - COMPOSED
     for code in codes:
         if code.call.startswith("cuda:2"):
             assert code.spills == 0 and code.occupancy >= 0.25, code

@@ -13,7 +13,7 @@ namespace {
 constexpr int THREADS = 256;
 
 template <class T>
-__global__ void product_kernel(Batch batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Epilogue to) {
+__global__ void matmul_product_kernel(Batch batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Epilogue to) {
   const int64_t at = thread_index();
   if (at >= batch.count * m * n) return;
   const int64_t j = at % n, i = at / n % m, index = at / n / m;
@@ -31,12 +31,12 @@ template <class T>
 void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   const Batch batch(size, a, b);
   const Shape shape = elementwise(batch.count * size.m * size.n, THREADS);
-  launch(on, "matmul_product", product_kernel<T>, shape, batch, size.m, size.n, size.k, a, b, to);
+  launch(on, "matmul_product", matmul_product_kernel<T>, shape, batch, size.m, size.n, size.k, a, b, to);
 }
 
 // A thread walks down a column.
 template <class T>
-__global__ void activation_backward_kernel(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
+__global__ void linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
                                            Activation activation) {
   const int64_t j = thread_index();
   if (j >= columns) return;
@@ -55,7 +55,8 @@ template <class T>
 void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
                          Activation activation) {
   const Shape shape = elementwise(columns, THREADS);
-  launch(on, "linear_activation_backward", activation_backward_kernel<T>, shape, grad, saved, dz, dbias, rows, columns, activation);
+  const auto kernel = linear_activation_backward_kernel<T>;
+  launch(on, "linear_activation_backward", kernel, shape, grad, saved, dz, dbias, rows, columns, activation);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Matrix product, rung 2: every number that is loaded is used many times.
 //
 //   block      128 x 128 of y (64 x 64 of float64): a number in shared memory serves 128 multiply-adds
-//   copies     the next 64 bytes of each row are on their way (cp.async) while those in the other buffer are multiplied
-//   registers  a thread's 8 x 8 sums, or with matrix units a warp's 64 x 32: bfloat16, float16, and float32 where TF32 is asked for
+//   copies     the next 64 bytes of each row are on their way (cp.async) while those of the other buffer are multiplied
+//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is asked for
 //   epilogue   bias and activation on the sums, through shared memory so that y is written in 128-bit packs
 //   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
 //
@@ -52,29 +52,33 @@ union __align__(16) Shared {
 
 // Block (tile, matrix, split). With partial (splits, batch, m, n), sums go there and not to y.
 template <class Math, bool A, bool B, class T = typename Math::T>
-__global__ void __launch_bounds__(PRODUCT_THREADS)
-    product_kernel(Batch batch, int64_t first, Operand<T> a, Operand<T> b, int64_t k, int64_t depth, Result<T> to, acc_t<T>* partial) {
+__global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
+    matmul_product_kernel(Batch batch, int64_t first, Operand<T> a, Operand<T> b, int64_t k, int64_t depth, Result<T> to,
+                          acc_t<T>* partial) {
   __shared__ Shared<T, A, B> shared;
-  const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y;
+  const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y, begin = blockIdx.z * depth;
   const unsigned down = (m + SIDE<T> - 1) / SIDE<T>;
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
-  const int64_t begin = blockIdx.z * depth, end = k - begin < depth ? k : begin + depth;
-  a.data += batch.a_offset(matrix), b.data += batch.b_offset(matrix);
+  const int rows = m - row0 < SIDE<T> ? m - row0 : SIDE<T>, columns = n - column0 < SIDE<T> ? n - column0 : SIDE<T>;
+  const int64_t terms = k - begin < depth ? k - begin : depth;
+  a.data += batch.a_offset(matrix) + row0 * a.row + begin * a.term;
+  b.data += batch.b_offset(matrix) + column0 * b.row + begin * b.term;
 
   Math math;
-  const auto copy = [&](int64_t term) {
-    auto& into = shared.step[(term - begin) / DEPTH<T> % 2];
-    into.a.copy(a, row0, term, end);
-    into.b.copy(b, column0, term, end);
+  const auto copy = [&](int64_t done) {
+    auto& into = shared.step[done / DEPTH<T> % 2];
+    into.a.copy(a, rows, terms - done);
+    into.b.copy(b, columns, terms - done);
     copy_async_close();
+    a.data += DEPTH<T> * a.term, b.data += DEPTH<T> * b.term;
   };
-  if (begin < end) copy(begin);
-  for (int64_t term = begin; term < end; term += DEPTH<T>) {
+  if (terms) copy(0);
+  for (int64_t done = 0; done < terms; done += DEPTH<T>) {
     copy_async_wait<0>();
     __syncthreads();  // this step is there, and nobody reads the step before any more
-    if (term + DEPTH<T> < end) copy(term + DEPTH<T>);
-    const auto& tiles = shared.step[(term - begin) / DEPTH<T> % 2];
-    math.multiply(tiles.a, tiles.b, m - row0, n - column0);
+    if (done + DEPTH<T> < terms) copy(done + DEPTH<T>);
+    const auto& tiles = shared.step[done / DEPTH<T> % 2];
+    math.multiply(tiles.a, tiles.b, rows, columns);
   }
 
   constexpr int HEIGHT = SIDE<T> / 2, PACKS = SIDE<T> / LANES<T>;
@@ -84,14 +88,14 @@ __global__ void __launch_bounds__(PRODUCT_THREADS)
     __syncthreads();
     for (int i = threadIdx.x; i < HEIGHT * PACKS; i += PRODUCT_THREADS) {
       const int r = i / PACKS, c = i % PACKS * LANES<T>;
-      const int64_t row = row0 + half * HEIGHT + r, column = column0 + c, left = n - column;
-      if (row >= m || left <= 0) continue;
+      const int row = half * HEIGHT + r, left = columns - c;
+      if (row >= rows || left <= 0) continue;
       Pack<T> pack;
 #pragma unroll
       for (int e = 0; e < LANES<T>; e++) pack.lane[e] = shared.sums[r][c + e];
-      const int64_t at = ((blockIdx.z * batch.count + matrix) * m + row) * n + column;
+      const int64_t at = ((blockIdx.z * batch.count + matrix) * m + row0 + row) * n + column0 + c;
       if (!partial) {
-        to.put(pack, at, column, left);
+        to.put(pack, at, column0 + c, left);
       } else {
 #pragma unroll
         for (int e = 0; e < LANES<T>; e++)
@@ -103,8 +107,8 @@ __global__ void __launch_bounds__(PRODUCT_THREADS)
 
 // The sums of all splits, for a matrix of rows x columns (all matrices of the batch, one below the other).
 template <class T>
-__global__ void __launch_bounds__(TILE_THREADS)
-    add_splits_kernel(const acc_t<T>* partial, int64_t splits, int64_t rows, int64_t columns, Result<T> to) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    matmul_add_splits_kernel(const acc_t<T>* partial, int64_t splits, int64_t rows, int64_t columns, Result<T> to) {
   const Place<T> place;
   const int64_t left = columns - place.column;
   if (left <= 0) return;
@@ -137,11 +141,12 @@ void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix
   const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
   const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
   const bool x_terms = x.row != 1 || x.term == 1, y_terms = y.row != 1 || y.term == 1;
-  const auto kernel = x_terms ? (y_terms ? product_kernel<Math, true, true> : product_kernel<Math, true, false>)
-                              : (y_terms ? product_kernel<Math, false, true> : product_kernel<Math, false, false>);
+  auto kernel = x_terms ? matmul_product_kernel<Math, true, false> : matmul_product_kernel<Math, false, false>;
+  if (y_terms) kernel = x_terms ? matmul_product_kernel<Math, true, true> : matmul_product_kernel<Math, false, true>;
 
   const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, divide_up(ENOUGH_BLOCKS, blocks));
-  const int64_t depth = divide_up(divide_up(size.k, wanted), DEPTH<T>) * DEPTH<T>, splits = size.k ? divide_up(size.k, depth) : 1;
+  const int64_t depth = divide_up(divide_up(size.k, wanted), DEPTH<T>) * DEPTH<T>;
+  const int64_t splits = size.k ? divide_up(size.k, depth) : 1;
   const int64_t rows = batch.count * size.m;
   acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
   const Result<T> result(to, size.n);
@@ -150,7 +155,7 @@ void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix
     launch(on, "matmul_product", kernel, shape, batch, first, x, y, size.k, depth, result, partial);
   }
   if (partial)
-    launch(on, "matmul_add_splits", add_splits_kernel<T>, tiles<T>(rows, size.n), partial, splits, rows, size.n, result);
+    launch(on, "matmul_add_splits", matmul_add_splits_kernel<T>, tiles<T>(rows, size.n), partial, splits, rows, size.n, result);
 }
 
 template <class T>
@@ -162,8 +167,8 @@ void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, 
 
 // dz = grad act'(saved), and its sums down the columns on the way.
 template <class T>
-__global__ void __launch_bounds__(TILE_THREADS)
-    activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
                                Activation activation, bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
@@ -189,7 +194,8 @@ void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, 
   const Shape shape = tiles<T>(rows, columns);
   acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
   const bool wide = aligned(columns, grad, saved, dz);
-  launch(on, name, activation_backward_kernel<T>, shape, grad, saved, dz, partial, rows, columns, activation, wide);
+  const auto kernel = linear_activation_backward_kernel<T>;
+  launch(on, name, kernel, shape, grad, saved, dz, partial, rows, columns, activation, wide);
   if (dbias) column_sums(on, name, partial, dbias, shape.grid.y, columns);
 }
 

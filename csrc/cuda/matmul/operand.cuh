@@ -6,7 +6,7 @@
 namespace scratchnet {
 namespace {
 
-constexpr int PRODUCT_THREADS = 256;
+constexpr int PRODUCT_THREADS = 256, PRODUCT_RESIDENT = 2;  // of a block; blocks that a multiprocessor has room for
 template <class T>
 constexpr int SIDE = sizeof(T) == 8 ? 64 : 128;  // rows and columns of y that a block computes
 template <class T>
@@ -29,14 +29,13 @@ struct __align__(16) Tile {
 
   __device__ const T* at(int row, int term) const { return TERMS ? &line[row][term] : &line[term][row]; }
 
-  // The terms from `term0` to `end` of the rows from `row0` on, as far as they go; beyond it is 0.
-  __device__ void copy(const Operand<T>& from, int64_t row0, int64_t term0, int64_t end) {
-#pragma unroll
+  // As many of the rows and terms from `from` on as there are; what is beyond them is 0.
+  __device__ void copy(const Operand<T>& from, int rows, int64_t terms) {
+#pragma unroll 1  // the registers hold sums
     for (int i = threadIdx.x; i < LINES * PACKS; i += PRODUCT_THREADS) {
-      const int l = i / PACKS, first = i % PACKS * LANES<T>;
-      const int64_t row = row0 + (TERMS ? l : first), term = term0 + (TERMS ? first : l);
-      const int64_t left = row < from.rows && term < end ? (TERMS ? end - term : from.rows - row) : 0;
-      const T* p = left ? from.data + row * from.row + term * from.term : from.data;
+      const int l = i / PACKS, first = i % PACKS * LANES<T>, row = TERMS ? l : first, term = TERMS ? first : l;
+      const int64_t left = row < rows && term < terms ? (TERMS ? terms - term : rows - row) : 0;
+      const T* p = from.data + row * from.row + term * from.term;
       if (from.wide) {
         copy_async(&line[l][first], p, left < LANES<T> ? left * sizeof(T) : 16);
       } else {

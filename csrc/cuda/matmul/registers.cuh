@@ -11,7 +11,7 @@ namespace {
 template <class T>
 using HalfOfSums = acc_t<T>[SIDE<T> / 2][SIDE<T> + 4];
 
-// ---- Without matrix units: a thread has SIZE x SIZE of the sums, so that 2 SIZE numbers serve SIZE^2 multiply-adds -------------
+// ---- Without matrix units: a thread has SIZE x SIZE of the sums: 2 SIZE numbers serve SIZE^2 multiply-adds ----------------
 
 template <class Element>
 struct Plain {
@@ -20,35 +20,42 @@ struct Plain {
   T sum[SIZE][SIZE] = {};
   int down = threadIdx.x / 16, across = threadIdx.x % 16;
 
-  // Which row (or column) is number i of a thread's. Threads side by side read 128 bits side by side, or from neighbouring lines.
+  // Which row (or column) is number i of a thread's: threads side by side read side by side, or from neighbouring lines.
   template <bool TERMS>
   __device__ static int place(int thread, int i) {
     return TERMS ? i * 16 + thread : (i / N * 16 + thread) * N + i % N;
   }
 
-  // N terms of a thread's rows.
+  struct __align__(2 * sizeof(T)) Two {
+    T term[2];
+  };
+
+  // Two terms of each of a thread's rows.
   template <bool TERMS>
-  __device__ static void load(T (&x)[N][SIZE], const Tile<T, TERMS>& tile, int thread, int term) {
+  __device__ static void load(T (&x)[2][SIZE], const Tile<T, TERMS>& tile, int thread, int term) {
 #pragma unroll
     for (int i = 0; i < SIZE; i += TERMS ? 1 : N)
 #pragma unroll
-      for (int p = 0; p < N; p += TERMS ? N : 1) {
-        const auto pack = *(const Bits128<T>*)tile.at(place<TERMS>(thread, i), term + p);
+      for (int p = 0; p < 2; p++)
+        if constexpr (TERMS) {
+          x[p][i] = ((const Two*)tile.at(place<TERMS>(thread, i), term))->term[p];
+        } else {
+          const auto pack = *(const Bits128<T>*)tile.at(place<TERMS>(thread, i), term + p);
 #pragma unroll
-        for (int e = 0; e < N; e++) x[TERMS ? e : p][TERMS ? i : i + e] = pack.lane[e];
-      }
+          for (int e = 0; e < N; e++) x[p][i + e] = pack.lane[e];
+        }
   }
 
   template <bool A, bool B>
-  __device__ void multiply(const Tile<T, A>& a, const Tile<T, B>& b, int64_t rows, int64_t columns) {
+  __device__ void multiply(const Tile<T, A>& a, const Tile<T, B>& b, int rows, int columns) {
     if (place<A>(down, 0) >= rows || place<B>(across, 0) >= columns) return;
-#pragma unroll
-    for (int term = 0; term < DEPTH<T>; term += N) {
-      T x[N][SIZE], y[N][SIZE];
+#pragma unroll 1  // more would take more registers than two blocks have
+    for (int term = 0; term < DEPTH<T>; term += 2) {
+      T x[2][SIZE], y[2][SIZE];
       load(x, a, down, term);
       load(y, b, across, term);
 #pragma unroll
-      for (int p = 0; p < N; p++)
+      for (int p = 0; p < 2; p++)
 #pragma unroll
         for (int i = 0; i < SIZE; i++)
 #pragma unroll
@@ -66,7 +73,7 @@ struct Plain {
   }
 };
 
-// ---- With matrix units: a warp has 64 x 32 of the sums, as 4 x 4 of its units' results -------------------------------------------
+// ---- With matrix units: a warp has 64 x 32 of the sums, as 4 x 4 of its units' results --------------------------------------
 
 // 16-bit numbers, 16 terms at a time.
 template <class Element>
@@ -83,7 +90,9 @@ struct Bits16 {
     const int lane = threadIdx.x % 32;
     load_matrices_transposed(r, tile.at(row + lane / 8 % 2 * 8, term + lane / 16 * 8 + lane % 8));
   }
-  __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply_16x8x16<T>(d, a, b); }
+  __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    multiply_16x8x16<T>(d, a, b);
+  }
 };
 
 // float32 numbers rounded to TF32, 8 terms at a time.
@@ -97,7 +106,9 @@ struct Tf32 {
 #pragma unroll
     for (int i = 0; i < 4; i++) r[i] = to_tf32(*tile.at(row + lane / 4 + i % 2 * 8, term + lane % 4 + i / 2 * 4));
   }
-  __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply_16x8x8_tf32(d, a, b); }
+  __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    multiply_16x8x8_tf32(d, a, b);
+  }
 };
 
 template <class Unit>
@@ -107,7 +118,7 @@ struct MatrixUnits {
   int row = threadIdx.x / 128 * 64, column = threadIdx.x / 32 % 4 * 32;
 
   template <bool A, bool B>
-  __device__ void multiply(const Tile<T, A>& a, const Tile<T, B>& b, int64_t rows, int64_t columns) {
+  __device__ void multiply(const Tile<T, A>& a, const Tile<T, B>& b, int rows, int columns) {
     if (row >= rows || column >= columns) return;
 #pragma unroll
     for (int term = 0; term < DEPTH<T>; term += Unit::STEP) {
