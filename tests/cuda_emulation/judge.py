@@ -87,6 +87,21 @@ def tf32(primitive: str, emulation: ctypes.CDLL) -> list[str]:
     return wrong
 
 
+def classes(primitive: str) -> list[str]:
+    """A class that does not exist stops the kernel before it reads there."""
+    if primitive != "cross_entropy":
+        return []
+    x, wrong = torch.zeros(2, 3, 1), []
+    for rung in (1, 2):
+        for target in (3, -1):
+            try:
+                getattr(torch.ops, NAMESPACE).cross_entropy_forward(x, torch.tensor([[0], [target]]), None, 1, -100, 0.0, rung)
+                wrong.append(f"cross_entropy cuda:{rung} takes class {target} of 3")
+            except RuntimeError as error:
+                wrong += [] if "device-side assertion" in str(error) else [str(error)]
+    return wrong
+
+
 class EmulatedCase(ArrayCase):
     """A case of tests/columns with the emulated kernels as columns "cuda:1", ..."""
 
@@ -129,6 +144,6 @@ if __name__ == "__main__":
     install(library)
     emulation = ctypes.CDLL(library)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
-    wrong = grid(primitive) + tf32(primitive, emulation) + cases(primitive)
+    wrong = grid(primitive) + tf32(primitive, emulation) + classes(primitive) + cases(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
     raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())

@@ -34,13 +34,12 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
   using A = acc_t<T>;
   using R = Rows<T, STRIP>;
   const R rows(to.classes, to.positions, wide);
-  A max[R::COUNT], log_sum[R::COUNT];
-  double all[R::COUNT] = {};
+  A max[R::COUNT], log_sum[R::COUNT], all[R::COUNT] = {};
   rows.statistics(x, max, log_sum);
 #pragma unroll
   for (int r = 0; r < R::COUNT; r++) log_sum[r] = log(log_sum[r]);
   if (all_share(to))
-    rows.sum(all, [&](int64_t c, double(&sum)[R::COUNT]) {
+    rows.sum(all, [&](int64_t c, A(&sum)[R::COUNT]) {
       const Pack<T> logits = rows.load(x, c), share = shares<T>(to, rows, c);
 #pragma unroll
       for (int e = 0; e < LANES<T>; e++)
@@ -103,8 +102,9 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
   for (int r = 0; r < R::COUNT; r++) {
     const int64_t i = rows.row + r;
     target[r] = r < rows.left ? target_of(to, i) : -1;
-    g[r] = target[r] >= 0 || (r < rows.left && !to.index) ? load1(grad + (single ? 0 : i)) : A(0);
-    if (total_weight) g[r] /= *total_weight;
+    g[r] = 0;
+    if (target[r] >= 0 || (r < rows.left && !to.index))
+      g[r] = load1(grad + (single ? 0 : i)) / (total_weight ? *total_weight : A(1));
     own[r] = target[r] >= 0 ? g[r] * A(to.rest()) * weight_of<T>(to, target[r]) : A(0);
     all[r] = own[r] + g[r] * all[r];
   }
