@@ -12,6 +12,7 @@ Cross-entropy of a row is linear in its log-probabilities, loss = -sum_c a_c l_c
 
 so g = -a times the gradient of the row's loss goes through the backward of log-softmax. The mean divides by the sum of w_t
 over the rows that count (their weights sum to 0: NaN, smoothed or not), with probabilities by the number of rows.
+Concept 57: softmax. Concept 61: cross-entropy on logits.
 """
 
 from __future__ import annotations

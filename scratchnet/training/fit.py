@@ -1,4 +1,4 @@
-"""The training loop: five steps a batch (concept 71), and around them what real runs need."""
+"""The training loop: five steps a batch, and around them what real runs need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ History = dict[str, list[float]]  # one number an epoch under each name
 
 
 def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """The five steps alone; the detached loss of the batch, before the update."""
+    """The five steps alone on a batch x (N, ...), y (N, ...): its detached loss, before them. Concept 71: training loop."""
     optimizer.zero_grad()
     outputs = model(x)
     value = loss(outputs, y)
@@ -61,13 +61,14 @@ def fit(
     validation:  data of either kind, on which the loss and the `metrics` (training.accuracy, ...) are taken after every epoch
     scheduler:   stepped after every epoch, ReduceLROnPlateau with the validation loss; or after every update: schedule="batch"
     clip_norm:   gradients of a larger norm are scaled down to it (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063)
-    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory (concept 36)
-    bfloat16:    run forward under torch.autocast (concept 90)
+    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory
+    bfloat16:    run forward under torch.autocast
     patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
     checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
     progress:    show a bar and a line an epoch, on a rich Console of your own if given
 
     ValueError for options that do not fit together, FloatingPointError as soon as the loss is not finite.
+    Concept 71: training loop.
     """
     _check(schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
     loader = Batches(*data, batch_size, seed) if isinstance(data, tuple) else data
