@@ -45,7 +45,7 @@ def gelu_forward(x: np.ndarray, tanh: bool) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def gelu_backward(grad: np.ndarray, x: np.ndarray, tanh: bool) -> np.ndarray:
-    """dx of `gelu_forward`."""
+    """dx (shape of x) of `gelu_forward`."""
     return grad * _derivative(x, tanh)
 
 

@@ -25,19 +25,22 @@ def nats(outputs: Tensor, targets: Tensor) -> float:
 
 
 def mse(outputs: Tensor, targets: Tensor) -> float:
-    """The mean squared error of outputs and targets of one shape, in squared units of the target. Concept 75: metrics."""
+    """The mean squared error of outputs and targets in squared units of the target; ValueError for two shapes.
+
+    Concept 75: metrics.
+    """
     return _errors("mse", outputs, targets).square().mean().item()
 
 
 def mae(outputs: Tensor, targets: Tensor) -> float:
-    """The mean absolute error of outputs and targets of one shape, in units of the target. Concept 75: metrics."""
+    """The mean absolute error of outputs and targets in units of the target; ValueError for two shapes. Concept 75: metrics."""
     return _errors("mae", outputs, targets).abs().mean().item()
 
 
 def r2(outputs: Tensor, targets: Tensor) -> float:
-    """1 - squared error / variance of the targets, of one shape: 1 is perfect, 0 as good as always their mean, NaN if constant.
+    """1 - squared error / variance of the targets: 1 is perfect, 0 as good as always their mean, NaN for constant targets.
 
-    Concept 75: metrics.
+    ValueError for outputs of another shape. Concept 75: metrics.
     """
     errors = _errors("r2", outputs, targets)
     around_mean = (targets.double() - targets.double().mean(0)).square().sum().item()
