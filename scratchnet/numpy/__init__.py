@@ -1,8 +1,8 @@
 """NumPy, float64, every backward derived by hand: the oracle, and the networks that are built from it.
 
 The oracle holds every operator, one file for each part of a primitive's family, as `<name>_forward` and `<name>_backward`;
-floating arrays are float64 (the caller widens), indices are integers; a 0-d result may be a NumPy scalar. Here are those that networks
-need; the rest, such as `layer_norm.rms_norm_forward`, is in the files.
+those that networks need are here by name. Floating arrays are float64 (the caller widens), indices are integers; a 0-d result
+may be a NumPy scalar.
 The layers and networks compute with it, or with the compiled kernels of the same operators: `NeuralNetwork(backend="cpp")`.
 """
 

@@ -74,7 +74,7 @@ def digits() -> Task:
 
 def mnist() -> Task:
     """5,000 handwritten digits of 28x28 pixels: two convolutions, 421,642 parameters"""
-    train, test = data.mnist()
+    train, test = data.mnist_5k()
 
     def model(nn: ModuleType) -> Module:
         return nn.Sequential(
