@@ -39,12 +39,12 @@ from scratchnet.numpy.pooling import AvgPool2D, MaxPool2D
 from scratchnet.numpy.windows import col2im, im2col
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
-    "MaxPool2D", "NeuralNetwork", "Optimizer", "RMSprop", "activation_pair", "avg_pool2d_backward", "avg_pool2d_forward",
-    "batch_norm", "batch_norm_backward", "batch_norm_forward", "col2im", "conv2d", "conv2d_backward", "conv2d_forward",
-    "cross_entropy", "cross_entropy_backward", "cross_entropy_forward", "dense_backward", "dense_forward", "dropout_backward",
-    "dropout_forward", "embedding_backward", "embedding_forward", "gather", "gather_backward", "gather_forward", "gelu",
-    "gelu_backward", "gelu_forward", "im2col", "kernel_table", "layer_norm", "layer_norm_backward", "layer_norm_forward",
-    "matmul", "max_pool2d_backward", "max_pool2d_forward", "pool2d", "recurrence", "relu", "relu_derivative", "sigmoid",
-    "sigmoid_derivative", "softmax_backward", "softmax_forward", "tanh_derivative",
+    "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
+    "MaxPool2D", "NeuralNetwork", "Optimizer", "RMSprop", "SGD", "activation_pair", "avg_pool2d_backward",
+    "avg_pool2d_forward", "batch_norm", "batch_norm_backward", "batch_norm_forward", "col2im", "conv2d", "conv2d_backward",
+    "conv2d_forward", "cross_entropy", "cross_entropy_backward", "cross_entropy_forward", "dense_backward", "dense_forward",
+    "dropout_backward", "dropout_forward", "embedding_backward", "embedding_forward", "gather", "gather_backward",
+    "gather_forward", "gelu", "gelu_backward", "gelu_forward", "im2col", "kernel_table", "layer_norm", "layer_norm_backward",
+    "layer_norm_forward", "matmul", "max_pool2d_backward", "max_pool2d_forward", "pool2d", "recurrence", "relu",
+    "relu_derivative", "sigmoid", "sigmoid_derivative", "softmax_backward", "softmax_forward", "tanh_derivative",
 ]  # fmt: skip
