@@ -142,7 +142,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
 
 @fastest_first("logsumexp")
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over one or several dims of any shape, kept with size 1 if keepdim; integers become floats.
+    """log(sum(exp(input))) over one or several dims of any tensor (..., D), of size 1 if keepdim; integers become floats.
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
     Concept 29: numerical stability.

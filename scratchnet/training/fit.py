@@ -25,7 +25,7 @@ History = dict[str, list[float]]  # one number an epoch under each name
 
 
 def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """The five steps alone on a batch x (N, ...), y (N, ...): its detached loss, before them. Concept 71: training loop."""
+    """The five steps alone on a batch x (N, ...), y (N, ...): the loss before the update. Concept 71: training loop."""
     optimizer.zero_grad()
     outputs = model(x)
     value = loss(outputs, y)
