@@ -47,6 +47,7 @@ class backend(contextlib.ContextDecorator):
     name: "cpp", "numpy", "torch", ..., or one rung of it such as "cpp:1". None restores the default, the fastest as measured.
     The choice holds for the process; a backward pass runs on the backend of its forward pass.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
+    Concept 87: custom operations.
     """
 
     def __init__(self, name: str | None):
