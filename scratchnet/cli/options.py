@@ -10,8 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
+from scratchnet.teaching import Lesson, find
 
 WIDTH = 172  # of tables that do not go to a terminal
+PAGE = 100  # of prose: longer lines are hard to read
 
 
 def add_operator(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def lesson(text: str) -> Lesson:
+    """A lesson by its number, for argparse."""
+    try:
+        return find(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def operators(args: argparse.Namespace) -> list[Op]:
     """The operators that `add_operator` was told, or all."""
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
@@ -79,6 +89,12 @@ def console() -> Console:
     """The terminal, or wide lines where there is none."""
     screen = Console()
     return screen if screen.is_terminal else Console(width=WIDTH)
+
+
+def page() -> Console:
+    """The terminal for prose: not wider than a page."""
+    screen = Console()
+    return Console(width=min(PAGE, screen.width) if screen.is_terminal else PAGE)
 
 
 def progress(screen: Console) -> Progress:
