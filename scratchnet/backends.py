@@ -74,6 +74,23 @@ def current() -> str | None:
     return _named
 
 
+def runs(column: str, device: str) -> bool:
+    """Whether a backend can run here on tensors of that device. Triton takes CPU tensors only where its interpreter is on."""
+    if missing(column) or device not in BACKENDS[column].devices:
+        return False
+    return (column, device) != ("triton", "cpu") or importlib.import_module("scratchnet.kernels.launch").INTERPRETED
+
+
+def runnable(op: Op, device: str = "cpu") -> list[str]:
+    """Every backend and rung with kernels of an operator that can run here, as `backend(...)` names it."""
+    names = []
+    for column in BACKENDS:
+        count = len(op.rungs(column))
+        if runs(column, device):
+            names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
+    return names
+
+
 def fastest(op: Op) -> str:
     """The backend that runs `op` on large CPU tensors when none is named."""
     return "torch" if op.own_up_to == math.inf or missing("cpp") else "cpp"

@@ -106,7 +106,7 @@ def _usual(device: str) -> list[str]:
     """The backends that are measured when none is named."""
     if device == "cpu":
         return ["cpp" if backends.missing("cpp") is None else "torch"]
-    return [name for name in BACKENDS if name != "torch" and options.runs(name, device)]
+    return [name for name in BACKENDS if name != "torch" and backends.runs(name, device)]
 
 
 def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Result]:

@@ -68,21 +68,11 @@ def operators(args: argparse.Namespace) -> list[Op]:
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
 
 
-def runs(column: str, device: str) -> bool:
-    """Whether a backend can run here on tensors of that device."""
-    return backends.missing(column) is None and device in BACKENDS[column].devices
-
-
 def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
     """The backends and rungs with kernels of an operator: of the named ones, or else of all that can run here."""
     if named:
         return [name for name in named if op.rungs(backends.parse(name)[0])]
-    names = []
-    for column in BACKENDS:
-        count = len(op.rungs(column))
-        if runs(column, device):
-            names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
-    return names
+    return backends.runnable(op, device)
 
 
 def console() -> Console:
