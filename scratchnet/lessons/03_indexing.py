@@ -97,7 +97,8 @@ check("`and` cannot decide for many entries at once", "ambiguous" in refusal)
 # %%
 positive_part = torch.where(x > 0, x, 0.0)
 print(positive_part)
-check("where keeps the shape and leaves x alone", positive_part.shape == x.shape and x.min() < 0)
+check("where keeps the shape", positive_part.shape == x.shape)
+check("where leaves x alone", x.min() < 0)
 
 y = x.clone()
 y[y < 0] = 0

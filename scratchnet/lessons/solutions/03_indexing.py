@@ -76,7 +76,7 @@ def in_place(x):
 
 @without_missing.mistake
 def compared_with_nan(x):
-    """The NaN is still there. It is equal to nothing, not even to NaN, and times 0 it is NaN again: ask x.isnan() and choose."""
+    """The NaN is still there. It equals nothing, not even itself, and 0 times NaN is NaN: ask x.isnan(), then choose."""
     return torch.where(x == torch.nan, 0.0, x)
 
 
