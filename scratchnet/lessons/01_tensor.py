@@ -4,9 +4,9 @@
 # Concepts: 1, 2, 3, 4, 5, 6, 8, 13. No lesson comes before this one.
 #
 # Everything that a neural network touches is a *tensor*: the pictures that go in, the weights it
-# learns, the guesses that come out. So we start by taking one apart. At the end you can look at
-# any tensor and say how many numbers it holds, how they are laid out, how many bytes they take,
-# and whether two tensors are secretly the same memory.
+# learns, the guesses that come out. So we start by taking one apart. At the end you can look at any
+# tensor and say how many numbers it holds, how they are laid out, how many bytes they take, and
+# whether two tensors are secretly the same memory.
 
 # %%
 import torch
@@ -29,8 +29,8 @@ check = Checks("01")
 #      [4, 5, 6]]
 #
 # Count the opening brackets: that is the number of axes, `ndim`. Multiply the sizes: that is the
-# number of entries, `numel()`. A single number has no axis at all, and the product of no sizes
-# is 1: one entry.
+# number of entries, `numel()`. A single number has no axis at all, and the product of no sizes is
+# 1: one entry.
 
 # %%
 scalar = torch.tensor(5.0)
@@ -78,9 +78,9 @@ check("arange stops before its end", torch.arange(2, 10, 3).tolist() == [2, 5, 8
 check("linspace reaches its end", torch.linspace(0, 1, 5)[-1] == 1)
 
 # %% [markdown]
-# Weights begin as *random* numbers. `randn` draws from the bell curve around 0, `rand` evenly between
-# 0 and 1. A computer's random numbers come from a formula, and the **seed** is where it starts: the
-# same seed gives the same numbers. That is how an experiment can be repeated.
+# Weights begin as *random* numbers. `randn` draws from the bell curve around 0, `rand` evenly
+# between 0 and 1. A computer's random numbers come from a formula, and the **seed** is where it
+# starts: the same seed gives the same numbers. That is how an experiment can be repeated.
 
 # %%
 torch.manual_seed(0)
@@ -137,9 +137,9 @@ check("a cast is a new tensor; the old one keeps its dtype", prices.dtype == tor
 # %% [markdown]
 # ## Bytes
 #
-# Memory is entries times bytes per entry, and nothing else. Here is the network for handwritten digits
-# that later lessons train, 784 pixels -> 128 -> 10 digits. You can compute its size in your head before
-# you run it: 784 x 128 + 128 weights in the first layer, 128 x 10 + 10 in the second.
+# Memory is entries times bytes per entry, and nothing else. Here is the network for handwritten
+# digits that later lessons train, 784 pixels -> 128 -> 10 digits. You can compute its size in your
+# head before you run it: 784 x 128 + 128 weights in the first layer, 128 x 10 + 10 in the second.
 
 # %%
 network = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
@@ -156,9 +156,9 @@ check("half the bytes per entry, half the memory", in_bfloat16 * 2 == in_float32
 # ## Device: where the numbers live
 #
 # A tensor lives in one place: the memory of the processor (`cpu`) or of a graphics card (`cuda`).
-# Operations need their tensors in the same place. So choose the device once, at the top of a program,
-# create things there, and move what comes from elsewhere with `.to(device)`. Code that is written like
-# this runs on both.
+# Operations need their tensors in the same place. So choose the device once, at the top of a
+# program, create things there, and move what comes from elsewhere with `.to(device)`. Code that is
+# written like this runs on both.
 
 # %%
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -181,9 +181,10 @@ print(x)
 print(describe(x))
 
 # %% [markdown]
-# Memory has no rows and columns: it is one long line of cells. The six numbers lie side by side, and the
-# shape is only a way to *read* them. The stride says how: to go one step along an axis, jump over so
-# many cells. Stride `(3, 1)` means: the next row is 3 cells on, the next column is the next cell.
+# Memory has no rows and columns: it is one long line of cells. The six numbers lie side by side,
+# and the shape is only a way to *read* them. The stride says how: to go one step along an axis,
+# jump over so many cells. Stride `(3, 1)` means: the next row is 3 cells on, the next column is the
+# next cell.
 #
 #     entry [i, j] is in cell  3 * i + 1 * j
 #
@@ -199,9 +200,9 @@ check("a transpose swaps the strides and moves no number", x.T.stride() == (1, 3
 # %% [markdown]
 # ## View or copy
 #
-# The picture shows it: `x[1]`, `x[:, 1]` and even `x.T` are **views**. They hold no numbers of their
-# own, only another way to read the cells of `x`. Making a view costs nothing, however large `x` is.
-# `clone()` is a **copy** with memory of its own.
+# The picture shows it: `x[1]`, `x[:, 1]` and even `x.T` are **views**. They hold no numbers of
+# their own, only another way to read the cells of `x`. Making a view costs nothing, however large
+# `x` is. `clone()` is a **copy** with memory of its own.
 #
 # The price: whoever writes into a view writes into the original.
 

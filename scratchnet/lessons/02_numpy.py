@@ -73,8 +73,8 @@ check("`.numpy()` goes back to the same memory", np.shares_memory(t.numpy(), a))
 # %% [markdown]
 # ## Copying: which call does what
 #
-# Do not learn it by heart; ask. `np.shares_memory` answers for any two arrays. Here every usual call is
-# asked, once for an array in float64 and once for one in float32.
+# Do not learn it by heart; ask. `np.shares_memory` answers for any two arrays. Here every usual
+# call is asked, once for an array in float64 and once for one in float32.
 
 # %%
 calls = {
@@ -97,9 +97,10 @@ check("from_numpy and as_tensor share", all(shares[c, np.float64] for c in list(
 check("torch.tensor and clone copy", not any(shares[c, np.float64] for c in list(calls)[2:4]))
 
 # %% [markdown]
-# The last line is the trap. `.float()` copies a float64 array, because the numbers must change. A float32
-# array it leaves as it is, and then the result still shares. A cast copies *only if there is something to
-# cast*. Code that relied on the copy breaks on the day when its data arrive in float32.
+# The last line is the trap. `.float()` copies a float64 array, because the numbers must change. A
+# float32 array it leaves as it is, and then the result still shares. A cast copies *only if there
+# is something to cast*. Code that relied on the copy breaks on the day when its data arrive in
+# float32.
 #
 # So say what you mean:
 #
@@ -113,9 +114,10 @@ check("`.float()` shares float32", shares["torch.from_numpy(a).float()", np.floa
 # %% [markdown]
 # ## The float64 surprise
 #
-# A float32 number has 4 bytes and about 7 digits. NumPy's default is float64: 8 bytes, about 16 digits.
-# torch's default is float32, because networks do not need more and memory is what they run out of. The
-# dtype survives the crossing, so data from NumPy arrive twice as wide as the weights that wait for them.
+# A float32 number has 4 bytes and about 7 digits. NumPy's default is float64: 8 bytes, about 16
+# digits. torch's default is float32, because networks do not need more and memory is what they run
+# out of. The dtype survives the crossing, so data from NumPy arrive twice as wide as the weights
+# that wait for them.
 
 # %%
 a = np.random.default_rng(0).normal(size=(4, 3))  # (B, D), float64
@@ -132,9 +134,9 @@ check("a float32 layer refuses float64 data", "double != float" in message)
 check("and the message says how to mend it", "call input.float()" in message)
 
 # %% [markdown]
-# Read `double` as float64 and `float` as float32: their names in C. The cure is one cast, at the border,
-# as soon as the data come in. (The other way round, `layer.double()`, also runs: twice the memory,
-# about half the speed, and no better network.)
+# Read `double` as float64 and `float` as float32: their names in C. The cure is one cast, at the
+# border, as soon as the data come in. (The other way round, `layer.double()`, also runs: twice the
+# memory, about half the speed, and no better network.)
 
 # %%
 x = torch.from_numpy(a).float()
@@ -145,8 +147,8 @@ check("half the bytes", x.element_size() * 2 == a.itemsize)
 
 # %% [markdown]
 # It can be worse than an error: silence. When a float32 tensor meets a float64 *tensor*, the sum is
-# float64, and from there on everything is. A plain Python number does not do that; it takes the dtype of
-# the tensor.
+# float64, and from there on everything is. A plain Python number does not do that; it takes the
+# dtype of the tensor.
 
 # %%
 ones = torch.ones(3)
@@ -159,14 +161,14 @@ check("a Python number does not widen a tensor", (ones * 2.5).dtype == torch.flo
 # %% [markdown]
 # ## What cannot cross
 #
-# An array knows nothing of gradients or graphics cards. A tensor that has either must leave it behind
-# first: `detach()` for gradients (lesson 12 explains them), `cpu()` for the device. Together they are
-# the idiom that always works:
+# An array knows nothing of gradients or graphics cards. A tensor that has either must leave it
+# behind first: `detach()` for gradients (lesson 12 explains them), `cpu()` for the device. Together
+# they are the idiom that always works:
 #
 #     t.detach().cpu().numpy()
 #
-# In the other direction there is one obstacle: an array that is read backwards has a negative stride,
-# and torch has none. Give it memory of its own first.
+# In the other direction there is one obstacle: an array that is read backwards has a negative
+# stride, and torch has none. Give it memory of its own first.
 
 # %%
 weights = layer.weight  # a tensor that wants gradients
@@ -185,10 +187,10 @@ check("a copy lets it in", torch.from_numpy(backwards.copy()).tolist() == [3, 2,
 # %% [markdown]
 # ## The same mathematics twice
 #
-# scratchnet is built on five **primitives**: functions that everything else is made of. Each of them is
-# written several times, and two of the versions are for reading: one in NumPy, in float64, which is
-# the mathematics; one in plain torch. The table below is made from the library's own list. Every row
-# calls a primitive on both with the same float32 numbers.
+# scratchnet is built on five **primitives**: functions that everything else is made of. Each of
+# them is written several times, and two of the versions are for reading: one in NumPy, in float64,
+# which is the mathematics; one in plain torch. The table below is made from the library's own list.
+# Every row calls a primitive on both with the same float32 numbers.
 
 # %%
 torch.manual_seed(0)
@@ -207,10 +209,10 @@ check("there are five primitives", len(differences) == 5)
 check("NumPy and torch agree to the digits of float32", max(differences.values()) < 1e-5)
 
 # %% [markdown]
-# gather only moves numbers, so nothing is lost. The other differences are not zero, and that is right:
-# float32 keeps 7 digits, and the last one is rounded. NumPy's float64 version is the judge in this
-# library: a fast version may be as far from it as torch is, and hardly further. `scratchnet verify`
-# measures that for every function.
+# gather only moves numbers, so nothing is lost. The other differences are not zero, and that is
+# right: float32 keeps 7 digits, and the last one is rounded. NumPy's float64 version is the judge
+# in this library: a fast version may be as far from it as torch is, and hardly further. `scratchnet
+# verify` measures that for every function.
 #
 # ## What to keep
 #

@@ -3,10 +3,10 @@
 #
 # Concepts: 9, 10, 11, 12. Lesson 01 comes before.
 #
-# A network that recognises digits answers with ten numbers for each picture, one per digit. How sure
-# was it of the *right* digit? To learn anything at all, training has to pick that one number out of
-# every row. It is a small question with three good answers and one famous wrong one, and on the way
-# to it lies everything about indexing.
+# A network that recognises digits answers with ten numbers for each picture, one per digit. How
+# sure was it of the *right* digit? To learn anything at all, training has to pick that one number
+# out of every row. It is a small question with three good answers and one famous wrong one, and on
+# the way to it lies everything about indexing.
 
 # %%
 import torch
@@ -51,8 +51,8 @@ print(x[1, 2], "->", x[1, 2].item())
 check("item gives a Python float", isinstance(x[1, 2].item(), float))
 
 # %% [markdown]
-# Numbers and slices give views, as lesson 01 showed: the strides do all the work. So they cost nothing,
-# and writing into them writes into `x`.
+# Numbers and slices give views, as lesson 01 showed: the strides do all the work. So they cost
+# nothing, and writing into them writes into `x`.
 
 # %%
 print(memory(x, {"x[1]": x[1], "x[:, 2]": x[:, 2], "x[::2, 1:3]": x[::2, 1:3]}))
@@ -62,9 +62,9 @@ check("a slice is a view", x[::2, 1:3].data_ptr() == x[0, 1:].data_ptr())
 # %% [markdown]
 # ## Masks: ask every entry
 #
-# A comparison asks every entry a question. The answers are a **mask**, a bool tensor of the same shape.
-# Use it as an index and you get the entries that said yes, in a row: nobody knows beforehand how many
-# they are, so the shape is lost. And they are a copy, for no stride could describe them.
+# A comparison asks every entry a question. The answers are a **mask**, a bool tensor of the same
+# shape. Use it as an index and you get the entries that said yes, in a row: nobody knows beforehand
+# how many they are, so the shape is lost. And they are a copy, for no stride could describe them.
 
 # %%
 x = torch.tensor([[3.0, -1.0, 2.0], [-5.0, 4.0, 0.0]])
@@ -91,8 +91,8 @@ except RuntimeError as error:
 check("`and` cannot decide for many entries at once", "ambiguous" in refusal)
 
 # %% [markdown]
-# `torch.where(mask, a, b)` keeps the shape: from `a` where the mask says yes, from `b` elsewhere. It
-# makes a new tensor. An assignment `x[mask] = 0` writes into `x` itself.
+# `torch.where(mask, a, b)` keeps the shape: from `a` where the mask says yes, from `b` elsewhere.
+# It makes a new tensor. An assignment `x[mask] = 0` writes into `x` itself.
 
 # %%
 positive_part = torch.where(x > 0, x, 0.0)
@@ -107,8 +107,8 @@ check("assigning through a mask gives the same, in place", torch.equal(y, positi
 # %% [markdown]
 # ## One entry per row
 #
-# Back to the network. Here are its **logits**, raw scores for 3 classes, for a batch of 4 samples; `y`
-# is the right class of each.
+# Back to the network. Here are its **logits**, raw scores for 3 classes, for a batch of 4 samples;
+# `y` is the right class of each.
 #
 #              class 0   class 1   class 2         y
 #     row 0    [ 2.0 ]     0.5      -1.0           0
@@ -129,11 +129,11 @@ check("`logits[:, y]` has a column for each label: (B, B)", logits[:, y].shape =
 check("what we want is on its diagonal", torch.equal(logits[:, y].diagonal(), right))
 
 # %% [markdown]
-# It says: *all* rows, and of each the columns 0, 2, 1, 2. With a batch of 1,000 that is a million numbers
-# to get a thousand.
+# It says: *all* rows, and of each the columns 0, 2, 1, 2. With a batch of 1,000 that is a million
+# numbers to get a thousand.
 #
-# **First way: pairs.** Two lists of numbers as an index are read together, like coordinates: row 0 with
-# column 0, row 1 with column 2, and so on. `arange` counts the rows.
+# **First way: pairs.** Two lists of numbers as an index are read together, like coordinates: row 0
+# with column 0, row 1 with column 2, and so on. `arange` counts the rows.
 #
 #     rows      0  1  2  3       torch.arange(4)
 #     columns   0  2  1  2       y
@@ -145,8 +145,8 @@ print(by_pairs)
 check("pairs of coordinates pick one entry per row", torch.equal(by_pairs, right))
 
 # %% [markdown]
-# **Second way: gather.** It is made for this. Along one axis it takes, at each place, the entry that an
-# index names; the result has the shape of the index. Along axis 1:
+# **Second way: gather.** It is made for this. Along one axis it takes, at each place, the entry
+# that an index names; the result has the shape of the index. Along axis 1:
 #
 #     result[i][j] = logits[i][ index[i][j] ]
 #
@@ -160,8 +160,8 @@ print(by_gather)
 check("gather picks the same", torch.equal(by_gather, right))
 
 # %% [markdown]
-# **Third way: a mask.** Write the class numbers 0, 1, 2 beside each other and the labels below each other,
-# and compare. Each row says yes once. (How a column meets a row is the story of lesson 06.)
+# **Third way: a mask.** Write the class numbers 0, 1, 2 beside each other and the labels below each
+# other, and compare. Each row says yes once. (How a column meets a row is the story of lesson 06.)
 
 # %%
 mask = y.unsqueeze(1) == torch.arange(3)  # (B, 1) against (C,) gives (B, C)
@@ -173,9 +173,9 @@ check("one yes in every row", (mask.sum(dim=1) == 1).all())
 check("the mask picks the same", torch.equal(by_mask, right))
 
 # %% [markdown]
-# People also multiply by the mask and sum: `(logits * mask).sum(1)`. That fails for the worst reason, only
-# sometimes. Scores of classes that are ruled out are often set to minus infinity, and infinity times zero
-# is not zero. It is **NaN**, "not a number".
+# People also multiply by the mask and sum: `(logits * mask).sum(1)`. That fails for the worst
+# reason, only sometimes. Scores of classes that are ruled out are often set to minus infinity, and
+# infinity times zero is not zero. It is **NaN**, "not a number".
 
 # %%
 ruled_out = logits.clone()
@@ -190,9 +190,9 @@ check("picking does not touch it", torch.equal(ruled_out[mask], right))
 # %% [markdown]
 # ## One function, many machines
 #
-# Which of the three is best? Pairs are the shortest to write. `gather` is the primitive underneath, the
-# one that is written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in C++ and
-# in Triton; `scratchnet.backend` chooses. Whatever can run on your machine runs here.
+# Which of the three is best? Pairs are the shortest to write. `gather` is the primitive underneath,
+# the one that is written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in
+# C++ and in Triton; `scratchnet.backend` chooses. Whatever can run on your machine runs here.
 
 # %%
 same = {}
@@ -205,8 +205,9 @@ for name in backends.runnable(OPS["gather"]):
 check("every backend picks the same bits", all(same.values()))
 
 # %% [markdown]
-# And when an index is wrong, all of them refuse in the same words. A label can be wrong in two ways: too
-# large, because someone counted the classes from 1, or negative, because someone marked "unknown" by -1.
+# And when an index is wrong, all of them refuse in the same words. A label can be wrong in two
+# ways: too large, because someone counted the classes from 1, or negative, because someone marked
+# "unknown" by -1.
 
 # %%
 for label in (3, -1):

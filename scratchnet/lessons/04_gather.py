@@ -3,11 +3,11 @@
 #
 # Concepts: 12. Lesson 03 comes before.
 #
-# A language model begins by looking up each word of a sentence in a table. That is a `gather`: it copies
-# rows, and nothing could be simpler. To *learn* the table, training must go the other way: from "how
-# should the copies change" to "how should the table change". When a word occurs twice there is a trap,
-# and libraries have fallen into it. This is the first **backward pass** of the course; you will see
-# where it comes from, in numbers small enough to add up yourself.
+# A language model begins by looking up each word of a sentence in a table. That is a `gather`: it
+# copies rows, and nothing could be simpler. To *learn* the table, training must go the other way:
+# from "how should the copies change" to "how should the table change". When a word occurs twice
+# there is a trap, and libraries have fallen into it. This is the first **backward pass** of the
+# course; you will see where it comes from, in numbers small enough to add up yourself.
 
 # %%
 import inspect
@@ -26,8 +26,8 @@ check = Checks("04")
 # %% [markdown]
 # ## Forward: copy
 #
-# With one axis, gather is what you know as indexing: `y[i] = x[index[i]]`. An entry may be asked for
-# twice (here 2) or never (here 3).
+# With one axis, gather is what you know as indexing: `y[i] = x[index[i]]`. An entry may be asked
+# for twice (here 2) or never (here 3).
 #
 #     x          5.     6.     7.     8.
 #
@@ -50,8 +50,8 @@ check("the result has the shape of the index", y.shape == index.shape)
 #     dim 0:   y[i][j] = x[ index[i][j] ][j]        walk up and down a column
 #     dim 1:   y[i][j] = x[i][ index[i][j] ]        walk along a row
 #
-# The index has as many axes as `x`. Along `dim` it may be longer or shorter; along the others it may not
-# be longer.
+# The index has as many axes as `x`. Along `dim` it may be longer or shorter; along the others it
+# may not be longer.
 
 # %%
 table = torch.tensor([[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]])
@@ -64,8 +64,8 @@ check("dim 0 takes one entry of each column", down.tolist() == [[10, 1, 12]])
 check("dim 1 takes entries of each row", along.tolist() == [[2, 0], [11, 11]])
 
 # %% [markdown]
-# To take *whole rows*, every column needs the same index. `expand` repeats it along a new axis without
-# copying a number: the stride of that axis is 0, each step stays where it is.
+# To take *whole rows*, every column needs the same index. `expand` repeats it along a new axis
+# without copying a number: the stride of that axis is 0, each step stays where it is.
 
 # %%
 words = torch.tensor([1, 0, 1])
@@ -80,12 +80,12 @@ check("expanding copies nothing", whole.data_ptr() == words.data_ptr())
 # %% [markdown]
 # ## Backward: a question about change
 #
-# Somewhere behind `y` a loss is computed, one number that says how bad things are. Suppose we know for
-# every entry of `y` how fast the loss grows with it. That is the **gradient** of `y`; call it `g`.
-# What is the gradient of `x`?
+# Somewhere behind `y` a loss is computed, one number that says how bad things are. Suppose we know
+# for every entry of `y` how fast the loss grows with it. That is the **gradient** of `y`; call it
+# `g`. What is the gradient of `x`?
 #
-# Ask by trying. Let the loss be `g[0] * y[0] + g[1] * y[1] + ...`, nudge one entry of `x` a little, and
-# see how much the loss moves.
+# Ask by trying. Let the loss be `g[0] * y[0] + g[1] * y[1] + ...`, nudge one entry of `x` a little,
+# and see how much the loss moves.
 
 # %%
 g = torch.tensor([1.0, 20.0, 300.0, 40.0])
@@ -106,8 +106,8 @@ check("x[2] went into y[0] and y[2]: both gradients count", nudged[2] == 1 + 300
 check("x[3] went nowhere: it does not matter", nudged[3] == 0)
 
 # %% [markdown]
-# So the gradient of an entry is the *sum* of the gradients of all its copies. Every `g[i]` goes back to the
-# place its number came from, and what meets there is added:
+# So the gradient of an entry is the *sum* of the gradients of all its copies. Every `g[i]` goes
+# back to the place its number came from, and what meets there is added:
 #
 #     dx[k] = sum of g[i] over all i with index[i] = k
 #
@@ -126,9 +126,10 @@ check("nothing is lost: the sums are equal", dx.sum() == g.sum())
 # %% [markdown]
 # ## The trap: the last one wins
 #
-# Without the loop it looks like one line, `dx[index] += g`. It runs, and it is wrong as soon as an index
-# repeats. It means `dx[index] = dx[index] + g`: read all places, add, write all places. The place 2 is
-# read twice before it is written, so both read 0; then 1 is written, and then 300 on top of it.
+# Without the loop it looks like one line, `dx[index] += g`. It runs, and it is wrong as soon as an
+# index repeats. It means `dx[index] = dx[index] + g`: read all places, add, write all places. The
+# place 2 is read twice before it is written, so both read 0; then 1 is written, and then 300 on top
+# of it.
 
 # %%
 wrong = np.zeros(4)
@@ -144,8 +145,8 @@ check("np.add.at adds one after the other", right[2] == 301)
 # %% [markdown]
 # It is a nasty bug: tests with small random data may never repeat an index, and text always does.
 #
-# Here is the whole backward of gather in the room of scratchnet that holds the mathematics. It works for
-# any axis, and the line that matters is the one you just saw.
+# Here is the whole backward of gather in the room of scratchnet that holds the mathematics. It
+# works for any axis, and the line that matters is the one you just saw.
 
 # %%
 source = inspect.getsource(scratchnet.numpy.gather.gather_backward)
@@ -156,10 +157,11 @@ check("the library adds one after the other", "np.add.at" in source)
 # %% [markdown]
 # ## Another look: gather is a matrix product
 #
-# Write a 1 for every copy: row `i` of the matrix P has its 1 in column `index[i]`. Then `y = P x`. A
-# product with a matrix has a known reverse, the product with its transpose: `dx = P.T g`. The two ones
-# in column 2 of P become two ones in a row of P.T, and that row *adds*. (Nobody computes it like this:
-# P is nearly all zeros. But it shows that scatter-add is no trick. It is the transpose of copying.)
+# Write a 1 for every copy: row `i` of the matrix P has its 1 in column `index[i]`. Then `y = P x`,
+# a matrix product (lesson 07). Such a product has a known reverse, the product with its transpose:
+# `dx = P.T g`. The two ones in column 2 of P become two ones in a row of P.T, and that row *adds*.
+# (Nobody computes it like this: P is nearly all zeros. But it shows that scatter-add is no trick.
+# It is the transpose of copying.)
 
 # %%
 P = torch.zeros(4, 4)
@@ -173,8 +175,8 @@ check("P.T g is scatter-add", torch.equal(P.T @ g, dx))
 # ## Every backend, forward and backward
 #
 # torch remembers how `y` was computed and asks each step for its backward (lesson 12 tells how).
-# scratchnet answers with the backward of the same backend. Let us ask all of them, with 1,000 indices
-# into only 50 rows, so that every row is repeated about 20 times.
+# scratchnet answers with the backward of the same backend. Let us ask all of them, with 1,000
+# indices into only 50 rows, so that every row is repeated about 20 times.
 
 # %%
 torch.manual_seed(0)
@@ -199,10 +201,10 @@ check("all of them agree", all((d - exact).abs().max() < 1e-5 for d in gradients
 check("the trap is far off", (last_wins - exact).abs().max() > 1)
 
 # %% [markdown]
-# They agree, but not in every last digit. Floating-point addition rounds, so the *order* of a sum matters.
-# Many threads that add into one place arrive in any order, and then two runs of the same program differ.
-# scratchnet's C++ kernel adds in the order of the index, whatever the number of threads: the same bits in
-# every run.
+# They agree, but not in every last digit. Floating-point addition rounds, so the *order* of a sum
+# matters. Many threads that add into one place arrive in any order, and then two runs of the same
+# program differ. scratchnet's C++ kernel adds in the order of the index, whatever the number of
+# threads: the same bits in every run.
 
 # %%
 numbers = torch.tensor([1e8, 1.0, -1e8, 1.0])
@@ -224,8 +226,8 @@ check("the same bits with one thread and with two", torch.equal(*runs))
 # %% [markdown]
 # ## Where you meet it
 #
-# `nn.Embedding` is this lesson as a layer: a table with one row for each word. Watch what a sentence does
-# to its gradient. Here the loss is the plain sum, so every copy has the gradient 1.
+# `nn.Embedding` is this lesson as a layer: a table with one row for each word. Watch what a
+# sentence does to its gradient. Here the loss is the plain sum, so every copy has the gradient 1.
 
 # %%
 vocabulary = ["the", "cat", "sat", "on", "mat", "dog"]

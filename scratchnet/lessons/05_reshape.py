@@ -3,10 +3,10 @@
 #
 # Concepts: 13, 14, 15, 16, 23. Lessons 01 and 03 come before.
 #
-# Half of the work on a network is to bring tensors into the shape that the next layer wants. There are
-# two families of tools, and they look alike: their results can have the same shape and hold the same
-# numbers, and one of them is still nonsense. After this lesson you know which one you need, when a
-# new shape is free and when it copies, and why the same sum can take five times as long.
+# Half of the work on a network is to bring tensors into the shape that the next layer wants. There
+# are two families of tools, and they look alike: their results can have the same shape and hold the
+# same numbers, and one of them is still nonsense. After this lesson you know which one you need,
+# when a new shape is free and when it copies, and why the same sum can take five times as long.
 
 # %%
 import time
@@ -23,8 +23,9 @@ check = Checks("05")
 # %% [markdown]
 # ## Reshape: the same line of numbers, other brackets
 #
-# Memory is one line (lesson 01). `reshape` leaves the line alone and sets the brackets anew: first fill a
-# row, then the next. The number of entries must stay; one size may be -1, "whatever is left".
+# Memory is one line (lesson 01). `reshape` leaves the line alone and sets the brackets anew: first
+# fill a row, then the next. The number of entries must stay; one size may be -1, "whatever is
+# left".
 
 # %%
 x = torch.arange(12)
@@ -35,28 +36,29 @@ try:
 except RuntimeError as error:
     print("reshape(5, -1):", error)
 
-check("reading the brackets away gives the line back", torch.equal(x.reshape(2, 3, 2).flatten(), x))
+check("take the brackets away, and the line is back", x.reshape(2, 3, 2).flatten().equal(x))
 check("-1 stands for what is left: 12 / 4", x.reshape(4, -1).shape == (4, 3))
 
 # %% [markdown]
-# The most common reshape adds or removes an axis of size 1. A layer wants a *batch* of pictures and you
-# have one: `unsqueeze(0)`. It gave back a batch of one: `squeeze(0)`. The other common one melts axes
-# together: `flatten(1)` makes one long row of each picture and leaves the batch axis alone.
+# The most common reshape adds or removes an axis of size 1. A layer wants a *batch* of pictures and
+# you have one: `unsqueeze(0)`. It gave back a batch of one: `squeeze(0)`. The other common one
+# melts axes together: `flatten(1)` makes one long row of each picture and leaves the batch axis
+# alone.
 
 # %%
 image = torch.rand(3, 28, 28)  # (C, H, W)
 batch = image.unsqueeze(0)  # (1, C, H, W)
 print(tuple(image.shape), "->", tuple(batch.shape), "->", tuple(batch.flatten(1).shape))
 
-check("unsqueeze adds an axis of size 1, squeeze removes it", batch.squeeze(0).shape == image.shape)
+check("unsqueeze adds an axis, squeeze removes it", batch.squeeze(0).shape == image.shape)
+check("squeeze removes only axes of size 1", image.squeeze(0).shape == image.shape)
 check("flatten(1) keeps the batch", batch.flatten(1).shape == (1, 3 * 28 * 28))
-check("squeeze leaves an axis alone that is not of size 1", image.squeeze(0).shape == image.shape)
 
 # %% [markdown]
 # ## Transpose: other strides, the meaning stays
 #
-# `x.T` swaps the two axes of a matrix; `permute` reorders any number of them. No number moves. Only the
-# strides change places, so that entry `[i, j]` is found under `[j, i]`.
+# `x.T` swaps the two axes of a matrix; `permute` reorders any number of them. No number moves. Only
+# the strides change places, so that entry `[i, j]` is found under `[j, i]`.
 
 # %%
 x = torch.arange(6.0).reshape(2, 3)
@@ -68,13 +70,14 @@ check("both have the shape (3, 2)", x.T.shape == x.reshape(3, 2).shape)
 check("and they are different", not torch.equal(x.T, x.reshape(3, 2)))
 
 # %% [markdown]
-# Look at the picture. Both read the same cells. The reshape counts them through in order; the transpose
-# finds each number under its old coordinates, swapped. If the axes *mean* something, and they always
-# do, the question is: shall the coordinates survive? Then it is transpose or permute.
+# Look at the picture. Both read the same cells. The reshape counts them through in order; the
+# transpose finds each number under its old coordinates, swapped. If the axes *mean* something, and
+# they always do, the question is: shall the coordinates survive? Then it is transpose or permute.
 #
-# The classic accident: a camera delivers pictures as (N, H, W, C), the three colours of a pixel side by
-# side. torch wants (N, C, H, W), the whole red picture first. Here is a tiny one, its entries named by
-# colour (hundreds) and pixel (units): 101 is the red of pixel 1, 201 its green, 301 its blue.
+# The classic accident: a camera delivers pictures as (N, H, W, C), the three colours of a pixel
+# side by side. torch wants (N, C, H, W), the whole red picture first. Here is a tiny one, its
+# entries named by colour (hundreds) and pixel (units): 101 is the red of pixel 1, 201 its green,
+# 301 its blue.
 
 # %%
 pixels = torch.tensor([[101, 201, 301], [102, 202, 302], [103, 203, 303], [104, 204, 304]])
@@ -89,14 +92,14 @@ check("permute: the red picture is all red", (right[0, 0] // 100 == 1).all())
 check("reshape: a mixture of colours", len((wrong[0, 0] // 100).unique()) == 3)
 
 # %% [markdown]
-# No error, a right shape, and the network learns from confetti. Whenever an axis changes its *place*,
-# permute.
+# No error, a right shape, and the network learns from confetti. Whenever an axis changes its
+# *place*, permute.
 #
 # ## Contiguous
 #
-# A tensor is **contiguous** if reading it entry by entry walks through memory cell by cell. A fresh tensor
-# is; a transposed one is not. `view` promises a new shape without copying, and keeps its promise by
-# refusing. `reshape` does the same if it can, and copies if it must.
+# A tensor is **contiguous** if reading it entry by entry walks through memory cell by cell. A fresh
+# tensor is; a transposed one is not. `view` promises a new shape without copying, and keeps its
+# promise by refusing. `reshape` does the same if it can, and copies if it must.
 
 # %%
 print("x:  ", describe(x), "contiguous:", x.is_contiguous())
@@ -112,13 +115,15 @@ check("reshape of a contiguous tensor is a view", x.reshape(6).data_ptr() == x.d
 check("reshape of a transposed one had to copy", x.T.reshape(6).data_ptr() != x.data_ptr())
 
 # %% [markdown]
-# So never write into the result of a `reshape` to change the original: it works until someone transposes.
+# So never write into the result of a `reshape` to change the original: it works until someone
+# transposes.
 #
 # ## Why memory order matters: time
 #
-# A processor does not fetch single numbers. It fetches 64 bytes at once, sixteen float32 cells that lie
-# side by side. Whoever walks along the memory uses all sixteen. Whoever jumps uses one, throws fifteen
-# away and fetches again. The same matrix, every number added once, along the rows and down the columns:
+# A processor does not fetch single numbers. It fetches 64 bytes at once, sixteen float32 cells that
+# lie side by side. Whoever walks along the memory uses all sixteen. Whoever jumps uses one, throws
+# fifteen away and fetches again. The same matrix, every number added once, along the rows and down
+# the columns:
 
 # %%
 matrix = torch.rand(2048, 2048)
@@ -136,15 +141,15 @@ def best(walk):
 
 along = best(lambda: [row.sum() for row in matrix])
 across = best(lambda: [column.sum() for column in matrix.T])
-print(f"along the rows {along:.0f} ms, down the columns {across:.0f} ms: {across / along:.1f} times")
+print(f"along the rows {along:.0f} ms, down the columns {across:.0f} ms, {across / along:.1f} times")
 
-check("the same numbers", torch.isclose(sum(row.sum() for row in matrix), matrix.sum(), rtol=1e-3))
 check("jumping through memory costs time", across > 1.5 * along)
 
 # %% [markdown]
-# Libraries know this. A good kernel is not slow on a transposed matrix: while it copies blocks into fast
-# memory it puts them in order. So there is no need for `.contiguous()` before a matrix product. Every
-# version in scratchnet takes any strides.
+# Libraries know this. A good kernel is not slow on a transposed matrix: while it copies blocks into
+# fast memory it puts them in order. So there is no need for `.contiguous()` before a matrix product
+# (lesson 07 takes it apart; here only shapes and strides matter). Every version of it in scratchnet
+# takes any strides.
 
 # %%
 torch.manual_seed(0)
@@ -160,26 +165,29 @@ for name in backends.runnable(OPS["matmul"]):
 # %% [markdown]
 # ## Put together: cat and stack
 #
-# `cat` glues along an axis that is there. `stack` makes a new axis and lays the tensors along it. Samples
-# of one batch are stacked; two batches are cat-ed to a longer one.
+# `cat` glues along an axis that is there. `stack` makes a new axis and lays the tensors along it.
+# Samples of one batch are stacked; two batches are cat-ed to a longer one.
 
 # %%
 one, two = torch.zeros(2, 3), torch.ones(2, 3)
-for name in ("torch.cat([one, two], dim=0)", "torch.cat([one, two], dim=1)", "torch.stack([one, two])"):
-    print(f"{name:32}{tuple(eval(name).shape)}")
+glued = torch.cat([one, two], dim=1)
+stacked = torch.stack([one, two])
+print("cat along axis 0:", tuple(torch.cat([one, two]).shape))
+print("cat along axis 1:", tuple(glued.shape))
+print("stack:           ", tuple(stacked.shape))
 
-check("cat adds up the sizes of one axis", torch.cat([one, two], dim=1).shape == (2, 6))
-check("stack has one axis more", torch.stack([one, two]).shape == (2, 2, 3))
-check("stack is unsqueeze and cat", torch.equal(torch.stack([one, two]), torch.cat([one[None], two[None]])))
+check("cat adds up the sizes of one axis", glued.shape == (2, 3 + 3))
+check("stack has one axis more", stacked.shape == (2, 2, 3))
+check("stack is unsqueeze and cat", stacked.equal(torch.cat([one.unsqueeze(0), two.unsqueeze(0)])))
 
 # %% [markdown]
 # ## Batches of matrix products
 #
-# `matmul` works on the last two axes, `(..., M, K) @ (..., K, N)`; everything in front is a batch. A layer
-# applies *one* weight to every word of every sentence, (B, S, D) @ (D, E). Nothing in it depends on
-# which sentence a word is in. So we may melt batch and sequence into one long list of words, multiply
-# two plain matrices, and put the brackets back. That is what libraries do, for one large product is
-# faster than many small ones.
+# `matmul` works on the last two axes, `(..., M, K) @ (..., K, N)`; everything in front is a batch.
+# A layer applies *one* weight to every word of every sentence, (B, S, D) @ (D, E). Nothing in it
+# depends on which sentence a word is in. So we may melt batch and sequence into one long list of
+# words, multiply two plain matrices, and put the brackets back. That is what libraries do, for one
+# large product is faster than many small ones.
 #
 #     (B, S, D)  --reshape-->  (B*S, D)  @ (D, E)  =  (B*S, E)  --reshape-->  (B, S, E)
 #
@@ -195,8 +203,8 @@ print("direct:", tuple(direct.shape), "  melted and back:", tuple(melted.shape))
 check("one weight for all: melt, multiply, put back", torch.allclose(direct, melted, atol=1e-5))
 
 # %% [markdown]
-# With a matrix of its own for each sample, (B, S, D) @ (B, D, E), there is a product for each index of the
-# batch. Batch axes of size 1, or missing ones, are repeated; lesson 06 has the rule.
+# With a matrix of its own for each sample, (B, S, D) @ (B, D, E), there is a product for each index
+# of the batch. Batch axes of size 1, or missing ones, are repeated; lesson 06 has the rule.
 
 # %%
 keys = torch.randn(4, 8, 7)  # (B, D, E): another matrix for each sample
