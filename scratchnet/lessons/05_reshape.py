@@ -141,7 +141,8 @@ def best(walk):
 
 along = best(lambda: [row.sum() for row in matrix])
 across = best(lambda: [column.sum() for column in matrix.T])
-print(f"along the rows {along:.0f} ms, down the columns {across:.0f} ms, {across / along:.1f} times")
+print(f"along the rows {along:.0f} ms, down the columns {across:.0f} ms")
+print(f"{across / along:.1f} times as long")
 
 check("jumping through memory costs time", across > 1.5 * along)
 
@@ -166,7 +167,8 @@ for name in backends.runnable(OPS["matmul"]):
 # ## Put together: cat and stack
 #
 # `cat` glues along an axis that is there. `stack` makes a new axis and lays the tensors along it.
-# Samples of one batch are stacked; two batches are cat-ed to a longer one.
+# Samples of one batch are stacked; two batches are cat-ed to a longer one. (`x[None]` is short for
+# `x.unsqueeze(0)`.)
 
 # %%
 one, two = torch.zeros(2, 3), torch.ones(2, 3)
@@ -178,7 +180,7 @@ print("stack:           ", tuple(stacked.shape))
 
 check("cat adds up the sizes of one axis", glued.shape == (2, 3 + 3))
 check("stack has one axis more", stacked.shape == (2, 2, 3))
-check("stack is unsqueeze and cat", stacked.equal(torch.cat([one.unsqueeze(0), two.unsqueeze(0)])))
+check("stack adds an axis, then cats", stacked.equal(torch.cat([one[None], two[None]])))
 
 # %% [markdown]
 # ## Batches of matrix products
