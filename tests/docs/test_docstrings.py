@@ -8,6 +8,8 @@ import pytest
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from scratchnet.teaching import CONCEPTS
+
 ROOMS = ["data", "nn", "nn.functional", "nn.init", "nn.utils", "numpy", "optim", "optim.lr_scheduler", "training"]
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
@@ -48,7 +50,7 @@ def test_the_concept_is_named(name):
 def test_a_concept_has_one_name():
     named = {pair for value in PUBLIC.values() for pair in CONCEPT.findall(text(value))}
     assert len({number for number, _ in named}) == len(named), sorted(named)
-    assert all(1 <= int(number) <= 90 for number, _ in named)
+    assert all(int(number) in CONCEPTS for number, _ in named)
 
 
 @each

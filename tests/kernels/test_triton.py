@@ -13,7 +13,7 @@ import torch
 from cases import EXAMPLES, case, scalar
 
 import scratchnet
-from scratchnet import machine_code
+from scratchnet import backends, machine_code
 from scratchnet.registry import BACKENDS, OPS
 from scratchnet.verify import compare
 
@@ -77,6 +77,12 @@ def test_compile(name):
         actual = torch.compile(c.ours, fullgraph=True, backend="aot_eager")(*leaves)
         got = torch.autograd.grad(scalar(lambda *_: actual)(), leaves)
     torch.testing.assert_close((actual, got), (expected, wanted), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("interpreted", (True, False))
+def test_cpu_tensors_need_the_interpreter(interpreted, monkeypatch):
+    monkeypatch.setattr(import_module("scratchnet.kernels.launch"), "INTERPRETED", interpreted)
+    assert ("triton" in backends.runnable(OPS["gelu"])) == interpreted
 
 
 def test_triton_imported_by_somebody_else_first():
