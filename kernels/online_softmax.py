@@ -17,7 +17,7 @@ import triton.language as tl
 LONGEST = 8192  # elements that a program holds in its registers
 TILE = 2048  # elements of a tile: short rows share one
 LOOP_BLOCK = 4096  # elements of a tile that walks along its rows
-NEIGHBOURS = 64  # rows of a tile where the rows are neighbours
+NEIGHBOURS = 64  # rows of a tile at least, where they lie side by side and there are so many
 
 
 def layout(shape: Sequence[int], dim: int) -> tuple[tuple[int], tuple[int, int, int, int], dict]:
@@ -26,10 +26,11 @@ def layout(shape: Sequence[int], dim: int) -> tuple[tuple[int], tuple[int, int, 
     beside = min(NEIGHBOURS, triton.next_power_of_2(max(inner, 1)))
     fits = classes <= LONGEST // beside
     block = triton.next_power_of_2(max(classes, 1)) if fits else LOOP_BLOCK // beside
+    block_rows = beside if 1 < inner < NEIGHBOURS else max(beside, TILE // block)
     if inner == 1:
-        outer, sizes, block_rows = 1, (outer, classes, classes, 1), max(1, TILE // block)
+        outer, sizes = 1, (outer, classes, classes, 1)
     else:
-        sizes, block_rows = (inner, classes, 1, inner), beside
+        sizes = (inner, classes, 1, inner)
     tile = {"BLOCK_ROWS": block_rows, "BLOCK": block, "num_warps": max(4, min(16, block_rows * block // 512))}
     return (outer * triton.cdiv(sizes[0], block_rows),), sizes, tile
 
