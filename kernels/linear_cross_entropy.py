@@ -4,11 +4,11 @@
     backward    each tile is computed again and becomes its gradient d, of CHUNK classes at a time:
                 dx = sum over chunks of d W,   dW = d^T x,   db = sum of d over the rows
 
-The sums over rows in dW and db and over classes in dx are float32 (float64) from end to end.
+Logits are float32 (float64), and so are the sums: over rows in dW and db, over classes in dx. d has the type of x.
 
                 FLOPs        bytes beside x, W and their gradients (N rows, C classes, K features, b an element)
-    forward     2 N C K      N C / 16 for the parts
-    backward    6 N C K      2 N C b for d, which is N CHUNK b large
+    forward     2 N C K      N C / 8 to write and read the parts
+    backward    6 N C K      3 N C b to write d and read it twice; it is N CHUNK b large
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scratchnet.kernels.column_sums import column_sums
 from scratchnet.kernels.cross_entropy import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.kernels.matmul import GROUP, multiply, multiply_tile, tile_in_groups, types
-from scratchnet.kernels.online_softmax import shift
+from scratchnet.kernels.online_softmax import shift, split
 from scratchnet.registry import REDUCTIONS
 
 CHUNK = 4096  # classes whose gradient is in memory at once
@@ -125,15 +125,13 @@ def linear_cross_entropy_forward(
     x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, reduction: int,
     ignore_index: int, label_smoothing: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    x, w, bias, target, weight = (
-        None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
-    )
-    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, every_class(target, label_smoothing))
+    x, w, bias, target, weight = (None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight))
+    (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, label_smoothing)
+    tile, options = _tile(x, shares), target_options(x, target, classes, label_smoothing)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
     padded = tiles_m * tile["BLOCK_M"]  # whatever the number of rows, the same kernels read the parts
     parts, own_logit = x.new_empty(tiles_n, padded, dtype=torch.float64), statistics(x, rows)
-    weighted = torch.empty_like(parts) if every_class(target, label_smoothing) else None
-    options = target_options(x, target, classes, label_smoothing)
+    weighted = torch.empty_like(parts) if shares else None
     launch(
         parts_kernel, (tiles_m * tiles_n,),
         x, w, bias, target, weight, parts, weighted, own_logit, rows, padded, classes, k, **options | tile,
@@ -168,7 +166,8 @@ def logits_gradient_kernel(
     g, every, t, own = gradient_of_rows(
         grad, total_weight, target, weight, sums, row, inside, classes, ignore_index, rest, REDUCTION, PROBABILITIES, ACC
     )
-    p = tl.exp(logits - tl.load(lse + row, mask=inside, other=0).to(ACC)[:, None])
+    high, low = split(tl.load(lse + row, mask=inside, other=0), ACC)
+    p = tl.exp(logits - high[:, None] - low[:, None])
     at = row[:, None] * classes + c[None, :]
     value = gradient_of_logits(
         p, g, every, t, own, target, weight, sums, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC
