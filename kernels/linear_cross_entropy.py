@@ -91,7 +91,7 @@ def parts_kernel(
     if not PROBABILITIES:
         t = tl.load(target + row, mask=inside, other=0)
         own = tl.sum(tl.where(c[None, :] == t.to(tl.int32)[:, None], logits, 0), 1)
-        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))
+        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))  # by one tile alone
     if weighted is not None:
         at = row[:, None] * classes + c[None, :]
         a = share(target, weight, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC)
@@ -106,9 +106,8 @@ def losses_kernel(
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     inside = row < rows
     high = tl.load(lse + row, mask=inside, other=0)
-    if classes == 0:
-        high = high * 0
     high = tl.where(tl.abs(high) == float("inf"), float("nan"), high)  # a row whose largest entry is infinite
+    high = tl.where(classes > 0, high, 0)
     tl.store(lse + row, high, mask=inside)
     low = tl.zeros([BLOCK_ROWS], tl.float64)
     every = low
@@ -125,7 +124,9 @@ def linear_cross_entropy_forward(
     x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, reduction: int,
     ignore_index: int, label_smoothing: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    x, w, bias, target, weight = (None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight))
+    x, w, bias, target, weight = (
+        None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
+    )
     (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, label_smoothing)
     tile, options = _tile(x, shares), target_options(x, target, classes, label_smoothing)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
