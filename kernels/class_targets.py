@@ -99,9 +99,7 @@ def loss_memory(x: Tensor, shape: tuple[int, ...], reduction: int, programs: int
 
 
 @triton.jit(do_not_specialize=["blocks"])
-def sums_kernel(
-    loss_sums, weight_sums, loss, total_weight, blocks, MEAN: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr
-):
+def sums_kernel(loss_sums, weight_sums, loss, total_weight, blocks, MEAN: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr):
     i = tl.arange(0, BLOCK)
     losses, weights = tl.zeros([BLOCK], ACC), tl.zeros([BLOCK], ACC)
     for block in range(blocks):

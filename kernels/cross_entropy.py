@@ -35,7 +35,16 @@ from scratchnet.kernels.class_targets import (
     write_losses,
 )
 from scratchnet.kernels.launch import accumulator, launch
-from scratchnet.kernels.online_softmax import block_of, defined, largest_and_total, layout, online, rows_of_program, shift
+from scratchnet.kernels.online_softmax import (
+    block_of,
+    defined,
+    largest_and_total,
+    layout,
+    online,
+    rows_of_program,
+    shift,
+    split,
+)
 from scratchnet.registry import REDUCTIONS
 
 # ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
@@ -218,8 +227,7 @@ def cross_entropy_backward_kernel(
         grad, total_weight, target, weight, sums, row, inside, classes, ignore_index, rest, REDUCTION, PROBABILITIES, ACC
     )
     both = tl.load(lse + row, mask=inside, other=0)
-    high = both.to(ACC)
-    low = (both - high).to(ACC)
+    high, low = split(both, ACC)
     if ACC == tl.float32:
         lost = tl.abs(both) > 268435456.0  # 2^28: a double has not the digits of log(total) any more
         if tl.max(lost.to(tl.int32), 0) > 0:

@@ -4,11 +4,11 @@
     backward    each tile is computed again and becomes its gradient d, of CHUNK classes at a time:
                 dx = sum over chunks of d W,   dW = d^T x,   db = sum of d over the rows
 
-The sums over rows in dW and db and over classes in dx are float32 (float64) from end to end.
+Logits are float32 (float64), and so are the sums: over rows in dW and db, over classes in dx. d has the type of x.
 
                 FLOPs        bytes beside x, W and their gradients (N rows, C classes, K features, b an element)
-    forward     2 N C K      N C / 16 for the parts
-    backward    6 N C K      2 N C b for d, which is N CHUNK b large
+    forward     2 N C K      N C / 8 to write and read the parts
+    backward    6 N C K      3 N C b to write d and read it twice; it is N CHUNK b large
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scratchnet.kernels.column_sums import column_sums
 from scratchnet.kernels.cross_entropy import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.kernels.matmul import GROUP, multiply, multiply_tile, tile_in_groups, types
-from scratchnet.kernels.online_softmax import shift
+from scratchnet.kernels.online_softmax import shift, split
 from scratchnet.registry import REDUCTIONS
 
 CHUNK = 4096  # classes whose gradient is in memory at once
@@ -91,7 +91,7 @@ def parts_kernel(
     if not PROBABILITIES:
         t = tl.load(target + row, mask=inside, other=0)
         own = tl.sum(tl.where(c[None, :] == t.to(tl.int32)[:, None], logits, 0), 1)
-        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))
+        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))  # by one tile alone
     if weighted is not None:
         at = row[:, None] * classes + c[None, :]
         a = share(target, weight, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC)
@@ -106,9 +106,8 @@ def losses_kernel(
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     inside = row < rows
     high = tl.load(lse + row, mask=inside, other=0)
-    if classes == 0:
-        high = high * 0
     high = tl.where(tl.abs(high) == float("inf"), float("nan"), high)  # a row whose largest entry is infinite
+    high = tl.where(classes > 0, high, 0)
     tl.store(lse + row, high, mask=inside)
     low = tl.zeros([BLOCK_ROWS], tl.float64)
     every = low
@@ -128,12 +127,12 @@ def linear_cross_entropy_forward(
     x, w, bias, target, weight = (
         None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
     )
-    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, every_class(target, label_smoothing))
+    (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, label_smoothing)
+    tile, options = _tile(x, shares), target_options(x, target, classes, label_smoothing)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
     padded = tiles_m * tile["BLOCK_M"]  # whatever the number of rows, the same kernels read the parts
     parts, own_logit = x.new_empty(tiles_n, padded, dtype=torch.float64), statistics(x, rows)
-    weighted = torch.empty_like(parts) if every_class(target, label_smoothing) else None
-    options = target_options(x, target, classes, label_smoothing)
+    weighted = torch.empty_like(parts) if shares else None
     launch(
         parts_kernel, (tiles_m * tiles_n,),
         x, w, bias, target, weight, parts, weighted, own_logit, rows, padded, classes, k, **options | tile,
@@ -168,7 +167,8 @@ def logits_gradient_kernel(
     g, every, t, own = gradient_of_rows(
         grad, total_weight, target, weight, sums, row, inside, classes, ignore_index, rest, REDUCTION, PROBABILITIES, ACC
     )
-    p = tl.exp(logits - tl.load(lse + row, mask=inside, other=0).to(ACC)[:, None])
+    high, low = split(tl.load(lse + row, mask=inside, other=0), ACC)
+    p = tl.exp(logits - high[:, None] - low[:, None])
     at = row[:, None] * classes + c[None, :]
     value = gradient_of_logits(
         p, g, every, t, own, target, weight, sums, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC

@@ -81,3 +81,10 @@ def largest_and_total(
 def defined(largest, total):
     """NaN for the sum of a row whose largest entry is infinite: it has no softmax."""
     return tl.where(tl.abs(largest) == float("inf"), float("nan"), total)
+
+
+@triton.jit
+def split(lse, ACC: tl.constexpr):
+    """float64 as two numbers: x - high - low has all digits of x - lse."""
+    high = lse.to(ACC)
+    return high, (lse - high).to(ACC)

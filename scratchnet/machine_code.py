@@ -27,10 +27,9 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-SIZES = ((512, 1024),)  # rows and columns of the example calls: multiples of every block
-# A row that is too long for the registers takes another path.
-LONG = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
-LONG_SIZE = (16, 20480)
+SIZE = (512, 1024)  # rows and columns of the example calls: multiples of every block
+LONG = (16, 20480)  # a row that is too long for the registers takes another path in these:
+WITH_LONG_ROWS = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterato
     """Compile here and now; only for a process that does not interpret."""
     for op in OPS.values():
         if op.primitive == primitive and op.rungs("triton"):
-            for size in (*SIZES, LONG_SIZE) if op.name in LONG else SIZES:
+            for size in (SIZE, LONG) if op.name in WITH_LONG_ROWS else (SIZE,):
                 yield from _compile_op(op, *size, getattr(torch, dtype), targets)
 
 
