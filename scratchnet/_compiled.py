@@ -1,4 +1,7 @@
-"""The compiled module `scratchnet._C`: `module`, or None; then `reason` says in one sentence why and what to run."""
+"""The compiled modules `scratchnet._C` and `scratchnet._cuda`: `module` and `cuda`, or None.
+
+Then `reason` and `cuda_reason` say in one sentence why and what to run; `details` is what the compiler said.
+"""
 
 from __future__ import annotations
 
@@ -22,31 +25,33 @@ def _build_command() -> str:
     return f"pip install --force-reinstall --no-deps {'--no-build-isolation ' if ready else ''}{source}"
 
 
-def _load() -> tuple[ModuleType | None, str, str]:
+def _load(name: str, what: str) -> tuple[ModuleType | None, str, str]:
     """The module, why it is missing, and what the compiler said about it."""
-    if importlib.util.find_spec("scratchnet._C") is not None:
+    if importlib.util.find_spec(f"scratchnet.{name}") is not None:
         try:
-            module = importlib.import_module("scratchnet._C")
+            return importlib.import_module(f"scratchnet.{name}"), "", ""
         except ImportError as error:
-            reason = f"The compiled module of scratchnet cannot be loaded ({error}). To build it again: {_build_command()}"
+            reason = f"{what} of scratchnet cannot be loaded ({error}). To build it again: {_build_command()}"
             warnings.warn(reason, RuntimeWarning, stacklevel=4)
             return None, reason, ""
-        asked, runs = os.environ.get("SCRATCHNET_CPU_ISA"), module.cpu_info()["isa"]
-        if asked and asked != runs:
-            problem = f"SCRATCHNET_CPU_ISA={asked}: this build or CPU does not have it; {runs} runs"
-            warnings.warn(problem, RuntimeWarning, stacklevel=4)
-        return module, "", ""
     # setup.py left a note: a line with the status, a sentence, then the compiler's own words.
-    note = _PACKAGE / "_build_failure.txt"
+    note = _PACKAGE / f"{name}_build_failure.txt"
     if note.exists():
         status, sentence, details = note.read_text().split("\n", 2)
     else:
         tag = sys.implementation.cache_tag
-        status, sentence, details = "missing", f"scratchnet has no compiled module for this Python ({tag}).", ""
+        status, sentence, details = "missing", f"{what} of scratchnet is not there for this Python ({tag}).", ""
     reason = f"{sentence} To build it: {_build_command()}"
-    if status != "skipped":
+    if status == "failed" or (status == "missing" and name == "_C"):
         warnings.warn(f"{reason}\n{details}".rstrip(), RuntimeWarning, stacklevel=4)
     return None, reason, details
 
 
-module, reason, details = _load()
+module, reason, details = _load("_C", "The compiled module")
+cuda, cuda_reason, _ = _load("_cuda", "The CUDA module")
+
+if module is not None:
+    _asked, _runs = os.environ.get("SCRATCHNET_CPU_ISA"), module.cpu_info()["isa"]
+    if _asked and _asked != _runs:
+        _problem = f"SCRATCHNET_CPU_ISA={_asked}: this build or CPU does not have it; {_runs} runs"
+        warnings.warn(_problem, RuntimeWarning, stacklevel=3)

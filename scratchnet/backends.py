@@ -7,11 +7,14 @@ import importlib.util
 import math
 import os
 
+import torch
+
 from scratchnet import _compiled
 from scratchnet.registry import BACKENDS, Op
 
-# Where the operators of a backend are registered. "torch" has none: it is plain PyTorch code.
-NAMESPACES = {"cpp": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+# Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
+# "torch" has none: it is plain PyTorch code.
+NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
@@ -36,6 +39,8 @@ def missing(column: str) -> str | None:
     """Why a backend cannot run here, with the command that mends it; None if it can."""
     if column == "cpp" and _compiled.module is None:
         return _compiled.reason
+    if column == "cuda":
+        return _compiled.cuda_reason or (None if torch.cuda.is_available() else "torch finds no GPU here")
     if column == "triton" and importlib.util.find_spec("triton") is None:
         return "Triton is not installed: pip install triton"
     return None

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.h"
 #include "types.h"
 
 namespace scratchnet {
@@ -63,6 +64,7 @@ inline DType dtype_of(const Array& a) {
   if (!is_float(a)) throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array, got " + type_name(a));
   return a.itemsize() == 8 ? DType::f64 : a.itemsize() == 4 ? DType::f32 : DType::f16;
 }
+inline On on(const Array& a) { return dtype_of(a); }
 inline pybind11::dtype statistics_dtype(const Array& a) {
   return dtype_of(a) == DType::f64 ? pybind11::dtype::of<double>() : pybind11::dtype::of<float>();
 }

@@ -1,9 +1,11 @@
 // What the operator files share: the step from a tensor to what a kernel takes.
 //
-// The operators are templates over the tensor type: torch's (tensors.h) or NumPy's (arrays.h). Both have dim, size, sizes,
-// stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and both headers, which come before this one, define
+// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Both have
+// dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and these headers, of which
+// one comes before this one, define
 //     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
 //     copy_in_order(tensor)              a contiguous copy
+//     on(tensor)                         what the kernels get before the pointers: the element type, of CUDA's the stream too
 //     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
 //     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
 // Schemas live in scratchnet/registry/; here are only the implementations.

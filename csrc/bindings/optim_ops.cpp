@@ -2,7 +2,7 @@
 //
 // Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
 // formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
-#include "tensors.h"  // first: the checks find their tensor type's functions here
+#include "cpu_tensors.h"  // first: the checks find their tensor type's functions here
 
 #include <algorithm>
 #include <map>

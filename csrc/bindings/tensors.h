@@ -1,9 +1,8 @@
-// torch tensors for the operators: torch's stable ABI.
+// torch tensors for the operators, by torch's stable ABI; cpu_tensors.h and cuda_tensors.h add what depends on the device.
 //
-// Only files in csrc/bindings include torch. They compile against the stable ABI of torch 2.10 (TORCH_TARGET_VERSION), so that
-// one build runs on every later torch.
+// Only files in csrc/bindings include torch. They compile against the stable ABI of torch 2.10, for CUDA 2.13
+// (TORCH_TARGET_VERSION), so that one build runs on every later torch.
 #pragma once
-#include <sys/mman.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -47,12 +46,8 @@ inline ScalarType statistics_dtype(const Tensor& t) {
   return t.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-// A fresh contiguous CPU tensor, its memory not yet touched.
-//
-// Memory of this size comes from the system page by page, and a page fault every 4 KiB costs more than the arithmetic: large
-// results ask for huge pages first (measured for 100 MB: 57 ms with small pages, 12-16 ms with huge ones).
-template <class>
-Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
+// A contiguous tensor, its memory not yet touched.
+inline Tensor empty(const int64_t* sizes, int64_t dim, ScalarType dtype, int32_t device_type, int32_t device) {
   if (dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
   int64_t strides[64], numel = 1;
   for (int64_t i = dim - 1; i >= 0; i--) {
@@ -60,18 +55,8 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
     numel *= sizes[i] > 0 ? sizes[i] : 1;
   }
   AtenTensorHandle handle;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(dim, sizes, strides, (int32_t)dtype, aoti_torch_device_type_cpu(), 0, &handle));
-  Tensor t(handle);
-#ifdef MADV_HUGEPAGE
-  constexpr int64_t HUGE_PAGE = 1 << 21;
-  const int64_t bytes = t.numel() * t.element_size();
-  if (bytes >= 2 * HUGE_PAGE) {
-    const uintptr_t begin = ((uintptr_t)t.mutable_data_ptr() + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    const uintptr_t end = ((uintptr_t)t.mutable_data_ptr() + bytes) / HUGE_PAGE * HUGE_PAGE;
-    madvise((void*)begin, end - begin, MADV_HUGEPAGE);
-  }
-#endif
-  return t;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(dim, sizes, strides, (int32_t)dtype, device_type, device, &handle));
+  return Tensor(handle);
 }
 
 template <class>

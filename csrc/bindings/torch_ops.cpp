@@ -1,5 +1,5 @@
 // torch.ops.scratchnet.<op>_forward and <op>_backward for CPU tensors.
-#include "tensors.h"  // first: the operators find their tensor type's functions here
+#include "cpu_tensors.h"  // first: the operators find their tensor type's functions here
 
 #include "all_ops.h"
 

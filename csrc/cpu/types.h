@@ -3,6 +3,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __CUDACC__
+#define SN_ANYWHERE __host__ __device__  // a function for both
+#else
+#define SN_ANYWHERE
+#endif
+
 namespace scratchnet {
 
 enum class DType : int { f64, f32, bf16, f16 };

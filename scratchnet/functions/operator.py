@@ -88,9 +88,8 @@ class Operator:
         self.outputs = outputs
         self.autocast = autocast
         self.formula = reference(self.op, "forward")
-        for column, namespace in backends.NAMESPACES.items():
-            if self.op.rungs(column):
-                _register(self, namespace)
+        for namespace in dict.fromkeys(name for column, name in backends.NAMESPACES.items() if self.op.rungs(column)):
+            _register(self, namespace)
         # Every cell of the row, made now and not on first use: torch.compile traces the choice, not the construction.
         self.cells: dict[str, Kernel | None] = {}
         for column, backend in BACKENDS.items():

@@ -54,6 +54,14 @@ BACKENDS: dict[str, Backend] = {
             "gather": ("naive loop", "column blocks, row copies, threads"),
         },
     ),
+    "cuda": Backend(
+        "CUDA C++",
+        ("cuda",),
+        {
+            "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+        },
+        primitives_only=True,
+    ),
     "triton": Backend(
         "Triton kernels; on CPU tensors in Triton's interpreter",
         ("cuda", "cpu"),

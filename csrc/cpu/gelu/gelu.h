@@ -8,19 +8,19 @@ namespace scratchnet {
 
 // All tensors are contiguous. bias: (columns,), geglu: x (outer, 2, inner) -> y (outer, inner) = x[:, 0] * gelu(x[:, 1]).
 struct GeluKernels {
-  void (*gelu_forward)(DType, const void* x, void* y, int64_t n, bool tanh);
-  void (*gelu_backward)(DType, const void* grad, const void* x, void* dx, int64_t n, bool tanh);
-  void (*bias_gelu_forward)(DType, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh);
+  void (*gelu_forward)(On, const void* x, void* y, int64_t n, bool tanh);
+  void (*gelu_backward)(On, const void* grad, const void* x, void* dx, int64_t n, bool tanh);
+  void (*bias_gelu_forward)(On, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh);
   // dx or dbias may be null
-  void (*bias_gelu_backward)(DType, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows,
+  void (*bias_gelu_backward)(On, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows,
                              int64_t columns, bool tanh);
-  void (*geglu_forward)(DType, const void* x, void* y, int64_t outer, int64_t inner, bool tanh);
-  void (*geglu_backward)(DType, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh);
+  void (*geglu_forward)(On, const void* x, void* y, int64_t outer, int64_t inner, bool tanh);
+  void (*geglu_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh);
 };
 
 SN_DECLARE_NAIVE(GeluKernels, gelu_1)
 SN_DECLARE_RUNG(GeluKernels, gelu_2)
 
-inline const GeluKernels& gelu_kernels(int64_t rung) { return rung == 1 ? gelu_1_baseline : SN_PICK(gelu_2); }
+inline const GeluKernels& gelu_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(gelu_1) : SN_PICK(gelu_2); }
 
 }  // namespace scratchnet

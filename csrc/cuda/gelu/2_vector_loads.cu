@@ -1,0 +1,174 @@
+// GELU, rung 2: 128 bits a load and store; the bias stays in registers, and its gradient is summed on the way.
+//
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
+//
+// Nothing but x is saved: recomputing Phi hides behind the memory traffic.
+#include "column_sums.cuh"
+#include "gelu/gate1.h"
+#include "gelu/gelu.h"
+#include "launch.cuh"
+#include "tile.cuh"
+
+namespace scratchnet {
+namespace {
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
+  const int64_t i = thread_index() * LANES<T>;
+  if (i >= n) return;
+  Pack<T> v = load(x + i, n - i, aligned);
+  for (auto& e : v.lane) e *= gate1(e, tanh).cdf;
+  store(y + i, v, n - i, aligned);
+}
+
+template <class T>
+void forward(On on, const T* x, T* y, int64_t n, bool tanh) {
+  const auto kernel = tanh ? gelu_forward_kernel<T, true> : gelu_forward_kernel<T, false>;
+  launch(on, "gelu_forward", kernel, elementwise(divide_up(n, LANES<T>), TILE_THREADS), x, y, n, aligned(0, x, y));
+}
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    gelu_backward_kernel(const T* grad, const T* x, T* dx, int64_t n, bool aligned) {
+  const int64_t i = thread_index() * LANES<T>;
+  if (i >= n) return;
+  const Pack<T> v = load(x + i, n - i, aligned);
+  Pack<T> d = load(grad + i, n - i, aligned);
+#pragma unroll
+  for (int k = 0; k < LANES<T>; k++) {
+    const auto [cdf, slope] = gate1(v.lane[k], tanh);
+    d.lane[k] *= cdf + v.lane[k] * slope;
+  }
+  store(dx + i, d, n - i, aligned);
+}
+
+template <class T>
+void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
+  const auto kernel = tanh ? gelu_backward_kernel<T, true> : gelu_backward_kernel<T, false>;
+  const Shape shape = elementwise(divide_up(n, LANES<T>), TILE_THREADS);
+  launch(on, "gelu_backward", kernel, shape, grad, x, dx, n, aligned(0, grad, x, dx));
+}
+
+// ---- bias_gelu: x (rows, columns) + bias (columns,) -----------------------------------------------------------------------
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    bias_gelu_forward_kernel(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool aligned) {
+  const Place<T> at;
+  const int64_t left = columns - at.column;
+  if (left <= 0) return;
+  const Pack<T> b = load(bias + at.column, left, aligned);
+  for (int64_t row = at.row; row < rows; row += at.step) {
+    const int64_t i = row * columns + at.column;
+    Pack<T> v = load(x + i, left, aligned);
+#pragma unroll
+    for (int k = 0; k < LANES<T>; k++) {
+      const auto z = v.lane[k] + b.lane[k];
+      v.lane[k] = z * gate1(z, tanh).cdf;
+    }
+    store(y + i, v, left, aligned);
+  }
+}
+
+template <class T>
+void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
+  const auto kernel = tanh ? bias_gelu_forward_kernel<T, true> : bias_gelu_forward_kernel<T, false>;
+  launch(on, "bias_gelu_forward", kernel, tiles<T>(rows, columns), x, bias, y, rows, columns, aligned(columns, x, bias, y));
+}
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    bias_gelu_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, acc_t<T>* partial, int64_t rows, int64_t columns,
+                         bool aligned) {
+  const Place<T> at;
+  const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
+  const Pack<T> b = load(bias + at.column, left, aligned);
+  Pack<T> sum = {};
+  for (int64_t row = at.row; row < rows && left > 0; row += at.step) {
+    const int64_t i = row * columns + at.column;
+    const Pack<T> v = load(x + i, left, aligned);
+    Pack<T> d = load(grad + i, left, aligned);
+#pragma unroll
+    for (int k = 0; k < LANES<T>; k++) {
+      const auto z = v.lane[k] + b.lane[k];
+      const auto [cdf, slope] = gate1(z, tanh);
+      d.lane[k] *= cdf + z * slope;
+      sum.lane[k] += d.lane[k];
+    }
+    if (dx) store(dx + i, d, left, aligned);
+  }
+  if (partial) store_partial_sums(partial, sum, at.column, columns);
+}
+
+template <class T>
+void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
+  const auto kernel = tanh ? bias_gelu_backward_kernel<T, true> : bias_gelu_backward_kernel<T, false>;
+  const Shape shape = tiles<T>(rows, columns);
+  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
+  const bool wide = aligned(columns, grad, x, bias, dx);
+  launch(on, "bias_gelu_backward", kernel, shape, grad, x, bias, dx, partial, rows, columns, wide);
+  if (dbias) column_sums(on, "bias_gelu_backward", partial, dbias, shape.grid.y, columns);
+}
+
+// ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t inner, bool aligned) {
+  const Place<T> at;
+  const int64_t left = inner - at.column;
+  if (left <= 0) return;
+  for (int64_t row = at.row; row < outer; row += at.step) {
+    const int64_t first = 2 * row * inner + at.column;
+    const Pack<T> a = load(x + first, left, aligned);
+    Pack<T> v = load(x + first + inner, left, aligned);
+#pragma unroll
+    for (int k = 0; k < LANES<T>; k++) v.lane[k] *= a.lane[k] * gate1(v.lane[k], tanh).cdf;
+    store(y + row * inner + at.column, v, left, aligned);
+  }
+}
+
+template <class T>
+void geglu_forward(On on, const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
+  const auto kernel = tanh ? geglu_forward_kernel<T, true> : geglu_forward_kernel<T, false>;
+  launch(on, "geglu_forward", kernel, tiles<T>(outer, inner), x, y, outer, inner, aligned(inner, x, y));
+}
+
+template <class T, bool tanh>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool aligned) {
+  const Place<T> at;
+  const int64_t left = inner - at.column;
+  if (left <= 0) return;
+  for (int64_t row = at.row; row < outer; row += at.step) {
+    const int64_t first = 2 * row * inner + at.column;
+    Pack<T> a = load(x + first, left, aligned), b = load(x + first + inner, left, aligned);
+    const Pack<T> g = load(grad + row * inner + at.column, left, aligned);
+#pragma unroll
+    for (int k = 0; k < LANES<T>; k++) {
+      const auto v = b.lane[k];
+      const auto [cdf, slope] = gate1(v, tanh);
+      b.lane[k] = g.lane[k] * a.lane[k] * (cdf + v * slope);
+      a.lane[k] = g.lane[k] * v * cdf;
+    }
+    store(dx + first, a, left, aligned);
+    store(dx + first + inner, b, left, aligned);
+  }
+}
+
+template <class T>
+void geglu_backward(On on, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool tanh) {
+  const auto kernel = tanh ? geglu_backward_kernel<T, true> : geglu_backward_kernel<T, false>;
+  launch(on, "geglu_backward", kernel, tiles<T>(outer, inner), grad, x, dx, outer, inner, aligned(inner, grad, x, dx));
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
+    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
+};
+
+}  // namespace scratchnet

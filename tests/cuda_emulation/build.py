@@ -1,0 +1,86 @@
+"""Compiles csrc/cuda for a CPU, with AddressSanitizer and UBSan, into build/; ninja builds what has changed."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CUDA, BINDINGS = ROOT / "csrc" / "cuda", ROOT / "csrc" / "bindings"
+TORCH = Path(torch.__file__).parent
+FOLDER = ROOT / "build" / f"cuda_emulation-torch-{torch.__version__}"
+
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+FLAGS = [
+    *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
+    *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
+    *(f"-I{folder}" for folder in (HERE / "include", CUDA, ROOT / "csrc" / "cpu")),  # in this order: dispatch.h, device.cuh
+]
+TORCH_FLAGS = [f"-I{BINDINGS}", f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020d000000000000"]
+LINK_TORCH = ["-shared", "-lstdc++", f"-L{TORCH / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
+LIBRARY = "libemulated.so"  # every kernel of csrc/cuda and its operators, in torch.ops.scratchnet_emulated
+PLANTED = "planted"  # a program of kernels with mistakes
+
+
+def missing() -> str | None:
+    """Why the emulation cannot run here."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "the CUDA emulation switches stacks in x86-64 assembly, for Linux"
+    if shutil.which("g++") is None or not runtime().is_absolute():
+        return "the CUDA emulation needs g++ and its AddressSanitizer: apt install g++"
+    return None
+
+
+@functools.cache
+def runtime() -> Path:
+    """ASan's library, which must be in a process before Python is."""
+    answer = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True)
+    return Path(answer.stdout.strip())
+
+
+def build(target: str) -> Path:
+    """Brings LIBRARY or PLANTED up to date and returns its path."""
+    kernels = {f"{path.parent.name}_{path.stem}.o": (path, []) for path in sorted(CUDA.rglob("*.cu"))}
+    emulation = {"emulation.o": (HERE / "emulation.cpp", [])}
+    operators = {"emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
+    planted = {"planted.o": (HERE / "planted.cu", [])}
+    lines = [
+        "rule compile",
+        f"  command = g++ {' '.join(FLAGS)} $flags -MMD -MF $out.d -x c++ -c $in -o $out",
+        "  depfile = $out.d",
+        "  deps = gcc",
+        "rule link",
+        f"  command = g++ {' '.join(SANITIZE)} $in $flags -o $out",
+    ]
+    for name, (source, flags) in {**kernels, **emulation, **operators, **planted}.items():
+        lines += [f"build {name}: compile {source}", f"  flags = {' '.join(flags)}"]
+    lines += [f"build {LIBRARY}: link {' '.join({**kernels, **emulation, **operators})}", f"  flags = {' '.join(LINK_TORCH)}"]
+    lines += [f"build {PLANTED}: link {' '.join({**emulation, **planted})}", ""]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with open(FOLDER / "lock", "w") as lock:  # test processes take turns
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (FOLDER / "build.ninja").write_text("\n".join(lines))
+        ninja = subprocess.run([sys.executable, "-m", "ninja", "-C", FOLDER, target], capture_output=True, text=True)
+    assert ninja.returncode == 0, ninja.stdout
+    return FOLDER / target
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    """A program or a Python script under AddressSanitizer."""
+    sanitizer = {
+        "LD_PRELOAD": str(runtime()),
+        # Python never gives back all its memory. Fresh memory is NaN: a result that nobody wrote shows.
+        "ASAN_OPTIONS": "detect_leaks=0:max_malloc_fill_size=1000000000:malloc_fill_byte=255",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "columns")]),
+    }
+    return subprocess.run(list(map(str, command)), env={**os.environ, **sanitizer}, capture_output=True, text=True)

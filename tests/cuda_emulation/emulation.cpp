@@ -1,0 +1,295 @@
+// Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, which is a stack to return to.
+#include <cuda_runtime.h>
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#ifndef __x86_64__
+#error "The emulation switches stacks in x86-64 assembly."
+#endif
+
+// void sn_switch(void** here, void* there): keeps what a called function must keep on this stack, and goes on where the other
+// stack was left.
+asm(R"(
+.text
+.type sn_switch, @function
+sn_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size sn_switch, . - sn_switch
+)");
+extern "C" void sn_switch(void** here, void* there);
+
+extern char __start_sn_shared[], __stop_sn_shared[];  // the linker's names for the ends of the section
+// The section must exist where no kernel has shared memory.
+__attribute__((section("sn_shared"), used)) static char some_shared_memory;
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace emulation {
+
+constexpr size_t STACK = 1 << 17;
+constexpr size_t DYNAMIC_SHARED = 48 << 10, MOST_DYNAMIC_SHARED = 227 << 10;  // without and with cudaFuncSetAttribute
+
+struct Copy {
+  void* shared;
+  const void* global;
+  int bytes, zeros;
+};
+
+struct Thread {
+  uint3 index;
+  int linear;
+  void* stack_pointer;
+  char* stack;
+  enum { READY, AT_BARRIER, IN_WARP, GONE } state;
+  const char* where;  // the barrier's file, or the name of what the warp does together
+  int line;
+  unsigned mask;
+  void* operand;
+  std::vector<std::vector<Copy>> groups;  // of copies that have not happened; the last one is open
+};
+
+char* dynamic_shared;
+
+static Thread* self;  // the one that runs
+static std::vector<Thread> threads;
+static std::vector<char*> stacks;  // kept from launch to launch
+static void* scheduler;            // its stack pointer
+static const void* scheduler_stack;
+static size_t scheduler_size;
+static const std::function<void()>* body;
+static std::exception_ptr failure;
+static std::map<const void*, size_t> allowed_shared;
+static std::mt19937_64 random_bits;
+static long launches;
+
+extern "C" __attribute__((visibility("default"))) void sn_emulation_seed(uint64_t seed) { random_bits.seed(seed); }
+extern "C" __attribute__((visibility("default"))) long sn_emulation_launches() { return launches; }
+
+static unsigned random_below(unsigned n) { return random_bits() % n; }
+
+void fail(const std::string& what) { throw std::runtime_error(what); }
+int lane() { return self->linear % 32; }
+
+static std::string name(const uint3& i) {
+  return "(" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
+}
+
+// ---- Fibers ---------------------------------------------------------------------------------------------------------------
+
+static void to_scheduler(bool for_good) {
+  void* fake;
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, scheduler_stack, scheduler_size);
+  sn_switch(&self->stack_pointer, scheduler);
+  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+}
+
+static void thread_main() {
+  __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_size);
+  try {
+    (*body)();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  self->groups.clear();
+  self->state = Thread::GONE;
+  to_scheduler(true);
+}
+
+static void prepare(Thread& t, int linear) {
+  t = {};
+  t.linear = linear;
+  t.index = {linear % blockDim.x, linear / blockDim.x % blockDim.y, linear / blockDim.x / blockDim.y};
+  if ((int)stacks.size() <= linear) {
+    void* memory = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) fail("no memory for the stack of a thread");
+    stacks.push_back((char*)memory);
+  }
+  t.stack = stacks[linear];
+  __asan_unpoison_memory_region(t.stack, STACK);  // what a thread that was given up left behind
+  void** top = (void**)(t.stack + STACK) - 2;
+  *top = (void*)thread_main;
+  t.stack_pointer = top - 6;  // six registers, of any content
+}
+
+static void resume(Thread& t) {
+  self = &t;
+  threadIdx = t.index;
+  void* fake;
+  __sanitizer_start_switch_fiber(&fake, t.stack, STACK);
+  sn_switch(&scheduler, t.stack_pointer);
+  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+}
+
+// ---- What threads do together --------------------------------------------------------------------------------------------
+
+void barrier(const char* file, int line) {
+  self->state = Thread::AT_BARRIER;
+  self->where = file, self->line = line;
+  to_scheduler(false);
+}
+
+void together(const char* what, unsigned mask, void* operand, void (*complete)(unsigned, void**)) {
+  const int first = self->linear / 32 * 32, lanes = std::min<int>(32, threads.size() - first);
+  if (!(mask >> lane() & 1)) fail(std::string(what) + ": thread " + name(self->index) + " is not in its own mask");
+  if (lanes < 32) mask &= (1u << lanes) - 1;
+  self->operand = operand, self->mask = mask, self->where = what, self->state = Thread::IN_WARP;
+  void* operands[32] = {};
+  for (int i = 0; i < lanes; i++)
+    if (mask >> i & 1) {
+      const Thread& t = threads[first + i];
+      if (t.state != Thread::IN_WARP || t.mask != mask || t.where != what) return to_scheduler(false);  // the last completes
+      operands[i] = t.operand;
+    }
+  complete(mask, operands);
+  for (int i = 0; i < lanes; i++)
+    if (mask >> i & 1) threads[first + i].state = Thread::READY;
+}
+
+void copy_later(void* shared, const void* global, int bytes, int zeros) {
+  if ((uintptr_t)shared % (bytes + zeros) || (uintptr_t)global % (bytes + zeros)) fail("cp.async: an address is not aligned");
+  if (self->groups.empty()) self->groups.emplace_back();
+  self->groups.back().push_back({shared, global, bytes, zeros});
+}
+
+void close_group() {
+  if (self->groups.empty()) self->groups.emplace_back();
+  self->groups.emplace_back();
+}
+
+void wait_for_groups(int still_open) {
+  auto& groups = self->groups;
+  while ((int)groups.size() - 1 > still_open) {
+    for (const Copy& c : groups.front()) {
+      memcpy(c.shared, c.global, c.bytes);
+      memset((char*)c.shared + c.bytes, 0, c.zeros);
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+// ---- The scheduler --------------------------------------------------------------------------------------------------------
+
+// Fills shared memory with NaN or with numbers that are huge, so that neither a sum nor a maximum survives reading it. The
+// section holds the red zones of ASan too: plain stores, unchecked.
+__attribute__((no_sanitize("address"))) static void spoil(char* from, char* to) {
+  const char value = "\xff\x7b\xfb"[random_below(3)];
+  for (volatile char* p = from; p < to; p++) *p = value;
+}
+
+static std::string waiting() {
+  std::map<std::string, std::pair<int, std::string>> places;  // place -> how many wait there, one of them
+  for (const Thread& t : threads) {
+    std::string place = "have left the kernel";
+    const std::string where = t.where ? t.where : "";
+    if (t.state == Thread::AT_BARRIER) place = "wait at __syncthreads in " + where + ":" + std::to_string(t.line);
+    if (t.state == Thread::IN_WARP) {
+      char mask[16];
+      snprintf(mask, sizeof mask, "%08x", t.mask);
+      place = "wait at " + where + " for the lanes " + mask;
+    }
+    auto& [count, example] = places[place];
+    if (!count++) example = name(t.index);
+  }
+  std::string report = "deadlock in block " + name(blockIdx) + ":";
+  for (const auto& [place, many] : places)
+    report += "\n  " + std::to_string(many.first) + " threads " + place + ", such as thread " + many.second;
+  return report;
+}
+
+// One warp, chosen at random, runs as far as its next barrier before another one moves: a missing barrier then shows as old or
+// spoilt data. Within the warp the lanes take turns at random too.
+static void run_warp(int first, int lanes) {
+  for (;;) {
+    unsigned ready = 0;
+    for (int i = 0; i < lanes; i++) ready |= (unsigned)(threads[first + i].state == Thread::READY) << i;
+    if (!ready) return;
+    const int turn = random_below(32);
+    const unsigned turned = ready >> turn | (turn ? ready << (32 - turn) : 0);
+    resume(threads[first + (__builtin_ctz(turned) + turn) % 32]);
+    if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
+  }
+}
+
+static void run_block() {
+  const int count = threads.size();
+  for (int i = 0; i < count; i++) prepare(threads[i], i);
+  std::vector<int> warps((count + 31) / 32);
+  for (;;) {
+    for (size_t i = 0; i < warps.size(); i++) warps[i] = i * 32;
+    std::shuffle(warps.begin(), warps.end(), random_bits);
+    for (int first : warps) run_warp(first, std::min(32, count - first));
+    const auto in = [](int state) { return [state](const Thread& t) { return t.state == state; }; };
+    if (std::all_of(threads.begin(), threads.end(), in(Thread::GONE))) return;
+    for (const Thread& t : threads)
+      if (t.state != Thread::AT_BARRIER || t.line != threads[0].line || t.where != threads[0].where) fail(waiting());
+    for (Thread& t : threads) t.state = Thread::READY;
+  }
+}
+
+cudaError_t allow_dynamic_shared(const void* kernel, int bytes) {
+  if (bytes < 0 || bytes > (int)MOST_DYNAMIC_SHARED) return cudaErrorInvalidValue;
+  allowed_shared[kernel] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std::function<void()>& thread) {
+  const dim3 grid = config.gridDim, block = config.blockDim;
+  const auto product = [](dim3 d) { return uint64_t(d.x) * d.y * d.z; };
+  const auto allowed = allowed_shared.find(kernel);
+  const size_t most_shared = allowed == allowed_shared.end() ? DYNAMIC_SHARED : allowed->second;
+  if (product(block) == 0 || product(block) > 1024 || block.z > 64) return cudaErrorInvalidConfiguration;
+  if (product(grid) == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return cudaErrorInvalidConfiguration;
+  if (config.dynamicSmemBytes > most_shared) return cudaErrorInvalidValue;
+
+  launches++;
+  body = &thread, gridDim = grid, blockDim = block;
+  threads.resize(product(block));
+  std::vector<uint64_t> order(product(grid));
+  for (uint64_t i = 0; i < order.size(); i++) order[i] = i;
+  std::shuffle(order.begin(), order.end(), random_bits);
+  for (uint64_t i : order) {
+    blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
+    spoil(__start_sn_shared, __stop_sn_shared);
+    void* memory = nullptr;  // to the byte, so that ASan sees the first one beyond
+    if (posix_memalign(&memory, 128, config.dynamicSmemBytes)) fail("no memory for the shared memory of a block");
+    const std::unique_ptr<void, decltype(&free)> freed(memory, free);
+    dynamic_shared = (char*)memory;
+    spoil(dynamic_shared, dynamic_shared + config.dynamicSmemBytes);
+    run_block();
+  }
+  return cudaSuccess;
+}
+
+}  // namespace emulation
+
+const char* cudaGetErrorString(cudaError_t error) {
+  constexpr const char* NAMES[] = {"no error", "invalid configuration argument", "invalid argument"};
+  return NAMES[error];
+}

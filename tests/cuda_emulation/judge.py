@@ -1,0 +1,106 @@
+"""A process of its own, under AddressSanitizer: `judge.py <library> <primitive> <seed>` runs the CUDA kernels of a primitive on
+CPU tensors and holds them against the float64 oracle. It prints what went wrong and exits with 1 if anything did."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from typing import Callable
+
+import numpy as np
+import torch
+from column_cases import STATISTICS
+from grid.test_grid import DTYPES, SIZES, sliced, transposed
+from test_columns_agree import assert_close, to_numpy
+from test_numpy_arrays import ARRAY_CASES, ArrayCase
+
+from scratchnet import backends
+from scratchnet.functions import operator
+from scratchnet.registry import BACKENDS, OPS
+from scratchnet.verify import compare
+
+NAMESPACE = "scratchnet_emulated"
+
+
+def install(library: str) -> None:
+    """Puts the emulated kernels in the place of the "cuda" column."""
+    torch.ops.load_library(library)
+    backends.NAMESPACES["cuda"] = NAMESPACE
+    backends.missing = lambda column: None
+    for ours in operator.OPERATORS.values():
+        rungs = len(ours.op.rungs("cuda"))
+        if rungs:
+            operator._register(ours, NAMESPACE)
+        for rung in range(1, rungs + 1):
+            cell = ours.cells[f"cuda:{rung}"] = operator.Kernel(ours.op, "cuda", rung)
+            cell.devices = ("cpu",)
+
+
+def offset(t: torch.Tensor) -> torch.Tensor:
+    """In order, but not where a vector load may begin."""
+    return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
+
+
+LAYOUTS = (lambda t: t, offset, transposed, sliced)
+
+
+def grid(primitive: str) -> list[str]:
+    """Every option, dtype and rung at the grid's sizes, which take turns with the layouts."""
+    wrong = []
+    cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs("cuda") for example in op.examples]
+    for op, example in cells:
+        for shift, dtype in enumerate(DTYPES):
+            for rung in range(1, len(op.rungs("cuda")) + 1):
+                for turn, (rows, columns) in enumerate(SIZES):
+                    layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
+                    result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
+                    wrong += [] if result.ok else [str(result)]
+    return wrong
+
+
+class EmulatedCase(ArrayCase):
+    """A case of tests/columns with the emulated kernels as columns "cuda:1", ..."""
+
+    def kernel(self, column: str, way: str) -> Callable:
+        if not column.startswith("cuda"):
+            return super().kernel(column, way)
+        like = super().kernel("numpy", way)
+        emulated, rung = getattr(getattr(torch.ops, NAMESPACE), f"{self.op}_{way}"), int(column[-1])
+
+        @functools.wraps(like)
+        def call(*args):
+            results = emulated(*(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else a for a in args), rung)
+            return results.numpy() if isinstance(results, torch.Tensor) else tuple(t.numpy() for t in results)
+
+        return call
+
+
+def cases(primitive: str) -> list[str]:
+    """Infinities, NaN, empty tensors and whatever else has a case in tests/columns."""
+    wrong = []
+    for case in (EmulatedCase(**vars(case)) for case in ARRAY_CASES):
+        op = OPS[case.op]
+        if op.primitive != primitive or not op.rungs("cuda"):
+            continue
+        args = to_numpy(case.args)
+        expected = case.run("numpy", args)
+        for rung in range(1, len(op.rungs("cuda")) + 1):
+            actual = case.run(f"cuda:{rung}", args)
+            for name, value in expected.items():
+                if np.size(value) and (case.smooth or name not in STATISTICS):
+                    try:
+                        assert_close(actual[name], torch.from_numpy(np.asarray(value)), name)
+                    except AssertionError as error:
+                        wrong.append(f"{case.id} on cuda:{rung}: {error}")
+    return wrong
+
+
+if __name__ == "__main__":
+    library, primitive, seed = sys.argv[1:]
+    install(library)
+    emulation = ctypes.CDLL(library)
+    emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
+    wrong = grid(primitive) + cases(primitive)
+    print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
+    raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())
