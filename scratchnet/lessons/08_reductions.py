@@ -188,11 +188,12 @@ check("divided by n - 1, it is right on average", abs(sample - 1) < 0.03)
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
 normal = scratchnet.layer_norm(x, (3,))
-print(f"torch {x.std():.4f}   correction=0 {x.std(correction=0):.4f}   NumPy {np.std(x.numpy()):.4f}")
+of_all = x.std(correction=0)
+print(f"torch {x.std():.4f}, with correction=0 {of_all:.4f}, NumPy {x.numpy().std():.4f}")
 print("layer_norm of 1, 2, 3:", [f"{value:.4f}" for value in normal.tolist()])
 
 check("torch divides by n - 1", x.std() == 1)
-check("NumPy divides by n", math.isclose(np.std(x.numpy()), math.sqrt(2 / 3), rel_tol=1e-6))
+check("NumPy divides by n", math.isclose(x.numpy().std(), math.sqrt(2 / 3), rel_tol=1e-6))
 check("layer_norm divides by n: 1 / sqrt(2 / 3)", abs(normal[2] - 1 / math.sqrt(2 / 3)) < 1e-4)
 
 # %% [markdown]
