@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Sequence
+from typing import Callable, Sequence, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Node = TypeVar("Node")
 
 
 def describe(x: Tensor | np.ndarray) -> str:
@@ -53,4 +55,21 @@ def _table(rows: list[tuple[str, Sequence | str]]) -> str:
     for name, cells in rows:
         text = cells if isinstance(cells, str) else " ".join(f"{cell!s:^{width}}" for cell in cells)
         lines.append(f"{name:{label}}   {text}".rstrip())
+    return "\n".join(lines)
+
+
+def tree(result: Node, parents: Callable[[Node], Sequence[Node]], label: Callable[[Node], str] = str) -> str:
+    """A graph as a tree: a result and, indented, what it was computed from; what was drawn before is not opened again."""
+    drawn, lines = set(), []
+
+    def draw(node: Node, before: str, indent: str) -> None:
+        again = node in drawn and len(parents(node)) > 0
+        drawn.add(node)
+        lines.append(before + label(node) + ("  (see above)" if again else ""))
+        below = [] if again else parents(node)
+        for place, parent in enumerate(below, start=1):
+            last = place == len(below)
+            draw(parent, indent + ("└─ " if last else "├─ "), indent + ("   " if last else "│  "))
+
+    draw(result, "", "")
     return "\n".join(lines)
