@@ -177,7 +177,7 @@ weighted = F.mse_loss(torch.tensor([1.0, 4.0]), torch.zeros(2), weight=torch.ten
 repeated = F.mse_loss(torch.tensor([1.0, 1.0, 4.0]), torch.zeros(3))
 print("weight 2 for the first:", weighted.item(), "  the first twice:", repeated.item())
 
-check("a weight of 2 is the same as being there twice", weighted == repeated == (2 * 1 + 16) / 3)
+check("a weight of 2 is the same as being there twice", weighted == repeated == 18 / 3)
 
 torch.manual_seed(0)
 PAD = 0
