@@ -4,8 +4,9 @@ from scratchnet.teaching.concepts import CONCEPTS
 from scratchnet.teaching.exercise import Task, grade, task, tasks
 from scratchnet.teaching.lesson import Checks, Lesson, all_lessons, find, index
 from scratchnet.teaching.show import curves, describe, meeting, memory
+from scratchnet.teaching.timing import best
 
 __all__ = [
-    "CONCEPTS", "Checks", "Lesson", "Task", "all_lessons", "curves", "describe", "find", "grade", "index", "meeting", "memory",
+    "CONCEPTS", "Checks", "Lesson", "Task", "all_lessons", "best", "curves", "describe", "find", "grade", "index", "meeting", "memory",
     "task", "tasks",
 ]  # fmt: skip
