@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Callable, Sequence, TypeVar
 
 import numpy as np
@@ -45,6 +46,27 @@ def meeting(*shapes: tuple[int, ...]) -> str:
     else:
         result = ("together", [sizes.pop() if sizes else 1 for sizes in wanted])
     return _table([("axis", range(-axes, 0)), *zip(map(str, shapes), padded, strict=True), result])
+
+
+def curves(lines: dict[str, Sequence[float]], width: int = 72, height: int = 12) -> str:
+    """Positive numbers step by step, e.g. losses, the height logarithmic; what leaves the picture stays on its upper edge.
+
+    The upper edge is ten times the largest first number. NaN is not drawn.
+    """
+    ceiling = 10 * max(line[0] for line in lines.values())
+    drawn = [min(value, ceiling) for line in lines.values() for value in line if value > 0]
+    low, high = math.log(min(drawn)), math.log(max(drawn))
+    grid = [[" "] * width for _ in range(height)]
+    marks = dict(zip(lines, "ox+*#", strict=False))
+    for name, line in lines.items():
+        for column in range(width):
+            value = line[column * (len(line) - 1) // (width - 1)]
+            if value > 0:
+                level = (min(math.log(min(value, ceiling)), high) - low) / (high - low or 1)
+                grid[height - 1 - round((height - 1) * level)][column] = marks[name]
+    edges = {0: f"{math.exp(high):.0e}", height - 1: f"{math.exp(low):.0e}"}
+    picture = [f"{edges.get(row, ''):>7} |{''.join(cells).rstrip()}" for row, cells in enumerate(grid)]
+    return "\n".join([*picture, f"{'':7} +{'-' * width}", f"{'':9}" + "   ".join(f"{m} {name}" for name, m in marks.items())])
 
 
 def _table(rows: list[tuple[str, Sequence | str]]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scratchnet.teaching import describe, meeting, memory
+from scratchnet.teaching import curves, describe, meeting, memory
 
 
 def test_an_array_is_described_as_the_tensor_that_it_could_be():
@@ -32,3 +32,11 @@ def test_shapes_meet_at_the_right():
 def test_a_clash_is_marked_under_its_axis():
     *_, shape, clash = meeting((4, 3), (2, 4, 1), (5, 1)).splitlines()
     assert clash.startswith("clash") and clash.index("^") == shape.index("5", shape.index(")"))
+
+
+def test_curves_fall_from_the_upper_left_and_stay_inside():
+    losses = {"falls": [100.0, 10.0, 1.0], "explodes": [100.0, float("inf"), float("nan")], "zero": [100.0, 100.0, 0.0]}
+    *picture, axis, legend = curves(losses, width=3, height=4).splitlines()
+    assert picture == ["  1e+03 | x", "        |++", "        | o", "  1e+00 |  o"]
+    assert axis.strip() == "+---" and legend.split() == ["o", "falls", "x", "explodes", "+", "zero"]
+    assert "o" in curves({"a single number": [1.0, 1.0]})
