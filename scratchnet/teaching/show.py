@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SIGNS = "●○+x·"  # of the curves of a chart, in order
+
 
 def describe(x: Tensor | np.ndarray) -> str:
     """Shape, strides, dtype, device and size of a tensor or array in one line."""
@@ -43,6 +45,32 @@ def meeting(*shapes: tuple[int, ...]) -> str:
     else:
         result = ("together", [sizes.pop() if sizes else 1 for sizes in wanted])
     return _table([("axis", range(-axes, 0)), *zip(map(str, shapes), padded, strict=True), result])
+
+
+def chart(curves: dict[str, tuple[Sequence, Sequence]], width: int = 72, height: int = 14, log: bool = False) -> str:
+    """Points drawn with characters: name -> (x, y), each curve with a sign of its own, a later one on top of an earlier.
+
+    log: equal factors of y (larger than 0) are equal heights. Points that are NaN or infinite are left out.
+    """
+    points = {name: np.array(curve, dtype=np.float64) for name, curve in curves.items()}  # each (2, n)
+    if log:
+        with np.errstate(divide="ignore"):
+            points = {name: np.stack([x, np.log10(y)]) for name, (x, y) in points.items()}
+    points = {name: curve[:, np.isfinite(curve).all(axis=0)] for name, curve in points.items()}
+    together = np.concatenate([*points.values()], axis=1)
+    (left, low), (right, high) = together.min(axis=1), together.max(axis=1)
+    grid = [[" "] * width for _ in range(height)]
+    for sign, (x, y) in zip(SIGNS, points.values(), strict=False):
+        columns = np.rint((x - left) / ((right - left) or 1) * (width - 1)).astype(int)
+        lines = np.rint((high - y) / ((high - low) or 1) * (height - 1)).astype(int)
+        for line, column in zip(lines, columns, strict=True):
+            grid[line][column] = sign
+    labels = {0: high, height - 1: low}
+    margin = [f"{10 ** labels[i] if log else labels[i]:.3g}" if i in labels else "" for i in range(height)]
+    picture = [f"{label:>9} │{''.join(line).rstrip()}" for label, line in zip(margin, grid, strict=True)]
+    axis = f"{left:<{width // 2}.3g}{right:>{width - width // 2}.3g}"
+    legend = "   ".join(f"{sign} {name}" for sign, name in zip(SIGNS, points, strict=False))
+    return "\n".join([*picture, f"{'':9} └{'─' * width}", f"{'':11}{axis}", f"{'':11}{legend}"])
 
 
 def _table(rows: list[tuple[str, Sequence | str]]) -> str:
