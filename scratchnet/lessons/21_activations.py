@@ -293,7 +293,7 @@ for approximate in ("none", "tanh"):
         errors[name, approximate] = max(off)
         column, rung = backends.parse(name)
         idea = OPS["gelu"].rungs(column)[(rung or 0) - 1]
-        print(f"{approximate:4} {name:7} forward off {off[0]:.0e}, backward {off[1]:.0e}: {idea}")
+        print(f"{approximate} {name:7} forward off {off[0]:.0e}, backward {off[1]:.0e}: {idea}")
 
 check("every backend, both formulas, within rounding", max(errors.values()) < 1e-5)
 
