@@ -52,7 +52,7 @@ def chart(curves: dict[str, tuple[Sequence, Sequence]], width: int = 72, height:
 
     log: equal factors of y (larger than 0) are equal heights. Points that are NaN or infinite are left out.
     """
-    points = {name: np.array(curve, dtype=np.float64) for name, curve in curves.items()}  # each (2, n)
+    points = {name: np.asarray(curve, dtype=np.float64) for name, curve in curves.items()}  # each (2, n)
     if log:
         with np.errstate(divide="ignore"):
             points = {name: np.stack([x, np.log10(y)]) for name, (x, y) in points.items()}
