@@ -18,7 +18,7 @@ import torch
 
 import scratchnet.numpy
 from scratchnet import data, nn, optim, training
-from scratchnet.teaching import Checks, curves
+from scratchnet.teaching import Checks, chart
 
 check = Checks("17")
 
@@ -66,7 +66,7 @@ check("every step leaves 0.8 of the distance", math.isclose(3 - path(0.1, 6)[-1]
 # %%
 rates = {"0.01 crawls": 0.01, "0.1 arrives": 0.1, "0.8 jumps across": 0.8, "1.1 diverges": 1.1}
 losses = {name: [(w - 3) ** 2 for w in path(lr, 25)] for name, lr in rates.items()}
-print(curves(losses))
+print(chart({name: (range(26), line) for name, line in losses.items()}, log=True, top=1000))
 
 check("0.5 lands in one step", path(0.5, 1)[-1] == 3)
 check("1.0 comes back to where it was", path(1.0, 2) == [0, 6, 0])
@@ -112,7 +112,7 @@ limit = 2 / curvature.max()
 print(f"limit 2 / 25 = {limit}")
 shares = {"a tenth": 0.1, "half": 0.5, "99 %": 0.99, "101 %": 1.01}
 runs = {f"{name} of the limit": valley(limit * share, 200) for name, share in shares.items()}
-print(curves(runs))
+print(chart({name: (range(200), line) for name, line in runs.items()}, log=True, top=1000))
 tenth, half, below, above = (losses[-1] for losses in runs.values())
 
 check("just below the limit it arrives, just above it explodes", below < 1 and above > 1000)
@@ -183,7 +183,7 @@ for lr in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 100.0):
         history.append(loss.item())
     highest, end = max(history), history[-1]
     print(f"lr {lr:<6} start {history[0]:.2f}   highest {highest:8.2f}   end {end:6.3f}")
-print(curves({f"lr {lr}": histories[lr] for lr in (0.01, 0.1, 1.0, 3.0)}))
+print(chart({f"lr {lr}": (range(100), histories[lr]) for lr in (0.01, 0.1, 1.0, 3.0)}, log=True))
 
 check("after 100 steps 0.01 is far behind 1", histories[0.01][-1] > 3 * histories[1.0][-1])
 check("1 never rises above its start", max(histories[1.0]) == histories[1.0][0])

@@ -4,10 +4,10 @@ from scratchnet.teaching.concepts import CONCEPTS
 from scratchnet.teaching.exercise import Task, grade, task, tasks
 from scratchnet.teaching.lesson import Checks, Lesson, all_lessons, find, index
 from scratchnet.teaching.scalar import Value
-from scratchnet.teaching.show import curves, describe, meeting, memory, tree
+from scratchnet.teaching.show import chart, describe, meeting, memory, tree
 from scratchnet.teaching.timing import best
 
 __all__ = [
-    "CONCEPTS", "Checks", "Lesson", "Task", "Value", "all_lessons", "best", "curves", "describe", "find", "grade", "index",
+    "CONCEPTS", "Checks", "Lesson", "Task", "Value", "all_lessons", "best", "chart", "describe", "find", "grade", "index",
     "meeting", "memory", "task", "tasks", "tree",
 ]  # fmt: skip

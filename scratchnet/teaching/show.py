@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Node = TypeVar("Node")
+SIGNS = "●○+x·"  # of the curves of a chart, in order
 
 
 def describe(x: Tensor | np.ndarray) -> str:
@@ -48,25 +49,38 @@ def meeting(*shapes: tuple[int, ...]) -> str:
     return _table([("axis", range(-axes, 0)), *zip(map(str, shapes), padded, strict=True), result])
 
 
-def curves(lines: dict[str, Sequence[float]], width: int = 72, height: int = 12) -> str:
-    """Positive numbers step by step, e.g. losses, the height logarithmic; what leaves the picture stays on its upper edge.
+def chart(
+    curves: dict[str, tuple[Sequence, Sequence]],
+    width: int = 72,
+    height: int = 14,
+    log: bool = False,
+    top: float = math.inf,
+) -> str:
+    """Points drawn with characters: name -> (x, y), each curve with a sign of its own, a later one on top of an earlier.
 
-    The upper edge is ten times the largest first number. NaN is not drawn.
+    log: equal factors of y (larger than 0) are equal heights. What is above `top` is drawn there; points that are NaN, or still
+    infinite, are left out.
     """
-    ceiling = 10 * max(line[0] for line in lines.values())
-    drawn = [min(value, ceiling) for line in lines.values() for value in line if value > 0]
-    low, high = math.log(min(drawn)), math.log(max(drawn))
+    points = {name: np.asarray(curve, dtype=np.float64) for name, curve in curves.items()}  # each (2, n)
+    points = {name: np.stack([x, np.minimum(y, top)]) for name, (x, y) in points.items()}
+    if log:
+        with np.errstate(divide="ignore"):
+            points = {name: np.stack([x, np.log10(y)]) for name, (x, y) in points.items()}
+    points = {name: curve[:, np.isfinite(curve).all(axis=0)] for name, curve in points.items()}
+    together = np.concatenate([*points.values()], axis=1)
+    (left, low), (right, high) = together.min(axis=1), together.max(axis=1)
     grid = [[" "] * width for _ in range(height)]
-    marks = dict(zip(lines, "ox+*#", strict=False))
-    for name, line in lines.items():
-        for column in range(width):
-            value = line[column * (len(line) - 1) // (width - 1)]
-            if value > 0:
-                level = (min(math.log(min(value, ceiling)), high) - low) / (high - low or 1)
-                grid[height - 1 - round((height - 1) * level)][column] = marks[name]
-    edges = {0: f"{math.exp(high):.0e}", height - 1: f"{math.exp(low):.0e}"}
-    picture = [f"{edges.get(row, ''):>7} |{''.join(cells).rstrip()}" for row, cells in enumerate(grid)]
-    return "\n".join([*picture, f"{'':7} +{'-' * width}", f"{'':9}" + "   ".join(f"{m} {name}" for name, m in marks.items())])
+    for sign, (x, y) in zip(SIGNS, points.values(), strict=False):
+        columns = np.rint((x - left) / ((right - left) or 1) * (width - 1)).astype(int)
+        lines = np.rint((high - y) / ((high - low) or 1) * (height - 1)).astype(int)
+        for line, column in zip(lines, columns, strict=True):
+            grid[line][column] = sign
+    labels = {0: high, height - 1: low}
+    margin = [f"{10 ** labels[i] if log else labels[i]:.3g}" if i in labels else "" for i in range(height)]
+    picture = [f"{label:>9} │{''.join(line).rstrip()}" for label, line in zip(margin, grid, strict=True)]
+    axis = f"{left:<{width // 2}.3g}{right:>{width - width // 2}.3g}"
+    legend = "   ".join(f"{sign} {name}" for sign, name in zip(SIGNS, points, strict=False))
+    return "\n".join([*picture, f"{'':9} └{'─' * width}", f"{'':11}{axis}", f"{'':11}{legend}"])
 
 
 def _table(rows: list[tuple[str, Sequence | str]]) -> str:
