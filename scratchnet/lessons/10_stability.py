@@ -10,10 +10,12 @@
 # them.
 
 # %%
+import warnings
+
 import torch
 
 import scratchnet
-from scratchnet import backends
+from scratchnet import backends, nn
 from scratchnet.registry import OPS
 from scratchnet.teaching import Checks
 
@@ -130,6 +132,12 @@ print("rows add up to", right.sum(dim=1).tolist(), "  with dim=0 to", wrong.sum(
 check("dim=1: every row adds up to 1", torch.allclose(right.sum(dim=1), torch.ones(2)))
 check("dim=0: the columns do", torch.allclose(wrong.sum(dim=0), torch.ones(3)))
 check("and the rows do not", not torch.allclose(wrong.sum(dim=1), torch.ones(2)))
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    nn.Softmax()(batch)
+print("\nnn.Softmax() without dim:", caught[0].message)
+check("who leaves dim to chance is warned", "Implicit dimension" in str(caught[0].message))
 
 # %% [markdown]
 # ## Temperature
