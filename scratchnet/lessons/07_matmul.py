@@ -251,7 +251,9 @@ check("a product: more than 100 flops a byte", cost.forward_flops > 100 * cost.f
 # In a sum each number is used once. In a product each is used 1000 times. Fetch it once, use it a
 # thousand times before you let it go: that is the whole art of fast matrix products. The fast
 # kernels cut the matrices into small **tiles** that fit into the fastest memory of the machine, and
-# do all the work on one tile before they touch the next.
+# do all the work on one before they touch the next. They may, since the rule for numbers holds for
+# tiles as well: tile [i, j] of the product is the sum over k of tile [i, k] of A times tile [k, j]
+# of B. You will write that in the exercise.
 #
 # Below are all the versions in scratchnet that run here; `cpp:1` is the plain triple loop.
 # (`triton` is made for graphics cards. On a processor it runs in an interpreter, to be tested; its

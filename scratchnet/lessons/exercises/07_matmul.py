@@ -1,4 +1,4 @@
-"""Exercise 07: shapes, costs, loops and gradients of matrix products.
+"""Exercise 07: shapes, costs, tiles and gradients of matrix products.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 07
 """
@@ -23,10 +23,15 @@ def chain_flops(m: int, k: int, n: int, p: int) -> tuple[int, int]:
     return ..., ...
 
 
-def matmul_by_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A @ B for a (M, K) and b (K, N), with two loops around an operation on whole rows, and without `@`."""
+def matmul_in_tiles(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """A @ B for a (M, K) and b (K, N), in tiles of size x size; at the edges tiles may be smaller.
+
+    `@` may be used on two tiles. A slice that reaches over the end, such as a[4:8] of 6 rows, takes what is there.
+    """
     y = np.zeros((a.shape[0], b.shape[1]))
-    ...
+    for i in range(0, a.shape[0], size):
+        for j in range(0, b.shape[1], size):
+            y[i : i + size, j : j + size] = ...
     return y
 
 

@@ -1,4 +1,4 @@
-"""Exercise 07: the shape rule with batches, flops of a chain, the loop order that walks along rows, the two products back."""
+"""Exercise 07: the shape rule with batches, flops of a chain, a product of tiles, the two products back."""
 
 import numpy as np
 import torch
@@ -99,69 +99,62 @@ def three_loops(a, b):
     return y
 
 
-def product_and_speed(matmul_by_rows):
+def products_and_speed(matmul_in_tiles):
     random = np.random.default_rng(0)
-    a, b = random.normal(size=(5, 4)), random.normal(size=(4, 600))
-    facts = {
-        "[[1, 2], [3, 4]] @ [[5, 6, 7], [8, 9, 10]]": matmul_by_rows(
-            np.array([[1, 2], [3, 4]]), np.array([[5, 6, 7], [8, 9, 10]])
-        )
-    }
-    facts["the product of a (5, 4) and a (4, 600) matrix"] = matmul_by_rows(a, b)
-    fast = 3 * best(lambda: matmul_by_rows(a, b)) < best(lambda: three_loops(a, b), times=3)
-    return facts | {"it is at least three times as fast as three loops": fast}
+    a, b = random.normal(size=(4, 8)), random.normal(size=(8, 6))
+    seen = {"a (4, 8) times b (8, 6) in tiles of 2": matmul_in_tiles(a, b, 2)}
+    a, b = random.normal(size=(5, 7)), random.normal(size=(7, 3))
+    seen["a (5, 7) times b (7, 3) in tiles of 4"] = matmul_in_tiles(a, b, 4)
+    a, b = random.normal(size=(32, 32)), random.normal(size=(32, 32))
+    fast = 3 * best(lambda: matmul_in_tiles(a, b, 16)) < best(lambda: three_loops(a, b), times=3)
+    return seen | {"it is at least three times as fast as three loops over numbers": fast}
 
 
 @task(
-    facts=product_and_speed,
+    facts=products_and_speed,
     hints=(
-        "A row of the result is a mixture of the rows of b. The numbers of the mixture stand in a row of a.",
-        "Loop over i and k. Which row of b does a[i, k] weigh, and to which row of y is it added?",
-        "for i in range(a.shape[0]): for k in range(a.shape[1]): y[i] += a[i, k] * b[k]",
+        "One tile of the result is a sum of products of tiles: a whole row of tiles of a meets a column of tiles of b.",
+        "A third loop, over k in range(0, a.shape[1], size), adds up the products. Which tile of a, and which of b?",
+        "for k in ...: y[i : i + size, j : j + size] += a[i : i + size, k : k + size] @ b[k : k + size, j : j + size]",
     ),
 )
-def matmul_by_rows(a, b):
+def matmul_in_tiles(a, b, size):
     y = np.zeros((a.shape[0], b.shape[1]))
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            y[i] += a[i, k] * b[k]
+    for i in range(0, a.shape[0], size):
+        for j in range(0, b.shape[1], size):
+            for k in range(0, a.shape[1], size):
+                y[i : i + size, j : j + size] += a[i : i + size, k : k + size] @ b[k : k + size, j : j + size]
     return y
 
 
-@matmul_by_rows.mistake
-def one_entry_at_a_time(a, b):
-    """The product is right, but every entry takes a step of Python. Leave the loop over j to NumPy: y[i] += a[i, k] * b[k]."""
+@matmul_in_tiles.mistake
+def last_tile_wins(a, b, size):
+    """Each product of tiles replaced the one before. They are added up: `+=`."""
+    last = range(0, a.shape[1], size)[-1]
+    return a[:, last:] @ b[last:]
+
+
+@matmul_in_tiles.mistake
+def one_pair_of_tiles(a, b, size):
+    """A tile of the result needs the whole row of tiles of a and the whole column of tiles of b: a third loop, over k."""
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for i in range(0, a.shape[0], size):
+        for j in range(0, b.shape[1], size):
+            y[i : i + size, j : j + size] = a[i : i + size, :size] @ b[:size, j : j + size]
+    return y
+
+
+@matmul_in_tiles.mistake
+def edge_forgotten(a, b, size):
+    """What does not fill a whole tile was left out. range(0, K, size) comes by the last, smaller one; K // size does not."""
+    full = a.shape[1] // size * size
+    return a[:, :full] @ b[:full]
+
+
+@matmul_in_tiles.mistake
+def one_entry_at_a_time(a, b, size):
+    """The product is right, but every number takes a step of Python. Leave the work inside of two tiles to `@`."""
     return three_loops(a, b)
-
-
-@matmul_by_rows.mistake
-def assigned(a, b):
-    """`=` keeps only the last row of the mixture. The rows are added up: `+=`."""
-    y = np.zeros((a.shape[0], b.shape[1]))
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            y[i] = a[i, k] * b[k]
-    return y
-
-
-@matmul_by_rows.mistake
-def row_of_the_same_number(a, b):
-    """Row i of the result does not come from row i of b: each a[i, k] weighs the row b[k]."""
-    y = np.zeros((a.shape[0], b.shape[1]))
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            y[i] += a[i, k] * b[min(i, len(b) - 1)]
-    return y
-
-
-@matmul_by_rows.mistake
-def transposed_weights(a, b):
-    """The weights of row i stand in *row* i of a: a[i, k], not a[k, i]."""
-    y = np.zeros((a.shape[0], b.shape[1]))
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            y[i] += a[k, min(i, a.shape[1] - 1)] * b[k]
-    return y
 
 
 def gradients_of_a_product(product_backward):
