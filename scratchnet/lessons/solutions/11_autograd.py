@@ -162,7 +162,7 @@ def gradients_of_a_graph(backward):
     hints=(
         "The result's grad is 1. Then each value hands its grad, times the number on the arrow, to its parents.",
         "Walk the history from its end, so that a value has everything before it hands on. Parents add what they get.",
-        "set 1.0; for each value of reversed(result.history()) and each parent: parent.grad += derivative * value.grad",
+        "result.grad = 1.0; for value in reversed(result.history()): parent.grad += derivative * value.grad for each parent",
     ),
 )
 def backward(result):

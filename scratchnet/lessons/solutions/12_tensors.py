@@ -110,8 +110,7 @@ def never_emptied(w, x, y, steps, lr):
 
     def step(w):
         with torch.no_grad():
-            w -= lr * w.grad
-        return w
+            return w.sub_(lr * w.grad)
 
     return _descent(w, x, y, steps, step)
 
@@ -124,8 +123,7 @@ def emptied_too_early(w, x, y, steps, lr):
     def step(w):
         w.grad.zero_()
         with torch.no_grad():
-            w -= lr * w.grad
-        return w
+            return w.sub_(lr * w.grad)
 
     return _descent(w, x, y, steps, step)
 
@@ -201,10 +199,8 @@ def mean_of_means(w, x, y, size):
 @gradient_in_pieces.mistake
 def last_piece_only(w, x, y, size):
     """Only the last piece is left: the gradient was emptied between the pieces. Here adding up is what you want."""
-    for start in range(0, len(x), size):
-        w.grad = None
-        piece_x, piece_y = x[start : start + size], y[start : start + size]
-        (((piece_x @ w - piece_y) ** 2).mean() * len(piece_x) / len(x)).backward()
+    start = (len(x) - 1) // size * size
+    (((x[start:] @ w - y[start:]) ** 2).mean() * len(x[start:]) / len(x)).backward()
     return w.grad
 
 
