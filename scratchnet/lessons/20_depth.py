@@ -234,7 +234,7 @@ for depth in range(1, 9):
     y = F.relu(2 * y) - F.relu(4 * y - 2)
     found.append(pieces(y))
     in_one = found[-1] - 1
-    print(f"{depth} folds: {2 * depth:2} units make {found[-1]:3} pieces; one layer needs {in_one:3}")
+    print(f"{depth} folds: {2 * depth:2} units, {found[-1]:3} pieces; in one layer {in_one:3}")
 
 check("every layer doubles the pieces", found == [2**depth for depth in range(1, 9)])
 check("16 units in 8 layers do the work of 255 in one", found[-1] - 1 == 255)
