@@ -31,5 +31,6 @@ inline TorchLaunch on(const Tensor& t) { return {dtype_of(t), stream_of(t)}; }
 }  // namespace scratchnet
 
 #include "gelu_ops.h"
+#include "layer_norm_ops.h"
 
-#define SN_CUDA_OPS(X) SN_GELU_OPS(X)
+#define SN_CUDA_OPS(X) SN_GELU_OPS(X) SN_LAYER_NORM_OPS(X)

@@ -9,38 +9,46 @@ template <class T>
 constexpr int LANES = 16 / sizeof(T);
 
 // In registers, in the type that is computed in.
-template <class T>
+template <class T, int N = LANES<T>>
 struct Pack {
-  acc_t<T> lane[LANES<T>];
+  acc_t<T> lane[N];
 };
 
-template <class T>
-struct alignas(16) Bits128 {
-  T lane[LANES<T>];
+// As they lie in memory: one load or store.
+template <class T, int N = LANES<T>>
+struct alignas(N * sizeof(T)) Bits {
+  T lane[N];
 };
+
+template <class T, int N>
+__device__ __forceinline__ Pack<T, N> unpack(const Bits<T, N>& bits) {
+  Pack<T, N> pack;
+#pragma unroll
+  for (int i = 0; i < N; i++) pack.lane[i] = load1(bits.lane + i);
+  return pack;
+}
+template <class T, int N>
+__device__ __forceinline__ Bits<T, N> rounded(const Pack<T, N>& pack) {
+  Bits<T, N> bits;
+#pragma unroll
+  for (int i = 0; i < N; i++) store1(bits.lane + i, pack.lane[i]);
+  return bits;
+}
 
 // The pack at p, of which `count` elements exist; the others are 0. aligned: p is a multiple of 16 bytes.
 template <class T>
 __device__ __forceinline__ Pack<T> load(const T* p, int64_t count, bool aligned) {
+  if (aligned && count >= LANES<T>) return unpack(*(const Bits<T>*)p);
   Pack<T> pack;
-  if (aligned && count >= LANES<T>) {
-    const Bits128<T> bits = *(const Bits128<T>*)p;
 #pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = load1(bits.lane + i);
-  } else {
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = i < count ? load1(p + i) : acc_t<T>(0);
-  }
+  for (int i = 0; i < LANES<T>; i++) pack.lane[i] = i < count ? load1(p + i) : acc_t<T>(0);
   return pack;
 }
 
 template <class T>
 __device__ __forceinline__ void store(T* p, const Pack<T>& pack, int64_t count, bool aligned) {
   if (aligned && count >= LANES<T>) {
-    Bits128<T> bits;
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) store1(bits.lane + i, pack.lane[i]);
-    *(Bits128<T>*)p = bits;
+    *(Bits<T>*)p = rounded(pack);
   } else {
 #pragma unroll
     for (int i = 0; i < LANES<T>; i++)

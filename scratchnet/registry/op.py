@@ -58,6 +58,7 @@ BACKENDS: dict[str, Backend] = {
         "CUDA C++",
         ("cuda",),
         {
+            "layer_norm": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
         },
         primitives_only=True,

@@ -42,6 +42,15 @@ def offset(t: torch.Tensor) -> torch.Tensor:
     return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
 
 
+# Sizes that reach what the grid's do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
+MORE = {
+    "layer_norm": (
+        ("layer_norm", "affine", 4100, 3),  # several rows a warp
+        ("layer_norm", "affine", 513, 776),  # several rows a block
+        ("rms_norm", "weight", 2, 4104),  # more than a block's registers keep
+        ("layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
+    ),
+}
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
 
 
@@ -56,6 +65,10 @@ def grid(primitive: str) -> list[str]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
+    for name, example, rows, columns in MORE.get(primitive, ()):
+        rung = len(OPS[name].rungs("cuda"))
+        result = compare(OPS[name], example, rows, columns, torch.float32, f"cuda:{rung}")
+        wrong += [] if result.ok else [str(result)]
     return wrong
 
 
