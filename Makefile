@@ -56,5 +56,5 @@ gpu: build
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .venv/.built
-	rm -f scratchnet/_C*.so scratchnet/_build_failure.txt
+	rm -f scratchnet/_C*.so scratchnet/_cuda*.so scratchnet/*_build_failure.txt
 	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +

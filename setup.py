@@ -1,11 +1,14 @@
-"""Builds `scratchnet._C` with ninja. Metadata is in pyproject.toml.
+"""Builds `scratchnet._C`, and `scratchnet._cuda` where torch has CUDA, with ninja. Metadata is in pyproject.toml.
 
 Kernels in csrc/cpu whose file name starts with a number of 2 or more are compiled once per instruction set; everything
-else once. torch is located, never imported, so that the build works in pip's isolated environment and beside any torch.
+else once; csrc/cuda by nvcc. torch is located, never imported, so that the build works in pip's isolated environment and
+beside any torch.
 
 SCRATCHNET_BUILD=0             install without the compiled kernels
 SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: install the other columns and say why)
 SCRATCHNET_SANITIZE=address    likewise undefined, thread: a slow build that finds memory errors and races
+SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, whatever torch this is, and then a failure stops the install
+TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: one of each generation, and PTX)
 CXX=..., MAX_JOBS=...          the compiler; the most compilers to run at a time
 """
 
@@ -22,6 +25,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -29,24 +33,27 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
-MODULE = "_C" + sysconfig.get_config_var("EXT_SUFFIX")
-NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp")  # speak NumPy through pybind11; the other bindings speak torch
-FAILURE = "_build_failure.txt"  # beside the module; scratchnet/_compiled.py reads it
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+WHAT = {"_C": "C++ kernels", "_cuda": "CUDA kernels"}  # module -> what is in it
+NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # speak Python through pybind11; the others speak torch
 
 ISA_FLAGS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     ISA_FLAGS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
     ISA_FLAGS["avx512"] = [f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "cd")]
     ISA_FLAGS["avx512"] += [*ISA_FLAGS["avx2"], "-mprefer-vector-width=512"]
-COMMON_FLAGS = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psabi", f"-I{CSRC / 'cpu'}"]
+COMMON_FLAGS = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psabi"]
 COMMON_FLAGS += ["-Wno-maybe-uninitialized"]  # GCC 12 warns about its own AVX-512 intrinsics (GCC bug 105593)
 COMMON_FLAGS += [f"-ffile-prefix-map={ROOT}{os.sep}="]  # messages and debug information name csrc/..., on every machine
+INCLUDE_CPU = f"-I{CSRC / 'cpu'}"
 if len(ISA_FLAGS) == 1:
     COMMON_FLAGS.append("-DSN_SINGLE_ISA")
 KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-fno-exceptions"]
+NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
+TORCH_TARGET_CUDA = "-DTORCH_TARGET_VERSION=0x020d000000000000"  # 2.13 tells the current stream
 
 
 class BuildFailure(Exception):
@@ -55,6 +62,10 @@ class BuildFailure(Exception):
     def __init__(self, sentence: str, details: str = ""):
         super().__init__(sentence)
         self.sentence, self.details = sentence, details
+
+
+class Skipped(BuildFailure):
+    """Nothing went wrong: the module is not wanted."""
 
 
 def find_compiler() -> list[str]:
@@ -106,17 +117,18 @@ def kernel_objects() -> list[tuple[str, Path, list[str]]]:
         isas = ISA_FLAGS if rung and int(rung[1]) > 1 else ["baseline"]
         for isa in isas:
             name = f"{source.relative_to(CSRC).with_suffix('')}.{isa}.o"
-            objects.append((name, source, [optimize, *KERNEL_FLAGS, f"-DSN_ISA={isa}", *ISA_FLAGS[isa]]))
+            objects.append((name, source, [INCLUDE_CPU, optimize, *KERNEL_FLAGS, f"-DSN_ISA={isa}", *ISA_FLAGS[isa]]))
     return objects
 
 
-def binding_objects(torch: Path) -> list[tuple[str, Path, list[str]]]:
-    """(object, source, flags) of everything in csrc/bindings: a file speaks either NumPy (pybind11) or torch."""
+def binding_objects(torch: Path, target: str, cuda: bool) -> list[tuple[str, Path, list[str]]]:
+    """(object, source, flags) of csrc/bindings: of the CUDA module or of the other."""
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
-    for source in sorted(set((CSRC / "bindings").glob("*.cpp")) - set((CSRC / "bindings").glob("cuda_*"))):
-        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
-        objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
+    for source in sorted((CSRC / "bindings").glob("*.cpp")):
+        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", target]
+        if source.name.startswith("cuda_") == cuda:
+            objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, [INCLUDE_CPU, "-O2", *flags]))
     return objects
 
 
@@ -131,117 +143,188 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def build(version: str) -> Path:
-    """Brings the module up to date and returns its path."""
-    if os.name == "nt":
-        raise BuildFailure("The C++ kernels cannot be built on Windows: install scratchnet in WSL.")
-    import fcntl  # not on Windows
+@dataclass
+class Module:
+    """What a module is made of and by which commands; ninja adds the flags of an object, its source and its name."""
 
-    compiler = find_compiler()
-    torch = find_package("torch")
-    ninja = [sys.executable, "-m", "ninja"]
-    find_package("ninja")
+    name: str
+    facts: dict[str, str]  # what build_info() answers
+    commands: dict[str, list[str]]  # rule -> command without sources and output
+    objects: list[tuple[str, str, Path, list[str]]]  # object, rule, source, flags
+    link: tuple[list[str], list[str]]  # what stands before and behind the objects
 
+
+def compiler_version(command: list[str]) -> str:
     try:
-        answer = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True)
-        compiler_version = answer.stdout.splitlines()[0]
-    except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise BuildFailure(f"The C++ compiler `{shlex.join(compiler)}` does not start: {error}.") from error
-    torch_version = re.search(r"__version__ = '(.*)'", (torch / "version.py").read_text())[1]
-    common = list(COMMON_FLAGS)
-    sanitizer = os.environ.get("SCRATCHNET_SANITIZE")
-    if sanitizer:
-        if sanitizer not in SANITIZERS:
-            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose {', '.join(SANITIZERS)}.")
-        common += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}", *SANITIZERS[sanitizer]]
+        answer = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        return next(line for line in answer.stdout.splitlines() if re.search(r"\d\.\d", line))
+    except (OSError, subprocess.CalledProcessError, StopIteration) as error:
+        raise BuildFailure(f"The compiler `{shlex.join(command)}` does not start: {error}.") from error
 
-    # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
-    toolchain = repr((compiler, compiler_version, torch_version, sanitizer))
-    folder = ROOT / "build" / f"{sys.implementation.cache_tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
 
-    objects = [*kernel_objects(), *binding_objects(torch)]
-    if sanitizer:
-        objects = [(name, source, [*flags, "-O1"]) for name, source, flags in objects]
-    facts = {
-        "version": version,
-        "commit": git_commit(),
-        "compiler": compiler_version,
-        "flags": shlex.join(["-O3", *KERNEL_FLAGS, *(f for f in common if str(ROOT) not in f)]),
-        "isas": " ".join(ISA_FLAGS),
-        "torch": torch_version,
-        "python": platform.python_version(),
-        "sanitizer": sanitizer or "",
-    }
-    rows = [f"    {{{json.dumps(name)}, {json.dumps(value)}}}," for name, value in facts.items()]
-    head = ["extern const char* const sn_build_facts[][2];", "const char* const sn_build_facts[][2] = {"]
-    text = "\n".join([*head, *rows, "    {0, 0},", "};", ""])
-    write_if_changed(folder / "build_facts.cpp", text)
-    objects.append(("build_facts.o", folder / "build_facts.cpp", []))
+def common_facts(version: str, torch: Path) -> dict[str, str]:
+    found = re.search(r"__version__ = '(.*)'", (torch / "version.py").read_text())
+    return {"version": version, "commit": git_commit(), "torch": found[1], "python": platform.python_version()}
 
+
+def cpu_module(version: str) -> Module:
+    """scratchnet._C."""
+    compiler, torch = find_compiler(), find_package("torch")
+    common, sanitizer = list(COMMON_FLAGS), os.environ.get("SCRATCHNET_SANITIZE")
+    objects = [*kernel_objects(), *binding_objects(torch, TORCH_TARGET, cuda=False)]
     if sys.platform == "darwin":
         link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu"]
     else:
         # -lstdc++ first: libc10 exports a few of its symbols, and ours must not bind to those copies.
         link = ["-shared", "-lstdc++", f"-L{torch / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
     if sanitizer:
+        if sanitizer not in SANITIZERS:
+            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose {', '.join(SANITIZERS)}.")
+        common += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}", *SANITIZERS[sanitizer]]
+        objects = [(name, source, [*flags, "-O1"]) for name, source, flags in objects]
         link.append(f"-fsanitize={sanitizer}")
-    lines = [
-        "rule compile",
-        f"  command = {quoted(compiler)} {quoted(common)} $flags -MMD -MF $out.d -c $in -o $out",
-        "  description = $out",
-        "  depfile = $out.d",
-        "  deps = gcc",
-        "rule link",
-        f"  command = {quoted(compiler)} $in {quoted(link)} -o $out",
-        "  description = $out",
-    ]
-    for name, source, flags in objects:
-        lines += [f"build {ninja_path(Path(name))}: compile {ninja_path(source)}", f"  flags = {quoted(flags)}"]
-    lines += [f"build {MODULE}: link {' '.join(ninja_path(Path(name)) for name, _, _ in objects)}", ""]
+    facts = common_facts(version, torch) | {
+        "compiler": compiler_version(compiler),
+        "flags": shlex.join(["-O3", *KERNEL_FLAGS, *(f for f in common if str(ROOT) not in f)]),
+        "isas": " ".join(ISA_FLAGS),
+        "sanitizer": sanitizer or "",
+    }
+    rows = [(name, "compile", source, flags) for name, source, flags in objects]
+    return Module("_C", facts, {"compile": [*compiler, *common]}, rows, (compiler, link))
+
+
+def find_nvcc() -> str:
+    homes = [Path(os.environ[name], "bin", "nvcc") for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    for command in (*homes, "nvcc", "/usr/local/cuda/bin/nvcc"):
+        if shutil.which(command):
+            return str(command)
+    raise Skipped("The CUDA kernels were skipped: there is no nvcc; install the CUDA toolkit or set CUDA_HOME.")
+
+
+def architectures(nvcc: str) -> list[str]:
+    """nvcc's flags for the GPUs of TORCH_CUDA_ARCH_LIST, by default one of each generation and PTX for what is newer."""
+    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "")
+    known = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True).stdout
+    usual = [name for name in ("8.0", "9.0", "10.0", "12.0") if f"compute_{name.replace('.', '')}\n" in known]
+    flags = []
+    for name in re.split(r"[;,\s]+", asked.strip()) if asked.strip() else [*usual[:-1], f"{usual[-1]}+PTX"]:
+        parts = re.fullmatch(r"(\d+)\.(\d[af]?)(\+PTX)?", name)
+        if not parts or int(parts[1]) < 8:
+            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is no number of 8.0 or more, such as 8.0;9.0a;10.0+PTX.")
+        number = parts[1] + parts[2]
+        flags += ["-gencode", f"arch=compute_{number},code=sm_{number}"]
+        if parts[3]:
+            flags += ["-gencode", f"arch=compute_{number},code=compute_{number}"]
+    return flags
+
+
+def cuda_module(version: str) -> Module:
+    """scratchnet._cuda: for a torch with CUDA where there is an nvcc, or on demand."""
+    asked = os.environ.get("SCRATCHNET_CUDA")
+    if asked == "0":
+        raise Skipped("The CUDA kernels were skipped, as SCRATCHNET_CUDA=0 asked.")
+    torch = find_package("torch")
+    facts = common_facts(version, torch)
+    if asked != "1" and not re.search(r"^cuda\b.*= '", (torch / "version.py").read_text(), re.MULTILINE):
+        raise Skipped(f"The CUDA kernels were skipped: torch {facts['torch']} has no CUDA (SCRATCHNET_CUDA=1: build them).")
+    nvcc, compiler = find_nvcc(), find_compiler()
+    if tuple(map(int, facts["torch"].split(".")[:2])) < (2, 13):
+        raise BuildFailure(f"The CUDA kernels need torch 2.13 or later; this is {facts['torch']}.")
+    gpus = architectures(nvcc)
+    facts |= {"compiler": compiler_version([nvcc]), "architectures": " ".join(re.findall(r"code=(\S+)", " ".join(gpus)))}
+    host, first = ["-ccbin", compiler[0]], f"-I{CSRC / 'cuda'}"  # before csrc/cpu: dispatch.h is in both
+    commands = {
+        "compile": [*compiler, *COMMON_FLAGS, first, "-DUSE_CUDA"],
+        "nvcc": [nvcc, *host, *NVCC_FLAGS, *gpus, first, INCLUDE_CPU],
+    }
+    kernels = sorted((CSRC / "cuda").rglob("*.cu"))
+    objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
+    bindings = binding_objects(torch, TORCH_TARGET_CUDA, cuda=True)
+    objects += [(name, "compile", source, flags) for name, source, flags in bindings]
+    # nvcc links its runtime library in: one module for whatever torch brings of it.
+    link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
+    return Module("_cuda", facts, commands, objects, ([nvcc, *host, "-shared"], link))
+
+
+def build(module: Module) -> Path:
+    """Brings a module up to date and returns its path."""
+    import fcntl  # not on Windows
+
+    find_package("ninja")
+    # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
+    facts = module.facts
+    toolchain = repr((module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "architectures"))))
+    tag = f"{module.name.strip('_')}-{sys.implementation.cache_tag}"
+    folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    rows = [f"    {{{json.dumps(name)}, {json.dumps(value)}}}," for name, value in facts.items()]
+    head = ["extern const char* const sn_build_facts[][2];", "const char* const sn_build_facts[][2] = {"]
+    write_if_changed(folder / "build_facts.cpp", "\n".join([*head, *rows, "    {0, 0},", "};", ""]))
+    objects = [*module.objects, ("build_facts.o", "compile", folder / "build_facts.cpp", [])]
+
+    lines = []
+    for rule, command in module.commands.items():
+        lines += [
+            f"rule {rule}",
+            f"  command = {quoted(command)} $flags -MMD -MF $out.d -c $in -o $out",
+            "  description = $out",
+            "  depfile = $out.d",
+            "  deps = gcc",
+        ]
+    lines += ["rule link", f"  command = {quoted(module.link[0])} $in {quoted(module.link[1])} -o $out", "  description = $out"]
+    for name, rule, source, flags in objects:
+        lines += [f"build {ninja_path(Path(name))}: {rule} {ninja_path(source)}", f"  flags = {quoted(flags)}"]
+    target = module.name + SUFFIX
+    lines += [f"build {target}: link {' '.join(ninja_path(Path(name)) for name, *_ in objects)}", ""]
 
     with open(folder / "lock", "w") as lock:  # two installs at a time take turns
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_if_changed(folder / "build.ninja", "\n".join(lines))
-        command = [*ninja, "-C", str(folder), "-k", "0", "-j", str(job_count()), MODULE]
+        command = [sys.executable, "-m", "ninja", "-C", str(folder), "-k", "0", "-j", str(job_count()), target]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode:
         steps = re.split(r"^(?=\[\d+/\d+\] )", result.stdout, flags=re.MULTILINE)
         failed = [step for step in steps if "FAILED: " in step] or steps
-        raise BuildFailure(f"Compiling the C++ kernels with {compiler_version} failed.", "".join(failed))
+        raise BuildFailure(f"Compiling the {WHAT[module.name]} with {facts['compiler']} failed.", "".join(failed))
     print(result.stdout)
-    return folder / MODULE
+    return folder / target
 
 
 class BuildWithNinja(build_ext):
-    """Puts the module, or the reason why there is none, into the package."""
+    """Puts each module, or the reason why there is none, into the package."""
 
     def run(self) -> None:
         package = ROOT / "scratchnet" if self.inplace else Path(self.build_lib, "scratchnet")
         package.mkdir(parents=True, exist_ok=True)
-        # What an earlier build left must not pass for the result of this one.
-        (package / FAILURE).unlink(missing_ok=True)
-        try:
-            if os.environ.get("SCRATCHNET_BUILD") == "0":
-                raise BuildFailure("The C++ kernels were skipped, as SCRATCHNET_BUILD=0 asked.")
-            module = build(self.distribution.get_version())
-        except BuildFailure as failure:
-            (package / MODULE).unlink(missing_ok=True)
-            skipped = os.environ.get("SCRATCHNET_BUILD") == "0"
-            if os.environ.get("SCRATCHNET_REQUIRE_EXT") == "1":
-                raise SystemExit(f"scratchnet: {failure.sentence}\n{failure.details}") from failure
-            print(f"scratchnet: {failure.sentence} The other columns are installed.\n{failure.details}", file=sys.stderr)
-            status = "skipped" if skipped else "failed"
-            (package / FAILURE).write_text(f"{status}\n{failure.sentence}\n{failure.details}")
-        else:
-            # A new file under the old name: a process that has the old module in use keeps it.
-            shutil.copy(module, package / (MODULE + ".new"))
-            os.replace(package / (MODULE + ".new"), package / MODULE)
+        for name, describe in {"_C": cpu_module, "_cuda": cuda_module}.items():
+            target, note = package / (name + SUFFIX), package / f"{name}_build_failure.txt"
+            # What an earlier build left must not pass for the result of this one.
+            note.unlink(missing_ok=True)
+            try:
+                if os.environ.get("SCRATCHNET_BUILD") == "0":
+                    raise Skipped(f"The {WHAT[name]} were skipped, as SCRATCHNET_BUILD=0 asked.")
+                if os.name == "nt":
+                    raise BuildFailure(f"The {WHAT[name]} cannot be built on Windows: install scratchnet in WSL.")
+                module = build(describe(self.distribution.get_version()))
+            except BuildFailure as failure:
+                target.unlink(missing_ok=True)
+                required = os.environ.get({"_C": "SCRATCHNET_REQUIRE_EXT", "_cuda": "SCRATCHNET_CUDA"}[name]) == "1"
+                status = "skipped" if isinstance(failure, Skipped) else "failed"
+                if required:
+                    raise SystemExit(f"scratchnet: {failure.sentence}\n{failure.details}") from failure
+                print(f"scratchnet: {failure.sentence} The other columns are installed.\n{failure.details}", file=sys.stderr)
+                note.write_text(f"{status}\n{failure.sentence}\n{failure.details}")
+            else:
+                # A new file under the old name: a process that has the old module in use keeps it.
+                shutil.copy(module, f"{target}.new")
+                os.replace(f"{target}.new", target)
 
 
-setup(
-    packages=[*find_packages(include=["scratchnet", "scratchnet.*"]), "scratchnet.kernels"],
-    package_dir={"scratchnet.kernels": "kernels"},
-    ext_modules=[Extension("scratchnet._C", sources=[])],
-    cmdclass={"build_ext": BuildWithNinja},
-)
+if __name__ == "__main__":
+    setup(
+        packages=[*find_packages(include=["scratchnet", "scratchnet.*"]), "scratchnet.kernels"],
+        package_dir={"scratchnet.kernels": "kernels"},
+        ext_modules=[Extension("scratchnet._C", sources=[])],
+        cmdclass={"build_ext": BuildWithNinja},
+    )

@@ -1,21 +1,22 @@
-"""What the compilers make of our kernels for GPUs that need not be here: registers, spills, shared memory, instructions.
+"""What the compilers make of our Triton kernels for GPUs that need not be here: registers, spills, shared memory, instructions.
 
 Every launch of the registry's example calls is compiled, and each configuration of an autotuned kernel, for each target; the
 machine code is read with the disassemblers that Triton's wheel ships. Nothing runs. A process that interprets Triton cannot
-compile it, so `report` starts one of its own.
+compile it, so `report` starts one of its own. `scratchnet.machine_code_cuda` says the same of the CUDA kernels.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Iterator
 
@@ -28,8 +29,9 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-SIZES = ((512, 1024),)  # rows and columns of the example calls: multiples of every block
-LONG = {"layer_norm": ((16, 20480),)}  # a row that is too long for the registers takes another path
+SIZE = (512, 1024)  # rows and columns of the example calls: multiples of every block
+LONG = (16, 20480)  # a row that is too long for the registers takes another path in these:
+WITH_LONG_ROWS = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Code:
     load_bits: int  # the widest load of a thread from global memory, and store to it
     store_bits: int
     tensor_cores: int  # matrix instructions
+    occupancy: float | None  # the share of a multiprocessor's threads that can be there at a time; None: not known
 
 
 def report(primitive: str, dtype: str = "float32", targets: tuple[str, ...] = tuple(TARGETS)) -> list[Code]:
@@ -66,7 +69,7 @@ def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterato
     """Compile here and now; only for a process that does not interpret."""
     for op in OPS.values():
         if op.primitive == primitive and op.rungs("triton"):
-            for size in (*SIZES, *LONG.get(primitive, ())):
+            for size in (SIZE, LONG) if op.name in WITH_LONG_ROWS else (SIZE,):
                 yield from _compile_op(op, *size, getattr(torch, dtype), targets)
 
 
@@ -76,7 +79,7 @@ def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tu
     launches: dict[str, list[tuple]] = {}
     for direction, arguments in _calls(op, rows, columns, dtype).items():
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
-            getattr(import_module(f"scratchnet.kernels.{op.primitive}"), f"{op.name}_{direction}")(*arguments)
+            operator.launcher(op, direction)(*arguments)
     example = next(iter(op.examples))
     for target in targets:
         for direction, found in launches.items():
@@ -159,24 +162,43 @@ class _Absent:
 @functools.cache  # calls that agree in types and alignment share a kernel
 def _read(compiled, target: str) -> dict[str, int]:
     """Facts from the machine code."""
-    return _read_amd(compiled) if target.startswith("gfx") else _read_nvidia(compiled)
+    return _read_amd(compiled) if target.startswith("gfx") else _read_nvidia(compiled, target)
 
 
-def _read_nvidia(compiled) -> dict[str, int]:
+def _read_nvidia(compiled, target: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder, "kernel.cubin")
         cubin.write_bytes(compiled.asm["cubin"])
-        usage = _tool("cuobjdump", "-res-usage", cubin)
-        sass = _tool("nvdisasm", "-c", cubin)
-    loads = re.findall(r"\b(?:LDG|LDGSTS)\.(\S+)", sass)
+        usage = run_tool("cuobjdump", "-res-usage", cubin)
+        sass = run_tool("nvdisasm", "-c", cubin)
+    registers, metadata = int(re.search(r"REG:(\d+)", usage)[1]), compiled.metadata
+    share = occupancy(registers, metadata.num_warps, metadata.shared, target)
+    return {"registers": registers, "shared": metadata.shared, "occupancy": share, **instructions(sass)}
+
+
+def instructions(sass: str) -> dict[str, int]:
+    """Facts from NVIDIA's assembly of one kernel, whose lines are /*address*/ @predicate INSTRUCTION.SUFFIX operands."""
+    found = re.findall(r"^\s+/\*\w{4,}\*/\s+(?:@\S+\s+)?([A-Z]\w*)(\S*)", sass, re.MULTILINE)
+    count = lambda *names: sum(name in names for name, _ in found)
+    bits = lambda *names: max((_width(suffix) for name, suffix in found if name in names), default=0)
     return {
-        "registers": int(re.search(r"REG:(\d+)", usage)[1]),
-        "spills": len(re.findall(r"\b(?:STL|LDL)\b", sass)),
-        "shared": compiled.metadata.shared,
-        "load_bits": 128 if "UTMALDG" in sass else max(map(_width, loads), default=0),
-        "store_bits": 128 if "UTMASTG" in sass else max(map(_width, re.findall(r"\bSTG\.(\S+)", sass)), default=0),
-        "tensor_cores": len(re.findall(r"\b(?:HMMA|HGMMA|UTCHMMA|DMMA|QGMMA|UTCQMMA)\b", sass)),
+        "spills": count("STL", "LDL"),
+        "load_bits": 128 if count("UTMALDG") else bits("LDG", "LDGSTS"),
+        "store_bits": 128 if count("UTMASTG") else bits("STG"),
+        "tensor_cores": count("HMMA", "HGMMA", "UTCHMMA", "DMMA", "QGMMA", "UTCQMMA"),
     }
+
+
+SHARED_MEMORY = {"sm_80": 164 << 10, "sm_90": 228 << 10, "sm_100": 228 << 10}  # bytes of a multiprocessor
+REGISTERS, WARPS, BLOCKS = 65536, 64, 32  # of a multiprocessor of each of these
+
+
+def occupancy(registers: int, warps: int, shared: int, target: str) -> float:
+    """The share of a multiprocessor's warps that are there at a time, as far as registers and shared memory allow."""
+    of_warp = -(-registers * 32 // 256) * 256  # given out by 256
+    by_registers = REGISTERS // of_warp // 4 * 4 // warps  # each of the four partitions has its own
+    by_shared = SHARED_MEMORY[target] // (shared + 1024)  # a block costs 1 KiB more
+    return min(by_registers, by_shared, WARPS // warps, BLOCKS) * warps / WARPS
 
 
 def _width(suffix: str) -> int:
@@ -195,6 +217,7 @@ def _read_amd(compiled) -> dict[str, int]:
         "load_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_load_(\w+)", asm)), default=0),
         "store_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_store_(\w+)", asm)), default=0),
         "tensor_cores": len(re.findall(r"\bv_mfma_", asm)),
+        "occupancy": None,
     }
 
 
@@ -207,11 +230,15 @@ def _amd_width(suffix: str) -> int:
     return int(bits[1]) if bits else 32 if "dword" in suffix else 8 if "byte" in suffix else 16
 
 
-def _tool(name: str, *arguments) -> str:
-    import triton
+def tool(name: str) -> str | None:
+    """A program of the CUDA toolkit: the copy in Triton's wheel, else the one on PATH."""
+    triton = importlib.util.find_spec("triton")
+    path = Path(triton.origin).parent / "backends" / "nvidia" / "bin" / name if triton else None
+    return str(path) if path and path.exists() else shutil.which(name)
 
-    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
-    return subprocess.run([path, *arguments], capture_output=True, text=True, check=True).stdout
+
+def run_tool(name: str, *arguments) -> str:
+    return subprocess.run([tool(name), *arguments], capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

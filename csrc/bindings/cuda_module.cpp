@@ -1,9 +1,8 @@
-// The Python module scratchnet._cuda: what was compiled. The torch operators register themselves when it is loaded (cuda_ops.cpp).
-#include <pybind11/pybind11.h>
+// The Python module scratchnet._cuda: what was compiled. The torch operators register themselves when it is loaded
+// (cuda_ops.cpp).
+#include "build_facts.h"
 
 namespace py = pybind11;
-
-extern const char* const sn_build_facts[][2];  // (name, value), written by setup.py; a null name ends it
 
 namespace scratchnet {
 
@@ -17,12 +16,5 @@ bool tf32_is_asked_for() {
 }  // namespace scratchnet
 
 PYBIND11_MODULE(_cuda, module) {
-  module.def(
-      "build_info",
-      [] {
-        py::dict info;
-        for (auto fact = sn_build_facts; (*fact)[0]; ++fact) info[(*fact)[0]] = (*fact)[1];
-        return info;
-      },
-      "What was compiled: compiler, architectures, torch (whose headers), python.");
+  module.def("build_info", build_facts, "What was compiled: compiler, architectures, torch (whose headers), python.");
 }

@@ -28,8 +28,8 @@ const Tensor* tensor(const Other&) {
   return nullptr;
 }
 
-// An operator with the device of its first tensor as the current one; all the others must be there too, since the kernels follow
-// their pointers.
+// An operator with the device of its first tensor as the current one; all the others must be there too, since the kernels
+// follow their pointers.
 template <auto function>
 struct Guarded;
 template <class Result, class First, class... Others, Result (*function)(First, Others...)>

@@ -2,21 +2,19 @@
 // The torch operators register themselves when it is loaded (torch_ops.cpp).
 #include <pybind11/pybind11.h>
 
+#include "build_facts.h"
 #include "dispatch.h"
 #include "parallel.h"
 
 namespace py = pybind11;
 using scratchnet::Isa;
 
-extern const char* const sn_build_facts[][2];  // (name, value), written by setup.py; a null name ends it
-
 namespace scratchnet {
 void bind_numpy(py::module_& module);  // numpy_ops.cpp
 }
 
 static py::dict build_info() {
-  py::dict info;
-  for (auto fact = sn_build_facts; (*fact)[0]; ++fact) info[(*fact)[0]] = (*fact)[1];
+  py::dict info = build_facts();
   info["isas"] = info["isas"].attr("split")();
   return info;
 }

@@ -11,7 +11,8 @@ namespace scratchnet {
 namespace {
 
 inline void check(cudaError_t error, const char* name) {
-  if (error != cudaSuccess) throw std::runtime_error(std::string(name) + "(): the CUDA kernel cannot run: " + cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(name) + "(): the CUDA kernel cannot run: " + cudaGetErrorString(error));
 }
 
 struct Shape {

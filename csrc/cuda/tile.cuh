@@ -9,10 +9,11 @@ namespace scratchnet {
 namespace {
 
 constexpr int TILE_THREADS = 256, TILE_ROWS = 8;
+constexpr int TILE_RESIDENT = 2;  // blocks a multiprocessor, at the least: asked for none, nvcc makes room for more and spills
 constexpr int64_t TILE_BLOCKS = 2048;  // fill any GPU a few times over
 
-// Eight rows at a time, a warp each, or a single one where there are few. How the rows are shared out depends on the sizes alone,
-// and with it the order of every sum.
+// Eight rows at a time, a warp each, or a single one where there are few. How the rows are shared out depends on the sizes
+// alone, and with it the order of every sum.
 template <class T>
 Shape tiles(int64_t rows, int64_t columns) {
   const int height = rows < TILE_ROWS ? 1 : TILE_ROWS, width = TILE_THREADS / height;

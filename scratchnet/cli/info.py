@@ -8,11 +8,12 @@ import importlib.metadata
 import json
 import os
 import re
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from scratchnet import _compiled, backends, machine, machine_code
+from scratchnet import _compiled, backends, machine, machine_code, machine_code_cuda
 from scratchnet.cli import options
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
 
@@ -42,20 +43,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _kernels(as_json: bool) -> int:
-    """The machine code of every Triton kernel for every target, in float32 and bfloat16."""
-    if problem := backends.missing("triton"):
-        raise SystemExit(problem)
+    """The machine code of every Triton kernel for every target, in float32 and bfloat16, and of the CUDA kernels as built."""
+    problems = [backends.missing("triton"), _compiled.cuda_reason or machine_code_cuda.missing()]
+    if all(problems):
+        raise SystemExit("\n".join(problems))
     screen = options.console()
-    wanted = [(primitive, dtype) for primitive in BACKENDS["triton"].rungs for dtype in ("float32", "bfloat16")]
+    wanted = [] if problems[0] else [(p, dtype) for p in BACKENDS["triton"].rungs for dtype in ("float32", "bfloat16")]
     with options.progress(screen) as progress:
         codes = [code for one in progress.track(wanted, description="compile") for code in machine_code.report(*one)]
+    if not problems[1]:
+        codes += machine_code_cuda.report(Path(_compiled.cuda.__file__))
     if as_json:
         print(json.dumps([dataclasses.asdict(code) for code in codes], indent=2))
         return 0
     table = Table(*(field.name.replace("_", " ") for field in dataclasses.fields(machine_code.Code)))
     for code in codes:
         table.add_row(*(escape(str(value)) for value in dataclasses.astuple(code)))
-    screen.print(table)
+    screen.print(table, *filter(None, problems), sep="\n", markup=False)
     return 0
 
 

@@ -68,6 +68,7 @@ BACKENDS: dict[str, Backend] = {
         ("cuda", "cpu"),
         {
             "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
+            "cross_entropy": ("online softmax over blocks of classes",),
             "layer_norm": ("rows in registers",),
             "gelu": ("fused tiles",),
             "gather": ("row copies, atomics or sorted segments",),

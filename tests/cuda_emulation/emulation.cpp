@@ -1,4 +1,4 @@
-// Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, a stack that is left and returned to.
+// Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, which is a stack to return to.
 #include <cuda_runtime.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -147,7 +147,7 @@ static void resume(Thread& t) {
   __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 }
 
-// ---- What threads do together ------------------------------------------------------------------------------------------------
+// ---- What threads do together --------------------------------------------------------------------------------------------
 
 void barrier(const char* file, int line) {
   self->state = Thread::AT_BARRIER;
@@ -164,7 +164,7 @@ void together(const char* what, unsigned mask, void* operand, void (*complete)(u
   for (int i = 0; i < lanes; i++)
     if (mask >> i & 1) {
       const Thread& t = threads[first + i];
-      if (t.state != Thread::IN_WARP || t.mask != mask || t.where != what) return to_scheduler(false);  // the last one completes
+      if (t.state != Thread::IN_WARP || t.mask != mask || t.where != what) return to_scheduler(false);  // the last completes
       operands[i] = t.operand;
     }
   complete(mask, operands);
@@ -194,7 +194,7 @@ void wait_for_groups(int still_open) {
   }
 }
 
-// ---- The scheduler ------------------------------------------------------------------------------------------------------------
+// ---- The scheduler --------------------------------------------------------------------------------------------------------
 
 // Fills shared memory with NaN or with numbers that are huge, so that neither a sum nor a maximum survives reading it. The
 // section holds the red zones of ASan too: plain stores, unchecked.
@@ -207,11 +207,12 @@ static std::string waiting() {
   std::map<std::string, std::pair<int, std::string>> places;  // place -> how many wait there, one of them
   for (const Thread& t : threads) {
     std::string place = "have left the kernel";
-    if (t.state == Thread::AT_BARRIER) place = "wait at __syncthreads in " + std::string(t.where) + ":" + std::to_string(t.line);
+    const std::string where = t.where ? t.where : "";
+    if (t.state == Thread::AT_BARRIER) place = "wait at __syncthreads in " + where + ":" + std::to_string(t.line);
     if (t.state == Thread::IN_WARP) {
       char mask[16];
       snprintf(mask, sizeof mask, "%08x", t.mask);
-      place = "wait at " + std::string(t.where) + " for the lanes " + mask;
+      place = "wait at " + where + " for the lanes " + mask;
     }
     auto& [count, example] = places[place];
     if (!count++) example = name(t.index);
@@ -262,9 +263,10 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
   const dim3 grid = config.gridDim, block = config.blockDim;
   const auto product = [](dim3 d) { return uint64_t(d.x) * d.y * d.z; };
   const auto allowed = allowed_shared.find(kernel);
+  const size_t most_shared = allowed == allowed_shared.end() ? DYNAMIC_SHARED : allowed->second;
   if (product(block) == 0 || product(block) > 1024 || block.z > 64) return cudaErrorInvalidConfiguration;
   if (product(grid) == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return cudaErrorInvalidConfiguration;
-  if (config.dynamicSmemBytes > (allowed == allowed_shared.end() ? DYNAMIC_SHARED : allowed->second)) return cudaErrorInvalidValue;
+  if (config.dynamicSmemBytes > most_shared) return cudaErrorInvalidValue;
 
   launches++;
   body = &thread, gridDim = grid, blockDim = block;

@@ -1,5 +1,5 @@
-// Kernels with one mistake each, and the same without it: `planted <kernel> <0 or 1: with the mistake> <seed>` runs one and prints
-// "right" or "wrong", unless the emulation stops it first.
+// Kernels with one mistake each, and the same without it: `planted <kernel> <0 or 1: with the mistake> <seed>` runs one and
+// prints "right" or "wrong", unless the emulation stops it first.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -160,7 +160,10 @@ bool is_right(const std::string& name, bool mistake) {
     for (int i = from; i < to; i++) expected[i] = value(i);
   };
   const Shape one = {dim3(1), dim3(THREADS)}, four = {dim3(4), dim3(THREADS)};
-  if (name == "double") filled(0, N, [&](int i) { return 2 * x[i]; }), run(double_kernel, elementwise(N, THREADS), in, out, N, mistake);
+  if (name == "double") {
+    filled(0, N, [&](int i) { return 2 * x[i]; });
+    run(double_kernel, elementwise(N, THREADS), in, out, N, mistake);
+  }
   if (name == "reverse") reversed(4), run(mistake ? reverse_kernel<THREADS - 1> : reverse_kernel<THREADS>, four, in, out);
   if (name == "reverse_dynamic") {
     const size_t bytes = (THREADS - mistake) * sizeof(float);
@@ -179,7 +182,10 @@ bool is_right(const std::string& name, bool mistake) {
   if (name == "copy") x.resize(8 * THREADS), y = expected = x, run(copy_kernel, one, x.data(), y.data(), mistake);
   if (name == "vector") filled(1, 4 * THREADS + 1, [&](int i) { return x[i]; }), run(vector_kernel, one, in, out, mistake);
   if (name == "assert") filled(0, THREADS, [&](int i) { return x[i]; }), run(assert_kernel, one, in, out, mistake);
-  if (name == "threads") run(divergent_kernel, {dim3(1), dim3(mistake ? 1025 : 32)}, out, false), filled(0, 32, [](int) { return 1; });
+  if (name == "threads") {
+    filled(0, 32, [](int) { return 1; });
+    run(divergent_kernel, {dim3(1), dim3(mistake ? 1025 : 32)}, out, false);
+  }
   return y == expected;  // NaN equals nothing
 }
 

@@ -43,6 +43,6 @@ def test_planted_mistakes_are_caught(planted, kernel):
 
 
 def test_a_maximum_over_memory_that_nobody_wrote(planted):
-    """NaN alone would not show, for fmaxf passes over it: shared memory is filled with huge numbers as well, chosen at random."""
+    """NaN alone would not show, for fmaxf passes over it: in other runs shared memory holds huge numbers."""
     assert "wrong\n" in [planted("maximum", True, seed) for seed in range(10)]
     assert planted("maximum", False, 0) == "right\n"

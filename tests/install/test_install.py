@@ -44,7 +44,7 @@ def succeed(*command: object, cwd: Path, **environment: str) -> str:
 def source(tmp_path_factory) -> Path:
     """A copy of what a clone holds, so that no test writes into the real one."""
     copy = tmp_path_factory.mktemp("clone") / "scratchnet"
-    unwanted = (".venv", ".git", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache", "_build_failure.txt")
+    unwanted = (".venv", ".git", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache", "*_build_failure.txt")
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*unwanted))
     return copy
 

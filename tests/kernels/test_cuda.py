@@ -1,13 +1,22 @@
-"""The CUDA kernels without a GPU: run in tests/cuda_emulation against the oracle."""
+"""The CUDA kernels without a GPU: run in tests/cuda_emulation against the oracle, compiled by nvcc and read."""
 
+import os
+import re
+import runpy
+import shutil
+import subprocess
 import sys
 
 import pytest
 from cuda_emulation import build
 
-from scratchnet.registry import BACKENDS
+import scratchnet
+from scratchnet import machine_code_cuda
+from scratchnet.machine_code import SHARED_MEMORY
+from scratchnet.registry import BACKENDS, OPS
 
 PRIMITIVES = list(BACKENDS["cuda"].rungs)
+NAMES = [op.name for op in OPS.values() if op.rungs("cuda")]
 
 
 @pytest.mark.skipif(build.missing() is not None, reason=str(build.missing()))
@@ -16,3 +25,71 @@ def test_emulated_against_the_oracle(primitive):
     """Every rung, option, dtype, odd size and layout, NaN and infinity included, under AddressSanitizer and UBSan."""
     run = build.run(sys.executable, build.HERE / "judge.py", build.build(build.LIBRARY), primitive, 1)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+# ---- Compiled for GPUs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def module():
+    """scratchnet._cuda as setup.py builds it, for every GPU that the report reads, in the build folder."""
+    setup = runpy.run_path(str(build.ROOT / "setup.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCRATCHNET_CUDA", "1")
+        patch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;9.0;10.0")
+        try:
+            return setup["build"](setup["cuda_module"](scratchnet.__version__))
+        except setup["Skipped"] as reason:
+            pytest.skip(str(reason))
+        except setup["BuildFailure"] as failure:
+            pytest.fail(f"{failure}\n{failure.details}")
+
+
+# Sums of columns: they read a few partial sums and write one line, a number a thread.
+NARROW = {"column_sums_kernel"}
+
+
+def test_machine_code(module):
+    """No register spills, and 128-bit loads and stores in the best rungs, for every GPU; every operator has its kernels."""
+    if problem := machine_code_cuda.missing():
+        pytest.skip(problem)
+    codes = machine_code_cuda.report(module)
+    for target in SHARED_MEMORY:
+        assert {code.op for code in codes if code.target == target} >= set(NAMES)
+    for code in codes:
+        if code.call.startswith("cuda:2"):
+            assert code.spills == 0 and code.occupancy >= 0.25, code
+            assert (code.load_bits == code.store_bits == 128) or code.kernel.split("<")[0] in NARROW, code
+
+
+IMPORT = """
+import importlib.util, sys, torch, scratchnet
+from torch._subclasses import FakeTensorMode
+
+spec = importlib.util.spec_from_file_location("scratchnet._cuda", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.build_info()["architectures"])
+for name in sys.argv[2:]:
+    for way in ("forward", "backward"):
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"scratchnet::{name}_{way}", "CUDA"), name
+with FakeTensorMode():  # as torch.compile sees it
+    y = torch.ops.scratchnet.gelu_forward(torch.empty(3, 4, device="cuda"), False, 2)
+assert y.shape == (3, 4) and y.device.type == "cuda"
+"""
+
+
+def test_the_module_is_imported_beside_a_torch_without_cuda(module):
+    environment = {**os.environ, "PYTHONPATH": str(build.ROOT)}
+    command = [sys.executable, "-c", IMPORT, str(module), *NAMES]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["sm_80", "sm_90", "sm_100"]
+
+
+@pytest.mark.skipif(not shutil.which("readelf"), reason="readelf is missing: apt install binutils")
+def test_the_module_needs_no_cuda_library(module):
+    """The CUDA runtime is linked in: whatever toolkit torch was built with, and none at all."""
+    run = subprocess.run(["readelf", "-d", str(module)], capture_output=True, text=True, check=True)
+    needed = re.findall(r"NEEDED.*\[(.*)\]", run.stdout)
+    assert "libtorch_cpu.so" in needed and not [name for name in needed if re.search(r"cuda|c10|libpython", name)]

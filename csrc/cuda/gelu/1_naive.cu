@@ -13,7 +13,7 @@ namespace {
 constexpr int THREADS = 256;
 
 template <class T>
-__global__ void forward_kernel(const T* x, T* y, int64_t n, bool tanh) {
+__global__ void gelu_forward_kernel(const T* x, T* y, int64_t n, bool tanh) {
   const int64_t i = thread_index();
   if (i >= n) return;
   const acc_t<T> v = load1(x + i);
@@ -22,11 +22,11 @@ __global__ void forward_kernel(const T* x, T* y, int64_t n, bool tanh) {
 
 template <class T>
 void forward(On on, const T* x, T* y, int64_t n, bool tanh) {
-  launch(on, "gelu_forward", forward_kernel<T>, elementwise(n, THREADS), x, y, n, tanh);
+  launch(on, "gelu_forward", gelu_forward_kernel<T>, elementwise(n, THREADS), x, y, n, tanh);
 }
 
 template <class T>
-__global__ void backward_kernel(const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
+__global__ void gelu_backward_kernel(const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
   const int64_t i = thread_index();
   if (i >= n) return;
   const acc_t<T> v = load1(x + i);
@@ -36,13 +36,13 @@ __global__ void backward_kernel(const T* grad, const T* x, T* dx, int64_t n, boo
 
 template <class T>
 void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
-  launch(on, "gelu_backward", backward_kernel<T>, elementwise(n, THREADS), grad, x, dx, n, tanh);
+  launch(on, "gelu_backward", gelu_backward_kernel<T>, elementwise(n, THREADS), grad, x, dx, n, tanh);
 }
 
 // ---- bias_gelu: x (rows, columns) + bias (columns,) -----------------------------------------------------------------------
 
 template <class T>
-__global__ void bias_forward_kernel(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
+__global__ void bias_gelu_forward_kernel(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
   const int64_t i = thread_index();
   if (i >= rows * columns) return;
   const acc_t<T> v = load1(x + i) + load1(bias + i % columns);
@@ -52,13 +52,13 @@ __global__ void bias_forward_kernel(const T* x, const T* bias, T* y, int64_t row
 template <class T>
 void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
   const Shape shape = elementwise(rows * columns, THREADS);
-  launch(on, "bias_gelu_forward", bias_forward_kernel<T>, shape, x, bias, y, rows, columns, tanh);
+  launch(on, "bias_gelu_forward", bias_gelu_forward_kernel<T>, shape, x, bias, y, rows, columns, tanh);
 }
 
 // A thread walks down a column.
 template <class T>
-__global__ void bias_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns,
-                                     bool tanh) {
+__global__ void bias_gelu_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows,
+                                          int64_t columns, bool tanh) {
   const int64_t j = thread_index();
   if (j >= columns) return;
   double sum = 0;
@@ -76,7 +76,7 @@ __global__ void bias_backward_kernel(const T* grad, const T* x, const T* bias, T
 template <class T>
 void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
   const Shape shape = elementwise(columns, THREADS);
-  launch(on, "bias_gelu_backward", bias_backward_kernel<T>, shape, grad, x, bias, dx, dbias, rows, columns, tanh);
+  launch(on, "bias_gelu_backward", bias_gelu_backward_kernel<T>, shape, grad, x, bias, dx, dbias, rows, columns, tanh);
 }
 
 // ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------

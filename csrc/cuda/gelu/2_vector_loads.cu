@@ -14,7 +14,8 @@ namespace scratchnet {
 namespace {
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS) forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
   const int64_t i = thread_index() * LANES<T>;
   if (i >= n) return;
   Pack<T> v = load(x + i, n - i, aligned);
@@ -24,12 +25,13 @@ __global__ void __launch_bounds__(TILE_THREADS) forward_kernel(const T* x, T* y,
 
 template <class T>
 void forward(On on, const T* x, T* y, int64_t n, bool tanh) {
-  const auto kernel = tanh ? forward_kernel<T, true> : forward_kernel<T, false>;
+  const auto kernel = tanh ? gelu_forward_kernel<T, true> : gelu_forward_kernel<T, false>;
   launch(on, "gelu_forward", kernel, elementwise(divide_up(n, LANES<T>), TILE_THREADS), x, y, n, aligned(0, x, y));
 }
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS) backward_kernel(const T* grad, const T* x, T* dx, int64_t n, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    gelu_backward_kernel(const T* grad, const T* x, T* dx, int64_t n, bool aligned) {
   const int64_t i = thread_index() * LANES<T>;
   if (i >= n) return;
   const Pack<T> v = load(x + i, n - i, aligned);
@@ -44,7 +46,7 @@ __global__ void __launch_bounds__(TILE_THREADS) backward_kernel(const T* grad, c
 
 template <class T>
 void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
-  const auto kernel = tanh ? backward_kernel<T, true> : backward_kernel<T, false>;
+  const auto kernel = tanh ? gelu_backward_kernel<T, true> : gelu_backward_kernel<T, false>;
   const Shape shape = elementwise(divide_up(n, LANES<T>), TILE_THREADS);
   launch(on, "gelu_backward", kernel, shape, grad, x, dx, n, aligned(0, grad, x, dx));
 }
@@ -52,8 +54,8 @@ void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
 // ---- bias_gelu: x (rows, columns) + bias (columns,) -----------------------------------------------------------------------
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS)
-    bias_forward_kernel(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    bias_gelu_forward_kernel(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;
   if (left <= 0) return;
@@ -72,13 +74,13 @@ __global__ void __launch_bounds__(TILE_THREADS)
 
 template <class T>
 void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
-  const auto kernel = tanh ? bias_forward_kernel<T, true> : bias_forward_kernel<T, false>;
+  const auto kernel = tanh ? bias_gelu_forward_kernel<T, true> : bias_gelu_forward_kernel<T, false>;
   launch(on, "bias_gelu_forward", kernel, tiles<T>(rows, columns), x, bias, y, rows, columns, aligned(columns, x, bias, y));
 }
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS)
-    bias_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, acc_t<T>* partial, int64_t rows, int64_t columns,
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    bias_gelu_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, acc_t<T>* partial, int64_t rows, int64_t columns,
                          bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
@@ -102,7 +104,7 @@ __global__ void __launch_bounds__(TILE_THREADS)
 
 template <class T>
 void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
-  const auto kernel = tanh ? bias_backward_kernel<T, true> : bias_backward_kernel<T, false>;
+  const auto kernel = tanh ? bias_gelu_backward_kernel<T, true> : bias_gelu_backward_kernel<T, false>;
   const Shape shape = tiles<T>(rows, columns);
   acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
   const bool wide = aligned(columns, grad, x, bias, dx);
@@ -113,7 +115,8 @@ void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* db
 // ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS) geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t inner, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t inner, bool aligned) {
   const Place<T> at;
   const int64_t left = inner - at.column;
   if (left <= 0) return;
@@ -134,7 +137,7 @@ void geglu_forward(On on, const T* x, T* y, int64_t outer, int64_t inner, bool t
 }
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS)
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool aligned) {
   const Place<T> at;
   const int64_t left = inner - at.column;

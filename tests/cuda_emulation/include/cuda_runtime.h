@@ -125,7 +125,7 @@ T shuffle(const char* what, unsigned mask, T value, int source) {
     for (int i = 0; i < 32; i++)
       if (mask >> i & 1) {
         Operand& one = *(Operand*)lanes[i];
-        if (!(mask >> one.source & 1)) fail("a shuffle reads lane " + std::to_string(one.source) + ", which is not in its mask");
+        if (!(mask >> one.source & 1)) fail("a shuffle reads lane " + std::to_string(one.source) + ", not in its mask");
         one.result = ((Operand*)lanes[one.source])->value;
       }
   });

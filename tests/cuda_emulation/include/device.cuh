@@ -15,7 +15,9 @@ T* dynamic_shared() {
   return (T*)emulation::dynamic_shared;
 }
 
-inline void copy_async(void* shared, const void* global, int bytes = 16) { emulation::copy_later(shared, global, bytes, 16 - bytes); }
+inline void copy_async(void* shared, const void* global, int bytes = 16) {
+  emulation::copy_later(shared, global, bytes, 16 - bytes);
+}
 inline void copy_async_close() { emulation::close_group(); }
 template <int OPEN>
 void copy_async_wait() {
