@@ -1,5 +1,7 @@
 // Neighbouring elements of one thread: 128 bits a load or store, the widest that every GPU has.
 #pragma once
+#include <type_traits>
+
 #include "scalar.cuh"
 
 namespace scratchnet {
@@ -14,24 +16,28 @@ struct Pack {
   acc_t<T> lane[N];
 };
 
-// As they lie in memory: one load or store.
+// As they lie in memory, 128 bits or one element: a single load or store.
 template <class T, int N = LANES<T>>
-struct alignas(N * sizeof(T)) Bits {
-  T lane[N];
+struct Bits {
+  std::conditional_t<N == 1, T, uint4> word;
 };
 
 template <class T, int N>
-__device__ __forceinline__ Pack<T, N> unpack(const Bits<T, N>& bits) {
+__device__ __forceinline__ Pack<T, N> unpack(Bits<T, N> bits) {
+  T lane[N];
+  memcpy(lane, &bits.word, sizeof lane);
   Pack<T, N> pack;
 #pragma unroll
-  for (int i = 0; i < N; i++) pack.lane[i] = load1(bits.lane + i);
+  for (int i = 0; i < N; i++) pack.lane[i] = load1(lane + i);
   return pack;
 }
 template <class T, int N>
 __device__ __forceinline__ Bits<T, N> rounded(const Pack<T, N>& pack) {
-  Bits<T, N> bits;
+  T lane[N];
 #pragma unroll
-  for (int i = 0; i < N; i++) store1(bits.lane + i, pack.lane[i]);
+  for (int i = 0; i < N; i++) store1(lane + i, pack.lane[i]);
+  Bits<T, N> bits;
+  memcpy(&bits.word, lane, sizeof lane);
   return bits;
 }
 
@@ -53,6 +59,18 @@ __device__ __forceinline__ void store(T* p, const Pack<T>& pack, int64_t count, 
 #pragma unroll
     for (int i = 0; i < LANES<T>; i++)
       if (i < count) store1(p + i, pack.lane[i]);
+  }
+}
+
+// The same without a conversion: bits stay as they are.
+template <class T>
+__device__ __forceinline__ void copy(T* to, const T* from, int64_t count, bool aligned) {
+  if (aligned && count >= LANES<T>) {
+    *(Bits<T>*)to = *(const Bits<T>*)from;
+  } else {
+#pragma unroll
+    for (int i = 0; i < LANES<T>; i++)
+      if (i < count) to[i] = from[i];
   }
 }
 

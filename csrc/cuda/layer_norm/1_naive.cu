@@ -13,7 +13,7 @@ namespace {
 constexpr int THREADS = 256;
 
 template <class T>
-__global__ void forward_kernel(NormForward p) {
+__global__ void layer_norm_forward_kernel(NormForward p) {
   using A = acc_t<T>;
   const int64_t row = thread_index(), D = p.columns;
   if (row >= p.rows) return;
@@ -42,11 +42,11 @@ __global__ void forward_kernel(NormForward p) {
 
 template <class T>
 void forward(On on, const NormForward& p) {
-  launch(on, "layer_norm_forward", forward_kernel<T>, elementwise(p.rows, THREADS), p);
+  launch(on, "layer_norm_forward", layer_norm_forward_kernel<T>, elementwise(p.rows, THREADS), p);
 }
 
 template <class T>
-__global__ void backward_kernel(NormBackward p) {
+__global__ void layer_norm_backward_kernel(NormBackward p) {
   using A = acc_t<T>;
   const int64_t row = thread_index(), D = p.columns;
   if (row >= p.rows) return;
@@ -67,7 +67,7 @@ __global__ void backward_kernel(NormBackward p) {
 }
 
 template <class T>
-__global__ void backward_columns_kernel(NormBackward p) {
+__global__ void layer_norm_backward_columns_kernel(NormBackward p) {
   using A = acc_t<T>;
   const int64_t j = thread_index(), D = p.columns;
   if (j >= D) return;
@@ -85,8 +85,8 @@ __global__ void backward_columns_kernel(NormBackward p) {
 template <class T>
 void backward(On on, const NormBackward& p) {
   const char* name = "layer_norm_backward";
-  if (p.dx) launch(on, name, backward_kernel<T>, elementwise(p.rows, THREADS), p);
-  if (p.dweight || p.dbias) launch(on, name, backward_columns_kernel<T>, elementwise(p.columns, THREADS), p);
+  if (p.dx) launch(on, name, layer_norm_backward_kernel<T>, elementwise(p.rows, THREADS), p);
+  if (p.dweight || p.dbias) launch(on, name, layer_norm_backward_columns_kernel<T>, elementwise(p.columns, THREADS), p);
 }
 
 }  // namespace

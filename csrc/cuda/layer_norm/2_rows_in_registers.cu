@@ -3,11 +3,12 @@
 //   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
-// A warp keeps 768 numbers, a block 4096, of float64 half as many. What a row has beyond them is read again in every pass.
+// A warp keeps 1024 numbers, a block 4096, of float64 half as many. What a row has beyond them is read again in every pass.
+// Loads and stores have 128 bits; where rows begin at any address, one element, and a warp then keeps 512.
 //
 // How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: with d = x - mean, which is nearly exact, what
-// the mean's rounding leaves over, c = mean(d), is a by-product of the pass for the variance, mean(d^2) - c^2, and of backward's
-// pass for its sums. Then h = (d - c) rstd.
+// the mean's rounding leaves over, c = mean(d), is a by-product of the pass for the variance, mean(d^2) - c^2, and of
+// backward's pass for its sums. Then h = (d - c) rstd.
 #include "column_sums.cuh"
 #include "device.cuh"
 #include "layer_norm/layer_norm.h"
@@ -20,20 +21,15 @@ constexpr int WARP = 32, BLOCK = TILE_THREADS;  // threads that share a row
 constexpr int64_t BACKWARD_BLOCKS = 512;        // fill any GPU, and leave few partial sums
 constexpr int64_t MOST_SHARED = 96 << 10;       // bytes that a block of any GPU may have
 
-template <class T, int THREADS>
-constexpr int KEPT = (THREADS == WARP ? 96 : 64) / sizeof(acc_t<T>);  // numbers of a row in a thread's registers
+template <class T, int THREADS, int N>
+constexpr int KEPT = (THREADS == WARP && N > 1 ? 128 : 64) / sizeof(acc_t<T>);  // numbers of a row in a thread's registers
 
 // Eight short rows a block or one long one, and of them as many as `blocks` leave: the sizes alone say which.
-template <class T>
+template <class T, int N>
 Shape share(int64_t rows, int64_t columns, int64_t blocks) {
-  const int height = columns <= WARP * KEPT<T, WARP> ? TILE_ROWS : 1;
+  const int height = columns <= WARP * KEPT<T, WARP, N> ? TILE_ROWS : 1;
   return {dim3(1, std::min(blocks, divide_up(rows, height))), dim3(TILE_THREADS / height, height)};
 }
-
-// kernel<T, threads a row, elements a load>: 128 bits if all rows allow it, else one element.
-#define SN_PICK_ROWS(kernel, shape, wide)                                           \
-  (wide ? shape.block.x == WARP ? kernel<T, WARP, LANES<T>> : kernel<T, BLOCK, LANES<T>> \
-        : shape.block.x == WARP ? kernel<T, WARP, 1> : kernel<T, BLOCK, 1>)
 
 template <int THREADS, class A>
 __device__ __forceinline__ A mean_of_row(A sum, int64_t columns) {
@@ -48,16 +44,16 @@ template <class T, int THREADS, int N, class Visit>
 __device__ __forceinline__ void for_each_pack(int64_t columns, const Visit& visit) {
   int64_t column = threadIdx.x * N;
 #pragma unroll
-  for (int k = 0; k < KEPT<T, THREADS> / N; k++, column += THREADS * N)
+  for (int k = 0; k < KEPT<T, THREADS, N> / N; k++, column += THREADS * N)
     if (column < columns) visit(k, column, true);
   if constexpr (THREADS > WARP) {
-#pragma unroll 1  // it is rare: no registers for it
-    for (int64_t k = KEPT<T, THREADS> / N; column < columns; k++, column += THREADS * N) visit(k, column, false);
+#pragma unroll 1  // no registers are left
+    for (int64_t k = KEPT<T, THREADS, N> / N; column < columns; k++, column += THREADS * N) visit(k, column, false);
   }
 }
 
 template <class T, int THREADS, int N>
-__global__ void __launch_bounds__(TILE_THREADS) forward_kernel(NormForward p) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forward_kernel(NormForward p) {
   using A = acc_t<T>;
   using Load = const Bits<T, N>*;
   const T *weight = (const T*)p.weight, *bias = (const T*)p.bias;
@@ -66,7 +62,7 @@ __global__ void __launch_bounds__(TILE_THREADS) forward_kernel(NormForward p) {
   for (int64_t row = at.row; row < p.rows; row += at.step) {
     const int64_t start = row * columns;
     const T* x = (const T*)(p.residual ? p.total : p.x) + start;  // what is normalised
-    Bits<T, N> row_bits[KEPT<T, THREADS> / N];
+    Bits<T, N> row_bits[KEPT<T, THREADS, N> / N];
     const auto value = [&](int64_t k, int64_t j, bool kept) { return unpack(kept ? row_bits[k] : *(Load)(x + j)); };
 
     A sum = 0;
@@ -110,18 +106,23 @@ __global__ void __launch_bounds__(TILE_THREADS) forward_kernel(NormForward p) {
   }
 }
 
+template <class T, int N>
+void forward(On on, const NormForward& p) {
+  const Shape shape = share<T, N>(p.rows, p.columns, TILE_BLOCKS);
+  const auto kernel = shape.block.x == WARP ? layer_norm_forward_kernel<T, WARP, N> : layer_norm_forward_kernel<T, BLOCK, N>;
+  launch(on, "layer_norm_forward", kernel, shape, p);
+}
 template <class T>
 void forward(On on, const NormForward& p) {
-  const Shape shape = share<T>(p.rows, p.columns, TILE_BLOCKS);
   const bool wide = aligned(p.columns, (const T*)p.x, p.residual, p.weight, p.bias, p.total, p.y);
-  launch(on, "layer_norm_forward", SN_PICK_ROWS(forward_kernel, shape, wide), shape, p);
+  (wide ? forward<T, LANES<T>> : forward<T, 1>)(on, p);
 }
 
-// The sums for dweight and dbias, if asked for, grow in shared memory, for very long rows in `scratch`: there each thread has a
-// place for each of its columns. In the end those of a block become a row of dweight and dbias (gridDim.y, columns).
+// The sums for dweight and dbias, if asked for, grow in shared memory, for very long rows in `scratch`: each thread has a place
+// for each of its columns there. In the end those of a block become a row of dweight and dbias (gridDim.y, columns).
 template <class T, int THREADS, int N>
-__global__ void __launch_bounds__(TILE_THREADS, N > 1 ? 2 : 1)
-    backward_kernel(NormBackward p, acc_t<T>* dweight, acc_t<T>* dbias, acc_t<T>* scratch, int64_t places) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    layer_norm_backward_kernel(NormBackward p, acc_t<T>* dweight, acc_t<T>* dbias, acc_t<T>* scratch, int64_t places) {
   using A = acc_t<T>;
   using Load = const Bits<T, N>*;
   const T* weight = (const T*)p.weight;
@@ -135,7 +136,7 @@ __global__ void __launch_bounds__(TILE_THREADS, N > 1 ? 2 : 1)
     const int64_t start = row * columns;
     const T *x = (const T*)p.x + start, *grad = (const T*)p.grad + start;
     const A mean = p.mean ? ((const A*)p.mean)[row] : 0, rstd = ((const A*)p.rstd)[row];
-    Bits<T, N> x_bits[KEPT<T, THREADS> / N], grad_bits[KEPT<T, THREADS> / N];
+    Bits<T, N> x_bits[KEPT<T, THREADS, N> / N], grad_bits[KEPT<T, THREADS, N> / N];
 
     A sum_a = 0, sum_ad = 0, sum_d = 0;
     for_each_pack<T, THREADS, N>(columns, [&](int64_t k, int64_t j, bool kept) {
@@ -183,21 +184,26 @@ __global__ void __launch_bounds__(TILE_THREADS, N > 1 ? 2 : 1)
   }
 }
 
-template <class T>
+template <class T, int N>
 void backward(On on, const NormBackward& p) {
   using A = acc_t<T>;
-  Shape shape = share<T>(p.rows, p.columns, BACKWARD_BLOCKS);
-  const bool wide = aligned(p.columns, (const T*)p.x, p.grad, p.grad_total, p.weight, p.dx);
-  const int64_t blocks = shape.grid.y, across = shape.block.x * (wide ? LANES<T> : 1);
+  Shape shape = share<T, N>(p.rows, p.columns, BACKWARD_BLOCKS);
+  const auto kernel = shape.block.x == WARP ? layer_norm_backward_kernel<T, WARP, N> : layer_norm_backward_kernel<T, BLOCK, N>;
+  const int64_t blocks = shape.grid.y;
   A* dweight = p.dweight ? on.allocate<A>(blocks * p.columns) : nullptr;
   A* dbias = p.dbias ? on.allocate<A>(blocks * p.columns) : nullptr;
-  const int64_t places = p.dweight || p.dbias ? divide_up(p.columns, across) * (wide ? LANES<T> : 1) * TILE_THREADS : 0;
+  const int64_t places = p.dweight || p.dbias ? divide_up(p.columns, shape.block.x * N) * N * TILE_THREADS : 0;
   const int64_t bytes = 2 * places * sizeof(A);
   A* scratch = bytes > MOST_SHARED ? on.allocate<A>(blocks * 2 * places) : nullptr;
   if (!scratch) shape.dynamic_shared = bytes;
-  launch(on, "layer_norm_backward", SN_PICK_ROWS(backward_kernel, shape, wide), shape, p, dweight, dbias, scratch, places);
+  launch(on, "layer_norm_backward", kernel, shape, p, dweight, dbias, scratch, places);
   if (p.dweight) column_sums(on, "layer_norm_backward", dweight, (T*)p.dweight, blocks, p.columns);
   if (p.dbias) column_sums(on, "layer_norm_backward", dbias, (T*)p.dbias, blocks, p.columns);
+}
+template <class T>
+void backward(On on, const NormBackward& p) {
+  const bool wide = aligned(p.columns, (const T*)p.x, p.grad, p.grad_total, p.weight, p.dx);
+  (wide ? backward<T, LANES<T>> : backward<T, 1>)(on, p);
 }
 
 }  // namespace
