@@ -58,7 +58,9 @@ BACKENDS: dict[str, Backend] = {
         "CUDA C++",
         ("cuda",),
         {
+            "layer_norm": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+            "gather": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),
         },
         primitives_only=True,
     ),

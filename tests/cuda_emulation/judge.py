@@ -42,6 +42,16 @@ def offset(t: torch.Tensor) -> torch.Tensor:
     return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
 
 
+# Sizes that reach what the grid's do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
+MORE = {
+    "gather": (("embedding", "plain", 3000, 3),),  # several rows a thread
+    "layer_norm": (
+        ("layer_norm", "affine", 4100, 3),  # several rows a warp
+        ("layer_norm", "affine", 513, 1032),  # several rows a block
+        ("rms_norm", "weight", 2, 4104),  # more than a block's registers keep
+        ("layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
+    ),
+}
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
 
 
@@ -56,6 +66,10 @@ def grid(primitive: str) -> list[str]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
+    for name, example, rows, columns in MORE.get(primitive, ()):
+        rung = len(OPS[name].rungs("cuda"))
+        result = compare(OPS[name], example, rows, columns, torch.float32, f"cuda:{rung}")
+        wrong += [] if result.ok else [str(result)]
     return wrong
 
 
@@ -96,11 +110,34 @@ def cases(primitive: str) -> list[str]:
     return wrong
 
 
+def refusals(primitive: str) -> list[str]:
+    """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
+    calls = {
+        "gather_forward": lambda bad: (torch.ones(4, 5), 1, torch.full((4, 5), bad)),
+        "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], 1, torch.full((4, 5), bad)),
+        "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
+        "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
+    }
+    wrong = []
+    for name, arguments in calls.items() if primitive == "gather" else ():
+        for bad in (-1, 5):
+            for rung in (1, 2):
+                try:
+                    getattr(getattr(torch.ops, NAMESPACE), name)(*arguments(bad), rung)
+                    wrong.append(f"{name} on cuda:{rung} takes index {bad} of 5")
+                except RuntimeError:
+                    pass
+    return wrong
+
+
 if __name__ == "__main__":
     library, primitive, seed = sys.argv[1:]
     install(library)
     emulation = ctypes.CDLL(library)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
-    wrong = grid(primitive) + cases(primitive)
+    wrong = grid(primitive) + cases(primitive) + refusals(primitive)
+    if primitive == "gather":  # whose sums are then others
+        emulation.sn_emulation_determinism(ctypes.c_bool(True))
+        wrong += grid(primitive) + cases(primitive) + refusals(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
     raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())
