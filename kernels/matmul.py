@@ -56,9 +56,12 @@ PLAIN = [
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too."""
-    plain = arguments["a"].element_size() >= 4 and options["PRECISION"] == "ieee"
-    widest = 64 if options["ACC"] == tl.float64 else 128 if "gelu" in options["ACTIVATION"] else 256
+    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too, as does a
+    result that is wider than the factors."""
+    size = arguments["a"].element_size()
+    plain = size >= 4 and options["PRECISION"] == "ieee"
+    full = "gelu" in options["ACTIVATION"] or arguments["c"].element_size() > size
+    widest = 64 if options["ACC"] == tl.float64 else 128 if full else 256
     return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS) and config.kwargs["BLOCK_N"] <= widest]
 
 

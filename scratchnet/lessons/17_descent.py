@@ -183,7 +183,8 @@ for lr in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 100.0):
         history.append(loss.item())
     highest, end = max(history), history[-1]
     print(f"lr {lr:<6} start {history[0]:.2f}   highest {highest:8.2f}   end {end:6.3f}")
-print(chart({f"lr {lr}": (range(100), histories[lr]) for lr in (0.01, 0.1, 1.0, 3.0)}, log=True))
+shown = {f"lr {lr}": (range(100), histories[lr]) for lr in (0.01, 0.1, 1.0, 3.0)}
+print(chart(shown, log=True))
 
 check("after 100 steps 0.01 is far behind 1", histories[0.01][-1] > 3 * histories[1.0][-1])
 check("1 never rises above its start", max(histories[1.0]) == histories[1.0][0])

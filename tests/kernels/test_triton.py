@@ -35,7 +35,7 @@ TARGETS = list(machine_code.TARGETS)
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16, torch.float16), ids=str)
 @pytest.mark.parametrize("name, example", OURS)
 def test_against_the_oracle(name, example, dtype, layout):
-    for rows, columns in SIZES if name != "linear_cross_entropy" else SIZES[:-1]:  # 4,003 classes take the interpreter minutes
+    for rows, columns in SIZES if name != "linear_cross_entropy" else SIZES[:-1]:  # 3,000 classes take the interpreter minutes
         result = compare(OPS[name], example, rows, columns, dtype, "triton", LAYOUTS[layout])
         assert result.ok, result
 
