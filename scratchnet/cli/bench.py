@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     for line in lines:
         table.add_row(*line)
     screen.print(table)
+    options.print_absent(screen, args.device, args.backend)
     screen.print(_caption(facts, settings), highlight=False)
     if args.device == "cpu" and facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
         screen.print("Idle threads spin: if other programs use these cores, start with OMP_WAIT_POLICY=passive")

@@ -75,6 +75,14 @@ def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
     return backends.runnable(op, device)
 
 
+def print_absent(screen: Console, device: str, named: list[str] | None) -> None:
+    """A sentence for each backend that cannot run here on tensors of that device, unless others were named."""
+    for column, facts in BACKENDS.items():
+        reason = backends.missing(column) or (device not in facts.devices and f"it runs on {facts.devices[0]} tensors")
+        if reason and not named:
+            screen.print(f"{column} is not in this table: {reason}", markup=False)
+
+
 def console() -> Console:
     """The terminal, or wide lines where there is none."""
     screen = Console()

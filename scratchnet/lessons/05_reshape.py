@@ -9,14 +9,12 @@
 # when a new shape is free and when it copies, and why the same sum can take five times as long.
 
 # %%
-import time
-
 import torch
 
 import scratchnet
 from scratchnet import backends
 from scratchnet.registry import OPS
-from scratchnet.teaching import Checks, describe, memory
+from scratchnet.teaching import Checks, best, describe, memory
 
 check = Checks("05")
 
@@ -127,17 +125,6 @@ check("reshape of a transposed one had to copy", x.T.reshape(6).data_ptr() != x.
 
 # %%
 matrix = torch.rand(2048, 2048)
-
-
-def best(walk):
-    """The shortest of five times in milliseconds: other programs can only make it longer."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        walk()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
-
 
 along = best(lambda: [row.sum() for row in matrix])
 across = best(lambda: [column.sum() for column in matrix.T])

@@ -35,6 +35,8 @@ def missing() -> str | None:
     """Why the emulation cannot run here."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the CUDA emulation switches stacks in x86-64 assembly, for Linux"
+    if not CUDA.is_dir():
+        return "the CUDA sources are not beside the tests"
     if shutil.which("g++") is None or not runtime().is_absolute():
         return "the CUDA emulation needs g++ and its AddressSanitizer: apt install g++"
     return None

@@ -1,17 +1,19 @@
 """The CUDA kernels without a GPU: run in tests/cuda_emulation against the oracle, compiled by nvcc and read."""
 
+import json
 import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from cuda_emulation import build
 
 import scratchnet
-from scratchnet import machine_code_cuda
+from scratchnet import _compiled, backends, cli, machine_code_cuda
 from scratchnet.machine_code import SHARED_MEMORY
 from scratchnet.registry import BACKENDS, OPS
 
@@ -33,6 +35,8 @@ def test_emulated_against_the_oracle(primitive):
 @pytest.fixture(scope="session")
 def module():
     """scratchnet._cuda as setup.py builds it, for every GPU that the report reads, in the build folder."""
+    if not build.CUDA.is_dir():
+        pytest.skip("the CUDA sources are not beside the tests")
     setup = runpy.run_path(str(build.ROOT / "setup.py"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCRATCHNET_CUDA", "1")
@@ -61,6 +65,16 @@ def test_machine_code(module):
         if code.call.startswith("cuda:2"):
             assert code.spills == 0 and code.occupancy >= 0.25, code
             assert (code.load_bits == code.store_bits == 128) or NARROW.match(code.kernel), code
+
+
+def test_info_shows_them(module, monkeypatch, capsys):
+    if problem := machine_code_cuda.missing():
+        pytest.skip(problem)
+    monkeypatch.setattr(_compiled, "cuda", SimpleNamespace(__file__=str(module)))
+    monkeypatch.setattr(_compiled, "cuda_reason", "")
+    monkeypatch.setattr(backends, "missing", lambda column: "Triton is not installed")
+    assert cli.main(["info", "--kernels", "--json"]) == 0
+    assert {code["op"] for code in json.loads(capsys.readouterr().out)} >= set(NAMES)
 
 
 IMPORT = """
