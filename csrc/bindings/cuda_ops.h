@@ -1,8 +1,8 @@
 // The operators of csrc/cuda as one list, for the files that register them: cuda_ops.cpp and that of tests/cuda_emulation.
 //
 // Such a file defines `fresh`, `stream_of(tensor)`, `tf32_is_asked_for()` and `determinism_is_asked_for()` first. Then the
-// operators are those of the CPU column, word for word: the include path leads "dispatch.h" to csrc/cuda, and with it the tables
-// to the CUDA kernels.
+// operators are those of the CPU column, word for word: the include path leads "dispatch.h" to csrc/cuda, and with it the
+// tables to the CUDA kernels.
 #pragma once
 #include <vector>
 

@@ -109,8 +109,8 @@ Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t run
   std::vector<int64_t> sizes(index.sizes().begin(), index.sizes().end());
   sizes.push_back(columns);
   Tensor y = fresh<Tensor>(sizes, weight.scalar_type());
-  check_range(gather_kernels(rung).embedding_forward(on(weight), data(weight), weight.stride(0), entries(index), out(y), rows, columns,
-                                                     index.numel()), "embedding");
+  check_range(gather_kernels(rung).embedding_forward(on(weight), data(weight), weight.stride(0), entries(index), out(y), rows,
+                                                     columns, index.numel()), "embedding");
   return y;
 }
 

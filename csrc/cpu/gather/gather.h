@@ -41,11 +41,11 @@ struct GatherKernels {
   // dx has `numel` elements
   bool (*gather_backward)(On, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
   // weight (rows, columns) with a stride between rows, index (n), y and grad (n, columns), dweight (rows, columns)
-  bool (*embedding_forward)(On, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns,
-                            int64_t n);
+  bool (*embedding_forward)(On, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
+                            int64_t columns, int64_t n);
   // the row `padding` gets zeros; by_count: a row's gradient is divided by the number of its occurrences
-  bool (*embedding_backward)(On, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
-                             int64_t padding, bool by_count);
+  bool (*embedding_backward)(On, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns,
+                             int64_t n, int64_t padding, bool by_count);
 };
 
 SN_DECLARE_NAIVE(GatherKernels, gather_1)

@@ -1,7 +1,7 @@
 // gather, rung 1: one thread an element of the result.
 //
-//   forward   y[i][j] = x[index[i][j]][j]                                a copy
-//   backward  dx[k][j] = sum of grad[i][j] over the i with index[i][j] = k     every thread searches its column of the index
+//   forward   y[i][j] = x[index[i][j]][j]                                   a copy
+//   backward  dx[k][j] = sum of grad[i][j] over the i with index[i][j] = k  every thread searches a column of the index
 #include "device.cuh"
 #include "gather/gather.h"
 #include "launch.cuh"
@@ -90,7 +90,8 @@ template <class T>
 bool embedding_backward(On on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
                         int64_t padding, bool by_count) {
   const Shape shape = elementwise(rows * columns, THREADS);
-  launch(on, "embedding_backward", embedding_backward_kernel<T>, shape, grad, index, dweight, rows, columns, n, padding, by_count);
+  launch(on, "embedding_backward", embedding_backward_kernel<T>, shape, grad, index, dweight, rows, columns, n, padding,
+         by_count);
   return true;
 }
 

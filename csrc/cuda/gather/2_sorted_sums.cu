@@ -25,7 +25,8 @@ acc_t<T>* zero_sums(On on, const char* name, T* dx, int64_t count) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) round_kernel(const float* sums, T* dx, int64_t count, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    round_kernel(const float* sums, T* dx, int64_t count, bool aligned) {
   const int64_t first = thread_index() * LANES<T>;
   Pack<T> pack;
 #pragma unroll
@@ -63,7 +64,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
   store(dx + key[first] * columns + column, sum, left, aligned);
 }
 
-// Row key[i] of dx (rows, columns) gets the sum of the rows position[i] of grad; rows that no key names, and `skipped`, get zeros.
+// Row key[i] of dx (rows, columns) gets the sum of the rows position[i] of grad; rows that no key names get zeros, and so does
+// the row `skipped`.
 template <class T>
 void sum_sorted(On on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n,
                 int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
@@ -138,7 +140,8 @@ bool gather_forward(On on, const GatherShape& s, const T* x, const int64_t* inde
 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    gather_add_kernel(const __grid_constant__ GatherShape s, const T* grad, const int64_t* index, acc_t<T>* sums, bool aligned) {
+    gather_add_kernel(const __grid_constant__ GatherShape s, const T* grad, const int64_t* index, acc_t<T>* sums,
+                      bool aligned) {
   const Picks<T> picks(s, index, aligned);
   if (!picks.count) return;
   const Pack<T> g = load(grad + picks.at, picks.count, aligned);
@@ -149,7 +152,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    gather_list_kernel(const __grid_constant__ GatherShape s, const int64_t* index, int64_t* place, int64_t* position, bool aligned) {
+    gather_list_kernel(const __grid_constant__ GatherShape s, const int64_t* index, int64_t* place, int64_t* position,
+                       bool aligned) {
   const Picks<T> picks(s, index, aligned);
 #pragma unroll
   for (int k = 0; k < LANES<T>; k += LANES<int64_t>) {
@@ -181,8 +185,8 @@ bool gather_backward(On on, const GatherShape& s, const T* grad, const int64_t* 
 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    embedding_forward_kernel(const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns, int64_t n,
-                             bool aligned) {
+    embedding_forward_kernel(const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
+                             int64_t n, bool aligned) {
   const Place<T> at;
   for (int64_t i = at.row; i < n; i += at.step) {
     const int64_t k = index[i];
