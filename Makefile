@@ -47,12 +47,14 @@ bench: build
 	$(BIN)/scratchnet bench
 
 # The suite on CPU tensors; then the kernels on the device: right first, and only then how fast.
+# On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.
 gpu: DEVICE ?= cuda
+gpu: COLUMNS = $(if $(filter cpu,$(DEVICE)),--backend triton)
 gpu: build
 	TRITON_INTERPRET=1 $(PYTEST) -m 'not slow'
 	$(PYTEST) tests/kernels --device $(DEVICE)
-	$(BIN)/scratchnet verify --device $(DEVICE) --backend triton
-	$(BIN)/scratchnet bench --device $(DEVICE) --backend triton --compile --csv gpu.csv
+	$(BIN)/scratchnet verify --device $(DEVICE) $(COLUMNS)
+	$(BIN)/scratchnet bench --device $(DEVICE) $(COLUMNS) --compile --csv gpu.csv
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .venv/.built

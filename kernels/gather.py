@@ -37,7 +37,7 @@ def _grid(rows: int, columns: int, tile: dict) -> tuple[int, int]:
     return triton.cdiv(rows, tile["BLOCK_ROWS"]), triton.cdiv(columns, tile["BLOCK_COLUMNS"])
 
 
-def _flag(x: Tensor) -> Tensor:
+def flag(x: Tensor) -> Tensor:
     """Where a kernel notes that an index was out of range."""
     return torch.zeros(1, dtype=torch.int32, device=x.device)
 
@@ -68,7 +68,7 @@ def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
         x, index = x.reshape(1), index.reshape(1)
     x = _cut(x, dim, index)
     n, m, inner = x.shape[dim], index.shape[dim], math.prod(index.shape[dim + 1 :])
-    x, index, bad = x.contiguous(), index.contiguous(), _flag(x)
+    x, index, bad = x.contiguous(), index.contiguous(), flag(x)
     launch(gather_kernel, (triton.cdiv(y.numel(), TILE),), x, index, y, bad, y.numel(), n, m, inner, BLOCK=TILE)
     torch._assert_async(bad == 0)
     return y
@@ -90,7 +90,7 @@ def embedding_kernel(weight, index, y, bad, rows, columns, n, BLOCK_ROWS: tl.con
 
 
 def embedding_forward(weight: Tensor, index: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
-    weight, index, bad = weight.contiguous(), index.contiguous(), _flag(weight)
+    weight, index, bad = weight.contiguous(), index.contiguous(), flag(weight)
     n, columns = weight.shape
     y, tile = weight.new_empty(*index.shape, columns), _tile(columns)
     launch(
@@ -146,7 +146,7 @@ def sum_sorted_kernel(
 def add_rows(grad: Tensor, index: Tensor, n: int, skipped: int = -1, scale: Tensor | None = None) -> Tensor:
     """dx (n, D), the rows of grad (N, D) added up where index (N) says, but for index `skipped`; times scale (n)."""
     rows, columns = grad.shape
-    grad, index, bad, tile = grad.contiguous(), index.contiguous(), _flag(grad), _tile(columns)
+    grad, index, bad, tile = grad.contiguous(), index.contiguous(), flag(grad), _tile(columns)
     wide = torch.float64 if grad.dtype == torch.float64 else torch.float32
     grid = _grid(rows, columns, tile)
     if torch.are_deterministic_algorithms_enabled():

@@ -32,6 +32,7 @@ ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant
 SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel
 LONGEST_BLOCK_K = 64
 FEW_ROWS = 16
+GROUP = 8  # rows of tiles that are visited together
 
 
 def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
@@ -55,10 +56,42 @@ PLAIN = [
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too."""
-    plain = arguments["a"].element_size() >= 4 and options["PRECISION"] == "ieee"
-    widest = 64 if options["ACC"] == tl.float64 else 128 if "gelu" in options["ACTIVATION"] else 256
+    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too, as does a
+    result that is wider than the factors."""
+    size = arguments["a"].element_size()
+    plain = size >= 4 and options["PRECISION"] == "ieee"
+    full = "gelu" in options["ACTIVATION"] or arguments["c"].element_size() > size
+    widest = 64 if options["ACC"] == tl.float64 else 128 if full else 256
     return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS) and config.kwargs["BLOCK_N"] <= widest]
+
+
+@triton.jit
+def tile_in_groups(tile, tiles_m, tiles_n, GROUP: tl.constexpr):
+    """Row and column of a tile: down GROUP rows, then to the next column."""
+    group = tile // (GROUP * tiles_n)
+    height = tl.minimum(tiles_m - group * GROUP, GROUP)
+    return group * GROUP + tile % (GROUP * tiles_n) % height, tile % (GROUP * tiles_n) // height
+
+
+@triton.jit
+def multiply_tile(
+    a, b, row, column, in_rows, in_columns, first, last, k, a_row, a_column, b_row, b_column,
+    PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Some rows of a times some columns of b, summed from `first` to `last` of the k terms."""
+    along = first + tl.arange(0, BLOCK_K)
+    a += row[:, None] * a_row + along[None, :] * a_column
+    b += along[:, None] * b_row + column[None, :] * b_column
+    acc = tl.zeros([BLOCK_M, BLOCK_N], ACC)
+    for start in range(first, last, BLOCK_K):
+        in_k = start + tl.arange(0, BLOCK_K) < k
+        x = tl.load(a, mask=in_rows & in_k[None, :], other=0).to(DOT)
+        y = tl.load(b, mask=in_k[:, None] & in_columns, other=0).to(DOT)
+        acc = tl.dot(x, y, acc, input_precision=PRECISION, out_dtype=ACC)
+        a += BLOCK_K * a_column
+        b += BLOCK_K * b_row
+    return acc
 
 
 @triton.jit
@@ -96,29 +129,19 @@ def product_kernel(
         k = k // 16 * 16
     tiles_m, tiles_n = tl.cdiv(m, BLOCK_M), tl.cdiv(n, BLOCK_N)
     product = tl.program_id(0) // (tiles_m * tiles_n)  # which matrix of c
-    tile = tl.program_id(0) % (tiles_m * tiles_n)
-    group = tile // (GROUP * tiles_n)
-    height = tl.minimum(tiles_m - group * GROUP, GROUP)
-    tile_m = group * GROUP + tile % (GROUP * tiles_n) % height
-    tile_n = tile % (GROUP * tiles_n) // height
+    tile_m, tile_n = tile_in_groups(tl.program_id(0) % (tiles_m * tiles_n), tiles_m, tiles_n, GROUP)
 
     row = tile_m.to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     column = tile_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     first = (product // batches).to(tl.int64) * k_a_split
-    along = first + tl.arange(0, BLOCK_K)
     outer, within = (product % batches // inner).to(tl.int64), (product % batches % inner).to(tl.int64)
-    a += outer * a_outer + within * a_inner + row[:, None] * a_row + along[None, :] * a_column
-    b += outer * b_outer + within * b_inner + along[:, None] * b_row + column[None, :] * b_column
+    a += outer * a_outer + within * a_inner
+    b += outer * b_outer + within * b_inner
     in_rows, in_columns = (row < m)[:, None], (column < n)[None, :]
-
-    acc = tl.zeros([BLOCK_M, BLOCK_N], ACC)
-    for start in range(first, tl.minimum(first + k_a_split, k), BLOCK_K):
-        in_k = start + tl.arange(0, BLOCK_K) < k
-        x = tl.load(a, mask=in_rows & in_k[None, :], other=0).to(DOT)
-        y = tl.load(b, mask=in_k[:, None] & in_columns, other=0).to(DOT)
-        acc = tl.dot(x, y, acc, input_precision=PRECISION)
-        a += BLOCK_K * a_column
-        b += BLOCK_K * b_row
+    acc = multiply_tile(
+        a, b, row, column, in_rows, in_columns, first, tl.minimum(first + k_a_split, k), k,
+        a_row, a_column, b_row, b_column, PRECISION, DOT, ACC, BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
 
     if bias is not None:
         acc += tl.load(bias + column, mask=column < n, other=0).to(ACC)[None, :]
@@ -148,16 +171,20 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, act: str = "none",
     """act(a b + bias), and a b + bias if asked for: a (..., M, K), b (..., K, N) of any strides, bias (N) -> (..., M, N)."""
     c = a.new_empty(*a.shape[:-1], b.shape[-1])
     z = torch.empty_like(c) if with_z else None
-    if c.numel():
-        _multiply(a, b, None if bias is None else bias.contiguous(), c, z, act)
+    multiply(a, b, c, None if bias is None else bias.contiguous(), act, z)
     return c, z
 
 
-def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, c: Tensor, z: Tensor | None, act: str) -> None:
+def multiply(
+    a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None = None, act: str = "none", z: Tensor | None = None
+) -> None:  # fmt: skip
+    """The same into contiguous c, which may be of a wider type, and z."""
+    if not c.numel():
+        return
     axes = _batch_axes(a, b)
     if len(axes) > 2:  # rare: every axis steps in a way of its own
         for i in range(len(a)):
-            _multiply(a[i], b[i], bias, c[i], z, act)
+            multiply(a[i], b[i], c[i], bias, act, z)
         return
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = [(1, 0, 0)] * (2 - len(axes)) + axes
     m, k, n, batches = *a.shape[-2:], b.shape[-1], outer * inner
@@ -165,7 +192,6 @@ def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, c: Tensor, z: Tensor | 
     rows = batches * m
     partial = statistics(c, splits, rows, n) if splits > 1 else None
     strides = (a_outer, a_inner, *a.stride()[-2:], b_outer, b_inner, *b.stride()[-2:])
-    interpreted_bf16 = INTERPRETED and a.dtype == torch.bfloat16  # the interpreter cannot multiply it
     launch(
         product_kernel,
         lambda sizes: (splits * batches * triton.cdiv(m, sizes["BLOCK_M"]) * triton.cdiv(n, sizes["BLOCK_N"]),),
@@ -173,7 +199,7 @@ def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, c: Tensor, z: Tensor | 
         int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256),
         ACTIVATION="none" if splits > 1 else act,
         ALIGNED_M=m % 16 == 0 and a.stride(-2) == 1, ALIGNED_K=k % 16 == 0 and 1 in (a.stride(-1), b.stride(-2)),
-        PRECISION=_precision(a), DOT=tl.float32 if interpreted_bf16 else _ELEMENT[a.dtype], ACC=accumulator(a), GROUP=8,
+        **types(a), GROUP=GROUP,
     )  # fmt: skip
     if splits > 1:
         grid = (triton.cdiv(rows * n, BLOCK),)
@@ -183,6 +209,12 @@ def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, c: Tensor, z: Tensor | 
 _ELEMENT = {
     torch.float64: tl.float64, torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16
 }  # fmt: skip
+
+
+def types(a: Tensor) -> dict:
+    """Precision, type of the factors and of the sum of a product with a."""
+    dot = tl.float32 if INTERPRETED and a.dtype == torch.bfloat16 else _ELEMENT[a.dtype]  # the interpreter cannot multiply it
+    return {"PRECISION": _precision(a), "DOT": dot, "ACC": accumulator(a)}
 
 
 def _batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:

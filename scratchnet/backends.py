@@ -52,6 +52,7 @@ class backend(contextlib.ContextDecorator):
     name: "cpp", "numpy", "torch", ..., or one rung of it such as "cpp:1". None restores the default, the fastest as measured.
     The choice holds for the process; a backward pass runs on the backend of its forward pass.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
+    Concept 87: custom operations.
     """
 
     def __init__(self, name: str | None):
@@ -76,6 +77,23 @@ class backend(contextlib.ContextDecorator):
 def current() -> str | None:
     """The backend that was asked for, or None if the fastest one is to run."""
     return _named
+
+
+def runs(column: str, device: str) -> bool:
+    """Whether a backend can run here on tensors of that device. Triton takes CPU tensors only where its interpreter is on."""
+    if missing(column) or device not in BACKENDS[column].devices:
+        return False
+    return (column, device) != ("triton", "cpu") or importlib.import_module("scratchnet.kernels.launch").INTERPRETED
+
+
+def runnable(op: Op, device: str = "cpu") -> list[str]:
+    """Every backend and rung with kernels of an operator that can run here, as `backend(...)` names it."""
+    names = []
+    for column in BACKENDS:
+        count = len(op.rungs(column))
+        if runs(column, device):
+            names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
+    return names
 
 
 def fastest(op: Op) -> str:

@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 import torch
 
 from scratchnet import backends, verify
-from scratchnet.registry import Op
+from scratchnet.registry import OPS, Op
 from scratchnet.roof import Roof, timed
 
 COMPUTE_BOUND = 16  # flops a byte from which FLOP/s say more than GB/s
@@ -77,7 +77,7 @@ class Timing:
     @property
     def compute_bound(self) -> bool:
         """Whether arithmetic, not memory, sets the pace."""
-        return self.flops > COMPUTE_BOUND * self.bytes
+        return self.intensity > COMPUTE_BOUND
 
     @property
     def gigabytes(self) -> float:
@@ -88,6 +88,11 @@ class Timing:
     def gigaflops(self) -> float:
         """GFLOP a second."""
         return self.flops / self.seconds.median / 1e9
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity: FLOP for every byte that has to move."""
+        return self.flops / self.bytes
 
     @property
     def share(self) -> float:
@@ -113,6 +118,11 @@ class Result:
     oracle_rows: int  # how many rows the oracle was given
     timings: tuple[Timing, ...]
     untimed: str = ""  # why there are none
+
+    @property
+    def primitive(self) -> str:
+        """Which primitive it belongs to."""
+        return OPS[self.op].primitive
 
 
 def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> list[Result]:

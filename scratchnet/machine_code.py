@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Iterator
 
@@ -30,8 +29,9 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-SIZES = ((512, 1024),)  # rows and columns of the example calls: multiples of every block
-LONG = {"layer_norm": ((16, 20480),)}  # a row that is too long for the registers takes another path
+SIZE = (512, 1024)  # rows and columns of the example calls: multiples of every block
+LONG = (16, 20480)  # a row that is too long for the registers takes another path in these:
+WITH_LONG_ROWS = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterato
     """Compile here and now; only for a process that does not interpret."""
     for op in OPS.values():
         if op.primitive == primitive and op.rungs("triton"):
-            for size in (*SIZES, *LONG.get(primitive, ())):
+            for size in (SIZE, LONG) if op.name in WITH_LONG_ROWS else (SIZE,):
                 yield from _compile_op(op, *size, getattr(torch, dtype), targets)
 
 
@@ -79,7 +79,7 @@ def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tu
     launches: dict[str, list[tuple]] = {}
     for direction, arguments in _calls(op, rows, columns, dtype).items():
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
-            getattr(import_module(f"scratchnet.kernels.{op.primitive}"), f"{op.name}_{direction}")(*arguments)
+            operator.launcher(op, direction)(*arguments)
     example = next(iter(op.examples))
     for target in targets:
         for direction, found in launches.items():

@@ -37,7 +37,9 @@ def _read(module: Path, target: str) -> list[Code]:
     information = dump("-elf", r"\n\.nv\.info\.(\S+)\n")
     codes = []
     for symbol, name in zip(usage, _demangled(list(usage)), strict=True):
-        (rung, idea), kernel = RUNG.search(symbol).groups(), KERNEL.search(name)[1].replace("scratchnet::", "")
+        if not (file := RUNG.search(symbol)):
+            continue  # of CUB
+        (rung, idea), kernel = file.groups(), KERNEL.search(name)[1].replace("scratchnet::", "")
         op = max((op for op in OPS if kernel.startswith(f"{op}_")), key=len, default="")  # "": a kernel that several share
         registers, shared = (int(re.search(rf"{what}:(\d+)", usage[symbol])[1]) for what in ("REG", "SHARED"))
         threads = THREADS.search(information[symbol])

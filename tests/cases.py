@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
 import scratchnet
 from scratchnet.registry import OPS, Op
 from scratchnet.verify import TIMES_TORCH, ULPS, as_tuple, function
+
+# "triton" in a list of backends
+TRITON = pytest.param("triton", marks=pytest.mark.skipif(not find_spec("triton"), reason="needs Triton: pip install triton"))
 
 
 @dataclass

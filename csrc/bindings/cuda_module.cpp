@@ -13,6 +13,11 @@ bool tf32_is_asked_for() {
   return matmul.attr("fp32_precision").cast<std::string>() == "tf32";
 }
 
+bool determinism_is_asked_for() {
+  const py::gil_scoped_acquire python;
+  return py::module_::import("torch").attr("are_deterministic_algorithms_enabled")().cast<bool>();
+}
+
 }  // namespace scratchnet
 
 PYBIND11_MODULE(_cuda, module) {

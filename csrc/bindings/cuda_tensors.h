@@ -19,11 +19,10 @@ inline cudaStream_t stream_of(const Tensor& t) {
   return (cudaStream_t)torch::stable::accelerator::getCurrentStream(t.get_device_index()).nativeHandle();
 }
 
-bool tf32_is_asked_for();  // cuda_module.cpp
+bool tf32_is_asked_for();         // cuda_module.cpp
+bool determinism_is_asked_for();  // likewise
 
 inline const Tensor* tensor(const Tensor& t) { return &t; }
-bool tf32_is_asked_for();  // cuda_module.cpp
-
 inline const Tensor* tensor(const std::optional<Tensor>& t) { return t ? &*t : nullptr; }
 template <class Other>
 const Tensor* tensor(const Other&) {

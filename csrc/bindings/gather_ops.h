@@ -82,7 +82,7 @@ Tensor gather_forward(Tensor x, int64_t dim, Tensor index, int64_t rung) {
   const auto shape = shape_of(expect, {x.sizes().begin(), x.sizes().end()}, strides, dim, index);
   index = in_order(index);
   Tensor y = fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
-  check_range(gather_kernels(rung).gather_forward(dtype_of(x), shape, data(x), entries(index), out(y)), "gather");
+  check_range(gather_kernels(rung).gather_forward(on(x), shape, data(x), entries(index), out(y)), "gather");
   return y;
 }
 
@@ -94,7 +94,7 @@ Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, int64_t dim, Ten
   const auto shape = shape_of(expect, sizes, row_major(sizes), dim, index);
   grad = in_order(grad), index = in_order(index);
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
-  check_range(gather_kernels(rung).gather_backward(dtype_of(grad), shape, data(grad), entries(index), out(dx), dx.numel()), "gather");
+  check_range(gather_kernels(rung).gather_backward(on(grad), shape, data(grad), entries(index), out(dx), dx.numel()), "gather");
   return dx;
 }
 
@@ -109,7 +109,7 @@ Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t run
   std::vector<int64_t> sizes(index.sizes().begin(), index.sizes().end());
   sizes.push_back(columns);
   Tensor y = fresh<Tensor>(sizes, weight.scalar_type());
-  check_range(gather_kernels(rung).embedding_forward(dtype_of(weight), data(weight), weight.stride(0), entries(index), out(y), rows,
+  check_range(gather_kernels(rung).embedding_forward(on(weight), data(weight), weight.stride(0), entries(index), out(y), rows,
                                                      columns, index.numel()), "embedding");
   return y;
 }
@@ -124,7 +124,7 @@ Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t paddi
   grad = in_order(grad), index = in_order(index);
   const int64_t columns = grad.size(grad.dim() - 1);
   Tensor dweight = fresh<Tensor>({rows, columns}, grad.scalar_type());
-  check_range(gather_kernels(rung).embedding_backward(dtype_of(grad), data(grad), entries(index), out(dweight), rows, columns,
+  check_range(gather_kernels(rung).embedding_backward(on(grad), data(grad), entries(index), out(dweight), rows, columns,
                                                       index.numel(), padding, by_count), "embedding");
   return dweight;
 }

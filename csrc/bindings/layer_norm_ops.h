@@ -52,9 +52,9 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Te
   expect_norm(expect, x, ndim, weight, bias);
   x = in_order(x), weight = in_order(weight), bias = in_order(bias);
   Tensor y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .y = out(y),
-                                                 .mean = out(mean), .rstd = out(rstd), .rows = rows_of(x, ndim),
-                                                 .columns = columns_of(x, ndim), .eps = eps});
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .y = out(y),
+                                           .mean = out(mean), .rstd = out(rstd), .rows = rows_of(x, ndim),
+                                           .columns = columns_of(x, ndim), .eps = eps});
   return {y, mean, rstd};
 }
 
@@ -73,10 +73,10 @@ std::tuple<Tensor, Tensor, Tensor> norm_backward(const Expect& expect, const std
   Tensor dx = need_x ? fresh_like(x) : none(x);
   Tensor dweight = fresh_column(x, ndim, need_weight), dbias = fresh_column(x, ndim, need_bias);
   layer_norm_kernels(rung).backward(
-      dtype_of(x), {.grad = data(grad), .grad_total = data(grad_total_in_order), .x = data(x), .mean = data(mean_in_order),
-                    .rstd = data(rstd), .weight = data(weight), .dx = out_if(dx, need_x),
-                    .dweight = out_if(dweight, need_weight), .dbias = out_if(dbias, need_bias), .rows = rows_of(x, ndim),
-                    .columns = columns_of(x, ndim)});
+      on(x), {.grad = data(grad), .grad_total = data(grad_total_in_order), .x = data(x), .mean = data(mean_in_order),
+              .rstd = data(rstd), .weight = data(weight), .dx = out_if(dx, need_x),
+              .dweight = out_if(dweight, need_weight), .dbias = out_if(dbias, need_bias), .rows = rows_of(x, ndim),
+              .columns = columns_of(x, ndim)});
   return {dx, dweight, dbias};
 }
 
@@ -94,8 +94,8 @@ std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weig
   expect_norm(expect, x, ndim, weight);
   x = in_order(x), weight = in_order(weight);
   Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .weight = data(weight), .y = out(y), .rstd = out(rstd),
-                                                 .rows = rows_of(x, ndim), .columns = columns_of(x, ndim), .eps = eps});
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .weight = data(weight), .y = out(y), .rstd = out(rstd),
+                                           .rows = rows_of(x, ndim), .columns = columns_of(x, ndim), .eps = eps});
   return {y, rstd};
 }
 
@@ -117,10 +117,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
   expect.shape("residual", residual, all_axes(x));
   x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
   Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(dtype_of(x), {.x = data(x), .residual = data(residual), .weight = data(weight),
-                                                 .bias = data(bias), .total = out(total), .y = out(y), .mean = out(mean),
-                                                 .rstd = out(rstd), .rows = rows_of(x, ndim), .columns = columns_of(x, ndim),
-                                                 .eps = eps});
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .residual = data(residual), .weight = data(weight),
+                                           .bias = data(bias), .total = out(total), .y = out(y), .mean = out(mean),
+                                           .rstd = out(rstd), .rows = rows_of(x, ndim), .columns = columns_of(x, ndim),
+                                           .eps = eps});
   return {total, y, mean, rstd};
 }
 

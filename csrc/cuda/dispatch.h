@@ -22,6 +22,8 @@ struct Launch {
 
   // Whether products of float32 may be computed in TF32: torch.backends.cuda.matmul.fp32_precision.
   virtual bool tf32() const = 0;
+  // Whether the same input must give the same bits: torch.use_deterministic_algorithms.
+  virtual bool deterministic() const = 0;
 
   // Memory on the device, not initialised and aligned for any type, for the kernels of this call.
   template <class T>
@@ -60,8 +62,11 @@ inline ConstPointer typed(const void* p) { return {p}; }
 
 // A table's function from a template over the element type, which has the same arguments:
 // SN_DEFINE_RUNG(GeluKernels, gelu_1) = {SN_TYPED(forward), ...};
-#define SN_TYPED(function) \
-  [](On on, auto... arguments) { SN_FLOATS(on.dtype, function<T>(on, ::scratchnet::typed(arguments)...)) }
+#define SN_TYPED(function)                                                         \
+  [](On on, auto... arguments) {                                                   \
+    SN_FLOATS(on.dtype, return function<T>(on, ::scratchnet::typed(arguments)...)) \
+    __builtin_unreachable();                                                       \
+  }
 
 #define SN_DECLARE_RUNG(Table, name) extern const Table name##_cuda;
 #define SN_DECLARE_NAIVE(Table, name) SN_DECLARE_RUNG(Table, name)

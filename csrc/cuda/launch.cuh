@@ -32,6 +32,11 @@ void launch(On on, const char* name, void (*kernel)(Parameters...), const Shape&
   check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), name);
 }
 
+template <class T>
+void zero(On on, const char* name, T* p, int64_t count) {
+  if (count) check(cudaMemsetAsync(p, 0, count * sizeof(T), on.stream), name);
+}
+
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // One thread an element.

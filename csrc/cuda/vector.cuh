@@ -1,5 +1,7 @@
 // Neighbouring elements of one thread: 128 bits a load or store, the widest that every GPU has.
 #pragma once
+#include <type_traits>
+
 #include "scalar.cuh"
 
 namespace scratchnet {
@@ -9,42 +11,66 @@ template <class T>
 constexpr int LANES = 16 / sizeof(T);
 
 // In registers, in the type that is computed in.
-template <class T>
+template <class T, int N = LANES<T>>
 struct Pack {
-  acc_t<T> lane[LANES<T>];
+  acc_t<T> lane[N];
 };
 
-template <class T>
-struct alignas(16) Bits128 {
-  T lane[LANES<T>];
+// As they lie in memory, 128 bits or one element: a single load or store.
+template <class T, int N = LANES<T>>
+struct Bits {
+  std::conditional_t<N == 1, T, uint4> word;
 };
+
+template <class T, int N>
+__device__ __forceinline__ Pack<T, N> unpack(Bits<T, N> bits) {
+  T lane[N];
+  memcpy(lane, &bits.word, sizeof lane);
+  Pack<T, N> pack;
+#pragma unroll
+  for (int i = 0; i < N; i++) pack.lane[i] = load1(lane + i);
+  return pack;
+}
+template <class T, int N>
+__device__ __forceinline__ Bits<T, N> rounded(const Pack<T, N>& pack) {
+  T lane[N];
+#pragma unroll
+  for (int i = 0; i < N; i++) store1(lane + i, pack.lane[i]);
+  Bits<T, N> bits;
+  memcpy(&bits.word, lane, sizeof lane);
+  return bits;
+}
 
 // The pack at p, of which `count` elements exist; the others are 0. aligned: p is a multiple of 16 bytes.
 template <class T>
 __device__ __forceinline__ Pack<T> load(const T* p, int64_t count, bool aligned) {
+  if (aligned && count >= LANES<T>) return unpack(*(const Bits<T>*)p);
   Pack<T> pack;
-  if (aligned && count >= LANES<T>) {
-    const Bits128<T> bits = *(const Bits128<T>*)p;
 #pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = load1(bits.lane + i);
-  } else {
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = i < count ? load1(p + i) : acc_t<T>(0);
-  }
+  for (int i = 0; i < LANES<T>; i++) pack.lane[i] = i < count ? load1(p + i) : acc_t<T>(0);
   return pack;
 }
 
 template <class T>
 __device__ __forceinline__ void store(T* p, const Pack<T>& pack, int64_t count, bool aligned) {
   if (aligned && count >= LANES<T>) {
-    Bits128<T> bits;
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) store1(bits.lane + i, pack.lane[i]);
-    *(Bits128<T>*)p = bits;
+    *(Bits<T>*)p = rounded(pack);
   } else {
 #pragma unroll
     for (int i = 0; i < LANES<T>; i++)
       if (i < count) store1(p + i, pack.lane[i]);
+  }
+}
+
+// The same without a conversion: bits stay as they are.
+template <class T>
+__device__ __forceinline__ void copy(T* to, const T* from, int64_t count, bool aligned) {
+  if (aligned && count >= LANES<T>) {
+    *(Bits<T>*)to = *(const Bits<T>*)from;
+  } else {
+#pragma unroll
+    for (int i = 0; i < LANES<T>; i++)
+      if (i < count) to[i] = from[i];
   }
 }
 

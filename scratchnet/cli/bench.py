@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from scratchnet import backends, bench, machine
+from scratchnet import backends, bench, machine, roofline
 from scratchnet.bench import Result, Settings, Spread, Timing
 from scratchnet.cli import options
+from scratchnet.data.split import need
 from scratchnet.registry import BACKENDS, Op
 from scratchnet.roof import MEBIBYTES, PRODUCT, Roof
 
@@ -38,6 +39,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="beside torch.compile too; compiling takes some 10 s a call")
     parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call as a PNG")
     what = f"replace what stands between '{MARKERS[0]}' and '{MARKERS[1]}' in FILE by the table"
     parser.add_argument("--readme", type=Path, metavar="FILE", help=what)
 
@@ -46,6 +48,8 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     """Measure, then report; 1 if a result was wrong: speed does not excuse it."""
     if args.readme:
         _split(args.readme)  # a file that cannot take the table is better known before the measurement
+    if args.plot:
+        need("scratchnet bench --plot", "matplotlib", "matplotlib")
     threads = torch.get_num_threads()
     try:
         if args.threads:
@@ -61,11 +65,14 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     for line in lines:
         table.add_row(*line)
     screen.print(table)
+    options.print_absent(screen, args.device, args.backend)
     screen.print(_caption(facts, settings), highlight=False)
     if args.device == "cpu" and facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
         screen.print("Idle threads spin: if other programs use these cores, start with OMP_WAIT_POLICY=passive")
     if args.csv:
         _write_csv(args.csv, results, facts)
+    if args.plot:
+        roofline.plot(results, args.plot)
     if args.readme:
         _write_markdown(args.readme, [header, ("---",) * len(header), *lines], _caption(facts, settings))
     wrong = {f"{result.op} [{result.example}] on {result.backend}: {result.check}" for result in results if not result.check.ok}
@@ -100,7 +107,7 @@ def _usual(device: str) -> list[str]:
     """The backends that are measured when none is named."""
     if device == "cpu":
         return ["cpp" if backends.missing("cpp") is None else "torch"]
-    return [name for name in BACKENDS if name != "torch" and options.runs(name, device)]
+    return [name for name in BACKENDS if name != "torch" and backends.runs(name, device)]
 
 
 def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Result]:

@@ -59,7 +59,9 @@ def _kernels(as_json: bool) -> int:
     table = Table(*(field.name.replace("_", " ") for field in dataclasses.fields(machine_code.Code)))
     for code in codes:
         table.add_row(*(escape(str(value)) for value in dataclasses.astuple(code)))
-    screen.print(table, *filter(None, problems), sep="\n", markup=False)
+    screen.print(table)
+    for problem in filter(None, problems):
+        screen.print(problem, markup=False)
     return 0
 
 

@@ -10,8 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
+from scratchnet.teaching import Lesson, find
 
 WIDTH = 172  # of tables that do not go to a terminal
+PAGE = 100  # of prose: longer lines are hard to read
 
 
 def add_operator(parser: argparse.ArgumentParser) -> None:
@@ -53,32 +55,44 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def lesson(text: str) -> Lesson:
+    """A lesson by its number, for argparse."""
+    try:
+        return find(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def operators(args: argparse.Namespace) -> list[Op]:
     """The operators that `add_operator` was told, or all."""
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
-
-
-def runs(column: str, device: str) -> bool:
-    """Whether a backend can run here on tensors of that device."""
-    return backends.missing(column) is None and device in BACKENDS[column].devices
 
 
 def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
     """The backends and rungs with kernels of an operator: of the named ones, or else of all that can run here."""
     if named:
         return [name for name in named if op.rungs(backends.parse(name)[0])]
-    names = []
-    for column in BACKENDS:
-        count = len(op.rungs(column))
-        if runs(column, device):
-            names += [column] if count == 1 else [f"{column}:{rung}" for rung in range(1, count + 1)]
-    return names
+    return backends.runnable(op, device)
+
+
+def print_absent(screen: Console, device: str, named: list[str] | None) -> None:
+    """A sentence for each backend that cannot run here on tensors of that device, unless others were named."""
+    for column, facts in BACKENDS.items():
+        reason = backends.missing(column) or (device not in facts.devices and f"it runs on {facts.devices[0]} tensors")
+        if reason and not named:
+            screen.print(f"{column} is not in this table: {reason}", markup=False)
 
 
 def console() -> Console:
     """The terminal, or wide lines where there is none."""
     screen = Console()
     return screen if screen.is_terminal else Console(width=WIDTH)
+
+
+def page() -> Console:
+    """The terminal for prose: not wider than a page."""
+    screen = Console()
+    return Console(width=min(PAGE, screen.width) if screen.is_terminal else PAGE)
 
 
 def progress(screen: Console) -> Progress:

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
             failures += wrong
             table.add_row(op.name, name, _name(dtype), str(len(results) + len(broken)), *_figures(results, bool(wrong)))
     screen.print(table)
+    options.print_absent(screen, args.device, args.backend)
     for failure in failures:
         screen.print(f"FAIL {failure}", markup=False, style="red")
     rule = f"error <= {TIMES_TORCH} x torch's error + {ULPS} ulp of the largest entry + what {ULPS} ulp in the inputs change"

@@ -13,7 +13,7 @@ def diabetes() -> tuple[Split, Split]:
     """354 training and 88 held-out patients, the same split every time; ImportError if scikit-learn is missing.
 
     x (N, 10) float32: age, sex, body mass index, blood pressure and six of blood serum, as measured, not standardised.
-    y (N, 1) float32 in 25..346: progression one year later.
+    y (N, 1) float32 in 25..346: progression one year later. Concept 75: metrics.
     """
     need("scratchnet.data.diabetes", "sklearn", "scikit-learn")
     from sklearn.datasets import load_diabetes

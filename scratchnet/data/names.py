@@ -12,7 +12,10 @@ HELD_OUT = 516  # a tenth
 
 
 def names() -> tuple[list[str], list[str]]:
-    """4,647 training and 516 held-out names, letters a-z, the same split every time; ImportError if the package is missing."""
+    """4,647 training and 516 held-out names, letters a-z, the same split every time; ImportError if the package is missing.
+
+    Concept 82: embedding.
+    """
     need("scratchnet.data.names", "names", "names")
     lines = [
         line

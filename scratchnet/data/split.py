@@ -10,16 +10,17 @@ from torch import Tensor
 
 
 class Split(NamedTuple):
-    """Inputs and their targets, row by row."""
+    """Inputs x (N, ...) and their targets y (N, ...), row by row. Concept 74: train and test."""
 
     x: Tensor  # (N, ...)
     y: Tensor  # (N, ...)
 
 
 def split(x: Tensor, y: Tensor, held_out: int, seed: int = 0) -> tuple[Split, Split]:
-    """Shuffle x (N, ...) and y (N, ...) and hold out `held_out` rows: (train, test), the same for the same seed (concept 74).
+    """Shuffle x (N, ...) and y (N, ...) and hold out `held_out` rows: (train, test), the same for the same seed.
 
     The caller's random state is untouched. ValueError if nothing is left to train on, or x and y have different lengths.
+    Concept 74: train and test.
     """
     if len(x) != len(y) or not 0 < held_out < len(x):
         raise ValueError(

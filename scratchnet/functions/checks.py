@@ -19,7 +19,7 @@ def fail(error: type[Exception], function: str, argument: str, problem: str) -> 
 class TeachingWarning(UserWarning):
     """A call that runs, in torch without a word, but is hardly what was meant.
 
-    Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`.
+    Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`. Concept 88: debugging.
     """
 
 

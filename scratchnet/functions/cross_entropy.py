@@ -125,6 +125,7 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     """exp(input) / sum(exp(input)) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.softmax.
+    Concept 57: softmax.
     """
     return _normalize(_softmax, input, dim, dtype)
 
@@ -134,15 +135,17 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
     """input - logsumexp(input) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.log_softmax.
+    Concept 60: cross-entropy.
     """
     return _normalize(_log_softmax, input, dim, dtype)
 
 
 @fastest_first("logsumexp")
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over one or several dims, kept with size 1 if keepdim; integers are taken as the default float.
+    """log(sum(exp(input))) over one or several dims of any tensor (..., D), of size 1 if keepdim; integers become floats.
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
+    Concept 29: numerical stability.
     """
     check_tensor("logsumexp", "input", input)
     if not input.is_floating_point() and not input.is_complex():
@@ -209,12 +212,13 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """-log(softmax(input))[target] for floating-point logits (C,), (N, C) or (N, C, d1, ...); the result has their dtype.
+    """-log(softmax(input))[target] in nats, for floating-point logits (C,), (N, C) or (N, C, d1, ...) and in their dtype.
 
     target: classes (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index does not count; or probabilities (N, C, ...).
     weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none"
     keeps the rows, "sum" adds them, "mean" divides by the sum of the targets' weights (with probabilities: by the rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
+    Concept 61: cross-entropy on logits.
     """
     check_float("cross_entropy", "input", input)
     code = _reduction("cross_entropy", reduction_name(size_average, reduce, reduction))
@@ -259,7 +263,7 @@ def linear_cross_entropy(
     input (K,) or (N, K), linear_weight (C, K), linear_bias (C,), all of one floating dtype; target (), (N,) or probabilities
     (C,), (N, C); the other arguments as in cross_entropy. A linear_weight (C, d1, ..., K) gives logits (N, C, d1, ...), which
     are made as a whole. options: taken for torch's sake and without effect, for the rows are always cut into chunks.
-    Errors as torch.nn.functional.linear_cross_entropy.
+    RuntimeError if shapes or options do not fit. torch.nn.functional.linear_cross_entropy. Concept 61: cross-entropy on logits.
     """
     name = "linear_cross_entropy"
     for argument, value in (("input", input), ("linear_weight", linear_weight), ("linear_bias", linear_bias)):

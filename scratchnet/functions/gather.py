@@ -51,7 +51,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
 
     index: int64 or int32, as many axes as input, along the others at most as large; every entry from 0 to input.shape[dim] - 1.
     RuntimeError if shapes, dtype or entries of index do not fit; IndexError for a dim that input does not have. torch.gather;
-    sparse_grad and out are torch's own.
+    sparse_grad and out are torch's own. Concept 12: gather.
     """
     check_tensor("gather", "input", input)
     check_tensor("gather", "index", index)
@@ -106,7 +106,7 @@ def embedding(
     padding_idx: this row gets no gradient. max_norm: the rows that are looked up are first shrunk, in place, to at most this
     norm_type-norm. scale_grad_by_freq: a row's gradient is divided by how often it occurs. sparse: torch's own, with its sparse
     gradient. IndexError for an entry out of range, AssertionError for such a padding_idx, RuntimeError for other misfits.
-    torch.nn.functional.embedding.
+    torch.nn.functional.embedding. Concept 82: embedding.
     """
     check_tensor("embedding", "input", input)
     check_tensor("embedding", "weight", weight)

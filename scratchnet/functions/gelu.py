@@ -70,7 +70,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
 
     approximate: "none" (Phi through erf) or "tanh". NotImplementedError for another dtype, RuntimeError for another option.
-    torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
+    torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415. Concept 55: GELU.
     """
     check_float("gelu", "input", input)
     return _gelu(input, _is_tanh("gelu", approximate))
@@ -79,7 +79,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
     """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both floating-point -> (..., D).
 
-    RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype.
+    RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype. Concept 55: GELU.
     """
     check_float("bias_gelu", "input", input)
     check_float("bias_gelu", "bias", bias)
@@ -91,9 +91,10 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
 
 
 def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
-    """First half * gelu(second half) of a floating-point tensor along dim, whose size must be even; F.glu with GELU.
+    """First half * gelu(second half) along dim of a floating-point tensor, (..., 2 D) -> (..., D) for dim -1: F.glu with GELU.
 
     RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
+    Concept 86: transformer block.
     """
     check_float("geglu", "input", input)
     if not isinstance(dim, int):

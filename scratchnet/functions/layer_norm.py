@@ -151,6 +151,7 @@ def layer_norm(
 
     var is the biased variance. weight and bias have normalized_shape and input's dtype, or float32 with a 16-bit input; the
     result has input's shape and dtype. RuntimeError if shapes or dtypes do not fit. torch.nn.functional.layer_norm; https://arxiv.org/abs/1607.06450.
+    Concept 80: layer norm.
     """
     ndim = _check("layer_norm", input, normalized_shape, weight, bias, eps)
     _check_dtypes("layer_norm", input, weight, bias)
@@ -162,7 +163,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
 
     eps None is the machine epsilon of the dtype computed in: that of float32 also for 16-bit inputs. weight has
     normalized_shape; the result has input's shape and dtype. RuntimeError if shapes do not fit (ValueError for too few axes).
-    torch.nn.functional.rms_norm; https://arxiv.org/abs/1910.07467.
+    torch.nn.functional.rms_norm; https://arxiv.org/abs/1910.07467. Concept 80: layer norm.
     """
     if eps is None:
         eps = torch.finfo(_WIDE.get(input.dtype, torch.float32)).eps if isinstance(input, Tensor) else 0.0
@@ -182,7 +183,8 @@ def add_layer_norm(
 ) -> tuple[Tensor, Tensor]:
     """(input + residual, layer_norm of that sum): the residual stream and its norm in one pass over memory.
 
-    input and residual (..., *normalized_shape) have one shape and dtype; the rest is as in `layer_norm`, so are the errors.
+    input and residual (..., *normalized_shape) have one shape and dtype, else RuntimeError; the rest is as in `layer_norm`.
+    Concept 86: transformer block.
     """
     ndim = _check("add_layer_norm", input, normalized_shape, weight, bias, eps)
     check_tensor("add_layer_norm", "residual", residual)

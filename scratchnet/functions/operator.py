@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Callable
 
 import numpy as np
@@ -201,7 +202,7 @@ def _register(operator: Operator, namespace: str) -> None:
             library.impl(f"{op.name}_{direction}", _on_numpy(kernel, formula), "CPU")
         if namespace == "scratchnet_triton":
             for device in ("CPU", "CUDA"):  # ROCm calls itself CUDA too
-                library.impl(f"{op.name}_{direction}", _on_triton(op.primitive, f"{op.name}_{direction}"), device)
+                library.impl(f"{op.name}_{direction}", _on_triton(op, direction), device)
 
     arguments, results = op.forward.split(" -> ")
     outputs = "Tensor" if operator.outputs == 1 else f"({', '.join(['Tensor'] * operator.outputs)})"
@@ -247,11 +248,23 @@ def _on_numpy(kernel: Callable, formula: Callable) -> Callable:
     return run
 
 
-def _on_triton(primitive: str, name: str) -> Callable:
+def launcher(op: Op, direction: str) -> Callable:
+    """The Triton column's function for an operator."""
+    return getattr(import_module(_triton_file(op.name, op.primitive)), f"{op.name}_{direction}")
+
+
+@functools.cache
+def _triton_file(name: str, primitive: str) -> str:
+    """An operator's own file if there is one, else its primitive's."""
+    own = f"scratchnet.kernels.{name}"
+    return own if find_spec(own) else f"scratchnet.kernels.{primitive}"
+
+
+def _on_triton(op: Op, direction: str) -> Callable:
     """A Triton launcher as a kernel; Triton is imported when the first one runs, which takes a second or two."""
 
     def run(*args):
-        results = getattr(import_module(f"scratchnet.kernels.{primitive}"), name)(*args[:-1])
+        results = launcher(op, direction)(*args[:-1])
         if isinstance(results, Tensor):
             return results
         return tuple(next(iter(tensors(args))).new_empty(0) if t is None else t for t in results)

@@ -11,7 +11,8 @@ from scratchnet.nn import functional as F
 class GELU(Module):
     """x * Phi(x) elementwise, Phi the normal distribution function; approximate="tanh" takes the tanh formula for Phi.
 
-    Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415. Curriculum 55.
+    Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415.
+    Dtypes and errors as in nn.functional.gelu. Concept 55: GELU.
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -26,7 +27,7 @@ class GELU(Module):
 
 
 class ReLU(Module):
-    """max(0, x) elementwise; inplace=True overwrites x. Curriculum 53."""
+    """max(0, x) elementwise; inplace=True overwrites x. Dtypes and errors as in nn.functional.relu. Concept 53: ReLU."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -40,7 +41,10 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else negative_slope * x; inplace=True overwrites x. Curriculum 54."""
+    """x where x > 0, else negative_slope * x, elementwise; inplace=True overwrites x.
+
+    Dtypes and errors as in nn.functional.leaky_relu. Concept 54: dying ReLU.
+    """
 
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
         super().__init__()
@@ -55,9 +59,10 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where x > 0, else alpha * (exp(x) - 1); inplace=True overwrites x. Curriculum 54.
+    """x where x > 0, else alpha * (exp(x) - 1), elementwise; inplace=True overwrites x.
 
-    Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289
+    Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289.
+    Dtypes and errors as in nn.functional.elu. Concept 54: dying ReLU.
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -73,9 +78,9 @@ class ELU(Module):
 
 
 class SiLU(Module):
-    """x * sigmoid(x) elementwise, also called swish; inplace=True overwrites x. Curriculum 55.
+    """x * sigmoid(x) elementwise, also called swish; inplace=True overwrites x.
 
-    Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118
+    Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118. Dtypes and errors as in nn.functional.silu. Concept 55: GELU.
     """
 
     def __init__(self, inplace: bool = False) -> None:
@@ -90,21 +95,30 @@ class SiLU(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x)) elementwise, from 0 to 1. Curriculum 56."""
+    """1 / (1 + exp(-x)) elementwise, from 0 to 1.
+
+    Dtypes and errors as in nn.functional.sigmoid. Concept 56: sigmoid and tanh.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class Tanh(Module):
-    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) elementwise, from -1 to 1. Curriculum 56."""
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) elementwise, from -1 to 1.
+
+    Dtypes and errors as in nn.functional.tanh. Concept 56: sigmoid and tanh.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta elementwise, a smooth ReLU; x itself where beta x > threshold. Curriculum 29, 53."""
+    """log(1 + exp(beta x)) / beta elementwise, a smooth ReLU; x itself where beta x > threshold.
+
+    Dtypes and errors as in nn.functional.softplus. Concept 53: ReLU.
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -119,7 +133,10 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along dim: non-negative and summing to 1. Curriculum 57."""
+    """exp(x) / sum(exp(x)) along dim, in the shape of x: non-negative and summing to 1.
+
+    Dtypes and errors as in nn.functional.softmax. Concept 57: softmax.
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -133,7 +150,10 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """x - log(sum(exp(x))) along dim: the logarithm of Softmax, without overflow. Curriculum 29, 60."""
+    """x - log(sum(exp(x))) along dim, in the shape of x: log(Softmax) without overflow.
+
+    Dtypes and errors as in nn.functional.log_softmax. Concept 60: cross-entropy.
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -147,7 +167,10 @@ class LogSoftmax(Module):
 
 
 class Softmin(Module):
-    """Softmax of -x along dim: the smallest number gets the largest share. Curriculum 57."""
+    """Softmax of -x along dim, in the shape of x: the smallest number gets most.
+
+    Dtypes and errors as in nn.functional.softmin. Concept 57: softmax.
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()

@@ -25,7 +25,8 @@ class MultiheadAttention(Module):
 
     Q, K and V are linear in query (N, L, embed_dim), key (N, S, kdim) and value (N, S, vdim) if batch_first, else (L, N, ...),
     or without N. Dividing by sqrt(d) keeps the variance of the scores, sums of d products, at 1, where softmax still learns.
-    Lesson concept 85. Vaswani et al.: Attention Is All You Need, https://arxiv.org/abs/1706.03762
+    ValueError for sizes below 1, AssertionError unless num_heads divides embed_dim.
+    Vaswani et al.: Attention Is All You Need, https://arxiv.org/abs/1706.03762. Concept 85: attention.
     """
 
     def __init__(

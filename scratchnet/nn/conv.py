@@ -113,6 +113,7 @@ class Conv1d(_Convolution):
 
     weight (out_channels, in_channels / groups, kernel_size), bias (out_channels). padding: a number, "same" or "valid";
     padding_mode: "zeros", "reflect", "replicate" or "circular". ValueError for options that do not fit.
+    Dtypes and errors as in nn.functional.conv1d. Concept 83: convolution and pooling.
     """
 
     AXES = 1
@@ -128,6 +129,7 @@ class Conv2d(_Convolution):
     out = (n + 2 padding - dilation (kernel - 1) - 1) // stride + 1 on each axis. weight (out_channels, in_channels / groups,
     kernel height, kernel width), bias (out_channels). padding: numbers, "same" or "valid"; padding_mode: "zeros", "reflect",
     "replicate" or "circular". ValueError for options that do not fit. LeCun et al., 1998.
+    Dtypes and errors as in nn.functional.conv2d. Concept 83: convolution and pooling.
     """
 
     AXES = 2

@@ -21,10 +21,10 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """While training, zero each element with probability p and divide the rest by 1 - p; the identity in eval mode.
+    """While training, zero each element, in any shape, with probability p, divide the rest by 1 - p; in eval mode y = x.
 
     ValueError unless 0 <= p <= 1. Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors,
-    https://arxiv.org/abs/1207.0580. Curriculum 79.
+    https://arxiv.org/abs/1207.0580. Concept 79: dropout.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Dropout2d(_Dropout):
     """While training, zero each channel of (N, C, H, W) with probability p and divide the rest by 1 - p.
 
     ValueError unless 0 <= p <= 1. Tompson et al.: Efficient Object Localization Using Convolutional Networks,
-    https://arxiv.org/abs/1411.4280. Curriculum 79.
+    https://arxiv.org/abs/1411.4280. Concept 79: dropout.
     """
 
     def forward(self, input: Tensor) -> Tensor:

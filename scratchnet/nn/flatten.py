@@ -11,7 +11,7 @@ from scratchnet.functions.checks import fail
 class Flatten(Module):
     """(N, C, H, W) -> (N, C * H * W): the axes start_dim..end_dim become one; a view where the strides allow it.
 
-    RuntimeError if start_dim comes after end_dim, IndexError for an axis that the input does not have. Curriculum 14.
+    RuntimeError if start_dim comes after end_dim, IndexError for an axis that the input does not have. Concept 14: flatten.
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
@@ -29,7 +29,7 @@ class Flatten(Module):
 class Unflatten(Module):
     """(N, C * H * W) -> (N, C, H, W): the axis dim becomes several of these sizes, one of which may be -1; a view.
 
-    TypeError unless the sizes are integers; RuntimeError if their product is not the size of dim. Curriculum 13.
+    TypeError unless the sizes are integers; RuntimeError if their product is not the size of dim. Concept 13: reshape and view.
     """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:

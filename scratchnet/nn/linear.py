@@ -11,7 +11,7 @@ from scratchnet.nn import functional as F
 
 
 class Identity(Module):
-    """y = x: takes the place of a layer that is left out, with whatever arguments it had. Curriculum 47."""
+    """y = x, any shape: stands for a layer that is left out, with whatever arguments it had. Concept 47: composition."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Identity(Module):
 class Linear(Module):
     """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
 
-    RuntimeError if x has another last axis or dtype than the weight. Curriculum 41.
+    RuntimeError if x has another last axis or dtype than the weight. Concept 41: linear layer.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:

@@ -38,23 +38,30 @@ class _WeightedLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none". Curriculum 62."""
+    """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none".
+
+    Dtypes and errors as in nn.functional.mse_loss. Concept 62: MSE and L1.
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """|input - target| for two tensors of one shape; reduction "mean", "sum" or "none". Curriculum 62."""
+    """|input - target| for two tensors of one shape; reduction "mean", "sum" or "none".
+
+    Dtypes and errors as in nn.functional.l1_loss. Concept 62: MSE and L1.
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """e^2 / (2 beta) where |e| < beta, else |e| - beta / 2, with e = input - target of one shape. Curriculum 62.
+    """e^2 / (2 beta) where |e| < beta, else |e| - beta / 2, with e = input - target of one shape.
 
-    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083
+    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083.
+    Dtypes and errors as in nn.functional.smooth_l1_loss. Concept 62: MSE and L1.
     """
 
     def __init__(
@@ -68,9 +75,10 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """e^2 / 2 where |e| < delta, else delta (|e| - delta / 2), with e = input - target of one shape. Curriculum 62.
+    """e^2 / 2 where |e| < delta, else delta (|e| - delta / 2), with e = input - target of one shape.
 
-    TypeError for a delta that is not a number. Huber: Robust Estimation of a Location Parameter, 1964
+    TypeError for a delta that is not a number. Huber: Robust Estimation of a Location Parameter, 1964.
+    Dtypes and errors as in nn.functional.huber_loss. Concept 62: MSE and L1.
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -84,11 +92,11 @@ class HuberLoss(_Loss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """-log softmax(x)[target] for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
+    """-log softmax(x)[target], in nats, for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
     every target to the uniform distribution; reduction "mean", "sum" or "none". A TeachingWarning if the first x it sees are
-    probabilities already. Curriculum 60, 61.
+    probabilities already. Dtypes and errors as in nn.functional.cross_entropy. Concept 61: cross-entropy on logits.
     """
 
     _looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
@@ -125,7 +133,8 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
     out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: taken for torch's sake and without effect, for the
-    rows are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit. Curriculum 61, 89.
+    rows are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit.
+    Dtypes and errors as in nn.functional.linear_cross_entropy. Concept 61: cross-entropy on logits.
     """
 
     def __init__(
@@ -180,9 +189,10 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
 
 class NLLLoss(_WeightedLoss):
-    """-x[target] for log-probabilities x (N, C, ...) and target (N, ...) classes: what follows LogSoftmax. Curriculum 60.
+    """-x[target] for log-probabilities x (N, C, ...) and target (N, ...) classes: what follows LogSoftmax.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count; reduction "mean", "sum" or "none".
+    Dtypes and errors as in nn.functional.nll_loss. Concept 60: cross-entropy.
     """
 
     def __init__(
@@ -201,9 +211,10 @@ class NLLLoss(_WeightedLoss):
 
 
 class BCELoss(_WeightedLoss):
-    """-(target log(input) + (1 - target) log(1 - input)) for probabilities of one shape, what follows Sigmoid. Curriculum 63.
+    """-(target log(input) + (1 - target) log(1 - input)) for probabilities of one shape, what follows Sigmoid.
 
     `weight` broadcasts to that shape; reduction "mean", "sum" or "none".
+    Dtypes and errors as in nn.functional.binary_cross_entropy. Concept 63: binary cross-entropy.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -211,9 +222,11 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """BCELoss of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input). Curriculum 63.
+    """BCELoss of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input).
 
-    `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast. Reduction "mean", "sum", "none".
+    `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast to input's shape. Reduction
+    "mean", "sum" or "none".
+    Dtypes and errors as in nn.functional.binary_cross_entropy_with_logits. Concept 63: binary cross-entropy.
     """
 
     def __init__(
@@ -233,10 +246,10 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class KLDivLoss(_Loss):
-    """target (log(target) - input) for log-probabilities `input` and probabilities `target` (N, C). Curriculum 60.
+    """target (log(target) - input) for log-probabilities `input` and probabilities `target` (N, C).
 
     log_target: target holds logarithms too. Reduction "batchmean" is the mathematical mean, over the rows; "mean" divides by
-    all elements and warns.
+    all elements and warns. Dtypes and errors as in nn.functional.kl_div. Concept 60: cross-entropy.
     """
 
     def __init__(
@@ -256,7 +269,7 @@ class KLDivLoss(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1; inputs (N, D), target (N,).
 
-    Reduction "mean", "sum" or "none". Curriculum 82.
+    Reduction "mean", "sum" or "none". Dtypes and errors as in nn.functional.cosine_embedding_loss. Concept 82: embedding.
     """
 
     def __init__(
@@ -274,10 +287,11 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, margin + |anchor - positive| - |anchor - negative|) with p-norms, for three tensors (N, D). Curriculum 82.
+    """max(0, margin + |anchor - positive| - |anchor - negative|) with p-norms, for three tensors (N, D).
 
     swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0.
-    Balntas et al.: http://www.bmva.org/bmvc/2016/papers/paper119
+    Balntas et al.: http://www.bmva.org/bmvc/2016/papers/paper119.
+    Dtypes and errors as in nn.functional.triplet_margin_loss. Concept 82: embedding.
     """
 
     def __init__(

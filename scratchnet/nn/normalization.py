@@ -19,7 +19,8 @@ def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last axes of x (..., *normalized_shape); var is the biased one.
 
-    Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450
+    Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450.
+    Dtypes and errors as in nn.functional.layer_norm. Concept 80: layer norm.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class RMSNorm(Module):
     """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape).
 
     eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.
-    Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467
+    Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467.
+    Dtypes and errors as in nn.functional.rms_norm. Concept 80: layer norm.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class MaxPool2d(Module):
     """The largest entry of each window of x (N, C, H, W) or (C, H, W); with return_indices also where it lies in its plane.
 
     stride is kernel_size unless given; the padding, at most half a window, counts as -infinity; ceil_mode admits a last window
-    that reaches beyond the image.
+    that reaches beyond the image. Dtypes and errors as in nn.functional.max_pool2d. Concept 83: convolution and pooling.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class AvgPool2d(Module):
 
     stride is kernel_size unless given; the padding is zeros, which count unless count_include_pad is False; divisor_override
     takes the place of the number of entries.
+    Dtypes and errors as in nn.functional.avg_pool2d. Concept 83: convolution and pooling.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class AdaptiveAvgPool2d(Module):
     """The means of windows that divide x (N, C, H, W) or (C, H, W) into output_size rows and columns, whatever its size.
 
     output_size is one number for both, or a pair; None keeps an axis as it is.
+    Dtypes and errors as in nn.functional.adaptive_avg_pool2d. Concept 83: convolution and pooling.
     """
 
     def __init__(self, output_size: int | None | Sequence[int | None]) -> None:

@@ -23,7 +23,8 @@ class RNNBase(Module):
     input (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence -> output in the same form with
     D P numbers a step, and the last state (L D, B, P) of L layers and D directions; P is proj_size, or hidden_size without one.
     Parameters, for layer k and, behind it, its reverse direction: weight_ih_lk (G H, I or D P), weight_hh_lk (G H, P),
-    bias_ih_lk and bias_hh_lk (G H,), weight_hr_lk (P, H).
+    bias_ih_lk and bias_hh_lk (G H,), weight_hr_lk (P, H). ValueError and TypeError for sizes and options that do not fit;
+    RuntimeError for an input or a state of another shape, ValueError for another dtype or number of axes.
     """
 
     def __init__(
@@ -206,9 +207,10 @@ class RNNBase(Module):
 
 
 class RNN(RNNBase):
-    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu; Elman 1990. -> output, h_n
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu. -> output, h_n
 
-    Arguments and shapes: see RNNBase. torch.nn.RNN.
+    x (T, B, input_size), or with batch_first (B, T, input_size); all else: see scratchnet.nn.rnn.RNNBase. ValueError for
+    another nonlinearity. torch.nn.RNN; Elman 1990. Concept 84: recurrent layers.
     """
 
     def __init__(
@@ -261,8 +263,9 @@ class _Gated(RNNBase):
 class LSTM(_Gated):
     """i, f, o = sigmoid(...), g = tanh(...), c_t = f c_(t-1) + i g, h_t = o tanh(c_t), or W_hr of it. -> output, (h_n, c_n)
 
-    Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. Arguments and shapes: see RNNBase; c_n (L D, B, H).
-    torch.nn.LSTM; Hochreiter and Schmidhuber 1997.
+    Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. x (T, B, input_size), or with batch_first
+    (B, T, input_size); c_n (L D, B, H); all else, errors too: see scratchnet.nn.rnn.RNNBase. torch.nn.LSTM; Hochreiter and
+    Schmidhuber 1997. Concept 84: recurrent layers.
     """
 
     MODE = "LSTM"
@@ -271,7 +274,8 @@ class LSTM(_Gated):
 class GRU(_Gated):
     """r, z = sigmoid(...), n = tanh(x_n + r v_n), h_t = (1 - z) n + z h_(t-1), v = W_hh h_(t-1) + b_hh. -> output, h_n
 
-    Arguments and shapes: see RNNBase. torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078.
+    x (T, B, input_size), or with batch_first (B, T, input_size); all else, errors too: see scratchnet.nn.rnn.RNNBase.
+    torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078. Concept 84: recurrent layers.
     """
 
     MODE = "GRU"

@@ -33,7 +33,8 @@ class FeedForward(Module):
     """down(dropout(activation(up(x)))): x (..., embed_dim) -> (..., hidden_dim) -> (..., embed_dim), each position by itself.
 
     hidden_dim=None is 4 * embed_dim; activation "gelu", "relu" or a function; RuntimeError for another name. The activation is
-    applied in the epilogue of the first product. Lesson concept 86: two thirds of a transformer's weights live here.
+    applied in the epilogue of the first product. Two thirds of a transformer's weights live here.
+    Concept 86: transformer block.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class TransformerEncoderLayer(Module):
     """Self-attention, then a feed-forward block, each with a residual: src (L, N, E), (L, E) or, batch_first, (N, L, E).
 
     Post-norm: x = norm(x + block(x)). Pre-norm (norm_first): x = x + block(norm(x)), whose residual stream nothing rescales.
-    RuntimeError for an activation that is neither "relu", "gelu" nor a callable. Lesson concept 86.
-    Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745
+    RuntimeError for an activation that is neither "relu", "gelu" nor a callable.
+    Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745.
+    Concept 86: transformer block.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class TransformerEncoder(Module):
     """num_layers copies of an encoder layer, one after the other, then `norm`: src (L, N, E) -> the same shape.
 
     The copies start with equal parameters. The two last arguments are torch's, for its nested tensors: without effect here.
+    Concept 86: transformer block.
     """
 
     def __init__(

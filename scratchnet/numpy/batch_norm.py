@@ -6,7 +6,7 @@ layer_norm.py), and w is one number for all of it, so it stands in front:
 
     dx = w r (g - mean(g) - h mean(g h)) = w r (g - db / M - h dw / M)
 
-With running statistics m and v are constants: x reaches y in one way only, dx = w r g.
+With running statistics m and v are constants: x reaches y in one way only, dx = w r g. Concept 81: batch norm.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Y = W X + b with the windows of the image as the columns of X = im2col(x), one product a group of channels:
 
     dW = dY X^T       dx = col2im(W^T dY)       db = sum of dY over the images and their outputs
+
+Concept 83: convolution and pooling.
 """
 
 from __future__ import annotations

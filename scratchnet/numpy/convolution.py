@@ -2,6 +2,7 @@
 
 Forward:   Z = W X + b      W (F, C * kh * kw), X = im2col(x) (C * kh * kw, N * out_h * out_w), b (F, 1)
 Backward:  that of the dense layer, dW = dZ X^T, db = sum of the columns of dZ, dX = W^T dZ, and dx = col2im(dX)
+Concept 83: convolution and pooling.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from scratchnet.numpy.windows import col2im, im2col, output_size
 def conv2d_forward(
     x: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1, padding: int = 0, kernels: SimpleNamespace = NUMPY
 ) -> tuple[np.ndarray, tuple]:
-    """z (N, F, out_h, out_w) and what backward needs, for x (N, C, H, W), W (F, C, kh, kw) and b (F); torch's F.conv2d."""
+    """z (N, F, out_h, out_w) and what backward needs, for x (N, C, H, W), W (F, C, kh, kw) and b (F); torch's F.conv2d.
+
+    ValueError for images of another shape.
+    """
     if x.ndim != 4 or x.shape[1] != W.shape[1]:
         raise ValueError(f"conv2d_forward: filters {W.shape} take images (N, {W.shape[1]}, H, W), not {x.shape}")
     filters, window = W.shape[0], W.shape[2:]
@@ -44,7 +48,8 @@ class Conv2D(WeightedLayer):
     """a (N, n_filters, out_h, out_w) = activation(conv(x, W) + b) for images x (N, channels, H, W).
 
     W (n_filters, channels, filter_size, filter_size) and b (n_filters,) start as in Dense. After `forward` the layer has
-    `cache` (of conv2d_forward), z, its `cache_activation`, and a; after `backward` dW and db. No softmax here.
+    `cache` (of conv2d_forward), z, its `cache_activation`, and a; after `backward` dW and db. ValueError for softmax.
+    Concept 83: convolution and pooling.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ Cross-entropy of a row is linear in its log-probabilities, loss = -sum_c a_c l_c
 
 so g = -a times the gradient of the row's loss goes through the backward of log-softmax. The mean divides by the sum of w_t
 over the rows that count (their weights sum to 0: NaN, smoothed or not), with probabilities by the number of rows.
+IndexError for a class that does not exist. Concept 57: softmax. Concept 61: cross-entropy on logits.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ def _sum(x: np.ndarray, dim: int) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def softmax_forward(x: np.ndarray, dim: int) -> np.ndarray:
-    """Probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    """Probabilities along `dim`, in the shape of x; NaN where the largest entry is infinite, as torch."""
     e = np.exp(x - _max(x, dim))
     return e / _sum(e, dim)
 
 
 @np.errstate(all="ignore")
 def softmax_backward(grad: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
-    """dx of `softmax_forward` from its output."""
+    """dx (shape of x) of `softmax_forward` from its output."""
     return y * (grad - _sum(grad * y, dim))
 
 

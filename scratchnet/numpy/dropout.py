@@ -1,4 +1,7 @@
-"""Dropout: y = x mask with mask = 0 with probability p, else 1 / (1 - p), so that the mean of y is x; hence dx = dy mask."""
+"""Dropout: y = x mask with mask = 0 with probability p, else 1 / (1 - p), so that the mean of y is x; hence dx = dy mask.
+
+Concept 79: dropout.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ def dropout_forward(x: np.ndarray, p: float, rng: np.random.Generator) -> tuple[
 
 
 def dropout_backward(dy: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """dx."""
+    """dx, the shape of dy."""
     return dy * mask
 
 
 class Dropout(Layer):
-    """Drops each number with probability p while training; does nothing otherwise. ValueError if p is not from 0 to 1."""
+    """Drops each number with probability p while training; does nothing otherwise. ValueError if p is not from 0 to 1.
+
+    x of any shape. Concept 79: dropout.
+    """
 
     def __init__(self, p: float = 0.5, *, seed: Seed = None):
         if not 0 <= p <= 1:

@@ -5,7 +5,9 @@ Backward:  dx_kj = sum of g_ij over all i with index_ij = k: scatter-add, the tr
 after the other, so an index that occurs twice counts twice.
 
 An embedding gathers whole rows of the weight. Rows of `padding_idx` take no gradient; `scale_grad_by_freq` divides the
-gradient of a row by how often the row occurs.
+gradient of a row by how often the row occurs. IndexError for an index that is out of range.
+
+Concept 12: gather. Concept 82: embedding.
 """
 
 from __future__ import annotations

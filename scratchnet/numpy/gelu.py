@@ -6,7 +6,7 @@ Tanh:   y = x (1 + t) / 2     with t = tanh(u),  u = sqrt(2 / pi) (x + 0.044715 
         y' = (1 + t) / 2 + x (1 - t^2) u' / 2    with u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)
 
 erfc(-x / sqrt 2) is 1 + erf(x / sqrt 2), and s(2 u) is (1 + tanh u) / 2, without the cancellation at negative x.
-GEGLU is a gelu(b) with a, b the halves of x: da = g gelu(b), db = g a gelu'(b).
+GEGLU is a gelu(b) with a, b the halves of x: da = g gelu(b), db = g a gelu'(b). Concept 55: GELU.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def gelu_forward(x: np.ndarray, tanh: bool) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def gelu_backward(grad: np.ndarray, x: np.ndarray, tanh: bool) -> np.ndarray:
-    """dx of `gelu_forward`."""
+    """dx (shape of x) of `gelu_forward`."""
     return grad * _derivative(x, tanh)
 
 

@@ -22,7 +22,7 @@ def _on_rung(kernel: Callable, rung: int) -> Callable:
 def kernel_table(backend: str = "numpy") -> SimpleNamespace:
     """`<op>_forward` and `<op>_backward` of every operator that "numpy", "cpp" or a rung such as "cpp:1" has for NumPy arrays.
 
-    Raises ValueError for another backend and RuntimeError if the compiled module is missing.
+    Raises ValueError for another backend and RuntimeError if the compiled module is missing. Concept 87: custom operations.
     """
     column, rung = parse(backend)
     if column not in ("numpy", "cpp"):

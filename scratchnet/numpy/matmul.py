@@ -8,6 +8,8 @@ Backward:  with G = dL/dY,  dL/da_mk = sum_n g_mn b_kn  and  dL/db_kn = sum_m a_
 A linear layer is Y = act(Z) with Z = X W^T + b: first dZ = G act'(Z), then the same two products with B = W^T,
 
     dX = dZ W         dW = dZ^T X         db = sum of dZ over all rows
+
+Concept 21: matrix product. Concept 41: linear layer.
 """
 
 from __future__ import annotations

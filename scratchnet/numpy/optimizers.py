@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """Walks over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate."""
+    """Walks over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate.
+
+    Concept 65: gradient descent.
+    """
 
     def __init__(self, learning_rate: float):
         if not learning_rate >= 0:
@@ -31,7 +34,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """v = momentum v + grad,  param -= learning_rate v. Without momentum, v is the gradient."""
+    """v = momentum v + grad,  param -= learning_rate v. Without momentum, v is the gradient. Concept 67: SGD and momentum."""
 
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0):
         super().__init__(learning_rate)
@@ -44,7 +47,7 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """s = alpha s + (1 - alpha) grad^2,  param -= learning_rate grad / (sqrt(s) + eps)."""
+    """s = alpha s + (1 - alpha) grad^2,  param -= learning_rate grad / (sqrt(s) + eps). Concept 68: Adam and its kin."""
 
     def __init__(self, learning_rate: float = 0.01, alpha: float = 0.99, eps: float = 1e-8):
         super().__init__(learning_rate)
@@ -61,7 +64,7 @@ class Adam(Optimizer):
         m = beta1 m + (1 - beta1) grad          v = beta2 v + (1 - beta2) grad^2
         param -= learning_rate  m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    Kingma, Ba: https://arxiv.org/abs/1412.6980
+    Kingma, Ba: https://arxiv.org/abs/1412.6980. Concept 68: Adam and its kin.
     """
 
     def __init__(self, learning_rate: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
@@ -77,7 +80,10 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after param *= 1 - learning_rate weight_decay: the decay is not scaled by the gradients' size."""
+    """Adam after param *= 1 - learning_rate weight_decay: the decay is not scaled by the gradients' size.
+
+    Concept 68: Adam and its kin.
+    """
 
     def __init__(self, learning_rate: float = 0.001, weight_decay: float = 0.01, **options):
         super().__init__(learning_rate, **options)

@@ -5,6 +5,7 @@ Average:  y = sum of the window / divisor; so every entry of the window gets dy 
 
 Windows are written as the places of their taps in the flattened plane, (windows, taps), and which of them lie inside: the
 padding is never read. Without an adaptive size, tap k of window o lies at o * stride - padding + k * dilation.
+Concept 83: convolution and pooling.
 """
 
 from __future__ import annotations

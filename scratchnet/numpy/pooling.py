@@ -24,7 +24,10 @@ class _Pool2D(Layer):
 
 
 class MaxPool2D(_Pool2D):
-    """The largest number of each window of pool_size x pool_size; the windows are `stride` (pool_size) apart."""
+    """The largest number of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart.
+
+    Concept 83: convolution and pooling.
+    """
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits
@@ -37,7 +40,10 @@ class MaxPool2D(_Pool2D):
 
 
 class AvgPool2D(_Pool2D):
-    """The mean of each window of pool_size x pool_size; the windows are `stride` (pool_size) apart."""
+    """The mean of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart.
+
+    Concept 83: convolution and pooling.
+    """
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits

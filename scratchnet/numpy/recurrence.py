@@ -23,7 +23,7 @@ and after the last step, as products over all rows: dW_ih = du^T x, dW_hh = dv^T
 dx = du W_ih, dW_hr = dh'^T m.
 
 LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al.,
-https://arxiv.org/abs/1406.1078, with the reset gate behind the product, as in torch.nn.GRU.
+https://arxiv.org/abs/1406.1078, with the reset gate behind the product, as in torch.nn.GRU. Concept 84: recurrent layers.
 """
 
 from __future__ import annotations

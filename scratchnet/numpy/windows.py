@@ -2,6 +2,7 @@
 
 im2col copies a pixel into every window that covers it; so col2im, its transpose, adds up what comes back from them.
 A stride, padding or dilation is one number for both axes, or one for the height and one for the width.
+Concept 83: convolution and pooling.
 """
 
 from __future__ import annotations

@@ -60,7 +60,9 @@ BACKENDS: dict[str, Backend] = {
         {
             "matmul": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
             "cross_entropy": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
+            "layer_norm": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+            "gather": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),
         },
         primitives_only=True,
     ),
@@ -69,6 +71,7 @@ BACKENDS: dict[str, Backend] = {
         ("cuda", "cpu"),
         {
             "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
+            "cross_entropy": ("online softmax over blocks of classes",),
             "layer_norm": ("rows in registers",),
             "gelu": ("fused tiles",),
             "gather": ("row copies, atomics or sorted segments",),

@@ -1,4 +1,4 @@
-"""The training loop: five steps a batch (concept 71), and around them what real runs need."""
+"""The training loop: five steps a batch, and around them what real runs need."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from scratchnet import nn
+from scratchnet.data.split import split
 from scratchnet.training import checkpoint as checkpoints
 from scratchnet.training.batches import Batches
 from scratchnet.training.evaluate import Data, Loss, Metric, device_of, evaluate
@@ -24,7 +25,7 @@ History = dict[str, list[float]]  # one number an epoch under each name
 
 
 def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """The five steps alone; the detached loss of the batch, before the update."""
+    """The five steps alone on a batch x (N, ...), y (N, ...): the loss before the update. Concept 71: training loop."""
     optimizer.zero_grad()
     outputs = model(x)
     value = loss(outputs, y)
@@ -42,7 +43,7 @@ def fit(
     epochs: int,
     batch_size: int = 32,
     seed: int = 0,
-    validation: Data | None = None,
+    validation: Data | float | None = None,
     metrics: Sequence[Metric] = (),
     scheduler: LRScheduler | None = None,
     schedule: str = "epoch",
@@ -58,18 +59,22 @@ def fit(
 
     data:        a DataLoader of batches (x, y); or a pair of tensors: batches of `batch_size` are drawn, shuffled by `seed`
     loss:        called as loss(model(x), y); in the history, its mean over the samples as they were seen
-    validation:  data of either kind, on which the loss and the `metrics` (training.accuracy, ...) are taken after every epoch
+    validation:  data of either kind, or a share of the pair of tensors that is held out of them (drawn by `seed`), on which the
+                 loss and the `metrics` (training.accuracy, ...) are taken after every epoch
     scheduler:   stepped after every epoch, ReduceLROnPlateau with the validation loss; or after every update: schedule="batch"
     clip_norm:   gradients of a larger norm are scaled down to it (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063)
-    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory (concept 36)
-    bfloat16:    run forward under torch.autocast (concept 90)
+    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory
+    bfloat16:    run forward under torch.autocast
     patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
     checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
     progress:    show a bar and a line an epoch, on a rich Console of your own if given
 
     ValueError for options that do not fit together, FloatingPointError as soon as the loss is not finite.
+    Concept 71: training loop.
     """
-    _check(schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
+    _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
+    if isinstance(validation, float):
+        data, validation = split(*data, round(validation * len(data[0])), seed)
     loader = Batches(*data, batch_size, seed) if isinstance(data, tuple) else data
     device = device_of(model)
     history: History = {}
@@ -139,7 +144,7 @@ def _stop_if_diverged(loss: float, place: str, optimizer: Optimizer) -> None:
         )
 
 
-def _check(schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:
+def _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:
     """ValueError for options that do not fit together."""
     if schedule not in ("epoch", "batch"):
         raise ValueError(f"fit: schedule must be 'epoch' or 'batch', not {schedule!r}")
@@ -147,6 +152,9 @@ def _check(schedule, accumulate, validation, metrics, scheduler, patience, check
         raise ValueError(f"fit: accumulate must be at least 1, not {accumulate}")
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs checkpoint=..., the file to go on from")
+    if isinstance(validation, float) and not isinstance(data, tuple):
+        mend = "torch.utils.data.random_split divides the data set of a DataLoader"
+        raise ValueError(f"fit: validation={validation} needs a pair of tensors to hold that share out of; {mend}")
     if validation is None:
         needed = {"metrics": metrics, "patience": patience, "ReduceLROnPlateau": isinstance(scheduler, ReduceLROnPlateau)}
         for name, given in needed.items():

@@ -22,6 +22,7 @@ def generate(
     """Go on from `prompt` for up to `length` characters, each drawn from softmax(logits), until the model ends the text.
 
     model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, and its mode is put back.
+    Concept 57: softmax.
     """
     training = model.training
     model.eval()

@@ -9,7 +9,10 @@ from scratchnet.training.fit import History
 
 
 def plot(history: History, path: str | Path) -> None:
-    """Draw "loss" and, if there, "val_loss" over the epochs into a PNG file; ImportError if matplotlib is missing."""
+    """Draw "loss" and, if there, "val_loss" over the epochs into a PNG file; ImportError if matplotlib is missing.
+
+    Concept 74: train and test.
+    """
     need("scratchnet.training.plot", "matplotlib", "matplotlib")
     from matplotlib.figure import Figure
 

@@ -21,7 +21,7 @@ from scratchnet.training.metrics import accuracy, nats, r2
 
 @dataclass(frozen=True)
 class Task:
-    """Data, model, loss, optimizer and goal of one run."""
+    """Data, model, loss, optimizer and goal of one run. Concept 71: training loop."""
 
     train: Split
     test: Split  # held out
@@ -74,7 +74,7 @@ def digits() -> Task:
 
 def mnist() -> Task:
     """5,000 handwritten digits of 28x28 pixels: two convolutions, 421,642 parameters"""
-    train, test = data.mnist()
+    train, test = data.mnist_5k()
 
     def model(nn: ModuleType) -> Module:
         return nn.Sequential(
@@ -106,7 +106,7 @@ def mnist() -> Task:
 def diabetes() -> Task:
     """442 patients, ten measurements each: the progression of the disease, by regression"""
     train, test = data.diabetes()
-    # Mean 0 and standard deviation 1, both of the training data alone (concept 28).
+    # Mean 0 and standard deviation 1, both of the training data alone.
     mean, std = Split(*(part.mean(0) for part in train)), Split(*(part.std(0) for part in train))
     train, test = (Split((part.x - mean.x) / std.x, (part.y - mean.y) / std.y) for part in (train, test))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scratchnet import backends, bench, roof
+from scratchnet import backends, bench, roof, roofline
 from scratchnet.cli import main, options
 from scratchnet.registry import OPS
 from scratchnet.roof import Roof
@@ -206,6 +206,27 @@ def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, caps
     assert main(["bench", "gelu", "--quick", "--backend", "torch", "--csv", str(path)]) == 1
     assert "WRONG gelu [none] on torch" in capsys.readouterr().out
     assert {row["op"] for row in records(path)} == {"bias_gelu", "geglu"}
+
+
+def test_roofline_has_a_dot_for_every_call_and_one_for_torch(small, clock, tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    drawn = []
+    save = figure.savefig
+    monkeypatch.setattr(figure, "savefig", lambda self, *args, **options: drawn.append(self) or save(self, *args, **options))
+    path, table = tmp_path / "roofline.png", tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--backend", "torch", "--plot", str(path), "--csv", str(table)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    (axes,) = drawn[0].axes
+    ours, theirs = (dots.get_offsets().tolist() for dots in axes.collections[:2])
+    both = [row for row in records(table) if row["direction"] == "forward+backward"]
+    assert ours == [[int(row["flops"]) / int(row["bytes"]), float(row["gigaflops"])] for row in both]
+    assert theirs == [[x, pytest.approx(y / 2)] for x, y in ours]  # the clock says that torch takes twice as long
+    assert axes.lines[0].get_xydata()[1].tolist() == [10, 10]  # 1 GB/s and 10 GFLOP/s meet there
+
+
+def test_nothing_timed_no_roofline(tmp_path):
+    with pytest.raises(ValueError, match="no roofline"):
+        roofline.plot([], tmp_path / "roofline.png")
 
 
 def test_readme_table_is_replaced_and_nothing_else(small, clock, tmp_path):

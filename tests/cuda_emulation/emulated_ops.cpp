@@ -10,8 +10,9 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
 }
 constexpr bool ON_HOST = false;  // as if the tensors lay on a device
 inline cudaStream_t stream_of(const Tensor&) { return nullptr; }
-static bool tf32 = false;
+static bool tf32 = false, determinism = false;
 inline bool tf32_is_asked_for() { return tf32; }
+inline bool determinism_is_asked_for() { return determinism; }
 
 }  // namespace scratchnet
 
@@ -24,4 +25,6 @@ STABLE_TORCH_LIBRARY_IMPL(scratchnet_emulated, CPU, m) { SN_CUDA_OPS(SN_REGISTER
 
 }  // namespace scratchnet
 
-extern "C" __attribute__((visibility("default"))) void sn_emulation_tf32(bool asked) { scratchnet::tf32 = asked; }
+#define SN_EXPORT extern "C" __attribute__((visibility("default")))
+SN_EXPORT void sn_emulation_tf32(bool asked) { scratchnet::tf32 = asked; }
+SN_EXPORT void sn_emulation_determinism(bool asked) { scratchnet::determinism = asked; }

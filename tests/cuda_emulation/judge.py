@@ -42,17 +42,26 @@ def offset(t: torch.Tensor) -> torch.Tensor:
     return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
 
 
-LAYOUTS = (lambda t: t, offset, transposed, sliced)
-# Sizes of operators whose kernels have branches that the grid's do not reach, or that take long: lines that 16-byte copies fit,
-# in every layout; sums that are split; rows that are longer than a block; more rows than a chunk has.
-PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
-ROWS = (*SIZES, (2, 2104))
-SIZES_OF = {
-    "matmul": PRODUCTS,
-    "linear": PRODUCTS,
-    **dict.fromkeys(("cross_entropy", "softmax", "log_softmax", "logsumexp"), ROWS),
-    "linear_cross_entropy": (*SIZES[:5], (129, 2), (300, 2)),
+# Sizes that reach what the grid's do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
+MORE = {
+    "cross_entropy": (
+        ("cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
+        ("softmax", "last dim", 2, 2104),
+        ("linear_cross_entropy", "bias, none", 300, 2),  # more rows than a chunk has
+    ),
+    "gather": (("embedding", "plain", 3000, 3),),  # several rows a thread
+    "layer_norm": (
+        ("layer_norm", "affine", 4100, 3),  # several rows a warp
+        ("layer_norm", "affine", 513, 1032),  # several rows a block
+        ("rms_norm", "weight", 2, 4104),  # more than a block's registers keep
+        ("layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
+    ),
 }
+LAYOUTS = (lambda t: t, offset, transposed, sliced)
+# Products take longer, and differ in what the grid's sizes seldom have: lines that 128-bit copies fit, in each layout, and sums
+# that are split.
+PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
+SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5]}
 
 
 def grid(primitive: str) -> list[str]:
@@ -66,13 +75,15 @@ def grid(primitive: str) -> list[str]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
+    for name, example, rows, columns in MORE.get(primitive, ()):
+        rung = len(OPS[name].rungs("cuda"))
+        result = compare(OPS[name], example, rows, columns, torch.float32, f"cuda:{rung}")
+        wrong += [] if result.ok else [str(result)]
     return wrong
 
 
-def tf32(primitive: str, emulation: ctypes.CDLL) -> list[str]:
+def tf32(emulation: ctypes.CDLL) -> list[str]:
     """Products of float32 by the matrix units: of numbers that TF32 has too they are as exact as any, of others they are not."""
-    if primitive != "matmul":
-        return []
     asked = emulation.sn_emulation_tf32
     rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
     run = lambda layout: [
@@ -84,21 +95,6 @@ def tf32(primitive: str, emulation: ctypes.CDLL) -> list[str]:
     wrong = [str(result) for result in run(rounded) if not result.ok]
     wrong += [f"{result.op} {result.call} is exact: not by TF32" for result in run(transposed) if result.ok]
     asked(ctypes.c_bool(False))
-    return wrong
-
-
-def classes(primitive: str) -> list[str]:
-    """A class that does not exist stops the kernel before it reads there."""
-    if primitive != "cross_entropy":
-        return []
-    x, wrong = torch.zeros(2, 3, 1), []
-    for rung in (1, 2):
-        for target in (3, -1):
-            try:
-                getattr(torch.ops, NAMESPACE).cross_entropy_forward(x, torch.tensor([[0], [target]]), None, 1, -100, 0.0, rung)
-                wrong.append(f"cross_entropy cuda:{rung} takes class {target} of 3")
-            except RuntimeError as error:
-                wrong += [] if "device-side assertion" in str(error) else [str(error)]
     return wrong
 
 
@@ -139,11 +135,41 @@ def cases(primitive: str) -> list[str]:
     return wrong
 
 
+def refusals(primitive: str) -> list[str]:
+    """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
+    targets = lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
+    calls = {
+        "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
+        "cross_entropy_backward": lambda bad: (torch.ones(()), *targets(bad), torch.ones(1, 2).double(), torch.ones(()), 1, -100, 0.0),
+        "gather_forward": lambda bad: (torch.ones(4, 5), 1, torch.full((4, 5), bad)),
+        "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], 1, torch.full((4, 5), bad)),
+        "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
+        "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
+    }
+    wrong = []
+    for name, arguments in calls.items():
+        if OPS[name.rpartition("_")[0]].primitive != primitive:
+            continue
+        for bad in (-1, 5):
+            for rung in (1, 2):
+                try:
+                    getattr(getattr(torch.ops, NAMESPACE), name)(*arguments(bad), rung)
+                    wrong.append(f"{name} on cuda:{rung} takes index {bad} of 5")
+                except RuntimeError:
+                    pass
+    return wrong
+
+
 if __name__ == "__main__":
     library, primitive, seed = sys.argv[1:]
     install(library)
     emulation = ctypes.CDLL(library)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
-    wrong = grid(primitive) + tf32(primitive, emulation) + classes(primitive) + cases(primitive)
+    wrong = grid(primitive) + cases(primitive) + refusals(primitive)
+    if primitive == "matmul":
+        wrong += tf32(emulation)
+    if primitive == "gather":  # whose sums are then others
+        emulation.sn_emulation_determinism(ctypes.c_bool(True))
+        wrong += grid(primitive) + cases(primitive) + refusals(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
     raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())

@@ -141,6 +141,27 @@ __global__ void vector_kernel(const float* x, float* y, bool mistake) {
   store(y + i, load(x + i, 4, mistake), 4, false);
 }
 
+// y = a a of one 16 x 16 matrix on the matrix units. The mistake: the second factor's registers are loaded as the first one's.
+__global__ void product_kernel(const float* x, float* y, bool mistake) {
+  __shared__ __align__(16) bf16 a[16][16];
+  const int lane = threadIdx.x, row = lane / 4, column = lane % 4 * 2;
+  for (int i = lane; i < 256; i += 32) store1(a[i / 16] + i % 16, x[i]);
+  __syncwarp();
+  uint32_t left[4], right[4];
+  const bf16* from = a[lane % 16] + lane / 16 * 8;  // the rows of the four quarters, column by column of quarters
+  load_matrices(left, from);
+  if (mistake)
+    load_matrices(right, from);
+  else
+    load_matrices_transposed(right, from);
+  for (int half = 0; half < 2; half++) {
+    const uint32_t b[2] = {right[2 * half], right[2 * half + 1]};
+    float d[4] = {};
+    multiply_16x8x16<bf16>(d, left, b);
+    for (int i = 0; i < 4; i++) y[(row + i / 2 * 8) * 16 + half * 8 + column + i % 2] = d[i];
+  }
+}
+
 // The mistake: an index that an assertion refuses.
 __global__ void assert_kernel(const float* x, float* y, bool mistake) {
   const int i = mistake ? threadIdx.x * 10 : threadIdx.x;
@@ -180,6 +201,15 @@ bool is_right(const std::string& name, bool mistake) {
   if (name == "two_barriers") filled(0, THREADS, [](int) { return 1; }), run(two_barriers_kernel, one, out, mistake);
   if (name == "shuffle") filled(0, THREADS, [](int) { return 16; }), run(shuffle_kernel, one, out, mistake);
   if (name == "copy") x.resize(8 * THREADS), y = expected = x, run(copy_kernel, one, x.data(), y.data(), mistake);
+  if (name == "product") {
+    for (int i = 0; i < 256; i++) x[i] = i * i % 13 - i % 5;
+    filled(0, 256, [&](int i) {
+      float sum = 0;
+      for (int k = 0; k < 16; k++) sum += x[i / 16 * 16 + k] * x[k * 16 + i % 16];
+      return sum;
+    });
+    run(product_kernel, {dim3(1), dim3(32)}, in, out, mistake);
+  }
   if (name == "vector") filled(1, 4 * THREADS + 1, [&](int i) { return x[i]; }), run(vector_kernel, one, in, out, mistake);
   if (name == "assert") filled(0, THREADS, [&](int i) { return x[i]; }), run(assert_kernel, one, in, out, mistake);
   if (name == "threads") {

@@ -17,6 +17,7 @@ CAUGHT = {
     "two_barriers": "64 threads wait at __syncthreads in",
     "shuffle": "64 threads wait at __shfl_xor_sync for the lanes ffffffff",
     "copy": "wrong",
+    "product": "wrong",
     "vector": "misaligned address",
     "assert": "device-side assertion `i < N` failed",
     "threads": "planted(): the CUDA kernel cannot run: invalid configuration argument",

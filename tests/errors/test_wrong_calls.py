@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import TRITON
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from wrong_calls import WRONG, Wrong, resolve
@@ -77,7 +78,7 @@ def test_wrong_call(row, backend):
         assert_raises(row, row.error or torch_error(row))
 
 
-@pytest.mark.parametrize("backend", ["cpp", "cpp:1", "numpy", "torch"])
+@pytest.mark.parametrize("backend", ["cpp", "cpp:1", "numpy", "torch", TRITON])
 @pytest.mark.parametrize("row", INDEX)
 def test_index_out_of_range_under_autograd(row, backend):
     """The checks that look at values instead of shapes are made by every column; here on the way through autograd."""

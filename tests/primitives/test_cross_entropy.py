@@ -9,13 +9,13 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import assert_as_accurate
+from cases import TRITON, assert_as_accurate
 
 import scratchnet
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
 
 INF, NAN = math.inf, math.nan
-BACKENDS = ("cpp", "cpp:1", "torch", "numpy")
+BACKENDS = ("cpp", "cpp:1", "torch", "numpy", TRITON)
 ROWS = (
     (-INF, -INF, -INF, -INF),
     (INF, 0.0, 1.0, 2.0),
@@ -57,6 +57,7 @@ def special(width: int) -> torch.Tensor:
 
 @every_backend
 @every_layout
+@pytest.mark.filterwarnings("ignore:All-NaN slice")  # NumPy's word where Triton is interpreted
 @pytest.mark.parametrize("width", (4, 40, 5000))
 @pytest.mark.parametrize("name", ("softmax", "log_softmax", "logsumexp"))
 def test_infinities_and_nan_are_torchs(name, width, dim, backend):
@@ -89,7 +90,7 @@ def test_infinities_and_nan_of_losses_are_torchs(reduction, smoothing, positions
         assert_same(lambda t: cross_entropy(t, q, **options), lambda t: F.cross_entropy(t, q, **options), x)
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", TRITON))
 @pytest.mark.parametrize("positions", (1, 5))
 @pytest.mark.parametrize("offset", (1e4, -1e4, 1e12))
 def test_gradient_is_exact_for_large_logits(offset, positions, backend):
@@ -106,7 +107,7 @@ def test_gradient_is_exact_for_large_logits(offset, positions, backend):
     assert (dx - exact_dx).abs().max() <= 1e-6 * exact_dx.abs().max()
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", TRITON))
 @pytest.mark.parametrize("shape", ((3, 9001), (70, 130), (2, 45, 300), (2, 3, 517), (1, 1, 1)))
 def test_every_combination_of_options(shape, backend):
     """Rows longer than a block, more positions than a strip; the whole product of options against torch in float64."""
@@ -317,7 +318,7 @@ def test_long_sums_keep_their_digits(dtype, dim):
         assert error <= 2 * torchs + 2 * torch.finfo(dtype).eps * scale
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "numpy", "torch"))
+@every_backend
 def test_mean_over_no_weight_is_nan(backend):
     """All targets in a class of weight 0: torch divides 0 by 0, also where label smoothing leaves something to divide."""
     x, y = torch.randn(3, 4), torch.zeros(3, dtype=torch.int64)

@@ -1,18 +1,17 @@
 """What is special to matmul and linear: tile and block edges, layouts, NaN and infinity, k = 0, threads, ranks, errors."""
 
 import itertools
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from cases import TRITON
 
 import scratchnet
 from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
-needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="needs Triton: pip install triton")
-RUNGS = ("cpp:1", "cpp:2", pytest.param("triton", marks=needs_triton))
+RUNGS = ("cpp:1", "cpp:2", TRITON)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ACTIVATIONS = {
     None: lambda z: z,

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from scratchnet import nn, optim
-from scratchnet.data import DataLoader, TensorDataset, moons
+from scratchnet.data import DataLoader, TensorDataset, moons, split
 from scratchnet.optim import lr_scheduler
 from scratchnet.training import Batches, accuracy, evaluate, fit, train_step
 
@@ -111,6 +111,21 @@ def test_validation_and_metrics():
     with torch.no_grad():
         right = (model.eval()(test.x).argmax(1) == test.y).double().mean().item()
     assert right == history["val_accuracy"][-1]
+
+
+def test_validation_may_be_a_share_of_the_data(data):
+    (model, optimizer), (other, other_optimizer) = twins()
+    options = {"loss": nn.MSELoss(), "epochs": 2, "batch_size": 8, "seed": 3, **QUIET}
+    history = fit(model, data, optimizer=optimizer, validation=0.25, **options)
+    train, test = split(*data, 6, seed=3)  # of 22 rows
+    assert history == fit(other, train, optimizer=other_optimizer, validation=test, **options)
+    assert_equal(model, other)
+    for share in (0.0, 1.0):
+        with pytest.raises(ValueError, match="0 < held_out < their number"):
+            fit(model, data, optimizer=optimizer, validation=share, **options)
+    loader = DataLoader(TensorDataset(*data))
+    with pytest.raises(ValueError, match="validation=0.25 needs a pair of tensors .*random_split"):
+        fit(model, loader, optimizer=optimizer, validation=0.25, **options)
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 100])

@@ -19,12 +19,12 @@ struct GatherShape {
   int64_t sizes[64], x_strides[64], y_strides[64];
   bool covers;  // index has every line and column that x has
 
-  int64_t elements() const { return lines * to * columns; }  // of the index
-  int64_t x_line(int64_t line) const { return offset(line, x_strides); }
-  int64_t y_line(int64_t line) const { return offset(line, y_strides); }
+  SN_ANYWHERE int64_t elements() const { return lines * to * columns; }  // of the index
+  SN_ANYWHERE int64_t x_line(int64_t line) const { return offset(line, x_strides); }
+  SN_ANYWHERE int64_t y_line(int64_t line) const { return offset(line, y_strides); }
 
  private:
-  int64_t offset(int64_t line, const int64_t* strides) const {
+  SN_ANYWHERE int64_t offset(int64_t line, const int64_t* strides) const {
     int64_t at = 0;
     for (int64_t d = dims - 1; d >= 0; d--) {
       at += line % sizes[d] * strides[d];
@@ -35,21 +35,22 @@ struct GatherShape {
 };
 
 // All return false if an index is out of range; nothing out of bounds has then been read or written, and the result is void.
+// A GPU cannot say so in time: there they return true, and an assertion on the device stops it.
 struct GatherKernels {
-  bool (*gather_forward)(DType, const GatherShape&, const void* x, const int64_t* index, void* y);
+  bool (*gather_forward)(On, const GatherShape&, const void* x, const int64_t* index, void* y);
   // dx has `numel` elements
-  bool (*gather_backward)(DType, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
+  bool (*gather_backward)(On, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
   // weight (rows, columns) with a stride between rows, index (n), y and grad (n, columns), dweight (rows, columns)
-  bool (*embedding_forward)(DType, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns,
-                            int64_t n);
+  bool (*embedding_forward)(On, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
+                            int64_t columns, int64_t n);
   // the row `padding` gets zeros; by_count: a row's gradient is divided by the number of its occurrences
-  bool (*embedding_backward)(DType, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
-                             int64_t padding, bool by_count);
+  bool (*embedding_backward)(On, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns,
+                             int64_t n, int64_t padding, bool by_count);
 };
 
 SN_DECLARE_NAIVE(GatherKernels, gather_1)
 SN_DECLARE_RUNG(GatherKernels, gather_2)
 
-inline const GatherKernels& gather_kernels(int64_t rung) { return rung == 1 ? gather_1_baseline : SN_PICK(gather_2); }
+inline const GatherKernels& gather_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(gather_1) : SN_PICK(gather_2); }
 
 }  // namespace scratchnet

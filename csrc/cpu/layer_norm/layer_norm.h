@@ -29,15 +29,15 @@ struct NormBackward {
 };
 
 struct LayerNormKernels {
-  void (*forward)(DType, const NormForward&);
-  void (*backward)(DType, const NormBackward&);
+  void (*forward)(On, const NormForward&);
+  void (*backward)(On, const NormBackward&);
 };
 
 SN_DECLARE_NAIVE(LayerNormKernels, layer_norm_1)
 SN_DECLARE_RUNG(LayerNormKernels, layer_norm_2)
 
 inline const LayerNormKernels& layer_norm_kernels(int64_t rung) {
-  return rung == 1 ? layer_norm_1_baseline : SN_PICK(layer_norm_2);
+  return rung == 1 ? SN_NAIVE(layer_norm_1) : SN_PICK(layer_norm_2);
 }
 
 }  // namespace scratchnet

@@ -18,7 +18,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     """exp(x) / sum(exp(x)) along dim of a floating-point tensor of any shape; the result has its shape and dtype.
 
     dtype converts first; dim=None warns and picks as torch does. IndexError for a dim that x does not have, NotImplementedError
-    for a dtype that is not a float. torch.nn.functional.softmax; curriculum 57.
+    for a dtype that is not a float. torch.nn.functional.softmax. Concept 57: softmax.
     """
     return family.softmax(input, _softmax_dim("softmax", input, dim, _stacklevel), dtype=dtype)
 
@@ -26,15 +26,15 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """x - log(sum(exp(x))) along dim of a floating-point tensor of any shape: the logarithm of softmax, without overflow.
 
-    dtype, dim=None and errors as in softmax. torch.nn.functional.log_softmax; curriculum 29, 60.
+    dtype, dim=None and errors as in softmax. torch.nn.functional.log_softmax. Concept 60: cross-entropy.
     """
     return family.log_softmax(input, _softmax_dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """softmax(-x) along dim: the smallest number gets the largest share.
+    """softmax(-x) along dim, in the shape of x: the smallest number gets the largest share.
 
-    dtype, dim=None and errors as in softmax. torch.nn.functional.softmin; curriculum 57.
+    dtype, dim=None and errors as in softmax. torch.nn.functional.softmin. Concept 57: softmax.
     """
     dim = _softmax_dim("softmin", input, dim, _stacklevel)
     check_tensor("softmin", "input", input)
@@ -59,7 +59,7 @@ def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x) elementwise, NaN kept; the gradient at 0 is 0. Any shape, floats or integers; inplace=True overwrites x.
 
-    TypeError for anything but a tensor, NotImplementedError for complex numbers. torch.nn.functional.relu; curriculum 53.
+    TypeError for anything but a tensor, NotImplementedError for complex numbers. torch.nn.functional.relu. Concept 53: ReLU.
     """
     return torch.relu_(input) if inplace else torch.relu(input)
 
@@ -67,7 +67,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x: no unit dies, for the slope is never 0. Floats of any shape.
 
-    NotImplementedError for another dtype. torch.nn.functional.leaky_relu; curriculum 54.
+    NotImplementedError for another dtype. torch.nn.functional.leaky_relu. Concept 54: dying ReLU.
     """
     check_float("leaky_relu", "input", input)
     return elementwise.leaky_relu(input, negative_slope, inplace)
@@ -77,7 +77,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (exp(x) - 1), which levels off at -alpha. Floats of any shape.
 
     NotImplementedError for another dtype. Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289;
-    torch.nn.functional.elu; curriculum 54.
+    torch.nn.functional.elu. Concept 54: dying ReLU.
     """
     check_float("elu", "input", input)
     return elementwise.elu(input, alpha, inplace)
@@ -86,8 +86,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), GELU's cheaper neighbour, also called swish. Floats and complex numbers of any shape.
 
-    NotImplementedError for integers. Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118; torch.nn.functional.silu;
-    curriculum 55.
+    NotImplementedError for integers. Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118; torch.nn.functional.silu.
+    Concept 55: GELU.
     """
     check_tensor("silu", "input", input)
     if not input.is_complex():
@@ -98,7 +98,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), from 0 to 1: a logit's probability. Any shape; integers give the default float dtype.
 
-    TypeError for anything but a tensor. torch.nn.functional.sigmoid; curriculum 56.
+    TypeError for anything but a tensor. torch.nn.functional.sigmoid. Concept 56: sigmoid and tanh.
     """
     return torch.sigmoid(input)
 
@@ -106,7 +106,7 @@ def sigmoid(input: Tensor) -> Tensor:
 def tanh(input: Tensor) -> Tensor:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), from -1 to 1. Any shape; integers give the default float dtype.
 
-    TypeError for anything but a tensor. torch.nn.functional.tanh; curriculum 56.
+    TypeError for anything but a tensor. torch.nn.functional.tanh. Concept 56: sigmoid and tanh.
     """
     return torch.tanh(input)
 
@@ -114,7 +114,7 @@ def tanh(input: Tensor) -> Tensor:
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu whose slope is sigmoid(beta x); x itself where beta x > threshold.
 
-    Floats of any shape; NotImplementedError for another dtype. torch.nn.functional.softplus; curriculum 29, 53.
+    Floats of any shape; NotImplementedError for another dtype. torch.nn.functional.softplus. Concept 53: ReLU.
     """
     check_float("softplus", "input", input)
     return elementwise.softplus(input, beta, threshold)

@@ -18,6 +18,7 @@ class LambdaLR(Schedule):
     """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one function or one a parameter group.
 
     Functions are not saved in the state_dict, callable objects are. ValueError for another number of functions than groups.
+    Concept 69: schedules.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class LambdaLR(Schedule):
 
 
 class StepLR(Schedule):
-    """lr = base_lr * gamma^(epoch // step_size)."""
+    """lr = base_lr * gamma^(epoch // step_size). Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = step_size
@@ -73,7 +74,7 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """lr = base_lr * gamma^(milestones that are reached)."""
+    """lr = base_lr * gamma^(milestones that are reached). Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones = Counter(milestones)
@@ -89,7 +90,7 @@ class MultiStepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """lr = base_lr * gamma^epoch."""
+    """lr = base_lr * gamma^epoch. Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -105,7 +106,7 @@ class ExponentialLR(Schedule):
 class LinearLR(Schedule):
     """lr = base_lr * factor, the factor in a straight line from start_factor to end_factor over total_iters epochs: a warm-up.
 
-    ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
+    ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1]. Concept 69: schedules.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class LinearLR(Schedule):
 class CosineAnnealingLR(Schedule):
     """lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * epoch / T_max)) / 2: half a cosine down, without a jump.
 
-    Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts)
+    Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts). Concept 69: schedules.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:

@@ -17,6 +17,7 @@
 #define __constant__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(bytes) __attribute__((aligned(bytes)))
 // Blocks run one after another: one copy for all, in a section of its own that is spoilt before each block.
 #define __shared__ static __attribute__((section("sn_shared")))

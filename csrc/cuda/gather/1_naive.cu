@@ -1,0 +1,107 @@
+// gather, rung 1: one thread an element of the result.
+//
+//   forward   y[i][j] = x[index[i][j]][j]                                   a copy
+//   backward  dx[k][j] = sum of grad[i][j] over the i with index[i][j] = k  every thread searches a column of the index
+#include "device.cuh"
+#include "gather/gather.h"
+#include "launch.cuh"
+#include "scalar.cuh"
+
+namespace scratchnet {
+namespace {
+
+constexpr int THREADS = 256;
+
+template <class T>
+__global__ void gather_forward_kernel(const __grid_constant__ GatherShape s, const T* x, const int64_t* index, T* y) {
+  const int64_t n = thread_index();
+  if (n >= s.elements()) return;
+  const int64_t j = n % s.columns, i = n / s.columns % s.to, line = n / s.columns / s.to;
+  const int64_t at = s.y_line(line) + i * s.y_row + j, k = index[at];
+  SN_ASSERT(0 <= k && k < s.from);
+  y[at] = x[s.x_line(line) + k * s.x_row + j * s.x_column];
+}
+
+template <class T>
+bool gather_forward(On on, const GatherShape& s, const T* x, const int64_t* index, T* y) {
+  launch(on, "gather_forward", gather_forward_kernel<T>, elementwise(s.elements(), THREADS), s, x, index, y);
+  return true;
+}
+
+template <class T>
+__global__ void gather_backward_kernel(const __grid_constant__ GatherShape s, const T* grad, const int64_t* index, T* dx) {
+  const int64_t n = thread_index();
+  if (n >= s.lines * s.from * s.columns) return;
+  const int64_t j = n % s.columns, k = n / s.columns % s.from, line = n / s.columns / s.from;
+  acc_t<T> sum = 0;
+  for (int64_t i = 0; i < s.to; i++) {
+    const int64_t at = s.y_line(line) + i * s.y_row + j;
+    SN_ASSERT(0 <= index[at] && index[at] < s.from);
+    if (index[at] == k) sum += load1(grad + at);
+  }
+  store1(dx + s.x_line(line) + k * s.x_row + j * s.x_column, sum);
+}
+
+template <class T>
+bool gather_backward(On on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+  const char* name = "gather_backward";
+  zero(on, name, dx, numel);  // the index may leave out some columns of x
+  launch(on, name, gather_backward_kernel<T>, elementwise(s.lines * s.from * s.columns, THREADS), s, grad, index, dx);
+  return true;
+}
+
+// ---- embedding ----------------------------------------------------------------------------------------------------------
+
+template <class T>
+__global__ void embedding_forward_kernel(const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows,
+                                         int64_t columns, int64_t n) {
+  const int64_t at = thread_index();
+  if (at >= n * columns) return;
+  const int64_t k = index[at / columns];
+  SN_ASSERT(0 <= k && k < rows);
+  y[at] = weight[k * stride + at % columns];
+}
+
+template <class T>
+bool embedding_forward(On on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
+                       int64_t n) {
+  const Shape shape = elementwise(n * columns, THREADS);
+  launch(on, "embedding_forward", embedding_forward_kernel<T>, shape, weight, stride, index, y, rows, columns, n);
+  return true;
+}
+
+template <class T>
+__global__ void embedding_backward_kernel(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
+                                          int64_t n, int64_t padding, bool by_count) {
+  const int64_t at = thread_index(), k = at / columns, j = at % columns;
+  if (k >= rows) return;
+  acc_t<T> sum = 0;
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++) {
+    SN_ASSERT(0 <= index[i] && index[i] < rows);
+    if (index[i] != k || k == padding) continue;
+    sum += load1(grad + i * columns + j);
+    count++;
+  }
+  store1(dweight + at, by_count && count ? sum / count : sum);
+}
+
+template <class T>
+bool embedding_backward(On on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
+  const Shape shape = elementwise(rows * columns, THREADS);
+  launch(on, "embedding_backward", embedding_backward_kernel<T>, shape, grad, index, dweight, rows, columns, n, padding,
+         by_count);
+  return true;
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(GatherKernels, gather_1) = {
+    SN_TYPED(gather_forward),
+    SN_TYPED(gather_backward),
+    SN_TYPED(embedding_forward),
+    SN_TYPED(embedding_backward),
+};
+
+}  // namespace scratchnet

@@ -1,0 +1,76 @@
+"""`scratchnet learn`: the lessons: list them, run one in the terminal, or write it as a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+
+from scratchnet import teaching
+from scratchnet.cli import options
+from scratchnet.teaching import CONCEPTS, Lesson, progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scratchnet learn`."""
+    parser.add_argument("lesson", nargs="?", type=options.lesson, help="its number, e.g. 7; without it: the list of lessons")
+    parser.add_argument("--notebook", metavar="DIR", type=Path, help="write the lesson into DIR as a Jupyter notebook")
+    parser.add_argument("--concepts", action="store_true", help="every concept of the course with the lessons that teach it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the options say; an assertion in a lesson that fails comes through."""
+    screen = options.page()
+    if args.concepts:
+        _list_concepts(screen)
+    elif args.lesson is None:
+        _list(screen)
+    elif args.notebook:
+        args.notebook.mkdir(parents=True, exist_ok=True)
+        path = args.notebook / f"{args.lesson.name}.ipynb"
+        path.write_text(json.dumps(args.lesson.notebook(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        screen.print(f"written: {path}", highlight=False)
+    else:
+        _teach(screen, args.lesson)
+    return 0
+
+
+def _list(screen: Console) -> None:
+    table = Table("lesson", "topic", "concepts", "checks", "exercise")
+    for lesson in teaching.all_lessons():
+        tasks, passed = teaching.tasks(lesson), progress.load(lesson)["passed"]
+        done = "[green]done[/green]" if len(passed) == len(tasks) else f"{len(passed)} of {len(tasks)}"
+        concepts = ", ".join(map(str, lesson.concepts))
+        table.add_row(lesson.number, lesson.title, concepts, str(lesson.checks), done)
+    screen.print(table)
+    screen.print("Start with: scratchnet learn 1. What the concepts are: scratchnet learn --concepts", highlight=False)
+
+
+def _list_concepts(screen: Console) -> None:
+    table = Table("", "concept", "lessons")
+    index = teaching.index()
+    for number, lessons in index.items():
+        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons) or "[yellow]none[/yellow]")
+    screen.print(table)
+    screen.print(f"{sum(map(bool, index.values()))} of {len(index)} concepts have a lesson", highlight=False)
+
+
+def _teach(screen: Console, lesson: Lesson) -> None:
+    """Prose, code and what it prints, cell by cell."""
+    names = {"__name__": "__main__"}
+    for cell in lesson.cells():
+        if cell.prose:
+            screen.print(Markdown(cell.text), "")
+            continue
+        listing = Syntax(cell.text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        screen.print(Padding(listing, (0, 0, 1, 4)))
+        code = compile("\n" * (cell.line - 1) + cell.text, lesson.path, "exec")  # tracebacks name the line of the file
+        exec(code, names)
+        screen.print()
+    screen.print(f"Your turn: scratchnet check {lesson.number}", highlight=False)

@@ -1,0 +1,44 @@
+"""The roofline of a device with a dot for every measured call: how far each is from what the device can do at most.
+
+Samuel Williams et al., Roofline: an insightful visual performance model, https://doi.org/10.1145/1498765.1498785
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scratchnet.bench import Result
+from scratchnet.data.split import need
+from scratchnet.registry import PRIMITIVES
+
+
+def plot(results: list[Result], path: str | Path) -> None:
+    """Draw FLOP/s over FLOP per byte, forward+backward, ours and torch's own, into a PNG file.
+
+    ValueError if nothing was timed, ImportError if matplotlib is missing.
+    """
+    need("scratchnet.roofline", "matplotlib", "matplotlib")
+    from matplotlib.figure import Figure
+
+    timed = [(result, timing) for result in results for timing in result.timings]
+    calls = [(result, t) for result, t in timed if t.direction == "forward+backward" and t.cache == "warm" and t.flops]
+    if not calls:
+        raise ValueError("there is no roofline without a call that computes something and was timed")
+    roof = calls[0][1].roof
+    ridge = roof.arithmetic / roof.bandwidth  # FLOP a byte from which arithmetic is the limit
+    ends = min(t.intensity for _, t in calls) / 2, max(ridge, *(t.intensity for _, t in calls)) * 2
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    heights = [min(x * roof.bandwidth, roof.arithmetic) / 1e9 for x in (ends[0], ridge, ends[1])]
+    name = f"roof: {roof.bandwidth / 1e9:.0f} GB/s, {roof.arithmetic / 1e9:.0f} GFLOP/s"
+    axes.plot((ends[0], ridge, ends[1]), heights, color="black", label=name)
+    for number, primitive in enumerate(PRIMITIVES):
+        if ours := [t for result, t in calls if result.primitive == primitive]:
+            x, color = [t.intensity for t in ours], f"C{number}"
+            axes.scatter(x, [t.gigaflops for t in ours], color=color, label=primitive)
+            axes.scatter(x, [t.flops / t.torch_seconds.median / 1e9 for t in ours], color=color, marker="x", s=20)
+    axes.scatter([], [], color="gray", marker="x", s=20, label="torch's own")
+    axes.set(xscale="log", yscale="log", xlabel="FLOP / byte", ylabel="GFLOP/s, forward+backward")
+    axes.legend()
+    figure.savefig(path, format="png", dpi=150)

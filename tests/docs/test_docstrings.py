@@ -1,0 +1,72 @@
+"""Every public name says what it computes, on which shapes, what it raises, and which concept of the lessons it serves."""
+
+import inspect
+import re
+from importlib import import_module
+
+import pytest
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from scratchnet.teaching import CONCEPTS
+
+ROOMS = ["data", "nn", "nn.functional", "nn.init", "nn.utils", "numpy", "optim", "optim.lr_scheduler", "training"]
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in map(import_module, ["scratchnet", *(f"scratchnet.{room}" for room in ROOMS)])
+    for name in module.__all__
+    if getattr(getattr(module, name), "__module__", "").startswith("scratchnet.")
+}
+CONCEPT = re.compile(r"\bConcept (\d+): ([^.]+)\.")
+SHAPE = re.compile(r"\([\w*/ .]*,[^()]*\)|\([A-Z]\)|[Ss]hape|elementwise")
+RAISED = re.compile(r"(?:raise |fail\(\s*)(\w+Error)\b")
+each = pytest.mark.parametrize("name", PUBLIC)
+
+
+def parts(value):
+    """A function, or a class with the methods and properties of its own."""
+    members = vars(value).items() if inspect.isclass(value) else ()
+    return [value, *(m for name, m in members if name[0] != "_" and (inspect.isroutine(m) or isinstance(m, property)))]
+
+
+def text(value):
+    """All that is said about it, on one line; a file of the NumPy room begins with the mathematics of its functions."""
+    documents = [inspect.getdoc(part) for part in parts(value)]
+    if value.__module__.startswith("scratchnet.numpy.") and inspect.isfunction(value):
+        documents.append(inspect.getmodule(value).__doc__)
+    return " ".join(" ".join(filter(None, documents)).split())
+
+
+@each
+def test_everything_has_a_docstring(name):
+    assert PUBLIC[name].__doc__ and all(inspect.getdoc(part) for part in parts(PUBLIC[name]))
+
+
+@each
+def test_the_concept_is_named(name):
+    assert CONCEPT.search(text(PUBLIC[name])), inspect.getdoc(PUBLIC[name])
+
+
+def test_a_concept_has_one_name():
+    named = {pair for value in PUBLIC.values() for pair in CONCEPT.findall(text(value))}
+    assert len({number for number, _ in named}) == len(named), sorted(named)
+    assert all(int(number) in CONCEPTS for number, _ in named)
+
+
+@each
+def test_the_shapes_are_given(name):
+    value = PUBLIC[name]
+    if inspect.isclass(value) and issubclass(value, (Optimizer, LRScheduler, Warning)):
+        return  # the first take parameters of any shape
+    calls = [f for f in [value, getattr(value, "forward", None)] if f]
+    annotations = [str(p.annotation) for f in calls for p in inspect.signature(f).parameters.values()]
+    if any("Tensor" in a or "ndarray" in a for a in annotations):
+        assert SHAPE.search(text(value)), inspect.getdoc(value)
+
+
+@each
+def test_the_errors_are_named(name):
+    """Those that it raises itself, but for an argument of another Python type and a method that a subclass has to write."""
+    value = PUBLIC[name]
+    raised = set(RAISED.findall(inspect.getsource(inspect.unwrap(value)))) - {"TypeError", "NotImplementedError"}
+    assert all(error in text(value) for error in raised), (raised, inspect.getdoc(value))
