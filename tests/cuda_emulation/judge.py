@@ -83,7 +83,7 @@ def grid(primitive: str) -> list[str]:
 
 
 def tf32(emulation: ctypes.CDLL) -> list[str]:
-    """Products of float32 by the matrix units: of numbers that TF32 has too they are as exact as any, of others they are not."""
+    """Products of float32 by the matrix units: as exact as any of numbers that TF32 has too, and not of others."""
     asked = emulation.sn_emulation_tf32
     rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
     run = lambda layout: [
@@ -137,10 +137,10 @@ def cases(primitive: str) -> list[str]:
 
 def refusals(primitive: str) -> list[str]:
     """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
-    targets = lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
+    one, targets = torch.ones(()), lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
     calls = {
         "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
-        "cross_entropy_backward": lambda bad: (torch.ones(()), *targets(bad), torch.ones(1, 2).double(), torch.ones(()), 1, -100, 0.0),
+        "cross_entropy_backward": lambda bad: (one, *targets(bad), torch.ones(1, 2).double(), one, 1, -100, 0.0),
         "gather_forward": lambda bad: (torch.ones(4, 5), 1, torch.full((4, 5), bad)),
         "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], 1, torch.full((4, 5), bad)),
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),

@@ -49,10 +49,11 @@ def module():
             pytest.fail(f"{failure}\n{failure.details}")
 
 
-# Not 128 bits: sums of columns read a few partial sums and write one line, a number a thread, and so do
-# sums over all rows; the last argument 1 is for rows
+# Not 128 bits: sums of columns, and of a number a row, which read and write a number a thread; the last argument 1 is for rows
 # that begin at any address; what adds by atomics stores nothing; a list of numbers from 0 on is written by one thread a number.
-NARROW = re.compile(r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_list_kernel")
+NARROW = re.compile(
+    r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_list_kernel"
+)
 
 
 def test_machine_code(module):

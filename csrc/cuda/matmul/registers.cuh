@@ -40,7 +40,7 @@ struct Plain {
         if constexpr (TERMS) {
           x[p][i] = ((const Two*)tile.at(place<TERMS>(thread, i), term))->term[p];
         } else {
-          const auto pack = *(const Bits128<T>*)tile.at(place<TERMS>(thread, i), term + p);
+          const Pack<T> pack = unpack(*(const Bits<T>*)tile.at(place<TERMS>(thread, i), term + p));
 #pragma unroll
           for (int e = 0; e < N; e++) x[p][i + e] = pack.lane[e];
         }
