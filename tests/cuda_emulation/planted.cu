@@ -22,6 +22,7 @@ constexpr int THREADS = 128, N = 1000;
 struct HostLaunch final : Launch {
   HostLaunch() : Launch(DType::f32, nullptr) {}
   bool tf32() const override { return false; }
+  bool deterministic() const override { return false; }
   void* allocate_bytes(int64_t) const override { return nullptr; }
 };
 
