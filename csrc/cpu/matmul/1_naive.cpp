@@ -3,6 +3,7 @@
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
 #include "activation1.h"
 #include "matmul.h"
+#include "scalar.h"
 
 namespace scratchnet {
 namespace {
