@@ -215,6 +215,10 @@ template <class T>
 T __ldg(const T* at) {
   return *at;
 }
+template <class T>
+void __stwb(T* at, T value) {
+  *at = value;
+}
 template <class To, class From>
 To same_bits(From from) {
   To to;
