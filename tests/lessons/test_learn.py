@@ -148,3 +148,7 @@ def test_facts_are_the_same_up_to_rounding_and_no_further():
     assert not same(torch.ones(2), torch.ones(2).double()) and not same(torch.ones(1), torch.ones(1, 1))
     assert not same(np.ones(2), np.ones(2, dtype=np.float32)) and not same(1, True) and not same((1,), [1])
     assert not same(None, 1.0) and not same(torch.ones(1), 1)
+
+
+def test_every_concept_has_a_lesson():
+    assert all(teaching.index().values())
