@@ -58,7 +58,7 @@ def _list_concepts(screen: Console) -> None:
     table = Table("", "concept", "lessons")
     index = teaching.index()
     for number, lessons in index.items():
-        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons) or "[yellow]none[/yellow]")
+        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons))
     screen.print(table)
     screen.print(f"{sum(map(bool, index.values()))} of {len(index)} concepts have a lesson", highlight=False)
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._pytree import tree_leaves
 
-from scratchnet.functions.checks import TeachingWarning, warn
+from scratchnet.functions.checks import teach
 
 ZEROING = ("ReLU", "ReLU6")  # layers that put out exact zeros, through which no gradient comes back
 
@@ -127,7 +127,7 @@ class watch:
         """A TeachingWarning, once for each mistake."""
         if what not in self._said:
             self._said.add(what)
-            warn(f"watch: {message}.", 2, TeachingWarning)
+            teach(f"watch: {message}.")
 
 
 def _finite(value: object) -> bool:
