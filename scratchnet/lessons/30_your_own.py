@@ -389,10 +389,10 @@ faster = times["row by row"] / times["yours"]
 check("more than three times as fast as the loop over rows", faster > 3)
 
 # %% [markdown]
-# For a kernel of your own, the library does all of this by itself. `scratchnet new my_primitive`
-# writes a scaffold that runs from the first minute: oracle, kernels, operator, test, benchmark. And
-# `scratchnet check my_kernel.py --primitive rms_norm` asks the hard questions, with odd sizes,
-# strange strides and large numbers, and times it beside the others.
+# For the next one, the library does all of this by itself. `scratchnet new my_primitive` writes a
+# scaffold that runs from the first minute: oracle, kernels, operator, test, benchmark. And
+# `scratchnet check my_kernel.py --primitive layer_norm` asks a kernel of yours, for any of the five
+# primitives, the hard questions: odd sizes, strange strides, large numbers. Then it times it.
 #
 # ## When it does not learn
 #
