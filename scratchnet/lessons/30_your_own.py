@@ -178,7 +178,7 @@ def build(real):
 kernels = {}
 if shutil.which("cc"):
     kernels = {torch.float32: build("float"), torch.float64: build("double")}
-print("kernels:", "in C, for", *kernels if kernels else ("none: no C compiler here",))
+print("kernels in C for:", *kernels or ["nothing, there is no C compiler here"])
 
 
 def pointer(tensor):
