@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from typing import Callable
 
 import torch
 
+from scratchnet import _compiled
+
 MEBIBYTES = 128  # of each array whose bandwidth is measured: more than the caches hold
+ROUNDS = 2**20  # of multiply-adds: some 10 ms
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns of the matrices whose product measures the arithmetic
 
 
@@ -18,18 +22,19 @@ class Roof:
 
     bandwidth: float  # bytes a second
     arithmetic: float  # FLOP a second
+    what: str = ""  # measured the arithmetic
 
     @classmethod
     def measure(cls, device: str, dtype: torch.dtype) -> Roof:
         """Both, on the threads that torch has."""
-        return cls(bandwidth(device), arithmetic(device, dtype))
+        if device == "cpu" and _compiled.module and dtype in (torch.float32, torch.float64):
+            return cls(bandwidth(device), multiply_adds(dtype), "multiply-adds in registers")
+        return cls(bandwidth(device), product(device, dtype), f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}")
 
-    def described(self, device: str) -> str:
-        """Both limits and what measured them."""
-        n = PRODUCT[device]
+    def __str__(self) -> str:
         return (
             f"{self.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {MEBIBYTES} MiB, or "
-            f"{self.arithmetic / 1e9:.0f} GFLOP/s, torch.mm of {n}x{n}"
+            f"{self.arithmetic / 1e9:.0f} GFLOP/s, {self.what}"
         )
 
 
@@ -39,7 +44,13 @@ def bandwidth(device: str) -> float:
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
 
-def arithmetic(device: str, dtype: torch.dtype) -> float:
+def multiply_adds(dtype: torch.dtype) -> float:
+    """FLOP a second of multiply-adds on numbers that never leave the registers."""
+    call = functools.partial(_compiled.module.multiply_add, dtype == torch.float64, ROUNDS)
+    return call() / _best(call, "cpu")
+
+
+def product(device: str, dtype: torch.dtype) -> float:
     """FLOP a second of torch.mm on square matrices that are large enough to keep every unit busy."""
     n = PRODUCT[device]
     a, b, c = (torch.ones(n, n, dtype=dtype, device=device) for _ in range(3))

@@ -5,6 +5,7 @@
 #include "build_facts.h"
 #include "dispatch.h"
 #include "parallel.h"
+#include "roof/roof.h"
 
 namespace py = pybind11;
 using scratchnet::Isa;
@@ -30,9 +31,17 @@ static py::dict cpu_info() {
   return info;
 }
 
+// The interpreter goes on: others may want to run while all threads compute.
+static int64_t multiply_add(bool wide, int64_t rounds) {
+  py::gil_scoped_release release;
+  return scratchnet::roof_kernels().multiply_add(wide ? scratchnet::DType::f64 : scratchnet::DType::f32, rounds);
+}
+
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", build_info,
              "What was compiled: version, commit, compiler, flags, isas, torch (whose headers), python, sanitizer.");
   module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
+  module.def("multiply_add", multiply_add, py::arg("wide"), py::arg("rounds"),
+             "Multiply-adds of float32 (wide: float64) in registers, on every thread: the number of operations.");
   scratchnet::bind_numpy(module);
 }

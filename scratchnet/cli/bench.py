@@ -147,7 +147,7 @@ def _caption(facts: dict, settings: Settings) -> str:
         f"x torch: torch's time / ours{'; x compiled: that of torch.compile / ours' if settings.compile else ''}, median "
         "(quartiles) of runs in turns; above 1 we are faster. default: what runs when no backend is named. Moves: every input "
         "read once, every result written once; in brackets the share of the roof, measured just before: "
-        f"{settings.roof.described(settings.device)}. "
+        f"{settings.roof}. "
         "Error: largest difference from the float64 oracle in outputs and gradients, ours / torch's."
         + (" Cold caches: other data was read and written before every call." if settings.cold else "")
     )

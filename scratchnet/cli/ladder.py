@@ -94,7 +94,7 @@ def _caption(primitive: str, results: dict[str, Result], facts: dict, settings: 
     return (
         f"{call}{machine.measured(facts, 'cpu')} x rung 1, x torch: their time / this rung's; above 1 it is faster. Pace: "
         "every input read once, every result written once; in brackets the share of the roof: "
-        f"{settings.roof.described('cpu')}. Lines: of the source, and those that the rung below does not have. Error: largest "
+        f"{settings.roof}. Lines: of the source, and those that the rung below does not have. Error: largest "
         "difference from the float64 oracle in outputs and gradients, ours / torch's. Not timed here: CUDA kernels are judged "
         "in an emulation by the tests, Triton's by its interpreter."
     )

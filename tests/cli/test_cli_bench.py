@@ -191,7 +191,16 @@ def test_the_roof_counts_two_reads_and_a_write_and_two_operations_a_term(monkeyp
     monkeypatch.setattr(roof, "timed", lambda call, repeat, device: call() is None or 0.5)
     monkeypatch.setattr(roof, "MEBIBYTES", 1)
     monkeypatch.setattr(roof, "PRODUCT", {"cpu": 8})
-    assert Roof.measure("cpu", torch.float32) == Roof(3 * 2**20 / 0.5, 2 * 8**3 / 0.5)
+    assert Roof.measure("cpu", torch.bfloat16) == Roof(3 * 2**20 / 0.5, 2 * 8**3 / 0.5, "torch.mm of 8x8")
+
+
+@pytest.mark.parametrize("dtype, bytes", [(torch.float32, 4), (torch.float64, 8)])
+def test_the_roof_counts_the_multiply_adds_of_all_threads(dtype, bytes, monkeypatch):
+    module = pytest.importorskip("scratchnet._C", reason="needs the compiled kernels")
+    monkeypatch.setattr(roof, "timed", lambda call, repeat, device: call() is None or 0.5)
+    monkeypatch.setattr(roof, "ROUNDS", 8)
+    lanes = {"avx512": 64, "avx2": 32}.get(module.cpu_info()["isa"], 16) // bytes
+    assert roof.multiply_adds(dtype) == 2 * torch.get_num_threads() * 8 * 12 * lanes / 0.5
 
 
 def test_large_calls_are_judged_in_fewer_rows(clock):

@@ -1,0 +1,36 @@
+// Multiply-adds at full speed: x = x a + b on whole registers, with as many independent x as hide that each one waits for itself.
+#include "parallel.h"
+#include "roof.h"
+#include "simd.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int CHAINS = 12;  // a multiply-add takes 4 to 5 cycles and a core begins two in each; 16 registers hold 12, a and b
+
+template <class T>
+int64_t multiply_add(int64_t rounds) {
+  const int64_t threads = sn_num_threads();
+  parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      vec<T> x[CHAINS];
+      for (int c = 0; c < CHAINS; c++) x[c] = splat(T(c));
+      volatile T half = 0.5, one = 1;  // the compiler must not know them, or it would compute in advance
+      const vec<T> a = splat(T(half)), b = splat(T(one));
+      for (int64_t r = 0; r < rounds; r++)
+        for (int c = 0; c < CHAINS; c++) x[c] = x[c] * a + b;
+      for (int c = 1; c < CHAINS; c++) x[0] += x[c];
+      volatile T wanted = vsum(x[0]);  // by somebody: or there would be nothing to do
+      (void)wanted;
+    }
+  });
+  return threads * rounds * CHAINS * lanes<T> * 2;
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(RoofKernels, roof_2) = {[](DType dtype, int64_t rounds) {
+  return dtype == DType::f32 ? multiply_add<float>(rounds) : multiply_add<double>(rounds);
+}};
+
+}  // namespace scratchnet
