@@ -33,6 +33,10 @@ template <class A, int R, int V, class Numbers, class Registers>
 void tile(int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
   vec<A> sum[R][V] = {};
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) __builtin_prefetch(c + r * c_row + v * N, 1);  // there when the sums are: 2 % at 1024^3
   for (int64_t p = 0; p < depth; p++) {
     vec<A> b_p[V];
 #pragma GCC unroll 8
