@@ -20,14 +20,14 @@ class Roof:
     arithmetic: float  # FLOP a second
 
     @classmethod
-    def measure(cls, device: str, dtype: torch.dtype) -> Roof:
-        """Both, on the threads that torch has."""
-        return cls(bandwidth(device), arithmetic(device, dtype))
+    def measure(cls, device: str, dtype: torch.dtype, moved: int = 3 * MEBIBYTES * 2**20) -> Roof:
+        """Both, on the threads that torch has; `moved` as in `bandwidth`."""
+        return cls(bandwidth(device, moved), arithmetic(device, dtype))
 
 
-def bandwidth(device: str) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch: arrays larger than the caches, memory warm."""
-    a, b, c = (torch.ones(MEBIBYTES * 2**18, device=device) for _ in range(3))
+def bandwidth(device: str, moved: int = 3 * MEBIBYTES * 2**20) -> float:
+    """Bytes a second of STREAM's add, c = a + b, by torch: memory warm, arrays larger than the caches or `moved` bytes in all."""
+    a, b, c = (torch.ones(max(1, moved // 12), device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
 

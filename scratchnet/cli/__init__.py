@@ -13,7 +13,7 @@ COMMANDS = {
     "bench": "every operator against torch's own: time, memory traffic and error",
     "train": "train a network built from these layers on real data",
     "learn": "the lessons: list them, run one in the terminal, or write it as a notebook",
-    "check": "grade the exercise of a lesson; exit code 1 until all of it is right",
+    "check": "grade the exercise of a lesson, or a kernel of your own; exit code 1 until all of it is right",
 }
 
 

@@ -1,0 +1,274 @@
+"""What a kernel has to pass, in this order; the first part that it fails is explained, and the later ones are left out.
+
+    sizes      odd ones, in memory of their own between guards: numbers of two seeds in the same memory, each of them twice
+    strides    transposed, sliced behind an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
+    values     huge, equal and far from zero; -infinity and NaN
+    empty      sizes of zero, wherever torch takes them
+    gradcheck  backward against differences of forward in float64, alone and between two other functions (not in C++: float32)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
+
+from scratchnet import verify
+from scratchnet.checker.kernel import DIRECTIONS, Contract, Kernel, KernelError, explain, guarded
+from scratchnet.registry import Op
+from scratchnet.verify import Call, Check, Rule
+
+RULE = Rule(times_torch=4, ulps=16, by_row=True)
+STRIDED_SIZES = ((3, 2), (17, 31), (33, 127))
+VALUE_SIZES = ((3, 33), (17, 129))
+VALUES = {
+    "numbers of +-1e4": lambda x: x.sign() * 1e4,
+    "equal numbers": lambda x: x[:, :1].expand_as(x),
+    "numbers around 1e4": lambda x: x + 1e4,
+    "a row of -infinity": lambda x: torch.cat([x[:1] - torch.inf, x[1:]]),
+    "a NaN": lambda x: torch.cat([x[:1] * torch.nan, x[1:]]) if len(x) == 1 else x.clone().index_fill_(0, torch.tensor(1), torch.nan),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call of the kernel: what it gave and what is right."""
+
+    part: str
+    where: str  # "2x3", "17x31 sliced", ...
+    rows: int
+    columns: int
+    call: Call
+    results: tuple[Tensor | None, ...]  # as call.exact, None in the other direction
+    checks: tuple[Check, ...]
+    problem: str = ""  # what needs no figures: it raised, wrote to its input, ...
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and all(check.ok for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One direction of a kernel."""
+
+    direction: str
+    passed: dict[str, str]  # part -> what was tried
+    trials: tuple[Trial, ...] = ()  # of the part that failed, the smallest sizes first
+    problem: str = ""  # of gradcheck, which has no trials
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and all(trial.ok for trial in self.trials)
+
+
+def check(kernel: Kernel, contract: Contract, direction: str = "both") -> list[Verdict]:
+    """Every part of the exam in one direction or, as far as they are written, in both; KernelError if it is not written."""
+    asked = [name for name in DIRECTIONS if direction in (name, "both")]
+    written = [name for name in asked if name in kernel.prepare]
+    if not written:
+        raise KernelError(f"{kernel.name} has no function {contract.python(direction)}")
+    with torch.device(kernel.device):
+        return [Exam(kernel, contract, name).verdict() for name in written]
+
+
+class Exam:
+    """One direction of a kernel before the oracle."""
+
+    def __init__(self, kernel: Kernel, contract: Contract, direction: str):
+        self.kernel, self.contract, self.direction = kernel, contract, direction
+
+    def verdict(self) -> Verdict:
+        """The parts up to the first that fails."""
+        parts = {"sizes": self.sizes, "strides": self.strides, "values": self.values, "empty": self.empty}
+        if self.kernel.kind == "C++":
+            del parts["strides"]
+        passed = {}
+        for name, part in parts.items():
+            trials = tuple(part())
+            if not all(trial.ok for trial in trials):
+                return Verdict(self.direction, passed, trials)
+            passed[name] = f"{len(trials)} calls"
+        problem = ""
+        if self.direction == "backward":
+            passed["gradcheck"], problem = self.gradcheck()
+        return Verdict(self.direction, passed, problem=problem)
+
+    def sizes(self) -> Iterator[Trial]:
+        for example, (rows, columns) in self._cases(verify.SIZES):
+            make = lambda seed, shape=(rows, columns), example=example: self._call(example, *shape, seed=seed)
+            yield from self._twice(make, f"{rows}x{columns}", rows, columns)
+
+    def strides(self) -> Iterator[Trial]:
+        layouts = [name for name in verify.LAYOUTS if name != "contiguous"]
+        for (example, (rows, columns)), name in itertools.product(self._cases(STRIDED_SIZES), layouts):
+            call = self._call(example, rows, columns, layout=verify.LAYOUTS[name])
+            yield self._once("strides", f"{rows}x{columns}, {name}", rows, columns, call)
+
+    def values(self) -> Iterator[Trial]:
+        for name, (example, (rows, columns)) in itertools.product(VALUES, self._cases(VALUE_SIZES)):
+            call = self._call(example, rows, columns, op=_with_values(self.contract.op, VALUES[name]))
+            yield self._once("values", f"{rows}x{columns}, {name}", rows, columns, call)
+
+    def empty(self) -> Iterator[Trial]:
+        for example, (rows, columns) in self._cases(verify.EMPTY):
+            try:
+                call = self._call(example, rows, columns)
+            except Exception:  # torch refuses it too
+                continue
+            yield self._once("empty", f"{rows}x{columns}", rows, columns, call)
+
+    def gradcheck(self) -> tuple[str, str]:
+        """What was tried, and the problem if there is one."""
+        if self.kernel.kind == "C++":
+            return "left out: it is written in float32", ""
+        args, kwargs = self.contract.op.examples[self.contract.examples[0]](3, 4, torch.float64)
+        values = (*args, *kwargs.values())
+        floats = [i for i, a in enumerate(values) if isinstance(a, Tensor) and a.requires_grad]
+
+        def call(*leaves: Tensor) -> Tensor:
+            return _Pair.apply(self.kernel, self.contract.op, *_replaced(values, floats, leaves))
+
+        leaves = [values[i] for i in floats]
+        try:
+            with _watched():
+                for name, tried in {"alone": call, "between sin and cos": lambda *x: call(*map(torch.sin, x)).cos()}.items():
+                    if tried(*leaves).dtype != torch.float64:
+                        return "left out: it has no float64", ""
+                    torch.autograd.gradcheck(tried, leaves)
+        except GradcheckError as error:
+            return "", f"{name}: {str(error).strip()}"
+        except Exception as error:
+            return "", f"in float64 {name} it raised {explain(error, Path(self.kernel.name))}"
+        return "alone and between sin and cos, in float64", ""
+
+    def _cases(self, sizes: tuple) -> list[tuple[str, tuple[int, int]]]:
+        """Example and size, the smallest first."""
+        return list(itertools.product(self.contract.examples, sorted(sizes, key=lambda size: size[0] * size[1])))
+
+    def _call(self, example: str, rows: int, columns: int, op: Op | None = None, **options) -> Call:
+        return Call.make(op or self.contract.op, example, rows, columns, torch.float32, **options)
+
+    def _once(self, part: str, where: str, rows: int, columns: int, call: Call) -> Trial:
+        try:
+            results = self._run(call)
+        except Exception as error:  # whatever the reader's code raises
+            problem = explain(error, Path(self.kernel.name))
+            problem = problem if isinstance(error, KernelError) else f"it raised {problem}"
+            return Trial(part, where, rows, columns, call, (), (), problem)
+        return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))
+
+    def _twice(self, make: Callable[[int], Call], where: str, rows: int, columns: int) -> Iterator[Trial]:
+        """Numbers of two seeds in the same memory, each of them twice; the second time must give the same bits."""
+        first, second = make(0), make(1)
+        memory = verify.on_tensors(guarded, (*first.upstream, *first.args, *first.kwargs.values()), {})[0]
+        earlier, kept = None, None
+        for call, name in ((first, where), (second, f"{where}, other numbers in the same memory")):
+            for place, value in zip(memory, (*call.upstream, *call.args, *call.kwargs.values()), strict=True):
+                if isinstance(place, Tensor):
+                    place.copy_(value.detach())
+            count = len(call.upstream)
+            placed = replace(call, upstream=memory[:count], args=memory[count:], kwargs={})
+            trial, again = (self._once("sizes", name, rows, columns, placed) for _ in range(2))
+            trial = replace(trial, call=call)  # its numbers stay when the memory gets others
+            if trial.ok and self.kernel.deterministic and not _same_bits(trial.results, again.results):
+                trial = replace(trial, problem=again.problem or "two calls with the same input give different bits")
+            if earlier and trial.results and not trial.ok and _same_bits(trial.results, kept):
+                trial = replace(trial, problem="it returns its earlier result for new numbers")
+            elif earlier and not _same_bits(earlier, kept):
+                trial = replace(trial, problem="its first result changed when it computed the second: both are the same memory")
+            yield trial
+            earlier = trial.results
+            kept = tuple(r if r is None else r.clone() for r in earlier)
+
+    def _run(self, call: Call) -> tuple[Tensor | None, ...]:
+        """The kernel's results; KernelError if there are too few or too many, or if it wrote to its input."""
+        arguments = (*call.args, *call.kwargs.values())
+        arguments = (*call.upstream, *arguments) if self.direction == "backward" else arguments
+        before = [_fingerprint(a) for a in arguments]
+        with _watched():
+            results = self.kernel.run(self.direction, *arguments)
+        for name, a, print_ in zip(self.contract.names(self.direction), arguments, before, strict=True):
+            if _fingerprint(a) != print_:
+                raise KernelError(f"it writes to its input {name}: the caller still needs those numbers, work on a copy")
+        needed = self.contract.results[self.direction]
+        if len(results) != len(needed):
+            raise KernelError(f"it returned {len(results)} results, needed are {len(needed)}: {', '.join(needed)}")
+        for name, result in zip(needed, results, strict=True):
+            if not isinstance(result, Tensor):
+                raise KernelError(f"it returned {type(result).__name__} for {name}: is a return missing?")
+        others = (None,) * (len(call.exact) - len(results))
+        return (*others, *results) if self.direction == "backward" else (*results, *others)
+
+
+class _Pair(torch.autograd.Function):
+    """The kernel's two functions as one differentiable function; where there is no forward, torch's own."""
+
+    @staticmethod
+    def forward(ctx, kernel, op, *args):
+        ctx.kernel = kernel
+        ctx.args = [a.detach() if isinstance(a, Tensor) else a for a in args]
+        return kernel.run("forward", *ctx.args)[0] if "forward" in kernel.prepare else op.torch(*ctx.args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        floats = [i for i, a in enumerate(ctx.args) if isinstance(a, Tensor) and a.is_floating_point()]
+        return None, None, *_replaced([None] * len(ctx.args), floats, ctx.kernel.run("backward", grad, *ctx.args))
+
+
+def _replaced(values: tuple | list, places: list[int], others: tuple) -> list:
+    """The values, with others at some places."""
+    new = dict(zip(places, others, strict=True))
+    return [new.get(i, value) for i, value in enumerate(values)]
+
+
+def _with_values(op: Op, change: Callable[[Tensor], Tensor]) -> Op:
+    """The operator with other numbers in the first argument of its examples."""
+
+    def changed(example):
+        def make(rows, columns, dtype):
+            (x, *args), kwargs = example(rows, columns, dtype)
+            return (change(x.detach()).clone().requires_grad_(), *args), kwargs
+
+        return make
+
+    return replace(op, examples={name: changed(example) for name, example in op.examples.items()})
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """No warnings of infinities and NaN, and NaN in all that torch.empty returns."""
+    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+
+
+def _fingerprint(value: object) -> bytes | None:
+    """Of all the memory that a tensor lies in."""
+    if not isinstance(value, Tensor):
+        return None
+    memory = torch.empty(0, dtype=torch.uint8, device=value.device).set_(value.untyped_storage())
+    return hashlib.blake2b(memory.cpu().numpy().tobytes()).digest()
+
+
+def _same_bits(some: tuple, others: tuple) -> bool:
+    same = lambda a, b: a is b or a.shape == b.shape and a.dtype == b.dtype and torch.equal(_bits(a), _bits(b))
+    return len(some) == len(others) and all(map(same, some, others))
+
+
+def _bits(t: Tensor) -> Tensor:
+    return t.contiguous().reshape(-1).view(torch.uint8)
