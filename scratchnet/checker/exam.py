@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import itertools
 import warnings
 from dataclasses import dataclass, replace
@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from scratchnet import verify
-from scratchnet.checker.kernel import DIRECTIONS, Contract, Kernel, KernelError, explain, guarded
+from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError
+from scratchnet.checker.kernel import Kernel, explain, guarded
 from scratchnet.registry import Op
 from scratchnet.verify import Call, Check, Rule
 
@@ -77,15 +78,21 @@ def check(kernel: Kernel, contract: Contract, direction: str = "both") -> list[V
     written = [name for name in asked if name in kernel.prepare]
     if not written:
         raise KernelError(f"{kernel.name} has no function {contract.python(direction)}")
-    with torch.device(kernel.device):
-        return [Exam(kernel, contract, name).verdict() for name in written]
+    with torch.device(kernel.device) if kernel.device != "cpu" else contextlib.nullcontext():
+        draw = functools.cache(functools.partial(_draw, contract.op))  # both directions get the same calls
+        return [Exam(kernel, contract, name, draw).verdict() for name in written]
+
+
+def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguous", values: str = "", seed: int = 0) -> Call:
+    op = _with_values(op, VALUES[values]) if values else op
+    return Call.make(op, example, rows, columns, torch.float32, verify.LAYOUTS[layout], seed)
 
 
 class Exam:
     """One direction of a kernel before the oracle."""
 
-    def __init__(self, kernel: Kernel, contract: Contract, direction: str):
-        self.kernel, self.contract, self.direction = kernel, contract, direction
+    def __init__(self, kernel: Kernel, contract: Contract, direction: str, draw: Callable[..., Call]):
+        self.kernel, self.contract, self.direction, self.draw = kernel, contract, direction, draw
 
     def verdict(self) -> Verdict:
         """The parts up to the first that fails."""
@@ -105,27 +112,27 @@ class Exam:
 
     def sizes(self) -> Iterator[Trial]:
         for example, (rows, columns) in self._cases(verify.SIZES):
-            make = lambda seed, shape=(rows, columns), example=example: self._call(example, *shape, seed=seed)
-            yield from self._twice(make, f"{rows}x{columns}", rows, columns)
+            yield from self._twice(f"{rows}x{columns}", rows, columns, *(self.draw(example, rows, columns, seed=s) for s in (0, 1)))
 
     def strides(self) -> Iterator[Trial]:
         layouts = [name for name in verify.LAYOUTS if name != "contiguous"]
         for (example, (rows, columns)), name in itertools.product(self._cases(STRIDED_SIZES), layouts):
-            call = self._call(example, rows, columns, layout=verify.LAYOUTS[name])
-            yield self._once("strides", f"{rows}x{columns}, {name}", rows, columns, call)
+            call = self.draw(example, rows, columns, layout=name)
+            place = lambda t, layout=verify.LAYOUTS[name]: layout(t.clone())
+            yield self._once("strides", f"{rows}x{columns}, {name}", rows, columns, call, _memory(call, place))
 
     def values(self) -> Iterator[Trial]:
         for name, (example, (rows, columns)) in itertools.product(VALUES, self._cases(VALUE_SIZES)):
-            call = self._call(example, rows, columns, op=_with_values(self.contract.op, VALUES[name]))
-            yield self._once("values", f"{rows}x{columns}, {name}", rows, columns, call)
+            call = self.draw(example, rows, columns, values=name)
+            yield self._once("values", f"{rows}x{columns}, {name}", rows, columns, call, _memory(call))
 
     def empty(self) -> Iterator[Trial]:
         for example, (rows, columns) in self._cases(verify.EMPTY):
             try:
-                call = self._call(example, rows, columns)
+                call = self.draw(example, rows, columns)
             except Exception:  # torch refuses it too
                 continue
-            yield self._once("empty", f"{rows}x{columns}", rows, columns, call)
+            yield self._once("empty", f"{rows}x{columns}", rows, columns, call, _memory(call))
 
     def gradcheck(self) -> tuple[str, str]:
         """What was tried, and the problem if there is one."""
@@ -155,59 +162,53 @@ class Exam:
         """Example and size, the smallest first."""
         return list(itertools.product(self.contract.examples, sorted(sizes, key=lambda size: size[0] * size[1])))
 
-    def _call(self, example: str, rows: int, columns: int, op: Op | None = None, **options) -> Call:
-        return Call.make(op or self.contract.op, example, rows, columns, torch.float32, **options)
-
-    def _once(self, part: str, where: str, rows: int, columns: int, call: Call) -> Trial:
+    def _once(self, part: str, where: str, rows: int, columns: int, call: Call, memory: list) -> Trial:
+        """Run the kernel on the call's numbers in some memory."""
         try:
-            results = self._run(call)
+            results = self._run(call, memory)
         except Exception as error:  # whatever the reader's code raises
             problem = explain(error, Path(self.kernel.name))
             problem = problem if isinstance(error, KernelError) else f"it raised {problem}"
             return Trial(part, where, rows, columns, call, (), (), problem)
         return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))
 
-    def _twice(self, make: Callable[[int], Call], where: str, rows: int, columns: int) -> Iterator[Trial]:
+    def _twice(self, where: str, rows: int, columns: int, first: Call, second: Call) -> Iterator[Trial]:
         """Numbers of two seeds in the same memory, each of them twice; the second time must give the same bits."""
-        first, second = make(0), make(1)
-        memory = verify.on_tensors(guarded, (*first.upstream, *first.args, *first.kwargs.values()), {})[0]
-        earlier, kept = None, None
+        memory = _memory(first)
+        earlier, kept = (), ()
         for call, name in ((first, where), (second, f"{where}, other numbers in the same memory")):
-            for place, value in zip(memory, (*call.upstream, *call.args, *call.kwargs.values()), strict=True):
+            for place, value in zip(memory, _values(call), strict=True):
                 if isinstance(place, Tensor):
                     place.copy_(value.detach())
-            count = len(call.upstream)
-            placed = replace(call, upstream=memory[:count], args=memory[count:], kwargs={})
-            trial, again = (self._once("sizes", name, rows, columns, placed) for _ in range(2))
-            trial = replace(trial, call=call)  # its numbers stay when the memory gets others
+            trial = self._once("sizes", name, rows, columns, call, memory)
+            results = trial.results  # what is in their memory may change; the trial keeps what was
+            trial = replace(trial, results=tuple(r if r is None else r.clone() for r in results))
+            again = self._once("sizes", name, rows, columns, call, memory)
             if trial.ok and self.kernel.deterministic and not _same_bits(trial.results, again.results):
                 trial = replace(trial, problem=again.problem or "two calls with the same input give different bits")
-            if earlier and trial.results and not trial.ok and _same_bits(trial.results, kept):
+            if kept and results and not trial.ok and _same_bits(trial.results, kept):
                 trial = replace(trial, problem="it returns its earlier result for new numbers")
-            elif earlier and not _same_bits(earlier, kept):
+            elif kept and trial.ok and all(map(_shared, earlier, results)):
                 trial = replace(trial, problem="its first result changed when it computed the second: both are the same memory")
             yield trial
-            earlier = trial.results
-            kept = tuple(r if r is None else r.clone() for r in earlier)
+            earlier, kept = results, trial.results
 
-    def _run(self, call: Call) -> tuple[Tensor | None, ...]:
-        """The kernel's results; KernelError if there are too few or too many, or if it wrote to its input."""
-        arguments = (*call.args, *call.kwargs.values())
-        arguments = (*call.upstream, *arguments) if self.direction == "backward" else arguments
-        before = [_fingerprint(a) for a in arguments]
+    def _run(self, call: Call, memory: list) -> tuple[Tensor | None, ...]:
+        """The kernel's results, aligned with those of the call."""
         with _watched():
-            results = self.kernel.run(self.direction, *arguments)
-        for name, a, print_ in zip(self.contract.names(self.direction), arguments, before, strict=True):
-            if _fingerprint(a) != print_:
-                raise KernelError(f"it writes to its input {name}: the caller still needs those numbers, work on a copy")
-        needed = self.contract.results[self.direction]
-        if len(results) != len(needed):
-            raise KernelError(f"it returned {len(results)} results, needed are {len(needed)}: {', '.join(needed)}")
-        for name, result in zip(needed, results, strict=True):
-            if not isinstance(result, Tensor):
-                raise KernelError(f"it returned {type(result).__name__} for {name}: is a return missing?")
+            results = self.kernel.run(self.direction, *memory[0 if self.direction == "backward" else len(call.upstream) :])
         others = (None,) * (len(call.exact) - len(results))
         return (*others, *results) if self.direction == "backward" else (*results, *others)
+
+
+def _values(call: Call) -> tuple:
+    """All that a backward kernel takes."""
+    return (*call.upstream, *call.args, *call.kwargs.values())
+
+
+def _memory(call: Call, place: Callable[[Tensor], Tensor] = guarded) -> list:
+    """The call's values where a kernel may not do harm to them."""
+    return [place(value.detach()) if isinstance(value, Tensor) else value for value in _values(call)]
 
 
 class _Pair(torch.autograd.Function):
@@ -257,17 +258,13 @@ def _watched() -> Iterator[None]:
             torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
 
 
-def _fingerprint(value: object) -> bytes | None:
-    """Of all the memory that a tensor lies in."""
-    if not isinstance(value, Tensor):
-        return None
-    memory = torch.empty(0, dtype=torch.uint8, device=value.device).set_(value.untyped_storage())
-    return hashlib.blake2b(memory.cpu().numpy().tobytes()).digest()
-
-
 def _same_bits(some: tuple, others: tuple) -> bool:
     same = lambda a, b: a is b or a.shape == b.shape and a.dtype == b.dtype and torch.equal(_bits(a), _bits(b))
     return len(some) == len(others) and all(map(same, some, others))
+
+
+def _shared(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b is None or a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
 def _bits(t: Tensor) -> Tensor:

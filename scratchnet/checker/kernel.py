@@ -1,88 +1,24 @@
-"""What the reader wrote: `forward` and `backward` of one primitive, in a Python or a C++ file.
-
-Both take the arguments of torch's function of that name, in its order; backward takes grad_output before them and returns one
-gradient for each float tensor. There is nothing to save: backward computes again what it needs.
-
-    my_kernel.py   gets torch tensors if the file imports torch or triton, else NumPy arrays. A torch file without backward is
-                   differentiated by autograd: `forward = MyFunction.apply` checks a torch.autograd.Function
-    my_kernel.cpp  gets contiguous arrays and their sizes, and memory for the results; `Contract.prototype` is the signature
-"""
+"""A kernel of any kind, called alike: what it does to its input, how many results it has, and whether it comes back at all."""
 
 from __future__ import annotations
 
-import ast
-import ctypes
-import importlib.util
-import inspect
-import re
-import sys
-import tempfile
+import faulthandler
+import hashlib
+import multiprocessing
+import pickle
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from scratchnet.checker.compiler import CompilerError, shared_library
-from scratchnet.registry import Op
-from scratchnet.verify import function
+from scratchnet.checker.contract import Contract, KernelError
 
-DIRECTIONS = ("forward", "backward")
 GUARD = 64  # elements before and after an array that nobody may touch
-C_TYPES = {float: (ctypes.c_double, "double"), int: (ctypes.c_int64, "int64_t")}
-
-
-class KernelError(Exception):
-    """What is wrong with a kernel, in words for the one who wrote it."""
-
-
-class Contract:
-    """What a kernel of one operator takes and returns, read from the registry's examples."""
-
-    def __init__(self, op: Op):
-        self.op = op
-        self.examples = ("dim 0", "dim 1") if op.name == "gather" else tuple(op.examples)[:1]
-        args, kwargs = op.examples[self.examples[0]](2, 3, torch.float32)
-        self.arguments = inspect.signature(function(op)).bind(*args, **kwargs).arguments
-        floats = [name for name, a in self.arguments.items() if isinstance(a, Tensor) and a.requires_grad]
-        self.results = {"forward": ["output"], "backward": [f"grad_{name}" for name in floats]}
-
-    def names(self, direction: str) -> list[str]:
-        """The arguments of the function."""
-        return ["grad_output"] * (direction == "backward") + list(self.arguments)
-
-    def python(self, direction: str) -> str:
-        """The function's signature in Python."""
-        return f"{direction}({', '.join(self.names(direction))}) -> {', '.join(self.results[direction])}"
-
-    def prototype(self, direction: str) -> str:
-        """The function's signature in C++: arguments, results, sizes."""
-        values = {"grad_output": torch.empty(0)} | self.arguments
-        parts = [_declare(name, values[name]) for name in self.names(direction) if not isinstance(values[name], tuple)]
-        parts += [f"float* {name}" for name in self.results[direction]]
-        parts += [f"int64_t {name}" for name in self.sizes(*self.arguments.values())]
-        return f"void {direction}({', '.join(parts)})"
-
-    def sizes(self, *args) -> dict[str, int]:
-        """The sizes that a C++ function gets: those of the first argument, for a product also the columns of the second."""
-        if self.op.name == "matmul":
-            return dict(zip(("rows", "inner", "columns"), (*args[0].shape, args[1].shape[1]), strict=True))
-        return dict(zip(("rows", "columns"), args[0].shape, strict=True))
-
-    def shapes(self, direction: str, *args) -> list[torch.Size]:
-        """The shapes of the results."""
-        if direction == "backward":
-            return [a.shape for a in args[1:] if isinstance(a, Tensor) and a.is_floating_point()]
-        return [self.op.torch(*(a.to("meta") if isinstance(a, Tensor) else a for a in args)).shape]
-
-
-def _declare(name: str, value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"const {'float' if value.is_floating_point() else 'int64_t'}* {name}"
-    return f"{C_TYPES[type(value)][1]} {name}"
+CANARY = -1234.5  # what they hold around results; around inputs NaN, so that it shows when they are read
+PATIENCE = 20  # seconds that a call in C++ may take
 
 
 @dataclass(frozen=True)
@@ -90,129 +26,113 @@ class Kernel:
     """A kernel of any kind, called alike: `prepare[direction](*args)` is a call that returns its results as tensors."""
 
     name: str
+    contract: Contract
     kind: str  # "NumPy", "torch", "Triton" or "C++"
     prepare: dict[str, Callable[..., Callable[[], tuple]]]
     deterministic: bool = True  # the same bits for the same input
     device: str = "cpu"
     timed: bool = True  # False in Triton's interpreter
 
+    def __post_init__(self):
+        object.__setattr__(self, "_observed", Child(self._observe) if self.kind == "C++" else self._observe)
+
     def run(self, direction: str, *args) -> tuple[Tensor, ...]:
-        """Call it once."""
-        return self.prepare[direction](*args)()
+        """Call it once; KernelError if it wrote to its input or did not return what it should. In C++ it may crash as well."""
+        return self._observed(direction, *args)
+
+    def _observe(self, direction: str, *args) -> tuple[Tensor, ...]:
+        before = [_fingerprint(a) for a in args]
+        results = self.prepare[direction](*args)()
+        for name, a, seen in zip(self.contract.names(direction), args, before, strict=True):
+            if _fingerprint(a) != seen:
+                raise KernelError(f"it writes to its input {name}: the caller still needs those numbers, work on a copy")
+        needed = self.contract.results[direction]
+        if len(results) != len(needed):
+            raise KernelError(f"it returned {len(results)} results, needed are {len(needed)}: {', '.join(needed)}")
+        for name, result in zip(needed, results, strict=True):
+            if not isinstance(result, Tensor):
+                raise KernelError(f"it returned {type(result).__name__} for {name}: is a return missing?")
+        return tuple(results)
 
 
-def load(path: Path, contract: Contract) -> Kernel:
-    """The kernel in a file; KernelError says what the file lacks."""
-    if not path.exists():
-        raise KernelError(f"there is no file {path}")
-    if path.suffix == ".py":
-        return _load_python(path, contract)
-    if path.suffix in (".cpp", ".cc", ".cxx"):
-        return _load_cpp(path, contract)
-    raise KernelError(f"{path}: a kernel is a Python file (.py) or a C++ file (.cpp)")
+class Child:
+    """A function in a copy of this process: a crash or an endless loop there is a KernelError here, and the next call goes on."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.process = None
+
+    def __call__(self, *args):
+        if self.process is None:
+            context = multiprocessing.get_context("fork")
+            self.pipe, theirs = context.Pipe()
+            self.process = context.Process(target=self._serve, args=(theirs,), daemon=True)
+            self.process.start()
+            theirs.close()
+        self.pipe.send_bytes(pickle.dumps(args))
+        if not self.pipe.poll(PATIENCE):
+            self.process.kill()
+        if not (data := _received(self.pipe)):
+            self.process.join()
+            number, self.process = -self.process.exitcode, None
+            if number == signal.SIGKILL:
+                raise KernelError(f"it does not end: a loop was still running after {PATIENCE} s")
+            raise KernelError(f"it crashed ({signal.strsignal(number)}): it reads or writes far outside of its arrays")
+        result, error = pickle.loads(data)
+        if error is not None:
+            raise error
+        return result
+
+    def _serve(self, pipe) -> None:
+        """Answer calls; arguments of the same form come in the same memory."""
+        faulthandler.disable()
+        torch.set_num_threads(1)  # OpenMP's threads stayed behind in the parent
+        self.pipe.close()
+        kept = ()
+        while data := _received(pipe):
+            args = pickle.loads(data)
+            if list(map(_form, args)) == list(map(_form, kept)):
+                for mine, new in zip(kept, args, strict=True):
+                    if isinstance(mine, Tensor):
+                        mine.untyped_storage().copy_(new.untyped_storage())
+            else:
+                kept = args
+            try:
+                answer = self.function(*kept), None
+            except Exception as error:
+                answer = None, error
+            pipe.send_bytes(pickle.dumps(answer))
 
 
-def _missing(path: Path, signatures: list[str], there: list[str]) -> KernelError:
-    has = f"it has {', '.join(there)}" if there else "it has no function at all"
-    return KernelError(f"{path} defines neither forward nor backward; {has}. Needed is one or both of\n" + "\n".join(signatures))
-
-
-# ---- Python -------------------------------------------------------------------------------------------------------------
-
-
-def _load_python(path: Path, contract: Contract) -> Kernel:
-    interpreted = False
+def _received(pipe) -> bytes:
+    """The next message, b"" when there will be none."""
     try:
-        imported = _imports(path)
-        if "triton" in imported:  # it decides whether Triton compiles or interprets before the file imports it
-            from scratchnet.kernels.launch import INTERPRETED as interpreted
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # triton.jit looks its source up there
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever keeps the file from running
-        raise KernelError(f"{path} does not run: {explain(error, path)}") from error
-    kind = "Triton" if "triton" in imported else "torch" if "torch" in imported else "NumPy"
-    device = "cuda" if kind == "Triton" and not interpreted else "cpu"
-    return from_module(module, contract, kind, path, device=device, timed=not interpreted)
+        return pipe.recv_bytes()
+    except (EOFError, OSError):
+        return b""
 
 
-def _imports(path: Path) -> set[str]:
-    """The packages that a file imports."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    return {name.split(".")[0] for name in names}
+def _form(value: object) -> object:
+    return (value.dtype, value.shape, value.stride()) if isinstance(value, Tensor) else value
 
 
-def from_module(module: ModuleType, contract: Contract, kind: str, path: Path, **facts) -> Kernel:
-    """The kernel whose functions are `module.forward` and `module.backward`."""
-    functions = {name: getattr(module, name) for name in DIRECTIONS if callable(getattr(module, name, None))}
-    if not functions:
-        there = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-        raise _missing(path, [contract.python(direction) for direction in DIRECTIONS], there)
-    for direction, written in functions.items():
-        _check_signature(written, direction, contract, path)
-    adapt = _on_arrays if kind == "NumPy" else _on_tensors
-    prepare = {direction: adapt(written) for direction, written in functions.items()}
-    if kind == "torch" and "backward" not in functions:
-        prepare["backward"] = _by_autograd(functions["forward"])
-    return Kernel(path.name, kind, prepare, getattr(module, "deterministic", True), **facts)
-
-
-def _check_signature(written: Callable, direction: str, contract: Contract, path: Path) -> None:
-    try:
-        signature = inspect.signature(written)
-    except ValueError:  # Function.apply has none
-        return
-    try:
-        signature.bind(*contract.names(direction))
-    except TypeError as error:
-        needed = contract.python(direction)
-        raise KernelError(f"{path}: {direction}{signature} cannot be called: {error}. Needed is {needed}") from None
-
-
-def _on_arrays(written: Callable) -> Callable:
-    def prepare(*args):
-        arrays = [a.detach().numpy() if isinstance(a, Tensor) else a for a in args]
-        return lambda: tuple(map(_tensor, _several(written(*arrays))))
-
-    return prepare
-
-
-def _on_tensors(written: Callable) -> Callable:
-    def prepare(*args):
-        tensors = [a.detach() if isinstance(a, Tensor) else a for a in args]
-        return lambda: _several(written(*tensors))
-
-    return prepare
-
-
-def _by_autograd(forward: Callable) -> Callable:
-    def prepare(grad, *args):
-        floats = lambda a: isinstance(a, Tensor) and a.is_floating_point()
-        leaves = [a.detach().requires_grad_() if floats(a) else a for a in args]
-        with torch.enable_grad():
-            output = forward(*leaves)
-        if not isinstance(output, Tensor) or not output.requires_grad:
-            raise KernelError("autograd finds no way from forward's result to its inputs: write a function backward too")
-        return lambda: torch.autograd.grad(output, list(filter(floats, leaves)), grad, retain_graph=True)
-
-    return prepare
-
-
-def _several(results: object) -> tuple:
-    return tuple(results) if isinstance(results, (tuple, list)) else (results,)
-
-
-def _tensor(value: object) -> Tensor | None:
-    if value is None:
+def _fingerprint(value: object) -> bytes | None:
+    """Of all the memory that a tensor lies in."""
+    if not isinstance(value, Tensor):
         return None
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise KernelError(f"it returned {type(value).__name__}, not an array")
-    plain = array.flags.writeable and min(array.strides, default=0) >= 0  # others have no tensor
-    return torch.from_numpy(array if plain else array.copy())
+    memory = torch.empty(0, dtype=torch.uint8, device=value.device).set_(value.untyped_storage())
+    return hashlib.blake2b(memory.cpu().numpy().tobytes()).digest()
+
+
+def guarded(t: Tensor) -> Tensor:
+    """A copy between guards: NaN around floats, zeros around indices."""
+    memory = t.new_full((t.numel() + 2 * GUARD,), torch.nan if t.is_floating_point() else 0)
+    return inside(memory, t.shape).copy_(t)
+
+
+def inside(memory: Tensor, shape: torch.Size) -> Tensor:
+    """The part of some memory that is between its guards."""
+    return memory[GUARD : memory.numel() - GUARD].view(shape)
 
 
 def explain(error: Exception, path: Path) -> str:
@@ -225,63 +145,3 @@ def explain(error: Exception, path: Path) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
-
-
-# ---- C++ ----------------------------------------------------------------------------------------------------------------
-
-
-def _load_cpp(path: Path, contract: Contract) -> Kernel:
-    prototypes = [contract.prototype(direction) for direction in DIRECTIONS]
-    text = path.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        header = Path(folder, "prototypes.h")  # makes the reader's functions extern "C", and only those that fit
-        header.write_text("#include <cstdint>\n" + "".join(f'extern "C" {line};\n' for line in prototypes))
-        try:
-            library = ctypes.CDLL(str(shared_library(path, Path(folder, "kernel.so"), ["-include", str(header)])))
-        except CompilerError as error:
-            raise KernelError(f"{path}: {error}\nIts functions are to be\n" + "\n".join(prototypes)) from error
-    written = [direction for direction in DIRECTIONS if hasattr(library, direction)]
-    if not written:
-        there = sorted(set(re.findall(r"^\w[\w*<> ]* \**(\w+) *\(", text, re.MULTILINE)))
-        raise _missing(path, prototypes, [f"{name} (with other arguments)" if name in DIRECTIONS else name for name in there])
-    prepare = {direction: _on_pointers(getattr(library, direction), direction, contract) for direction in written}
-    return Kernel(path.name, "C++", prepare, not re.search(r"\bdeterministic\s*=\s*false", text))
-
-
-def _on_pointers(written: Callable, direction: str, contract: Contract) -> Callable:
-    written.restype = None
-
-    def prepare(*args):
-        inputs = [a.detach().contiguous() if isinstance(a, Tensor) else a for a in args]
-        shapes = contract.shapes(direction, *args)
-        sizes = [ctypes.c_int64(size) for size in contract.sizes(*args[direction == "backward" :]).values()]
-
-        def call():
-            memory = [torch.empty(shape.numel() + 2 * GUARD) for shape in shapes]
-            guards = [m.as_strided((2, GUARD), (m.numel() - GUARD, 1)).fill_(torch.nan) for m in memory]
-            results = [inside(m, shape) for m, shape in zip(memory, shapes, strict=True)]
-            written(*[_pass(value) for value in (*inputs, *results) if not isinstance(value, tuple)], *sizes)
-            for name, ends in zip(contract.results[direction], guards, strict=True):
-                for end, place in zip(ends, ("before the beginning", "behind the end"), strict=True):
-                    if not end.isnan().all():
-                        raise KernelError(f"it writes {place} of {name}: a loop goes too far")
-            return tuple(results)
-
-        return call
-
-    return prepare
-
-
-def _pass(value: Tensor | int | float) -> object:
-    return ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else C_TYPES[type(value)][0](value)
-
-
-def guarded(t: Tensor) -> Tensor:
-    """A copy between guards: NaN around floats, zeros around indices."""
-    memory = t.new_full((t.numel() + 2 * GUARD,), torch.nan if t.is_floating_point() else 0)
-    return inside(memory, t.shape).copy_(t)
-
-
-def inside(memory: Tensor, shape: torch.Size) -> Tensor:
-    """The part of some memory that is between its guards."""
-    return memory[GUARD : memory.numel() - GUARD].view(shape)

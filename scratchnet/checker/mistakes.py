@@ -36,11 +36,17 @@ def _deviation(x: Tensor, eps: float) -> Tensor:
     return (x.var(-1, correction=0, keepdim=True) + eps).sqrt()
 
 
+def _read(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Gather without a look at the size: NaN for what is not in x."""
+    at = index * x.shape[1] + torch.arange(x.shape[1]) if dim == 0 else index + x.shape[1] * torch.arange(len(x))[:, None]
+    return x.flatten()[at.clamp(max=x.numel() - 1)].where(at < x.numel(), torch.nan)
+
+
 MISTAKES: dict[str, dict[str, Callable]] = {
     "matmul": {
         "it multiplies element by element: a matrix product is @, not *": lambda a, b: a * b,
-        "the second matrix is read transposed": lambda a, b: a @ b.mT,
-        "the first matrix is read transposed": lambda a, b: a.mT @ b,
+        "the second matrix is read transposed": lambda a, b: a @ b.reshape(b.mT.shape).mT,
+        "the first matrix is read transposed": lambda a, b: a.reshape(a.mT.shape).mT @ b,
         "the two matrices are multiplied in the other order": lambda a, b: b @ a,
     },
     "cross_entropy": {
@@ -82,8 +88,9 @@ MISTAKES: dict[str, dict[str, Callable]] = {
         "Phi(x) alone: the factor x is missing": torch.special.ndtr,
     },
     "gather": {
-        "it gathers along the other axis: dim says which coordinate the index replaces": lambda x, dim, index: x.gather(1 - dim, index),
-        "it always gathers along axis 0: dim is an argument": lambda x, dim, index: x.gather(0, index),
+        "it always gathers along axis 0: dim is an argument": lambda x, dim, index: _read(x, 0, index),
+        "it always gathers along axis 1: dim is an argument": lambda x, dim, index: _read(x, 1, index),
+        "it gathers along the other axis: dim says which coordinate the index replaces": lambda x, dim, i: _read(x, 1 - dim, i),
     },
 }  # fmt: skip
 
@@ -123,7 +130,7 @@ def _without_slope(call: Call) -> tuple[Tensor]:
 BACKWARD_MISTAKES: dict[str, dict[str, Callable[[Call], tuple]]] = {
     "matmul": {
         "a factor is not transposed: grad_input = grad @ other^T, grad_other = input^T @ grad": lambda call: _products(
-            call, torch.matmul, torch.matmul
+            call, lambda grad, b: grad @ b.reshape(b.mT.shape), lambda a, grad: a.reshape(a.mT.shape) @ grad
         ),
     },
     "cross_entropy": {

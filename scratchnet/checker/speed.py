@@ -9,8 +9,9 @@ from torch import Tensor
 
 from scratchnet import backends, verify
 from scratchnet.bench import KERNEL, Spread, Timing, interleave
+from scratchnet.checker.contract import Contract, KernelError
 from scratchnet.checker.exam import RULE
-from scratchnet.checker.kernel import Contract, Kernel, KernelError
+from scratchnet.checker.kernel import Kernel
 from scratchnet.registry import Op
 from scratchnet.roof import Roof, timed
 from scratchnet.verify import Call

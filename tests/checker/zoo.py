@@ -25,7 +25,7 @@ ZOO = {
     "hard-coded": ("cross_entropy.py", "forward", "return -", "return np.float32(0.7) + 0 * -", "hard-coded"),
     "learned by heart": ("cross_entropy.py", "forward", "", CACHE.format(key="x.shape"), "earlier result for new numbers"),
     "caches its first result": ("layer_norm.py", "forward", "", CACHE.format(key="1"), "earlier result for new numbers"),
-    "caches by address": ("gelu.py", "forward", "", CACHE.format(key="x.ctypes.data, x.shape"), "earlier result for new numbers"),
+    "caches by address": ("gelu.py", "forward", "", CACHE.format(key="(x.ctypes.data, x.shape)"), "earlier result for new numbers"),
     "one result memory": (
         "gelu.py", "forward", "return y.astype(x.dtype)",
         "memory = _memory.setdefault(x.shape, np.empty_like(x))\n    memory[:] = y\n    return memory\n\n\n_memory = {}",
@@ -33,7 +33,7 @@ ZOO = {
     ),
     "never written": ("gelu_triton.py", "forward", "forward_kernel[", "(lambda *a, **k: 0) or forward_kernel[", "never written"),
     # what it does to its surroundings
-    "writes its input": ("cross_entropy.py", "backward", "rows =", "x *= 2; rows =", "writes to its input input"),
+    "writes its input": ("cross_entropy.py", "forward", "rows =", "x *= 2; rows =", "writes to its input input"),
     "writes behind its memory": ("gelu.cpp", "forward", "i < n;", "i <= n;", "writes behind the end of output"),
     "writes before its memory": ("gelu.cpp", "forward", "i = 0;", "i = -1;", "writes before the beginning of output"),
     "reads behind its input": ("matmul.cpp", "forward", "l < k;", "l <= k;", "NaN: 0/0"),
@@ -62,7 +62,7 @@ ZOO = {
     "missing 1/N": ("cross_entropy.cpp", "backward", "*grad / n *", "*grad *", "times the number of rows"),
     "diagonal Jacobian": ("cross_entropy.py", "backward", "p[rows, target] -= 1", "p = (p - 1) * np.eye(x.shape[1], dtype=x.dtype)[target]", "diagonal"),
     "gradient forgotten": ("cross_entropy.py", "backward", "(grad / np", "(1 / np", "grad_output is left out"),
-    "softmax over the batch": ("cross_entropy.py", "forward", ".sum(axis=1,", ".sum(axis=0,", "no usual mistake fits"),
+    "softmax over the batch": ("cross_entropy.py", "forward", "-log_softmax(x)[", "-log_softmax(x.T).T[", "over the rows of the batch"),
     "transposed": ("matmul.py", "forward", "kn->mn", "kn->nm", "transposed"),
     "factor not transposed": ("matmul.cpp", "backward", "b[l * n + j];\n      da", "b[j * k + l];\n      da", "not transposed"),
     "last one wins": ("gather.py", "backward", "np.add.at(dx, places(dim, index), grad)", "dx[places(dim, index)] = grad", "only its last gradient"),
@@ -73,7 +73,7 @@ ZOO = {
     "one-pass variance": ("layer_norm.py", "forward", "(centred**2).sum(-1, keepdims=True) / d", "(x * x).sum(-1, keepdims=True) / d - (x.sum(-1, keepdims=True) / d) ** 2", "cancels"),
     "float16 sums": ("matmul.cpp", "forward", "float sum", "_Float16 sum", "one of float16"),
     "NaN hidden": ("layer_norm_torch.py", "forward", "return h * weight + bias", "return h.nan_to_num() * weight + bias", "NaN and infinity must come out"),
-    "wrong in float64": ("layer_norm_torch.py", "backward", "dx = r", "dx = r.float()", "gradcheck fails"),
+    "wrong in float64": ("layer_norm_torch.py", "backward", "dx = r", "dx = (r.dtype == torch.float32) * r", "gradcheck fails"),
     "float64 result": ("gelu.py", "forward", "y.astype(x.dtype)", "y", "result has the dtype of the input"),
     "no empty input": ("cross_entropy.py", "forward", ", initial=-np.inf", "", "zero"),
     # strides
