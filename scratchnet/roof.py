@@ -26,7 +26,7 @@ class Roof:
 
 
 def bandwidth(device: str, moved: int = 3 * MEBIBYTES * 2**20) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch: memory warm, arrays larger than the caches or `moved` bytes in all."""
+    """Bytes a second of STREAM's add, c = a + b, by torch: memory warm, by default more of it than the caches hold."""
     a, b, c = (torch.ones(max(1, moved // 12), device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 

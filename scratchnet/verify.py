@@ -268,7 +268,7 @@ def _check(
         if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
             problem = "NaN or infinity in other places than the oracle's"
         elif not (torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps + 8 * sensitivity or bits.bits == 16):
-            # in 16 bits torch may sum in 16 bits; else: its 1 + erf(x) cancels in GELU's tail, more than that is another function
+            # in 16 bits torch may sum in 16 bits; else: its 1 + erf(x) cancels in GELU's tail, more is another function
             problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, errors[worst].item(), torch_error, bounds[worst].item(), problem)
 

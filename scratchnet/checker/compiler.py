@@ -18,7 +18,8 @@ class CompilerError(Exception):
 def find_compiler() -> list[str] | None:
     """The command of CXX, or the first usual one that is there."""
     named = shlex.split(os.environ.get("CXX", ""))
-    return next((command for command in ([named] if named else [["g++"], ["clang++"], ["c++"]]) if shutil.which(command[0])), None)
+    candidates = [named] if named else [["g++"], ["clang++"], ["c++"]]
+    return next((command for command in candidates if shutil.which(command[0])), None)
 
 
 def shared_library(source: Path, target: Path, options: list[str] = []) -> Path:  # noqa: B006

@@ -16,14 +16,17 @@ from scratchnet.checker.mistakes import BACKWARD_MISTAKES, MISTAKES, wide
 from scratchnet.verify import Call, Check
 
 PARTS = {
-    "strides": "right on contiguous arrays, wrong on other strides: it reads memory in a row as if the strides were those of a "
-    "contiguous array. Use the strides, or make a contiguous copy first",
+    "strides": "right on contiguous arrays, wrong on other strides: it reads memory as if every array were contiguous. Use the "
+    "strides, or make a contiguous copy first",
     "empty": "sizes of zero are calls like any other: an empty sum is 0, an empty mean NaN, an empty array stays empty",
 }
 VALUES = {
-    ("cross_entropy", "numbers of +-1e4"): "exp overflows or underflows: subtract the largest logit of each row before exp, and "
-    "take log of the sum, not of a quotient",
-    ("layer_norm", "numbers around 1e4"): "E[x^2] - E[x]^2 cancels: two numbers of 1e8 agree in all the digits that float32 has. "
+    ("cross_entropy", "numbers of +-1e4"): "exp overflows or underflows: subtract the largest logit of each row before "
+    "exp, and take log of the sum, not of a quotient",
+    (
+        "layer_norm",
+        "numbers around 1e4",
+    ): "E[x^2] - E[x]^2 cancels: two numbers of 1e8 agree in all the digits that float32 has. "
     "Subtract the mean first, then square",
 }
 SPECIAL = "NaN and infinity must come out where the formula has them: max, where and nan_to_num can hide them"
@@ -57,7 +60,8 @@ def explain(verdict: Verdict) -> list[str]:
     """What is seen of the smallest call that failed, then what it probably means."""
     trials = verdict.trials
     if verdict.problem:
-        return [f"gradcheck fails {verdict.problem}", "backward is right in float32: is something rounded to float32 all the same, or is forward wrong?"]
+        meaning = "backward is right in float32: is something rounded to float32 all the same, or is forward wrong?"
+        return [f"gradcheck fails {verdict.problem}", meaning]
     failed = [trial for trial in trials if not trial.ok]
     first = failed[0]
     seen = f"wrong at {first.where} (the smallest of {len(failed)} failures in {len(trials)} calls)"
@@ -89,7 +93,9 @@ def _element(miss: Miss, check: Check) -> str:
 def _form(miss: Miss, ours: Tensor) -> str:
     """What another shape or dtype means."""
     if ours.dtype != miss.trial.call.dtype:
-        return "a result has the dtype of the input; NumPy widens what meets a float64, Python rounds nothing: .astype(input.dtype)"
+        return (
+            "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) makes it narrow again"
+        )
     if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
         return "probably: it is right but transposed"
     return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over an axis too many or too few?"
@@ -220,7 +226,7 @@ def _sizes(misses: list[Miss], trials: Sequence[Trial]) -> str | None:
     for what in ("columns", "rows"):
         most, least = max((getattr(t, what) for t in right), default=0), min(getattr(t, what) for t in wrong)
         if 16 < most < least:  # a row of one number is right by accident
-            return f"right up to {most} {what}, wrong from {least} on: a block or a number of threads that does not cover them all"
+            return f"right up to {most} {what}, wrong from {least} on: a block does not cover them all"
     return None
 
 

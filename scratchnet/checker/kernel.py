@@ -37,7 +37,7 @@ class Kernel:
         object.__setattr__(self, "_observed", Child(self._observe) if self.kind == "C++" else self._observe)
 
     def run(self, direction: str, *args) -> tuple[Tensor, ...]:
-        """Call it once; KernelError if it wrote to its input or did not return what it should. In C++ it may crash as well."""
+        """Call it once; KernelError if it wrote to its input, did not return what it should or, in C++, crashed."""
         return self._observed(direction, *args)
 
     def _observe(self, direction: str, *args) -> tuple[Tensor, ...]:
@@ -56,7 +56,7 @@ class Kernel:
 
 
 class Child:
-    """A function in a copy of this process: a crash or an endless loop there is a KernelError here, and the next call goes on."""
+    """A function in a copy of this process: a crash or an endless loop there is a KernelError here."""
 
     def __init__(self, function: Callable):
         self.function = function

@@ -1,8 +1,8 @@
 """A kernel from the reader's file.
 
-    my_kernel.py   gets torch tensors if the file imports torch or triton, else NumPy arrays. A torch file without backward is
-                   differentiated by autograd: `forward = MyFunction.apply` checks a torch.autograd.Function
-    my_kernel.cpp  gets contiguous arrays and their sizes, and memory for the results; `Contract.prototype` is the signature
+my_kernel.py   gets torch tensors if the file imports torch or triton, else NumPy arrays. A torch file without backward is
+               differentiated by autograd: `forward = MyFunction.apply` checks a torch.autograd.Function
+my_kernel.cpp  gets contiguous arrays and their sizes, and memory for the results; `Contract.prototype` is the signature
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def load(path: Path, contract: Contract) -> Kernel:
 
 def _missing(path: Path, signatures: list[str], there: list[str]) -> KernelError:
     has = f"it has {', '.join(there)}" if there else "it has no function at all"
-    return KernelError(f"{path} defines neither forward nor backward; {has}. Needed is one or both of\n" + "\n".join(signatures))
+    return KernelError(
+        "\n".join([f"{path} defines neither forward nor backward; {has}. Needed is one or both of", *signatures])
+    )
 
 
 # ---- Python -------------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def _products(call: Call, first: Callable, second: Callable) -> tuple[Tensor, Te
 
 
 def _last_wins(call: Call) -> tuple[Tensor]:
-    """Assignment one after the other: the last gradient of an index stays, or the first where they come in the other order."""
+    """Assignment one after the other: the last gradient of an index stays."""
     x, dim, index = call.args
     return (torch.zeros_like(x).scatter_(dim, index, call.upstream[0]),)
 
@@ -134,10 +134,10 @@ BACKWARD_MISTAKES: dict[str, dict[str, Callable[[Call], tuple]]] = {
         ),
     },
     "cross_entropy": {
-        "the Jacobian of softmax is taken for a diagonal, p (1 - p): every logit moves every probability, dx = (p - onehot) / N": _diagonal,
+        "the Jacobian of softmax is taken for a diagonal, p (1 - p): every logit moves every probability": _diagonal,
         "the one-hot target is not subtracted: dx = (p - onehot) / N": _not_shifted,
     },
     "layer_norm": {},
     "gelu": {"x phi(x) is missing: the derivative of x Phi(x) has two terms, Phi(x) + x phi(x)": _without_slope},
-    "gather": {"an index that occurs twice gets only its last gradient: add (np.add.at, scatter_add), do not assign": _last_wins},
+    "gather": {"an index that occurs twice gets only its last gradient: add (np.add.at, scatter_add_)": _last_wins},
 }  # fmt: skip

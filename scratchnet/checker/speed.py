@@ -49,7 +49,9 @@ def measure(kernel: Kernel, contract: Contract, direction: str) -> Speed:
         arguments = (*call.args, *call.kwargs.values())
         run = kernel.prepare[direction](*(call.upstream if direction == "backward" else ()), *arguments)
         results, others = run(), (None,) * (len(call.exact) - len(contract.results[direction]))
-        wrong = [c for c in call.judge((*others, *results) if direction == "backward" else (*results, *others), RULE) if not c.ok]
+        wrong = [
+            c for c in call.judge((*others, *results) if direction == "backward" else (*results, *others), RULE) if not c.ok
+        ]
         if wrong:
             raise KernelError(f"right at small sizes, wrong at {rows}x{columns}: {wrong[0]}")
         return _time(run, call, direction, kernel.device, rows, columns)

@@ -18,7 +18,9 @@ from scratchnet.teaching import Lesson, progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet check`."""
-    parser.add_argument("what", type=options.lesson_or_file, help="the number of a lesson, e.g. 7, or a file, e.g. my_kernel.py")
+    parser.add_argument(
+        "what", type=options.lesson_or_file, help="the number of a lesson, e.g. 7, or a file, e.g. my_kernel.py"
+    )
     parser.add_argument("--hint", action="store_true", help="one more hint for the first task that is not right yet")
     kernel = parser.add_argument_group("kernels", _contract())
     kernel.add_argument("--primitive", choices=PRIMITIVES, help="what the file computes")
@@ -30,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _contract() -> str:
     """What a file has to define, of every primitive."""
     lines = [
-        "A Python file (it gets torch tensors if it imports torch or triton, else NumPy arrays) or a C++ file (it gets contiguous",
-        "arrays and memory for the results) defines forward, backward or both. A torch file without backward is differentiated by",
-        "autograd. If the order of additions is left to chance: deterministic = False, in C++ // deterministic = false.",
+        "A Python file (it gets torch tensors if it imports torch or triton, else NumPy arrays) or a C++ file (contiguous",
+        "arrays, memory for the results) defines forward, backward or both. A torch file without backward is differentiated",
+        "by autograd. If the order of additions is left to chance: deterministic = False, in C++ // deterministic = false.",
     ]
     for name in PRIMITIVES:
         contract = checker.Contract(OPS[name])
