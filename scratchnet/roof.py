@@ -20,14 +20,15 @@ class Roof:
     arithmetic: float  # FLOP a second
 
     @classmethod
-    def measure(cls, device: str, dtype: torch.dtype, moved: int = 3 * MEBIBYTES * 2**20) -> Roof:
+    def measure(cls, device: str, dtype: torch.dtype, moved: int | None = None) -> Roof:
         """Both, on the threads that torch has; `moved` as in `bandwidth`."""
         return cls(bandwidth(device, moved), arithmetic(device, dtype))
 
 
-def bandwidth(device: str, moved: int = 3 * MEBIBYTES * 2**20) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch: memory warm, by default more of it than the caches hold."""
-    a, b, c = (torch.ones(max(1, moved // 12), device=device) for _ in range(3))
+def bandwidth(device: str, moved: int | None = None) -> float:
+    """Bytes a second of STREAM's add, c = a + b, by torch, memory warm: `moved` bytes, by default more than the caches hold."""
+    n = MEBIBYTES * 2**18 if moved is None else max(1, moved // 12)
+    a, b, c = (torch.ones(n, device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
 

@@ -5,6 +5,7 @@ Most hypotheses are wrong kernels themselves: what a usual mistake would have re
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Callable, Iterator, Sequence
 
@@ -74,6 +75,7 @@ def explain(verdict: Verdict) -> list[str]:
     ours, right = first.results[index], misses[0].exact
     if ours.shape != right.shape or ours.dtype != first.call.dtype:
         return [f"{seen}: {check.what} is {check.problem}", _form(misses[0], ours)]
+    misses = [miss for miss in misses if miss.ours.shape == miss.exact.shape]
     meaning = next(filter(None, _hypotheses(misses, trials)), "no usual mistake fits")
     return [f"{seen}: {_element(misses[0], check)}", f"probably: {meaning}"]
 
@@ -93,9 +95,7 @@ def _element(miss: Miss, check: Check) -> str:
 def _form(miss: Miss, ours: Tensor) -> str:
     """What another shape or dtype means."""
     if ours.dtype != miss.trial.call.dtype:
-        return (
-            "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) makes it narrow again"
-        )
+        return "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) narrows it again"
     if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
         return "probably: it is right but transposed"
     return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over an axis too many or too few?"
@@ -156,7 +156,9 @@ def _mistake(misses: list[Miss]) -> str | None:
 
 def _predict(miss: Miss, wrong: Callable[[Call], tuple]) -> Tensor | None:
     try:
-        return wrong(wide(miss.trial.call))[miss.index]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return wrong(wide(miss.trial.call))[miss.index]
     except RuntimeError:  # it does not go with these shapes or has no gradient
         return None
 

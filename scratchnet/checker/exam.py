@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from scratchnet import verify
-from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError
+from scratchnet.checker.contract import DIRECTIONS, KernelError
 from scratchnet.checker.kernel import Kernel, explain, guarded
 from scratchnet.registry import Op
 from scratchnet.verify import Call, Check, Rule
@@ -72,15 +73,15 @@ class Verdict:
         return not self.problem and all(trial.ok for trial in self.trials)
 
 
-def check(kernel: Kernel, contract: Contract, direction: str = "both") -> list[Verdict]:
+def check(kernel: Kernel, direction: str = "both") -> list[Verdict]:
     """Every part of the exam in one direction or, as far as they are written, in both; KernelError if it is not written."""
     asked = [name for name in DIRECTIONS if direction in (name, "both")]
     written = [name for name in asked if name in kernel.prepare]
     if not written:
-        raise KernelError(f"{kernel.name} has no function {contract.python(direction)}")
+        raise KernelError(f"{kernel.name} has no function {kernel.contract.python(direction)}")
     with torch.device(kernel.device) if kernel.device != "cpu" else contextlib.nullcontext():
-        draw = functools.cache(functools.partial(_draw, contract.op))  # both directions get the same calls
-        return [Exam(kernel, contract, name, draw).verdict() for name in written]
+        draw = functools.cache(functools.partial(_draw, kernel.contract.op))  # both directions get the same calls
+        return [Exam(kernel, name, draw).verdict() for name in written]
 
 
 def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguous", values: str = "", seed: int = 0) -> Call:
@@ -91,8 +92,8 @@ def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguo
 class Exam:
     """One direction of a kernel before the oracle."""
 
-    def __init__(self, kernel: Kernel, contract: Contract, direction: str, draw: Callable[..., Call]):
-        self.kernel, self.contract, self.direction, self.draw = kernel, contract, direction, draw
+    def __init__(self, kernel: Kernel, direction: str, draw: Callable[..., Call]):
+        self.kernel, self.contract, self.direction, self.draw = kernel, kernel.contract, direction, draw
 
     def verdict(self) -> Verdict:
         """The parts up to the first that fails."""
@@ -113,19 +114,21 @@ class Exam:
     def sizes(self) -> Iterator[Trial]:
         for example, (rows, columns) in self._cases(verify.SIZES):
             calls = (self.draw(example, rows, columns, seed=seed) for seed in (0, 1))
-            yield from self._twice(f"{rows}x{columns}", rows, columns, *calls)
+            yield from self._twice(self._where(example, rows, columns), rows, columns, *calls)
 
     def strides(self) -> Iterator[Trial]:
         layouts = [name for name in verify.LAYOUTS if name != "contiguous"]
         for (example, (rows, columns)), name in itertools.product(self._cases(STRIDED_SIZES), layouts):
             call = self.draw(example, rows, columns, layout=name)
             place = lambda t, layout=verify.LAYOUTS[name]: layout(t.clone())
-            yield self._once("strides", f"{rows}x{columns}, {name}", rows, columns, call, _memory(call, place))
+            yield self._once(
+                "strides", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call, place)
+            )
 
     def values(self) -> Iterator[Trial]:
         for name, (example, (rows, columns)) in itertools.product(VALUES, self._cases(VALUE_SIZES)):
             call = self.draw(example, rows, columns, values=name)
-            yield self._once("values", f"{rows}x{columns}, {name}", rows, columns, call, _memory(call))
+            yield self._once("values", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call))
 
     def empty(self) -> Iterator[Trial]:
         for example, (rows, columns) in self._cases(verify.EMPTY):
@@ -133,7 +136,7 @@ class Exam:
                 call = self.draw(example, rows, columns)
             except Exception:  # torch refuses it too
                 continue
-            yield self._once("empty", f"{rows}x{columns}", rows, columns, call, _memory(call))
+            yield self._once("empty", self._where(example, rows, columns), rows, columns, call, _memory(call))
 
     def gradcheck(self) -> tuple[str, str]:
         """What was tried, and the problem if there is one."""
@@ -162,7 +165,10 @@ class Exam:
 
     def _cases(self, sizes: tuple) -> list[tuple[str, tuple[int, int]]]:
         """Example and size, the smallest first."""
-        return list(itertools.product(self.contract.examples, sorted(sizes, key=lambda size: size[0] * size[1])))
+        return [(example, size) for size in sorted(sizes, key=math.prod) for example in self.contract.examples]
+
+    def _where(self, example: str, rows: int, columns: int) -> str:
+        return f"{rows}x{columns}" + (f" ({example})" if len(self.contract.examples) > 1 else "")
 
     def _once(self, part: str, where: str, rows: int, columns: int, call: Call, memory: list) -> Trial:
         """Run the kernel on the call's numbers in some memory."""

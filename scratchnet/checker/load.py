@@ -54,9 +54,9 @@ def _load_python(path: Path, contract: Contract) -> Kernel:
         imported = _imports(path)
         if "triton" in imported:  # it decides whether Triton compiles or interprets before the file imports it
             from scratchnet.kernels.launch import INTERPRETED as interpreted
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # triton.jit looks its source up there
+        sys.modules[spec.name] = module  # triton.jit looks its source up there
         spec.loader.exec_module(module)
     except Exception as error:  # whatever keeps the file from running
         raise KernelError(f"{path} does not run: {explain(error, path)}") from error

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scratchnet import backends, verify
 from scratchnet.bench import KERNEL, Spread, Timing, interleave
-from scratchnet.checker.contract import Contract, KernelError
+from scratchnet.checker.contract import KernelError
 from scratchnet.checker.exam import RULE
 from scratchnet.checker.kernel import Kernel
 from scratchnet.registry import Op
@@ -40,15 +40,15 @@ class Speed:
         return f"{self.rows}x{self.columns}: {ms:.3g} ms, {share}; the speed of {beside}"
 
 
-def measure(kernel: Kernel, contract: Contract, direction: str) -> Speed:
+def measure(kernel: Kernel, direction: str) -> Speed:
     """Time a direction at the largest size that is not too slow; KernelError if it is wrong there, or faster than possible."""
-    op, example = contract.op, contract.examples[0]
+    op, example = kernel.contract.op, kernel.contract.examples[0]
     with torch.device(kernel.device):
         rows, columns = _size(kernel, op, example, direction)
         call = Call.make(op, example, rows, columns, torch.float32, seed=2, oracle="torch")
         arguments = (*call.args, *call.kwargs.values())
         run = kernel.prepare[direction](*(call.upstream if direction == "backward" else ()), *arguments)
-        results, others = run(), (None,) * (len(call.exact) - len(contract.results[direction]))
+        results, others = run(), (None,) * (len(call.exact) - len(kernel.contract.results[direction]))
         wrong = [
             c for c in call.judge((*others, *results) if direction == "backward" else (*results, *others), RULE) if not c.ok
         ]

@@ -59,16 +59,14 @@ def _check(screen: Console, path: Path, contract: checker.Contract, direction: s
     try:
         kernel = checker.load(path, contract)
         screen.print(f"[bold]{kernel.name}[/bold]: {contract.op.name} in {kernel.kind}", highlight=False)
-        verdicts = checker.check(kernel, contract, direction)
+        verdicts = checker.check(kernel, direction)
     except checker.KernelError as error:
         screen.print(f"[red]✗[/red] {escape(str(error))}", highlight=False)
         return 1
-    return int(any([_print_verdict(screen, kernel, contract, verdict, timed) for verdict in verdicts]))
+    return int(any([_print_verdict(screen, kernel, verdict, timed) for verdict in verdicts]))
 
 
-def _print_verdict(
-    screen: Console, kernel: checker.Kernel, contract: checker.Contract, verdict: checker.Verdict, timed: bool
-) -> bool:
+def _print_verdict(screen: Console, kernel: checker.Kernel, verdict: checker.Verdict, timed: bool) -> bool:
     """One direction; whether it is wrong."""
     passed = "; ".join(f"{part}: {what}" for part, what in verdict.passed.items())
     lines = [f"passed {passed}"] if passed else []
@@ -79,7 +77,7 @@ def _print_verdict(
         lines.append("not timed: it runs in Triton's interpreter")
     elif timed:
         try:
-            lines.append(f"speed {checker.measure(kernel, contract, verdict.direction)}")
+            lines.append(f"speed {checker.measure(kernel, verdict.direction)}")
         except checker.KernelError as error:
             problem = [str(error)]
     mark = "[red]✗[/red]" if problem else "[green]✓[/green]"

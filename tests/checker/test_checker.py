@@ -28,8 +28,7 @@ def examine(path, direction="both"):
         pytest.skip("needs a C++ compiler: install g++ or set CXX")
     if "triton" in path.stem and not find_spec("triton"):
         pytest.skip("needs Triton: pip install triton")
-    contract = checker.Contract(OPS[primitive(path)])
-    return checker.check(checker.load(path, contract), contract, direction)
+    return checker.check(checker.load(path, checker.Contract(OPS[primitive(path)])), direction)
 
 
 @pytest.mark.parametrize("path", sorted(RIGHT.iterdir()), ids=lambda path: path.name)
@@ -74,8 +73,7 @@ def measure(path, seconds, monkeypatch, direction="forward"):
     monkeypatch.setattr(
         speed, "interleave", lambda calls, *_, **__: {name: [times(name)] * 3 for name in calls if calls[name]() is not None}
     )
-    contract = checker.Contract(OPS[primitive(path)])
-    return checker.measure(checker.load(path, contract), contract, direction)
+    return checker.measure(checker.load(path, checker.Contract(OPS[primitive(path)])), direction)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -43,7 +43,7 @@ ZOO = {
         "gelu_triton.py",
         "forward",
         "forward_kernel[",
-        "(lambda *a, **k: 0) or forward_kernel[",
+        "0 and forward_kernel[",
         "never written",
     ),
     # what it does to its surroundings
