@@ -79,7 +79,7 @@ def check(kernel: Kernel, direction: str = "both") -> list[Verdict]:
     written = [name for name in asked if name in kernel.prepare]
     if not written:
         raise KernelError(f"{kernel.name} has no function {kernel.contract.python(direction)}")
-    with torch.device(kernel.device) if kernel.device != "cpu" else contextlib.nullcontext():
+    with kernel.on_device():
         draw = functools.cache(functools.partial(_draw, kernel.contract.op))  # both directions get the same calls
         return [Exam(kernel, name, draw).verdict() for name in written]
 
@@ -202,11 +202,16 @@ class Exam:
             earlier, kept = results, trial.results
 
     def _run(self, call: Call, memory: list) -> tuple[Tensor | None, ...]:
-        """The kernel's results, aligned with those of the call."""
+        """The kernel's results; memory it leaves unwritten shows as NaN."""
         with _watched():
             results = self.kernel.run(self.direction, *memory[0 if self.direction == "backward" else len(call.upstream) :])
-        others = (None,) * (len(call.exact) - len(results))
-        return (*others, *results) if self.direction == "backward" else (*results, *others)
+        return aligned(call, self.direction, results)
+
+
+def aligned(call: Call, direction: str, results: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The results of one direction among the outputs and gradients of a call."""
+    others = (None,) * (len(call.exact) - len(results))
+    return (*others, *results) if direction == "backward" else (*results, *others)
 
 
 def _values(call: Call) -> tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import hashlib
 import multiprocessing
@@ -35,6 +36,10 @@ class Kernel:
 
     def __post_init__(self):
         object.__setattr__(self, "_observed", Child(self._observe) if self.kind == "C++" else self._observe)
+
+    def on_device(self) -> contextlib.AbstractContextManager:
+        """Within it, calls are made for the kernel's device."""
+        return torch.device(self.device) if self.device != "cpu" else contextlib.nullcontext()
 
     def run(self, direction: str, *args) -> tuple[Tensor, ...]:
         """Call it once; KernelError if it wrote to its input, did not return what it should or, in C++, crashed."""

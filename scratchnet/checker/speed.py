@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 import torch
-from torch import Tensor
 
 from scratchnet import backends, verify
 from scratchnet.bench import KERNEL, Spread, Timing, interleave
 from scratchnet.checker.contract import KernelError
-from scratchnet.checker.exam import RULE
+from scratchnet.checker.exam import RULE, aligned
 from scratchnet.checker.kernel import Kernel
 from scratchnet.registry import Op
 from scratchnet.roof import Roof, timed
@@ -43,18 +43,21 @@ class Speed:
 def measure(kernel: Kernel, direction: str) -> Speed:
     """Time a direction at the largest size that is not too slow; KernelError if it is wrong there, or faster than possible."""
     op, example = kernel.contract.op, kernel.contract.examples[0]
-    with torch.device(kernel.device):
+    with kernel.on_device():
         rows, columns = _size(kernel, op, example, direction)
         call = Call.make(op, example, rows, columns, torch.float32, seed=2, oracle="torch")
         arguments = (*call.args, *call.kwargs.values())
         run = kernel.prepare[direction](*(call.upstream if direction == "backward" else ()), *arguments)
-        results, others = run(), (None,) * (len(call.exact) - len(kernel.contract.results[direction]))
-        wrong = [
-            c for c in call.judge((*others, *results) if direction == "backward" else (*results, *others), RULE) if not c.ok
-        ]
-        if wrong:
-            raise KernelError(f"right at small sizes, wrong at {rows}x{columns}: {wrong[0]}")
-        return _time(run, call, direction, kernel.device, rows, columns)
+        _judge(call, direction, run(), f"right at small sizes, wrong at {rows}x{columns}")
+        speed = _time(run, call, direction, kernel.device, rows, columns)
+        _judge(call, direction, run(), f"other results after it was timed at {rows}x{columns}")
+        return speed
+
+
+def _judge(call: Call, direction: str, results: tuple, problem: str) -> None:
+    for check in call.judge(aligned(call, direction, results), RULE):
+        if not check.ok:
+            raise KernelError(f"{problem}: {check}")
 
 
 def _size(kernel: Kernel, op: Op, example: str, direction: str) -> tuple[int, int]:
@@ -71,7 +74,8 @@ def _size(kernel: Kernel, op: Op, example: str, direction: str) -> tuple[int, in
     return rows, columns
 
 
-def _time(run, call: Call, direction: str, device: str, rows: int, columns: int) -> Speed:
+def _time(run: Callable, call: Call, direction: str, device: str, rows: int, columns: int) -> Speed:
+    """The kernel, torch and our rungs in turns."""
     op = call.op
     cost = op.cost(*call.args, **call.kwargs)
     moved, flops = getattr(cost, f"{direction}_bytes"), getattr(cost, f"{direction}_flops")
@@ -95,10 +99,10 @@ def _time(run, call: Call, direction: str, device: str, rows: int, columns: int)
     return Speed(rows, columns, timing, ratios)
 
 
-def _ours(function, call: Call, direction: str):
+def _ours(function: Callable, call: Call, direction: str) -> Callable:
     """A call of a user-level function, or of its backward alone."""
     if direction == "forward":
         return torch.no_grad()(lambda: function(*call.args, **call.kwargs))
-    inputs: list[Tensor] = verify.differentiable(call.args, call.kwargs)
+    inputs = verify.differentiable(call.args, call.kwargs)
     outputs = verify.as_tuple(function(*call.args, **call.kwargs))
     return lambda: torch.autograd.grad(outputs, inputs, call.upstream, retain_graph=True)

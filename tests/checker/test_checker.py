@@ -100,7 +100,7 @@ def test_a_remembered_result_is_impossibly_fast(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speed, "MOST", 2**18)
     monkeypatch.setattr(speed, "SECONDS", 0.1)
     cheat = "seen = {}\n\ndef forward(x):\n    if x.numel() < 10**5:\n        return gelu(x)\n    key = x.data_ptr()\n"
-    cheat += "    seen[key] = seen.get(key, gelu(x) if key not in seen else None)\n    return seen[key]\n"
+    cheat += "    if key not in seen:\n        seen[key] = x, gelu(x)\n    return seen[key][1]\n"
     (tmp_path / "gelu.py").write_text(f"from torch.nn.functional import gelu\n\n{cheat}")
     assert main(["check", str(tmp_path / "gelu.py"), "--primitive", "gelu", "--direction", "forward"]) == 1
     assert "impossible speed: 64x4096" in capsys.readouterr().out
@@ -111,6 +111,14 @@ def test_what_is_timed_is_judged(roof, tmp_path, monkeypatch):
         "import torch\n\ndef forward(x):\n    return torch.nn.functional.gelu(x) * (x.numel() < 9999)\n"
     )
     with pytest.raises(checker.KernelError, match="right at small sizes, wrong at 16x4096: output: error"):
+        measure(tmp_path / "gelu.py", 1e-3, monkeypatch)
+
+
+def test_it_is_still_right_after_it_was_timed(roof, tmp_path, monkeypatch):
+    cheat = "large = 0\n\ndef forward(x):\n    global large\n    large += x.numel() > 9999\n"
+    cheat += "    return torch.nn.functional.gelu(x) * (large < 5)\n"
+    (tmp_path / "gelu.py").write_text(f"import torch\n\n{cheat}")
+    with pytest.raises(checker.KernelError, match="other results after it was timed"):
         measure(tmp_path / "gelu.py", 1e-3, monkeypatch)
 
 
