@@ -27,6 +27,8 @@ ORACLE_ELEMENTS = 2**18  # the float64 oracle judges at most so many elements of
 INTERPRETER_SIZE = (17, 33)  # Triton's interpreter is some 10,000 times slower than a kernel
 FLUSH = 2**28  # bytes that are written to empty the caches: more than any device's last cache
 COMPILED = "torch.compile"
+KERNEL = "the kernel"  # a reader's, which `scratchnet check` times
+NO_BACKEND = (None, COMPILED, KERNEL)  # what is timed beside backends; None is torch's own
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
     ):
         for cache in ("warm", "cold") if settings.cold else ("warm",):
             calls = {name: call(function) for name, function in candidates.items()}
-            times = _interleave(calls, settings.seconds, settings.device, cache == "cold")
+            times = interleave(calls, settings.seconds, settings.device, cache == "cold")
             for name in names:
                 theirs, ours, compiled = times[None], times[name], times.get(COMPILED)
                 ratios = Spread.ratio(theirs, ours), compiled and Spread.ratio(compiled, ours)
@@ -203,9 +205,9 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
     return timings
 
 
-def _interleave(calls: dict[str | None, Callable], seconds: float, device: str, cold: bool) -> dict[str | None, list[float]]:
+def interleave(calls: dict[str | None, Callable], seconds: float, device: str, cold: bool) -> dict[str | None, list[float]]:
     """Backend (None: torch's own) -> seconds a call, round by round."""
-    contexts = {name: contextlib.nullcontext() if name in (None, COMPILED) else backends.backend(name) for name in calls}
+    contexts = {name: contextlib.nullcontext() if name in NO_BACKEND else backends.backend(name) for name in calls}
 
     def once(name: str | None, repeat: int) -> float:
         if cold:

@@ -25,11 +25,11 @@ class Roof:
     what: str = ""  # measured the arithmetic
 
     @classmethod
-    def measure(cls, device: str, dtype: torch.dtype) -> Roof:
-        """Both, on the threads that torch has."""
+    def measure(cls, device: str, dtype: torch.dtype, moved: int | None = None) -> Roof:
+        """Both, on the threads that torch has; `moved` as in `bandwidth`."""
         if device == "cpu" and _compiled.module and dtype in (torch.float32, torch.float64):
-            return cls(bandwidth(device), multiply_adds(dtype), "multiply-adds in registers")
-        return cls(bandwidth(device), product(device, dtype), f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}")
+            return cls(bandwidth(device, moved), multiply_adds(dtype), "multiply-adds in registers")
+        return cls(bandwidth(device, moved), product(device, dtype), f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}")
 
     def __str__(self) -> str:
         return (
@@ -38,9 +38,10 @@ class Roof:
         )
 
 
-def bandwidth(device: str) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch: arrays larger than the caches, memory warm."""
-    a, b, c = (torch.ones(MEBIBYTES * 2**18, device=device) for _ in range(3))
+def bandwidth(device: str, moved: int | None = None) -> float:
+    """Bytes a second of STREAM's add, c = a + b, by torch, memory warm: `moved` bytes, by default more than the caches hold."""
+    n = MEBIBYTES * 2**18 if moved is None else max(1, moved // 12)
+    a, b, c = (torch.ones(n, device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
 

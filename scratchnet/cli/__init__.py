@@ -14,7 +14,8 @@ COMMANDS = {
     "ladder": "the rungs of a primitive from the naive loop up: what each changes, its error and its speed",
     "train": "train a network built from these layers on real data",
     "learn": "the lessons: list them, run one in the terminal, or write it as a notebook",
-    "check": "grade the exercise of a lesson; exit code 1 until all of it is right",
+    "check": "grade the exercise of a lesson, or a kernel of your own; exit code 1 until all of it is right",
+    "new": "the scaffold of an operator of your own: oracle, kernels, autograd, test, benchmark and a page about it",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -61,6 +62,11 @@ def lesson(text: str) -> Lesson:
         return find(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def lesson_or_file(text: str) -> Lesson | Path:
+    """A lesson by its number, or the path of a file, for argparse."""
+    return Path(text) if Path(text).suffix else lesson(text)
 
 
 def operators(args: argparse.Namespace) -> list[Op]:

@@ -88,7 +88,7 @@ def test_candidates_take_turns(monkeypatch):
     order = []
     monkeypatch.setattr(bench, "timed", lambda call, repeat, device: call() or 1.0)
     calls = {name: lambda name=name: order.append(name or "torch's") for name in (None, "torch", "numpy")}
-    times = bench._interleave(calls, seconds=0, device="cpu", cold=False)
+    times = bench.interleave(calls, seconds=0, device="cpu", cold=False)
     assert {name: len(values) for name, values in times.items()} == {None: 3, "torch": 3, "numpy": 3}
     rounds = [order[i : i + 3] for i in range(3, 12, 3)]  # after one call each to warm up
     assert all(sorted(names) == ["numpy", "torch", "torch's"] for names in rounds)

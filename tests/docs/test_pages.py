@@ -21,6 +21,12 @@ PYTHON = [(page, code) for page, language, code in BLOCKS if language == "python
 SHELL = [line for _, language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def desk(tmp_path, monkeypatch):
+    """What a command writes is not written into the clone."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_every_block_is_of_a_kind_that_is_run():
     assert PYTHON and SHELL
     assert {language for _, language, _ in BLOCKS} == {"python", "sh"}

@@ -11,37 +11,14 @@ from cases import EXAMPLES, case, scalar
 import scratchnet
 from scratchnet import _compiled
 from scratchnet.registry import OPS
-from scratchnet.verify import compare
+from scratchnet.verify import EMPTY, LAYOUTS, SIZES, compare, expanded
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-SIZES = ((1, 1), (2, 3), (3, 2), (17, 31), (31, 17), (33, 127), (127, 33), (129, 2), (3, 129), (2, 1000))
-EMPTY = ((0, 3), (3, 0), (0, 0))
-
-
-def transposed(t):
-    return t.mT.contiguous().mT if t.dim() > 1 else t
-
-
-def sliced(t):
-    """Every second element of a larger tensor, behind an offset."""
-    if t.dim() == 0:
-        return t
-    wide = torch.full((*t.shape[:-1], 2 * t.shape[-1] + 1), 7, dtype=t.dtype)
-    wide[..., 1::2] = t
-    return wide[..., 1::2]
-
-
-def expanded(t):
-    """The first row again and again, with stride 0."""
-    return t[:1].expand_as(t) if t.dim() else t
 
 
 def expanded_floats(t):
     """The same, but of integers that must fit the other arguments: the batch_sizes of a recurrence."""
     return expanded(t) if t.is_floating_point() else t
-
-
-LAYOUTS = {"contiguous": lambda t: t, "transposed": transposed, "sliced": sliced, "expanded": expanded}
 
 
 def check(name, example, dtype, backend, layout, sizes=SIZES):

@@ -1,0 +1,34 @@
+"""The machine's C++ compiler, for one file of a reader."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")  # never -ffast-math: it does not see NaN
+
+
+class CompilerError(Exception):
+    """There is no compiler, or it refused the file; the message holds its own words."""
+
+
+def find_compiler() -> list[str] | None:
+    """The command of CXX, or the first usual one that is there."""
+    named = shlex.split(os.environ.get("CXX", ""))
+    candidates = [named] if named else [["g++"], ["clang++"], ["c++"]]
+    return next((command for command in candidates if shutil.which(command[0])), None)
+
+
+def shared_library(source: Path, target: Path, options: list[str] = []) -> Path:  # noqa: B006
+    """Compile a C++ file into a shared library for ctypes."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise CompilerError("there is no C++ compiler here: install one (e.g. `sudo apt install g++`) or set CXX")
+    command = [*compiler, *FLAGS, *options, str(source), "-o", str(target)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise CompilerError(f"{compiler[0]} refuses it:\n{result.stderr.strip()}")
+    return target

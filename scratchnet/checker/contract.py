@@ -1,0 +1,69 @@
+"""What a kernel takes and returns: `forward` and `backward` of one primitive, in Python or in C++.
+
+Both take the arguments of torch's function of that name, in its order; backward takes grad_output before them and returns one
+gradient for each float tensor. There is nothing to save: backward computes again what it needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+
+import torch
+from torch import Tensor
+
+from scratchnet.registry import Op
+from scratchnet.verify import function
+
+DIRECTIONS = ("forward", "backward")
+C_TYPES = {float: (ctypes.c_double, "double"), int: (ctypes.c_int64, "int64_t")}
+
+
+class KernelError(Exception):
+    """What is wrong with a kernel, in words for the one who wrote it."""
+
+
+class Contract:
+    """What a kernel of one operator takes and returns, read from the registry's examples."""
+
+    def __init__(self, op: Op):
+        self.op = op
+        self.examples = ("dim 0", "dim 1") if op.name == "gather" else tuple(op.examples)[:1]
+        args, kwargs = op.examples[self.examples[0]](2, 3, torch.float32)
+        self.arguments = inspect.signature(function(op)).bind(*args, **kwargs).arguments
+        floats = [name for name, a in self.arguments.items() if isinstance(a, Tensor) and a.requires_grad]
+        self.results = {"forward": ["output"], "backward": [f"grad_{name}" for name in floats]}
+
+    def names(self, direction: str) -> list[str]:
+        """The arguments of the function."""
+        return ["grad_output"] * (direction == "backward") + list(self.arguments)
+
+    def python(self, direction: str) -> str:
+        """The function's signature in Python."""
+        return f"{direction}({', '.join(self.names(direction))}) -> {', '.join(self.results[direction])}"
+
+    def prototype(self, direction: str) -> str:
+        """The function's signature in C++: arguments, results, sizes."""
+        values = {"grad_output": torch.empty(0)} | self.arguments
+        parts = [_declare(name, values[name]) for name in self.names(direction) if not isinstance(values[name], tuple)]
+        parts += [f"float* {name}" for name in self.results[direction]]
+        parts += [f"int64_t {name}" for name in self.sizes(*self.arguments.values())]
+        return f"void {direction}({', '.join(parts)})"
+
+    def sizes(self, *args) -> dict[str, int]:
+        """The sizes that a C++ function gets: those of the first argument, for a product also the columns of the second."""
+        if self.op.name == "matmul":
+            return dict(zip(("rows", "inner", "columns"), (*args[0].shape, args[1].shape[1]), strict=True))
+        return dict(zip(("rows", "columns"), args[0].shape, strict=True))
+
+    def shapes(self, direction: str, *args) -> list[torch.Size]:
+        """The shapes of the results."""
+        if direction == "backward":
+            return [a.shape for a in args[1:] if isinstance(a, Tensor) and a.is_floating_point()]
+        return [self.op.torch(*(a.to("meta") if isinstance(a, Tensor) else a for a in args)).shape]
+
+
+def _declare(name: str, value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"const {'float' if value.is_floating_point() else 'int64_t'}* {name}"
+    return f"{C_TYPES[type(value)][1]} {name}"

@@ -1,0 +1,245 @@
+"""Why a kernel is wrong, probably: a hypothesis is named if it fits every call that failed.
+
+Most hypotheses are wrong kernels themselves: what a usual mistake would have returned is computed and compared.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from scratchnet.checker.exam import RULE, Trial, Verdict
+from scratchnet.checker.mistakes import BACKWARD_MISTAKES, MISTAKES, wide
+from scratchnet.verify import Call, Check
+
+PARTS = {
+    "strides": "right on contiguous arrays, wrong on other strides: it reads memory as if every array were contiguous. Use the "
+    "strides, or make a contiguous copy first",
+    "empty": "sizes of zero are calls like any other: an empty sum is 0, an empty mean NaN, an empty array stays empty",
+}
+VALUES = {
+    ("cross_entropy", "numbers of +-1e4"): "exp overflows or underflows: subtract the largest logit of each row before "
+    "exp, and take log of the sum, not of a quotient",
+    (
+        "layer_norm",
+        "numbers around 1e4",
+    ): "E[x^2] - E[x]^2 cancels: two numbers of 1e8 agree in all the digits that float32 has. "
+    "Subtract the mean first, then square",
+}
+SPECIAL = "NaN and infinity must come out where the formula has them: max, where and nan_to_num can hide them"
+
+
+@dataclass(frozen=True)
+class Miss:
+    """What a trial gave for one output or gradient, and what is right, both in float64."""
+
+    trial: Trial
+    index: int
+    ours: Tensor
+    exact: Tensor
+
+    @property
+    def wrong(self) -> Tensor:
+        """Which elements are."""
+        check = next(check for check in self.trial.checks if check.what == self.trial.call.names[self.index])
+        equal = (self.ours == self.exact) | (self.ours.isnan() & self.exact.isnan())
+        return ~(equal | ((self.ours - self.exact).abs() <= check.bound))
+
+    def fits(self, predicted: Tensor | None) -> bool:
+        """Whether a wrong kernel would have given this."""
+        if predicted is None or predicted.shape != self.ours.shape:
+            return False
+        unknown = predicted.isnan() & self.exact.isfinite()  # memory that is not the array's
+        return _close(self.ours, predicted.detach().double().where(~unknown, self.ours), self.exact)
+
+
+def explain(verdict: Verdict) -> list[str]:
+    """What is seen of the smallest call that failed, then what it probably means."""
+    trials = verdict.trials
+    if verdict.problem:
+        meaning = "backward is right in float32: is something rounded to float32 all the same, or is forward wrong?"
+        return [f"gradcheck fails {verdict.problem}", meaning]
+    failed = [trial for trial in trials if not trial.ok]
+    first = failed[0]
+    seen = f"wrong at {first.where} (the smallest of {len(failed)} failures in {len(trials)} calls)"
+    if first.problem:
+        meaning = PARTS.get(first.part) if first.part == "empty" else None
+        return [line for line in (f"{seen}: {first.problem}", meaning) if line]
+    check = next(check for check in first.checks if not check.ok)
+    index = first.call.names.index(check.what)
+    misses = [_miss(t, index) for t in failed if any(c.what == check.what and not c.ok for c in t.checks)]
+    ours, right = first.results[index], misses[0].exact
+    if ours.shape != right.shape or ours.dtype != first.call.dtype:
+        return [f"{seen}: {check.what} is {check.problem}", _form(misses[0], ours)]
+    misses = [miss for miss in misses if miss.ours.shape == miss.exact.shape]
+    meaning = next(filter(None, _hypotheses(misses, trials)), "no usual mistake fits")
+    return [f"{seen}: {_element(misses[0], check)}", f"probably: {meaning}"]
+
+
+def _miss(trial: Trial, index: int) -> Miss:
+    return Miss(trial, index, trial.results[index].detach().cpu().double(), trial.call.exact[index].detach().cpu())
+
+
+def _element(miss: Miss, check: Check) -> str:
+    """The worst element beside the right one."""
+    error = (miss.ours - miss.exact).abs().nan_to_num(nan=torch.inf).where(miss.wrong, -1)
+    position = [int(i) for i in torch.unravel_index(error.argmax(), error.shape)]
+    ours, right = (t[tuple(position)].item() for t in (miss.ours, miss.exact))
+    return f"{check.what}{position or ''} is {ours:.7g}, right is {right:.7g} (allowed error {check.bound:.1g})"
+
+
+def _form(miss: Miss, ours: Tensor) -> str:
+    """What another shape or dtype means."""
+    if ours.dtype != miss.trial.call.dtype:
+        return "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) narrows it again"
+    if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
+        return "probably: it is right but transposed"
+    return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over an axis too many or too few?"
+
+
+def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | None]:
+    """Sentences in the order of trust; None for a hypothesis that does not fit."""
+    first = misses[0].trial
+    yield _simple(misses)
+    yield _mistake(misses)
+    yield _factor(misses)
+    if first.part in PARTS:
+        yield PARTS[first.part]
+    if first.part == "values":
+        yield VALUES.get((first.call.op.name, first.where.split(", ")[1]), SPECIAL)
+    yield _tail(misses)
+    yield _sixteen_bits(misses)
+    yield _sizes(misses, trials)
+    if all(miss.ours.isnan().any() for miss in misses):
+        yield "NaN: 0/0, infinity - infinity, memory that was never written, or an input that is read behind its end"
+    if all((miss.ours - miss.exact).abs().max() <= 1e-2 * miss.exact.abs().max() for miss in misses):
+        yield "right to two digits only: something is computed in 16 bits, in an unlucky order, or by an approximation"
+
+
+def _simple(misses: list[Miss]) -> str | None:
+    """Results that are no computation at all."""
+    if all(miss.fits(torch.zeros_like(miss.exact)) for miss in misses):
+        return "it returns zeros: the result is never written, or multiplied by zero"
+    for i, name in enumerate(["grad_output", *misses[0].trial.call.names]):
+        inputs = [_inputs(miss.trial.call) for miss in misses]
+        if all(i < len(own) and miss.fits(own[i]) for miss, own in zip(misses, inputs, strict=True)):
+            name = "grad_output" if i == 0 else name.removeprefix("gradient of ")
+            return f"it returns its argument {name} unchanged"
+    if all(miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and miss.fits(miss.exact.mT) for miss in misses):
+        return "it is right but transposed"
+    constant = misses[0].ours.flatten()[0]
+    if len(misses) > 1 and constant.isfinite() and all(bool((miss.ours == constant).all()) for miss in misses):
+        return "it returns the same number whatever the input: it is hard-coded"
+    return None
+
+
+def _inputs(call: Call) -> list[Tensor]:
+    """The gradient that comes in, then the float arguments, as Call.names has them behind the output."""
+    floats = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
+    return [call.upstream[0], call.upstream[0], *floats]
+
+
+def _mistake(misses: list[Miss]) -> str | None:
+    """The usual mistakes of this operator."""
+    op = misses[0].trial.call.op.name
+    backward = {text: lambda call, wrong=wrong: (None, *wrong(call)) for text, wrong in BACKWARD_MISTAKES[op].items()}
+    both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in MISTAKES[op].items()}
+    for sentence, wrong in {**(backward if misses[0].index else {}), **both}.items():
+        if all(miss.fits(_predict(miss, wrong)) for miss in misses):
+            return sentence
+    return None
+
+
+def _predict(miss: Miss, wrong: Callable[[Call], tuple]) -> Tensor | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return wrong(wide(miss.trial.call))[miss.index]
+    except RuntimeError:  # it does not go with these shapes or has no gradient
+        return None
+
+
+def _factor(misses: list[Miss]) -> str | None:
+    """The right result times something that has a name."""
+    named = {
+        "the number of rows: a mean over the batch needs the factor 1/N": lambda m: m.trial.rows,
+        "the number of columns: a mean over the row needs the factor 1/D": lambda m: m.trial.columns,
+        "1 / the number of rows: it is divided by N once too often": lambda m: 1 / m.trial.rows,
+        "1 / the number of columns: it is divided by D once too often": lambda m: 1 / m.trial.columns,
+        "-1: the sign is reversed": lambda m: -1,
+        "2: something is counted twice": lambda m: 2,
+        "1/2: a factor 2 is missing": lambda m: 0.5,
+    }
+    for what, factor in named.items():
+        if all(miss.fits(miss.exact * factor(miss)) for miss in misses):
+            return f"it is the right result times {what}"
+    without = lambda m: m.exact / m.trial.call.upstream[0].double()
+    if misses[0].index and all(m.trial.call.upstream[0].dim() == 0 and m.fits(without(m)) for m in misses):
+        return "grad_output is left out: the chain rule multiplies by it"
+    return None
+
+
+def _tail(misses: list[Miss]) -> str | None:
+    """Wrong from some column, row or element on, right before."""
+    views = {
+        "column": lambda wrong: wrong.flatten(0, -2) if wrong.dim() > 1 else wrong[None],
+        "row": lambda wrong: wrong.flatten(1).mT if wrong.dim() > 1 else wrong[None],
+        "element": lambda wrong: wrong.flatten()[None],
+    }
+    never = ", which are never written" if all(bool(m.ours[m.wrong].isnan().all()) for m in misses) else ""
+    for one, view in views.items():
+        tables = [view(miss.wrong) for miss in misses]
+        starts, sizes = [_start(table) for table in tables], [table.shape[-1] for table in tables]
+        if None in starts or not any(starts):
+            continue
+        if all(start == size - 1 for start, size in zip(starts, sizes, strict=True)):
+            return f"the last {one} of every size is wrong{never}: a loop ends one too early"
+        worst = starts.index(max(starts))
+        block = max(b for b in (1 << k for k in range(11)) if all(start % b == 0 for start in starts))
+        multiple = f" after a multiple of {block}" if block > 1 else ""
+        at = f"{one}s {starts[worst]} to {sizes[worst] - 1} at {misses[worst].trial.where}"
+        return f"the tail is wrong, {at}{never}: what is left{multiple} needs a loop or a mask of its own"
+    return None
+
+
+def _start(wrong: Tensor) -> int | None:
+    """Where the wrong part begins if it is a tail of every row, else None."""
+    start = int(wrong.any(0).int().argmax())
+    return start if bool(wrong[:, start:].any(0).all() and wrong.any(1).all()) else None
+
+
+def _sixteen_bits(misses: list[Miss]) -> str | None:
+    for dtype in (torch.float16, torch.bfloat16):
+        near = lambda m: (m.ours - m.exact).abs().max() <= 0.1 * m.exact.abs().max()
+        if all(_equal(m.ours, m.ours.to(dtype).double()) and near(m) for m in misses):
+            name = str(dtype).removeprefix("torch.")
+            return f"every number of the result is one of {name}: it is rounded to or summed in 16 bits. Accumulate in float32"
+    return None
+
+
+def _sizes(misses: list[Miss], trials: Sequence[Trial]) -> str | None:
+    """Right up to some size, wrong beyond."""
+    wrong = [miss.trial for miss in misses]
+    right = [trial for trial in trials if trial.ok]
+    for what in ("columns", "rows"):
+        most, least = max((getattr(t, what) for t in right), default=0), min(getattr(t, what) for t in wrong)
+        if 16 < most < least:  # a row of one number is right by accident
+            return f"right up to {most} {what}, wrong from {least} on: a block does not cover them all"
+    return None
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _close(ours: Tensor, predicted: Tensor, exact: Tensor) -> bool:
+    """Equal up to float32's rounding, which counts by the size of the right result."""
+    if ours.shape != predicted.shape:
+        return False
+    finite = exact[exact.isfinite()].abs()
+    scale = finite.max().item() if finite.numel() else 1.0
+    return torch.allclose(ours, predicted, rtol=1e-4, atol=RULE.ulps * torch.finfo(torch.float32).eps * scale, equal_nan=True)

@@ -1,0 +1,284 @@
+"""What a kernel has to pass, in this order; the first part that it fails is explained, and the later ones are left out.
+
+sizes      odd ones, in memory of their own between guards: numbers of two seeds in the same memory, each of them twice
+strides    transposed, sliced behind an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
+values     huge, equal and far from zero; -infinity and NaN
+empty      sizes of zero, wherever torch takes them
+gradcheck  backward against differences of forward in float64, alone and between two other functions (not in C++: float32)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
+
+from scratchnet import verify
+from scratchnet.checker.contract import DIRECTIONS, KernelError
+from scratchnet.checker.kernel import Kernel, explain, guarded
+from scratchnet.registry import Op
+from scratchnet.verify import Call, Check, Rule
+
+RULE = Rule(times_torch=4, ulps=16, by_row=True)
+STRIDED_SIZES = ((3, 2), (17, 31), (33, 127))
+VALUE_SIZES = ((3, 33), (17, 129))
+VALUES = {
+    "numbers of +-1e4": lambda x: x.sign() * 1e4,
+    "equal numbers": lambda x: x[:, :1].expand_as(x),
+    "numbers around 1e4": lambda x: x + 1e4,
+    "a row of -infinity": lambda x: torch.cat([x[:1] - torch.inf, x[1:]]),
+    "a row of NaN": lambda x: torch.cat([x[:1], x[1:2] * torch.nan, x[2:]]),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call of the kernel: what it gave and what is right."""
+
+    part: str
+    where: str  # "2x3", "17x31 sliced", ...
+    rows: int
+    columns: int
+    call: Call
+    results: tuple[Tensor | None, ...]  # as call.exact, None in the other direction
+    checks: tuple[Check, ...]
+    problem: str = ""  # what needs no figures: it raised, wrote to its input, ...
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and all(check.ok for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One direction of a kernel."""
+
+    direction: str
+    passed: dict[str, str]  # part -> what was tried
+    trials: tuple[Trial, ...] = ()  # of the part that failed, the smallest sizes first
+    problem: str = ""  # of gradcheck, which has no trials
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and all(trial.ok for trial in self.trials)
+
+
+def check(kernel: Kernel, direction: str = "both") -> list[Verdict]:
+    """Every part of the exam in one direction or, as far as they are written, in both; KernelError if it is not written."""
+    asked = [name for name in DIRECTIONS if direction in (name, "both")]
+    written = [name for name in asked if name in kernel.prepare]
+    if not written:
+        raise KernelError(f"{kernel.name} has no function {kernel.contract.python(direction)}")
+    with kernel.on_device():
+        draw = functools.cache(functools.partial(_draw, kernel.contract.op))  # both directions get the same calls
+        return [Exam(kernel, name, draw).verdict() for name in written]
+
+
+def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguous", values: str = "", seed: int = 0) -> Call:
+    op = _with_values(op, VALUES[values]) if values else op
+    return Call.make(op, example, rows, columns, torch.float32, verify.LAYOUTS[layout], seed)
+
+
+class Exam:
+    """One direction of a kernel before the oracle."""
+
+    def __init__(self, kernel: Kernel, direction: str, draw: Callable[..., Call]):
+        self.kernel, self.contract, self.direction, self.draw = kernel, kernel.contract, direction, draw
+
+    def verdict(self) -> Verdict:
+        """The parts up to the first that fails."""
+        parts = {"sizes": self.sizes, "strides": self.strides, "values": self.values, "empty": self.empty}
+        if self.kernel.kind == "C++":
+            del parts["strides"]
+        passed = {}
+        for name, part in parts.items():
+            trials = tuple(part())
+            if not all(trial.ok for trial in trials):
+                return Verdict(self.direction, passed, trials)
+            passed[name] = f"{len(trials)} calls"
+        problem = ""
+        if self.direction == "backward":
+            passed["gradcheck"], problem = self.gradcheck()
+        return Verdict(self.direction, passed, problem=problem)
+
+    def sizes(self) -> Iterator[Trial]:
+        for example, (rows, columns) in self._cases(verify.SIZES):
+            calls = (self.draw(example, rows, columns, seed=seed) for seed in (0, 1))
+            yield from self._twice(self._where(example, rows, columns), rows, columns, *calls)
+
+    def strides(self) -> Iterator[Trial]:
+        layouts = [name for name in verify.LAYOUTS if name != "contiguous"]
+        for (example, (rows, columns)), name in itertools.product(self._cases(STRIDED_SIZES), layouts):
+            call = self.draw(example, rows, columns, layout=name)
+            place = lambda t, layout=verify.LAYOUTS[name]: layout(t.clone())
+            yield self._once(
+                "strides", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call, place)
+            )
+
+    def values(self) -> Iterator[Trial]:
+        for name, (example, (rows, columns)) in itertools.product(VALUES, self._cases(VALUE_SIZES)):
+            call = self.draw(example, rows, columns, values=name)
+            yield self._once("values", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call))
+
+    def empty(self) -> Iterator[Trial]:
+        for example, (rows, columns) in self._cases(verify.EMPTY):
+            try:
+                call = self.draw(example, rows, columns)
+            except Exception:  # torch refuses it too
+                continue
+            yield self._once("empty", self._where(example, rows, columns), rows, columns, call, _memory(call))
+
+    def gradcheck(self) -> tuple[str, str]:
+        """What was tried, and the problem if there is one."""
+        if self.kernel.kind == "C++":
+            return "left out: it is written in float32", ""
+        args, kwargs = self.contract.op.examples[self.contract.examples[0]](3, 4, torch.float64)
+        values = (*args, *kwargs.values())
+        floats = [i for i, a in enumerate(values) if isinstance(a, Tensor) and a.requires_grad]
+
+        def call(*leaves: Tensor) -> Tensor:
+            return _Pair.apply(self.kernel, self.contract.op, *_replaced(values, floats, leaves))
+
+        leaves = [values[i] for i in floats]
+        composed = lambda *x: call(*map(torch.sin, x)).cos()
+        try:
+            with _watched():
+                if call(*leaves).dtype != torch.float64:
+                    return "left out: it has no float64", ""
+                torch.autograd.gradcheck(call, leaves)
+                torch.autograd.gradcheck(composed, leaves)
+        except GradcheckError as error:
+            return "", str(error).strip()
+        except Exception as error:
+            return "", f"in float64: it raised {explain(error, Path(self.kernel.name))}"
+        return "alone and between sin and cos, in float64", ""
+
+    def _cases(self, sizes: tuple) -> list[tuple[str, tuple[int, int]]]:
+        """Example and size, the smallest first."""
+        return [(example, size) for size in sorted(sizes, key=math.prod) for example in self.contract.examples]
+
+    def _where(self, example: str, rows: int, columns: int) -> str:
+        return f"{rows}x{columns}" + (f" ({example})" if len(self.contract.examples) > 1 else "")
+
+    def _once(self, part: str, where: str, rows: int, columns: int, call: Call, memory: list) -> Trial:
+        """Run the kernel on the call's numbers in some memory."""
+        try:
+            results = self._run(call, memory)
+        except Exception as error:  # whatever the reader's code raises
+            problem = explain(error, Path(self.kernel.name))
+            problem = problem if isinstance(error, KernelError) else f"it raised {problem}"
+            return Trial(part, where, rows, columns, call, (), (), problem)
+        return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))
+
+    def _twice(self, where: str, rows: int, columns: int, first: Call, second: Call) -> Iterator[Trial]:
+        """Numbers of two seeds in the same memory, each of them twice; the second time must give the same bits."""
+        memory = _memory(first)
+        earlier, kept = (), ()
+        for call, name in ((first, where), (second, f"{where}, other numbers in the same memory")):
+            for place, value in zip(memory, _values(call), strict=True):
+                if isinstance(place, Tensor):
+                    place.copy_(value.detach())
+            trial = self._once("sizes", name, rows, columns, call, memory)
+            results = trial.results  # what is in their memory may change; the trial keeps what was
+            trial = replace(trial, results=tuple(r if r is None else r.clone() for r in results))
+            again = self._once("sizes", name, rows, columns, call, memory)
+            if trial.ok and self.kernel.deterministic and not _same_bits(trial.results, again.results):
+                trial = replace(trial, problem=again.problem or "two calls with the same input give different bits")
+            if kept and results and not trial.ok and _same_bits(trial.results, kept):
+                trial = replace(trial, problem="it returns its earlier result for new numbers")
+            elif kept and trial.ok and all(map(_shared, earlier, results)):
+                trial = replace(trial, problem="its first result changed when it computed the second: both are the same memory")
+            yield trial
+            earlier, kept = results, trial.results
+
+    def _run(self, call: Call, memory: list) -> tuple[Tensor | None, ...]:
+        """The kernel's results; memory it leaves unwritten shows as NaN."""
+        with _watched():
+            results = self.kernel.run(self.direction, *memory[0 if self.direction == "backward" else len(call.upstream) :])
+        return aligned(call, self.direction, results)
+
+
+def aligned(call: Call, direction: str, results: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The results of one direction among the outputs and gradients of a call."""
+    others = (None,) * (len(call.exact) - len(results))
+    return (*others, *results) if direction == "backward" else (*results, *others)
+
+
+def _values(call: Call) -> tuple:
+    """All that a backward kernel takes."""
+    return (*call.upstream, *call.args, *call.kwargs.values())
+
+
+def _memory(call: Call, place: Callable[[Tensor], Tensor] = guarded) -> list:
+    """The call's values where a kernel may not do harm to them."""
+    return [place(value.detach()) if isinstance(value, Tensor) else value for value in _values(call)]
+
+
+class _Pair(torch.autograd.Function):
+    """The kernel's two functions as one differentiable function; where there is no forward, torch's own."""
+
+    @staticmethod
+    def forward(ctx, kernel, op, *args):
+        ctx.kernel = kernel
+        ctx.args = [a.detach() if isinstance(a, Tensor) else a for a in args]
+        return kernel.run("forward", *ctx.args)[0] if "forward" in kernel.prepare else op.torch(*ctx.args)
+
+    @staticmethod
+    def backward(ctx, grad):
+        floats = [i for i, a in enumerate(ctx.args) if isinstance(a, Tensor) and a.is_floating_point()]
+        return None, None, *_replaced([None] * len(ctx.args), floats, ctx.kernel.run("backward", grad, *ctx.args))
+
+
+def _replaced(values: tuple | list, places: list[int], others: tuple) -> list:
+    """The values, with others at some places."""
+    new = dict(zip(places, others, strict=True))
+    return [new.get(i, value) for i, value in enumerate(values)]
+
+
+def _with_values(op: Op, change: Callable[[Tensor], Tensor]) -> Op:
+    """The operator with other numbers in the first argument of its examples."""
+
+    def changed(example):
+        def make(rows, columns, dtype):
+            (x, *args), kwargs = example(rows, columns, dtype)
+            return (change(x.detach()).clone().requires_grad_(), *args), kwargs
+
+        return make
+
+    return replace(op, examples={name: changed(example) for name, example in op.examples.items()})
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """No warnings of infinities and NaN, and NaN in all that torch.empty returns."""
+    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+
+
+def _same_bits(some: tuple, others: tuple) -> bool:
+    same = lambda a, b: a is b or a.shape == b.shape and a.dtype == b.dtype and torch.equal(_bits(a), _bits(b))
+    return len(some) == len(others) and all(map(same, some, others))
+
+
+def _shared(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b is None or a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+def _bits(t: Tensor) -> Tensor:
+    return t.contiguous().reshape(-1).view(torch.uint8)

@@ -1,0 +1,38 @@
+import torch
+import triton
+import triton.language as tl
+
+BLOCK = 256
+
+
+@triton.jit
+def forward_kernel(x, y, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + i, mask=i < n)
+    tl.store(y + i, 0.5 * v * (1 + tl.math.erf(v * 0.7071067811865476)), mask=i < n)
+
+
+@triton.jit
+def backward_kernel(grad, x, dx, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + i, mask=i < n)
+    slope = 0.5 * (1 + tl.math.erf(v * 0.7071067811865476)) + v * 0.3989422804014327 * tl.exp(-0.5 * v * v)
+    tl.store(dx + i, tl.load(grad + i, mask=i < n) * slope, mask=i < n)
+
+
+def forward(x):
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    n = x.numel()
+    if n:
+        forward_kernel[(triton.cdiv(n, BLOCK),)](x, y, n, BLOCK=BLOCK)
+    return y
+
+
+def backward(grad, x):
+    grad, x = grad.contiguous(), x.contiguous()
+    dx = torch.empty_like(x)
+    n = x.numel()
+    if n:
+        backward_kernel[(triton.cdiv(n, BLOCK),)](grad, x, dx, n, BLOCK=BLOCK)
+    return dx
