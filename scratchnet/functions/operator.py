@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import numpy as np
 import torch
@@ -263,14 +263,31 @@ def _allocate(results, args: tuple):
 def _on_numpy(kernel: Callable, formula: Callable) -> Callable:
     """A NumPy kernel as a torch one: float64 arrays in, results rounded to the dtypes that the torch column has."""
 
+    @functools.lru_cache(1024)  # running the formula takes several milliseconds
+    def like(*args):
+        return formula(*(torch.empty(a.shape, dtype=a.dtype, device="meta") if isinstance(a, _Like) else a for a in args))
+
     def run(*args):
-        wanted = formula(*(a.to("meta") if isinstance(a, Tensor) else a for a in args[:-1]))
+        wanted = like(*map(_hashable, args[:-1]))
         results = kernel(*(_array(a) if isinstance(a, Tensor) else a for a in args[:-1]))
         if isinstance(wanted, Tensor):
             return _tensor(results, wanted)
         return tuple(map(_tensor, results, wanted))
 
     return run
+
+
+class _Like(NamedTuple):
+    """A tensor without its numbers."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+
+
+def _hashable(argument):
+    if isinstance(argument, Tensor):
+        return _Like(argument.shape, argument.dtype)
+    return tuple(argument) if isinstance(argument, list) else argument
 
 
 def launcher(op: Op, direction: str) -> Callable:
