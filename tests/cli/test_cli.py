@@ -1,5 +1,7 @@
 """The command line itself."""
 
+import runpy
+
 import pytest
 
 import scratchnet
@@ -22,9 +24,12 @@ def test_every_command_has_help_of_its_own(name, capsys):
     assert capsys.readouterr().out.startswith(f"usage: scratchnet {name}")
 
 
-def test_version(capsys):
+@pytest.mark.parametrize("call", [main, lambda argv: runpy.run_module("scratchnet", run_name="__main__")])
+def test_version(call, monkeypatch, capsys):
+    """Of the command, and of `python -m scratchnet`."""
+    monkeypatch.setattr("sys.argv", ["scratchnet", "--version"])
     with pytest.raises(SystemExit):
-        main(["--version"])
+        call(["--version"])
     assert capsys.readouterr().out == f"scratchnet {scratchnet.__version__}\n"
 
 
