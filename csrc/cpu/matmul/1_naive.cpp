@@ -1,12 +1,18 @@
 // Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, in three loops.
 //
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
+#include <type_traits>
+
 #include "activation1.h"
 #include "matmul.h"
 #include "scalar.h"
 
 namespace scratchnet {
 namespace {
+
+// A sum is a single long chain of additions, which loses digits: it is made in the next wider type.
+template <class T>
+using Sum = std::conditional_t<sizeof(T) == 8, long double, double>;
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
@@ -16,9 +22,9 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
     const T* b0 = (const T*)b.data + batch_offset(size, b, index);
     for (int64_t i = 0; i < size.m; i++)
       for (int64_t j = 0; j < size.n; j++, at++) {
-        double sum = to.accumulate ? load1((const T*)to.y + at) : 0;  // a single long chain of float additions would lose digits
+        Sum<T> sum = to.accumulate ? load1((const T*)to.y + at) : 0;
         for (int64_t p = 0; p < size.k; p++)
-          sum += double(load1(a0 + i * a.row + p * a.column)) * load1(b0 + p * b.row + j * b.column);
+          sum += Sum<T>(load1(a0 + i * a.row + p * a.column)) * load1(b0 + p * b.row + j * b.column);
         acc_t<T> z = sum;
         if (to.bias) z += load1((const T*)to.bias + j);
         if (to.z) store1((T*)to.z + at, z);
@@ -30,7 +36,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 template <class T>
 void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns, Activation activation) {
   for (int64_t j = 0; j < columns; j++) {
-    double sum = 0;
+    Sum<T> sum = 0;
     for (int64_t i = 0; i < rows; i++) {
       const int64_t at = i * columns + j;
       acc_t<T> d = load1(grad + at);
