@@ -29,8 +29,9 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-SIZE = (512, 1024)  # rows and columns of the example calls: multiples of every block
-LONG = (16, 20480)  # a row that is too long for the registers takes another path in these:
+# Rows and columns of the example calls: multiples of every block, and of nothing, where the compiler may assume less.
+SIZES = ((512, 1024), (511, 1021))
+LONG = ((16, 20480), (15, 20479))  # a row that is too long for the registers takes another path in these:
 WITH_LONG_ROWS = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
 
 
@@ -40,6 +41,7 @@ class Code:
 
     op: str
     call: str  # example, size, dtype and direction
+    aligned: bool  # the size is a multiple of every block: else loads and stores may be narrow
     kernel: str
     config: str  # of an autotuned kernel
     target: str
@@ -69,7 +71,7 @@ def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterato
     """Compile here and now; only for a process that does not interpret."""
     for op in OPS.values():
         if op.primitive == primitive and op.rungs("triton"):
-            for size in (SIZE, LONG) if op.name in WITH_LONG_ROWS else (SIZE,):
+            for size in SIZES + LONG if op.name in WITH_LONG_ROWS else SIZES:
                 yield from _compile_op(op, *size, getattr(torch, dtype), targets)
 
 
@@ -86,7 +88,7 @@ def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tu
             for kernel, args, options in found:
                 for config, name, compiled in _variants(kernel, args, options, target):
                     call = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} {direction}"
-                    yield Code(op.name, call, name, config, target, **_read(compiled, target))
+                    yield Code(op.name, call, columns % 1024 == 0, name, config, target, **_read(compiled, target))
 
 
 def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tuple]:
