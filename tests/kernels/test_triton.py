@@ -111,6 +111,7 @@ def test_machine_code(primitive, dtype):
     assert {code.op for code in codes} == {op.name for op in OPS.values() if op.primitive == primitive and op.rungs("triton")}
     for code in codes:
         assert code.spills == 0, code
-        assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
+        if code.aligned:
+            assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
         if code.kernel in PRODUCTS and (dtype == "bfloat16" or code.target == "gfx942"):  # NVIDIA's have no float32
             assert code.tensor_cores > 0, code
