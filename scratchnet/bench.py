@@ -59,6 +59,9 @@ class Spread(NamedTuple):
         """Their time / ours, round by round: above 1 we are faster."""
         return cls.of([a / b for a, b in zip(theirs, ours, strict=True)])
 
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -101,6 +104,12 @@ class Timing:
             return self.flops / self.seconds.median / self.roof.arithmetic
         return self.bytes / self.seconds.median / self.roof.bandwidth
 
+    @property
+    def pace(self) -> str:
+        """What the call moves or computes a second, and the share of the roof."""
+        rate = f"{self.gigaflops:.0f} GFLOP/s" if self.compute_bound else f"{self.gigabytes:.1f} GB/s"
+        return f"{rate} ({self.share:.0%})"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -123,6 +132,12 @@ class Result:
     def primitive(self) -> str:
         """Which primitive it belongs to."""
         return OPS[self.op].primitive
+
+    @property
+    def errors(self) -> str:
+        """The largest difference from the oracle, ours / torch's, and how many rows the oracle judged if not all."""
+        judged = "" if self.oracle_rows == self.rows else f" in {self.oracle_rows} rows"
+        return f"{self.check.error:.0e} / {self.check.torch_error:.0e}{judged}"
 
 
 def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> list[Result]:

@@ -35,6 +35,18 @@ def facts(device: str = "cpu") -> dict[str, str | int]:
     }
 
 
+def measured(facts: dict[str, str | int], device: str) -> str:
+    """The sentence that stands under a table of figures."""
+    cpu = (
+        f"{facts['threads']} of {facts['cores']} cores, instruction set {facts['isa'] or 'none (not compiled)'}, "
+        f"OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}"
+    )
+    return (
+        f"Measured {facts['date']} on {facts['machine']}, {cpu if device == 'cpu' else 'timed by its events'}; "
+        f"torch {facts['torch']}, scratchnet {facts['scratchnet']}, commit {facts['commit'] or 'unknown'}."
+    )
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []

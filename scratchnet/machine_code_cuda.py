@@ -10,7 +10,7 @@ from scratchnet.machine_code import SHARED_MEMORY, Code, instructions, occupancy
 from scratchnet.registry import OPS
 
 RUNG = re.compile(r"_GLOBAL__N__[0-9a-f]+_\d+_(\d)_(\w+?)_cu_")  # <rung>_<idea>.cu in nvcc's name of its anonymous namespace
-KERNEL = re.compile(r"\(anonymous namespace\)::(.+?)\(")
+KERNEL = re.compile(r"(\w+_kernel(<.+?>)?)\(")
 THREADS = re.compile(r"EIATTR_MAX_THREADS\n.*\n\s*Value:\s*(0x\w+)")  # what __launch_bounds__ said
 
 
@@ -39,7 +39,7 @@ def _read(module: Path, target: str) -> list[Code]:
     for symbol, name in zip(usage, _demangled(list(usage)), strict=True):
         if not (file := RUNG.search(symbol)):
             continue  # of CUB
-        (rung, idea), kernel = file.groups(), KERNEL.search(name)[1].replace("scratchnet::", "")
+        (rung, idea), kernel = file.groups(), KERNEL.search(name)[1]
         op = max((op for op in OPS if kernel.startswith(f"{op}_")), key=len, default="")  # "": a kernel that several share
         registers, shared = (int(re.search(rf"{what}:(\d+)", usage[symbol])[1]) for what in ("REG", "SHARED"))
         threads = THREADS.search(information[symbol])
@@ -51,4 +51,4 @@ def _read(module: Path, target: str) -> list[Code]:
 
 def _demangled(symbols: list[str]) -> list[str]:
     run = subprocess.run([tool("c++filt")], input="\n".join(symbols), capture_output=True, text=True, check=True)
-    return run.stdout.splitlines()
+    return re.sub(r"scratchnet::|\(anonymous namespace\)::", "", run.stdout).splitlines()

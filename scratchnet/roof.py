@@ -24,6 +24,14 @@ class Roof:
         """Both, on the threads that torch has."""
         return cls(bandwidth(device), arithmetic(device, dtype))
 
+    def described(self, device: str) -> str:
+        """Both limits and what measured them."""
+        n = PRODUCT[device]
+        return (
+            f"{self.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {MEBIBYTES} MiB, or "
+            f"{self.arithmetic / 1e9:.0f} GFLOP/s, torch.mm of {n}x{n}"
+        )
+
 
 def bandwidth(device: str) -> float:
     """Bytes a second of STREAM's add, c = a + b, by torch: arrays larger than the caches, memory warm."""

@@ -64,6 +64,7 @@ inline DType dtype_of(const Array& a) {
   if (!is_float(a)) throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array, got " + type_name(a));
   return a.itemsize() == 8 ? DType::f64 : a.itemsize() == 4 ? DType::f32 : DType::f16;
 }
+constexpr bool ON_HOST = true;
 inline On on(const Array& a) { return dtype_of(a); }
 inline pybind11::dtype statistics_dtype(const Array& a) {
   return dtype_of(a) == DType::f64 ? pybind11::dtype::of<double>() : pybind11::dtype::of<float>();
@@ -85,6 +86,7 @@ Array fresh(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
 }
 inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) { return a.dtype().equal(dtype); }
 inline Array converted(const Array& a, const pybind11::dtype& dtype) { return a.attr("astype")(dtype); }
+inline void fill_zeros(const Array& a) { memset(a.mutable_data_ptr(), 0, a.nbytes()); }
 inline Array copy_in_order(const Array& a) { return Array::ensure(a, pybind11::array::c_style); }
 
 }  // namespace scratchnet

@@ -7,6 +7,7 @@
 
 namespace scratchnet {
 
+constexpr bool ON_HOST = true;
 inline On on(const Tensor& t) { return dtype_of(t); }
 
 // Memory of this size comes from the system page by page, and a page fault every 4 KiB costs more than the arithmetic: large

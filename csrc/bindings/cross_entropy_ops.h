@@ -1,12 +1,9 @@
 // The operators of the primitive cross_entropy, but linear_cross_entropy.
 #pragma once
-#include <math.h>
-
 #include <string>
 
 #include "cross_entropy/cross_entropy.h"
 #include "ops.h"
-#include "scalar.h"
 
 #define SN_CROSS_ENTROPY_OPS(X)                                                                                      \
   X(cross_entropy_forward) X(cross_entropy_backward) X(softmax_forward) X(softmax_backward) X(log_softmax_forward)   \
@@ -17,7 +14,8 @@ enum Reduction { NONE, MEAN, SUM };  // torch's own numbering
 
 // ---- cross_entropy ------------------------------------------------------------------------------------------------------
 
-// x (rows, classes, positions); raises before any kernel runs if a class index is out of range.
+// x (rows, classes, positions). Where operators can read what tensors hold, a class index that is out of range is refused before
+// any kernel runs; elsewhere the kernel stops there.
 template <class Tensor>
 Targets targets(const char* function, int64_t rows, int64_t classes, int64_t positions, const Tensor& target,
                 const std::optional<Tensor>& weight, int64_t ignore_index, double smoothing) {
@@ -27,7 +25,7 @@ Targets targets(const char* function, int64_t rows, int64_t classes, int64_t pos
     return to;
   }
   to.index = (const int64_t*)data(target);
-  for (int64_t i = 0; i < rows * positions; i++)
+  for (int64_t i = 0; ON_HOST && i < rows * positions; i++)
     if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != ignore_index)
       throw std::out_of_range(std::string(function) + "(): Target " + std::to_string(to.index[i]) + " is out of bounds.");
   return to;
@@ -54,27 +52,22 @@ void expect_loss_backward(const Expect& expect, const Tensor& grad, const Tensor
   expect.shape("total_weight", total_weight, Shape{nullptr, 0}, expect.dtype == DType::f64 ? DType::f64 : DType::f32);
 }
 
-template <class Tensor, class Dtype>
-Tensor scalar(double value, Dtype dtype) {
-  Tensor t = fresh<Tensor>(std::vector<int64_t>{}, dtype);
-  SN_FLOATS(dtype_of(t), store1((T*)out(t), acc_t<T>(value)));
-  return t;
-}
-
-// What the loss of a row is multiplied with on its way to the result.
+// Loss and divisor of the mean from the totals of all rows; no loss with reduction NONE, which has one for each row.
 template <class Tensor>
-double scale_of(int64_t reduction, const Tensor& total_weight) {
-  if (reduction != MEAN) return 1;
-  double total = 0;
-  SN_FLOATS(dtype_of(total_weight), total = load1((const T*)data(total_weight)));
-  return 1 / total;
+std::tuple<Tensor, Tensor> reduced(const Tensor& x, const Tensor& totals, int64_t reduction, int64_t rung) {
+  const std::vector<int64_t> scalar;
+  Tensor loss = reduction == NONE ? none(x) : fresh<Tensor>(scalar, x.scalar_type());
+  Tensor total_weight = fresh<Tensor>(scalar, statistics_dtype(x));
+  cross_entropy_kernels(rung).cross_entropy_reduce(on(x), (const Totals*)data(totals), reduction == MEAN,
+                                                   reduction == NONE ? nullptr : out(loss), out(total_weight));
+  return {loss, total_weight};
 }
 
-template <class Tensor, class Dtype>
-Tensor reduced(const Totals& totals, int64_t reduction, Dtype dtype) {
-  const double weight = reduction == MEAN ? totals.weight.total() : 1;
-  // Over no weight at all torch's mean is 0 / 0, also where label smoothing has left something to divide.
-  return scalar<Tensor>(weight == 0 ? NAN : totals.loss.total() / weight, dtype);
+template <class Tensor>
+Tensor no_totals() {
+  Tensor totals = fresh<Tensor>(std::vector<int64_t>{sizeof(Totals) / sizeof(double)}, double_dtype<Tensor>());
+  fill_zeros(totals);
+  return totals;
 }
 
 template <class Tensor>
@@ -89,10 +82,11 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target
       targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>());
   Tensor loss = reduction == NONE ? fresh<Tensor>(shape, x.scalar_type()) : none(x);
-  const Totals totals = cross_entropy_kernels(rung).cross_entropy_forward(
-      dtype_of(x), to, data(x), reduction == NONE ? out(loss) : nullptr, (double*)out(lse));
-  if (reduction != NONE) loss = reduced<Tensor>(totals, reduction, x.scalar_type());
-  return {loss, lse, scalar<Tensor>(totals.weight.total(), statistics_dtype(x))};
+  Tensor totals = no_totals<Tensor>();
+  cross_entropy_kernels(rung).cross_entropy_forward(on(x), to, data(x), reduction == NONE ? out(loss) : nullptr,
+                                                    (double*)out(lse), (Totals*)out(totals));
+  const auto [sum, total_weight] = reduced(x, totals, reduction, rung);
+  return {reduction == NONE ? loss : sum, lse, total_weight};
 }
 
 template <class Tensor>
@@ -107,8 +101,9 @@ Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optiona
   const Targets to =
       targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
   Tensor dx = fresh_like(x);
-  cross_entropy_kernels(rung).cross_entropy_backward(dtype_of(x), to, data(grad), reduction != NONE,
-                                                     scale_of(reduction, total_weight), data(x), (const double*)data(lse), out(dx));
+  cross_entropy_kernels(rung).cross_entropy_backward(on(x), to, data(grad), reduction != NONE,
+                                                     reduction == MEAN ? data(total_weight) : nullptr, data(x),
+                                                     (const double*)data(lse), out(dx));
   return dx;
 }
 
@@ -132,17 +127,17 @@ Tensor normalize(const char* op, decltype(CrossEntropyKernels::softmax_forward) 
   const View v(expect, x, dim);
   x = in_order(x);
   Tensor y = fresh_like(x);
-  (cross_entropy_kernels(rung).*kernel)(dtype_of(x), data(x), out(y), v.outer, v.classes, v.inner);
+  (cross_entropy_kernels(rung).*kernel)(on(x), data(x), out(y), v.outer, v.classes, v.inner);
   return y;
 }
 
 // `saved` is the output, or the input for logsumexp, whose incoming gradient has one class.
 template <class Tensor>
-Tensor normalize_backward(const Expect& expect, decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel,
+Tensor normalize_backward(decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel,
                           Tensor grad, Tensor saved, const View& v, int64_t rung) {
   grad = in_order(grad), saved = in_order(saved);
   Tensor dx = fresh_like(saved);
-  (cross_entropy_kernels(rung).*kernel)(expect.dtype, data(grad), data(saved), out(dx), v.outer, v.classes, v.inner);
+  (cross_entropy_kernels(rung).*kernel)(on(saved), data(grad), data(saved), out(dx), v.outer, v.classes, v.inner);
   return dx;
 }
 
@@ -156,7 +151,7 @@ Tensor softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
   const Expect expect("softmax_backward", "y", y, rung);
   const View v(expect, y, dim);
   expect.shape("grad", grad, all_axes(y));
-  return normalize_backward(expect, &CrossEntropyKernels::softmax_backward, grad, y, v, rung);
+  return normalize_backward(&CrossEntropyKernels::softmax_backward, grad, y, v, rung);
 }
 
 template <class Tensor>
@@ -169,7 +164,7 @@ Tensor log_softmax_backward(Tensor grad, Tensor y, int64_t dim, int64_t rung) {
   const Expect expect("log_softmax_backward", "y", y, rung);
   const View v(expect, y, dim);
   expect.shape("grad", grad, all_axes(y));
-  return normalize_backward(expect, &CrossEntropyKernels::log_softmax_backward, grad, y, v, rung);
+  return normalize_backward(&CrossEntropyKernels::log_softmax_backward, grad, y, v, rung);
 }
 
 template <class Tensor>
@@ -180,7 +175,7 @@ Tensor logsumexp_forward(Tensor x, int64_t dim, int64_t rung) {
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   if (x.dim()) sizes[dim] = 1;
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
-  cross_entropy_kernels(rung).logsumexp_forward(dtype_of(x), data(x), out(y), v.outer, v.classes, v.inner);
+  cross_entropy_kernels(rung).logsumexp_forward(on(x), data(x), out(y), v.outer, v.classes, v.inner);
   return y;
 }
 
@@ -190,7 +185,7 @@ Tensor logsumexp_backward(Tensor grad, Tensor x, Tensor y, int64_t dim, int64_t 
   const View v(expect, x, dim);
   expect.shape("grad", grad, x, dim, 1);
   expect.shape("y", y, x, dim, 1);  // the kernel sums again, to the digits of x
-  return normalize_backward(expect, &CrossEntropyKernels::logsumexp_backward, grad, x, v, rung);
+  return normalize_backward(&CrossEntropyKernels::logsumexp_backward, grad, x, v, rung);
 }
 
 }  // namespace scratchnet

@@ -32,8 +32,13 @@ inline TorchLaunch on(const Tensor& t) { return {dtype_of(t), stream_of(t)}; }
 
 }  // namespace scratchnet
 
+#include "cross_entropy_ops.h"
 #include "gather_ops.h"
 #include "gelu_ops.h"
 #include "layer_norm_ops.h"
+#include "linear_cross_entropy_ops.h"
+#include "matmul_ops.h"
 
-#define SN_CUDA_OPS(X) SN_GATHER_OPS(X) SN_GELU_OPS(X) SN_LAYER_NORM_OPS(X)
+#define SN_CUDA_OPS(X)                                                                             \
+  SN_CROSS_ENTROPY_OPS(X) SN_GATHER_OPS(X) SN_GELU_OPS(X) SN_LAYER_NORM_OPS(X)                     \
+  SN_LINEAR_CROSS_ENTROPY_OPS(X) SN_MATMUL_OPS(X)

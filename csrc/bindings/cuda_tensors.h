@@ -7,6 +7,8 @@
 
 namespace scratchnet {
 
+constexpr bool ON_HOST = false;
+
 // On the current device, which is that of the operator's tensors: Guarded, below.
 template <class>
 Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {

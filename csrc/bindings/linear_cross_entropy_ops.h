@@ -1,8 +1,6 @@
 // linear_cross_entropy: the loss of the logits x W^T + b, which exist for a chunk of rows at a time, in a buffer that backward
 // turns into their gradient in place. Products and sums over chunks are float32 (float64) whatever the inputs are.
 #pragma once
-#include <string.h>
-
 #include <algorithm>
 
 #include "cross_entropy_ops.h"
@@ -19,11 +17,6 @@ Tensor wide(const Tensor& t, Dtype dtype) {
 template <class Tensor, class Dtype>
 std::optional<Tensor> wide(const std::optional<Tensor>& t, Dtype dtype) {
   return t ? std::optional<Tensor>(wide(*t, dtype)) : std::nullopt;
-}
-
-template <class A>
-void add(const A* from, A* to, int64_t n) {
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
 }
 
 template <class Tensor>
@@ -61,6 +54,7 @@ struct Chunks {
         logits(fresh<Tensor>(std::vector<int64_t>{size, classes}, statistics_dtype(x))) {}
 
   DType dtype() const { return dtype_of(logits); }
+  int64_t count() const { return size ? (rows + size - 1) / size : 1; }
   // Where row `row` of a contiguous tensor with `columns` columns begins.
   void* at(const Tensor& t, int64_t row, int64_t columns) const { return (char*)out(t) + row * columns * dtype_size(dtype()); }
   Matrix x_from(int64_t row) const {
@@ -72,14 +66,16 @@ struct Chunks {
   template <class F>
   void for_each(const MatmulKernels& kernels, int64_t ignore_index, double smoothing, const F& f) {
     Targets to = targets("linear_cross_entropy", rows, classes, 1, target, class_weight, ignore_index, smoothing);
-    for (int64_t row = 0; row < rows; row += size) {
+    int64_t row = 0;
+    do {  // at least one chunk, which may be empty: sums over no rows are results too
       to.rows = std::min(size, rows - row);
-      kernels.product(dtype(), {to.rows, classes, features}, x_from(row), matrix_of(weight).transposed(),
+      kernels.product(on(logits), {to.rows, classes, features}, x_from(row), matrix_of(weight).transposed(),
                       {.y = out(logits), .bias = data(bias)});
       f(row, to);
       if (to.index) to.index += to.rows;
       else to.probabilities = (const char*)to.probabilities + to.rows * classes * dtype_size(dtype());
-    }
+      row += size;
+    } while (row < rows);
   }
 };
 
@@ -91,13 +87,13 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const std::vector<int64_t> shape = {chunks.rows};
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), losses = fresh<Tensor>(shape, statistics_dtype(x));
-  Totals totals;
+  Tensor totals = no_totals<Tensor>();
   chunks.for_each(matmul_kernels(rung), ignore_index, label_smoothing, [&](int64_t row, const Targets& to) {
-    totals.add(cross_entropy_kernels(rung).cross_entropy_forward(chunks.dtype(), to, data(chunks.logits),
-                                                                 chunks.at(losses, row, 1), (double*)out(lse) + row));
+    cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), chunks.at(losses, row, 1),
+                                                      (double*)out(lse) + row, (Totals*)out(totals));
   });
-  Tensor loss = reduction == NONE ? wide(losses, x.scalar_type()) : reduced<Tensor>(totals, reduction, x.scalar_type());
-  return {loss, lse, scalar<Tensor>(totals.weight.total(), statistics_dtype(x))};
+  const auto [sum, total_weight] = reduced(x, totals, reduction, rung);
+  return {reduction == NONE ? wide(losses, x.scalar_type()) : sum, lse, total_weight};
 }
 
 template <class Tensor>
@@ -110,34 +106,33 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
   expect_loss_backward(expect, grad, lse, total_weight, first_axes(x, 1), reduction);
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const auto gradient = [&](bool needed, const std::vector<int64_t>& shape) {
-    Tensor t = needed ? fresh<Tensor>(shape, statistics_dtype(x)) : none(x);
-    if (needed) memset(out(t), 0, t.numel() * dtype_size(chunks.dtype()));
-    return t;
+    return needed ? fresh<Tensor>(shape, statistics_dtype(x)) : none(x);
   };
   Tensor dx = gradient(need_x, {chunks.rows, chunks.features});
   Tensor dweight = gradient(need_linear_weight, {chunks.classes, chunks.features});
-  Tensor dbias = gradient(need_linear_bias, {chunks.classes}), sums = fresh_like(dbias);
+  Tensor dbias = gradient(need_linear_bias, {chunks.classes});
+  Tensor sums = gradient(need_linear_bias, {chunks.count(), chunks.classes});  // over the rows of each chunk
   grad = in_order(wide(grad, statistics_dtype(x))), lse = in_order(lse);
-  const double scale = scale_of(reduction, total_weight);
   const MatmulKernels& kernels = matmul_kernels(rung);
+  const auto add_rows = [&](const Tensor& from, void* to, int64_t rows) {
+    kernels.activation_backward(on(from), data(from), nullptr, nullptr, to, rows, chunks.classes, Activation::none);
+  };
+  int64_t chunk = 0;
   chunks.for_each(kernels, ignore_index, label_smoothing, [&](int64_t row, const Targets& to) {
     cross_entropy_kernels(rung).cross_entropy_backward(
-        chunks.dtype(), to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE, scale, data(chunks.logits),
-        (const double*)data(lse) + row, out(chunks.logits));
+        on(chunks.logits), to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE,
+        reduction == MEAN ? data(total_weight) : nullptr, data(chunks.logits), (const double*)data(lse) + row,
+        out(chunks.logits));
     const Matrix dlogits = chunks.logits_matrix();
     if (need_x)
-      kernels.product(chunks.dtype(), {to.rows, chunks.features, chunks.classes}, dlogits, matrix_of(chunks.weight),
+      kernels.product(on(dx), {to.rows, chunks.features, chunks.classes}, dlogits, matrix_of(chunks.weight),
                       {.y = chunks.at(dx, row, chunks.features)});
     if (need_linear_weight)
-      kernels.product(chunks.dtype(), {chunks.classes, chunks.features, to.rows}, dlogits.transposed(), chunks.x_from(row),
-                      {.y = out(dweight), .accumulate = true});
-    if (need_linear_bias) {
-      kernels.activation_backward(chunks.dtype(), data(chunks.logits), nullptr, nullptr, out(sums), to.rows, chunks.classes,
-                                  Activation::none);
-      if (chunks.dtype() == DType::f64) add((const double*)data(sums), (double*)out(dbias), chunks.classes);
-      else add((const float*)data(sums), (float*)out(dbias), chunks.classes);
-    }
+      kernels.product(on(dweight), {chunks.classes, chunks.features, to.rows}, dlogits.transposed(), chunks.x_from(row),
+                      {.y = out(dweight), .accumulate = row > 0});
+    if (need_linear_bias) add_rows(chunks.logits, chunks.at(sums, chunk++, chunks.classes), to.rows);
   });
+  if (need_linear_bias) add_rows(sums, out(dbias), chunks.count());
   return {wide(dx, x.scalar_type()), wide(dweight, x.scalar_type()), wide(dbias, x.scalar_type())};
 }
 

@@ -22,9 +22,9 @@ Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, 
   Tensor y = fresh<Tensor>(sizes, like.scalar_type());
   const MatmulKernels& kernels = matmul_kernels(rung);
   if (n == 1)  // a vector: y^T = b^T a^T has long rows, which are what the kernels are fast at
-    kernels.product(dtype_of(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});
+    kernels.product(on(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});
   else
-    kernels.product(dtype_of(like), {m, n, k, axes, sizes.data()}, a, b, {out(y)});
+    kernels.product(on(like), {m, n, k, axes, sizes.data()}, a, b, {out(y)});
   return y;
 }
 
@@ -99,7 +99,7 @@ std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional
   Tensor z = gelu ? fresh_like(y) : none(x);
   const ProductSizes size{numel_of(x, 0, x.dim() - 1), weight.size(0), weight.size(1)};
   const Epilogue to{out(y), gelu ? out(z) : nullptr, data(bias), act};
-  matmul_kernels(rung).product(dtype_of(x), size, rows_of(x), matrix_of(weight).transposed(), to);
+  matmul_kernels(rung).product(on(x), size, rows_of(x), matrix_of(weight).transposed(), to);
   return {y, z};
 }
 
@@ -117,11 +117,11 @@ std::tuple<Tensor, Tensor, Tensor> linear_backward(Tensor grad, Tensor x, Tensor
   grad = in_order(grad), saved = in_order(saved), x = with_even_rows(x);
   Tensor dz = need_dz ? fresh_like(grad) : grad, dbias = need_bias ? fresh<Tensor>(&n, 1, x.scalar_type()) : none(x);
   if (need_dz || need_bias)
-    kernels.activation_backward(dtype_of(x), data(grad), data(saved), need_dz ? out(dz) : nullptr,
+    kernels.activation_backward(on(x), data(grad), data(saved), need_dz ? out(dz) : nullptr,
                                 need_bias ? out(dbias) : nullptr, rows, n, act);
   Tensor dx = need_x ? fresh_like(x) : none(x), dweight = need_weight ? fresh_like(weight) : none(x);
-  if (need_x) kernels.product(dtype_of(x), {rows, k, n}, rows_of(dz), matrix_of(weight), {out(dx)});
-  if (need_weight) kernels.product(dtype_of(x), {n, k, rows}, rows_of(dz).transposed(), rows_of(x), {out(dweight)});
+  if (need_x) kernels.product(on(x), {rows, k, n}, rows_of(dz), matrix_of(weight), {out(dx)});
+  if (need_weight) kernels.product(on(x), {n, k, rows}, rows_of(dz).transposed(), rows_of(x), {out(dweight)});
   return {dx, dweight, dbias};
 }
 

@@ -5,7 +5,9 @@
 // one comes before this one, define
 //     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
 //     copy_in_order(tensor)              a contiguous copy
+//     fill_zeros(tensor)
 //     on(tensor)                         what the kernels get before the pointers: the element type, of CUDA's the stream too
+//     ON_HOST                            whether operators may read what tensors hold
 //     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
 //     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
 // Schemas live in scratchnet/registry/; here are only the implementations.

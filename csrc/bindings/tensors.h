@@ -71,6 +71,7 @@ ScalarType index_dtype() {
 
 inline bool has_dtype(const Tensor& t, ScalarType dtype) { return t.scalar_type() == dtype; }
 inline Tensor converted(const Tensor& t, ScalarType dtype) { return torch::stable::to(t, dtype); }
+inline void fill_zeros(Tensor t) { torch::stable::zero_(t); }
 inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
 
 }  // namespace scratchnet

@@ -54,7 +54,7 @@ __device__ __forceinline__ Pack<T> load(const T* p, int64_t count, bool aligned)
 template <class T>
 __device__ __forceinline__ void store(T* p, const Pack<T>& pack, int64_t count, bool aligned) {
   if (aligned && count >= LANES<T>) {
-    *(Bits<T>*)p = rounded(pack);
+    __stwb((uint4*)p, rounded(pack).word);  // nvcc takes an assignment apart to share its pieces with the other branch
   } else {
 #pragma unroll
     for (int i = 0; i < LANES<T>; i++)

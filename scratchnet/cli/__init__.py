@@ -11,6 +11,7 @@ COMMANDS = {
     "info": "what is compiled, what runs here and why, and what is missing with the command that adds it",
     "verify": "every operator on every backend against the float64 oracle; exit code 1 if anything is wrong",
     "bench": "every operator against torch's own: time, memory traffic and error",
+    "ladder": "the rungs of a primitive from the naive loop up: what each changes, its error and its speed",
     "train": "train a network built from these layers on real data",
     "learn": "the lessons: list them, run one in the terminal, or write it as a notebook",
     "check": "grade the exercise of a lesson; exit code 1 until all of it is right",

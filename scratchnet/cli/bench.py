@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 from pathlib import Path
 
 import torch
@@ -13,14 +12,12 @@ from rich.table import Table
 
 from scratchnet import backends, bench, machine, roofline
 from scratchnet.bench import Result, Settings, Spread, Timing
-from scratchnet.cli import options
+from scratchnet.cli import markdown, options
 from scratchnet.data.split import need
 from scratchnet.registry import BACKENDS, Op
-from scratchnet.roof import MEBIBYTES, PRODUCT, Roof
+from scratchnet.roof import Roof
 
 Sizes = dict[str, tuple[tuple[int, int], ...]]  # operator -> (rows, columns) to time
-
-MARKERS = ("<!-- bench -->", "<!-- /bench -->")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,14 +37,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call as a PNG")
-    what = f"replace what stands between '{MARKERS[0]}' and '{MARKERS[1]}' in FILE by the table"
-    parser.add_argument("--readme", type=Path, metavar="FILE", help=what)
+    markdown.add_readme("bench", parser)
 
 
 def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     """Measure, then report; 1 if a result was wrong: speed does not excuse it."""
     if args.readme:
-        _split(args.readme)  # a file that cannot take the table is better known before the measurement
+        markdown.split("bench", args.readme)  # a file that cannot take the table is better known before the measurement
     if args.plot:
         need("scratchnet bench --plot", "matplotlib", "matplotlib")
     threads = torch.get_num_threads()
@@ -74,7 +70,7 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     if args.plot:
         roofline.plot(results, args.plot)
     if args.readme:
-        _write_markdown(args.readme, [header, ("---",) * len(header), *lines], _caption(facts, settings))
+        markdown.write("bench", args.readme, [header, *lines], _caption(facts, settings))
     wrong = {f"{result.op} [{result.example}] on {result.backend}: {result.check}" for result in results if not result.check.ok}
     for line in sorted(wrong):
         screen.print(f"WRONG {line}", markup=False, style="red")
@@ -134,45 +130,24 @@ def _table(results: list[Result], settings: Settings) -> list[tuple[str, ...]]:
         call = (f"{result.op}, {result.example}", f"{result.rows}x{result.columns}", result.backend, result.default)
         for cache in dict.fromkeys(timing.cache for timing in result.timings):
             forward, both = (timing for timing in result.timings if timing.cache == cache)
-            lines.append((*call, cache, *_speed(forward), *_speed(both), _moves(both), _error(result)))
+            lines.append((*call, cache, *_speed(forward), *_speed(both), both.pace, result.errors))
         if result.untimed:
-            lines.append((*call, "", result.untimed, *[""] * (len(directions) - 1), _error(result)))
+            lines.append((*call, "", result.untimed, *[""] * (len(directions) - 1), result.errors))
     return lines if settings.cold else [(*line[:4], *line[5:]) for line in lines]
 
 
 def _speed(timing: Timing) -> tuple[str, ...]:
-    ratios = [_ratio(ratio) for ratio in (timing.ratio, timing.compiled_ratio) if ratio]
+    ratios = [str(ratio) for ratio in (timing.ratio, timing.compiled_ratio) if ratio]
     return f"{timing.seconds.median * 1e3:.3g}", *ratios
 
 
-def _moves(timing: Timing) -> str:
-    rate = f"{timing.gigaflops:.0f} GFLOP/s" if timing.compute_bound else f"{timing.gigabytes:.1f} GB/s"
-    return f"{rate} ({timing.share:.0%})"
-
-
-def _error(result: Result) -> str:
-    judged = "" if result.oracle_rows == result.rows else f" in {result.oracle_rows} rows"
-    return f"{result.check.error:.0e} / {result.check.torch_error:.0e}{judged}"
-
-
-def _ratio(ratio: Spread) -> str:
-    return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
-
-
 def _caption(facts: dict, settings: Settings) -> str:
-    cpu = (
-        f"{facts['threads']} of {facts['cores']} cores, instruction set {facts['isa'] or 'none (not compiled)'}, "
-        f"OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}"
-    )
-    roof, n = settings.roof, PRODUCT[settings.device]
     return (
-        f"Measured {facts['date']} on {facts['machine']}, {cpu if settings.device == 'cpu' else 'timed by its events'}; "
-        f"torch {facts['torch']}, scratchnet {facts['scratchnet']}, commit {facts['commit'] or 'unknown'}. "
+        f"{machine.measured(facts, settings.device)} "
         f"x torch: torch's time / ours{'; x compiled: that of torch.compile / ours' if settings.compile else ''}, median "
         "(quartiles) of runs in turns; above 1 we are faster. default: what runs when no backend is named. Moves: every input "
         "read once, every result written once; in brackets the share of the roof, measured just before: "
-        f"{roof.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {MEBIBYTES} MiB, or "
-        f"{roof.arithmetic / 1e9:.0f} GFLOP/s, torch.mm of {n}x{n}. "
+        f"{settings.roof.described(settings.device)}. "
         "Error: largest difference from the float64 oracle in outputs and gradients, ours / torch's."
         + (" Cold caches: other data was read and written before every call." if settings.cold else "")
     )
@@ -198,18 +173,3 @@ def _record(result: Result, timing: Timing) -> dict:
         | {f"roof_{name}": getattr(timing.roof, name) for name in ("bandwidth", "arithmetic")}
         | {name: getattr(result.check, name) for name in ("error", "torch_error", "bound")}
     )
-
-
-def _split(path: Path) -> tuple[str, str]:
-    """What stands before and after the table, markers included."""
-    text = path.read_text()
-    parts = re.fullmatch(f"(.*{re.escape(MARKERS[0])}\n).*({re.escape(MARKERS[1])}.*)", text, re.DOTALL)
-    if not parts:
-        raise SystemExit(f"scratchnet bench: {path} has no place for the table: it needs the lines\n{MARKERS[0]}\n{MARKERS[1]}")
-    return parts[1], parts[2]
-
-
-def _write_markdown(path: Path, lines: list[tuple[str, ...]], caption: str) -> None:
-    before, after = _split(path)
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    path.write_text(f"{before}\n{table}\n\n{caption}\n\n{after}")

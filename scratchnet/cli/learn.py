@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -56,14 +58,14 @@ def _list_concepts(screen: Console) -> None:
     table = Table("", "concept", "lessons")
     index = teaching.index()
     for number, lessons in index.items():
-        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons) or "[yellow]none[/yellow]")
+        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons))
     screen.print(table)
     screen.print(f"{sum(map(bool, index.values()))} of {len(index)} concepts have a lesson", highlight=False)
 
 
 def _teach(screen: Console, lesson: Lesson) -> None:
     """Prose, code and what it prints, cell by cell."""
-    names = {"__name__": "__main__"}
+    module = sys.modules[lesson.name] = ModuleType(lesson.name)  # torch.compile finds a function's globals by their module
     for cell in lesson.cells():
         if cell.prose:
             screen.print(Markdown(cell.text), "")
@@ -71,6 +73,6 @@ def _teach(screen: Console, lesson: Lesson) -> None:
         listing = Syntax(cell.text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
         screen.print(Padding(listing, (0, 0, 1, 4)))
         code = compile("\n" * (cell.line - 1) + cell.text, lesson.path, "exec")  # tracebacks name the line of the file
-        exec(code, names)
+        exec(code, vars(module))
         screen.print()
     screen.print(f"Your turn: scratchnet check {lesson.number}", highlight=False)

@@ -80,7 +80,7 @@ def print_absent(screen: Console, device: str, named: list[str] | None) -> None:
     for column, facts in BACKENDS.items():
         reason = backends.missing(column) or (device not in facts.devices and f"it runs on {facts.devices[0]} tensors")
         if reason and not named:
-            screen.print(f"{column} is not in this table: {reason}", markup=False)
+            screen.print(f"{column} does not run here: {reason}", markup=False)
 
 
 def console() -> Console:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import NoReturn
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def fail(error: type[Exception], function: str, argument: str, problem: str) -> NoReturn:
-    """Raise `error` about an argument of a function."""
-    raise error(f"{function}(): argument '{argument}': {problem}")
+    """Raise `error` about an argument of a function; if a model is at work, with the layer that called it."""
+    raise error(f"{function}(): argument '{argument}': {problem}{_layer_at_work()}")
+
+
+def _layer_at_work() -> str:
+    """The innermost module whose forward is on the stack, and its name in the outermost: "; in layer 'body.2', Linear(...)"."""
+    modules, frame = [], None if torch.compiler.is_compiling() else sys._getframe(2)
+    while frame:
+        if frame.f_code.co_name == "forward" and isinstance(module := frame.f_locals.get("self"), Module):
+            modules.append(module)
+        frame = frame.f_back
+    if not modules:
+        return ""
+    layer, model = modules[0], modules[-1]
+    name = next((f"layer '{name}', " for name, module in model.named_modules() if name and module is layer), "")
+    return f"; in {name}{type(layer).__name__}({layer.extra_repr()})"
 
 
 class TeachingWarning(UserWarning):
@@ -23,10 +39,20 @@ class TeachingWarning(UserWarning):
     """
 
 
-def warn(message: str, stacklevel: int, kind: type[Warning] = UserWarning) -> None:
+def teach(message: str) -> None:
+    """A TeachingWarning at the innermost line of a program that is neither ours nor torch's; not inside torch.compile."""
+    if torch.compiler.is_compiling():
+        return
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("scratchnet", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, TeachingWarning, stacklevel=level)
+
+
+def warn(message: str, stacklevel: int) -> None:
     """warnings.warn, where `stacklevel` counts from the caller; not inside torch.compile, which would stop at it."""
     if not torch.compiler.is_compiling():
-        warnings.warn(message, kind, stacklevel=stacklevel + 1)
+        warnings.warn(message, stacklevel=stacklevel + 1)
 
 
 def check_tensor(function: str, argument: str, value: object) -> None:

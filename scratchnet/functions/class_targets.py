@@ -8,7 +8,7 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import TeachingWarning, check_device, check_tensor, fail, scalar_name, warn
+from scratchnet.functions.checks import check_device, check_tensor, fail, scalar_name, teach
 
 
 def check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
@@ -37,7 +37,7 @@ def check_class_indices(name: str, shape: Sequence[int], target: Tensor, mend: s
             fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
     elif batch != shape[0]:
         problem = f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
-        fail(ValueError, name, "target", problem)
+        fail(ValueError, name, "target", f"{problem} The shapes are {tuple(shape)} and {tuple(target.shape)}")
     if target.dtype not in (torch.int64, torch.uint8):
         problem = f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
         fail(RuntimeError, name, "target", f"{problem}: call .long() on class indices{mend}")
@@ -87,13 +87,28 @@ def check_classes(name: str, target: Tensor, classes: int, ignore_index: int) ->
         fail(IndexError, name, "target", f"{problem}: {valid}")
 
 
-def warn_of_probabilities(name: str, input: Tensor, stacklevel: int) -> None:
+_MEND = "The loss takes logits and makes probabilities of them itself: leave the softmax before it out, or take NLLLoss of the"
+_MEND += " probabilities' logarithms."
+
+
+def warn_of_softmax(input: Tensor) -> None:
+    """A TeachingWarning if the logits are what a softmax has just put out, as the graph says: no number is looked at."""
+    if not torch.compiler.is_compiling() and _comes_from_softmax(input):
+        teach(f"cross_entropy: argument 'input' of shape {tuple(input.shape)} is the result of a softmax. {_MEND}")
+
+
+def _comes_from_softmax(input: Tensor) -> bool:
+    return type(input.grad_fn).__name__ in ("SoftmaxBackward", "SoftmaxBackward0")  # ours, torch's
+
+
+def warn_of_probabilities(name: str, input: Tensor) -> None:
     """A TeachingWarning if the logits (C,) or (N, C, ...) are probabilities: positive, and adding up to 1 over the classes."""
     axis = min(input.dim(), 2) - 1
+    if _comes_from_softmax(input):  # the function will say so
+        return
     if axis < 0 or not input.numel() or input.shape[axis] == 1 or not input.is_floating_point() or input.is_meta:
         return
     p = input.detach().float()
     if (p >= 0).all() and ((p.sum(axis) - 1).abs() < 1e-2).all():
         problem = f"argument 'input' of shape {tuple(input.shape)} is never negative and adds up to 1 over its classes"
-        mend = "The loss takes logits and makes probabilities of them itself: leave the softmax before it out"
-        warn(f"{name}: {problem}. {mend}, or take NLLLoss of the probabilities' logarithms.", stacklevel + 1, TeachingWarning)
+        teach(f"{name}: {problem}. {_MEND}")

@@ -18,7 +18,7 @@ from scratchnet.functions.checks import (
     reduction_name,
     scalar_name,
 )
-from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype
+from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
 from scratchnet.functions.operator import Function, Operator, fastest_first
 from scratchnet.registry import REDUCTIONS
 
@@ -52,6 +52,10 @@ class Normalize(Function):
     def backward(ctx, grad):
         (y,) = ctx.saved_tensors
         return None, ctx.kernel.backward(grad, y, ctx.dim), None
+
+
+class Softmax(Normalize):
+    """A name of its own in the graph, by which cross_entropy knows a softmax that is one too many."""
 
 
 class LogSumExp(Function):
@@ -91,7 +95,7 @@ _LOSS = {"cpu": "float32", "cuda": "float32"}
 _FLOAT32 = {"cuda": "float32"}
 _cross_entropy = Operator("cross_entropy", CrossEntropy, autocast=_LOSS)
 _linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, autocast=_LOSS)
-_softmax = Operator("softmax", Normalize, autocast=_FLOAT32)
+_softmax = Operator("softmax", Softmax, autocast=_FLOAT32)
 _log_softmax = Operator("log_softmax", Normalize, autocast=_FLOAT32)
 _logsumexp = Operator("logsumexp", LogSumExp, autocast=_FLOAT32)
 
@@ -201,7 +205,7 @@ def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight:
         raise
 
 
-@fastest_first("cross_entropy")
+@fastest_first("cross_entropy", look=warn_of_softmax)
 def cross_entropy(
     input: Tensor,
     target: Tensor,

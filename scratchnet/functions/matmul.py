@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -203,6 +205,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
         sides = f"{rows}x{received} and {in_features}x{weight.shape[0] if dim == 2 else 1}"
         swapped = dim == 2 and received == weight.shape[0]
         hint = f"; weight is {tuple(weight.shape)} = (out_features, in_features): did you mean weight.T?" if swapped else ""
+        whole = () if input._base is None else tuple(input._base.shape)  # of what a flattened input is a view
+        flattened = whole[input.dim() - 1 :]
+        if len(flattened) > 1 and math.prod(flattened) == received:
+            hint = f"; it is {whole} flattened: in_features must be {' * '.join(map(str, flattened))} = {received}"
         fail(
             RuntimeError, "linear", "input",
             f"mat1 and mat2 shapes cannot be multiplied ({sides}): expected a last axis of in_features = {in_features}, "

@@ -32,7 +32,6 @@ from torch.overrides import has_torch_function
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, Op
 
-Function = torch.autograd.Function
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
 _libraries = {}  # namespace -> torch.library.Library; an operator lives as long as the Library that registered it
@@ -40,6 +39,29 @@ _libraries = {}  # namespace -> torch.library.Library; an operator lives as long
 
 def tensors(args: tuple) -> list[Tensor]:
     return [a for a in args if isinstance(a, Tensor)]
+
+
+class Function(torch.autograd.Function):
+    """torch's, with the name of the function that saved it in the error about a saved tensor that was changed in place."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "backward" in vars(cls):
+            cls.backward = staticmethod(_naming(cls.__name__, cls.backward))
+
+
+def _naming(name: str, backward: Callable) -> Callable:
+    @functools.wraps(backward)
+    def call(ctx, *grads):
+        try:
+            return backward(ctx, *grads)
+        except RuntimeError as error:
+            if "modified by an inplace operation" not in str(error):
+                raise
+            reason = f"The forward of {name} had saved it, for its backward needs it as it was"
+            raise RuntimeError(f"{error} {reason}: write x = x + 1 in place of x += 1, or change a clone") from None
+
+    return call
 
 
 class Kernel:
@@ -145,11 +167,12 @@ class Operator:
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
 
 
-def fastest_first(name: str) -> Callable[[Callable], Callable]:
+def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[Callable], Callable]:
     """Decorate the user-level function of operator `name`: with no backend named, torch's own runs where it is faster.
 
     That is up to `Op.own_up_to` elements, in eager code. A call that torch's own refuses goes on to ours, whose checks say what
-    is wrong and how to mend it; so this is not for functions that write to their arguments.
+    is wrong and how to mend it; so this is not for functions that write to their arguments. `look` may warn of the first
+    argument.
     """
     op = OPS[name]
     plain_types = (Tensor, torch.nn.Parameter)
@@ -158,6 +181,8 @@ def fastest_first(name: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*args, **kwargs):
+            if look and args and type(args[0]) is Tensor:
+                look(args[0])
             if (
                 backends._named is None
                 and args

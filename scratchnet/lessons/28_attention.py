@@ -290,7 +290,7 @@ with torch.no_grad():
 # The loop is that of lesson 26.
 
 # %%
-EPOCHS = 3
+EPOCHS = 2
 optimizer = optim.AdamW(model.parameters(), lr=5e-3)
 batches = training.Batches(tokens, targets, batch_size=64, seed=0)
 scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * len(batches))

@@ -117,7 +117,7 @@ class CrossEntropyLoss(_WeightedLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         if not self._looked and type(input) is Tensor and not torch.compiler.is_compiling() and not transforming():
             self._looked = True
-            warn_of_probabilities("CrossEntropyLoss", input, stacklevel=4)
+            warn_of_probabilities("CrossEntropyLoss", input)
         return F.cross_entropy(
             input,
             target,

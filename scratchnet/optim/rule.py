@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
-from scratchnet.functions.checks import fail
+from scratchnet.functions.checks import fail, teach
 from scratchnet.optim import compiled
 
 _OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint means that lacks the option; others: False
@@ -23,6 +23,7 @@ class Rule(Optimizer):
     """
 
     operator: str  # the compiled step: a key of compiled.SCHEMAS
+    _zeroed = _moved = False  # whether zero_grad was called since the last step; whether a step has found a gradient or said so
 
     def __init__(self, params: Iterable, **options: Any) -> None:
         name = type(self).__name__
@@ -41,6 +42,11 @@ class Rule(Optimizer):
             fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
         super().__init__(params, options)
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: they are None until the next backward, or zeros."""
+        super().zero_grad(set_to_none)
+        self._zeroed = True
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter once; `closure` recomputes the loss first, and its value is returned."""
         loss = None
@@ -49,6 +55,8 @@ class Rule(Optimizer):
                 loss = closure()
         with torch.set_grad_enabled(self.defaults["differentiable"]):
             work = [(group, [param for param in group["params"] if param.grad is not None]) for group in self.param_groups]
+            if not torch.compiler.is_compiling() and not self._moved:
+                self._look_for_gradients(work)
             for group, params in work:  # before anything is written
                 if any([param.grad.is_sparse for param in params]):
                     self.check_sparse(group)
@@ -56,6 +64,15 @@ class Rule(Optimizer):
                 for param in self._compiled_step(group, params):
                     self.update(param, -param.grad if group["maximize"] else param.grad, group)
         return loss
+
+    def _look_for_gradients(self, work: list[tuple[dict[str, Any], list[Tensor]]]) -> None:
+        """A TeachingWarning if zero_grad was called and then no backward; a plan that is tried out calls step alone."""
+        found = any(params for _, params in work)
+        trained = any(param.requires_grad for group, _ in work for param in group["params"])
+        if self._zeroed and trained and not found:
+            problem = "step() has found no gradient at any parameter and moves nothing"
+            teach(f"{type(self).__name__}: {problem}. The order is zero_grad(), forward, loss.backward(), step().")
+        self._moved, self._zeroed = found or self._zeroed, False
 
     def _compiled_step(self, group: dict[str, Any], params: list[Tensor]) -> list[Tensor]:
         """Update in one pass what the kernel can update; returns the other parameters."""

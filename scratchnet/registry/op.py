@@ -58,6 +58,8 @@ BACKENDS: dict[str, Backend] = {
         "CUDA C++",
         ("cuda",),
         {
+            "matmul": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
+            "cross_entropy": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
             "layer_norm": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
             "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
             "gather": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),

@@ -9,6 +9,7 @@ docstring is what the reader is told.
 from __future__ import annotations
 
 import ast
+import functools
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -45,13 +46,13 @@ class Task:
 
     def grade(self, answer: Callable, path: Path | None = None) -> str | None:
         """What is wrong with an answer (from the file `path`), None if it is right."""
-        right, seen = self._try(self.solution), self._try(answer)
+        right, seen = self._right, self._try(answer)
         wrong = [fact for fact in right if not same(seen.get(fact), right[fact])]
         if not wrong:
             return None
         fact = wrong[0]
         agreeing = lambda known: sum(same(known.get(name), seen.get(name)) for name in right)
-        known = {mistake: self._try(mistake) for mistake in self.mistakes}
+        known = self._known
         fitting = [mistake for mistake in known if same(known[mistake].get(fact), seen.get(fact))]
         if fitting:
             return " ".join(max(fitting, key=lambda mistake: agreeing(known[mistake])).__doc__.split())
@@ -59,6 +60,15 @@ class Task:
             return f"{self.name} raises {_text(seen[fact], path)}"
         needed = f"; it should be {_text(right[fact])}" if self.reveal else "; that is not it: run it and look"
         return f"{fact}: yours is {_text(seen.get(fact), path)}{needed}"
+
+    @functools.cached_property
+    def _right(self) -> Facts:
+        return self._try(self.solution)
+
+    @functools.cached_property
+    def _known(self) -> dict[Callable, Facts]:
+        """Mistake -> what is seen of it."""
+        return {mistake: self._try(mistake) for mistake in self.mistakes}
 
     def _try(self, answer: Callable) -> Facts:
         """The facts of an answer; if it raises, every fact is that exception."""

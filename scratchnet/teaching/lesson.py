@@ -123,4 +123,5 @@ def find(number: str) -> Lesson:
 
 def index() -> dict[int, list[Lesson]]:
     """Concept -> the lessons that serve it."""
-    return {number: [lesson for lesson in all_lessons() if number in lesson.concepts] for number in CONCEPTS}
+    taught = {lesson: lesson.concepts for lesson in all_lessons()}
+    return {number: [lesson for lesson in taught if number in taught[lesson]] for number in CONCEPTS}

@@ -8,8 +8,9 @@ from scratchnet.training.generate import generate
 from scratchnet.training.metrics import accuracy, mae, mse, nats, r2
 from scratchnet.training.plot import plot
 from scratchnet.training.tasks import TASKS, Task
+from scratchnet.training.watch import watch
 
 __all__ = [
     "Batches", "Comparison", "History", "TASKS", "Task", "accuracy", "compare", "evaluate", "fit", "generate", "mae", "mse",
-    "nats", "plot", "predict", "r2", "train_step",
+    "nats", "plot", "predict", "r2", "train_step", "watch",
 ]  # fmt: skip

@@ -105,7 +105,7 @@ def test_command_says_which_backends_cannot_run(capsys, monkeypatch):
     monkeypatch.setattr(command, "DTYPES", (torch.float32,))
     monkeypatch.setattr(backends, "missing", lambda column: "no GPU" if column == "cuda" else None)
     assert main(["verify", "geglu"]) == 0
-    assert "\ncuda is not in this table: no GPU\n" in capsys.readouterr().out
+    assert "\ncuda does not run here: no GPU\n" in capsys.readouterr().out
 
 
 def test_command_fails_on_a_wrong_kernel(plant, capsys):

@@ -125,6 +125,7 @@ for label, a, b in (
 ):
     case("matmul", torch.matmul, label, 0 not in a, a=randn(*a), b=randn(*b))
 case("matmul", torch.matmul, "expanded, transposed", a=randn(3, 4).expand(2, 3, 4), b=randn(5, 4).mT.expand(2, 4, 5))
+case("matmul", torch.matmul, "batch in another order", a=randn(2, 3, 4, 5), b=randn(3, 2, 5, 2).transpose(0, 1))
 case("matmul", torch.matmul, "inf", False, a=t([[INF, 1.0], [NAN, 2.0]]), b=t([[0.0, 1.0], [1.0, -INF]]))
 
 

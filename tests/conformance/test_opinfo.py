@@ -10,6 +10,7 @@ import scratchnet
 import scratchnet.nn.functional
 
 opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations", reason="this torch lacks its test data")
+pytestmark = pytest.mark.filterwarnings("error::scratchnet.TeachingWarning")  # correct programs never see one
 
 OFFERED = [
     (op, getattr(module, name))

@@ -68,6 +68,7 @@ struct Thread {
   void* stack_pointer;
   char* stack;
   enum { READY, AT_BARRIER, IN_WARP, GONE } state;
+  bool vote;          // at a barrier
   const char* where;  // the barrier's file, or the name of what the warp does together
   int line;
   unsigned mask;
@@ -85,6 +86,7 @@ static const void* scheduler_stack;
 static size_t scheduler_size;
 static const std::function<void()>* body;
 static std::exception_ptr failure;
+static bool some_vote;  // at the last barrier
 static std::map<const void*, size_t> allowed_shared;
 static std::mt19937_64 random_bits;
 static long launches;
@@ -149,10 +151,11 @@ static void resume(Thread& t) {
 
 // ---- What threads do together --------------------------------------------------------------------------------------------
 
-void barrier(const char* file, int line) {
+int barrier(const char* file, int line, bool vote) {
   self->state = Thread::AT_BARRIER;
-  self->where = file, self->line = line;
+  self->where = file, self->line = line, self->vote = vote;
   to_scheduler(false);
+  return some_vote;
 }
 
 void together(const char* what, unsigned mask, void* operand, void (*complete)(unsigned, void**)) {
@@ -249,6 +252,7 @@ static void run_block() {
     if (std::all_of(threads.begin(), threads.end(), in(Thread::GONE))) return;
     for (const Thread& t : threads)
       if (t.state != Thread::AT_BARRIER || t.line != threads[0].line || t.where != threads[0].where) fail(waiting());
+    some_vote = std::any_of(threads.begin(), threads.end(), [](const Thread& t) { return t.vote; });
     for (Thread& t : threads) t.state = Thread::READY;
   }
 }

@@ -44,6 +44,11 @@ def offset(t: torch.Tensor) -> torch.Tensor:
 
 # Sizes that reach what the grid's do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
 MORE = {
+    "cross_entropy": (
+        ("cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
+        ("softmax", "last dim", 2, 2104),
+        ("linear_cross_entropy", "bias, none", 300, 2),  # more rows than a chunk has
+    ),
     "gather": (("embedding", "plain", 3000, 3),),  # several rows a thread
     "layer_norm": (
         ("layer_norm", "affine", 4100, 3),  # several rows a warp
@@ -53,6 +58,10 @@ MORE = {
     ),
 }
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
+# Products take longer, and differ in what the grid's sizes seldom have: lines that 128-bit copies fit, in each layout, and sums
+# that are split.
+PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
+SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5]}
 
 
 def grid(primitive: str) -> list[str]:
@@ -62,7 +71,7 @@ def grid(primitive: str) -> list[str]:
     for op, example in cells:
         for shift, dtype in enumerate(DTYPES):
             for rung in range(1, len(op.rungs("cuda")) + 1):
-                for turn, (rows, columns) in enumerate(SIZES):
+                for turn, (rows, columns) in enumerate(SIZES_OF.get(op.name, SIZES)):
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
@@ -70,6 +79,22 @@ def grid(primitive: str) -> list[str]:
         rung = len(OPS[name].rungs("cuda"))
         result = compare(OPS[name], example, rows, columns, torch.float32, f"cuda:{rung}")
         wrong += [] if result.ok else [str(result)]
+    return wrong
+
+
+def tf32(emulation: ctypes.CDLL) -> list[str]:
+    """Products of float32 by the matrix units: as exact as any of numbers that TF32 has too, and not of others."""
+    asked = emulation.sn_emulation_tf32
+    rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
+    run = lambda layout: [
+        compare(OPS[name], example, rows, columns, torch.float32, "cuda:2", layout)
+        for name, example in (("matmul", "2-D"), ("matmul", "batched"), ("linear", "bias"))
+        for rows, columns in ((136, 72), (33, 127), (2, 600))
+    ]
+    asked(ctypes.c_bool(True))
+    wrong = [str(result) for result in run(rounded) if not result.ok]
+    wrong += [f"{result.op} {result.call} is exact: not by TF32" for result in run(transposed) if result.ok]
+    asked(ctypes.c_bool(False))
     return wrong
 
 
@@ -84,7 +109,7 @@ class EmulatedCase(ArrayCase):
 
         @functools.wraps(like)
         def call(*args):
-            results = emulated(*(torch.from_numpy(a.copy()) if isinstance(a, np.ndarray) else a for a in args), rung)
+            results = emulated(*(torch.from_numpy(a.copy("K")) if isinstance(a, np.ndarray) else a for a in args), rung)
             return results.numpy() if isinstance(results, torch.Tensor) else tuple(t.numpy() for t in results)
 
         return call
@@ -112,14 +137,19 @@ def cases(primitive: str) -> list[str]:
 
 def refusals(primitive: str) -> list[str]:
     """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
+    one, targets = torch.ones(()), lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
     calls = {
+        "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
+        "cross_entropy_backward": lambda bad: (one, *targets(bad), torch.ones(1, 2).double(), one, 1, -100, 0.0),
         "gather_forward": lambda bad: (torch.ones(4, 5), 1, torch.full((4, 5), bad)),
         "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], 1, torch.full((4, 5), bad)),
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
         "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
     }
     wrong = []
-    for name, arguments in calls.items() if primitive == "gather" else ():
+    for name, arguments in calls.items():
+        if OPS[name.rpartition("_")[0]].primitive != primitive:
+            continue
         for bad in (-1, 5):
             for rung in (1, 2):
                 try:
@@ -136,6 +166,8 @@ if __name__ == "__main__":
     emulation = ctypes.CDLL(library)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
     wrong = grid(primitive) + cases(primitive) + refusals(primitive)
+    if primitive == "matmul":
+        wrong += tf32(emulation)
     if primitive == "gather":  # whose sums are then others
         emulation.sn_emulation_determinism(ctypes.c_bool(True))
         wrong += grid(primitive) + cases(primitive) + refusals(primitive)

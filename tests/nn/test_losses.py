@@ -75,6 +75,7 @@ class Everything(torch.nn.Module):
         return loss + sum(loss(p, y) for loss in self.pairs) + sum(loss(p, labels) for loss in self.classes)
 
 
+@pytest.mark.filterwarnings("ignore::scratchnet.TeachingWarning")  # probabilities go into cross-entropy too
 def test_everything_in_one_graph():
     """torch.compile(fullgraph=True), and the values of torch's layers."""
     inputs = (

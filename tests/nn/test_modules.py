@@ -15,6 +15,7 @@ import scratchnet.nn as nn
 common_modules = pytest.importorskip(
     "torch.testing._internal.common_modules", reason="needs expecttest: pip install expecttest"
 )
+pytestmark = pytest.mark.filterwarnings("error::scratchnet.TeachingWarning")  # correct programs never see one
 
 CONSTRUCTOR_CALLS = {
     "BCELoss": [(), {"weight": torch.tensor([1.0, 2.0])}, {"reduction": "none"}],

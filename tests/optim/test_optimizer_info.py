@@ -11,6 +11,7 @@ import scratchnet
 from scratchnet import optim
 
 common = pytest.importorskip("torch.testing._internal.common_optimizers", reason="internal to torch; it needs expecttest")
+pytestmark = pytest.mark.filterwarnings("error::scratchnet.TeachingWarning")  # correct programs never see one
 INFOS = [info for info in common.optim_db if info.optim_cls.__name__ in optim.__all__]
 NAMES = [info.optim_cls.__name__ for info in INFOS]
 SAMPLES = [

@@ -21,70 +21,80 @@ struct Targets {
   int64_t ignore_index;
   double smoothing;
 
-  double rest() const { return 1 - smoothing; }
-  double uniform() const { return classes ? smoothing / classes : 0; }
+  SN_ANYWHERE double rest() const { return 1 - smoothing; }
+  SN_ANYWHERE double uniform() const { return classes ? smoothing / classes : 0; }
 };
 
 // A sum of many terms as if rounded once: what an addition loses is summed beside it (Neumaier).
 struct Sum {
   double sum = 0, lost = 0;
 
-  void add(double x) {
+  SN_ANYWHERE void add(double x) {
     const double next = sum + x;
     lost += fabs(sum) < fabs(x) ? x - next + sum : sum - next + x;
     sum = next;
   }
-  double total() const { return isfinite(lost) ? sum + lost : sum; }  // inf - inf is lost of an infinite sum
+  SN_ANYWHERE double total() const { return isfinite(lost) ? sum + lost : sum; }  // inf - inf is lost of an infinite sum
 };
 
 // Sums over all rows: of their losses, and of their weights w_t (of 1 with probabilities), the divisor of the mean.
 struct Totals {
   Sum loss, weight;
 
-  void add(const Totals& more) {
+  SN_ANYWHERE void add(const Totals& more) {
     loss.add(more.loss.total());
     weight.add(more.weight.total());
+  }
+  // The result: over no weight at all torch's mean is 0 / 0, also where label smoothing has left something to divide.
+  SN_ANYWHERE double value(bool mean) const {
+    const double divisor = mean ? weight.total() : 1;
+    return divisor == 0 ? NAN : loss.total() / divisor;
   }
 };
 
 // lse = log(sum_c exp(x_c)) of each row is saved as a double whatever T is: exp(x - lse) needs it to the digits of x's
 // fraction, also where x is 10000, and a float has lost those. A kernel may as well make it again.
 struct CrossEntropyKernels {
-  // loss (rows, positions) of x's dtype may be null
-  Totals (*cross_entropy_forward)(DType, const Targets&, const void* x, void* loss, double* lse);
-  // grad (rows, positions), or a single number for all rows; dx may be x
-  void (*cross_entropy_backward)(DType, const Targets&, const void* grad, bool single, double scale, const void* x,
+  // Adds to totals, which lies where the tensors lie; loss (rows, positions) of x's dtype may be null.
+  void (*cross_entropy_forward)(On, Targets, const void* x, void* loss, double* lse, Totals*);
+  // loss of the dtype of On, or null if there is none; total_weight of what that is computed in
+  void (*cross_entropy_reduce)(On, const Totals*, bool mean, void* loss, void* total_weight);
+  // grad (rows, positions), or a single number for all rows; divided by total_weight unless that is null; dx may be x
+  void (*cross_entropy_backward)(On, Targets, const void* grad, bool single, const void* total_weight, const void* x,
                                  const double* lse, void* dx);
   // x (outer, classes, inner), reduced over classes
-  void (*softmax_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
-  void (*softmax_backward)(DType, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
-  void (*log_softmax_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
-  void (*log_softmax_backward)(DType, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
-  void (*logsumexp_forward)(DType, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  void (*softmax_forward)(On, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  void (*softmax_backward)(On, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*log_softmax_forward)(On, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
+  void (*log_softmax_backward)(On, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*logsumexp_forward)(On, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
   // y is computed again: rounded to 16 bits it has lost the digits that exp(x - y) needs
-  void (*logsumexp_backward)(DType, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*logsumexp_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
 };
 
 SN_DECLARE_NAIVE(CrossEntropyKernels, cross_entropy_1)
 SN_DECLARE_RUNG(CrossEntropyKernels, cross_entropy_2)
 
 inline const CrossEntropyKernels& cross_entropy_kernels(int64_t rung) {
-  return rung == 1 ? cross_entropy_1_baseline : SN_PICK(cross_entropy_2);
+  return rung == 1 ? SN_NAIVE(cross_entropy_1) : SN_PICK(cross_entropy_2);
 }
 
 }  // namespace scratchnet
 
-// The table of a rung from its function templates, which have the same names and arguments in every rung.
+// The CPU column's table of a rung from its function templates, which have the same names and arguments in every rung.
 #define SN_CROSS_ENTROPY_KERNELS                                                                                            \
   {                                                                                                                         \
-    [](DType dtype, const Targets& to, const void* x, void* loss, double* lse) {                                            \
-      Totals totals = {};                                                                                                   \
-      SN_FLOATS(dtype, totals = cross_entropy_forward(to, (const T*)x, (T*)loss, lse));                                     \
-      return totals;                                                                                                        \
+    [](DType dtype, Targets to, const void* x, void* loss, double* lse, Totals* totals) {                                   \
+      SN_FLOATS(dtype, totals->add(cross_entropy_forward(to, (const T*)x, (T*)loss, lse)));                                 \
     },                                                                                                                      \
-        [](DType dtype, const Targets& to, const void* grad, bool single, double scale, const void* x, const double* lse,   \
+        [](DType dtype, const Totals* totals, bool mean, void* loss, void* total_weight) {                                  \
+          SN_FLOATS(dtype, if (loss) store1((T*)loss, acc_t<T>(totals->value(mean)));                                       \
+                    store1((acc_t<T>*)total_weight, acc_t<T>(totals->weight.total())));                                     \
+        },                                                                                                                  \
+        [](DType dtype, Targets to, const void* grad, bool single, const void* total_weight, const void* x, const double* lse,\
            void* dx) {                                                                                                      \
-          SN_FLOATS(dtype, cross_entropy_backward(to, (const T*)grad, single, scale, (const T*)x, lse, (T*)dx));            \
+          SN_FLOATS(dtype, const double scale = total_weight ? 1 / double(*(const acc_t<T>*)total_weight) : 1;              \
+                    cross_entropy_backward(to, (const T*)grad, single, scale, (const T*)x, lse, (T*)dx));                   \
         },                                                                                                                  \
         SN_ROWS_1(softmax_forward), SN_ROWS_2(softmax_backward), SN_ROWS_1(log_softmax_forward),                            \
         SN_ROWS_2(log_softmax_backward), SN_ROWS_1(logsumexp_forward), SN_ROWS_2(logsumexp_backward),                       \

@@ -1,33 +1,12 @@
 // Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, in three loops.
 //
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
-#include "gelu/gate.h"
+#include "activation1.h"
 #include "matmul.h"
+#include "scalar.h"
 
 namespace scratchnet {
 namespace {
-
-template <class A>
-A activate(A z, Activation activation) {
-  switch (activation) {
-    case Activation::none: return z;
-    case Activation::relu: return z < 0 ? 0 : z;  // NaN stays NaN
-    default: return z * gate1(z, activation == Activation::gelu_tanh).cdf;
-  }
-}
-
-// act'(z), for relu from y
-template <class A>
-A slope(A saved, Activation activation) {
-  switch (activation) {
-    case Activation::none: return 1;
-    case Activation::relu: return saved <= 0 ? 0 : 1;
-    default: {
-      const auto [cdf, slope] = gate1(saved, activation == Activation::gelu_tanh);
-      return cdf + saved * slope;
-    }
-  }
-}
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {

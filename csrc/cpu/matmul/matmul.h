@@ -54,15 +54,15 @@ struct Epilogue {
 };
 
 struct MatmulKernels {
-  void (*product)(DType, const ProductSizes&, const Matrix& a, const Matrix& b, const Epilogue&);
+  void (*product)(On, const ProductSizes&, const Matrix& a, const Matrix& b, const Epilogue&);
   // dz = grad act'(saved), dbias (columns) = sum of dz over the rows; either may be null. saved: z for GELU, y for ReLU.
-  void (*activation_backward)(DType, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
+  void (*activation_backward)(On, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
                               Activation);
 };
 
 SN_DECLARE_NAIVE(MatmulKernels, matmul_1)
 SN_DECLARE_RUNG(MatmulKernels, matmul_2)
 
-inline const MatmulKernels& matmul_kernels(int64_t rung) { return rung == 1 ? matmul_1_baseline : SN_PICK(matmul_2); }
+inline const MatmulKernels& matmul_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(matmul_1) : SN_PICK(matmul_2); }
 
 }  // namespace scratchnet

@@ -35,7 +35,7 @@ def learn(x: torch.Tensor, y: torch.Tensor) -> nn.Module:
     """
     model = ...
     optimizer = optim.SGD(model.parameters(), lr=1.0)
-    for _ in range(300):
+    for _ in range(150):
         training.train_step(model, nn.CrossEntropyLoss(), optimizer, x, y)
     return model
 

@@ -132,7 +132,7 @@ def learn(x, y):
 
 def _train(model, x, y):
     optimizer = optim.SGD(model.parameters(), lr=1.0)
-    for _ in range(300):
+    for _ in range(150):
         training.train_step(model, nn.CrossEntropyLoss(), optimizer, x, y)
     return model
 

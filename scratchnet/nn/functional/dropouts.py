@@ -66,4 +66,5 @@ def _drop(name: str, input: Tensor, p: float, training: bool, inplace: bool, dra
 def check_probability(name: str, p: float) -> None:
     """ValueError unless p is a probability."""
     if not 0 <= p <= 1:
-        fail(ValueError, name, "p", f"dropout probability has to be between 0 and 1, but got {p}")
+        meaning = "it is the probability to be zeroed, not to be kept"
+        fail(ValueError, name, "p", f"dropout probability has to be between 0 and 1, but got {p}; {meaning}")

@@ -89,7 +89,7 @@ namespace emulation {
 extern char* dynamic_shared;
 
 int lane();  // of the thread in its warp
-void barrier(const char* file, int line);
+int barrier(const char* file, int line, bool vote = false);  // whether some thread of the block votes so
 [[noreturn]] void fail(const std::string& what);  // the thread stops, and so does the launch
 
 // Every lane of the mask comes here with its operand; the last one calls complete(operands of all 32 lanes) for all.
@@ -104,6 +104,7 @@ void wait_for_groups(int still_open);
 
 constexpr int warpSize = 32;
 #define __syncthreads() emulation::barrier(__FILE__, __LINE__)
+#define __syncthreads_or(predicate) emulation::barrier(__FILE__, __LINE__, predicate)
 
 inline void __syncwarp(unsigned mask = 0xffffffff) {
   emulation::together("__syncwarp", mask, nullptr, [](unsigned, void**) {});
@@ -213,6 +214,10 @@ inline float rsqrtf(float x) { return rsqrt(x); }
 template <class T>
 T __ldg(const T* at) {
   return *at;
+}
+template <class T>
+void __stwb(T* at, T value) {
+  *at = value;
 }
 template <class To, class From>
 To same_bits(From from) {

@@ -1,0 +1,211 @@
+// Matrix product, rung 2: every number that is loaded is used many times.
+//
+//   block      128 x 128 of y (64 x 64 of float64): a number in shared memory serves 128 multiply-adds
+//   copies     the next 64 bytes of each row are on their way (cp.async) while those of the other buffer are multiplied
+//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is asked for
+//   epilogue   bias and activation on the sums, through shared memory so that y is written in 128-bit packs
+//   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
+//
+// The sizes alone decide who adds what in which order: the same bits every run, on every GPU.
+#include "column_sums.cuh"
+#include "matmul/activation1.h"
+#include "matmul/batch.cuh"
+#include "matmul/registers.cuh"
+
+namespace scratchnet {
+namespace {
+
+// What becomes of the sums.
+template <class T>
+struct Result {
+  T *y, *z;
+  const T* bias;
+  Activation activation;
+  bool accumulate, wide;
+
+  Result(const Epilogue& to, int64_t n)
+      : y((T*)to.y), z((T*)to.z), bias((const T*)to.bias), activation(to.activation), accumulate(to.accumulate),
+        wide(aligned(n, y, z, bias)) {}
+
+  // Of neighbours in a row, of which `left` exist; the first is y[at].
+  __device__ void put(Pack<T> pack, int64_t at, int64_t column, int64_t left) const {
+    const Pack<T> before = accumulate ? load(y + at, left, wide) : Pack<T>{};
+    const Pack<T> b = bias ? load(bias + column, left, wide) : Pack<T>{};
+#pragma unroll
+    for (int i = 0; i < LANES<T>; i++) pack.lane[i] += before.lane[i] + b.lane[i];
+    if (z) store(z + at, pack, left, wide);
+#pragma unroll
+    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = activate(pack.lane[i], activation);
+    store(y + at, pack, left, wide);
+  }
+};
+
+// Tiles of two steps; later, for the epilogue, sums.
+template <class T, bool A, bool B>
+union __align__(16) Shared {
+  struct {
+    Tile<T, A> a;
+    Tile<T, B> b;
+  } step[2];
+  HalfOfSums<T> sums;
+};
+
+// Block (tile, matrix, split). With partial (splits, batch, m, n), sums go there and not to y.
+template <class Math, bool A, bool B, class T = typename Math::T>
+__global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
+    matmul_product_kernel(Batch batch, int64_t first, Operand<T> a, Operand<T> b, int64_t k, int64_t depth, Result<T> to,
+                          acc_t<T>* partial) {
+  __shared__ Shared<T, A, B> shared;
+  const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y, begin = blockIdx.z * depth;
+  const unsigned down = (m + SIDE<T> - 1) / SIDE<T>;
+  const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
+  const int rows = m - row0 < SIDE<T> ? m - row0 : SIDE<T>, columns = n - column0 < SIDE<T> ? n - column0 : SIDE<T>;
+  const int64_t terms = k - begin < depth ? k - begin : depth;
+  a.data += batch.a_offset(matrix) + row0 * a.row + begin * a.term;
+  b.data += batch.b_offset(matrix) + column0 * b.row + begin * b.term;
+
+  Math math;
+  const auto copy = [&](int64_t done) {
+    auto& into = shared.step[done / DEPTH<T> % 2];
+    into.a.copy(a, rows, terms - done);
+    into.b.copy(b, columns, terms - done);
+    copy_async_close();
+    a.data += DEPTH<T> * a.term, b.data += DEPTH<T> * b.term;
+  };
+  if (terms) copy(0);
+  for (int64_t done = 0; done < terms; done += DEPTH<T>) {
+    copy_async_wait<0>();
+    __syncthreads();  // this step is there, and nobody reads the step before any more
+    if (done + DEPTH<T> < terms) copy(done + DEPTH<T>);
+    const auto& tiles = shared.step[done / DEPTH<T> % 2];
+    math.multiply(tiles.a, tiles.b, rows, columns);
+  }
+
+  constexpr int HEIGHT = SIDE<T> / 2, PACKS = SIDE<T> / LANES<T>;
+  for (int half = 0; half < 2; half++) {
+    __syncthreads();
+    math.template store<A, B>(shared.sums, half);
+    __syncthreads();
+    for (int i = threadIdx.x; i < HEIGHT * PACKS; i += PRODUCT_THREADS) {
+      const int r = i / PACKS, c = i % PACKS * LANES<T>;
+      const int row = half * HEIGHT + r, left = columns - c;
+      if (row >= rows || left <= 0) continue;
+      Pack<T> pack;
+#pragma unroll
+      for (int e = 0; e < LANES<T>; e++) pack.lane[e] = shared.sums[r][c + e];
+      const int64_t at = ((blockIdx.z * batch.count + matrix) * m + row0 + row) * n + column0 + c;
+      if (!partial) {
+        to.put(pack, at, column0 + c, left);
+      } else {
+#pragma unroll
+        for (int e = 0; e < LANES<T>; e++)
+          if (e < left) partial[at + e] = pack.lane[e];
+      }
+    }
+  }
+}
+
+// The sums of all splits, for a matrix of rows x columns (all matrices of the batch, one below the other).
+template <class T>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    matmul_add_splits_kernel(const acc_t<T>* partial, int64_t splits, int64_t rows, int64_t columns, Result<T> to) {
+  const Place<T> place;
+  const int64_t left = columns - place.column;
+  if (left <= 0) return;
+  for (int64_t row = place.row; row < rows; row += place.step) {
+    const int64_t at = row * columns + place.column;
+    Pack<T> sum = {};
+    for (int64_t s = 0; s < splits; s++)
+#pragma unroll
+      for (int e = 0; e < LANES<T>; e++)
+        if (e < left) sum.lane[e] += partial[s * rows * columns + at + e];
+    to.put(sum, at, place.column, left);
+  }
+}
+
+template <class T>
+Operand<T> operand(const void* data, int64_t rows, int64_t row, int64_t term, const ProductSizes& size, const int64_t* batch) {
+  if (rows == 1) row = 0;
+  bool wide = (uintptr_t)data % 16 == 0 && (row == 1 || term == 1) && (term == 1 ? row : term) % LANES<T> == 0;
+  for (int64_t i = 0; i < size.axes; i++) wide = wide && (size.batch[i] == 1 || batch[i] % LANES<T> == 0);
+  return {(const T*)data, rows, row, term, wide};
+}
+
+constexpr int64_t ENOUGH_BLOCKS = 128, LEAST_DEPTH = 256, MOST_MATRICES = 65535;
+
+template <class Math, class T = typename Math::T>
+void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+  const Batch batch(size, a, b);
+  const int64_t tiles_of_y = divide_up(size.m, SIDE<T>) * divide_up(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
+  if (blocks == 0) return;
+  const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
+  const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
+  const bool x_terms = x.row != 1 || x.term == 1, y_terms = y.row != 1 || y.term == 1;
+  auto kernel = x_terms ? matmul_product_kernel<Math, true, false> : matmul_product_kernel<Math, false, false>;
+  if (y_terms) kernel = x_terms ? matmul_product_kernel<Math, true, true> : matmul_product_kernel<Math, false, true>;
+
+  const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, divide_up(ENOUGH_BLOCKS, blocks));
+  const int64_t depth = divide_up(divide_up(size.k, wanted), DEPTH<T>) * DEPTH<T>;
+  const int64_t splits = size.k ? divide_up(size.k, depth) : 1;
+  const int64_t rows = batch.count * size.m;
+  acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
+  const Result<T> result(to, size.n);
+  for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
+    const Shape shape = {dim3(tiles_of_y, std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
+    launch(on, "matmul_product", kernel, shape, batch, first, x, y, size.k, depth, result, partial);
+  }
+  if (partial)
+    launch(on, "matmul_add_splits", matmul_add_splits_kernel<T>, tiles<T>(rows, size.n), partial, splits, rows, size.n, result);
+}
+
+template <class T>
+void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+  if constexpr (sizeof(T) == 2) product_with<MatrixUnits<Bits16<T>>>(on, size, a, b, to);
+  else if (sizeof(T) == 4 && on.tf32()) product_with<MatrixUnits<Tf32>>(on, size, a, b, to);
+  else product_with<Plain<T>>(on, size, a, b, to);
+}
+
+// dz = grad act'(saved), and its sums down the columns on the way.
+template <class T>
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
+                               Activation activation, bool aligned) {
+  const Place<T> at;
+  const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
+  Pack<T> sum = {};
+  for (int64_t row = at.row; row < rows && left > 0; row += at.step) {
+    const int64_t i = row * columns + at.column;
+    Pack<T> d = load(grad + i, left, aligned);
+    const Pack<T> s = activation == Activation::none ? Pack<T>{} : load(saved + i, left, aligned);
+#pragma unroll
+    for (int e = 0; e < LANES<T>; e++) {
+      d.lane[e] *= slope(s.lane[e], activation);
+      sum.lane[e] += d.lane[e];
+    }
+    if (dz) store(dz + i, d, left, aligned);
+  }
+  if (partial) store_partial_sums(partial, sum, at.column, columns);
+}
+
+template <class T>
+void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
+                         Activation activation) {
+  const char* const name = "linear_activation_backward";
+  const Shape shape = tiles<T>(rows, columns);
+  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
+  const bool wide = aligned(columns, grad, saved, dz);
+  const auto kernel = linear_activation_backward_kernel<T>;
+  launch(on, name, kernel, shape, grad, saved, dz, partial, rows, columns, activation, wide);
+  if (dbias) column_sums(on, name, partial, dbias, shape.grid.y, columns);
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
+    [](On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+      SN_FLOATS(on.dtype, product<T>(on, size, a, b, to));
+    },
+    SN_TYPED(activation_backward),
+};
+
+}  // namespace scratchnet

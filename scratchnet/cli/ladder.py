@@ -1,0 +1,100 @@
+"""`scratchnet ladder`: the rungs of a primitive, what each changes, how right it is and how fast it is here and now."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from rich.syntax import Syntax
+from rich.table import Table
+
+from scratchnet import ladder, machine
+from scratchnet.bench import Result, Settings, Timing
+from scratchnet.cli import markdown, options
+from scratchnet.data.split import need
+from scratchnet.ladder import COLUMNS, Rung
+from scratchnet.registry import PRIMITIVES
+from scratchnet.roof import Roof
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scratchnet ladder`."""
+    parser.add_argument("primitive", choices=PRIMITIVES, help=", ".join(PRIMITIVES), metavar="primitive")
+    parser.add_argument("--backend", action="append", choices=COLUMNS, help="one backend's rungs (default: all)")
+    parser.add_argument("--size", nargs=2, type=options.positive, metavar=("ROWS", "COLUMNS"), help="(default: a small one)")
+    what = "only show what rung B (such as cpp:2) changes in the source of rung A"
+    parser.add_argument("--diff", nargs=2, metavar=("A", "B"), help=what)
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what each rung reaches as a PNG")
+    markdown.add_readme("ladder", parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and show; 1 if a rung was wrong."""
+    steps = ladder.rungs(args.primitive, tuple(args.backend or COLUMNS))
+    screen = options.console()
+    if args.diff:
+        difference = "\n".join(ladder.difference(*(_find(name, ladder.rungs(args.primitive)) for name in args.diff)))
+        screen.print(Syntax(difference, "diff", background_color="default"))
+        return 0
+    if args.readme:
+        markdown.split("ladder", args.readme)  # better known before the measurement
+    if args.plot:
+        need("scratchnet ladder --plot", "matplotlib", "matplotlib")
+    facts = machine.facts()
+    settings = Settings((), torch.float32, seconds=1.0, roof=Roof.measure("cpu", torch.float32))
+    with options.progress(screen) as progress:
+        task = progress.add_task(f"ladder {args.primitive}", total=None)
+        results = ladder.measure(args.primitive, steps, args.size and tuple(args.size), settings)
+        progress.remove_task(task)
+    header, *lines = _table(steps, results)
+    table = Table(*header)
+    for line in lines:
+        table.add_row(*line)
+    caption = _caption(args.primitive, results, facts, settings)
+    screen.print(table)
+    options.print_absent(screen, "cpu", args.backend)
+    screen.print(caption, highlight=False, markup=False)
+    if args.plot:
+        ladder.plot(steps, results, args.plot)
+    if args.readme:
+        markdown.write("ladder", args.readme, [header, *lines], caption)
+    return int(any(not result.check.ok for result in results.values()))
+
+
+def _find(name: str, steps: list[Rung]) -> Rung:
+    for step in steps:
+        if step.name == name:
+            return step
+    raise SystemExit(f"scratchnet ladder: there is no rung {name!r}; the rungs are {', '.join(step.name for step in steps)}")
+
+
+def _table(steps: list[Rung], results: dict[str, Result]) -> list[tuple[str, ...]]:
+    """The header, then one line a rung, both directions in it."""
+    speeds = ("forward ms", "pace", "x rung 1", "x torch", "fwd+bwd ms", "pace", "x rung 1", "x torch")
+    lines = [("rung", "idea", "lines", "error", *speeds)]
+    for step in steps:
+        result, first = results.get(step.name), results.get(f"{step.column}:1")
+        if result and result.timings:
+            cells = [cell for pair in zip(result.timings, first.timings, strict=True) for cell in _speed(*pair)]
+        else:
+            cells = [result.untimed if result else "not timed here", *[""] * (len(speeds) - 1)]
+        lines.append((step.name, step.idea, ladder.lines(steps, step), result.errors if result else "", *cells))
+    return lines
+
+
+def _speed(timing: Timing, first: Timing) -> tuple[str, ...]:
+    gain = first.seconds.median / timing.seconds.median
+    return f"{timing.seconds.median * 1e3:.3g}", timing.pace, f"{gain:.3g}", f"{timing.ratio.median:.2f}"
+
+
+def _caption(primitive: str, results: dict[str, Result], facts: dict, settings: Settings) -> str:
+    timed = [result for result in results.values() if result.timings]
+    call = f"{primitive} [{timed[0].example}], {timed[0].rows}x{timed[0].columns}, float32. " if timed else ""
+    return (
+        f"{call}{machine.measured(facts, 'cpu')} x rung 1, x torch: their time / this rung's; above 1 it is faster. Pace: "
+        "every input read once, every result written once; in brackets the share of the roof: "
+        f"{settings.roof.described('cpu')}. Lines: of the source, and those that the rung below does not have. Error: largest "
+        "difference from the float64 oracle in outputs and gradients, ours / torch's. Not timed here: CUDA kernels are judged "
+        "in an emulation by the tests, Triton's by its interpreter."
+    )
