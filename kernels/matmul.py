@@ -25,7 +25,7 @@ from torch import Tensor
 
 from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.gelu import BLOCK, BLOCK_ROWS, TILE, activation, derivative
-from scratchnet.kernels.launch import INTERPRETED, accumulator, launch, statistics
+from scratchnet.kernels.launch import INTERPRETED, MOST_REGISTERS, accumulator, launch, statistics
 from scratchnet.registry import ACTIVATIONS
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
@@ -33,7 +33,6 @@ SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second
 LONGEST_BLOCK_K = 64
 FEW_ROWS = 16
 GROUP = 8  # rows of tiles that are visited together
-MOST_REGISTERS = 255  # of a thread; without it NVIDIA's compiler spills some so that more threads fit beside one another
 
 
 def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
@@ -119,7 +118,7 @@ def product_kernel(
     ACTIVATION: tl.constexpr, ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
-    maxnreg: tl.constexpr,  # an option of NVIDIA's compiler; as a parameter AMD's, which has none, takes no offence
+    maxnreg: tl.constexpr,
 ):  # fmt: skip
     BLOCK_K: tl.constexpr = K_BYTES * 8 // a.dtype.element_ty.primitive_bitwidth
     if ALIGNED_M:
