@@ -53,7 +53,7 @@ gpu: DEVICE ?= cuda
 gpu: COLUMNS = $(if $(filter cpu,$(DEVICE)),--backend triton)
 gpu: build
 	TRITON_INTERPRET=1 $(PYTEST) -m 'not slow'
-	$(PYTEST) tests/kernels --device $(DEVICE)
+	$(PYTEST) -m 'not slow' tests/kernels --device $(DEVICE)
 	$(BIN)/scratchnet verify --device $(DEVICE) $(COLUMNS)
 	$(BIN)/scratchnet bench --device $(DEVICE) $(COLUMNS) --compile --csv gpu.csv
 
