@@ -143,7 +143,7 @@ def test_interpreted_kernels_are_judged_but_have_no_speed(small, clock, tmp_path
     assert records(path) == []
     text = capsys.readouterr().out
     assert "interpreter, not a speed" in text
-    assert text.count("17x33") == sum(len(op.examples) for op in OPS.values() if op.primitive == "gelu")  # once, not for each size
+    assert text.count("17x33") == sum(len(op.examples) for op in OPS.values() if op.primitive == "gelu")  # not for each size
 
 
 def test_only_operators_with_kernels_are_measured(small, clock, tmp_path, capsys):
