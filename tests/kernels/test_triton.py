@@ -119,7 +119,7 @@ def test_machine_code(names, dtype, sizes):
     codes = machine_code.report(names, dtype, sizes)
     assert {code.target for code in codes} == set(machine_code.TARGETS) and {code.op for code in codes} == set(names)
     for code in codes:
-        assert code.spills == 0 or dtype == "float64", code  # whose numbers take two registers each
+        assert code.spills == 0 or (dtype, code.kernel) == ("float64", "dz_kernel"), code  # erf: too much for gfx942
         if sizes == "aligned" and (code.op, code.kernel) != ("linear_cross_entropy", "product_kernel"):  # over odd classes
             assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
         if code.kernel in PRODUCT_KERNELS and (dtype != "float32" or code.target == "gfx942"):  # NVIDIA's have no float32
