@@ -103,7 +103,7 @@ PRODUCTS = [*OPERATORS["matmul"], "linear_cross_entropy"]
 
 
 def _machine_code_cases() -> Iterator:
-    """Odd sizes always where they choose the tiles, else in the slow run. float16 takes the same instructions as bfloat16."""
+    """Odd sizes always where they choose the tiles, else in the slow run. Products of float16 compile as those of bfloat16."""
     for dtype in ("float32", "bfloat16"):
         yield pytest.param(PRODUCTS, dtype, "odd", id=f"products-{dtype}-odd")
         for primitive, names in OPERATORS.items():
