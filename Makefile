@@ -6,7 +6,8 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 SOURCES := setup.py pyproject.toml $(shell find csrc)
 # Waiting threads sleep: test workers share the cores, and so does whatever else runs while we measure.
 export OMP_WAIT_POLICY ?= passive
-PYTEST := $(BIN)/python -m pytest -n auto
+# A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: help build demo test test-all bench gpu clean
 
@@ -52,7 +53,7 @@ gpu: DEVICE ?= cuda
 gpu: COLUMNS = $(if $(filter cpu,$(DEVICE)),--backend triton)
 gpu: build
 	TRITON_INTERPRET=1 $(PYTEST) -m 'not slow'
-	$(PYTEST) tests/kernels --device $(DEVICE)
+	$(PYTEST) -m 'not slow' tests/kernels --device $(DEVICE)
 	$(BIN)/scratchnet verify --device $(DEVICE) $(COLUMNS)
 	$(BIN)/scratchnet bench --device $(DEVICE) $(COLUMNS) --compile --csv gpu.csv
 

@@ -19,6 +19,10 @@ INTERPRETED = os.environ.setdefault("TRITON_INTERPRET", "0" if torch.cuda.is_ava
 import triton.language as tl  # noqa: E402
 from triton.runtime.autotuner import Autotuner  # noqa: E402
 
+# Of a thread: `maxnreg` of kernels from which NVIDIA's compiler would spill some, so that more threads fit beside one another.
+# It is an option of that compiler; as a kernel's parameter it does not offend AMD's, which has none.
+MOST_REGISTERS = 255
+
 _compile: Callable | None = None  # what `compiling` asks for: takes the place of every launch
 
 

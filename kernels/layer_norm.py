@@ -23,11 +23,11 @@ import triton.language as tl
 from torch import Tensor
 
 from scratchnet.kernels.column_sums import column_sums, partials
-from scratchnet.kernels.launch import accumulator, launch, statistics
+from scratchnet.kernels.launch import MOST_REGISTERS, accumulator, launch, statistics
 
 LONGEST = 8192  # elements of a row that one program holds in its registers
 TILE = 2048  # elements of a tile: short rows share one
-LOOP_BLOCK = 4096  # of a long row
+LOOP_BLOCK = 2048  # of a long row: 8 elements a thread, because in odd rows each takes registers for its address
 SUM_ROWS, SUM_COLUMNS = 16, 128  # tile of the parameters' gradients of long rows; with 8 rows two registers spill on sm_100
 
 
@@ -39,7 +39,8 @@ def layout(columns: int) -> dict:
         "FITS": fits,
         "BLOCK_ROWS": max(1, TILE // block),
         "BLOCK": block,
-        "num_warps": max(4, min(16, block // 512)),  # 16 elements a thread
+        "num_warps": max(4, min(16, block // 512)) if fits else 8,  # 16 elements a thread
+        "maxnreg": None if fits else MOST_REGISTERS,
     }
 
 
@@ -62,6 +63,7 @@ def _statistic(x: Tensor, ndim: int) -> Tensor:
 def forward_kernel(
     x, residual, weight, bias, total, y, mean, rstd, rows, columns, eps: tl.float64,
     CENTER: tl.constexpr, ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    maxnreg: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.arange(0, BLOCK)
@@ -150,7 +152,7 @@ def _forward(x: Tensor, residual, weight, bias, ndim: int, eps: float, center: b
 @triton.jit
 def backward_kernel(
     grad_total, grad, x, mean, rstd, weight, dx, dweight, dbias, rows, columns, rows_a_program,
-    ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr, maxnreg: tl.constexpr,
 ):  # fmt: skip
     """dx of some rows, and for short rows their part of dweight and dbias: one line of (programs, columns) each."""
     program = tl.program_id(0).to(tl.int64)

@@ -32,7 +32,7 @@ from scratchnet.kernels.class_targets import (
 from scratchnet.kernels.column_sums import column_sums
 from scratchnet.kernels.cross_entropy import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
-from scratchnet.kernels.matmul import GROUP, multiply, multiply_tile, tile_in_groups, types
+from scratchnet.kernels.matmul import GROUP, aligned, multiply, multiply_tile, tile_in_groups, types, uses_threads
 from scratchnet.kernels.online_softmax import shift, split
 from scratchnet.registry import REDUCTIONS
 
@@ -40,12 +40,12 @@ CHUNK = 4096  # classes whose gradient is in memory at once
 BLOCK_ROWS = 128  # of the kernel that finishes the losses
 MATRIX_UNITS = {"BLOCK_M": 128, "BLOCK_N": 128, "K_BYTES": 128, "num_warps": 8, "num_stages": 3}
 WITH_SHARES = {**MATRIX_UNITS, "BLOCK_M": 64}  # a share for every class takes registers too
-PLAIN = {"BLOCK_M": 64, "BLOCK_N": 64, "K_BYTES": 128, "num_warps": 8, "num_stages": 3}  # IEEE float32 and float64
+SMALL = {"BLOCK_M": 64, "BLOCK_N": 64, "K_BYTES": 64, "num_warps": 8, "num_stages": 3}  # as in matmul
 
 
-def _tile(x: Tensor, shares: bool) -> dict:
-    plain = x.element_size() >= 4 and types(x)["PRECISION"] == "ieee"
-    return {**(PLAIN if plain else WITH_SHARES if shares else MATRIX_UNITS), **types(x), "GROUP": GROUP}
+def _tile(x: Tensor, w: Tensor, shares: bool) -> dict:
+    small = uses_threads(x) or not (aligned(x) and aligned(w))
+    return {**(SMALL if small else WITH_SHARES if shares else MATRIX_UNITS), **types(x), "GROUP": GROUP}
 
 
 @triton.jit
@@ -128,7 +128,7 @@ def linear_cross_entropy_forward(
         None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
     )
     (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, label_smoothing)
-    tile, options = _tile(x, shares), target_options(x, target, classes, label_smoothing)
+    tile, options = _tile(x, w, shares), target_options(x, target, classes, label_smoothing)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
     padded = tiles_m * tile["BLOCK_M"]  # whatever the number of rows, the same kernels read the parts
     parts, own_logit = x.new_empty(tiles_n, padded, dtype=torch.float64), statistics(x, rows)
@@ -187,7 +187,7 @@ def linear_cross_entropy_backward(
     grad, x, w, bias, target, weight, lse = (
         None if t is None else t.contiguous() for t in (grad, x, linear_weight, linear_bias, target, weight, lse)
     )
-    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, every_class(target, label_smoothing))
+    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, w, every_class(target, label_smoothing))
     tiles = triton.cdiv(rows, tile["BLOCK_M"])
     stride = min(CHUNK, triton.cdiv(classes, tile["BLOCK_N"]) * tile["BLOCK_N"])
     d = x.new_empty(rows, stride)

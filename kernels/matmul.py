@@ -25,7 +25,7 @@ from torch import Tensor
 
 from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.gelu import BLOCK, BLOCK_ROWS, TILE, activation, derivative
-from scratchnet.kernels.launch import INTERPRETED, accumulator, launch, statistics
+from scratchnet.kernels.launch import INTERPRETED, MOST_REGISTERS, accumulator, launch, statistics
 from scratchnet.registry import ACTIVATIONS
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
@@ -36,33 +36,32 @@ GROUP = 8  # rows of tiles that are visited together
 
 
 def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
-    blocks = {"BLOCK_M": rows, "BLOCK_N": columns, "K_BYTES": k_bytes}
+    blocks = {"BLOCK_M": rows, "BLOCK_N": columns, "K_BYTES": k_bytes, "maxnreg": MOST_REGISTERS}
     return triton.Config(blocks, num_warps=num_warps, num_stages=num_stages)
 
 
-# The matrix units want large tiles. Without them (IEEE float32) and for float64 a thread needs its registers for operands.
-# The tuner leaves out what a GPU has not the shared memory for: on AMD's the widest.
-MATRIX_UNITS = [
+# The matrix units want large tiles. Without them (IEEE float32, float64) a thread needs registers for its operands, and where
+# operands are not aligned, for the address of every element. The tuner leaves out what a GPU has not the shared memory for.
+LARGE = [
     _config(128, 128, 128, 8, 3),
     _config(128, 256, 128, 8, 3),
     _config(64, 64, 128, 4, 4),
     _config(16, 64, 128, 4, 4),
 ]
-PLAIN = [
-    _config(128, 128, 64, 8, 3),
+SMALL = [
+    _config(128, 64, 32, 8, 3),
     _config(64, 64, 64, 8, 3),
-    _config(16, 64, 128, 4, 3),
+    _config(16, 64, 64, 4, 3),
 ]
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type and precision, as wide as the registers allow: GELU takes some too, as does a
-    result that is wider than the factors."""
-    size = arguments["a"].element_size()
-    plain = size >= 4 and options["PRECISION"] == "ieee"
-    full = "gelu" in options["ACTIVATION"] or arguments["c"].element_size() > size
-    widest = 64 if options["ACC"] == tl.float64 else 128 if full else 256
-    return [config for config in configs if config in (PLAIN if plain else MATRIX_UNITS) and config.kwargs["BLOCK_N"] <= widest]
+    """The configurations for an element type, precision and alignment, as wide as the registers allow: GELU takes some too, as
+    does a result that is wider than the factors."""
+    a, c = arguments["a"], arguments["c"]
+    full = "gelu" in options["ACTIVATION"] or c.element_size() > a.element_size()
+    fitting = SMALL if uses_threads(a) or not arguments["all_aligned"] else LARGE
+    return [config for config in configs if config in fitting and (not full or config.kwargs["BLOCK_N"] <= 128)]
 
 
 @triton.jit
@@ -80,17 +79,15 @@ def multiply_tile(
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Some rows of a times some columns of b, summed from `first` to `last` of the k terms."""
-    along = first + tl.arange(0, BLOCK_K)
-    a += row[:, None] * a_row + along[None, :] * a_column
-    b += along[:, None] * b_row + column[None, :] * b_column
+    a += row[:, None] * a_row
+    b += column[None, :] * b_column
     acc = tl.zeros([BLOCK_M, BLOCK_N], ACC)
     for start in range(first, last, BLOCK_K):
-        in_k = start + tl.arange(0, BLOCK_K) < k
-        x = tl.load(a, mask=in_rows & in_k[None, :], other=0).to(DOT)
-        y = tl.load(b, mask=in_k[:, None] & in_columns, other=0).to(DOT)
+        # Made anew in every step: to keep the address of every element would take more registers than the sums.
+        along = start + tl.arange(0, BLOCK_K).to(tl.int64)
+        x = tl.load(a + along[None, :] * a_column, mask=in_rows & (along < k)[None, :], other=0).to(DOT)
+        y = tl.load(b + along[:, None] * b_row, mask=(along < k)[:, None] & in_columns, other=0).to(DOT)
         acc = tl.dot(x, y, acc, input_precision=PRECISION, out_dtype=ACC)
-        a += BLOCK_K * a_column
-        b += BLOCK_K * b_row
     return acc
 
 
@@ -107,20 +104,21 @@ def activated(z, ACTIVATION: tl.constexpr):
 # How many rows there are (the batch) and what depends on it is not compiled in; whether it is a multiple of 16 only where
 # neighbouring elements lie along it.
 @triton.autotune(
-    MATRIX_UNITS + PLAIN,
-    key=["few_rows", "width", "ACTIVATION", "PRECISION"],
+    LARGE + SMALL,
+    key=["few_rows", "width", "all_aligned", "ACTIVATION", "PRECISION"],
     prune_configs_by={"early_config_prune": _fitting},
     cache_results=True,
 )
-@triton.jit(do_not_specialize=["m", "k", "batches", "inner", "few_rows", "width"])
+@triton.jit(do_not_specialize=["m", "k", "batches", "inner", "few_rows", "width", "all_aligned"])
 def product_kernel(
     a, b, bias, c, z,  # (batches, M, K), (batches, K, N), (N) or None, (splits, batches, M, N) and the same or None
     a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column,  # strides
     m, n, k, batches, inner, k_a_split,  # inner: size of the last batch axis
-    few_rows, width,  # for the tuner alone: which shapes share a configuration
+    few_rows, width, all_aligned,  # for the tuner alone: which shapes share a configuration
     ACTIVATION: tl.constexpr, ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
+    maxnreg: tl.constexpr,
 ):  # fmt: skip
     BLOCK_K: tl.constexpr = K_BYTES * 8 // a.dtype.element_ty.primitive_bitwidth
     if ALIGNED_M:
@@ -196,7 +194,7 @@ def multiply(
         product_kernel,
         lambda sizes: (splits * batches * triton.cdiv(m, sizes["BLOCK_M"]) * triton.cdiv(n, sizes["BLOCK_N"]),),
         a, b, *((None, partial, None) if splits > 1 else (bias, c, z)), *strides, m, n, k, batches, inner, k_a_split,
-        int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256),
+        int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256), int(n % 16 == 0 and aligned(a) and aligned(b)),
         ACTIVATION="none" if splits > 1 else act,
         ALIGNED_M=m % 16 == 0 and a.stride(-2) == 1, ALIGNED_K=k % 16 == 0 and 1 in (a.stride(-1), b.stride(-2)),
         **types(a), GROUP=GROUP,
@@ -236,9 +234,21 @@ def _split(tiles: int, k: int) -> tuple[int, int]:
     return triton.cdiv(max(k, 1), length), length
 
 
+def aligned(t: Tensor) -> bool:
+    """Whether neighbours in memory can be read 16 at a time, everywhere in a matrix or batch of matrices."""
+    along = -1 if t.stride(-1) == 1 else -2
+    others = [stride for axis, stride in enumerate(t.stride(), -t.dim()) if axis != along]
+    return t.stride(along) == 1 and not any(number % 16 for number in (t.data_ptr(), t.shape[along], *others))
+
+
 def _precision(a: Tensor) -> str:
     tf32 = a.dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32" and torch.version.hip is None
     return "tf32" if tf32 else "ieee"
+
+
+def uses_threads(a: Tensor) -> bool:
+    """Whether products with a run on threads: the matrix units have no IEEE float32, and take float64 in small tiles."""
+    return a.element_size() >= 4 and _precision(a) == "ieee"
 
 
 # ---- matmul -------------------------------------------------------------------------------------------------------------

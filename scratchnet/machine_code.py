@@ -18,7 +18,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -29,8 +29,9 @@ from scratchnet.registry import OPS, Op
 from scratchnet.verify import as_tuple, function
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
-SIZE = (512, 1024)  # rows and columns of the example calls: multiples of every block
-LONG = (16, 20480)  # a row that is too long for the registers takes another path in these:
+# Rows and columns of the example calls: multiples of every block, or of nothing, where the compiler may assume less.
+SIZES = {"aligned": (512, 1024), "odd": (511, 1021)}
+LONG = {"aligned": (16, 20480), "odd": (15, 20479)}  # a row that is too long for the registers takes another path in these:
 WITH_LONG_ROWS = ("layer_norm", "rms_norm", "add_layer_norm", "softmax", "log_softmax", "logsumexp")
 
 
@@ -52,28 +53,27 @@ class Code:
     occupancy: float | None  # the share of a multiprocessor's threads that can be there at a time; None: not known
 
 
-def report(primitive: str, dtype: str = "float32", targets: tuple[str, ...] = tuple(TARGETS)) -> list[Code]:
-    """The machine code of a primitive's Triton kernels, forward and backward of the first example of each operator.
+def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned") -> list[Code]:
+    """The machine code of some operators' Triton kernels, forward and backward of the first example of each, for every target.
 
     RuntimeError with the compiler's words if a kernel does not compile.
     """
-    command = [sys.executable, "-m", "scratchnet.machine_code", primitive, dtype, *targets]
+    command = [sys.executable, "-m", "scratchnet.machine_code", dtype, sizes, *names]
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     if run.returncode:
-        raise RuntimeError(f"compiling the Triton kernels of {primitive} failed:\n{run.stdout}{run.stderr}")
+        raise RuntimeError(f"compiling the Triton kernels of {', '.join(names)} failed:\n{run.stdout}{run.stderr}")
     return [Code(**row) for row in json.loads(run.stdout.splitlines()[-1])]
 
 
-def compile_all(primitive: str, dtype: str, targets: tuple[str, ...]) -> Iterator[Code]:
+def compile_all(dtype: str, sizes: str, *names: str) -> Iterator[Code]:
     """Compile here and now; only for a process that does not interpret."""
-    for op in OPS.values():
-        if op.primitive == primitive and op.rungs("triton"):
-            for size in (SIZE, LONG) if op.name in WITH_LONG_ROWS else (SIZE,):
-                yield from _compile_op(op, *size, getattr(torch, dtype), targets)
+    for name in names:
+        for table in (SIZES, LONG) if name in WITH_LONG_ROWS else (SIZES,):
+            yield from _compile_op(OPS[name], *table[sizes], getattr(torch, dtype))
 
 
-def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Code]:
+def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype) -> Iterator[Code]:
     from scratchnet.kernels.launch import compiling  # imports Triton
 
     launches: dict[str, list[tuple]] = {}
@@ -81,7 +81,7 @@ def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype, targets: tu
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
             operator.launcher(op, direction)(*arguments)
     example = next(iter(op.examples))
-    for target in targets:
+    for target in TARGETS:
         for direction, found in launches.items():
             for kernel, args, options in found:
                 for config, name, compiled in _variants(kernel, args, options, target):
@@ -242,4 +242,4 @@ def run_tool(name: str, *arguments) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps([asdict(code) for code in compile_all(sys.argv[1], sys.argv[2], tuple(sys.argv[3:]))]))
+    print(json.dumps([asdict(code) for code in compile_all(*sys.argv[1:])]))

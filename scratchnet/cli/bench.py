@@ -112,7 +112,7 @@ def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, 
     with options.progress(screen) as progress:
         for op, example, shape in progress.track(cases, description="bench"):
             results += bench.case(op, example, *shape, settings)
-    return results
+    return list(dict.fromkeys(results))  # what is interpreted has the same small size in place of each
 
 
 def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tuple[int, int]]]:

@@ -48,7 +48,8 @@ def _kernels(as_json: bool) -> int:
     if all(problems):
         raise SystemExit("\n".join(problems))
     screen = options.console()
-    wanted = [] if problems[0] else [(p, dtype) for p in BACKENDS["triton"].rungs for dtype in ("float32", "bfloat16")]
+    names = [] if problems[0] else [name for name, op in OPS.items() if op.rungs("triton")]
+    wanted = [([name], dtype) for name in names for dtype in ("float32", "bfloat16")]
     with options.progress(screen) as progress:
         codes = [code for one in progress.track(wanted, description="compile") for code in machine_code.report(*one)]
     if not problems[1]:

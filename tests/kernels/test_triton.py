@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from typing import Iterator
 
 import pytest
 import torch
@@ -22,21 +23,21 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 OURS = [(name, example) for name, example in EXAMPLES if OPS[name].rungs("triton")]
 SIZES = ((1, 1), (3, 2), (17, 31), (33, 127), (129, 2), (2, 1000))
-LAYOUTS = {
-    "transposed": lambda t: t.mT.contiguous().mT if t.dim() > 1 else t,
-    "sliced": lambda t: t.repeat_interleave(2, -1)[..., ::2] if t.dim() else t,
-}
-PRIMITIVES = list(BACKENDS["triton"].rungs)
-# Three matrix units and one AMD one; each holds the whole grid of kernels in float32 and bfloat16.
-TARGETS = list(machine_code.TARGETS)
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+LAYOUTS = (  # transposed, sliced
+    lambda t: t.mT.contiguous().mT if t.dim() > 1 else t,
+    lambda t: t.repeat_interleave(2, -1)[..., ::2] if t.dim() else t,
+)
+OPERATORS = {p: [name for name in dict(OURS) if OPS[name].primitive == p] for p in BACKENDS["triton"].rungs}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16, torch.float16), ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", OURS)
-def test_against_the_oracle(name, example, dtype, layout):
-    for rows, columns in SIZES if name != "linear_cross_entropy" else SIZES[:-1]:  # 3,000 classes take the interpreter minutes
-        result = compare(OPS[name], example, rows, columns, dtype, "triton", LAYOUTS[layout])
+def test_against_the_oracle(name, example, dtype):
+    """Every size in every type; either layout of a size in two of the types."""
+    sizes = SIZES if name != "linear_cross_entropy" else SIZES[:-1]  # 4,003 classes take the interpreter minutes
+    for i, (rows, columns) in enumerate(sizes, DTYPES.index(dtype)):
+        result = compare(OPS[name], example, rows, columns, dtype, "triton", LAYOUTS[i % len(LAYOUTS)])
         assert result.ok, result
 
 
@@ -97,18 +98,29 @@ def test_triton_imported_by_somebody_else_first():
 
 # They write one short line or number for many that they read, or write by atomics, which take one number each.
 NARROW_STORES = {"column_sums_kernel", "parameter_sums_kernel", "add_rows_kernel", "logsumexp_kernel", "sums_kernel"}
-PRODUCTS = {"product_kernel", "parts_kernel", "logits_gradient_kernel"}
+PRODUCT_KERNELS = {"product_kernel", "parts_kernel", "logits_gradient_kernel"}
+PRODUCTS = [*OPERATORS["matmul"], "linear_cross_entropy"]
 
 
-@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_machine_code(primitive, dtype):
+def _machine_code_cases() -> Iterator:
+    """Odd sizes always where they choose the tiles, else in the slow run. Products of float16 compile as those of bfloat16."""
+    for dtype in ("float32", "bfloat16"):
+        yield pytest.param(PRODUCTS, dtype, "odd", id=f"products-{dtype}-odd")
+        for primitive, names in OPERATORS.items():
+            yield pytest.param(names, dtype, "aligned", id=f"{primitive}-{dtype}-aligned")
+            if others := [name for name in names if name not in PRODUCTS]:
+                yield pytest.param(others, dtype, "odd", id=f"{primitive}-{dtype}-odd", marks=pytest.mark.slow)
+    yield pytest.param(PRODUCTS, "float64", "aligned", id="products-float64-aligned", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("names, dtype, sizes", list(_machine_code_cases()))
+def test_machine_code(names, dtype, sizes):
     """No register spills; memory-bound kernels load and store 128 bits at a time; products use the matrix units."""
-    codes = machine_code.report(primitive, dtype)
-    assert {code.target for code in codes} == set(TARGETS)
-    assert {code.op for code in codes} == {op.name for op in OPS.values() if op.primitive == primitive and op.rungs("triton")}
+    codes = machine_code.report(names, dtype, sizes)
+    assert {code.target for code in codes} == set(machine_code.TARGETS) and {code.op for code in codes} == set(names)
     for code in codes:
-        assert code.spills == 0, code
-        assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
-        if code.kernel in PRODUCTS and (dtype == "bfloat16" or code.target == "gfx942"):  # NVIDIA's have no float32
+        assert code.spills == 0 or (dtype, code.kernel) == ("float64", "dz_kernel"), code  # erf: too much for gfx942
+        if sizes == "aligned" and (code.op, code.kernel) != ("linear_cross_entropy", "product_kernel"):  # over odd classes
+            assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
+        if code.kernel in PRODUCT_KERNELS and (dtype != "float32" or code.target == "gfx942"):  # NVIDIA's have no float32
             assert code.tensor_cores > 0, code

@@ -67,9 +67,9 @@ def test_losses_of_262144_classes(smoothing, dtype):
 
 
 def test_fused_losses_of_many_classes():
-    """Five chunks, the last one narrow."""
-    x, w, b = torch.randn(3, 8), torch.randn(17_000, 8), torch.randn(17_000)
-    target = torch.tensor([16_999, 4096, 4095])
+    """Two chunks, the last one narrow."""
+    x, w, b = torch.randn(3, 8), torch.randn(4099, 8), torch.randn(4099)
+    target = torch.tensor([4098, 4096, 4095])
     own = lambda x, w, b: F.cross_entropy(F.linear(x, w, b), target)
     assert_accurate(lambda x, w, b: linear_cross_entropy(x, w, target, linear_bias=b), own, x, w, b)
 
@@ -133,13 +133,13 @@ def test_only_the_gradients_that_are_needed():
         torch.testing.assert_close(leaves[i].grad, expected[i + 1], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
-def test_the_weight_gradient_is_summed_in_float32(dtype):
-    """A 16-bit sum of 1,000 halves stays where a half is too small to count: at 128 in bfloat16, at 1024 in float16."""
-    x, w = torch.full((4000, 2), 1.0, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
-    target = torch.zeros(4000, dtype=torch.int64)
+@pytest.mark.parametrize("dtype, rows", ((torch.bfloat16, 600), (torch.float16, 3000)), ids=str)
+def test_the_weight_gradient_is_summed_in_float32(dtype, rows):
+    """A 16-bit sum of halves stays where a half is too small to count: at 128 in bfloat16, at 1024 in float16."""
+    x, w = torch.ones(rows, 2, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
+    target = torch.zeros(rows, dtype=torch.int64)
     _, dx, dw = with_gradients(lambda x, w: linear_cross_entropy(x, w, target, reduction="sum"), x, w, grad=torch.tensor(1.0))
-    assert torch.equal(dw.float(), torch.tensor([[-2000.0, -2000], [2000, 2000]]).to(dtype).float()) and not dx.any()
+    assert torch.equal(dw.float(), torch.tensor([[-1.0, -1], [1, 1]]) * rows / 2) and not dx.any()
 
 
 def test_the_logits_are_never_held(monkeypatch):

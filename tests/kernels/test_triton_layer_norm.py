@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
+from scratchnet.kernels import column_sums, layer_norm  # noqa: E402
 from scratchnet.registry import OPS  # noqa: E402
 from scratchnet.verify import compare  # noqa: E402
 
@@ -13,27 +14,35 @@ NORMS = [(op.name, example) for op in OURS for example in op.examples]
 
 
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16), ids=str)
-@pytest.mark.parametrize("columns", (8193, 12288))
+@pytest.mark.parametrize("columns", (300, 384))
 @pytest.mark.parametrize("name, example", NORMS)
-def test_rows_that_do_not_fit_in_registers(name, example, columns, dtype):
+def test_rows_that_do_not_fit_in_registers(name, example, columns, dtype, monkeypatch):
+    """Three blocks, the last one narrow or full."""
+    monkeypatch.setattr(layer_norm, "LONGEST", 256)
+    monkeypatch.setattr(layer_norm, "LOOP_BLOCK", 128)
     result = compare(OPS[name], example, 3, columns, dtype, "triton")
     assert result.ok, result
 
 
+@pytest.mark.parametrize("op", OURS, ids=lambda op: op.name)
+def test_the_shortest_row_that_does_not_fit(op):
+    result = compare(op, next(iter(op.examples)), 3, layer_norm.LONGEST + 1, torch.float32, "triton")
+    assert result.ok, result
+
+
 @pytest.mark.parametrize("name, example", NORMS)
-def test_many_rows(name, example):
+def test_many_rows(name, example, monkeypatch):
     """More rows than partial sums: a program takes several tiles."""
-    result = compare(OPS[name], example, 9000, 3, torch.float32, "triton")
+    monkeypatch.setattr(column_sums, "MAX_PARTIALS", 2)
+    result = compare(OPS[name], example, 600, 3, torch.float32, "triton")
     assert result.ok, result
 
 
 def test_a_large_mean_does_not_cancel():
     """The variance of long rows is merged from blocks: sum of squares minus square of sum would lose it."""
-    from scratchnet.kernels.layer_norm import LONGEST, layer_norm_forward
-
-    for columns in (100, LONGEST + 1000):
+    for columns in (100, layer_norm.LONGEST + 1000):
         x = torch.randn(2, columns, dtype=torch.float64) + 1e4
-        y, mean, rstd = layer_norm_forward(x.float(), None, None, 1, 1e-5)
+        y, mean, rstd = layer_norm.layer_norm_forward(x.float(), None, None, 1, 1e-5)
         wide = x.float().double()
         expected = torch.nn.functional.layer_norm(wide, (columns,))
         torch.testing.assert_close(y.double(), expected, rtol=0, atol=4e-3)  # an ulp of 1e4 is 1e-3
@@ -42,9 +51,7 @@ def test_a_large_mean_does_not_cancel():
 
 
 def test_the_same_bits_every_run():
-    from scratchnet.kernels.layer_norm import layer_norm_backward, layer_norm_forward
-
     x, grad, weight = torch.randn(700, 48), torch.randn(700, 48), torch.randn(48)
-    _, mean, rstd = layer_norm_forward(x, weight, None, 1, 1e-5)
-    first, second = (layer_norm_backward(grad, x, mean, rstd, weight, 1, 1e-5, True, True, True) for _ in range(2))
+    _, mean, rstd = layer_norm.layer_norm_forward(x, weight, None, 1, 1e-5)
+    first, second = (layer_norm.layer_norm_backward(grad, x, mean, rstd, weight, 1, 1e-5, True, True, True) for _ in range(2))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
