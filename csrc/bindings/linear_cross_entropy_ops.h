@@ -1,5 +1,9 @@
-// linear_cross_entropy: the loss of the logits x W^T + b, which exist for a chunk of rows at a time, in a buffer that backward
-// turns into their gradient in place. Products and sums over chunks are float32 (float64) whatever the inputs are.
+// linear_cross_entropy: the loss of the logits x W^T + b, which exist for a chunk of rows at a time, in a buffer that is turned
+// into their gradient in place. Products and sums over chunks are float32 (float64) whatever the inputs are.
+//
+//   forward     x W^T of each chunk                                                            2 N K C operations
+//   backward    the logits again, then dx = dlogits W and dW += dlogits^T x:                   6 N K C
+//   gradients   both at once, for a single loss whose gradient is 1: the logits are made once, 6 N K C in all and not 8
 #pragma once
 #include <algorithm>
 
@@ -7,6 +11,7 @@
 #include "matmul_ops.h"
 
 #define SN_LINEAR_CROSS_ENTROPY_OPS(X) X(linear_cross_entropy_forward) X(linear_cross_entropy_backward)
+#define SN_LINEAR_CROSS_ENTROPY_HOST_OPS(X) X(linear_cross_entropy_gradients)  // reads the targets
 
 namespace scratchnet {
 
@@ -62,10 +67,13 @@ struct Chunks {
   }
   Matrix logits_matrix() const { return {data(logits), classes, 1, nullptr}; }
 
+  Targets targets(int64_t ignore_index, double smoothing) const {
+    return scratchnet::targets("linear_cross_entropy", rows, classes, 1, target, class_weight, ignore_index, smoothing);
+  }
+
   // f(first row, targets of the chunk), the logits of its rows being in `logits`
   template <class F>
-  void for_each(const MatmulKernels& kernels, int64_t ignore_index, double smoothing, const F& f) {
-    Targets to = targets("linear_cross_entropy", rows, classes, 1, target, class_weight, ignore_index, smoothing);
+  void for_each(const MatmulKernels& kernels, Targets to, const F& f) const {
     int64_t row = 0;
     do {  // at least one chunk, which may be empty: sums over no rows are results too
       to.rows = std::min(size, rows - row);
@@ -88,13 +96,62 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   const std::vector<int64_t> shape = {chunks.rows};
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), losses = fresh<Tensor>(shape, statistics_dtype(x));
   Tensor totals = no_totals<Tensor>();
-  chunks.for_each(matmul_kernels(rung), ignore_index, label_smoothing, [&](int64_t row, const Targets& to) {
+  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
     cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), chunks.at(losses, row, 1),
                                                       (double*)out(lse) + row, (Totals*)out(totals));
   });
   const auto [sum, total_weight] = reduced(x, totals, reduction, rung);
   return {reduction == NONE ? wide(losses, x.scalar_type()) : sum, lse, total_weight};
 }
+
+// What the chunks add to the gradients, of which those that are not needed are empty.
+template <class Tensor>
+struct LinearGradients {
+  const Chunks<Tensor>& chunks;
+  const MatmulKernels& kernels;
+  const CrossEntropyKernels& loss_kernels;
+  bool need_x, need_weight, need_bias;
+  Tensor dx, dweight, dbias;
+  Tensor sums;  // (chunks, classes), over the rows of each chunk
+
+  LinearGradients(const Chunks<Tensor>& chunks, int64_t rung, bool need_x, bool need_weight, bool need_bias)
+      : chunks(chunks),
+        kernels(matmul_kernels(rung)),
+        loss_kernels(cross_entropy_kernels(rung)),
+        need_x(need_x),
+        need_weight(need_weight),
+        need_bias(need_bias),
+        dx(gradient(need_x, {chunks.rows, chunks.features})),
+        dweight(gradient(need_weight, {chunks.classes, chunks.features})),
+        dbias(gradient(need_bias, {chunks.classes})),
+        sums(gradient(need_bias, {chunks.count(), chunks.classes})) {}
+
+  // The logits of a chunk become their gradient, and that goes back through the product.
+  void add(int64_t row, const Targets& to, const void* grad, bool single, const void* total_weight, const double* lse) const {
+    const Tensor& logits = chunks.logits;
+    loss_kernels.cross_entropy_backward(on(logits), to, grad, single, total_weight, data(logits), lse + row, out(logits));
+    const Matrix dlogits = chunks.logits_matrix();
+    if (need_x)
+      kernels.product(on(dx), {to.rows, chunks.features, chunks.classes}, dlogits, matrix_of(chunks.weight),
+                      {.y = chunks.at(dx, row, chunks.features)});
+    if (need_weight)
+      kernels.product(on(dweight), {chunks.classes, chunks.features, to.rows}, dlogits.transposed(), chunks.x_from(row),
+                      {.y = out(dweight), .accumulate = row > 0});
+    if (need_bias) add_rows(logits, chunks.at(sums, chunks.size ? row / chunks.size : 0, chunks.classes), to.rows);
+  }
+  void close() const {
+    if (need_bias) add_rows(sums, out(dbias), chunks.count());
+  }
+
+ private:
+  Tensor gradient(bool needed, const std::vector<int64_t>& shape) const {
+    return needed ? fresh<Tensor>(shape, chunks.logits.scalar_type()) : none(chunks.logits);
+  }
+  void add_rows(const Tensor& from, void* to, int64_t rows) const {
+    kernels.activation_backward(on(from), data(from), nullptr, nullptr, to, rows, chunks.classes, Activation::none);
+  }
+};
 
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
@@ -104,36 +161,60 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
   const Expect expect =
       expect_linear("linear_cross_entropy_backward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   expect_loss_backward(expect, grad, lse, total_weight, first_axes(x, 1), reduction);
-  Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
-  const auto gradient = [&](bool needed, const std::vector<int64_t>& shape) {
-    return needed ? fresh<Tensor>(shape, statistics_dtype(x)) : none(x);
-  };
-  Tensor dx = gradient(need_x, {chunks.rows, chunks.features});
-  Tensor dweight = gradient(need_linear_weight, {chunks.classes, chunks.features});
-  Tensor dbias = gradient(need_linear_bias, {chunks.classes});
-  Tensor sums = gradient(need_linear_bias, {chunks.count(), chunks.classes});  // over the rows of each chunk
+  const Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
+  const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
   grad = in_order(wide(grad, statistics_dtype(x))), lse = in_order(lse);
-  const MatmulKernels& kernels = matmul_kernels(rung);
-  const auto add_rows = [&](const Tensor& from, void* to, int64_t rows) {
-    kernels.activation_backward(on(from), data(from), nullptr, nullptr, to, rows, chunks.classes, Activation::none);
-  };
-  int64_t chunk = 0;
-  chunks.for_each(kernels, ignore_index, label_smoothing, [&](int64_t row, const Targets& to) {
-    cross_entropy_kernels(rung).cross_entropy_backward(
-        on(chunks.logits), to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE,
-        reduction == MEAN ? data(total_weight) : nullptr, data(chunks.logits), (const double*)data(lse) + row,
-        out(chunks.logits));
-    const Matrix dlogits = chunks.logits_matrix();
-    if (need_x)
-      kernels.product(on(dx), {to.rows, chunks.features, chunks.classes}, dlogits, matrix_of(chunks.weight),
-                      {.y = chunks.at(dx, row, chunks.features)});
-    if (need_linear_weight)
-      kernels.product(on(dweight), {chunks.classes, chunks.features, to.rows}, dlogits.transposed(), chunks.x_from(row),
-                      {.y = out(dweight), .accumulate = row > 0});
-    if (need_linear_bias) add_rows(chunks.logits, chunks.at(sums, chunk++, chunks.classes), to.rows);
+  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
+    gradients.add(row, to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE,
+                  reduction == MEAN ? data(total_weight) : nullptr, (const double*)data(lse));
   });
-  if (need_linear_bias) add_rows(sums, out(dbias), chunks.count());
-  return {wide(dx, x.scalar_type()), wide(dweight, x.scalar_type()), wide(dbias, x.scalar_type())};
+  gradients.close();
+  const auto rounded = [&](const Tensor& t) { return wide(t, x.scalar_type()); };
+  return {rounded(gradients.dx), rounded(gradients.dweight), rounded(gradients.dbias)};
+}
+
+// The divisor of the mean, which the targets alone decide: known before the first loss.
+template <class Tensor>
+Tensor total_weight_of(const Tensor& like, const Targets& to) {
+  const bool f64 = dtype_of(like) == DType::f64;
+  Sum sum;
+  for (int64_t i = 0; i < to.rows; i++) {
+    if (!to.index) sum.add(to.classes > 0);
+    else if (const int64_t t = to.index[i]; t != to.ignore_index)
+      sum.add(!to.weight ? 1 : f64 ? ((const double*)to.weight)[t] : ((const float*)to.weight)[t]);
+  }
+  Tensor total = fresh<Tensor>(std::vector<int64_t>{}, like.scalar_type());
+  if (f64) *(double*)out(total) = sum.total();
+  else *(float*)out(total) = sum.total();
+  return total;
+}
+
+// The gradients are those for an incoming 1, in the type that they are summed in: whoever scales them rounds them.
+template <class Tensor>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> linear_cross_entropy_gradients(
+    Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
+    int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias,
+    int64_t rung) {
+  const Expect expect =
+      expect_linear("linear_cross_entropy_gradients", x, linear_weight, linear_bias, target, weight, reduction, rung);
+  expect.that(reduction != NONE, "reduction must be 1 (mean) or 2 (sum): of many losses nobody knows the gradients yet");
+  const Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
+  const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
+  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  const Tensor divisor = total_weight_of(chunks.logits, all);
+  const double one64 = 1;
+  const float one32 = 1;
+  const void* const one = chunks.dtype() == DType::f64 ? (const void*)&one64 : &one32;
+  Tensor lse = fresh<Tensor>(std::vector<int64_t>{chunks.rows}, double_dtype<Tensor>()), totals = no_totals<Tensor>();
+  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
+    cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), nullptr,
+                                                      (double*)out(lse) + row, (Totals*)out(totals));
+    gradients.add(row, to, one, true, reduction == MEAN ? data(divisor) : nullptr, (const double*)data(lse));
+  });
+  gradients.close();
+  const auto [loss, total_weight] = reduced(x, totals, reduction, rung);
+  return {loss, lse, total_weight, gradients.dx, gradients.dweight, gradients.dbias};
 }
 
 }  // namespace scratchnet

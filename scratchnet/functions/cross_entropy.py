@@ -19,7 +19,7 @@ from scratchnet.functions.checks import (
     scalar_name,
 )
 from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.operator import Function, Operator, fastest_first, transforming
 from scratchnet.registry import REDUCTIONS
 
 
@@ -74,19 +74,31 @@ class LogSumExp(Function):
 
 
 class LinearCrossEntropy(Function):
-    """cross_entropy(x W^T + b, target); backward makes the logits of a chunk of rows again."""
+    """cross_entropy(x W^T + b, target): where a column can, forward makes the gradients too, while it has the logits.
+
+    Else, and for a loss of every row, whose gradients are not known yet, backward makes the logits of a chunk of rows again.
+    """
 
     @staticmethod
     def forward(ctx, kernel, x, linear_weight, linear_bias, target, weight, *options):
-        ctx.kernel, ctx.options = kernel, options
-        loss, lse, total_weight = kernel.forward(x, linear_weight, linear_bias, target, weight, *options)
-        ctx.save_for_backward(x, linear_weight, linear_bias, target, weight, lse, total_weight)
+        ctx.kernel, ctx.options, ctx.gradients = kernel, options, None
+        inputs, needs = (x, linear_weight, linear_bias, target, weight), ctx.needs_input_grad[1:4]
+        if kernel.gradients and any(needs) and REDUCTIONS[options[0]] != "none":
+            loss, lse, total_weight, *ctx.gradients = kernel.gradients(*inputs, *options, *needs)
+        else:
+            loss, lse, total_weight = kernel.forward(*inputs, *options)
+        ctx.save_for_backward(*inputs, lse, total_weight)
         return loss
 
     @staticmethod
     def backward(ctx, grad):
         needs = ctx.needs_input_grad[1:4]
-        grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
+        made, ctx.gradients = ctx.gradients, None  # scaled where they are: a second backward makes its own
+        batched = transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+        if made and not torch.is_grad_enabled() and not batched:
+            grads = [g.mul_(grad).to(grad.dtype) for g in made]
+        else:
+            grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
         return None, *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None, None
 
 

@@ -73,6 +73,10 @@ class Kernel:
         self._forward = getattr(operators, f"{op.name}_forward").default
         self._backward = getattr(operators, f"{op.name}_backward").default
         self._formula = reference(op, "backward")
+        self.gradients = None  # a kernel for outputs and gradients at once, with the arguments of forward and who needs one
+        if op.gradients and column == "cpp":
+            both = getattr(operators, f"{op.name}_gradients").default
+            self.gradients = lambda *args: both(*args, rung)
         self.rung = rung
         self.devices = BACKENDS[column].devices
 
@@ -218,7 +222,8 @@ def _register(operator: Operator, namespace: str) -> None:
         library.define(f"{name}{arguments[:-1]}, int rung) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
         torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
 
-    for direction in ("forward", "backward"):
+    directions = ("forward", "backward", "gradients") if op.gradients and namespace == "scratchnet" else ("forward", "backward")
+    for direction in directions:
         formula = shapes(op, direction)
         fake = lambda *args, formula=formula: _allocate(formula(*args[:-1]), args)
         define(f"{op.name}_{direction}", getattr(op, direction), fake)

@@ -185,3 +185,24 @@ def linear_cross_entropy_backward(
     needs = need_x, need_linear_weight, need_linear_bias
     grads = linear_backward(dlogits, widen(x), widen(linear_weight), x.new_empty(0), _LINEAR, *needs)
     return tuple(None if g is None else g.to(x.dtype) for g in grads)
+
+
+def linear_cross_entropy_gradients(
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: int,
+    ignore_index: int,
+    label_smoothing: float,
+    need_x: bool,
+    need_linear_weight: bool,
+    need_linear_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """The results of forward, and those of backward for an incoming 1; of a mean or a sum."""
+    inputs, options = (x, linear_weight, linear_bias, target, weight), (reduction, ignore_index, label_smoothing)
+    loss, lse, total_weight = linear_cross_entropy_forward(*inputs, *options)
+    needs = need_x, need_linear_weight, need_linear_bias
+    grads = linear_cross_entropy_backward(torch.ones_like(loss), *inputs, lse, total_weight, *options, *needs)
+    return loss, lse, total_weight, *(None if g is None else widen(g) for g in grads)

@@ -111,7 +111,7 @@ def _linear_cross_entropy_cost(x: Tensor, weight: Tensor, target: Tensor, **kwar
 LINEAR_CROSS_ENTROPY = Op(
     name="linear_cross_entropy",
     primitive="cross_entropy",
-    idea="cross_entropy(x W^T + b, target) in chunks of rows: the whole logits never exist",
+    idea="cross_entropy(x W^T + b, target) in chunks of rows, each made once: the whole logits never exist",
     # x (N, K), linear_weight (C, K), linear_bias (C), target (N) or (N, C), weight (C)
     # -> loss (N) or (), lse (N), total_weight ()
     forward="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
@@ -119,6 +119,9 @@ LINEAR_CROSS_ENTROPY = Op(
     backward="(Tensor grad, Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, Tensor lse,"
     " Tensor total_weight, int reduction, int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight,"
     " bool need_linear_bias) -> (Tensor, Tensor, Tensor)",
+    gradients="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
+    " int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     torch=lambda x, w, target, *, linear_bias=None, **kwargs: F.cross_entropy(F.linear(x, w, linear_bias), target, **kwargs),
     cost=_linear_cross_entropy_cost,
     examples={

@@ -99,6 +99,9 @@ class Op:
     # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
     # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
     own_up_to: float = 0
+    # Schema of a C++ kernel that makes the outputs and the gradients for an incoming 1 at once, where that saves work; the
+    # results of forward, then those of backward, in the type that gradients are summed in.
+    gradients: str = ""
     file: str = ""  # where it lives in every room, if not in the primitive's own file
 
     @property

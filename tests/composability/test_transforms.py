@@ -12,7 +12,7 @@ from torch import func
 
 import scratchnet
 from scratchnet.functions.operator import Operator
-from scratchnet.registry import OPS
+from scratchnet.registry import OPS, REDUCTIONS
 from scratchnet.verify import function
 
 FIRST = [(name, next(iter(op.examples))) for name, op in OPS.items()]
@@ -184,6 +184,9 @@ def test_opcheck(name, example, monkeypatch):
         for arguments in (detached, tuple(a.requires_grad_() if is_float(a) else a for a in map(clone, detached))):
             torch.library.opcheck(kernel.differentiable, (*arguments, kernel.rung))
         torch.library.opcheck(kernel._forward, (*detached, kernel.rung))
+        if operator.op.gradients and REDUCTIONS[detached[5]] != "none":
+            both = getattr(torch.ops.scratchnet, f"{operator.op.name}_gradients").default
+            torch.library.opcheck(both, (*detached, True, True, detached[2] is not None, kernel.rung))
     assert calls
 
 

@@ -13,6 +13,7 @@ from cases import TRITON, assert_as_accurate
 
 import scratchnet
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
+from scratchnet.functions.operator import Kernel
 
 INF, NAN = math.inf, math.nan
 BACKENDS = ("cpp", "cpp:1", "torch", "numpy", TRITON)
@@ -225,6 +226,27 @@ def test_linear_cross_entropy_over_several_chunks(options, reduction, backend):
                 rtol=1e-10,
                 atol=1e-12,
             )
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("reduction", ("mean", "sum"))
+def test_linear_cross_entropy_makes_its_gradients_in_forward(reduction, dtype, monkeypatch):
+    """The first backward scales them by whatever comes in; a second one makes them again."""
+    pytest.importorskip("scratchnet._C", reason="needs the compiled kernels")
+    inputs = [t.to(dtype).requires_grad_() for t in (torch.randn(300, 7), torch.randn(11, 7), torch.randn(11))]
+    target = torch.randint(11, (300,))
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    wanted = torch.autograd.grad(3 * F.cross_entropy(F.linear(*exact), target, reduction=reduction), exact)
+    with scratchnet.backend("cpp"):
+        loss = linear_cross_entropy(inputs[0], inputs[1], target, linear_bias=inputs[2], reduction=reduction)
+    made, calls = Kernel.backward, []
+    monkeypatch.setattr(Kernel, "backward", lambda *args: calls.append("again") or made(*args))
+    first = torch.autograd.grad(3 * loss, inputs, retain_graph=True)
+    assert not calls
+    second = torch.autograd.grad(3 * loss, inputs)
+    assert calls == ["again"]
+    for gradients in (first, second):
+        torch.testing.assert_close([*gradients], [g.to(dtype) for g in wanted])
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16), ids=str)
