@@ -107,12 +107,19 @@ def _statistics(
     x, residual, total, start, valid, columns, eps,
     CENTER: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Mean and rstd of long rows in one pass: each block's mean and sum of squares about it, merged (Chan et al. 1979)."""
-    m, squares = tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS], ACC)
+    """Mean and rstd of long rows in one pass: each block's mean and sum of squares about it, merged (Chan et al. 1979).
+
+    Of the differences from the row's first number: sums of thousands of numbers around 1e4 would have lost the mean's digits.
+    """
+    m, squares, origin = tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS, 1], ACC)
+    if CENTER:
+        origin = tl.load(x + start, mask=valid[:, None], other=0).to(ACC)
+        if residual is not None:
+            origin += tl.load(residual + start, mask=valid[:, None], other=0).to(ACC)
     for first in range(0, columns, BLOCK):
         at = first + tl.arange(0, BLOCK)
         mask = valid[:, None] & (at < columns)[None, :]
-        value = _read(x, residual, total, start + at[None, :], mask, ACC)
+        value = tl.where(mask, _read(x, residual, total, start + at[None, :], mask, ACC) - origin, 0)
         count = tl.minimum(columns - first, BLOCK).to(ACC)
         share = count / (first + count)
         block_mean = tl.sum(value, 1) / count if CENTER else tl.zeros([BLOCK_ROWS], ACC)
@@ -120,6 +127,7 @@ def _statistics(
         delta = block_mean - m
         squares += tl.sum(centered * centered, 1) + delta * delta * (first * share)
         m += delta * share
+    m += tl.sum(origin, 1)
     return m, tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
 
 

@@ -167,8 +167,8 @@ class Call:
                 upstream = tuple(place(g.to(dtype)) for g in drawn)
                 exact += _gradients(exact, *widened, [g.to(court, torch.float64) for g in upstream])
                 nudge = lambda t: _nudged(t, ULPS * torch.finfo(dtype).eps)
-                wide = [nudge(g.to(court, torch.float64)) for g in upstream]
-                nudged = _run(function(op), *on_tensors(nudge, *widened), wide)
+                inputs = on_tensors(nudge, *widened)
+                nudged = _run(function(op), *inputs, [nudge(g.to(court, torch.float64)) for g in upstream])
         return cls(op, args, kwargs, upstream, dtype, exact, nudged)
 
     @property
