@@ -11,14 +11,14 @@ from typing import Callable
 import numpy as np
 import torch
 from column_cases import STATISTICS
-from grid.test_grid import DTYPES, SIZES, sliced, transposed
+from grid.test_grid import DTYPES
 from test_columns_agree import assert_close, to_numpy
 from test_numpy_arrays import ARRAY_CASES, ArrayCase
 
 from scratchnet import backends
 from scratchnet.functions import operator
 from scratchnet.registry import BACKENDS, OPS
-from scratchnet.verify import compare
+from scratchnet.verify import SIZES, compare, sliced, transposed
 
 NAMESPACE = "scratchnet_emulated"
 
