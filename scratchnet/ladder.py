@@ -92,15 +92,15 @@ def plot(steps: list[Rung], results: dict[str, Result], path: str | Path) -> Non
     unit, amount = ("GFLOP/s", "flops") if flops else ("GB/s", "bytes")
     roof = first.timings[0].roof
     figure = Figure(figsize=(9, 1.5 + 0.6 * len(timed)), layout="constrained")
-    for axes, number in zip(figure.subplots(1, 2, sharey=True), (0, 1), strict=True):
+    names = [f"{step.name}  {step.idea}" for step in timed] + ["torch's own"]
+    for number, axes in enumerate(figure.subplots(1, 2, sharey=True)):
         timings = [results[step.name].timings[number] for step in timed]
-        speeds = [getattr(t, amount) / t.seconds.median / 1e9 for t in timings]
-        theirs = [getattr(t, amount) / t.torch_seconds.median / 1e9 for t in timings][-1]
-        axes.barh([f"{step.name}  {step.idea}" for step in timed] + ["torch's own"], [*speeds, theirs],
-                  color=["C0"] * len(timed) + ["gray"])  # fmt: skip
+        seconds = [t.seconds.median for t in timings] + [timings[-1].torch_seconds.median]
+        speeds = [getattr(timings[0], amount) / s / 1e9 for s in seconds]
+        axes.barh(names, speeds, color=["C0"] * len(timed) + ["gray"])
         axes.axvline((roof.arithmetic if flops else roof.bandwidth) / 1e9, color="black", linestyle="--", label="roof")
         axes.set(title=timings[0].direction, xlabel=unit)
-        axes.invert_yaxis() if number == 0 else None
         axes.legend(loc="lower right")
+    figure.axes[0].invert_yaxis()  # of both: they share it
     figure.suptitle(f"{first.op}, {first.rows}x{first.columns}, {first.dtype}")
     figure.savefig(path, format="png", dpi=150)

@@ -19,7 +19,7 @@ from scratchnet.functions.checks import (
     scalar_name,
 )
 from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
-from scratchnet.functions.operator import Function, Operator, fastest_first, transforming
+from scratchnet.functions.operator import Function, Operator, batched, fastest_first
 from scratchnet.registry import REDUCTIONS
 
 
@@ -94,8 +94,7 @@ class LinearCrossEntropy(Function):
     def backward(ctx, grad):
         needs = ctx.needs_input_grad[1:4]
         made, ctx.gradients = ctx.gradients, None  # scaled where they are: a second backward makes its own
-        batched = transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
-        if made and not torch.is_grad_enabled() and not batched:
+        if made and not torch.is_grad_enabled() and not batched(grad):
             grads = [g.mul_(grad).to(grad.dtype) for g in made]
         else:
             grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)

@@ -212,6 +212,11 @@ def transforming() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def batched(grad: Tensor) -> bool:
+    """Whether a vmap, new or old, may be at work on `grad`: it cannot write a batch into a tensor that is none."""
+    return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
 def _register(operator: Operator, namespace: str) -> None:
     """Define the three operators of one namespace; the C++ module supplies the raw kernels of "scratchnet"."""
     op, function = operator.op, operator.function

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scratchnet.functions.operator import transforming
+from scratchnet.functions.operator import batched, transforming
 from scratchnet.nn.functional.reduction import REDUCE
 
 
@@ -75,7 +75,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
 
 
 def _times(slope: Tensor, grad: Tensor) -> Tensor:
-    """Their product, in the memory of slope; not under vmap, new or old, which cannot write a batch into what is none."""
-    if torch.compiler.is_compiling() or transforming() or torch._C._functorch.is_legacy_batchedtensor(grad):
+    """Their product, in the memory of slope unless that cannot be written."""
+    if torch.compiler.is_compiling() or batched(grad):
         return slope * grad
     return slope.mul_(grad)
