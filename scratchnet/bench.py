@@ -107,10 +107,14 @@ class Timing:
         return self.bytes / self.seconds.median / self.roof.bandwidth
 
     @property
+    def rate(self) -> str:
+        """What the call computes or moves a second."""
+        return f"{self.gigaflops:.0f} GFLOP/s" if self.compute_bound else f"{self.gigabytes:.1f} GB/s"
+
+    @property
     def pace(self) -> str:
-        """What the call moves or computes a second, and the share of the roof."""
-        rate = f"{self.gigaflops:.0f} GFLOP/s" if self.compute_bound else f"{self.gigabytes:.1f} GB/s"
-        return f"{rate} ({self.share:.0%})"
+        """The same, and the share of the roof."""
+        return f"{self.rate} ({self.share:.0%})"
 
 
 @dataclass(frozen=True)

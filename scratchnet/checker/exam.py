@@ -25,7 +25,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 from scratchnet import verify
 from scratchnet.checker.contract import DIRECTIONS, KernelError
-from scratchnet.checker.kernel import Kernel, explain, guarded
+from scratchnet.checker.kernel import Kernel, guarded, in_words
 from scratchnet.registry import Op
 from scratchnet.verify import Call, Check, Rule
 
@@ -160,7 +160,7 @@ class Exam:
         except GradcheckError as error:
             return "", str(error).strip()
         except Exception as error:
-            return "", f"in float64: it raised {explain(error, Path(self.kernel.name))}"
+            return "", f"in float64: it raised {in_words(error, Path(self.kernel.name))}"
         return "alone and between sin and cos, in float64", ""
 
     def _cases(self, sizes: tuple) -> list[tuple[str, tuple[int, int]]]:
@@ -175,7 +175,7 @@ class Exam:
         try:
             results = self._run(call, memory)
         except Exception as error:  # whatever the reader's code raises
-            problem = explain(error, Path(self.kernel.name))
+            problem = in_words(error, Path(self.kernel.name))
             problem = problem if isinstance(error, KernelError) else f"it raised {problem}"
             return Trial(part, where, rows, columns, call, (), (), problem)
         return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))

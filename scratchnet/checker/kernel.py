@@ -140,7 +140,7 @@ def inside(memory: Tensor, shape: torch.Size) -> Tensor:
     return memory[GUARD : memory.numel() - GUARD].view(shape)
 
 
-def explain(error: Exception, path: Path) -> str:
+def in_words(error: Exception, path: Path) -> str:
     """An exception in words, with the line of the reader's file that it passed last."""
     if isinstance(error, KernelError):
         return str(error)

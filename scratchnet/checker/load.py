@@ -24,7 +24,7 @@ from torch import Tensor
 
 from scratchnet.checker.compiler import CompilerError, shared_library
 from scratchnet.checker.contract import C_TYPES, DIRECTIONS, Contract, KernelError
-from scratchnet.checker.kernel import CANARY, GUARD, Kernel, explain, inside
+from scratchnet.checker.kernel import CANARY, GUARD, Kernel, in_words, inside
 
 
 def load(path: Path, contract: Contract) -> Kernel:
@@ -59,7 +59,7 @@ def _load_python(path: Path, contract: Contract) -> Kernel:
         sys.modules[spec.name] = module  # triton.jit looks its source up there
         spec.loader.exec_module(module)
     except Exception as error:  # whatever keeps the file from running
-        raise KernelError(f"{path} does not run: {explain(error, path)}") from error
+        raise KernelError(f"{path} does not run: {in_words(error, path)}") from error
     kind = "Triton" if "triton" in imported else "torch" if "torch" in imported else "NumPy"
     device = "cuda" if kind == "Triton" and not interpreted else "cpu"
     return from_module(module, contract, kind, path, device=device, timed=not interpreted)

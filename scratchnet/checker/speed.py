@@ -32,11 +32,9 @@ class Speed:
     ratios: dict[str, Spread]  # "torch" or one of our rungs -> its time / the kernel's: above 1 the kernel is faster
 
     def __str__(self) -> str:
-        moves = self.timing.gigaflops if self.timing.compute_bound else self.timing.gigabytes
-        unit = "GFLOP/s" if self.timing.compute_bound else "GB/s"
         beside = ", ".join(f"{ratio.median:.3g} x {name}" for name, ratio in self.ratios.items())
         ms = self.timing.seconds.median * 1e3
-        share = f"{moves:.3g} {unit}, {self.timing.share:.0%} of this machine's roof"
+        share = f"{self.timing.rate}, {self.timing.share:.0%} of this machine's roof"
         return f"{self.rows}x{self.columns}: {ms:.3g} ms, {share}; the speed of {beside}"
 
 
