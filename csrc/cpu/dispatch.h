@@ -18,6 +18,7 @@ enum class Isa : int { baseline, avx2, avx512 };
 Isa isa();
 const char* isa_name(Isa isa);
 bool isa_supported(Isa isa);
+bool dot_bf16();  // whether the avx512 in use has AVX512-BF16 too, which few of its CPUs lack
 
 }  // namespace scratchnet
 
