@@ -110,9 +110,15 @@ class Op:
         return self.file or self.primitive
 
     def rungs(self, column: str) -> tuple[str, ...]:
-        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place."""
+        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place.
+
+        An operator in a file of its own has two at most, the first and the last idea of its primitive.
+        """
         backend = BACKENDS[column]
-        return () if self.file and backend.primitives_only else backend.rungs.get(self.primitive, ())
+        ideas = backend.rungs.get(self.primitive, ())
+        if not self.file:
+            return ideas
+        return () if backend.primitives_only else ideas[:1] + ideas[1:][-1:]
 
 
 def normal(*shape: int, dtype: torch.dtype) -> Tensor:
