@@ -49,9 +49,9 @@ BACKENDS: dict[str, Backend] = {
         {
             "matmul": ("naive loop", "register tiles, packed panels, threads"),
             "cross_entropy": ("naive loop", "one pass, SIMD exp, threads"),
-            "layer_norm": ("naive loop", "row kept in cache, SIMD, threads"),
-            "gelu": ("naive loop", "SIMD polynomials, fused bias, threads"),
-            "gather": ("naive loop", "column blocks, row copies, threads"),
+            "layer_norm": ("naive loop", "Welford: all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
+            "gelu": ("naive loop", "polynomials for erf and exp", "SIMD", "threads, fused forms likewise"),
+            "gather": ("naive loop", "whole rows in memory order", "blocks that stay in cache", "threads, writes past the cache"),
         },
     ),
     "cuda": Backend(

@@ -1,4 +1,4 @@
-// gather, rung 2: a row at a time, as rows lie in memory; the whole index is checked first, so that no branch stands in the way.
+// gather, rung 2: a row at a time, as rows lie in memory. The whole index is checked first, so that no branch is left.
 //
 //   forward   y[i][j] = x[index[i][j]][j]       an embedding copies its rows whole
 //   backward  dx[index[i][j]][j] += grad[i][j]  a row of grad as it comes, in place of one column after another
@@ -55,8 +55,8 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
   return true;
 }
 
-bool embedding_forward(DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns,
-                       int64_t n) {
+bool embedding_forward(DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
+                       int64_t columns, int64_t n) {
   if (!inside(index, n, rows)) return false;
   const int64_t size = dtype_size(dtype), row = columns * size;
   for (int64_t i = 0; i < n; i++) memcpy((char*)y + i * row, (const char*)weight + index[i] * stride * size, row);
@@ -64,8 +64,8 @@ bool embedding_forward(DType dtype, const void* weight, int64_t stride, const in
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-                        bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   int64_t* const count = allocate_zeros<int64_t>(rows);
@@ -93,8 +93,8 @@ SN_DEFINE_RUNG(GatherKernels, gather_2) = {
       return false;
     },
     embedding_forward,
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-       bool by_count) {
+    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
+       int64_t padding, bool by_count) {
       SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
       return false;
     },

@@ -1,7 +1,7 @@
 // gather, rung 3: what is used again stays in cache.
 //
-//   forward   blocks of few columns of x, packed so that a block fits in the second-level cache; all rows of the index take from it
-//   backward  adds into such a block, which is then written once. An embedding sorts its indices and adds up one row at a time
+//   forward   packs a block of few columns of x, which fits in the second-level cache; all rows of the index take from it
+//   backward  adds into such a block and writes it once; an embedding sorts its indices and adds up one row at a time
 //
 // Along dim 0 of a large x every element is a cache miss in rung 2, of whose 64 bytes 4 are used.
 #include "gather.h"
@@ -56,8 +56,8 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-                        bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   const ByRow by_row(index, n, rows);
@@ -89,8 +89,8 @@ SN_DEFINE_RUNG(GatherKernels, gather_3) = {
       return false;
     },
     SN_FROM(gather_kernels(2), embedding_forward),
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-       bool by_count) {
+    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
+       int64_t padding, bool by_count) {
       SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
       return false;
     },

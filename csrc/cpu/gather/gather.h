@@ -48,6 +48,6 @@ struct GatherKernels {
                              int64_t n, int64_t padding, bool by_count);
 };
 
-SN_LADDER(GatherKernels, gather, 2)
+SN_LADDER(GatherKernels, gather, 4)
 
 }  // namespace scratchnet

@@ -18,6 +18,6 @@ struct GeluKernels {
   void (*geglu_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh);
 };
 
-SN_LADDER(GeluKernels, gelu, 2)
+SN_LADDER(GeluKernels, gelu, 4)
 
 }  // namespace scratchnet

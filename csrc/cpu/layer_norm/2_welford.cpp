@@ -3,8 +3,8 @@
 //   forward   Welford's method corrects mean and variance with every number that it meets: no pass for the mean alone
 //   backward  mean(a) and mean(a h) in one pass with mean(x); dx, dweight and dbias in the other
 //
-// mean(x^2) - mean^2 takes one pass too, but loses its digits where the mean is large. Welford's method keeps them, all the more
-// as it runs on x - x[0], whose mean is small.
+// mean(x^2) - mean^2 takes one pass too, but loses its digits where the mean is large. Welford's method keeps them, all the
+// more as it runs on x - x[0], whose mean is small.
 #include "layer_norm.h"
 #include "memory.h"
 #include "scalar.h"
@@ -22,7 +22,7 @@ Moments welford(const T* x, int64_t columns) {
   double mean = 0, squares = 0;
   for (int64_t j = 0; j < columns; j++) {
     const double v = load1(x + j) - first, before = v - mean;
-    mean += before / (j + 1);
+    mean += before * (1.0 / (j + 1));  // a division that waits for no step before
     squares += before * (v - mean);
   }
   return {first + mean, squares / columns};
@@ -78,7 +78,7 @@ void backward(const NormBackward& p) {
       sum_d += d;
     }
     const double rest = p.mean ? sum_d / D : 0, mean_a = p.mean ? sum_a / D : 0;
-    const double mean_ah = (sum_ad - rest * sum_a) / D * rstd;
+    const double mean_ah = (sum_ad / D - rest * mean_a) * rstd;
     for (int64_t j = 0; j < D; j++) {
       const double g = load1(grad + j), h = (load1(x + j) - mean - rest) * rstd;
       if (p.dx) {

@@ -1,8 +1,7 @@
 // LayerNorm and RMSNorm, rung 3: whole registers at a time.
 //
-// Sums are those of floats now, a block in the lanes of a register, blocks in double. Welford's running mean would be rounded at
-// every step and each step waits for a division, so that forward goes over the row twice again, for the mean and for the variance:
-// after the first pass the row is in the cache.
+// Numbers are floats now: a block is summed in the lanes of a register, blocks in double. Welford's running mean would be rounded
+// at every step, so that forward goes over the row twice again, for the mean and for the variance: the row is then in the cache.
 //
 // The mean is summed relative to the row's first element; what its rounding to float leaves over, c = mean(x - mean), is a
 // by-product of the next pass. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
@@ -61,14 +60,15 @@ void forward(const NormForward& p) {
     A mean = 0;
     if (p.mean && D) {
       const A first = load1(x);
-      mean = A(first + sum<A, 1>(D, [=](int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + j) - first}; }).v[0] / D);
+      const auto shifted = sum<A, 1>(D, [=](int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + j) - first}; });
+      mean = A(first + shifted.v[0] / D);
     }
     const auto sums = sum<A, 2>(D, [=](int64_t j, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(x + j) - mean;
       return Terms<A, 2>{d, d * d};
     });
-    const double over = p.mean ? sums.v[0] / D : 0, variance = sums.v[1] / D - over * over;
-    const A rest = A(over), rstd = A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + p.eps));
+    const double mean_d = p.mean ? sums.v[0] / D : 0, variance = sums.v[1] / D - mean_d * mean_d;
+    const A rest = A(mean_d), rstd = A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + p.eps));
     map<T>(0, D, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       vec<A> h = ((get(x + j) - mean) - rest) * rstd;
       if (weight) h *= get(weight + j);
@@ -95,12 +95,12 @@ void backward(const NormBackward& p) {
       const vec<A> d = get(x + j) - mean, g = get(grad + j), a = weight ? g * get(weight + j) : g;
       return Terms<A, 3>{a, a * d, d};
     });
-    const double over = p.mean ? sums.v[2] / D : 0;
-    const A rest = A(over), mean_a = p.mean ? A(sums.v[0] / D) : 0, mean_ah = A((sums.v[1] - over * sums.v[0]) / D * rstd);
+    const double mean_a = p.mean ? sums.v[0] / D : 0, mean_d = p.mean ? sums.v[2] / D : 0;
+    const A rest = A(mean_d), shift = A(mean_a), stretch = A((sums.v[1] / D - mean_a * mean_d) * rstd);
     map<T>(0, D, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       const vec<A> g = get(grad + j), h = ((get(x + j) - mean) - rest) * rstd;
       if (dx) {
-        const vec<A> d = ((weight ? g * get(weight + j) : g) - mean_a - h * mean_ah) * rstd;
+        const vec<A> d = ((weight ? g * get(weight + j) : g) - shift - h * stretch) * rstd;
         put(dx + j, grad_total ? d + get(grad_total + j) : d);
       }
       put(dweight + j, get(dweight + j) + g * h);

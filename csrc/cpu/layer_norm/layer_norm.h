@@ -33,6 +33,6 @@ struct LayerNormKernels {
   void (*backward)(On, const NormBackward&);
 };
 
-SN_LADDER(LayerNormKernels, layer_norm, 2)
+SN_LADDER(LayerNormKernels, layer_norm, 4)
 
 }  // namespace scratchnet
