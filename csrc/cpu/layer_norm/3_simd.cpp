@@ -1,7 +1,7 @@
 // LayerNorm and RMSNorm, rung 3: whole registers at a time.
 //
-// Numbers are floats now: a block is summed in the lanes of a register, blocks in double. Welford's running mean would be rounded
-// at every step, so that forward goes over the row twice again, for the mean and for the variance: the row is then in the cache.
+// Floats are summed as floats now, a block of a row in the lanes of a register, the blocks in double. Welford's running mean
+// would be rounded at every step, so that forward goes over the row for the mean and again, in the cache, for the variance.
 //
 // The mean is summed relative to the row's first element; what its rounding to float leaves over, c = mean(x - mean), is a
 // by-product of the next pass. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
