@@ -47,8 +47,8 @@ BACKENDS: dict[str, Backend] = {
         "C++: SIMD and threads",
         ("cpu",),
         {
-            "matmul": ("naive loop", "register tiles, packed panels, threads"),
-            "cross_entropy": ("naive loop", "one pass, SIMD exp, threads"),
+            "matmul": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
+            "cross_entropy": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
             "layer_norm": ("naive loop", "row kept in cache, SIMD, threads"),
             "gelu": ("naive loop", "SIMD polynomials, fused bias, threads"),
             "gather": ("naive loop", "column blocks, row copies, threads"),
