@@ -47,11 +47,11 @@ BACKENDS: dict[str, Backend] = {
         "C++: SIMD and threads",
         ("cpu",),
         {
-            "matmul": ("naive loop", "register tiles, packed panels, threads"),
-            "cross_entropy": ("naive loop", "one pass, SIMD exp, threads"),
-            "layer_norm": ("naive loop", "Welford: all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
-            "gelu": ("naive loop", "polynomials for erf and exp", "SIMD", "threads, fused forms likewise"),
-            "gather": ("naive loop", "whole rows in memory order", "blocks that stay in cache", "threads, writes past the cache"),
+            "matmul": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
+            "cross_entropy": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
+            "layer_norm": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
+            "gelu": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
+            "gather": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
         },
     ),
     "cuda": Backend(

@@ -72,7 +72,7 @@ struct CrossEntropyKernels {
   void (*logsumexp_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
 };
 
-SN_LADDER(CrossEntropyKernels, cross_entropy, 2)
+SN_LADDER(CrossEntropyKernels, cross_entropy, 4)
 
 }  // namespace scratchnet
 

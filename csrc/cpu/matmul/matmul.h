@@ -60,6 +60,6 @@ struct MatmulKernels {
                               Activation);
 };
 
-SN_LADDER(MatmulKernels, matmul, 2)
+SN_LADDER(MatmulKernels, matmul, 5)
 
 }  // namespace scratchnet
