@@ -1,8 +1,8 @@
-// Matrix product, rung 4: the sums of a tile of ROWS x VECTORS registers, to which everything is added before they are stored.
+// Matrix product, rung 4: the sums of a tile of ROWS x VECTORS registers stay in these until a whole chain has been added.
 //
 // In rung 3 every multiply-add loads a sum and a number of b and stores the sum again. Here a vector of b that is loaded once
-// serves ROWS rows, and a number of a VECTORS vectors. A register is loaded from neighbours in memory: a block of b is copied
-// ("packed") so that it has them in any layout, with zeros behind its last column.
+// serves ROWS rows, and a number of a VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block lies in
+// the order of the registers ("packed"), with zeros behind its last column.
 #include "epilogue1.h"
 #include "matmul.h"
 #include "pack.h"
