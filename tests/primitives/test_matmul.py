@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import TRITON
+from cases import TRITON, rungs
 
 import scratchnet
 from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
-RUNGS = ("cpp:1", "cpp:2", TRITON)
+RUNGS = (*rungs("matmul"), TRITON)
+ENDS = ("cpp:1", "cpp", TRITON)  # for what the rungs between them share with these
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ACTIVATIONS = {
     None: lambda z: z,
@@ -88,7 +89,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 @pytest.mark.parametrize("shape_a, shape_b", SHAPES)
 def test_ranks_and_broadcasting(shape_a, shape_b, rung):
     leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape_a, shape_b)]
@@ -124,7 +125,7 @@ def test_an_empty_sum_is_zero(rung):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 @pytest.mark.parametrize(
     "rows, k, n, with_bias", [((3,), 9, 7, True), ((2, 5), 600, 70, True), ((), 17, 5, False), ((7,), 33, 1, True)]
 )
@@ -152,7 +153,7 @@ def test_linear_with_its_activation(rows, k, n, with_bias, rung, dtype, activati
         assert_as_exact(ours, torchs, exact.detach().numpy(), ulps=10 if dtype == torch.float64 else 2, scale=1.0)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 def test_the_stride_of_an_axis_of_size_1_means_nothing(rung):
     weight = torch.randn(5, 8)
     for sizes, strides in (

@@ -1,4 +1,4 @@
-// Matrix product, rung 2: every number that is loaded is used many times (the loops of Goto and BLIS).
+// Matrix product, rung 5: both operands packed for every level of cache, rectangles of the result for threads (Goto and BLIS).
 //
 //   tile      ROWS x VECTORS registers of y: one vector of b serves ROWS rows, one number of a VECTORS vectors
 //   panels    a and b are copied ("packed") into the order in which the tile reads them: any strides, no cache line wasted;
@@ -246,7 +246,7 @@ void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
+SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
     [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
       SN_FLOATS(dtype, product<T>(size, a, b, to));
     },
