@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import math
 import os
 
 import torch
@@ -96,19 +95,17 @@ def runnable(op: Op, device: str = "cpu") -> list[str]:
     return names
 
 
-def fastest(op: Op) -> str:
-    """The backend that runs `op` on large CPU tensors when none is named."""
-    return "torch" if op.own_up_to == math.inf or missing("cpp") else "cpp"
+def fastest() -> str:
+    """The backend that runs large CPU tensors when none is named."""
+    return "torch" if missing("cpp") else "cpp"
 
 
 def reason(op: Op) -> str:
     """Why `fastest` answers what it does, in one sentence."""
     if problem := missing("cpp"):
         return problem
-    if op.own_up_to == math.inf:
-        return "torch's own products, until ours are ahead on every shape and dtype"
     small = f"; up to {op.own_up_to:,} elements torch's own function" if op.own_up_to else ""
-    return f"fused: fewer passes over memory than torch's own{small}"
+    return f"ahead of torch's own in `scratchnet bench`{small}"
 
 
 if os.environ.get("SCRATCHNET_BACKEND"):

@@ -166,7 +166,7 @@ def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: S
             check = verify.compare(op, example, rows, columns, settings.dtype, name, oracle="torch").worst
             judged_rows = rows
     untimed = "WRONG" if not check.ok else "interpreter, not a speed" if interpreted else ""
-    default = backends.fastest(op) if settings.device == "cpu" else "torch"
+    default = backends.fastest() if settings.device == "cpu" else "torch"
     dtype = str(settings.dtype).removeprefix("torch.")
     return Result(op.name, example, rows, columns, dtype, settings.device, name, default, check, judged_rows, (), untimed)
 

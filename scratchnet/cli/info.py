@@ -81,7 +81,7 @@ def gather() -> dict:
             {
                 "op": op.name,
                 "primitive": op.primitive,
-                "backend": backends.current() or backends.fastest(op),
+                "backend": backends.current() or backends.fastest(),
                 "why": "named by SCRATCHNET_BACKEND or backend(...)" if backends.current() else backends.reason(op),
                 "idea": op.idea,
             }

@@ -125,7 +125,7 @@ class Operator:
             kernels = [Kernel(self.op, column, min(rung, last)) if last else None for rung in rungs]
             self.cells.update({f"{column}:{rung}": kernel for rung, kernel in zip(rungs, kernels, strict=True)})
             self.cells[column] = kernels[-1]
-        self.fastest = {"cpu": self.cells[backends.fastest(self.op)]}
+        self.fastest = {"cpu": self.cells[backends.fastest()]}
         OPERATORS[name] = self
 
     def take(self, results):

@@ -52,7 +52,7 @@ CROSS_ENTROPY = Op(
 )
 
 
-def _softmax_op(name: str, own: Callable, idea: str, own_up_to: float) -> Op:
+def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
     return Op(
         name=name,
         primitive="cross_entropy",

