@@ -13,6 +13,7 @@ from scratchnet.data.split import need
 from scratchnet.registry import BACKENDS, OPS
 
 ROOT = Path(scratchnet.__file__).parents[1]
+KERNELS = Path(scratchnet.__file__).parent / "kernels"
 FOLDERS = {"cpp": "csrc/cpu", "cuda": "csrc/cuda"}
 COLUMNS = ("cpp", "cuda", "triton")
 
@@ -33,7 +34,10 @@ class Rung:
 
     @property
     def source(self) -> Path | None:
-        """Its file; None where the sources are not, and for Triton, whose kernels share one file."""
+        """Its file; None where the sources are not."""
+        if self.column == "triton":  # the best rung, in the file of the whole family, has no number
+            files = (KERNELS / f"{name}.py" for name in (f"{self.primitive}_{self.number}", self.primitive))
+            return next(filter(Path.exists, files), None)
         files = (ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*") if self.column in FOLDERS else ()
         table = f", {self.primitive}_{self.number})"  # the folder may hold operators with tables of their own
         return next((file for file in files if table in file.read_text()), None)
