@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import scratchnet
@@ -13,7 +14,7 @@ from scratchnet.data.split import need
 from scratchnet.registry import BACKENDS, OPS
 
 ROOT = Path(scratchnet.__file__).parents[1]
-KERNELS = Path(scratchnet.__file__).parent / "kernels"
+KERNELS = Path(find_spec("scratchnet.kernels").origin).parent
 FOLDERS = {"cpp": "csrc/cpu", "cuda": "csrc/cuda"}
 COLUMNS = ("cpp", "cuda", "triton")
 
