@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import scratchnet
-from scratchnet.registry import OPS, Op
+from scratchnet.registry import BACKENDS, OPS, Op
 from scratchnet.verify import TIMES_TORCH, ULPS, as_tuple, function
 
 # "triton" in a list of backends
@@ -83,6 +83,13 @@ def case(name: str, example: str | None = None, rows: int = 4, columns: int = 3,
     return Case(op, args, kwargs)
 
 
+def rungs(primitive: str) -> list[str]:
+    """The rungs of the C++ column, the naive one first."""
+    return [f"cpp:{n}" for n, _ in enumerate(BACKENDS["cpp"].rungs[primitive], start=1)]
+
+
 EXAMPLES = [(name, example) for name, op in OPS.items() for example in op.examples]
+# The rungs between the naive loop and the last one: the grid meets each once, what is built on a rung meets the ends alone.
+MIDDLE = [(name, example, f"cpp:{n}") for name, example in EXAMPLES for n in range(2, len(OPS[name].rungs("cpp")))]
 # Cases whose gradient is by design not the derivative of the output: the padding row learns nothing, frequent rows learn less.
 NOT_THE_DERIVATIVE = {("embedding", "padding_idx"), ("embedding", "scale_grad_by_freq")}

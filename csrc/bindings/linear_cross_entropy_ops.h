@@ -97,7 +97,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), losses = fresh<Tensor>(shape, statistics_dtype(x));
   Tensor totals = no_totals<Tensor>();
   const Targets all = chunks.targets(ignore_index, label_smoothing);
-  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
+  chunks.for_each(products(rung, cross_entropy_rungs), all, [&](int64_t row, const Targets& to) {
     cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), chunks.at(losses, row, 1),
                                                       (double*)out(lse) + row, (Totals*)out(totals));
   });
@@ -117,7 +117,7 @@ struct LinearGradients {
 
   LinearGradients(const Chunks<Tensor>& chunks, int64_t rung, bool need_x, bool need_weight, bool need_bias)
       : chunks(chunks),
-        kernels(matmul_kernels(rung)),
+        kernels(products(rung, cross_entropy_rungs)),
         loss_kernels(cross_entropy_kernels(rung)),
         need_x(need_x),
         need_weight(need_weight),
@@ -165,7 +165,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
   const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
   grad = in_order(wide(grad, statistics_dtype(x))), lse = in_order(lse);
   const Targets all = chunks.targets(ignore_index, label_smoothing);
-  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
+  chunks.for_each(products(rung, cross_entropy_rungs), all, [&](int64_t row, const Targets& to) {
     gradients.add(row, to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE,
                   reduction == MEAN ? data(total_weight) : nullptr, (const double*)data(lse));
   });
@@ -207,7 +207,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> linear_cross_entropy_
   const float one32 = 1;
   const void* const one = chunks.dtype() == DType::f64 ? (const void*)&one64 : &one32;
   Tensor lse = fresh<Tensor>(std::vector<int64_t>{chunks.rows}, double_dtype<Tensor>()), totals = no_totals<Tensor>();
-  chunks.for_each(matmul_kernels(rung), all, [&](int64_t row, const Targets& to) {
+  chunks.for_each(products(rung, cross_entropy_rungs), all, [&](int64_t row, const Targets& to) {
     cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), nullptr,
                                                       (double*)out(lse) + row, (Totals*)out(totals));
     gradients.add(row, to, one, true, reduction == MEAN ? data(divisor) : nullptr, (const double*)data(lse));

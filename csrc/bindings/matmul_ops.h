@@ -6,6 +6,9 @@
 #define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)
 
 namespace scratchnet {
+// The products for an operator with a ladder of its own: with its last rung the best ones.
+inline const MatmulKernels& products(int64_t rung, int64_t last) { return matmul_kernels(rung < last ? rung : matmul_rungs); }
+
 // The last two axes of a tensor as rows and columns, the ones before as the batch. The tensor must outlive it.
 template <class Tensor>
 Matrix matrix_of(const Tensor& t) {

@@ -77,7 +77,7 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 //     expect.that(x.dim() > 0, "x must have an axis");
 //     expect.shape("bias", bias, last_axes(x, 1));                        one float type for all, and this shape
 
-constexpr int64_t RUNGS = 2;  // of every primitive: scratchnet/registry/
+constexpr int64_t RUNGS = 5;  // of the longest ladder; a shorter one answers with its last rung
 
 // Sizes of some axes of a tensor, which must outlive it.
 struct Shape {
@@ -122,7 +122,7 @@ struct Expect {
   template <class Tensor>
   Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
     if (!is_float(x)) [[unlikely]] refuse(argument, x, "of a float type");
-    if (rung < 1 || rung > RUNGS) [[unlikely]] fail("there is no rung " + std::to_string(rung) + ": they are 1 and 2");
+    if (rung < 1 || rung > RUNGS) [[unlikely]] fail("there is no rung " + std::to_string(rung) + ": they are 1 to 5");
     dtype = dtype_of(x);
   }
 

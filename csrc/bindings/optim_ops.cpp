@@ -50,7 +50,7 @@ struct Step {
     const auto that = [op](bool condition, const char* problem) {
       if (!condition) [[unlikely]] throw std::runtime_error(std::string(op) + "(): " + problem);
     };
-    that(rung >= 1 && rung <= RUNGS, "there is no such rung: they are 1 and 2");
+    that(rung >= 1 && rung <= optim_rungs, "there is no such rung: they are 1 and 2");
     that((int64_t)grads.size() == count, "params and grads must have the same length");
     that((int64_t)steps.size() == (counted ? count : 0), "steps must have the length of params");
     for (const auto& [state, used] : states)

@@ -81,7 +81,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
   const auto dtype = x.scalar_type();
   Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
   Tensor y = fresh<Tensor>({rows, layer.state}, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
-  matmul_kernels(rung).product(dtype_of(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(),
+  products(rung, recurrence_rungs).product(dtype_of(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(),
                                {out(u), nullptr, data(b_ih)});
   layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
   recurrence_kernels(rung).forward(dtype_of(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
@@ -122,7 +122,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
                                     {data(grad), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
                                      out(du), out(dv), out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
 
-  const MatmulKernels& kernels = matmul_kernels(rung);
+  const MatmulKernels& kernels = products(rung, recurrence_rungs);
   const auto weight_gradient = [&](bool need, const Tensor& d, const Tensor& input) {  // d^T input
     if (!need) return none(like);
     Tensor dw = fresh<Tensor>({d.size(1), input.size(1)}, scalar);

@@ -34,4 +34,13 @@ Isa isa() {
   return chosen;
 }
 
+bool dot_bf16() {
+#if defined(__x86_64__) && !defined(SN_SINGLE_ISA)
+  static const bool supported = isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
+  return supported;
+#else
+  return false;
+#endif
+}
+
 }  // namespace scratchnet

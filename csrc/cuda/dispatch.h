@@ -68,8 +68,11 @@ inline ConstPointer typed(const void* p) { return {p}; }
     __builtin_unreachable();                                                       \
   }
 
-#define SN_DECLARE_RUNG(Table, name) extern const Table name##_cuda;
-#define SN_DECLARE_NAIVE(Table, name) SN_DECLARE_RUNG(Table, name)
-#define SN_NAIVE(name) name##_cuda
-#define SN_PICK(name) name##_cuda
+// Every primitive has two rungs here, however many the CPU column has.
+#define SN_LADDER(Table, name, rungs_of_cpu)                                                             \
+  extern const Table name##_1_cuda, name##_2_cuda;                                                       \
+  constexpr int64_t name##_rungs = 2;                                                                    \
+  namespace {                                                                                            \
+  inline const Table& name##_kernels(int64_t rung) { return rung < 2 ? name##_1_cuda : name##_2_cuda; }  \
+  }
 #define SN_DEFINE_RUNG(Table, name) extern const Table name##_cuda

@@ -48,11 +48,11 @@ BACKENDS: dict[str, Backend] = {
         "C++: SIMD and threads",
         ("cpu",),
         {
-            "matmul": ("naive loop", "register tiles, packed panels, threads"),
-            "cross_entropy": ("naive loop", "one pass, SIMD exp, threads"),
-            "layer_norm": ("naive loop", "row kept in cache, SIMD, threads"),
-            "gelu": ("naive loop", "SIMD polynomials, fused bias, threads"),
-            "gather": ("naive loop", "column blocks, row copies, threads"),
+            "matmul": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
+            "cross_entropy": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
+            "layer_norm": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
+            "gelu": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
+            "gather": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
         },
     ),
     "cuda": Backend(
@@ -112,9 +112,14 @@ class Op:
         return self.file or self.primitive
 
     def rungs(self, column: str) -> tuple[str, ...]:
-        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place."""
+        """One idea a rung of this operator's kernels on a backend; none where the torch column runs in its place.
+
+        An operator in a file of its own has two at most, the first and the last idea of its primitive.
+        """
         backend = BACKENDS[column]
-        ideas = () if self.file and backend.primitives_only else backend.rungs.get(self.primitive, ())
+        ideas = backend.rungs.get(self.primitive, ())
+        if self.file:
+            return () if backend.primitives_only else ideas[:1] + ideas[1:][-1:]
         return ideas if backend.whole_family or self.name == self.primitive else ideas[-1:]
 
 

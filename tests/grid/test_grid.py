@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from cases import EXAMPLES, case, scalar
+from cases import EXAMPLES, MIDDLE, case, scalar
 
 import scratchnet
 from scratchnet import _compiled
@@ -47,6 +47,13 @@ def test_other_columns(name, example, dtype, backend):
     check(name, example, dtype, backend, "sliced", SIZES[::3])
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example, rung", MIDDLE)
+def test_middle_rungs(name, example, rung, dtype):
+    for size, layout in zip(SIZES[::3], ("sliced", "contiguous", "transposed", "sliced"), strict=True):
+        check(name, example, dtype, rung, layout, [size])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("backend", ("cpp:1", "torch"))
@@ -67,8 +74,9 @@ def test_every_pair_of_odd_sizes(name, example, dtype):
     check(name, example, dtype, "cpp", "contiguous", [(m, n) for m in sizes for n in sizes if m * n <= most])
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "torch", "numpy"))
-@pytest.mark.parametrize("name, example", EXAMPLES)
+@pytest.mark.parametrize(
+    "name, example, backend", [(*e, backend) for e in EXAMPLES for backend in ("cpp", "cpp:1", "torch", "numpy")] + MIDDLE
+)
 def test_empty(name, example, backend):
     """Sizes of zero give what torch gives, or torch's exception."""
     for rows, columns in EMPTY:

@@ -9,13 +9,14 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import TRITON, assert_as_accurate
+from cases import TRITON, assert_as_accurate, rungs
 
 import scratchnet
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
 from scratchnet.functions.operator import Kernel
 
 INF, NAN = math.inf, math.nan
+RUNGS = (*rungs("cross_entropy"), TRITON)
 BACKENDS = ("cpp", "cpp:1", "torch", "numpy", TRITON)
 ROWS = (
     (-INF, -INF, -INF, -INF),
@@ -30,6 +31,7 @@ ROWS = (
     (-3e38, -3e38, -3e38, -3e38),
 )
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
+every_backend_and_rung = pytest.mark.parametrize("backend", (*RUNGS, "torch", "numpy"))
 every_layout = pytest.mark.parametrize("dim", (1, 0), ids=("rows in order", "strips of rows"))
 
 
@@ -56,7 +58,7 @@ def special(width: int) -> torch.Tensor:
     return torch.cat([x, x[:, -1:].expand(-1, width - 4)], dim=1)
 
 
-@every_backend
+@every_backend_and_rung
 @every_layout
 @pytest.mark.filterwarnings("ignore:All-NaN slice")  # NumPy's word where Triton is interpreted
 @pytest.mark.parametrize("width", (4, 40, 5000))
@@ -71,7 +73,7 @@ def test_infinities_and_nan_are_torchs(name, width, dim, backend):
         assert_same(lambda t: ours(t, dim), lambda t: getattr(torch, name)(t.double(), dim).float(), x)
 
 
-@every_backend
+@every_backend_and_rung
 @pytest.mark.parametrize("positions", (1, 3))
 @pytest.mark.parametrize("smoothing", (0.0, 0.1))
 @pytest.mark.parametrize("reduction", ("none", "sum"))
@@ -91,7 +93,7 @@ def test_infinities_and_nan_of_losses_are_torchs(reduction, smoothing, positions
         assert_same(lambda t: cross_entropy(t, q, **options), lambda t: F.cross_entropy(t, q, **options), x)
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1", TRITON))
+@pytest.mark.parametrize("backend", RUNGS)
 @pytest.mark.parametrize("positions", (1, 5))
 @pytest.mark.parametrize("offset", (1e4, -1e4, 1e12))
 def test_gradient_is_exact_for_large_logits(offset, positions, backend):
@@ -108,7 +110,7 @@ def test_gradient_is_exact_for_large_logits(offset, positions, backend):
     assert (dx - exact_dx).abs().max() <= 1e-6 * exact_dx.abs().max()
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1", TRITON))
+@pytest.mark.parametrize("backend", RUNGS)
 @pytest.mark.parametrize("shape", ((3, 9001), (70, 130), (2, 45, 300), (2, 3, 517), (1, 1, 1)))
 def test_every_combination_of_options(shape, backend):
     """Rows longer than a block, more positions than a strip; the whole product of options against torch in float64."""

@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from cases import rungs
 
 import scratchnet
 from scratchnet.functions.gather import embedding, gather
 
-BACKENDS = ("cpp", "cpp:1", "numpy", "torch")
+RUNGS = rungs("gather")
+BACKENDS = (*RUNGS, "numpy", "torch")
 INF, NAN = float("inf"), float("nan")
 
 # shape of the input, dim, shape of the index
@@ -81,7 +83,7 @@ def test_gather_takes_int32_and_torch_options():
 
 
 @pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16))
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 def test_sixteen_bit_gradients_are_summed_in_float32(backend, dtype):
     """4,096 ones in one place: a 16-bit sum stops at 256 (bfloat16) or 2,048 (float16)."""
     x, w = torch.zeros(3, 2, dtype=dtype, requires_grad=True), torch.zeros(3, 2, dtype=dtype, requires_grad=True)
@@ -96,7 +98,7 @@ def test_sixteen_bit_gradients_are_summed_in_float32(backend, dtype):
         assert torch.equal(grad, expected)
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 def test_special_values_pass_through(backend):
     index = torch.tensor([0, 0, 1, 2])
     x = torch.tensor([NAN, INF, -0.0, 1.0], requires_grad=True)
@@ -227,7 +229,7 @@ def test_wrong_calls_say_what_to_mend(call, error, words, backend):
     assert torch.equal(X, torch.arange(20.0).reshape(4, 5)) and torch.equal(TABLE, torch.ones(4, 3))
 
 
-@pytest.mark.parametrize("rung", (1, 2))
+@pytest.mark.parametrize("rung", (1, 2, 3, 4))
 def test_the_raw_backward_finds_an_index_out_of_range(rung):
     kernels, grad, bad = torch.ops.scratchnet, torch.ones(2, 3), torch.tensor([[0, 1, 2], [4, 0, 0]])
     for dim in (0, 1):

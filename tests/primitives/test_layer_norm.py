@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from cases import rungs
 
 import scratchnet
 from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
 
-BACKENDS = ("cpp", "cpp:1", "torch")
+RUNGS = rungs("layer_norm")
+BACKENDS = (*RUNGS, "torch")
 NORMS = ((layer_norm, F.layer_norm), (rms_norm, F.rms_norm))
 
 
@@ -24,7 +26,7 @@ def error(ours, exact):
     return float((ours.detach().double() - exact.detach()).abs().max() / exact.detach().abs().max())
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 @pytest.mark.parametrize("shape", ((6, 768), (3, 20011), (2, 70000), (40, 7)))
 def test_a_large_mean_costs_no_digits(shape, backend):
     x, weight, bias = torch.randn(shape) + 1e4, torch.randn(shape[1]), torch.randn(shape[1])
@@ -35,7 +37,7 @@ def test_a_large_mean_costs_no_digits(shape, backend):
     assert max(errors) < 2e-6, errors
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 @pytest.mark.parametrize("value", (0.1, 12345.678, -3e-20, 1e30))
 def test_a_constant_row_becomes_the_bias(value, backend):
     bias = torch.randn(1000)

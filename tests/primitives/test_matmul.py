@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import TRITON
+from cases import TRITON, rungs
 
 import scratchnet
 from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
-RUNGS = ("cpp:1", "cpp:2", TRITON)
+RUNGS = (*rungs("matmul"), TRITON)
+ENDS = ("cpp:1", "cpp", TRITON)  # for what the rungs between them share with these
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ACTIVATIONS = {
     None: lambda z: z,
@@ -88,7 +89,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 @pytest.mark.parametrize("shape_a, shape_b", SHAPES)
 def test_ranks_and_broadcasting(shape_a, shape_b, rung):
     leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape_a, shape_b)]
@@ -124,29 +125,35 @@ def test_an_empty_sum_is_zero(rung):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 @pytest.mark.parametrize(
     "rows, k, n, with_bias", [((3,), 9, 7, True), ((2, 5), 600, 70, True), ((), 17, 5, False), ((7,), 33, 1, True)]
 )
 def test_linear_with_its_activation(rows, k, n, with_bias, rung, dtype, activation):
-    leaves = [torch.randn(*rows, k), torch.randn(n, k) / 8] + [torch.randn(n)] * with_bias
-    leaves = [t.to(dtype).requires_grad_() for t in leaves]
-    grad = torch.randn(*rows, n).to(dtype)
     f = ACTIVATIONS[activation]
-    with scratchnet.backend(rung):
-        y = linear(*leaves, activation=activation)
-        grads = torch.autograd.grad(y, leaves, grad)
-    exact_leaves = [t.detach().double().requires_grad_() for t in leaves]
-    exact_y, torchs_y = f(F.linear(*exact_leaves)), f(F.linear(*leaves))
-    exact_grads = torch.autograd.grad(exact_y, exact_leaves, grad.double())
-    torchs_grads = torch.autograd.grad(torchs_y, leaves, grad)
-    for ours, torchs, exact in zip((y, *grads), (torchs_y, *torchs_grads), (exact_y, *exact_grads), strict=True):
+
+    def draw():
+        leaves = [torch.randn(*rows, k), torch.randn(n, k) / 8] + [torch.randn(n)] * with_bias
+        leaves = [t.to(dtype).requires_grad_() for t in leaves]
+        grad = torch.randn(*rows, n).to(dtype)
+        with scratchnet.backend(rung):
+            y = linear(*leaves, activation=activation)
+            grads = torch.autograd.grad(y, leaves, grad)
+        exact_leaves = [t.detach().double().requires_grad_() for t in leaves]
+        exact_y, torchs_y = f(F.linear(*exact_leaves)), f(F.linear(*leaves))
+        exact_grads = torch.autograd.grad(exact_y, exact_leaves, grad.double())
+        torchs_grads = torch.autograd.grad(torchs_y, leaves, grad)
+        return zip((y, *grads), (torchs_y, *torchs_grads), (exact_y, *exact_grads), strict=True)
+
+    # Torch's error measures what is possible; that of a bias gradient of one number may happen to be 0, so it has eight draws.
+    for draws in zip(*(draw() for _ in range(8 if n == 1 else 1)), strict=True):
+        ours, torchs, exact = map(torch.stack, zip(*draws, strict=True))
         # The pre-activation is about 1, and GELU passes its rounding on even where it is small itself. float64 has no wider
         # judge with autograd: torch's own error counts as nothing there.
         assert_as_exact(ours, torchs, exact.detach().numpy(), ulps=10 if dtype == torch.float64 else 2, scale=1.0)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", ENDS)
 def test_the_stride_of_an_axis_of_size_1_means_nothing(rung):
     weight = torch.randn(5, 8)
     for sizes, strides in (

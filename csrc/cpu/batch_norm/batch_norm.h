@@ -33,11 +33,6 @@ struct BatchNormKernels {
   void (*backward)(DType, const BatchNormBackward&);
 };
 
-SN_DECLARE_NAIVE(BatchNormKernels, batch_norm_1)
-SN_DECLARE_RUNG(BatchNormKernels, batch_norm_2)
-
-inline const BatchNormKernels& batch_norm_kernels(int64_t rung) {
-  return rung == 1 ? batch_norm_1_baseline : SN_PICK(batch_norm_2);
-}
+SN_LADDER(BatchNormKernels, batch_norm, 2)
 
 }  // namespace scratchnet

@@ -6,32 +6,10 @@
 // Every row is read three times: for its largest entry, for the sum and for the result.
 #include <math.h>
 
-#include "cross_entropy.h"
-#include "scalar.h"
+#include "rows1.h"
 
 namespace scratchnet {
 namespace {
-
-// A row of classes: its entries lie `stride` apart.
-template <class T>
-struct Row {
-  T* p;
-  int64_t classes, stride;
-  acc_t<T> operator[](int64_t c) const { return load1(p + c * stride); }
-  void set(int64_t c, acc_t<T> value) const { store1(p + c * stride, value); }
-};
-
-// Calls f(first element, row number) for every row of a tensor (outer, classes, inner).
-template <class F>
-void for_each_row(int64_t outer, int64_t classes, int64_t inner, const F& f) {
-  for (int64_t i = 0; i < outer; i++)
-    for (int64_t j = 0; j < inner; j++) f(i * classes * inner + j, i * inner + j);
-}
-
-template <class T>
-Row<T> row(const T* p, int64_t classes, int64_t stride) {
-  return {const_cast<T*>(p), classes, stride};
-}
 
 template <class T>
 acc_t<T> largest(Row<T> x) {
@@ -48,34 +26,14 @@ double sum_of_exp(Row<T> x, acc_t<T> m) {
   return sum;
 }
 
-// a_c, the factor of the log-probability of class c
-template <class T>
-double share(const Targets& to, int64_t at, int64_t index, int64_t c) {
-  const double w = to.weight ? load1((const T*)to.weight + c) : 1;
-  const double q = to.index ? c == index : load1((const T*)to.probabilities + at + c * to.positions);
-  return w * (to.rest() * q + to.uniform());
-}
-
-// Entries with no share are left out: a log-probability of -inf times 0 would be NaN.
-bool counts(const Targets& to, int64_t index, int64_t c) {
-  return !to.index || (index != to.ignore_index && (c == index || to.smoothing > 0));
-}
-
 template <class T>
 Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
   Totals total;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
-    const int64_t index = to.index ? to.index[i] : -1;
     const double m = largest(logits), log_sum = log(sum_of_exp(logits, acc_t<T>(m)));
-    Sum sum;
-    for (int64_t c = 0; c < to.classes; c++)
-      if (counts(to, index, c)) sum.add(-share<T>(to, at, index, c) * (logits[c] - m - log_sum));
+    add_loss(to, x, at, i, m, log_sum, loss, total);
     lse[i] = m + log_sum;
-    if (loss) store1(loss + i, acc_t<T>(sum.total()));
-    total.loss.add(sum.total());
-    if (!to.index) total.weight.add(to.classes > 0);
-    else if (index != to.ignore_index) total.weight.add(to.weight ? load1((const T*)to.weight + index) : 1);
   });
   return total;
 }
@@ -83,17 +41,10 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 template <class T>
 void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
-    const auto logits = row(x + at, to.classes, to.positions), d = row(dx + at, to.classes, to.positions);
-    const int64_t index = to.index ? to.index[i] : -1;
-    const double g = scale * load1(grad + (single ? 0 : i));
+    const auto logits = row(x + at, to.classes, to.positions);
     const double m = largest(logits), log_sum = log(sum_of_exp(logits, acc_t<T>(m)));
-    double sum = 0;  // g sum(a)
-    for (int64_t c = 0; c < to.classes; c++)
-      if (counts(to, index, c)) sum += g * share<T>(to, at, index, c);
-    for (int64_t c = 0; c < to.classes; c++) {
-      const double own = counts(to, index, c) ? g * share<T>(to, at, index, c) : 0;
-      d.set(c, acc_t<T>(exp(logits[c] - m - log_sum) * sum - own));
-    }
+    const auto p = [&](int64_t c) { return exp(logits[c] - m - log_sum); };
+    set_gradient(to, at, i, scale * load1(grad + (single ? 0 : i)), p, dx);
   });
 }
 

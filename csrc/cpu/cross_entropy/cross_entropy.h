@@ -72,33 +72,29 @@ struct CrossEntropyKernels {
   void (*logsumexp_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
 };
 
-SN_DECLARE_NAIVE(CrossEntropyKernels, cross_entropy_1)
-SN_DECLARE_RUNG(CrossEntropyKernels, cross_entropy_2)
-
-inline const CrossEntropyKernels& cross_entropy_kernels(int64_t rung) {
-  return rung == 1 ? SN_NAIVE(cross_entropy_1) : SN_PICK(cross_entropy_2);
-}
+SN_LADDER(CrossEntropyKernels, cross_entropy, 4)
 
 }  // namespace scratchnet
 
 // The CPU column's table of a rung from its function templates, which have the same names and arguments in every rung.
-#define SN_CROSS_ENTROPY_KERNELS                                                                                            \
-  {                                                                                                                         \
-    [](DType dtype, Targets to, const void* x, void* loss, double* lse, Totals* totals) {                                   \
-      SN_FLOATS(dtype, totals->add(cross_entropy_forward(to, (const T*)x, (T*)loss, lse)));                                 \
-    },                                                                                                                      \
-        [](DType dtype, const Totals* totals, bool mean, void* loss, void* total_weight) {                                  \
-          SN_FLOATS(dtype, if (loss) store1((T*)loss, acc_t<T>(totals->value(mean)));                                       \
-                    store1((acc_t<T>*)total_weight, acc_t<T>(totals->weight.total())));                                     \
-        },                                                                                                                  \
-        [](DType dtype, Targets to, const void* grad, bool single, const void* total_weight, const void* x, const double* lse,\
-           void* dx) {                                                                                                      \
-          SN_FLOATS(dtype, const double scale = total_weight ? 1 / double(*(const acc_t<T>*)total_weight) : 1;              \
-                    cross_entropy_backward(to, (const T*)grad, single, scale, (const T*)x, lse, (T*)dx));                   \
-        },                                                                                                                  \
-        SN_ROWS_1(softmax_forward), SN_ROWS_2(softmax_backward), SN_ROWS_1(log_softmax_forward),                            \
-        SN_ROWS_2(log_softmax_backward), SN_ROWS_1(logsumexp_forward), SN_ROWS_2(logsumexp_backward),                       \
+#define SN_CROSS_ENTROPY_KERNELS                                                                          \
+  {                                                                                                       \
+    SN_LOSS, SN_ROWS_1(softmax_forward), SN_ROWS_2(softmax_backward), SN_ROWS_1(log_softmax_forward),     \
+        SN_ROWS_2(log_softmax_backward), SN_ROWS_1(logsumexp_forward), SN_ROWS_2(logsumexp_backward),     \
   }
+#define SN_LOSS                                                                                                        \
+  [](DType dtype, Targets to, const void* x, void* loss, double* lse, Totals* totals) {                                \
+    SN_FLOATS(dtype, totals->add(cross_entropy_forward(to, (const T*)x, (T*)loss, lse)));                              \
+  },                                                                                                                   \
+      [](DType dtype, const Totals* totals, bool mean, void* loss, void* total_weight) {                               \
+        SN_FLOATS(dtype, if (loss) store1((T*)loss, acc_t<T>(totals->value(mean)));                                    \
+                  store1((acc_t<T>*)total_weight, acc_t<T>(totals->weight.total())));                                  \
+      },                                                                                                               \
+      [](DType dtype, Targets to, const void* grad, bool single, const void* total_weight, const void* x,              \
+         const double* lse, void* dx) {                                                                                \
+        SN_FLOATS(dtype, const double scale = total_weight ? 1 / double(*(const acc_t<T>*)total_weight) : 1;           \
+                  cross_entropy_backward(to, (const T*)grad, single, scale, (const T*)x, lse, (T*)dx));                \
+      }
 #define SN_ROWS_1(function)                                                                           \
   [](DType dtype, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner) {            \
     SN_FLOATS(dtype, function((const T*)x, (T*)y, outer, classes, inner));                            \

@@ -1,4 +1,4 @@
-// What rung 2 of cross-entropy shares: how rows are split over threads, and max(x) and sum(exp(x - max)) of a row in one pass.
+// What rungs 3 and 4 of cross-entropy share: max(x) and sum(exp(x - max)) of a row in one pass; how threads split rows.
 //
 // A tensor (outer, classes, inner) is reduced over classes. With inner = 1 a row lies in order in memory and a register holds
 // successive classes of it. Otherwise a register holds the same class of successive rows, and a strip of such rows is walked

@@ -48,9 +48,6 @@ struct GatherKernels {
                              int64_t n, int64_t padding, bool by_count);
 };
 
-SN_DECLARE_NAIVE(GatherKernels, gather_1)
-SN_DECLARE_RUNG(GatherKernels, gather_2)
-
-inline const GatherKernels& gather_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(gather_1) : SN_PICK(gather_2); }
+SN_LADDER(GatherKernels, gather, 4)
 
 }  // namespace scratchnet

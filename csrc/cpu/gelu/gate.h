@@ -25,3 +25,7 @@ SN_INLINE Gate<A> gate(vec<A> x) {
 
 }  // namespace
 }  // namespace scratchnet
+
+// Picks the element type and the variant of Phi at compile time: two branches a call, none an element.
+#define SN_GELU(dtype, tanh, function, ...) \
+  SN_FLOATS(dtype, if (tanh) function<T, true>(__VA_ARGS__); else function<T, false>(__VA_ARGS__))

@@ -18,9 +18,6 @@ struct GeluKernels {
   void (*geglu_backward)(On, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh);
 };
 
-SN_DECLARE_NAIVE(GeluKernels, gelu_1)
-SN_DECLARE_RUNG(GeluKernels, gelu_2)
-
-inline const GeluKernels& gelu_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(gelu_1) : SN_PICK(gelu_2); }
+SN_LADDER(GeluKernels, gelu, 4)
 
 }  // namespace scratchnet

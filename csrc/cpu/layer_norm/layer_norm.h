@@ -33,11 +33,6 @@ struct LayerNormKernels {
   void (*backward)(On, const NormBackward&);
 };
 
-SN_DECLARE_NAIVE(LayerNormKernels, layer_norm_1)
-SN_DECLARE_RUNG(LayerNormKernels, layer_norm_2)
-
-inline const LayerNormKernels& layer_norm_kernels(int64_t rung) {
-  return rung == 1 ? SN_NAIVE(layer_norm_1) : SN_PICK(layer_norm_2);
-}
+SN_LADDER(LayerNormKernels, layer_norm, 4)
 
 }  // namespace scratchnet

@@ -1,18 +1,11 @@
 // Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, in three loops.
 //
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
-#include <type_traits>
-
-#include "activation1.h"
+#include "epilogue1.h"
 #include "matmul.h"
-#include "scalar.h"
 
 namespace scratchnet {
 namespace {
-
-// A sum is a single long chain of additions, which loses digits: it is made in the next wider type.
-template <class T>
-using Sum = std::conditional_t<sizeof(T) == 8, long double, double>;
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
@@ -22,13 +15,10 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
     const T* b0 = (const T*)b.data + batch_offset(size, b, index);
     for (int64_t i = 0; i < size.m; i++)
       for (int64_t j = 0; j < size.n; j++, at++) {
-        Sum<T> sum = to.accumulate ? load1((const T*)to.y + at) : 0;
+        Sum<T> sum = first<T>(to, at);
         for (int64_t p = 0; p < size.k; p++)
           sum += Sum<T>(load1(a0 + i * a.row + p * a.column)) * load1(b0 + p * b.row + j * b.column);
-        acc_t<T> z = sum;
-        if (to.bias) z += load1((const T*)to.bias + j);
-        if (to.z) store1((T*)to.z + at, z);
-        store1((T*)to.y + at, activate(z, to.activation));
+        finish<T>(sum, to, at, j);
       }
   }
 }

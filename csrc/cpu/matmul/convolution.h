@@ -24,11 +24,6 @@ struct ConvolutionKernels {
                    void* dbias);
 };
 
-SN_DECLARE_NAIVE(ConvolutionKernels, convolution_1)
-SN_DECLARE_RUNG(ConvolutionKernels, convolution_2)
-
-inline const ConvolutionKernels& convolution_kernels(int64_t rung) {
-  return rung == 1 ? convolution_1_baseline : SN_PICK(convolution_2);
-}
+SN_LADDER(ConvolutionKernels, convolution, 2)
 
 }  // namespace scratchnet

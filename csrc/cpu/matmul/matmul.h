@@ -60,9 +60,6 @@ struct MatmulKernels {
                               Activation);
 };
 
-SN_DECLARE_NAIVE(MatmulKernels, matmul_1)
-SN_DECLARE_RUNG(MatmulKernels, matmul_2)
-
-inline const MatmulKernels& matmul_kernels(int64_t rung) { return rung == 1 ? SN_NAIVE(matmul_1) : SN_PICK(matmul_2); }
+SN_LADDER(MatmulKernels, matmul, 5)
 
 }  // namespace scratchnet

@@ -27,36 +27,74 @@ SN_INLINE void transpose(vec<A>* square) {
   if constexpr (S > 1) transpose<A, S / 2>(square);
 }
 
-// packed[panel][p][w] = source[(panel * W + w) * line + p * step] for all lines and p < depth
-template <int W, class T>
+// The words that a panel is made of: TERMS numbers of a line, one after the other. One: the number, in the type that is computed
+// in. Two: as many of bfloat16 as fit in its 32 bits, the way AVX512-BF16 wants them (tile.h).
+template <class T, int TERMS>
+struct Words {
+  using A = acc_t<T>;
+  // The next word of n neighbouring lines; the next words of a line; the next word of a line, of which `left` numbers are left.
+  static vec<A> across(const T* p, int64_t, int64_t n) { return n < lanes<A> ? load_tail(p, n) : load(p); }
+  static vec<A> along(const T* p) { return load(p); }
+  static A next(const T* p) { return load1(p); }
+  static A one(const T* p, int64_t, int64_t) { return load1(p); }
+};
+template <>
+struct Words<bf16, 2> {
+  using U = Simd<float>::U;
+  static vec<float> across(const bf16* p, int64_t step, int64_t n) {  // loading a bfloat16 makes it the upper half of a float
+    const U first = (U)Words<bf16, 1>::across(p, step, n), second = (U)Words<bf16, 1>::across(p + step, step, n);
+    return (vec<float>)(first >> 16 | second);
+  }
+  static vec<float> along(const bf16* p) { return load((const float*)p); }
+  static float next(const bf16* p) {
+    float word;
+    memcpy(&word, p, sizeof word);
+    return word;
+  }
+  static float one(const bf16* p, int64_t step, int64_t left) {
+    const bf16 pair[2] = {p[0], left > 1 ? p[step] : bf16{0}};
+    return next(pair);
+  }
+};
+
+// packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies at
+// source[line * its number + p * step]
+template <int W, int TERMS = 1, class T>
 void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t depth, acc_t<T>* packed) {
   using A = acc_t<T>;
-  constexpr int N = lanes<A>;
-  for (int64_t first = 0; first < lines; first += W, source += W * line, packed += W * depth) {
+  using Word = Words<T, TERMS>;
+  constexpr int N = scratchnet::lanes<A>;
+  const int64_t words = (depth + TERMS - 1) / TERMS, whole = depth / TERMS;
+  for (int64_t first = 0; first < lines; first += W, source += W * line, packed += W * words) {
     const int64_t width = lines - first < W ? lines - first : W;
     int64_t p = 0;
     if (W % N == 0 && line == 1) {  // the panel's numbers are neighbours: whole registers
-      for (; p < depth; p++)
-        for (int64_t w = 0; w < W; w += N) {
-          const T* from = source + p * step + w;
-          store(packed + p * W + w, w + N <= width ? load(from) : w < width ? load_tail(from, width - w) : vec<A>{});
-        }
+      for (; p < whole; p++)
+        for (int64_t w = 0; w < W; w += N)
+          store(packed + p * W + w, w < width ? Word::across(source + p * TERMS * step + w, step, width - w) : vec<A>{});
     } else if (W % N == 0 && step == 1) {  // each line's numbers are: squares, transposed in registers
-      for (; p + N <= depth; p += N)
+      for (; p + N <= whole; p += N)
         for (int64_t w = 0; w < W; w += N) {
           vec<A> square[N];
 #pragma GCC unroll 16
-          for (int i = 0; i < N; i++) square[i] = w + i < width ? load(source + (w + i) * line + p) : vec<A>{};
+          for (int i = 0; i < N; i++) square[i] = w + i < width ? Word::along(source + (w + i) * line + p * TERMS) : vec<A>{};
           transpose<A>(square);
 #pragma GCC unroll 16
           for (int i = 0; i < N; i++) store(packed + (p + i) * W + w, square[i]);
         }
     }
-    for (; p < depth; p++) {
+    if (width == W && step == 1)
+      for (; p < whole; p++)
+        for (int w = 0; w < W; w++) packed[p * W + w] = Word::next(source + w * line + p * TERMS);
+    if (W < N && line == 1 && first + N <= lines)  // registers reach into the places of the next numbers, which come after
+      for (; p < whole; p++) store(packed + p * W, Word::across(source + p * TERMS * step, step, N));
+    for (; p < words; p++) {
+      const T* from = source + p * TERMS * step;
+      const int64_t left = depth - p * TERMS;
       if (width == W)
-        for (int w = 0; w < W; w++) packed[p * W + w] = load1(source + w * line + p * step);
+        for (int w = 0; w < W; w++) packed[p * W + w] = Word::one(from + w * line, step, left);
       else
-        for (int w = 0; w < W; w++) packed[p * W + w] = w < width ? load1(source + w * line + p * step) : A(0);
+        for (int w = 0; w < W; w++) packed[p * W + w] = w < width ? Word::one(from + w * line, step, left) : A(0);
     }
   }
 }

@@ -16,7 +16,8 @@ template <class A>
 constexpr int64_t COLUMNS = VECTORS * lanes<A>;
 constexpr int64_t DEPTH = 256;            // the longest chain of additions: short for accuracy
 constexpr int64_t AHEAD = 8;              // how many terms before its use a row of b is fetched
-constexpr int64_t THREAD_WORK = 1 << 20;  // multiply-adds that are worth a thread
+constexpr int64_t THREAD_WORK = 1 << 21;  // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
+constexpr int64_t MOVE = 2;               // how many of them it costs to read or write a number, in a cache that all threads share
 
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -27,30 +28,45 @@ inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
   return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
 }
 
+// sum += a b. TERMS = 2: the 32 bits of each number are two of bfloat16, of which the products are added (AVX512-BF16: twice the
+// products an instruction; subnormal numbers count as zero). The assembler knows the instruction, whatever this file is
+// compiled for: who asks for it has asked the CPU first (dot_bf16 in dispatch.h).
+template <int TERMS, class A>
+SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
+#if defined(__AVX512F__)
+  if constexpr (TERMS == 2) {
+    const __m512 pair = _mm512_set1_ps(a);
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(b), "v"(pair));
+    return;
+  }
+#endif
+  sum += a * b;
+}
+
 // c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b where V registers begin, of
 // which the last one may be partial in c.
-template <class A, int R, int V, class Numbers, class Registers>
+template <class A, int R, int V, int TERMS, class Numbers, class Registers>
 void tile(int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
   vec<A> sum[R][V] = {};
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; v++) __builtin_prefetch(c + r * c_row + v * N, 1);  // there when the sums are: 2 % at 1024^3
   for (int64_t p = 0; p < depth; p++) {
     vec<A> b_p[V];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; v++) b_p[v] = load(b(p, v));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; v++) __builtin_prefetch(b(p + AHEAD, v));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) sum[r][v] += a(p, r) * b_p[v];
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++) multiply_add<TERMS, A>(sum[r][v], a(p, r), b_p[v]);
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; v++) {
       A* to = c + r * c_row + v * N;
       const int64_t n = columns - v * N;
@@ -61,21 +77,28 @@ void tile(int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_r
     }
 }
 
-// The smallest tile that covers rows x columns.
-template <class A, int R = ROWS, int V = VECTORS, class Numbers, class Registers>
-SN_INLINE void fitting_tile(int64_t rows, int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row,
+// A tile of V registers, as high as there are rows.
+template <class A, int R, int V, int TERMS = 1, class Numbers, class Registers>
+SN_INLINE void tile_of_rows(int64_t rows, int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row,
                             int64_t columns, bool add) {
   if constexpr (R > 1)
-    if (rows < R) return fitting_tile<A, R - 1, V>(rows, depth, a, b, c, c_row, columns, add);
-  if constexpr (V > 1)
-    if (columns <= (V - 1) * lanes<A>) return fitting_tile<A, R, V - 1>(rows, depth, a, b, c, c_row, columns, add);
-  tile<A, R, V>(depth, a, b, c, c_row, columns, add);
+    if (rows < R) return tile_of_rows<A, R - 1, V, TERMS>(rows, depth, a, b, c, c_row, columns, add);
+  tile<A, R, V, TERMS>(depth, a, b, c, c_row, columns, add);
 }
 
-// The numbers of a panel that pack<ROWS> (pack.h) made.
+// The smallest tile that covers rows x columns.
+template <class A, int V = VECTORS, int TERMS = 1, class Numbers, class Registers>
+SN_INLINE void fitting_tile(int64_t rows, int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row,
+                            int64_t columns, bool add) {
+  if constexpr (V > 1)
+    if (columns <= (V - 1) * lanes<A>) return fitting_tile<A, V - 1, TERMS>(rows, depth, a, b, c, c_row, columns, add);
+  tile_of_rows<A, ROWS, V, TERMS>(rows, depth, a, b, c, c_row, columns, add);
+}
+
+// The numbers of a panel that pack<ROWS> (pack.h) made; or, with other strides, those of a matrix where it lies.
 template <class A>
-SN_INLINE auto packed_rows(const A* panel) {
-  return [panel](int64_t p, int r) SN_LAMBDA_INLINE { return panel[p * ROWS + r]; };
+SN_INLINE auto packed_rows(const A* panel, int64_t row = 1, int64_t step = ROWS) {
+  return [=](int64_t p, int r) SN_LAMBDA_INLINE { return panel[p * step + r * row]; };
 }
 // The registers of a panel that pack<COLUMNS<A>> made.
 template <class A>

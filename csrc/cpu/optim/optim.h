@@ -41,9 +41,6 @@ struct OptimKernels {
   void (*adagrad)(const Slot* slots, int64_t count, const AdagradOptions& options);  // sum
 };
 
-SN_DECLARE_NAIVE(OptimKernels, optim_1)
-SN_DECLARE_RUNG(OptimKernels, optim_2)
-
-inline const OptimKernels& optim_kernels(int64_t rung) { return rung == 1 ? optim_1_baseline : SN_PICK(optim_2); }
+SN_LADDER(OptimKernels, optim, 2)
 
 }  // namespace scratchnet

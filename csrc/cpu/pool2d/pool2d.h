@@ -40,9 +40,6 @@ struct Pool2dKernels {
   void (*avg_backward)(DType, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns);
 };
 
-SN_DECLARE_NAIVE(Pool2dKernels, pool2d_1)
-SN_DECLARE_RUNG(Pool2dKernels, pool2d_2)
-
-inline const Pool2dKernels& pool2d_kernels(int64_t rung) { return rung == 1 ? pool2d_1_baseline : SN_PICK(pool2d_2); }
+SN_LADDER(Pool2dKernels, pool2d, 2)
 
 }  // namespace scratchnet

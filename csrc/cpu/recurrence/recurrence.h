@@ -46,12 +46,7 @@ struct RecurrenceKernels {
   void (*backward)(DType, const Layer&, const RecurrenceBackward&);
 };
 
-SN_DECLARE_NAIVE(RecurrenceKernels, recurrence_1)
-SN_DECLARE_RUNG(RecurrenceKernels, recurrence_2)
-
-inline const RecurrenceKernels& recurrence_kernels(int64_t rung) {
-  return rung == 1 ? recurrence_1_baseline : SN_PICK(recurrence_2);
-}
+SN_LADDER(RecurrenceKernels, recurrence, 2)
 
 namespace {  // anonymous: each instruction set keeps its own copy
 

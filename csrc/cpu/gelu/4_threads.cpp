@@ -1,4 +1,4 @@
-// GELU, rung 2: whole registers at a time, exp and Phi as polynomials, rows split over the threads.
+// GELU, rung 4: the work is split over the threads, and the fused forms get what gelu has: registers and threads.
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
 //   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
@@ -94,11 +94,7 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
 
 }  // namespace
 
-// Picks the element type and the variant of Phi at compile time: two branches a call, none an element.
-#define SN_GELU(dtype, tanh, function, ...) \
-  SN_FLOATS(dtype, if (tanh) function<T, true>(__VA_ARGS__); else function<T, false>(__VA_ARGS__))
-
-SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
+SN_DEFINE_RUNG(GeluKernels, gelu_4) = {
     [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
       SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
     },

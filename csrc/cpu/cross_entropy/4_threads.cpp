@@ -1,4 +1,4 @@
-// Cross-entropy and softmax, rung 2: max and sum in one pass over the row, whole registers at a time, rows split over threads.
+// Cross-entropy and softmax, rung 4: rows split over threads, whatever is done to a number done while it is in a register.
 //
 //   cross-entropy   forward   reads x once, writes a few numbers a row:            4 bytes an element (float32)
 //                   backward  dx = g (p sum(a) - a), reads x, writes dx:           8 bytes
@@ -316,6 +316,6 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_2) = SN_CROSS_ENTROPY_KERNELS;
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = SN_CROSS_ENTROPY_KERNELS;
 
 }  // namespace scratchnet

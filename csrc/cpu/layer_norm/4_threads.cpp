@@ -1,4 +1,4 @@
-// LayerNorm and RMSNorm, rung 2: a row comes from memory once; all further passes over it find it in the cache.
+// LayerNorm and RMSNorm, rung 4: rows split over the threads, a few long rows in blocks; dweight and dbias as partial sums.
 //
 //   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
@@ -222,7 +222,7 @@ void backward(const NormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_2) = {
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_4) = {
     [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, if (p.mean) forward<T, true>(p); else forward<T, false>(p)); },
     [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, if (p.mean) backward<T, true>(p); else backward<T, false>(p)); },
 };

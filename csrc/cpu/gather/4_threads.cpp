@@ -1,4 +1,4 @@
-// gather, rung 2: blocks of columns that stay in cache, threads that own what they write.
+// gather, rung 4: threads that own what they write, and what keeps them from waiting for memory.
 //
 //   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
@@ -17,6 +17,7 @@
 #endif
 
 #include "gather.h"
+#include "index.h"
 #include "memory.h"
 #include "parallel.h"
 #include "simd.h"
@@ -47,17 +48,6 @@ struct Flag {
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
-// Whether rows of indices, `row` apart, all lie in [0, size): as unsigned numbers, negative ones are the largest.
-SN_INLINE bool inside(const int64_t* index, int64_t rows, int64_t columns, int64_t row, int64_t size) {
-  uint64_t most = 0;
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < columns; j++) {
-      const uint64_t k = index[i * row + j];
-      most = k > most ? k : most;
-    }
-  return rows * columns == 0 || most < (uint64_t)size;
-}
 
 // Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is made
 // in a buffer and written at once, past the cache.
@@ -173,7 +163,7 @@ bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y)
       const T* source = x + s.x_line(line);
       const int64_t* k = index + s.y_line(line) + i0;
       T* to = y + s.y_line(line) + i0;
-      if (!inside(k, 1, n, 0, s.from)) return outside.raise();
+      if (!inside(k, n, s.from)) return outside.raise();
       write(to, n, stream, [&](int64_t i, int64_t count, T* part) SN_LAMBDA_INLINE {
         for (int64_t c = 0; c < count; c++) part[c] = source[k[i + c] * s.x_row];
       });
@@ -243,7 +233,7 @@ bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T
       memset((void*)sums, 0, s.from * sizeof(A));
       for (int64_t i0 = 0; i0 < s.to; i0 += CHECKED) {
         const int64_t at = s.y_line(line) + i0, n = smaller(CHECKED, s.to - i0);
-        if (!inside(index + at, 1, n, 0, s.from)) return outside.raise();
+        if (!inside(index + at, n, s.from)) return outside.raise();
         for (int64_t i = at; i < at + n; i++) sums[index[i]] += load1(grad + i);
       }
       write_sums(dx + s.x_line(line), s.x_row, sums, s.from, stream);
@@ -264,7 +254,7 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
 
 bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const int64_t* index, char* y, int64_t rows, int64_t columns,
                        int64_t n) {
-  if (!inside(index, 1, n, 0, rows)) return false;
+  if (!inside(index, n, rows)) return false;
   const int64_t row = columns * bytes;
   const bool stream = n * row >= STREAM_BYTES;
   parallel_for(0, n, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
@@ -278,27 +268,11 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
   return true;
 }
 
-// The positions of an index sorted by row, in their own order within a row: those of row k are order[start[k]] to
-// order[start[k + 1] - 1].
-struct ByRow {
-  Buffer memory;
-  int64_t *start, *order;
-
-  ByRow(const int64_t* index, int64_t n, int64_t rows)
-      : memory((rows + 1 + n) * sizeof(int64_t)), start((int64_t*)memory.data), order(start + rows + 1) {
-    memset(start, 0, (rows + 1) * sizeof(int64_t));
-    for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;           // start[k + 1]: how often k occurs,
-    for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];     // where k ends,
-    for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];      // where k begins,
-    for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
-  }
-};
-
 template <class T>
 bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
                         bool by_count) {
   using A = acc_t<T>;
-  if (!inside(index, 1, n, 0, rows)) return false;
+  if (!inside(index, n, rows)) return false;
   constexpr int64_t TILE = 8;  // registers that hold sums
   const ByRow by_row(index, n, rows);
   const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
@@ -337,7 +311,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(GatherKernels, gather_2) = {
+SN_DEFINE_RUNG(GatherKernels, gather_4) = {
     [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
       const int64_t size = dtype_size(dtype);
       return (size == 8 ? forward<uint64_t> : size == 4 ? forward<uint32_t> : forward<uint16_t>)(shape, x, index, y);

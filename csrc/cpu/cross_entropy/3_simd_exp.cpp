@@ -1,0 +1,116 @@
+// Cross-entropy and softmax, rung 3: the exponential of a whole register at a time.
+//
+// The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order; a
+// row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
+// the cache: one comparison a block, not one a number, decides whether the sum so far has to be brought to a larger maximum.
+#include "memory.h"
+#include "online.h"
+#include "rows1.h"
+
+namespace scratchnet {
+namespace {
+
+// Calls f(first element, row number, row, exponentials) for every row: its entries in order in the type they are computed in, and
+// room for as many results.
+template <class T, class F>
+void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
+  using A = acc_t<T>;
+  A *const copy = allocate<A>(classes), *const room = allocate<A>(classes);
+  for_each_row(outer, classes, inner, [&](int64_t at, int64_t i) {
+    const auto from = row(x + at, classes, inner);
+    for (int64_t c = 0; c < classes; c++) copy[c] = from[c];
+    f(at, i, copy, room);
+  });
+  free(copy), free(room);
+}
+
+// y = exp(x - high - low)
+template <class A>
+void exponentials(const A* x, A high, A low, A* y, int64_t n) {
+  map<A>(0, n, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(y + c, vexp(get(x + c) - high - low)); });
+}
+
+template <class T>
+Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+  Totals total;
+  for_each_row_in_order(x, to.rows, to.classes, to.positions, [&](int64_t at, int64_t i, const auto* logits, auto*) {
+    const auto s = statistics(logits, to.classes);
+    add_loss(to, x, at, i, s.max, s.log_sum(), loss, total);
+    lse[i] = s.max + s.log_sum();
+  });
+  return total;
+}
+
+template <class T>
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
+  for_each_row_in_order(x, to.rows, to.classes, to.positions, [&](int64_t at, int64_t i, const auto* logits, auto* p) {
+    const auto s = statistics(logits, to.classes);
+    exponentials<acc_t<T>>(logits, s.max, s.log_sum(), p, to.classes);
+    set_gradient(to, at, i, scale * load1(grad + (single ? 0 : i)), [&](int64_t c) { return p[c]; }, dx);
+  });
+}
+
+template <class T>
+void softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  for_each_row_in_order(x, outer, classes, inner, [&](int64_t at, int64_t, const auto* from, auto* e) {
+    const auto s = statistics(from, classes);
+    const acc_t<T> inverse = 1 / s.sum;
+    const auto to = row(y + at, classes, inner);
+    exponentials<acc_t<T>>(from, s.max, 0, e, classes);
+    for (int64_t c = 0; c < classes; c++) to.set(c, e[c] * inverse);
+  });
+}
+
+template <class T>
+void log_softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  for_each_row_in_order(x, outer, classes, inner, [&](int64_t at, int64_t, const auto* from, auto*) {
+    const auto s = statistics(from, classes);
+    const acc_t<T> log_sum = s.log_sum();
+    const auto to = row(y + at, classes, inner);
+    for (int64_t c = 0; c < classes; c++) to.set(c, from[c] - s.max - log_sum);
+  });
+}
+
+// dx = grad - exp(y) sum(grad)
+template <class T>
+void log_softmax_backward(const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  for_each_row_in_order(y, outer, classes, inner, [&](int64_t at, int64_t, const auto* l, auto* p) {
+    const auto g = row(grad + at, classes, inner), d = row(dx + at, classes, inner);
+    exponentials<acc_t<T>>(l, 0, 0, p, classes);
+    double sum = 0;
+    for (int64_t c = 0; c < classes; c++) sum += g[c];
+    for (int64_t c = 0; c < classes; c++) d.set(c, acc_t<T>(g[c] - p[c] * sum));
+  });
+}
+
+template <class T>
+void logsumexp_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  for_each_row_in_order(x, outer, classes, inner, [&](int64_t, int64_t i, const auto* from, auto*) {
+    store1(y + i, acc_t<T>(statistics(from, classes).logsumexp()));
+  });
+}
+
+// dx = grad exp(x - y)
+template <class T>
+void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  for_each_row_in_order(x, outer, classes, inner, [&](int64_t at, int64_t i, const auto* from, auto* e) {
+    const auto s = statistics(from, classes);
+    const auto d = row(dx + at, classes, inner);
+    exponentials<acc_t<T>>(from, s.max, isinf(s.max) ? 0 : s.log_sum(), e, classes);
+    for (int64_t c = 0; c < classes; c++) d.set(c, load1(grad + i) * e[c]);
+  });
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_3) = {
+    SN_LOSS,
+    SN_ROWS_1(softmax_forward),
+    SN_FROM(cross_entropy_kernels(2), softmax_backward),
+    SN_ROWS_1(log_softmax_forward),
+    SN_ROWS_2(log_softmax_backward),
+    SN_ROWS_1(logsumexp_forward),
+    SN_ROWS_2(logsumexp_backward),
+};
+
+}  // namespace scratchnet

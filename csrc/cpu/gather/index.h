@@ -1,0 +1,38 @@
+// What the rungs from the second on do with an index before they use it: check its range, sort it.
+#pragma once
+#include "memory.h"
+#include "scalar.h"
+
+namespace scratchnet {
+namespace {
+
+// Whether rows of indices, `row` apart, all lie in [0, size): as unsigned numbers, negative ones are the largest.
+SN_INLINE bool inside(const int64_t* index, int64_t rows, int64_t columns, int64_t row, int64_t size) {
+  uint64_t most = 0;
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      const uint64_t k = index[i * row + j];
+      most = k > most ? k : most;
+    }
+  return rows * columns == 0 || most < (uint64_t)size;
+}
+SN_INLINE bool inside(const int64_t* index, int64_t n, int64_t size) { return inside(index, 1, n, 0, size); }
+
+// The positions of an index sorted by row, in their own order within a row: those of row k are order[start[k]] to
+// order[start[k + 1] - 1].
+struct ByRow {
+  int64_t *start, *order;
+
+  ByRow(const int64_t* index, int64_t n, int64_t rows) : start(allocate<int64_t>(rows + 1 + n)), order(start + rows + 1) {
+    memset(start, 0, (rows + 1) * sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;           // start[k + 1]: how often k occurs,
+    for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];     // where k ends,
+    for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];      // where k begins,
+    for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
+  }
+  ByRow(const ByRow&) = delete;
+  ~ByRow() { free(start); }
+};
+
+}  // namespace
+}  // namespace scratchnet

@@ -1,0 +1,43 @@
+// GELU, rung 3: whole registers, so that one instruction works on 4, 8 or 16 elements.
+//
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
+//   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
+#include "gate.h"
+#include "gelu.h"
+
+namespace scratchnet {
+namespace {
+
+template <class T, bool tanh>
+void forward(const T* x, T* y, int64_t n) {
+  map<T>(0, n, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+    const auto v = get(x + i);
+    put(y + i, v * gate<tanh, acc_t<T>>(v).cdf);
+  });
+}
+
+template <class T, bool tanh>
+void backward(const T* grad, const T* x, T* dx, int64_t n) {
+  map<T>(0, n, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
+    const auto v = get(x + i);
+    const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
+    put(dx + i, get(grad + i) * (cdf + v * slope));
+  });
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(GeluKernels, gelu_3) = {
+    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
+      SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
+    },
+    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
+      SN_GELU(dtype, tanh, backward, (const T*)grad, (const T*)x, (T*)dx, n);
+    },
+    SN_FROM(gelu_kernels(2), bias_gelu_forward),
+    SN_FROM(gelu_kernels(2), bias_gelu_backward),
+    SN_FROM(gelu_kernels(2), geglu_forward),
+    SN_FROM(gelu_kernels(2), geglu_backward),
+};
+
+}  // namespace scratchnet
