@@ -43,7 +43,7 @@ def flag(x: Tensor) -> Tensor:
 
 
 @triton.jit
-def _follow(index, bad, i, count, n):
+def follow(index, bad, i, count, n):
     """The indices at places i, and which of them may be followed: those inside 0 to n - 1; of others a note is left."""
     at = tl.load(index + i, mask=i < count, other=0)
     valid = (i < count) & (at >= 0) & (at < n)
@@ -57,7 +57,7 @@ def _follow(index, bad, i, count, n):
 @triton.jit
 def gather_kernel(x, index, y, bad, count, n, m, inner, BLOCK: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    at, valid = _follow(index, bad, i, count, n)
+    at, valid = follow(index, bad, i, count, n)
     value = tl.load(x + (i // (m * inner) * n + at) * inner + i % inner, mask=valid)
     tl.store(y + i, value, mask=i < count)
 
@@ -65,8 +65,8 @@ def gather_kernel(x, index, y, bad, count, n, m, inner, BLOCK: tl.constexpr):
 def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
     y = x.new_empty(index.shape)
     if x.dim() == 0:
-        x, index = x.reshape(1), index.reshape(1)
-    x = _cut(x, dim, index)
+        x, index = x.reshape(1), index.reshape(-1)
+    x = cut(x, dim, index)
     n, m, inner = x.shape[dim], index.shape[dim], math.prod(index.shape[dim + 1 :])
     x, index, bad = x.contiguous(), index.contiguous(), flag(x)
     launch(gather_kernel, (triton.cdiv(y.numel(), TILE),), x, index, y, bad, y.numel(), n, m, inner, BLOCK=TILE)
@@ -74,7 +74,7 @@ def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return y
 
 
-def _cut(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def cut(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """x without what an index smaller than it leaves out in the other dimensions."""
     return x[tuple(slice(None) if axis == dim else slice(size) for axis, size in enumerate(index.shape))]
 
@@ -83,7 +83,7 @@ def _cut(x: Tensor, dim: int, index: Tensor) -> Tensor:
 def embedding_kernel(weight, index, y, bad, rows, columns, n, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at, valid = _follow(index, bad, row, rows, n)
+    at, valid = follow(index, bad, row, rows, n)
     mask = (row < rows)[:, None] & (column < columns)[None, :]
     value = tl.load(weight + at[:, None] * columns + column[None, :], mask=mask & valid[:, None])
     tl.store(y + row[:, None] * columns + column[None, :], value, mask=mask)
@@ -109,7 +109,7 @@ def add_rows_kernel(
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at, valid = _follow(index, bad, row, rows, n)
+    at, valid = follow(index, bad, row, rows, n)
     mask = (valid & (at != skipped))[:, None] & (column < columns)[None, :]
     value = tl.load(grad + row[:, None] * columns + column[None, :], mask=mask, other=0).to(dx.dtype.element_ty)
     if scale is not None:
@@ -125,7 +125,7 @@ def sum_sorted_kernel(
     """index is sorted: whoever holds the first of equal indices adds up all of them."""
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    at, valid = _follow(index, bad, row, rows, n)
+    at, valid = follow(index, bad, row, rows, n)
     before = tl.load(index + row - 1, mask=(row > 0) & (row < rows), other=-1)
     first = valid & (at != before) & (at != skipped)
     total = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
@@ -165,7 +165,7 @@ def add_rows(grad: Tensor, index: Tensor, n: int, skipped: int = -1, scale: Tens
 
 def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> Tensor:
     if not shape:
-        return grad.reshape(()).clone()
+        return grad.sum()
     place = index * math.prod(shape[dim + 1 :])  # in x, flattened
     for axis, size in enumerate(index.shape):
         if axis != dim:

@@ -44,13 +44,13 @@ def layout(columns: int) -> dict:
     }
 
 
-def _rows(x: Tensor, ndim: int) -> tuple[int, int]:
+def rows_and_columns(x: Tensor, ndim: int) -> tuple[int, int]:
     """x seen as (rows, columns), the last `ndim` axes being one row."""
     columns = math.prod(x.shape[x.dim() - ndim :])
     return (x.numel() // columns if columns else 0), columns
 
 
-def _statistic(x: Tensor, ndim: int) -> Tensor:
+def statistic(x: Tensor, ndim: int) -> Tensor:
     """Fresh memory for one number a row: (..., 1 * ndim); NaN for rows without elements, as the mean of nothing is."""
     saved = statistics(x, *x.shape[: x.dim() - ndim], *[1] * ndim)
     return saved if x.numel() else saved.fill_(math.nan)
@@ -143,9 +143,9 @@ def _affine(h, weight, bias, column, columns, ACC: tl.constexpr):
 def _forward(x: Tensor, residual, weight, bias, ndim: int, eps: float, center: bool):
     """total (None without residual), y, mean (None for RMSNorm), rstd."""
     x, residual, weight, bias = (None if t is None else t.contiguous() for t in (x, residual, weight, bias))
-    rows, columns = _rows(x, ndim)
+    rows, columns = rows_and_columns(x, ndim)
     y, total = torch.empty_like(x), None if residual is None else torch.empty_like(x)
-    mean, rstd = _statistic(x, ndim) if center else None, _statistic(x, ndim)
+    mean, rstd = statistic(x, ndim) if center else None, statistic(x, ndim)
     tile = layout(columns)
     launch(
         forward_kernel, (triton.cdiv(rows, tile["BLOCK_ROWS"]),),
@@ -259,7 +259,7 @@ def _backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, 
     grad_total, grad, x, mean, rstd, weight = (
         None if t is None else t.contiguous() for t in (grad_total, grad, x, mean, rstd, weight)
     )
-    rows, columns = _rows(x, ndim)
+    rows, columns = rows_and_columns(x, ndim)
     tile, acc, count = layout(columns), accumulator(x), partials(rows)
     dx = torch.empty_like(x) if need_x else None
     sum_weight, sum_bias = (statistics(x, count, columns).zero_() if need else None for need in (need_weight, need_bias))

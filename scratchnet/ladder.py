@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import scratchnet
-from scratchnet import backends, bench
+from scratchnet import backends, bench, roofline
 from scratchnet.bench import Result, Settings
 from scratchnet.data.split import need
 from scratchnet.registry import BACKENDS, OPS
 
 ROOT = Path(scratchnet.__file__).parents[1]
+KERNELS = Path(find_spec("scratchnet.kernels").origin).parent
 FOLDERS = {"cpp": "csrc/cpu", "cuda": "csrc/cuda"}
 COLUMNS = ("cpp", "cuda", "triton")
 
@@ -33,7 +35,10 @@ class Rung:
 
     @property
     def source(self) -> Path | None:
-        """Its file; None where the sources are not, and for Triton, whose kernels share one file."""
+        """Its file; None where the sources are not."""
+        if self.column == "triton":  # the best rung, in the file of the whole family, has no number
+            files = (KERNELS / f"{name}.py" for name in (f"{self.primitive}_{self.number}", self.primitive))
+            return next(filter(Path.exists, files), None)
         files = (ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*") if self.column in FOLDERS else ()
         table = f", {self.primitive}_{self.number})"  # the folder may hold operators with tables of their own
         return next((file for file in files if table in file.read_text()), None)
@@ -77,7 +82,7 @@ def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, set
 
 
 def plot(steps: list[Rung], results: dict[str, Result], path: str | Path) -> None:
-    """Draw what each timed rung reaches, torch's own beside it, forward and forward+backward, into a PNG file.
+    """Draw what each timed rung reaches, torch's own beside it, as bars and as dots under the roofline, into a PNG file.
 
     ValueError if nothing was timed, ImportError if matplotlib is missing.
     """
@@ -91,16 +96,23 @@ def plot(steps: list[Rung], results: dict[str, Result], path: str | Path) -> Non
     flops = all(timing.compute_bound for timing in first.timings)
     unit, amount = ("GFLOP/s", "flops") if flops else ("GB/s", "bytes")
     roof = first.timings[0].roof
-    figure = Figure(figsize=(9, 1.5 + 0.6 * len(timed)), layout="constrained")
+    high = 1.5 + 0.6 * len(timed)
+    figure = Figure(figsize=(9, high + 4), layout="constrained")
+    bars, below = figure.subfigures(2, 1, height_ratios=(high, 4))
     names = [f"{step.name}  {step.idea}" for step in timed] + ["torch's own"]
-    for number, axes in enumerate(figure.subplots(1, 2, sharey=True)):
+    for number, axes in enumerate(bars.subplots(1, 2, sharey=True)):
         timings = [results[step.name].timings[number] for step in timed]
         seconds = [t.seconds.median for t in timings] + [timings[-1].torch_seconds.median]
         speeds = [getattr(timings[0], amount) / s / 1e9 for s in seconds]
         axes.barh(names, speeds, color=["C0"] * len(timed) + ["gray"])
-        axes.axvline((roof.arithmetic if flops else roof.bandwidth) / 1e9, color="black", linestyle="--", label="roof")
+        axes.axvline((roof.arithmetic if flops else roof.bandwidth) / 1e9, color="black", linestyle="--")
         axes.set(title=timings[0].direction, xlabel=unit)
-        axes.legend(loc="lower right")
-    figure.axes[0].invert_yaxis()  # of both: they share it
-    figure.suptitle(f"{first.op}, {first.rows}x{first.columns}, {first.dtype}")
+    bars.axes[0].invert_yaxis()  # of both: they share it
+    axes, timings = below.subplots(), [results[step.name].timings[1] for step in timed]
+    roofline.draw_roof(axes, timings)
+    for step, t in zip(timed, timings, strict=True):
+        axes.scatter(t.intensity, t.gigaflops, label=step.name)
+    axes.scatter(t.intensity, t.flops / t.torch_seconds.median / 1e9, color="gray", marker="x", label="torch's own")
+    axes.legend()
+    figure.suptitle(f"{first.op}, {first.rows}x{first.columns}, {first.dtype}; dashed: the roof")
     figure.savefig(path, format="png", dpi=150)

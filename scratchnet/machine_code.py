@@ -53,12 +53,13 @@ class Code:
     occupancy: float | None  # the share of a multiprocessor's threads that can be there at a time; None: not known
 
 
-def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned") -> list[Code]:
+def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned", rung: str = "best") -> list[Code]:
     """The machine code of some operators' Triton kernels, forward and backward of the first example of each, for every target.
 
+    rung: "best", or the number of an early one such as "1", which short rows alone are compiled for.
     RuntimeError with the compiler's words if a kernel does not compile.
     """
-    command = [sys.executable, "-m", "scratchnet.machine_code", dtype, sizes, *names]
+    command = [sys.executable, "-m", "scratchnet.machine_code", dtype, sizes, rung, *names]
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     if run.returncode:
@@ -66,20 +67,21 @@ def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned")
     return [Code(**row) for row in json.loads(run.stdout.splitlines()[-1])]
 
 
-def compile_all(dtype: str, sizes: str, *names: str) -> Iterator[Code]:
+def compile_all(dtype: str, sizes: str, rung: str, *names: str) -> Iterator[Code]:
     """Compile here and now; only for a process that does not interpret."""
+    number = None if rung == "best" else int(rung)
     for name in names:
-        for table in (SIZES, LONG) if name in WITH_LONG_ROWS else (SIZES,):
-            yield from _compile_op(OPS[name], *table[sizes], getattr(torch, dtype))
+        for table in (SIZES, LONG) if name in WITH_LONG_ROWS and number is None else (SIZES,):
+            yield from _compile_op(OPS[name], number, *table[sizes], getattr(torch, dtype))
 
 
-def _compile_op(op: Op, rows: int, columns: int, dtype: torch.dtype) -> Iterator[Code]:
+def _compile_op(op: Op, rung: int | None, rows: int, columns: int, dtype: torch.dtype) -> Iterator[Code]:
     from scratchnet.kernels.launch import compiling  # imports Triton
 
     launches: dict[str, list[tuple]] = {}
     for direction, arguments in _calls(op, rows, columns, dtype).items():
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
-            operator.launcher(op, direction)(*arguments)
+            operator.launcher(op, direction, rung)(*arguments)
     example = next(iter(op.examples))
     for target in TARGETS:
         for direction, found in launches.items():

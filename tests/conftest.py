@@ -19,3 +19,12 @@ def same_start():
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The matplotlib figures that were saved meanwhile, in order."""
+    figure = pytest.importorskip("matplotlib.figure", reason="pip install 'scratchnet[data]'").Figure
+    figures, save = [], figure.savefig
+    monkeypatch.setattr(figure, "savefig", lambda self, *args, **options: figures.append(self) or save(self, *args, **options))
+    return figures

@@ -300,23 +300,23 @@ def _hashable(argument):
     return tuple(argument) if isinstance(argument, list) else argument
 
 
-def launcher(op: Op, direction: str) -> Callable:
-    """The Triton column's function for an operator."""
-    return getattr(import_module(_triton_file(op.name, op.primitive)), f"{op.name}_{direction}")
+def launcher(op: Op, direction: str, rung: int | None = None) -> Callable:
+    """The Triton column's function for an operator, of its best rung if none is named."""
+    return getattr(import_module(_triton_file(op.name, op.primitive, rung)), f"{op.name}_{direction}")
 
 
 @functools.cache
-def _triton_file(name: str, primitive: str) -> str:
-    """An operator's own file if there is one, else its primitive's."""
-    own = f"scratchnet.kernels.{name}"
-    return own if find_spec(own) else f"scratchnet.kernels.{primitive}"
+def _triton_file(name: str, primitive: str, rung: int | None) -> str:
+    """The file of an early rung if there is one, else the operator's own, else its primitive's."""
+    files = [f"scratchnet.kernels.{file}" for file in (f"{name}_{rung}", name, primitive)]
+    return next(file for file in files if find_spec(file))
 
 
 def _on_triton(op: Op, direction: str) -> Callable:
     """A Triton launcher as a kernel; Triton is imported when the first one runs, which takes a second or two."""
 
     def run(*args):
-        results = launcher(op, direction)(*args[:-1])
+        results = launcher(op, direction, args[-1])(*args[:-1])
         if isinstance(results, Tensor):
             return results
         return tuple(next(iter(tensors(args))).new_empty(0) if t is None else t for t in results)

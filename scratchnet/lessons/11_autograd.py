@@ -14,7 +14,7 @@ import inspect
 
 import torch
 
-from scratchnet.teaching import Checks, Value, tree
+from scratchnet.teaching import Checks, Value, picture, tree
 
 check = Checks("11")
 
@@ -126,12 +126,15 @@ for value in reversed(z.history()):
         print(f"  {value.name} hands {derivative:g} times its grad to {parent.name}")
 z.backward()
 print(f"x.grad = {x.grad:g}, y.grad = {y.grad:g}")
+picture.graph("11_graph", z)
 
 check("each value stands after its parents", z.history() == [x, y, p, z])
 check("x receives 1 directly and 3 over p", x.grad == 1 + 3)
 check("y receives 2 over p", y.grad == 2)
 
 # %% [markdown]
+# The picture shows the whole graph with its gradients, the inputs at the left.
+#
 # What if `+=` were a plain `=`? Then of two chains the last one would win, and x.grad would be 3.
 # You have met this mistake in lesson 04 as "the last one wins". It is the same one: a number that
 # is used twice is a copy, and gradients of copies are added.

@@ -19,7 +19,7 @@ import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim
 from scratchnet.numpy import gelu_backward, tanh_derivative
 from scratchnet.registry import OPS
-from scratchnet.teaching import Checks, chart
+from scratchnet.teaching import Checks, chart, picture
 
 check = Checks("21")
 
@@ -201,7 +201,8 @@ check("through the crack of LeakyReLU they do", results["LeakyReLU"] > results["
 
 # %%
 x = torch.linspace(-4, 4, 1601, dtype=torch.float64)
-print(chart({"ReLU": (x, F.relu(x)), "GELU": (x, F.gelu(x))}, height=18))
+functions = {"ReLU": (x, F.relu(x)), "GELU": (x, F.gelu(x))}
+print(chart(functions, height=18))
 
 half = torch.tensor([0.5, -0.5], dtype=torch.float64)
 low = x[F.gelu(x).argmin()].item()
@@ -237,8 +238,10 @@ phi = (-x * x / 2).exp() / math.sqrt(2 * math.pi)
 slope = Phi + x * phi
 nudge = 1e-5
 nudged = (F.gelu(x + nudge) - F.gelu(x - nudge)) / (2 * nudge)
-print(chart({"ReLU'": (x, (x > 0).double()), "GELU'": (x, slope)}))
+slopes = {"ReLU'": (x, (x > 0).double()), "GELU'": (x, slope)}
+print(chart(slopes))
 print(f"largest difference from the nudge: {(slope - nudged).abs().max():.0e}")
+picture.curves("21_gelu", {"the functions": functions, "their slopes": slopes}, x="x")
 
 check("the derived slope is the nudged one", torch.allclose(slope, nudged, atol=1e-8))
 library = torch.from_numpy(gelu_backward(torch.ones_like(x).numpy(), x.numpy(), tanh=False))

@@ -19,7 +19,7 @@ import torch
 import scratchnet.nn.functional as F
 from scratchnet import data, nn, optim, training
 from scratchnet.optim import lr_scheduler
-from scratchnet.teaching import Checks, chart
+from scratchnet.teaching import Checks, chart, picture
 
 check = Checks("26")
 
@@ -307,7 +307,9 @@ optimizer = optim.Adam(model.parameters(), lr=3e-3)
 scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
 history = run(model, optimizer, epochs=20, scheduler=scheduler)
 result = training.evaluate(model, tuple(test), F.cross_entropy, [training.accuracy])
-print(chart({name: (range(1, 21), history[name]) for name in ("loss", "val_loss")}, log=True))
+curves = {name: (range(1, 21), history[name]) for name in ("loss", "val_loss")}
+print(chart(curves, log=True))
+picture.curves("26_loss", {"digits": curves}, x="epoch", y="cross-entropy (nats)", log=True)
 print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {result['loss']:.3f}")
 
 check("at least 95 percent of new digits are read", result["accuracy"] >= 0.95)

@@ -19,7 +19,7 @@ import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim, training
 from scratchnet.registry import OPS
-from scratchnet.teaching import Checks, chart
+from scratchnet.teaching import Checks, chart, picture
 
 check = Checks("28")
 
@@ -317,6 +317,25 @@ changed[:, -1] = 5
 with torch.no_grad():
     future = (model(new_tokens)[:, :-1] - model(changed)[:, :-1]).abs().max().item()
 check("and honestly so: the last token does not touch the past", future < 1e-6)
+
+# %% [markdown]
+# What does it look at? Here are the weights of its first block for one name, a map for each head:
+# dark is much. Above the diagonal lies the future, and all is white. The first row can ask only
+# itself; further down the weight is spread over what came before, by each head in its own way.
+
+# %%
+name = "olivia"
+letters = torch.cat([torch.zeros(1, dtype=torch.int64), vocabulary.encode(name)])
+steps = torch.arange(len(letters))
+block = model.blocks[0]
+with torch.no_grad():
+    x = model.token_embedding(letters) + model.position_embedding(steps)  # (T, C)
+    y = block.norm1(x)[None]
+    mask = steps[:, None] < steps
+    _, weights = block.attention(y, y, y, attn_mask=mask, average_attn_weights=False)
+picture.attention("28_attention", weights[0], "." + name)
+
+check("nothing comes from the future", (weights[0, :, mask] == 0).all())
 
 # %% [markdown]
 # Now let it write. Give it the boundary, draw a letter from the probabilities, append it, ask

@@ -36,6 +36,7 @@ class Backend:
     rungs: dict[str, tuple[str, ...]]  # primitive -> one idea a rung; a primitive that is missing has no kernels here
     primitives_only: bool = False  # no kernels of the operators that live in files of their own
     deterministic: bool = True  # the same bits for the same input, whatever the number of threads
+    whole_family: bool = True  # every rung is there for the whole family, else the early ones for the primitive's own operator
 
 
 _ONE = {primitive: ("the formula",) for primitive in ("matmul", "cross_entropy", "layer_norm", "gelu", "gather")}
@@ -70,13 +71,14 @@ BACKENDS: dict[str, Backend] = {
         "Triton kernels; on CPU tensors in Triton's interpreter",
         ("cuda", "cpu"),
         {
-            "matmul": ("tiles on the matrix units, fused epilogue, K split where tiles are few",),
-            "cross_entropy": ("online softmax over blocks of classes",),
-            "layer_norm": ("rows in registers",),
-            "gelu": ("fused tiles",),
-            "gather": ("row copies, atomics or sorted segments",),
+            "matmul": ("one tile a program", "tiles in groups, tuned sizes, fused epilogue, K split where tiles are few"),
+            "cross_entropy": ("one row a program, a loop for max, one for sum", "tiles of rows, max and sum in one loop"),
+            "layer_norm": ("one row a program, a loop a sum", "tiles of rows in registers"),
+            "gelu": ("a kernel an operation", "fused: one pass over memory"),
+            "gather": ("one program a block of columns, row after row", "all elements at once, atomics or sorted segments"),
         },
         primitives_only=True,
+        whole_family=False,
     ),
 }
 
@@ -116,9 +118,9 @@ class Op:
         """
         backend = BACKENDS[column]
         ideas = backend.rungs.get(self.primitive, ())
-        if not self.file:
-            return ideas
-        return () if backend.primitives_only else ideas[:1] + ideas[1:][-1:]
+        if self.file:
+            return () if backend.primitives_only else ideas[:1] + ideas[1:][-1:]
+        return ideas if backend.whole_family or self.name == self.primitive else ideas[-1:]
 
 
 def normal(*shape: int, dtype: torch.dtype) -> Tensor:

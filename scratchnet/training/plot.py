@@ -22,5 +22,6 @@ def plot(history: History, path: str | Path) -> None:
         if name in history:
             axes.plot(range(1, len(history[name]) + 1), history[name], label=name)
     axes.set(xlabel="epoch", ylabel="loss")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     figure.savefig(path, format="png", dpi=150)

@@ -218,11 +218,7 @@ def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, caps
     assert {row["op"] for row in records(path)} == {"bias_gelu", "geglu"}
 
 
-def test_roofline_has_a_dot_for_every_call_and_one_for_torch(small, clock, tmp_path, monkeypatch):
-    figure = pytest.importorskip("matplotlib.figure").Figure
-    drawn = []
-    save = figure.savefig
-    monkeypatch.setattr(figure, "savefig", lambda self, *args, **options: drawn.append(self) or save(self, *args, **options))
+def test_roofline_has_a_dot_for_every_call_and_one_for_torch(small, clock, tmp_path, drawn):
     path, table = tmp_path / "roofline.png", tmp_path / "figures.csv"
     assert main(["bench", "gelu", "--backend", "torch", "--plot", str(path), "--csv", str(table)]) == 0
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -58,19 +58,22 @@ def test_a_wrong_rung_is_not_timed(clock, monkeypatch, capsys):
     assert "WRONG" in capsys.readouterr().out
 
 
-def test_plot_and_table(clock, tmp_path, monkeypatch):
-    figure = pytest.importorskip("matplotlib.figure").Figure
+def test_plot_and_table(clock, tmp_path, drawn):
     pytest.importorskip("scratchnet._C", reason="needs the compiled kernels")
-    drawn, save = [], figure.savefig
-    monkeypatch.setattr(figure, "savefig", lambda self, path, **options: drawn.append(self) or save(self, path, **options))
     page = tmp_path / "gelu.md"
     page.write_text("before\n<!-- ladder -->\n<!-- /ladder -->\nafter\n")
     assert main(["ladder", "gelu", "--backend", "cpp", *SMALL, "--plot", str(tmp_path / "x.png"), "--readme", str(page)]) == 0
     names = [f"cpp:{n}  {idea}" for n, idea in enumerate(BACKENDS["cpp"].rungs["gelu"], 1)] + ["torch's own"]
     assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == names
-    for axes, tensors in zip(drawn[0].axes, (2, 5), strict=True):  # reads 1 and writes 1; backward reads 2 and writes 1
+    *bars, roofline = drawn[0].axes
+    for axes, tensors in zip(bars, (2, 5), strict=True):  # reads 1 and writes 1; backward reads 2 and writes 1
         ours = tensors * 35 * 4 / 0.1 / 1e9
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([ours] * (len(names) - 1) + [ours / 2])
+    dots = {dot.get_label(): dot.get_offsets().tolist()[0] for dot in roofline.collections}
+    assert list(dots) == [f"cpp:{n}" for n in range(1, len(names))] + ["torch's own"]
+    flops, moved = 2 * 15 * 35, 5 * 35 * 4
+    assert dots["cpp:1"] == dots[f"cpp:{len(names) - 1}"] == pytest.approx([flops / moved, flops / 0.1 / 1e9])
+    assert dots["torch's own"] == pytest.approx([flops / moved, flops / 0.2 / 1e9])
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n")
     assert text.count("| cpp:") == len(names) - 1 and "| 2.00 |" in text

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,27 @@ BLOCKS = [
     for page in PAGES
     for block in re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 ]
-PYTHON = [(page, code) for page, language, code in BLOCKS if language == "python"]
+SCRIPT = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file, which a shell line runs
+SCRIPTS = {found[1]: code for _, language, code in BLOCKS if language == "python" and (found := SCRIPT.match(code))}
+PYTHON = [(page, code) for page, language, code in BLOCKS if language == "python" and code not in SCRIPTS.values()]
 SHELL = [line for _, language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 
 
 @pytest.fixture(autouse=True)
 def desk(tmp_path, monkeypatch):
-    """What a command writes is not written into the clone."""
+    """What a command writes is not written into the clone; what it reads is there."""
     monkeypatch.chdir(tmp_path)
+    for name, code in SCRIPTS.items():
+        Path(name).write_text(code)
 
 
 def test_every_block_is_of_a_kind_that_is_run():
     assert PYTHON and SHELL
     assert {language for _, language, _ in BLOCKS} == {"python", "sh"}
+
+
+def test_every_file_is_run_by_a_shell_line():
+    assert SCRIPTS and all(any(name in line.split() for line in SHELL) for name in SCRIPTS)
 
 
 @pytest.mark.parametrize("page", PRIMITIVES)
@@ -44,12 +53,21 @@ def test_python(page, code):
 
 
 @pytest.mark.parametrize("line", SHELL)
-def test_shell(line):
+def test_shell(line, capsys):
     command, *arguments = line.split()
-    if command == "scratchnet":
+    if arguments[0] == "check":  # an exercise that is blank, a kernel that is wrong
+        assert cli.main(arguments) == 1
+        said = " ".join(capsys.readouterr().out.split())
+        answers = "shapes, hint 1 of 3", "the variance is the unbiased one, divided by D - 1; LayerNorm divides by D"
+        assert any(answer in said for answer in answers)
+    elif command == "scratchnet":
         assert cli.main(arguments) in (0, None)
     elif command == "make":  # what it would run: the suite cannot run itself
         plan = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert plan.returncode == 0 and plan.stdout
+    elif command == "torchrun":
+        run = subprocess.run([sys.executable, "-m", "torch.distributed.run", *arguments], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert re.fullmatch(r"loss 0\.\d+ on 2 processes\n", run.stdout)
     else:
         assert command == "pip" and (ROOT / arguments[-1] / "pyproject.toml").exists()  # tests/install runs it

@@ -107,48 +107,28 @@ def _descent(w, x, y, steps, step):
 def never_emptied(w, x, y, steps, lr):
     """The first two losses are right, then it goes wrong: each backward added to the gradients of the steps before. Empty
     w.grad in every round."""
-
-    def step(w):
-        with torch.no_grad():
-            return w.sub_(lr * w.grad)
-
-    return _descent(w, x, y, steps, step)
+    return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad)))
 
 
 @descend.mistake
 def emptied_too_early(w, x, y, steps, lr):
     """The loss never moves: the gradient was emptied between backward and the step, so the step had length 0. Empty it after
     the step, or before backward."""
-
-    def step(w):
-        w.grad.zero_()
-        with torch.no_grad():
-            return w.sub_(lr * w.grad)
-
-    return _descent(w, x, y, steps, step)
+    return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad.zero_())))
 
 
 @descend.mistake
 def remembered_step(w, x, y, steps, lr):
     """torch refuses to change a leaf in place while it remembers: the step is no part of the model. Put it under
     `with torch.no_grad():`."""
-
-    def step(w):
-        w -= lr * w.grad
-        return w
-
-    return _descent(w, x, y, steps, step)
+    return _descent(w, x, y, steps, lambda w: w.sub_(lr * w.grad))
 
 
 @descend.mistake
 def a_new_tensor(w, x, y, steps, lr):
     """`w = w - ...` makes a new tensor each time. The losses may be right, but the caller's w has not moved: `-=` writes
     into it."""
-
-    def step(w):
-        return (w - lr * w.grad).detach().requires_grad_()
-
-    return _descent(w, x, y, steps, step)
+    return _descent(w, x, y, steps, lambda w: (w - lr * w.grad).detach().requires_grad_())
 
 
 def gradients_of_pieces(gradient_in_pieces):

@@ -83,12 +83,12 @@ class Swish(nn.Module):
 class _Swish(nn.Module):
     """The layer, to make mistakes of."""
 
-    def __init__(self, beta):
+    def __init__(self, beta, formula=lambda x, beta: x * torch.sigmoid(beta * x)):
         super().__init__()
-        self.beta = beta
+        self.beta, self.formula = beta, formula
 
     def forward(self, x):
-        return x * torch.sigmoid(self.beta * x)
+        return self.formula(x, self.beta)
 
 
 @Swish.mistake
@@ -112,25 +112,15 @@ class not_prepared(nn.Module):
 
 
 @Swish.mistake
-class beta_unused(_Swish):
+def beta_unused():
     """beta has no effect: it belongs into the sigmoid, x sigmoid(beta x)."""
-
-    def __init__(self):
-        super().__init__(nn.Parameter(torch.tensor(1.0)))
-
-    def forward(self, x):
-        return x * torch.sigmoid(x)
+    return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: x * torch.sigmoid(x))
 
 
 @Swish.mistake
-class beta_outside(_Swish):
+def beta_outside():
     """beta multiplies the whole result. It belongs into the sigmoid, where it makes the bend sharper: x sigmoid(beta x)."""
-
-    def __init__(self):
-        super().__init__(nn.Parameter(torch.tensor(1.0)))
-
-    def forward(self, x):
-        return self.beta * x * torch.sigmoid(x)
+    return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: beta * x * torch.sigmoid(x))
 
 
 def promises(operator):

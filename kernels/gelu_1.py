@@ -1,0 +1,56 @@
+"""GELU, rung 1: a kernel an operation, as it is written with arrays. What y and dx are products of passes through memory.
+
+    f = Phi(x), or s(2u) in the tanh form     then  y = x f
+    f = derivative of the above product       then  dx = grad f
+
+              passes over memory                                             bytes (N elements of b bytes, float32 sums)
+    forward   read x, write f; read x and f, write y                          N (3 b + 8)
+    backward  read x, write f; read grad and f, write dx                      N (3 b + 8)
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from scratchnet.kernels.gelu import BLOCK, derivative
+from scratchnet.kernels.launch import accumulator, launch, statistics
+
+
+@triton.jit
+def factor_kernel(x, f, n, SLOPE: tl.constexpr, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(x + i, mask=i < n).to(ACC)
+    if SLOPE:
+        result = derivative(value, TANH)
+    elif TANH:
+        result = tl.sigmoid(1.5957691216057308 * (value + 0.044715 * value * value * value))
+    else:
+        result = 0.5 * (1 + tl.math.erf(value * 0.7071067811865476))
+    tl.store(f + i, result, mask=i < n)
+
+
+@triton.jit
+def multiply_kernel(x, f, y, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(x + i, mask=i < n).to(f.dtype.element_ty) * tl.load(f + i, mask=i < n)
+    tl.store(y + i, value.to(y.dtype.element_ty), mask=i < n)
+
+
+def _multiply(x: Tensor, by: Tensor, slope: bool, tanh: bool) -> Tensor:
+    """by * f(x)."""
+    x, by = x.contiguous(), by.contiguous()
+    f, y, grid = statistics(x, *x.shape), torch.empty_like(x), (triton.cdiv(x.numel(), BLOCK),)
+    launch(factor_kernel, grid, x, f, x.numel(), SLOPE=slope, TANH=tanh, ACC=accumulator(x), BLOCK=BLOCK)
+    launch(multiply_kernel, grid, by, f, y, x.numel(), BLOCK=BLOCK)
+    return y
+
+
+def gelu_forward(x: Tensor, tanh: bool) -> Tensor:
+    return _multiply(x, x, slope=False, tanh=tanh)
+
+
+def gelu_backward(grad: Tensor, x: Tensor, tanh: bool) -> Tensor:
+    return _multiply(x, grad, slope=True, tanh=tanh)

@@ -1,0 +1,116 @@
+"""Triton's first rungs: the plain kernels of the five primitives, in the interpreter, and compiled for GPUs."""
+
+import sys
+
+import pytest
+import torch
+from cases import EXAMPLES, case, scalar
+
+import scratchnet
+import scratchnet.nn.functional as F
+from scratchnet import ladder, machine_code
+from scratchnet.functions.operator import launcher
+from scratchnet.registry import OPS, PRIMITIVES
+from scratchnet.verify import EMPTY, LAYOUTS, compare
+
+pytest.importorskip("triton", reason="needs Triton: pip install triton")
+
+OURS = [(name, example) for name, example in EXAMPLES if name in PRIMITIVES]
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+SIZES = ((1, 1), (3, 2), (5, 33), (2, 1100))  # the last: more than a block of a row
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name, example", OURS)
+def test_against_the_oracle(name, example, dtype):
+    """A small and a large size in every type, every size in two of them; the layouts in turns."""
+    number = DTYPES.index(dtype)
+    for i, (rows, columns) in enumerate(SIZES[number % 2 :: 2], number):
+        layout = [*LAYOUTS.values()][i % len(LAYOUTS)]
+        result = compare(OPS[name], example, rows, min(columns, 130 if name == "gather" else 1100), dtype, "triton:1", layout)
+        assert result.ok, result
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_kernels_run(name, monkeypatch):
+    """Those of a file of their own, forward and backward, and not for the rest of the family."""
+    file = sys.modules[launcher(OPS[name], "forward", 1).__module__]
+    assert file.__name__.endswith(f"{name}_1") and launcher(OPS[name], "backward", 1).__module__ == file.__name__
+    family = [op for op in OPS.values() if op.name != op.primitive == name and op.rungs("triton")]
+    assert all(launcher(op, "forward", 1) == launcher(op, "forward") for op in family)
+    started, real = [], file.launch
+    monkeypatch.setattr(file, "launch", lambda *a, **k: (started.append(a[0]), real(*a, **k)))
+    c = case(name, None, 4, 6, torch.float32)
+    with scratchnet.backend("triton:1"):
+        outputs = c.ours(*(leaves := c.leaves))
+        forward = len(started)
+        torch.autograd.grad(scalar(lambda *_: outputs)(), leaves)
+    assert 0 < forward < len(started)
+
+
+@pytest.mark.parametrize("name, example", OURS)
+def test_empty(name, example):
+    for rows, columns in EMPTY:
+        c = case(name, example, rows, columns)
+        try:
+            expected = c.torch(*(theirs := c.leaves))
+        except (RuntimeError, IndexError):  # ours refuses it before a kernel runs
+            continue
+        with scratchnet.backend("triton:1"):
+            actual = c.ours(*(leaves := c.leaves))
+            ours, own = (scalar(lambda *_, y=y: y)() for y in (actual, expected))
+            gradients = torch.autograd.grad(ours, leaves), torch.autograd.grad(own, theirs)
+        torch.testing.assert_close((actual, gradients[0]), (expected, gradients[1]), equal_nan=True)
+
+
+SPECIAL = torch.tensor([[1.0, INF, 2.0], [-INF, 0.5, NAN], [-INF, -INF, -INF], [3e38, -3e38, 0.0], [1e4, 1e4 + 1, 1e4]])
+CALLS = {
+    "gelu": F.gelu,
+    "tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "layer_norm": lambda x: F.layer_norm(x, (3,)),
+    "cross_entropy": lambda x: F.cross_entropy(x, torch.tensor([0, 1, 2, 0, 1]), reduction="none"),
+    "probabilities": lambda x: F.cross_entropy(x, torch.ones(5, 3) / 3, reduction="none"),
+    "matmul": lambda x: scratchnet.matmul(x, torch.tensor([[1.0, 2.0], [-1.0, 1.0], [0.5, 3.0]])),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_nan_and_infinity_are_the_best_rungs(name):
+    results = []
+    for backend in ("triton:1", "triton"):
+        x = SPECIAL.to(torch.get_default_device()).requires_grad_()
+        with scratchnet.backend(backend):
+            y = CALLS[name](x)
+            results.append((y, *torch.autograd.grad(y, x, torch.ones_like(y))))
+    torch.testing.assert_close(*results, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape, dim, indices", [((3, 4, 5), 1, (2, 7, 3)), ((), 0, ()), ((), -1, (3,)), ((300,), 0, (9,))])
+def test_gather_of_any_rank(shape, dim, indices):
+    x, index = torch.randn(shape, requires_grad=True), torch.randint(shape[dim] if shape else 1, indices)
+    with scratchnet.backend("triton:1"):
+        y = scratchnet.gather(x, dim, index)
+    expected = torch.gather(x, dim, index)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0)
+    grad = torch.randn(indices)
+    torch.testing.assert_close(torch.autograd.grad(y, x, grad), torch.autograd.grad(expected, x, grad))
+
+
+def test_gather_follows_no_index_out_of_range():
+    with scratchnet.backend("triton:1"), pytest.raises((RuntimeError, IndexError)):
+        scratchnet.gather(torch.ones(3, 2), 0, torch.tensor([[0, 3]]))
+
+
+def test_they_compile_for_gpus():
+    """Each for every target; what the best rungs are held to, no spills and wide loads, is not asked of the first ones."""
+    codes = machine_code.report(PRIMITIVES, "float32", "odd", rung="1")
+    for name in PRIMITIVES:
+        calls = {(code.target, code.call.rsplit(" ", 1)[1]) for code in codes if code.op == name}
+        assert calls == {(target, way) for target in machine_code.TARGETS for way in ("forward", "backward")}
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_the_ladder_finds_their_sources(primitive):
+    first, best = ladder.rungs(primitive, ("triton",))
+    assert (first.source.name, best.source.name) == (f"{primitive}_1.py", f"{primitive}.py")
