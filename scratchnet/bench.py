@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 import torch
 
 from scratchnet import backends, verify
-from scratchnet.registry import OPS, Op
+from scratchnet.registry import BACKENDS, OPS, Op
 from scratchnet.roof import Roof, timed
 
 COMPUTE_BOUND = 16  # flops a byte from which FLOP/s say more than GB/s
@@ -28,7 +28,6 @@ INTERPRETER_SIZE = (17, 33)  # Triton's interpreter is some 10,000 times slower 
 FLUSH = 2**28  # bytes that are written to empty the caches: more than any device's last cache
 COMPILED = "torch.compile"
 KERNEL = "the kernel"  # a reader's, which `scratchnet check` times
-NO_BACKEND = (None, COMPILED, KERNEL)  # what is timed beside backends; None is torch's own
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,9 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
 
 
 def interleave(calls: dict[str | None, Callable], seconds: float, device: str, cold: bool) -> dict[str | None, list[float]]:
-    """Backend (None: torch's own) -> seconds a call, round by round."""
-    contexts = {name: contextlib.nullcontext() if name in NO_BACKEND else backends.backend(name) for name in calls}
+    """Backend, or another name, which runs as it is (None: torch's own) -> seconds a call, round by round."""
+    named = {name for name in calls if name and name.split(":")[0] in BACKENDS}
+    contexts = {name: backends.backend(name) if name in named else contextlib.nullcontext() for name in calls}
 
     def once(name: str | None, repeat: int) -> float:
         if cold:

@@ -7,7 +7,6 @@ Parameter, Sequential, hooks, the other utils) is torch's own.
 import torch.nn
 from torch.nn import (
     Buffer,
-    LinearCrossEntropyOptions,
     Module,
     ModuleDict,
     ModuleList,
@@ -81,7 +80,6 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
-    "LinearCrossEntropyOptions",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
@@ -119,5 +117,8 @@ __all__ = [
     "utils",
 ]
 
+if hasattr(torch.nn, "LinearCrossEntropyOptions"):  # newer than the oldest torch that we work with
+    LinearCrossEntropyOptions = torch.nn.LinearCrossEntropyOptions
+    __all__.append("LinearCrossEntropyOptions")
 alias(__name__, torch.nn, "parallel", "parameter")
 __getattr__ = missing(__name__, torch.nn)

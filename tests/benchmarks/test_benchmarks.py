@@ -1,10 +1,11 @@
-"""benchmarks/: one file a primitive, each of which runs."""
+"""benchmarks/: one file a primitive and one for a whole step, each of which runs."""
 
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from scratchnet import backends, bench
 from scratchnet.registry import OPS, PRIMITIVES
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_every_primitive_has_its_file():
-    assert {path.stem for path in FOLDER.glob("*.py")} == set(PRIMITIVES)
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step"}
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -32,3 +33,30 @@ def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, caps
     text = capsys.readouterr().out
     for name in names:
         assert f"{name}, {next(iter(OPS[name].examples))}" in text
+
+
+def test_the_steps_that_are_timed_learn_the_same():
+    file = runpy.run_path(str(FOLDER / "step.py"))
+    steps = {name: file["training_step"](name, **file["QUICK"]) for name in (file["TORCH"], file["OURS"], file["FUSED"])}
+    losses = {name: [step() for _ in range(5)] for name, step in steps.items()}
+    own = losses.pop(file["TORCH"])
+    assert own[-1] < own[0]
+    for ours in losses.values():
+        torch.testing.assert_close(ours, own)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
+def test_the_peak_of_a_step_is_what_the_logits_take():
+    file = runpy.run_path(str(FOLDER / "step.py"))
+    sizes = {"tokens": 1024, "words": 4000, "width": 8}
+    logits = sizes["tokens"] * sizes["words"] * 4
+    assert logits <= file["peak"](file["TORCH"], sizes) < 8 * logits
+
+
+def test_a_step_is_reported(tmp_path, capsys):
+    path = tmp_path / "results.md"
+    path.write_text("<!-- step -->\n<!-- /step -->\n")
+    assert runpy.run_path(str(FOLDER / "step.py"))["main"](["--quick", "--readme", str(path)]) == 0
+    lines = [line for line in path.read_text().splitlines() if line.startswith("| 1 |")]
+    assert [line.split(" | ")[1] for line in lines] == ["torch.nn", "scratchnet.nn", "linear_cross_entropy"]
+    assert "linear_cross_entropy" in capsys.readouterr().out
