@@ -56,12 +56,14 @@ SMALL = [
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type, precision and alignment, as wide as the registers allow: GELU takes some too, as
-    does a result that is wider than the factors."""
+    """The configurations for an element type, precision and alignment, as large as the registers allow: GELU takes some too, as
+    does a result that is wider than the factors, and a number of float64 takes two."""
     a, c = arguments["a"], arguments["c"]
     full = "gelu" in options["ACTIVATION"] or c.element_size() > a.element_size()
     fitting = SMALL if uses_threads(a) or not arguments["all_aligned"] else LARGE
-    return [config for config in configs if config in fitting and (not full or config.kwargs["BLOCK_N"] <= 128)]
+    most_rows = 64 if full and a.element_size() == 8 and fitting is SMALL else 128
+    fits = lambda config: config.kwargs["BLOCK_M"] <= most_rows and (not full or config.kwargs["BLOCK_N"] <= 128)
+    return [config for config in configs if config in fitting and fits(config)]
 
 
 @triton.jit

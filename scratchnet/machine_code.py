@@ -214,7 +214,8 @@ def _read_amd(compiled) -> dict[str, int]:
     field = lambda name: int(re.search(rf"\.{name}:\s+(\d+)", asm)[1])
     return {
         "registers": field("vgpr_count"),
-        "spills": field("vgpr_spill_count") + field("sgpr_spill_count"),
+        # Scalar registers that did not fit wait in lanes of a vector register: that is no load or store.
+        "spills": field("vgpr_spill_count") + len(re.findall(r"\bscratch_(?:load|store)_", asm)),
         "shared": compiled.metadata.shared,
         "load_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_load_(\w+)", asm)), default=0),
         "store_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_store_(\w+)", asm)), default=0),
