@@ -11,10 +11,10 @@ import scratchnet
 from scratchnet import backends, bench, roofline
 from scratchnet.bench import Result, Settings
 from scratchnet.data.split import need
+from scratchnet.functions.operator import triton_file
 from scratchnet.registry import BACKENDS, OPS
 
 ROOT = Path(scratchnet.__file__).parents[1]
-KERNELS = Path(find_spec("scratchnet.kernels").origin).parent
 FOLDERS = {"cpp": "csrc/cpu", "cuda": "csrc/cuda"}
 COLUMNS = ("cpp", "cuda", "triton")
 
@@ -36,9 +36,8 @@ class Rung:
     @property
     def source(self) -> Path | None:
         """Its file; None where the sources are not."""
-        if self.column == "triton":  # the best rung, in the file of the whole family, has no number
-            files = (KERNELS / f"{name}.py" for name in (f"{self.primitive}_{self.number}", self.primitive))
-            return next(filter(Path.exists, files), None)
+        if self.column == "triton":
+            return Path(find_spec(triton_file(self.primitive, self.primitive, self.number)).origin)
         files = (ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*") if self.column in FOLDERS else ()
         table = f", {self.primitive}_{self.number})"  # the folder may hold operators with tables of their own
         return next((file for file in files if table in file.read_text()), None)

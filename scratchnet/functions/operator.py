@@ -302,11 +302,11 @@ def _hashable(argument):
 
 def launcher(op: Op, direction: str, rung: int | None = None) -> Callable:
     """The Triton column's function for an operator, of its best rung if none is named."""
-    return getattr(import_module(_triton_file(op.name, op.primitive, rung)), f"{op.name}_{direction}")
+    return getattr(import_module(triton_file(op.name, op.primitive, rung)), f"{op.name}_{direction}")
 
 
 @functools.cache
-def _triton_file(name: str, primitive: str, rung: int | None) -> str:
+def triton_file(name: str, primitive: str, rung: int | None) -> str:
     """The file of an early rung if there is one, else the operator's own, else its primitive's."""
     files = [f"scratchnet.kernels.{file}" for file in (f"{name}_{rung}", name, primitive)]
     return next(file for file in files if find_spec(file))
