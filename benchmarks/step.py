@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from scratchnet import machine, nn, optim
+from scratchnet import _compiled, machine, nn, optim
 from scratchnet.bench import Spread, interleave
 from scratchnet.cli import markdown, options
 
@@ -57,6 +57,8 @@ def peak(name: str, sizes: dict[str, int]) -> int:
     step(), step()  # threads, libraries and the optimizer's state are there
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
+    if _compiled.module:
+        _compiled.module.release_kept_pages()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")
     step()

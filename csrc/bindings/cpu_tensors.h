@@ -1,30 +1,35 @@
 // CPU tensors for the operators.
 #pragma once
-#include <sys/mman.h>
-
 #include "dispatch.h"
+#include "pages.h"
 #include "tensors.h"
+
+// torch 2.11 has it, and torch 2.10, on which this runs too, has not: there it is null.
+extern "C" __attribute__((weak)) AOTITorchError torch_from_blob(void* data, int64_t dim, const int64_t* sizes,
+                                                                const int64_t* strides, int64_t storage_offset, int32_t dtype,
+                                                                int32_t device_type, int32_t device, AtenTensorHandle* result,
+                                                                int32_t layout, const uint8_t* metadata, int64_t metadata_size,
+                                                                void (*deleter)(void* data, void* context), void* context);
 
 namespace scratchnet {
 
 constexpr bool ON_HOST = true;
 inline On on(const Tensor& t) { return dtype_of(t); }
 
-// Memory of this size comes from the system page by page, and a page fault every 4 KiB costs more than the arithmetic: large
-// results ask for huge pages first (measured for 100 MB: 57 ms with small pages, 12-16 ms with huge ones).
+// A large result lies in memory that scratchnet keeps (pages.h). Its storage has a fixed size, as any that torch did not
+// allocate: it can be shared, viewed and saved, but Tensor.resize_ cannot make it larger.
 template <class>
 Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
-  Tensor t = empty(sizes, dim, dtype, aoti_torch_device_type_cpu(), 0);
-#ifdef MADV_HUGEPAGE
-  constexpr int64_t HUGE_PAGE = 1 << 21;
-  const int64_t bytes = t.numel() * t.element_size();
-  if (bytes >= 2 * HUGE_PAGE) {
-    const uintptr_t begin = ((uintptr_t)t.mutable_data_ptr() + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    const uintptr_t end = ((uintptr_t)t.mutable_data_ptr() + bytes) / HUGE_PAGE * HUGE_PAGE;
-    madvise((void*)begin, end - begin, MADV_HUGEPAGE);
-  }
-#endif
-  return t;
+  const InOrder layout(sizes, dim);
+  const int64_t bytes = layout.numel * (dtype == ScalarType::Double || dtype == ScalarType::Long ? 8 : dtype == ScalarType::Float ? 4 : 2);
+  void* const memory = bytes < LARGE || !torch_from_blob ? nullptr : sn_take_pages(bytes);
+  if (!memory) return empty(sizes, dim, dtype, aoti_torch_device_type_cpu(), 0);
+  AtenTensorHandle handle;
+  const auto give = [](void* memory, void*) { (void)sn_give_pages(memory); };
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_from_blob(memory, dim, sizes, layout.strides, 0, (int32_t)dtype,
+                                                aoti_torch_device_type_cpu(), -1, &handle, aoti_torch_layout_strided(), nullptr, 0,
+                                                give, nullptr));
+  return Tensor(handle);
 }
 
 }  // namespace scratchnet

@@ -4,6 +4,7 @@
 
 #include "build_facts.h"
 #include "dispatch.h"
+#include "pages.h"
 #include "parallel.h"
 #include "roof/roof.h"
 
@@ -43,5 +44,7 @@ PYBIND11_MODULE(_C, module) {
   module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
   module.def("multiply_add", multiply_add, py::arg("wide"), py::arg("rounds"),
              "Multiply-adds of float32 (wide: float64) in registers, on every thread: the number of operations.");
+  module.def("release_kept_pages", sn_release_kept_pages,
+             "Returns to the system what scratchnet keeps for its next large results: the number of bytes.");
   scratchnet::bind_numpy(module);
 }

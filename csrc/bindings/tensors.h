@@ -46,16 +46,27 @@ inline ScalarType statistics_dtype(const Tensor& t) {
   return t.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
+// The strides of a tensor whose elements lie in order.
+struct InOrder {
+  int64_t strides[64], numel = 1;
+  InOrder(const int64_t* sizes, int64_t dim) {
+    if (dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
+    bool empty = false;
+    for (int64_t i = dim - 1; i >= 0; i--) {
+      strides[i] = numel;
+      numel *= sizes[i] > 0 ? sizes[i] : 1;
+      empty |= sizes[i] == 0;
+    }
+    if (empty) numel = 0;
+  }
+};
+
 // A contiguous tensor, its memory not yet touched.
 inline Tensor empty(const int64_t* sizes, int64_t dim, ScalarType dtype, int32_t device_type, int32_t device) {
-  if (dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
-  int64_t strides[64], numel = 1;
-  for (int64_t i = dim - 1; i >= 0; i--) {
-    strides[i] = numel;
-    numel *= sizes[i] > 0 ? sizes[i] : 1;
-  }
   AtenTensorHandle handle;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(dim, sizes, strides, (int32_t)dtype, device_type, device, &handle));
+  const InOrder layout(sizes, dim);
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      aoti_torch_empty_strided(dim, sizes, layout.strides, (int32_t)dtype, device_type, device, &handle));
   return Tensor(handle);
 }
 

@@ -18,7 +18,7 @@ struct Columns {
     memory = allocate<A>(5 * width), total = allocate<double>(3 * width);
   }
   Columns(const Columns&) = delete;
-  ~Columns() { free(memory), free(total); }
+  ~Columns() { release(memory), release(total); }
 
   A* row(int k) { return memory + k * width; }  // a number for each column; five of them
   void fill(int k, int64_t c, A value) {        // the same for all columns of channel c

@@ -21,7 +21,7 @@ void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t i
     for (int64_t c = 0; c < classes; c++) copy[c] = from[c];
     f(at, i, copy, room);
   });
-  free(copy), free(room);
+  release(copy), release(room);
 }
 
 // y = exp(x - high - low)

@@ -99,7 +99,7 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 
   Totals total;
   for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
-  free(partial);
+  release(partial);
   return total;
 }
 

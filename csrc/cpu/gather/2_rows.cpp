@@ -18,7 +18,7 @@ struct Sums {
 
   explicit Sums(int64_t n) : n(n), sum(allocate_zeros<acc_t<T>>(n)) {}
   Sums(const Sums&) = delete;
-  ~Sums() { free(sum); }
+  ~Sums() { release(sum); }
 
   void round(T* to) const {
     for (int64_t i = 0; i < n; i++) store1(to + i, sum[i]);
@@ -77,7 +77,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
     for (int64_t j = 0; j < columns; j++) sums.sum[index[i] * columns + j] += share * load1(grad + i * columns + j);
   }
   sums.round(dweight);
-  free(count);
+  release(count);
   return true;
 }
 

@@ -19,7 +19,7 @@ void for_each_block(const GatherShape& s, const F& f) {
   B* const block = allocate<B>(s.from * width);
   for (int64_t line = 0; line < s.lines; line++)
     for (int64_t j = 0; j < s.columns; j += width) f(line, j, j + width < s.columns ? width : s.columns - j, block);
-  free(block);
+  release(block);
 }
 
 template <class T>
@@ -70,7 +70,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
       for (int64_t j = 0; j < columns; j++) sum[j] += share * load1(grad + *i * columns + j);
     for (int64_t j = 0; j < columns; j++) store1(dweight + k * columns + j, sum[j]);
   }
-  free(sum);
+  release(sum);
   return true;
 }
 

@@ -36,7 +36,7 @@ struct Buffer {  // memory of one thread, not initialised
   void* data;
   explicit Buffer(int64_t bytes) : data(allocate<char>(bytes)) {}
   Buffer(const Buffer&) = delete;
-  ~Buffer() { free(data); }
+  ~Buffer() { release(data); }
 };
 
 // Set by the thread that meets an index out of range.

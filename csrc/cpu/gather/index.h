@@ -31,7 +31,7 @@ struct ByRow {
     for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
   }
   ByRow(const ByRow&) = delete;
-  ~ByRow() { free(start); }
+  ~ByRow() { release(start); }
 };
 
 }  // namespace

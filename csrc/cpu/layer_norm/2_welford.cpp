@@ -93,7 +93,7 @@ void backward(const NormBackward& p) {
     if (p.dweight) store1((T*)p.dweight + j, A(dweight[j]));
     if (p.dbias) store1((T*)p.dbias + j, A(dbias[j]));
   }
-  free(dweight);
+  release(dweight);
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ void backward(const NormBackward& p) {
     if (p.dweight) store1((T*)p.dweight + j, dweight[j]);
     if (p.dbias) store1((T*)p.dbias + j, dbias[j]);
   }
-  free(dweight);
+  release(dweight);
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ struct Row {
     partial = shared ? allocate<double>(3 * blocks) : nullptr;
   }
   Row(const Row&) = delete;
-  ~Row() { free(partial); }
+  ~Row() { release(partial); }
 
   // f(begin, end) for ranges that make up the row
   template <class F>
@@ -179,9 +179,9 @@ void backward(const NormBackward& p) {
   const T* weight = (const T*)p.weight;
   const bool need_weight = p.dweight, need_bias = p.dbias;
   const Row<A> row(p.rows, D);
-  ColumnSums<A> dweight(p.rows, D), dbias(p.rows, D);
-  dweight.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
-    A* dbias_partial = dbias.partial + first / dbias.chunk * D;
+  ColumnSums<A, 2> sums_of_rows(p.rows, D);
+  sums_of_rows.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
+    A* dbias_partial = dweight_partial + D;
     for (int64_t i = first; i < last; i++) {
       const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
       const T* grad_total = p.grad_total ? (const T*)p.grad_total + i * D : nullptr;
@@ -216,8 +216,8 @@ void backward(const NormBackward& p) {
       });
     }
   });
-  if (need_weight) dweight.total((T*)p.dweight);
-  if (need_bias) dbias.total((T*)p.dbias);
+  if (need_weight) sums_of_rows.total((T*)p.dweight, 0);
+  if (need_bias) sums_of_rows.total((T*)p.dbias, 1);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
       for (int64_t j = 0; j < size.n; j++) finish<T>(sums[j], to, at + j, j);
     }
   }
-  free(sums);
+  release(sums);
 }
 
 }  // namespace

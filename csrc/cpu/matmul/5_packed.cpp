@@ -81,7 +81,7 @@ struct Workspace {
     b = a + a_size, c = b + b_size;
   }
   Workspace(const Workspace&) = delete;
-  ~Workspace() { free(a); }
+  ~Workspace() { release(a); }
 };
 
 // Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time: reading

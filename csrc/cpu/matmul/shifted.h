@@ -21,7 +21,7 @@ struct Buffer {
   A* const data;
   explicit Buffer(int64_t count) : data(allocate<A>(count)) {}
   Buffer(const Buffer&) = delete;
-  ~Buffer() { free(data); }
+  ~Buffer() { release(data); }
   operator A*() const { return data; }
 };
 

@@ -49,7 +49,7 @@ bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, in
       }
       map<T>(0, in, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + p * in + i, get(sum + i)); });
     }
-    free(sum);
+    release(sum);
   });
   return !wrong;
 }
@@ -120,9 +120,9 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
           put(to + q, back ? sum : sum / (get(divisor + q) * A(row_divisor[o])));
         });
       }
-    free(line), free(sums);
+    release(line), release(sums);
   });
-  free(divisor);
+  release(divisor);
 }
 
 constexpr int64_t PIECE = 4096;
@@ -157,7 +157,7 @@ struct Covering {
     }
   }
   Covering(const Covering&) = delete;
-  ~Covering() { free(memory); }
+  ~Covering() { release(memory); }
 };
 
 template <class T>

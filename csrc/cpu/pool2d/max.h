@@ -65,7 +65,7 @@ struct MaxPool {
     }
   }
   MaxPool(const MaxPool&) = delete;
-  ~MaxPool() { free(hands), free(tap), free(first), free(start), free(best), free(at); }
+  ~MaxPool() { release(hands), release(tap), release(first), release(start), release(best), release(at); }
 
   // stride: columns.stride, known to the compiler if it is a usual one
   template <class T>

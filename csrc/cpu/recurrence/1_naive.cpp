@@ -61,7 +61,7 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
       for (int64_t j = 0; j < P; j++) ((A*)to.y)[(row + b) * P + j] = h[j];
     }
   });
-  free(v), free(m);
+  release(v), release(m);
 }
 
 template <class A>
@@ -109,7 +109,7 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
       multiply(w_hh, 1, P, dv, dh, P, G, layer.mode == Mode::gru);
     }
   });
-  free(projected);
+  release(projected);
 }
 
 }  // namespace

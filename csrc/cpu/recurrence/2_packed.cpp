@@ -32,7 +32,7 @@ struct PackedMatrix {
     });
   }
   PackedMatrix(const PackedMatrix&) = delete;
-  ~PackedMatrix() { free(data); }
+  ~PackedMatrix() { release(data); }
 
   A* at(int64_t p, int64_t j) const { return data + p * round_up(n, COLUMNS<A>) + j * min(depth, k - p); }
 
@@ -58,7 +58,7 @@ void for_each_block(const Layer& layer, int64_t scratch_size, const F& f) {
   parallel_for(0, layer.batch, 1 + STEP_WORK / (work + 1), [&](int64_t begin, int64_t end) {
     A* scratch = allocate<A>(scratch_size);
     for (int64_t b = begin; b < end; b += BLOCK) f(b, min(b + BLOCK, end), scratch);
-    free(scratch);
+    release(scratch);
   });
 }
 
@@ -113,7 +113,7 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
       copy((A*)to.y + row * P, h, n * P);
     });
   });
-  free(zeros);
+  release(zeros);
 }
 
 // One step of one sequence, backwards: du and dv from dm, the gradient of m; dh keeps what a GRU hands on beside W_hh^T dv.

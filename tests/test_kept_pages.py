@@ -1,0 +1,133 @@
+"""csrc/cpu/pages.h: large results lie in memory that is kept when they are freed, for the next one."""
+
+import copy
+import io
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import scratchnet
+from scratchnet import _compiled
+from scratchnet.nn import functional
+
+pytestmark = pytest.mark.skipif(
+    _compiled.module is None or tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11),
+    reason="without compiled kernels, or on torch 2.10, torch allocates every result",
+)
+
+MEBIBYTE = 2**20
+
+
+@pytest.fixture
+def release():
+    """sn_release_kept_pages, with nothing kept at first and nothing left behind."""
+    _compiled.module.release_kept_pages()
+    yield _compiled.module.release_kept_pages
+    _compiled.module.release_kept_pages()
+
+
+def result(mebibytes: int) -> torch.Tensor:
+    """A result of ours of that size, every element 9."""
+    with scratchnet.backend("cpp"):
+        return functional.gelu(torch.full((mebibytes, 2**18), 9.0))
+
+
+def test_memory_of_a_freed_result_is_the_next_ones(release):
+    y = result(8)
+    address = y.data_ptr()
+    del y
+    assert result(8).data_ptr() == address
+
+
+def test_small_results_are_torchs_own(release):
+    result(1), result(3)
+    assert release() == 0
+
+
+def test_results_in_use_share_nothing(release):
+    first, second = result(8), result(8)
+    with scratchnet.backend("cpp"):
+        zeros = functional.gelu(torch.zeros(8, 2**18))
+    assert torch.equal(first, second)
+    assert first.eq(9.0).all() and zeros.eq(0.0).all()
+    assert len({first.data_ptr(), second.data_ptr(), zeros.data_ptr()}) == 3
+
+
+def test_no_more_is_kept_than_was_in_use():
+    """In a process of its own: what was in use in this one so far is more."""
+    program = """
+import torch
+from scratchnet import _compiled
+from scratchnet.nn.functional import gelu
+for mebibytes in range(4, 64, 12):  # none fits into the one before it
+    gelu(torch.zeros(mebibytes, 2**18))
+print(_compiled.module.release_kept_pages())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(printed) == 52 * MEBIBYTE
+
+
+def test_what_is_kept_can_be_released(release):
+    y = result(16)
+    assert release() == 0  # it is in use
+    del y
+    assert release() == 16 * MEBIBYTE
+    assert release() == 0
+
+
+def test_a_much_smaller_result_leaves_a_large_block_alone(release):
+    y = result(64)
+    large = y.data_ptr()
+    del y
+    small = result(8)
+    assert small.data_ptr() != large
+
+
+def test_numpy_keeps_the_memory_of_its_tensor(release):
+    array = result(8).numpy()
+    others = [result(8) for _ in range(3)]
+    assert all(other.data_ptr() != array.ctypes.data for other in others)
+    np.testing.assert_array_equal(array, 9.0)
+
+
+def test_results_are_freed_on_any_thread(release):
+    held = [result(8)]
+    address = held[0].data_ptr()
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    thread.join()
+    assert result(8).data_ptr() == address
+
+
+def test_a_result_is_copied_saved_and_shared_like_any_tensor(release):
+    y = result(8)
+    buffer = io.BytesIO()
+    torch.save(y, buffer)
+    buffer.seek(0)
+    for other in (copy.deepcopy(y), torch.load(buffer), y.clone().share_memory_()):
+        assert torch.equal(other, y)
+    assert torch.equal(result(8).share_memory_(), y)
+    assert y.untyped_storage().nbytes() == y.nbytes
+
+
+def test_its_storage_cannot_grow(release):
+    y = result(8)
+    assert y.resize_(4, 2**18).shape == (4, 2**18)
+    with pytest.raises(RuntimeError, match="not resizable"):
+        y.resize_(16, 2**18)
+
+
+def test_gradients_in_kept_memory_are_those_of_torch(release):
+    x = torch.randn(2048, 1024, requires_grad=True)
+    weight = torch.randn(1024, requires_grad=True)
+    ours, theirs = [], []
+    for _ in range(3):  # from the second time on, in memory that was used before
+        ours = torch.autograd.grad(functional.layer_norm(x, (1024,), weight).sin().sum(), (x, weight))
+        theirs = torch.autograd.grad(F.layer_norm(x, (1024,), weight).sin().sum(), (x, weight))
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-4, atol=1e-4)
