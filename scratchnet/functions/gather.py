@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.operator import Function, Operator, fastest_first, torch_is_faster
 
 
 class Gather(Function):
@@ -133,8 +133,8 @@ def embedding(
             if not isinstance(max_norm, (int, float)):
                 fail(TypeError, "embedding", "max_norm", f"must be float, not {type(max_norm).__name__}")
             _renormalize(weight, input, max_norm, norm_type)
-        if sparse:
-            return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, True)
+        if sparse or torch_is_faster(_embedding.op, weight):
+            return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
         return _embedding(weight, input, padding_idx, scale_grad_by_freq)
     except (RuntimeError, IndexError) as error:
         _explain("embedding", error, input, rows, IndexError, "index out of range in self: {value}, for a table of {size} rows")

@@ -171,31 +171,33 @@ class Operator:
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
 
 
-def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[Callable], Callable]:
-    """Decorate the user-level function of operator `name`: with no backend named, torch's own runs where it is faster.
+def torch_is_faster(op: Op, x: Tensor) -> bool:
+    """Whether no backend is named and torch's own runs faster in eager code: up to `Op.own_up_to` elements of x."""
+    dtypes = (torch.float32, torch.float64, torch.bfloat16)  # not float16: torch's products are many times slower there
+    return (
+        backends._named is None
+        and type(x) in (Tensor, torch.nn.Parameter)
+        and x.dtype in dtypes
+        and x.numel() <= op.own_up_to
+        and not torch.compiler.is_compiling()
+        and not transforming()
+    )
 
-    That is up to `Op.own_up_to` elements, in eager code. A call that torch's own refuses goes on to ours, whose checks say what
-    is wrong and how to mend it; so this is not for functions that write to their arguments. `look` may warn of the first
-    argument.
+
+def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[Callable], Callable]:
+    """Decorate the user-level function of operator `name`: torch's own runs where it is faster for the first argument.
+
+    A call that torch's own refuses goes on to ours, whose checks say what is wrong and how to mend it; so this is not for
+    functions that write to their arguments. `look` may warn of the first argument.
     """
     op = OPS[name]
-    plain_types = (Tensor, torch.nn.Parameter)
-    dtypes = (torch.float32, torch.float64, torch.bfloat16)  # not float16: torch's products are many times slower there
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*args, **kwargs):
             if look and args and type(args[0]) is Tensor:
                 look(args[0])
-            if (
-                backends._named is None
-                and args
-                and type(args[0]) in plain_types
-                and args[0].dtype in dtypes
-                and args[0].numel() <= op.own_up_to
-                and not torch.compiler.is_compiling()
-                and not transforming()
-            ):
+            if args and torch_is_faster(op, args[0]):
                 try:
                     return op.torch(*args, **kwargs)
                 except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better

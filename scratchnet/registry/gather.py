@@ -59,4 +59,5 @@ EMBEDDING = Op(
         "scale_grad_by_freq": _embedding_example(scale_grad_by_freq=True),
     },
     sizes=((32000, 512),),
+    own_up_to=2**14,  # of weight
 )

@@ -26,6 +26,7 @@ namespace scratchnet {
 namespace {
 
 constexpr int64_t GRAIN = 16384;          // elements that are worth a thread
+constexpr int64_t ROW_GRAIN = 1 << 17;    // the same where whole rows are copied or added
 constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
 constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
 constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
@@ -257,7 +258,7 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
   if (!inside(index, n, rows)) return false;
   const int64_t row = columns * bytes;
   const bool stream = n * row >= STREAM_BYTES;
-  parallel_for(0, n, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, n, 1 + ROW_GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const char* from = weight + index[i] * stride * bytes;
       if (i + 1 < end) prefetch(weight + index[i + 1] * stride * bytes, row);
@@ -277,7 +278,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
   const ByRow by_row(index, n, rows);
   const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
   // A row costs its occurrences and one write: row k begins at start[k] + k on the scale that the threads share.
-  parallel_for(0, n + rows, 1 + GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, n + rows, 1 + ROW_GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
     int64_t low = 0, high = rows;  // the first row at or behind `begin`, by bisection
     while (low < high) {
       const int64_t middle = (low + high) / 2;
