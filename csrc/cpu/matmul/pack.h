@@ -57,6 +57,23 @@ struct Words<bf16, 2> {
   }
 };
 
+// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word, which reaches into the places
+// of the next words; those come after. Some panels at a time, for they share the source's cache lines, of which the next one may lie
+// a page away. Returns how many panels have how many of their words; the last words of a panel would reach into the next one.
+struct Packed {
+  int64_t panels, words;
+};
+template <int W, int TERMS, class T>
+Packed pack_registers(const T* source, int64_t step, int64_t lines, int64_t words, int64_t whole, acc_t<T>* packed) {
+  constexpr int64_t N = lanes<acc_t<T>>, TOGETHER = 5;
+  const Packed done = {lines < N ? 0 : (lines - N) / W + 1, whole - (N - 1) / W};
+  for (int64_t first = 0; first < done.panels; first += TOGETHER)
+    for (int64_t p = 0; p < done.words; p++)
+      for (int64_t i = first; i < first + TOGETHER && i < done.panels; i++)
+        store(packed + (i * words + p) * W, Words<T, TERMS>::across(source + i * W + p * TERMS * step, step, N));
+  return done;
+}
+
 // packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies at
 // source[line * its number + p * step]
 template <int W, int TERMS = 1, class T>
@@ -65,9 +82,12 @@ void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t de
   using Word = Words<T, TERMS>;
   constexpr int N = scratchnet::lanes<A>;
   const int64_t words = (depth + TERMS - 1) / TERMS, whole = depth / TERMS;
+  Packed done = {0, 0};
+  if constexpr (W < N)
+    if (line == 1) done = pack_registers<W, TERMS>(source, step, lines, words, whole, packed);
   for (int64_t first = 0; first < lines; first += W, source += W * line, packed += W * words) {
     const int64_t width = lines - first < W ? lines - first : W;
-    int64_t p = 0;
+    int64_t p = first < done.panels * W && done.words > 0 ? done.words : 0;
     if (W % N == 0 && line == 1) {  // the panel's numbers are neighbours: whole registers
       for (; p < whole; p++)
         for (int64_t w = 0; w < W; w += N)
@@ -86,8 +106,6 @@ void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t de
     if (width == W && step == 1)
       for (; p < whole; p++)
         for (int w = 0; w < W; w++) packed[p * W + w] = Word::next(source + w * line + p * TERMS);
-    if (W < N && line == 1 && first + N <= lines)  // registers reach into the places of the next numbers, which come after
-      for (; p < whole; p++) store(packed + p * W, Word::across(source + p * TERMS * step, step, N));
     for (; p < words; p++) {
       const T* from = source + p * TERMS * step;
       const int64_t left = depth - p * TERMS;

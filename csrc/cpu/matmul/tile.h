@@ -44,9 +44,10 @@ SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
 }
 
 // c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b where V registers begin, of
-// which the last one may be partial in c.
+// which the last one may be partial in c. Not inlined: among the variables of a caller the compiler runs out of registers and keeps
+// the sums in memory (GCC 12: half the speed).
 template <class A, int R, int V, int TERMS, class Numbers, class Registers>
-void tile(int64_t depth, const Numbers& a, const Registers& b, A* c, int64_t c_row, int64_t columns, bool add) {
+__attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
   vec<A> sum[R][V] = {};
 #pragma GCC unroll 16
