@@ -1,3 +1,4 @@
+// csrc/cpu/pages.h: a list of what is kept and one of what is in use, behind one lock.
 #include "pages.h"
 
 #include <sys/mman.h>
