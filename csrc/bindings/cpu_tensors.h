@@ -23,14 +23,16 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
   const InOrder layout(sizes, dim);
   const bool eight = dtype == ScalarType::Double || dtype == ScalarType::Long;
   const int64_t bytes = layout.numel * (eight ? 8 : dtype == ScalarType::Float ? 4 : 2);
-  void* const memory = bytes < LARGE || !torch_from_blob ? nullptr : sn_take_pages(bytes);
   const int32_t cpu = aoti_torch_device_type_cpu();
-  const auto give = [](void* memory, void*) { (void)sn_give_pages(memory); };
-  AtenTensorHandle handle;
-  if (memory && torch_from_blob(memory, dim, sizes, layout.strides, 0, (int32_t)dtype, cpu, -1, &handle,
-                                aoti_torch_layout_strided(), nullptr, 0, give, nullptr) == AOTI_TORCH_SUCCESS)
-    return Tensor(handle);
-  sn_give_pages(memory);
+  if (bytes >= LARGE && torch_from_blob)
+    if (void* const memory = sn_take_pages(bytes)) {
+      const auto give = [](void* memory, void*) { (void)sn_give_pages(memory); };
+      AtenTensorHandle handle;
+      if (torch_from_blob(memory, dim, sizes, layout.strides, 0, (int32_t)dtype, cpu, -1, &handle, aoti_torch_layout_strided(),
+                          nullptr, 0, give, nullptr) == AOTI_TORCH_SUCCESS)
+        return Tensor(handle);
+      sn_give_pages(memory);
+    }
   return empty(sizes, dim, dtype, cpu, 0);
 }
 

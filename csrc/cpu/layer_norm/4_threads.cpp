@@ -179,8 +179,8 @@ void backward(const NormBackward& p) {
   const T* weight = (const T*)p.weight;
   const bool need_weight = p.dweight, need_bias = p.dbias;
   const Row<A> row(p.rows, D);
-  ColumnSums<A, 2> sums_of_rows(p.rows, D);
-  sums_of_rows.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
+  ColumnSums<A, 2> column_sums(p.rows, D);
+  column_sums.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
     A* dbias_partial = dweight_partial + D;
     for (int64_t i = first; i < last; i++) {
       const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
@@ -216,8 +216,8 @@ void backward(const NormBackward& p) {
       });
     }
   });
-  if (need_weight) sums_of_rows.total((T*)p.dweight, 0);
-  if (need_bias) sums_of_rows.total((T*)p.dbias, 1);
+  if (need_weight) column_sums.total((T*)p.dweight, 0);
+  if (need_bias) column_sums.total((T*)p.dbias, 1);
 }
 
 }  // namespace

@@ -57,9 +57,9 @@ struct Words<bf16, 2> {
   }
 };
 
-// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word, which reaches into the places
-// of the next words; those come after. Some panels at a time, for they share the source's cache lines, of which the next one may lie
-// a page away. Returns how many panels have how many of their words; the last words of a panel would reach into the next one.
+// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word. It reaches into the places
+// of the next words, which come after. Some panels at a time: they share the source's cache lines, of which the next one may lie a
+// page away. Returns how many panels have how many of their words; the last words of a panel would reach into the next one.
 struct Packed {
   int64_t panels, words;
 };
