@@ -71,12 +71,21 @@ void finish(int64_t rows, int64_t columns, const acc_t<T>* c, int64_t c_row, con
     });
 }
 
+// How y is cut. Decided once for the whole product: the workspace is sized by it and every rectangle is walked by it. Whoever
+// asked `piece` again for the last rectangle, which has fewer rows, could get larger blocks (piece(1458, 240, 6) = 210,
+// piece(1382, 240, 6) = 234) than the workspace holds.
+struct Blocks {
+  int64_t rows, columns;  // of a rectangle, at most
+  int64_t height, depth;  // of the block of a that is packed at a time, at most
+};
+
 // The packed pieces of one thread.
 template <class A>
 struct Workspace {
-  A *a, *b, *c;
-  Workspace(int64_t a_size, int64_t b_size, int64_t c_size) {
-    a_size = round_up(a_size, 64), b_size = round_up(b_size, 64);
+  A *a, *b, *c;  // (height, depth), (depth, columns), and, where T is narrower than A, (rows, columns)
+  Workspace(const Blocks& blocks, bool wide_result) {
+    const int64_t a_size = round_up(blocks.height * blocks.depth, 64), b_size = round_up(blocks.depth * blocks.columns, 64);
+    const int64_t c_size = wide_result ? blocks.rows * blocks.columns : 0;
     a = allocate<A>(a_size + b_size + c_size);
     b = a + a_size, c = b + b_size;
   }
@@ -109,20 +118,19 @@ void tiles_in_place(int64_t rows, int64_t columns, int64_t depth, const Rows& a_
 // One rectangle of y: rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
 template <class T, int TERMS>
 void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to, int64_t index, int64_t i0,
-               int64_t rows, int64_t j0, int64_t columns, const Workspace<acc_t<T>>& packed) {
+               int64_t rows, int64_t j0, int64_t columns, const Blocks& blocks, const Workspace<acc_t<T>>& packed) {
   using A = acc_t<T>;
   constexpr bool direct = sizeof(T) == sizeof(A);  // the sums grow in y or z itself; 16-bit results need a wider place
   const T* a0 = (const T*)a.data + batch_offset(size, a, index) + i0 * a.row;
   const T* b0 = (const T*)b.data + batch_offset(size, b, index) + j0 * b.column;
   const int64_t y0 = (index * size.m + i0) * size.n + j0;
   A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c;
-  const int64_t depths = piece(size.k, DEPTH * TERMS * TERMS, TERMS), block = piece(rows, BLOCK_ROWS, ROWS);
   const bool few = TERMS == 1 && size.m <= FEW_ROWS;
   const int64_t unpacked = few && b.column == 1 ? columns / COLUMNS<A> * COLUMNS<A> : 0;
   const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && size.k % TERMS == 0;
   const bool a_in_place = in_order && (uintptr_t)a0 % sizeof(A) == 0;  // not copied: 3 % at 1024^3, half the time for 64 columns
   const bool inner = few && a.column == 1 && b.row == 1 && !to.accumulate;
-  const bool reused = !direct && !unpacked && !inner && depths >= size.k;  // a tile is complete at once: the next takes its place
+  const bool reused = !direct && !unpacked && !inner && blocks.depth >= size.k;  // a tile is complete at once: the next takes its place
   const int64_t c_row = direct ? size.n : reused ? COLUMNS<A> : columns;
   const auto place = [=](int64_t i, int64_t j) { return reused ? c : c + i * c_row + j; };
   int64_t p = 0, depth = size.k;
@@ -144,13 +152,13 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
     return;
   }
   do {  // once even for k = 0, which makes zeros
-    depth = min(depths, size.k - p);
+    depth = min(blocks.depth, size.k - p);
     const int64_t words = ceil_div(depth, TERMS);
     const T* b_p = b0 + p * b.row;
     const bool add = p > 0 || to.accumulate;
     pack<COLUMNS<A>, TERMS>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth, packed.b);
-    for (int64_t i1 = 0; i1 < rows; i1 += block) {
-      const int64_t height = min(block, rows - i1);
+    for (int64_t i1 = 0; i1 < rows; i1 += blocks.height) {
+      const int64_t height = min(blocks.height, rows - i1);
       const T* a_p = a0 + i1 * a.row + p * a.column;
       if (!a_in_place) pack<ROWS, TERMS>(a_p, a.row, a.column, height, depth, packed.a);
       const auto a_rows = [&](int64_t i) SN_LAMBDA_INLINE {
@@ -210,14 +218,14 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
   const int64_t rows = round_up(ceil_div(size.m, grid.down), ROWS);
   const int64_t columns = round_up(ceil_div(size.n, grid.across), COLUMNS<A>);
   grid = {ceil_div(size.m, rows), ceil_div(size.n, columns)};
-  const int64_t depth = piece(size.k, DEPTH * TERMS * TERMS, TERMS), block = piece(rows, BLOCK_ROWS, ROWS);
+  const Blocks blocks = {rows, columns, piece(rows, BLOCK_ROWS, ROWS), piece(size.k, DEPTH * TERMS * TERMS, TERMS)};
   const int64_t grain = 1 + THREAD_WORK / work(rows, columns, size.k);
   parallel_for(0, count * grid.down * grid.across, grain, [&](int64_t begin, int64_t end) {
-    const Workspace<A> packed(block * depth, columns * depth, sizeof(T) < sizeof(A) ? rows * columns : 0);
+    const Workspace<A> packed(blocks, sizeof(T) < sizeof(A));
     for (int64_t t = begin; t < end; t++) {
       const int64_t i = t / grid.across % grid.down * rows, j = t % grid.across * columns;
       rectangle<T, TERMS>(size, a, b, to, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j),
-                          packed);
+                          blocks, packed);
     }
   });
 }
