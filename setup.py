@@ -6,6 +6,7 @@ beside any torch.
 
 SCRATCHNET_BUILD=0             install without the compiled kernels
 SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: install the other columns and say why)
+SCRATCHNET_DEBUG=1             kernels check every access to their workspace against its size (csrc/cpu/memory.h)
 SCRATCHNET_SANITIZE=address    likewise undefined, thread: a slow build that finds memory errors and races
 SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, whatever torch this is, and then a failure stops the install
 TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: one of each generation, and PTX)
@@ -48,7 +49,7 @@ COMMON_FLAGS += [f"-ffile-prefix-map={ROOT}{os.sep}="]  # messages and debug inf
 INCLUDE_CPU = f"-I{CSRC / 'cpu'}"
 if len(ISA_FLAGS) == 1:
     COMMON_FLAGS.append("-DSN_SINGLE_ISA")
-KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-fno-exceptions"]
+KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
@@ -171,6 +172,9 @@ def cpu_module(version: str) -> Module:
     """scratchnet._C."""
     compiler, torch = find_compiler(), find_package("torch")
     common, sanitizer = list(COMMON_FLAGS), os.environ.get("SCRATCHNET_SANITIZE")
+    debug = os.environ.get("SCRATCHNET_DEBUG") == "1"
+    if debug:
+        common.append("-DSN_DEBUG")
     objects = [*kernel_objects(), *binding_objects(torch, TORCH_TARGET, cuda=False)]
     if sys.platform == "darwin":
         link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu"]
@@ -188,6 +192,7 @@ def cpu_module(version: str) -> Module:
         "flags": shlex.join(["-O3", *KERNEL_FLAGS, *(f for f in common if str(ROOT) not in f)]),
         "isas": " ".join(ISA_FLAGS),
         "sanitizer": sanitizer or "",
+        "debug": "1" if debug else "",
     }
     rows = [(name, "compile", source, flags) for name, source, flags in objects]
     return Module("_C", facts, {"compile": [*compiler, *common]}, rows, (compiler, link))
@@ -253,7 +258,7 @@ def build(module: Module) -> Path:
     find_package("ninja")
     # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
     facts = module.facts
-    toolchain = repr((module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "architectures"))))
+    toolchain = repr((module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "debug", "architectures"))))
     tag = f"{module.name.strip('_')}-{sys.implementation.cache_tag}"
     folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)

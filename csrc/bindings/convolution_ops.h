@@ -21,12 +21,18 @@ ConvolutionSizes expect_convolution(const Expect& expect, const Tensor& x, const
   expect.that(stride.size() == 2 && padding.size() == 2 && dilation.size() == 2, "stride, padding, dilation must be two each");
   ConvolutionSizes size{x.size(0), groups, weight.size(1), weight.size(0) / groups};
   for (int axis = 0; axis < 2; axis++) {
+    constexpr int64_t MOST = int64_t(1) << 61;  // twice as much still fits into 64 bits
     expect.that(stride[axis] > 0 && padding[axis] >= 0 && dilation[axis] > 0,
                 "stride and dilation must be positive, padding must not be negative");
     size.in[axis] = x.size(2 + axis), size.kernel[axis] = weight.size(2 + axis);
-    const int64_t room = size.in[axis] + 2 * padding[axis] - dilation[axis] * (size.kernel[axis] - 1) - 1;
+    expect.that(padding[axis] < MOST && size.in[axis] < MOST, "padding and the image must be smaller than 2^61");
+    int64_t reach;
+    const bool fits = multiplied(reach, dilation[axis], size.kernel[axis] - 1);
+    const int64_t room = fits ? size.in[axis] + 2 * padding[axis] - 1 - reach : -1;
     expect.that(size.kernel[axis] > 0 && room >= 0, "the kernel must not be empty, nor larger than the padded image");
-    size.stride[axis] = stride[axis], size.padding[axis] = padding[axis], size.dilation[axis] = dilation[axis];
+    size.padding[axis] = padding[axis];
+    // What takes no step is as well a step of one: kernels compute with the two.
+    size.stride[axis] = min(stride[axis], room + 1), size.dilation[axis] = size.kernel[axis] > 1 ? dilation[axis] : 1;
     size.out[axis] = room / stride[axis] + 1;
   }
   return size;

@@ -20,12 +20,10 @@ inline On on(const Tensor& t) { return dtype_of(t); }
 // allocate: it can be shared, viewed and saved, but Tensor.resize_ cannot make it larger.
 template <class>
 Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
-  const InOrder layout(sizes, dim);
-  const bool eight = dtype == ScalarType::Double || dtype == ScalarType::Long;
-  const int64_t bytes = layout.numel * (eight ? 8 : dtype == ScalarType::Float ? 4 : 2);
+  const InOrder layout({sizes, dim}, dtype);
   const int32_t cpu = aoti_torch_device_type_cpu();
-  if (bytes >= LARGE && torch_from_blob)
-    if (void* const memory = sn_take_pages(bytes)) {
+  if (layout.bytes >= LARGE && torch_from_blob)
+    if (void* const memory = sn_take_pages(layout.bytes)) {
       const auto give = [](void* memory, void*) { (void)sn_give_pages(memory); };
       AtenTensorHandle handle;
       if (torch_from_blob(memory, dim, sizes, layout.strides, 0, (int32_t)dtype, cpu, -1, &handle, aoti_torch_layout_strided(),
@@ -33,7 +31,12 @@ Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
         return Tensor(handle);
       sn_give_pages(memory);
     }
-  return empty(sizes, dim, dtype, cpu, 0);
+  try {
+    return empty(sizes, dim, dtype, cpu, 0);
+  } catch (const std::runtime_error&) {
+    if (!sn_release_kept_pages()) throw;
+    return empty(sizes, dim, dtype, cpu, 0);
+  }
 }
 
 }  // namespace scratchnet

@@ -16,6 +16,7 @@ const int64_t* entries(const Tensor& index) {
 
 inline std::vector<int64_t> row_major(const std::vector<int64_t>& sizes) {
   std::vector<int64_t> strides(sizes.size());
+  if (product_of({sizes.data(), (int64_t)sizes.size()}) == 0) return strides;  // of no elements: never used
   int64_t stride = 1;
   for (int64_t d = (int64_t)sizes.size() - 1; d >= 0; d--) {
     strides[d] = stride;

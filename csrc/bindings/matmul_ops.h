@@ -23,6 +23,7 @@ Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, 
   const int64_t axes = like.dim() - 2;
   sizes[axes] = m, sizes[axes + 1] = n;
   Tensor y = fresh<Tensor>(sizes, like.scalar_type());
+  if (y.numel() == 0) return y;  // of a batch without a matrix the other sizes may have any product
   const MatmulKernels& kernels = matmul_kernels(rung);
   if (n == 1)  // a vector: y^T = b^T a^T has long rows, which are what the kernels are fast at
     kernels.product(on(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});

@@ -18,6 +18,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sizes.h"
 #include "types.h"
 
 namespace scratchnet {
@@ -63,9 +64,7 @@ void* out(const Tensor& t) {
 // Product of the sizes of dimensions [begin, end).
 template <class Tensor>
 int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
-  int64_t n = 1;
-  for (int64_t i = begin; i < end; i++) n *= t.size(i);
-  return n;
+  return product_of({t.sizes().data() + begin, end - begin});
 }
 
 // ---- Checks ------------------------------------------------------------------------------------------------------------
@@ -79,17 +78,6 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 
 constexpr int64_t RUNGS = 5;  // of the longest ladder; a shorter one answers with its last rung
 
-// Sizes of some axes of a tensor, which must outlive it.
-struct Shape {
-  const int64_t* sizes;
-  int64_t dim;
-
-  bool operator==(const Shape& other) const {
-    bool same = dim == other.dim;
-    for (int64_t i = 0; same && i < dim; i++) same = sizes[i] == other.sizes[i];
-    return same;
-  }
-};
 template <class Tensor>
 Shape all_axes(const Tensor& t) {
   const auto sizes = t.sizes();
@@ -109,12 +97,6 @@ inline std::string text(DType dtype) {
   constexpr const char* NAMES[] = {"float64", "float32", "bfloat16", "float16"};
   return NAMES[(int)dtype];
 }
-inline std::string text(const Shape& shape) {
-  std::string list;
-  for (int64_t i = 0; i < shape.dim; i++) list += (i ? ", " : "") + std::to_string(shape.sizes[i]);
-  return "(" + list + (shape.dim == 1 ? ",)" : ")");
-}
-
 struct Expect {
   const char* op;
   DType dtype;  // of the first tensor, which the others share unless they say another one

@@ -58,8 +58,9 @@ struct Intervals {
   // adaptive: `out` windows of nearly equal size, from floor(o in / out) to ceil((o + 1) in / out)
   Intervals(int64_t in, int64_t out) : in(in) {
     for (int64_t o = 0; o < out; o++) {
-      begin.push_back(o * in / out);
-      end.push_back(((o + 1) * in + out - 1) / out);
+      const auto place = [&](int64_t o) { return (__int128)o * in; };  // may pass 64 bits
+      begin.push_back(place(o) / out);
+      end.push_back((place(o + 1) + out - 1) / out);
       divisor.push_back(end.back() - begin.back());
     }
   }
@@ -74,9 +75,7 @@ inline std::vector<int64_t> with_plane(std::vector<int64_t> sizes, int64_t rows,
   return sizes;
 }
 inline int64_t planes_of(const std::vector<int64_t>& sizes) {
-  int64_t planes = 1;
-  for (size_t i = 0; i + 2 < sizes.size(); i++) planes *= sizes[i];
-  return planes;
+  return product_of({sizes.data(), (int64_t)sizes.size() - 2});
 }
 
 template <class Tensor>
@@ -110,15 +109,10 @@ Tensor max_pool2d_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index
 
 // Both directions: from x (..., in) to y (..., out), or from its gradient back.
 template <class Tensor>
-Tensor average(const Expect& expect, Tensor x, const std::vector<int64_t>& sizes, const Intervals& rows, const Intervals& columns,
-               bool back, int64_t rung) {
-  const Spans r = rows.spans(), c = columns.spans();
-  const auto small = with_plane(sizes, r.out, c.out);
-  if (back) expect.shape("grad", x, Shape{small.data(), (int64_t)small.size()});
+Tensor average(Tensor x, Tensor y, const Intervals& rows, const Intervals& columns, bool back, int64_t rung) {
   x = in_order(x);
-  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());
   const auto run = back ? pool2d_kernels(rung).avg_backward : pool2d_kernels(rung).avg_forward;
-  run(dtype_of(x), data(x), out(y), planes_of(sizes), r, c);
+  run(dtype_of(x), data(x), out(y), planes_of(sizes_of(x)), rows.spans(), columns.spans());
   return y;
 }
 
@@ -126,8 +120,11 @@ template <class Tensor>
 Tensor avg_pool2d(const Expect& expect, Tensor x, const std::vector<int64_t>& sizes, const Pair& kernel, const Pair& stride,
                   const Pair& padding, bool ceil_mode, bool count_include_pad, int64_t divisor, bool back, int64_t rung) {
   const Windows w(expect, sizes, kernel, stride, padding, {1, 1}, ceil_mode);
+  const auto small = with_plane(sizes, w.rows.out, w.columns.out);
+  if (back) expect.shape("grad", x, Shape{small.data(), (int64_t)small.size()});
+  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());
   const Intervals rows(w.rows, count_include_pad, divisor), columns(w.columns, count_include_pad, divisor ? 1 : 0);
-  return average(expect, x, sizes, rows, columns, back, rung);
+  return average(x, y, rows, columns, back, rung);
 }
 template <class Tensor>
 Tensor avg_pool2d_forward(Tensor x, Pair kernel, Pair stride, Pair padding, bool ceil_mode, bool count_include_pad,
@@ -147,7 +144,10 @@ Tensor adaptive_avg_pool2d(const Expect& expect, Tensor x, const std::vector<int
                            bool back, int64_t rung) {
   expect.that(sizes.size() >= 2 && sizes.end()[-2] > 0 && sizes.end()[-1] > 0, "x must have rows and columns");
   expect.that(rows >= 0 && columns >= 0, "output_size must not be negative");
-  return average(expect, x, sizes, Intervals(sizes.end()[-2], rows), Intervals(sizes.end()[-1], columns), back, rung);
+  const auto small = with_plane(sizes, rows, columns);
+  if (back) expect.shape("grad", x, Shape{small.data(), (int64_t)small.size()});
+  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());  // before the windows: it is what may be too large
+  return average(x, y, Intervals(sizes.end()[-2], rows), Intervals(sizes.end()[-1], columns), back, rung);
 }
 template <class Tensor>
 Tensor adaptive_avg_pool2d_forward(Tensor x, Pair output_size, int64_t rung) {

@@ -42,7 +42,7 @@ Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_si
   expect.that(w_hh.dim() == 2, "w_hh must have two axes");
   expect.that((layer.mode == Mode::lstm) == c0.has_value(), "c0 must be given for an LSTM, and for nothing else");
   expect.that(layer.mode == Mode::lstm || !w_hr, "w_hr must be given for an LSTM alone");
-  expect.that(!w_hr || w_hr->dim() == 2, "w_hr must have two axes");
+  expect.that(!w_hr || (w_hr->dim() == 2 && w_hr->size(0) > 0), "w_hr must have two axes, and a row");
   layer.batch = h0.size(0), layer.state = h0.size(1), layer.hidden = w_hr ? w_hr->size(1) : layer.state;
   const int64_t c0_sizes[] = {layer.batch, layer.hidden}, w_hr_sizes[] = {layer.state, layer.hidden};
   expect.shape("h0", h0, {layer.batch, layer.state});

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "sizes.h"
 #include "types.h"
 
 namespace scratchnet {
@@ -46,27 +47,30 @@ inline ScalarType statistics_dtype(const Tensor& t) {
   return t.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
+inline int64_t size_of(ScalarType dtype) {
+  return dtype == ScalarType::Double || dtype == ScalarType::Long ? 8 : dtype == ScalarType::Float ? 4 : dtype == ScalarType::Byte ? 1 : 2;
+}
+
 // The strides of a tensor whose elements lie in order.
 struct InOrder {
-  int64_t strides[64], numel = 1;
-  InOrder(const int64_t* sizes, int64_t dim) {
-    if (dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
-    bool empty = false;
-    for (int64_t i = dim - 1; i >= 0; i--) {
-      strides[i] = numel;
-      numel *= sizes[i] > 0 ? sizes[i] : 1;
-      empty |= sizes[i] == 0;
+  int64_t strides[64], bytes;
+  InOrder(const Shape& shape, ScalarType dtype) : bytes(product_of(shape, size_of(dtype))) {
+    if (shape.dim > 64) throw std::runtime_error("scratchnet: a tensor may have at most 64 axes");
+    int64_t stride = 1;
+    for (int64_t i = shape.dim - 1; i >= 0; i--) {
+      strides[i] = stride;
+      if (bytes) stride *= shape.sizes[i];  // without elements they mean nothing, and the other sizes may wrap
     }
-    if (empty) numel = 0;
   }
 };
 
 // A contiguous tensor, its memory not yet touched.
 inline Tensor empty(const int64_t* sizes, int64_t dim, ScalarType dtype, int32_t device_type, int32_t device) {
   AtenTensorHandle handle;
-  const InOrder layout(sizes, dim);
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_empty_strided(dim, sizes, layout.strides, (int32_t)dtype, device_type, device, &handle));
+  const InOrder layout({sizes, dim}, dtype);
+  if (aoti_torch_empty_strided(dim, sizes, layout.strides, (int32_t)dtype, device_type, device, &handle) != AOTI_TORCH_SUCCESS)
+    throw std::runtime_error("scratchnet: out of memory: a result of shape " + text({sizes, dim}) + " needs " +
+                             std::to_string(layout.bytes) + " bytes; use smaller batches, or free what is not needed");
   return Tensor(handle);
 }
 

@@ -12,16 +12,15 @@ namespace {
 
 template <class A, int K = 1>  // K sums of each column
 struct ColumnSums {
-  int64_t rows, columns, chunk, chunks;
-  A* partial;  // (chunks, K, columns)
+  const int64_t rows, columns, chunk, chunks;
+  const Scratch<A> partial;  // (chunks, K, columns)
 
-  ColumnSums(int64_t rows, int64_t columns) : rows(rows), columns(columns) {
-    chunk = rows / 64 < 16 ? 16 : rows / 64 + 1;  // at most 64 chunks of at least 16 rows
-    chunks = (rows + chunk - 1) / chunk;
-    partial = allocate<A>(chunks * K * columns);
-  }
-  ColumnSums(const ColumnSums&) = delete;
-  ~ColumnSums() { release(partial); }
+  ColumnSums(int64_t rows, int64_t columns)
+      : rows(rows),
+        columns(columns),
+        chunk(rows / 64 < 16 ? 16 : rows / 64 + 1),  // at most 64 chunks of at least 16 rows
+        chunks(ceil_div(rows, chunk)),
+        partial(chunks, K, columns) {}
 
   // body(first row, last row, this chunk's partial sums (K, columns), zero at first)
   template <class F>
@@ -29,9 +28,9 @@ struct ColumnSums {
     const int64_t grain = 1 + 32768 / (chunk * columns + 1);  // chunks a thread takes at the least
     parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; c++) {
-        A* const sums = partial + c * K * columns;
+        A* const sums = partial.at(c * K * columns, K * columns);
         memset(sums, 0, K * columns * sizeof(A));
-        body(c * chunk, c * chunk + chunk < rows ? c * chunk + chunk : rows, sums);
+        body(c * chunk, min(rows, (c + 1) * chunk), sums);
       }
     });
   }
@@ -42,7 +41,7 @@ struct ColumnSums {
     parallel_for(0, columns, 1 + 32768 / (chunks + 1), [&](int64_t begin, int64_t end) {
       map<A>(begin, end, [&](int64_t j, auto get, auto) {
         vec<A> sum = {};
-        for (int64_t c = 0; c < chunks; c++) sum += get(partial + (c * K + k) * columns + j);
+        for (int64_t c = 0; c < chunks; c++) sum += get(partial.at((c * K + k) * columns + j, min(lanes<A>, end - j)));
         A lane[lanes<A>];
         store(lane, sum);
         for (int64_t l = 0; l < lanes<A> && j + l < end; l++) store1(sums + j + l, lane[l]);

@@ -1,37 +1,62 @@
-// Memory for kernels. They are compiled without exceptions: where there is none, the process ends with a message.
+// Memory for kernels: `Scratch`, which is given back when its scope ends, also by an exception.
 #pragma once
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 
-#include "pages.h"
+#include "numbers.h"
+
+// `bytes` from a cache line's start, not initialised; from LARGE on, kept pages (pages.h). Throws OutOfMemory (memory.cpp), Python's
+// MemoryError, after what is kept has been given back to the system and did not help.
+void* sn_allocate(int64_t bytes);
+// Throws std::runtime_error: sizes whose product passes 2^63.
+[[noreturn]] void sn_sizes_wrap();
+// What sn_allocate gave, or null.
+void sn_release(void* memory);
+
+#ifdef SN_DEBUG
+// Ends the process with a message: a kernel reaches past memory of its own.
+[[noreturn]] void sn_out_of_bounds(const char* file, int line, int64_t from, int64_t count, int64_t size);
+#endif
 
 namespace scratchnet {
 namespace {  // anonymous: each instruction set keeps its own copy
 
-inline void* or_abort(void* memory, int64_t bytes) {
-  if (memory) return memory;
-  fprintf(stderr, "scratchnet: out of memory: a kernel needs %lld bytes more\n", (long long)bytes);
-  abort();
+template <class... Sizes>
+int64_t product_of(Sizes... sizes) {
+  int64_t product;
+  if (!multiplied(product, sizes...) || product < 0) [[unlikely]] sn_sizes_wrap();
+  return product;
 }
 
-// Not initialised, from a cache line's start.
+// Memory for as many T as the product of `sizes`, not initialised. Whoever hands on a part of it says how far that reaches, by
+// `at`: a build with SCRATCHNET_DEBUG=1 checks it.
 template <class T>
-T* allocate(int64_t count) {
-  constexpr int64_t LINE = 64;
-  const int64_t bytes = (count * (int64_t)sizeof(T) / LINE + 1) * LINE;
-  return (T*)or_abort(bytes < LARGE ? aligned_alloc(LINE, bytes) : sn_take_pages(bytes), bytes);
-}
+class Scratch {
+ public:
+  template <class... Sizes>
+  explicit Scratch(Sizes... sizes) : size(product_of(sizes...)), memory((T*)sn_allocate(product_of(size, sizeof(T)))) {}
+  Scratch(const Scratch&) = delete;
+  ~Scratch() { sn_release(memory); }
 
-// All zero.
+#ifdef SN_DEBUG
+  T* at(int64_t from, int64_t count, const char* file = __builtin_FILE(), int line = __builtin_LINE()) const {
+    if (from < 0 || count < 0 || count > size - from) sn_out_of_bounds(file, line, from, count, size);
+    return memory + from;
+  }
+#else
+  T* at(int64_t from, int64_t) const { return memory + from; }  // the numbers [from, from + count)
+#endif
+  T* data() const { return memory; }
+  T& operator[](int64_t i) const { return *at(i, 1); }
+
+  const int64_t size;
+
+ private:
+  T* const memory;
+};
+
 template <class T>
-T* allocate_zeros(int64_t count) {
-  return (T*)or_abort(calloc(count + 1, sizeof(T)), (count + 1) * sizeof(T));
-}
-
-// What these two gave.
-inline void release(void* memory) {
-  if ((uintptr_t)memory % HUGE_PAGE || !sn_give_pages(memory)) free(memory);
+void fill_zeros(const Scratch<T>& scratch) {
+  for (int64_t i = 0; i < scratch.size; i++) scratch.data()[i] = T{};
 }
 
 }  // namespace

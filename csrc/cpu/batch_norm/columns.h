@@ -9,18 +9,14 @@ namespace {
 template <class A>
 struct Columns {
   static constexpr int64_t ROWS = 256;  // that are summed in float
-  int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
-  A* memory;
-  double* total;  // (terms, width)
+  const int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
+  const Scratch<A> memory;                               // (5, width)
+  const Scratch<double> total;                           // (terms, width)
 
   Columns(int64_t rows, int64_t step, int64_t positions, int64_t channels)
-      : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions) {
-    memory = allocate<A>(5 * width), total = allocate<double>(3 * width);
-  }
-  Columns(const Columns&) = delete;
-  ~Columns() { release(memory), release(total); }
+      : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions), memory(5, width), total(3, width) {}
 
-  A* row(int k) { return memory + k * width; }  // a number for each column; five of them
+  A* row(int k) { return memory.at(k * width, width); }  // a number for each column; five of them
   void fill(int k, int64_t c, A value) {        // the same for all columns of channel c
     for (int64_t s = 0; s < positions; s++) row(k)[c * positions + s] = value;
   }

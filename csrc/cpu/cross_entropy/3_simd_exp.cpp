@@ -15,13 +15,12 @@ namespace {
 template <class T, class F>
 void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
   using A = acc_t<T>;
-  A *const copy = allocate<A>(classes), *const room = allocate<A>(classes);
+  const Scratch<A> copy(classes), room(classes);
   for_each_row(outer, classes, inner, [&](int64_t at, int64_t i) {
     const auto from = row(x + at, classes, inner);
     for (int64_t c = 0; c < classes; c++) copy[c] = from[c];
-    f(at, i, copy, room);
+    f(at, i, copy.data(), room.data());
   });
-  release(copy), release(room);
 }
 
 // y = exp(x - high - low)

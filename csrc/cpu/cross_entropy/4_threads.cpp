@@ -54,7 +54,8 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
   const Pieces pieces(to.rows, classes, to.positions);
-  Totals* const partial = allocate_zeros<Totals>(pieces.count);
+  const Scratch<Totals> partial(pieces.count);
+  fill_zeros(partial);
 
   // Loss of row i, given all that its classes have in it beside the rest of the target, whose log-probability is `own`.
   const auto add = [&](Totals& sums, int64_t i, double all, auto own) SN_LAMBDA_INLINE {
@@ -99,7 +100,6 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 
   Totals total;
   for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
-  release(partial);
   return total;
 }
 

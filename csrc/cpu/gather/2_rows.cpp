@@ -13,15 +13,15 @@ namespace {
 // The sums of all elements of a gradient, until they are rounded.
 template <class T>
 struct Sums {
-  int64_t n;
-  acc_t<T>* sum;
+  const Scratch<acc_t<T>> sum;
 
-  explicit Sums(int64_t n) : n(n), sum(allocate_zeros<acc_t<T>>(n)) {}
-  Sums(const Sums&) = delete;
-  ~Sums() { release(sum); }
+  template <class... Sizes>
+  explicit Sums(Sizes... sizes) : sum(sizes...) {
+    fill_zeros(sum);
+  }
 
   void round(T* to) const {
-    for (int64_t i = 0; i < n; i++) store1(to + i, sum[i]);
+    for (int64_t i = 0; i < sum.size; i++) store1(to + i, sum[i]);
   }
 };
 
@@ -44,7 +44,7 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
   if (!inside(index, s.elements(), s.from)) return false;
   const Sums<T> sums(numel);
   for (int64_t line = 0; line < s.lines; line++) {
-    acc_t<T>* const to = sums.sum + s.x_line(line);
+    acc_t<T>* const to = sums.sum.data() + s.x_line(line);
     const int64_t y_line = s.y_line(line);
     for (int64_t i = 0; i < s.to; i++) {
       const int64_t at = y_line + i * s.y_row;
@@ -68,16 +68,16 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
                         int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
-  int64_t* const count = allocate_zeros<int64_t>(rows);
+  const Scratch<int64_t> count(rows);
+  fill_zeros(count);
   for (int64_t i = 0; i < n; i++) count[index[i]]++;
-  const Sums<T> sums(rows * columns);
+  const Sums<T> sums(rows, columns);
   for (int64_t i = 0; i < n; i++) {
     if (index[i] == padding) continue;
     const A share = by_count ? A(1) / A(count[index[i]]) : A(1);
     for (int64_t j = 0; j < columns; j++) sums.sum[index[i] * columns + j] += share * load1(grad + i * columns + j);
   }
   sums.round(dweight);
-  release(count);
   return true;
 }
 

@@ -16,10 +16,9 @@ constexpr int64_t BLOCK_BYTES = 1 << 19;  // half a second-level cache
 template <class B, class F>
 void for_each_block(const GatherShape& s, const F& f) {
   const int64_t fitting = BLOCK_BYTES / (s.from * sizeof(B) + 1), width = fitting < 16 ? 16 : fitting;
-  B* const block = allocate<B>(s.from * width);
+  const Scratch<B> block(s.from, width);
   for (int64_t line = 0; line < s.lines; line++)
-    for (int64_t j = 0; j < s.columns; j += width) f(line, j, j + width < s.columns ? width : s.columns - j, block);
-  release(block);
+    for (int64_t j = 0; j < s.columns; j += width) f(line, j, min(width, s.columns - j), block.data());
 }
 
 template <class T>
@@ -61,16 +60,15 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   const ByRow by_row(index, n, rows);
-  A* const sum = allocate<A>(columns);
+  const Scratch<A> sum(columns);
   for (int64_t k = 0; k < rows; k++) {
-    const int64_t *first = by_row.order + by_row.start[k], *last = by_row.order + by_row.start[k + 1];
+    const int64_t *first = by_row.first(k), *last = by_row.first(k + 1);
     const A share = by_count && first != last ? A(1) / A(last - first) : A(1);
-    memset(sum, 0, columns * sizeof(A));
+    fill_zeros(sum);
     for (const int64_t* i = first; i < last && k != padding; i++)
       for (int64_t j = 0; j < columns; j++) sum[j] += share * load1(grad + *i * columns + j);
     for (int64_t j = 0; j < columns; j++) store1(dweight + k * columns + j, sum[j]);
   }
-  release(sum);
   return true;
 }
 

@@ -33,22 +33,11 @@ constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefe
 constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before anyone reads them
 constexpr int64_t LINE = 64;              // bytes of a cache line
 
-struct Buffer {  // memory of one thread, not initialised
-  void* data;
-  explicit Buffer(int64_t bytes) : data(allocate<char>(bytes)) {}
-  Buffer(const Buffer&) = delete;
-  ~Buffer() { release(data); }
-};
-
 // Set by the thread that meets an index out of range.
 struct Flag {
   int set = 0;
   void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
 };
-
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 // Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is made
 // in a buffer and written at once, past the cache.
@@ -86,22 +75,22 @@ struct Blocks {
 
   Blocks(const GatherShape& s, int64_t bytes) {
     constexpr int64_t LEAST = 16, MOST = 256;  // columns: one cache line of floats; more gain nothing
-    const int64_t fitting = larger(LEAST, smaller(MOST, BLOCK_BYTES / (s.from * bytes + 1)));
-    const int64_t shared = parts(s.columns, parts(sn_num_threads(), larger(s.lines, 1)));
-    width = larger(LEAST, parts(smaller(fitting, shared), LEAST) * LEAST);
-    count = parts(s.columns, width);
+    const int64_t fitting = max(LEAST, min(MOST, BLOCK_BYTES / (s.from * bytes + 1)));
+    const int64_t shared = ceil_div(s.columns, ceil_div(sn_num_threads(), max(s.lines, 1)));
+    width = max(LEAST, ceil_div(min(fitting, shared), LEAST) * LEAST);
+    count = ceil_div(s.columns, width);
   }
 };
 
-// f(line, first column, number of columns) for the blocks that a thread owns, with a buffer that it keeps
-template <class F>
-void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t buffer_bytes, const F& f) {
-  const int64_t grain = 1 + GRAIN / (larger(s.from, s.to) * blocks.width + 1);
+// f(line, first column, number of columns, buffer) for the blocks that a thread owns; the buffer (rows, blocks.width) is the thread's
+template <class B, class F>
+void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, const F& f) {
+  const int64_t grain = 1 + GRAIN / (max(s.from, s.to) * blocks.width + 1);
   parallel_for(0, s.lines * blocks.count, grain, [&](int64_t begin, int64_t end) {
-    const Buffer buffer(buffer_bytes);
+    const Scratch<B> buffer(rows, blocks.width);
     for (int64_t b = begin; b < end; b++) {
       const int64_t j = b % blocks.count * blocks.width;
-      f(b / blocks.count, j, smaller(blocks.width, s.columns - j), buffer.data);
+      f(b / blocks.count, j, min(blocks.width, s.columns - j), buffer.data());
     }
     finish_writes();
   });
@@ -130,16 +119,16 @@ bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* 
   const Blocks blocks(s, sizeof(T));
   const bool packs = 2 * s.to >= s.from;  // else most of x is not needed
   const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
-  for_each_block(s, blocks, packs * s.from * blocks.width * sizeof(T), [&](int64_t line, int64_t j0, int64_t columns, void* buffer) {
+  for_each_block<T>(s, blocks, packs ? s.from : 0, [&](int64_t line, int64_t j0, int64_t columns, T* buffer) {
     const T* source = x + s.x_line(line) + j0 * s.x_column;
     int64_t row = s.x_row, column = s.x_column;
     if (packs) {
-      pack(s, source, columns, (T*)buffer, blocks.width);
-      source = (const T*)buffer, row = blocks.width, column = 1;
+      pack(s, source, columns, buffer, blocks.width);
+      source = buffer, row = blocks.width, column = 1;
     }
-    const int64_t at = s.y_line(line) + j0, step = larger(1, CHECKED / columns);
+    const int64_t at = s.y_line(line) + j0, step = max(1, CHECKED / columns);
     for (int64_t i0 = 0; i0 < s.to; i0 += step) {
-      const int64_t rows = smaller(step, s.to - i0);
+      const int64_t rows = min(step, s.to - i0);
       if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
       for (int64_t i = i0; i < i0 + rows; i++) {
         const int64_t* k = index + at + i * s.y_row;
@@ -156,11 +145,11 @@ bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* 
 template <class T>
 bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y) {
   Flag outside;
-  const int64_t pieces = parts(s.to, CHECKED);
+  const int64_t pieces = ceil_div(s.to, CHECKED);
   const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
-  parallel_for(0, s.lines * pieces, 1 + GRAIN / (smaller(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, s.lines * pieces, 1 + GRAIN / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
-      const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = smaller(CHECKED, s.to - i0);
+      const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = min(CHECKED, s.to - i0);
       const T* source = x + s.x_line(line);
       const int64_t* k = index + s.y_line(line) + i0;
       T* to = y + s.y_line(line) + i0;
@@ -203,12 +192,11 @@ bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index,
   Flag outside;
   const Blocks blocks(s, sizeof(A));
   const int64_t width = blocks.width;
-  for_each_block(s, blocks, s.from * width * sizeof(A), [&](int64_t line, int64_t j0, int64_t columns, void* buffer) {
-    A* sums = (A*)buffer;
-    memset(buffer, 0, s.from * width * sizeof(A));
-    const int64_t at = s.y_line(line) + j0, step = larger(1, CHECKED / columns);
+  for_each_block<A>(s, blocks, s.from, [&](int64_t line, int64_t j0, int64_t columns, A* sums) {
+    memset((void*)sums, 0, s.from * width * sizeof(A));
+    const int64_t at = s.y_line(line) + j0, step = max(1, CHECKED / columns);
     for (int64_t i0 = 0; i0 < s.to; i0 += step) {
-      const int64_t rows = smaller(step, s.to - i0);
+      const int64_t rows = min(step, s.to - i0);
       if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
       for (int64_t i = i0; i < i0 + rows; i++) {
         const int64_t* k = index + at + i * s.y_row;
@@ -228,16 +216,15 @@ bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T
   using A = acc_t<T>;
   Flag outside;
   parallel_for(0, s.lines, 1 + GRAIN / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
-    const Buffer buffer(s.from * sizeof(A));
-    A* sums = (A*)buffer.data;
+    const Scratch<A> sums(s.from);
     for (int64_t line = begin; line < end; line++) {
-      memset((void*)sums, 0, s.from * sizeof(A));
+      fill_zeros(sums);
       for (int64_t i0 = 0; i0 < s.to; i0 += CHECKED) {
-        const int64_t at = s.y_line(line) + i0, n = smaller(CHECKED, s.to - i0);
+        const int64_t at = s.y_line(line) + i0, n = min(CHECKED, s.to - i0);
         if (!inside(index + at, n, s.from)) return outside.raise();
         for (int64_t i = at; i < at + n; i++) sums[index[i]] += load1(grad + i);
       }
-      write_sums(dx + s.x_line(line), s.x_row, sums, s.from, stream);
+      write_sums(dx + s.x_line(line), s.x_row, sums.data(), s.from, stream);
     }
     finish_writes();
   });
@@ -286,7 +273,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
       else high = middle;
     }
     for (int64_t k = low; k < rows && by_row.start[k] + k < end; k++) {
-      const int64_t *first = by_row.order + by_row.start[k], *last = by_row.order + by_row.start[k + 1];
+      const int64_t *first = by_row.first(k), *last = by_row.first(k + 1);
       const A scale = by_count && first != last ? A(1) / A(last - first) : A(1);
       if (k == padding) last = first;
       T* to = dweight + k * columns;

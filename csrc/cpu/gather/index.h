@@ -21,17 +21,16 @@ SN_INLINE bool inside(const int64_t* index, int64_t n, int64_t size) { return in
 // The positions of an index sorted by row, in their own order within a row: those of row k are order[start[k]] to
 // order[start[k + 1] - 1].
 struct ByRow {
-  int64_t *start, *order;
+  const Scratch<int64_t> start, order;  // (rows + 1), (n)
 
-  ByRow(const int64_t* index, int64_t n, int64_t rows) : start(allocate<int64_t>(rows + 1 + n)), order(start + rows + 1) {
-    memset(start, 0, (rows + 1) * sizeof(int64_t));
+  ByRow(const int64_t* index, int64_t n, int64_t rows) : start(rows + 1), order(n) {
+    fill_zeros(start);
     for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;           // start[k + 1]: how often k occurs,
     for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];     // where k ends,
     for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];      // where k begins,
     for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
   }
-  ByRow(const ByRow&) = delete;
-  ~ByRow() { release(start); }
+  const int64_t* first(int64_t k) const { return order.data() + start[k]; }
 };
 
 }  // namespace

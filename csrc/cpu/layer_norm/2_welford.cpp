@@ -66,7 +66,8 @@ void backward(const NormBackward& p) {
   using A = acc_t<T>;
   const int64_t D = p.columns;
   const T* weight = (const T*)p.weight;
-  double *dweight = allocate_zeros<double>(2 * D), *dbias = dweight + D;
+  const Scratch<double> dweight(D), dbias(D);
+  fill_zeros(dweight), fill_zeros(dbias);
   for (int64_t i = 0; i < p.rows; i++) {
     const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
     const double mean = p.mean ? ((const A*)p.mean)[i] : 0, rstd = ((const A*)p.rstd)[i];
@@ -93,7 +94,6 @@ void backward(const NormBackward& p) {
     if (p.dweight) store1((T*)p.dweight + j, A(dweight[j]));
     if (p.dbias) store1((T*)p.dbias + j, A(dbias[j]));
   }
-  release(dweight);
 }
 
 }  // namespace

@@ -85,7 +85,9 @@ void backward(const NormBackward& p) {
   using A = acc_t<T>;
   const int64_t D = p.columns;
   const T* weight = (const T*)p.weight;
-  A *dweight = allocate_zeros<A>(2 * D), *dbias = dweight + D;
+  const Scratch<A> dweights(D), dbiases(D);
+  fill_zeros(dweights), fill_zeros(dbiases);
+  A *const dweight = dweights.data(), *const dbias = dbiases.data();
   for (int64_t i = 0; i < p.rows; i++) {
     const T *x = (const T*)p.x + i * D, *grad = (const T*)p.grad + i * D;
     const T* grad_total = p.grad_total ? (const T*)p.grad_total + i * D : nullptr;
@@ -111,7 +113,6 @@ void backward(const NormBackward& p) {
     if (p.dweight) store1((T*)p.dweight + j, dweight[j]);
     if (p.dbias) store1((T*)p.dbias + j, dbias[j]);
   }
-  release(dweight);
 }
 
 }  // namespace

@@ -37,16 +37,12 @@ SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
 template <class A>
 struct Row {
   static constexpr int64_t BLOCK = 256 * lanes<A>, SHARE = 16;  // blocks that are worth a thread
-  int64_t columns, blocks;
-  bool shared;      // few and long rows: all threads work on one row, else each has rows of its own
-  double* partial;  // the blocks' sums of a shared row
+  const int64_t columns, blocks;
+  const bool shared;              // few and long rows: all threads work on one row, else each has rows of its own
+  const Scratch<double> partial;  // (blocks, up to 3): the blocks' sums of a shared row
 
-  Row(int64_t rows, int64_t columns) : columns(columns), blocks((columns + BLOCK - 1) / BLOCK) {
-    shared = rows < 16 && blocks >= 2 * SHARE;
-    partial = shared ? allocate<double>(3 * blocks) : nullptr;
-  }
-  Row(const Row&) = delete;
-  ~Row() { release(partial); }
+  Row(int64_t rows, int64_t columns)
+      : columns(columns), blocks(ceil_div(columns, BLOCK)), shared(rows < 16 && blocks >= 2 * SHARE), partial(shared ? blocks : 0, 3) {}
 
   // f(begin, end) for ranges that make up the row
   template <class F>
@@ -66,9 +62,9 @@ struct Row {
       return total;
     }
     parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; b++) *(Sums<K>*)(partial + b * K) = block_sum<K>(b, f);
+      for (int64_t b = begin; b < end; b++) *(Sums<K>*)partial.at(b * K, K) = block_sum<K>(b, f);
     });
-    for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)(partial + b * K));
+    for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)partial.at(b * K, K));
     return total;
   }
 

@@ -11,7 +11,7 @@ namespace {
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-  Sum<T>* const sums = allocate<Sum<T>>(size.n);
+  const Scratch<Sum<T>> sums(size.n);
   int64_t at = 0;
   for (int64_t index = 0; index < batches(size); index++) {
     const T* a0 = (const T*)a.data + batch_offset(size, a, index);
@@ -26,7 +26,6 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
       for (int64_t j = 0; j < size.n; j++) finish<T>(sums[j], to, at + j, j);
     }
   }
-  release(sums);
 }
 
 }  // namespace

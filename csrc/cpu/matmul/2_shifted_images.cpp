@@ -19,14 +19,14 @@ constexpr int64_t BLOCK_ROWS = 264;  // of them, at most
 // there are `row` numbers, from channel to channel `channel`.
 template <class T>
 void pack_weights(const ConvolutionSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row,
-                  int64_t channels, int64_t channel, acc_t<T>* packed) {
+                  int64_t channels, int64_t channel, const Scratch<acc_t<T>>& packed) {
   const int64_t panels = ceil_div(rows, ROWS), terms = channels * views.taps();
   const int64_t group = size.filters * size.channels * size.kernel[0] * size.kernel[1];
   parallel_for(0, size.groups * panels, 1 + 32768 / (ROWS * terms + 1), [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
       const int64_t first = panel % panels * ROWS, lines = min(ROWS, rows - first);
       const T* from = weight + panel / panels * group + first * row;
-      auto* to = packed + panel * terms * ROWS;
+      auto* to = packed.at(panel * terms * ROWS, terms * ROWS);
       for (int64_t t = 0; t < terms; t++, to += ROWS) {
         const T* at = from + t / views.taps() * channel + views.place[t % views.taps()];
         for (int64_t r = 0; r < lines; r++) to[r] = load1(at + r * row);
@@ -51,7 +51,7 @@ void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64
   int64_t p = 0;
   do {  // once even without a term, which makes zeros
     const int64_t count = min(depth, terms - p);
-    const int64_t* const offset = views.offset + p;
+    const int64_t* const offset = views.offset.at(p, count + AHEAD);
     for (int64_t image = 0; image < images; image++)
       for (int64_t j = 0; j < used; j += COLUMNS<A>) {
         const A* const from = pieces + image * piece_size + j;
@@ -88,8 +88,8 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
   using A = acc_t<T>;
   const Views views(y, x, channels, max(POSITIONS, SUMS / min(max(rows, 1), BLOCK_ROWS)));
   const int64_t terms = channels * views.taps(), groups = size.groups, panels = ceil_div(rows, ROWS);
-  const Buffer<A> packed(groups * panels * ROWS * terms);
-  pack_weights(size, views, weight, rows, row, channels, channel, packed.data);
+  const Scratch<A> packed(groups, panels, ROWS, terms);
+  pack_weights(size, views, weight, rows, row, channels, channel, packed);
 
   const int64_t pieces = views.down() * views.across();
   const int64_t together = pieces == 1 ? max(1, POSITIONS / max(1, y.out * x.out)) : 1;  // small images share the weights in L2
@@ -98,9 +98,9 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
   const int64_t share = ceil_div(rows, ceil_div(sn_num_threads(), blocks));  // few blocks: the threads share their rows
   const int64_t height = piece(rows, min(BLOCK_ROWS, share), ROWS), slices = ceil_div(rows, height);
   const int64_t columns = round_up(views.block[0] * views.width, lanes<A>), work = height * columns * together * (terms + 1);
-  const int64_t piece_size = channels * views.channel;
+  const int64_t piece_size = product_of(channels, views.channel);
   parallel_for(0, blocks * slices, 1 + THREAD_WORK / work, [&](int64_t begin, int64_t end) {
-    const Buffer<A> image(together * piece_size + COLUMNS<A>), sums(together * height * columns);
+    const Scratch<A> image(product_of(together, piece_size) + COLUMNS<A>), sums(together, height, columns);
     for (int64_t unit = begin; unit < end; unit++) {
       const int64_t first = unit % slices * height, lines = min(height, rows - first);
       const int64_t x0 = unit / slices % views.across() * views.block[1], right = min(views.block[1], x.out - x0);
@@ -108,11 +108,11 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
       const int64_t g = unit / slices / pieces % groups, n0 = unit / slices / pieces / groups * together;
       const int64_t images = min(together, size.batch - n0);
       for (int64_t n = 0; n < images && terms; n++)
-        views.copy(in + ((n0 + n) * groups + g) * channels * y.in * x.in, channels, y0, x0, image + n * piece_size);
-      multiply(views, lines, terms, packed + (g * panels * ROWS + first) * terms, images, image.data, piece_size,
-               (down - 1) * views.width + right, sums.data, columns);
+        views.copy(in + ((n0 + n) * groups + g) * channels * y.in * x.in, channels, y0, x0, image.at(n * piece_size, piece_size + COLUMNS<A>));
+      multiply(views, lines, terms, packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms), images, image.data(),
+               piece_size, (down - 1) * views.width + right, sums.at(0, images * lines * columns), columns);
       for (int64_t n = 0; n < images; n++)
-        finish(sums + n * lines * columns, columns, views.width, bias ? bias + g * rows + first : nullptr, lines, down, right,
+        finish(sums.at(n * lines * columns, lines * columns), columns, views.width, bias ? bias + g * rows + first : nullptr, lines, down, right,
                out.data + (((n0 + n) * groups + g) * rows + first) * out.plane + y0 * out.down + x0 * out.right, out);
     }
   });

@@ -10,13 +10,12 @@
 // https://dl.acm.org/doi/10.1145/106972.106981
 #include "epilogue1.h"
 #include "matmul.h"
+#include "numbers.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t ROWS = 64, COLUMNS = 128, DEPTH = 64;
-
-inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 template <class A>
 using Block = A[DEPTH][COLUMNS];

@@ -82,15 +82,9 @@ struct Blocks {
 // The packed pieces of one thread.
 template <class A>
 struct Workspace {
-  A *a, *b, *c;  // (height, depth), (depth, columns), and, where T is narrower than A, (rows, columns)
-  Workspace(const Blocks& blocks, bool wide_result) {
-    const int64_t a_size = round_up(blocks.height * blocks.depth, 64), b_size = round_up(blocks.depth * blocks.columns, 64);
-    const int64_t c_size = wide_result ? blocks.rows * blocks.columns : 0;
-    a = allocate<A>(a_size + b_size + c_size);
-    b = a + a_size, c = b + b_size;
-  }
-  Workspace(const Workspace&) = delete;
-  ~Workspace() { release(a); }
+  const Scratch<A> a, b, c;  // (height, depth), (depth, columns), and, where T is narrower than A, (rows, columns)
+  Workspace(const Blocks& blocks, bool wide_result)
+      : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(wide_result ? blocks.rows : 0, blocks.columns) {}
 };
 
 // Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time: reading
@@ -124,7 +118,7 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
   const T* a0 = (const T*)a.data + batch_offset(size, a, index) + i0 * a.row;
   const T* b0 = (const T*)b.data + batch_offset(size, b, index) + j0 * b.column;
   const int64_t y0 = (index * size.m + i0) * size.n + j0;
-  A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c;
+  A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c.data();
   const bool few = TERMS == 1 && size.m <= FEW_ROWS;
   const int64_t unpacked = few && b.column == 1 ? columns / COLUMNS<A> * COLUMNS<A> : 0;
   const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && size.k % TERMS == 0;
@@ -156,14 +150,15 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
     const int64_t words = ceil_div(depth, TERMS);
     const T* b_p = b0 + p * b.row;
     const bool add = p > 0 || to.accumulate;
-    pack<COLUMNS<A>, TERMS>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth, packed.b);
+    pack<COLUMNS<A>, TERMS>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth,
+                            packed.b.at(0, round_up(columns - unpacked, COLUMNS<A>) * words));
     for (int64_t i1 = 0; i1 < rows; i1 += blocks.height) {
       const int64_t height = min(blocks.height, rows - i1);
       const T* a_p = a0 + i1 * a.row + p * a.column;
-      if (!a_in_place) pack<ROWS, TERMS>(a_p, a.row, a.column, height, depth, packed.a);
+      if (!a_in_place) pack<ROWS, TERMS>(a_p, a.row, a.column, height, depth, packed.a.at(0, round_up(height, ROWS) * words));
       const auto a_rows = [&](int64_t i) SN_LAMBDA_INLINE {
         return a_in_place ? packed_rows((const A*)a_p + i * (a.row / TERMS), a.row / TERMS, 1)
-                          : packed_rows(packed.a + i * words, 1, ROWS);
+                          : packed_rows(packed.a.at(i * words, ROWS * words), 1, ROWS);
       };
       tiles_in_place(height, unpacked, depth, a_rows, b_p, b.row, c, c_row, add, done);
       // Down the columns, a panel of b after the other; where all of b is near, along the rows, as y lies in memory.
@@ -172,8 +167,8 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
       for (int64_t t = 0; t < down * across; t++) {
         const int64_t i = (along ? t / across : t % down) * ROWS, panel = (along ? t % across : t / down) * COLUMNS<A>;
         const int64_t j = unpacked + panel, r = min(ROWS, height - i), width = min(COLUMNS<A>, columns - j);
-        fitting_tile<A, VECTORS, TERMS>(r, words, a_rows(i), packed_columns(packed.b + panel * words), place(i1 + i, j), c_row,
-                                        width, add);
+        fitting_tile<A, VECTORS, TERMS>(r, words, a_rows(i), packed_columns(packed.b.at(panel * words, COLUMNS<A> * words)),
+                                        place(i1 + i, j), c_row, width, add);
         done(i1 + i, j, r, width);
       }
     }
@@ -185,8 +180,8 @@ struct Grid {
   int64_t down, across;  // rectangles of a matrix of y
 };
 
-// What it costs to compute rows x columns of y, in multiply-adds.
-inline int64_t work(int64_t rows, int64_t columns, int64_t k) {
+// What it costs to compute rows x columns of y, in multiply-adds. A double: operands with stride 0 may have any size.
+inline double work(double rows, double columns, double k) {
   return rows * columns * k + MOVE * (rows * k + k * columns + rows * columns);
 }
 
@@ -219,7 +214,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
   const int64_t columns = round_up(ceil_div(size.n, grid.across), COLUMNS<A>);
   grid = {ceil_div(size.m, rows), ceil_div(size.n, columns)};
   const Blocks blocks = {rows, columns, piece(rows, BLOCK_ROWS, ROWS), piece(size.k, DEPTH * TERMS * TERMS, TERMS)};
-  const int64_t grain = 1 + THREAD_WORK / work(rows, columns, size.k);
+  const int64_t grain = 1 + int64_t(THREAD_WORK / work(rows, columns, size.k));
   parallel_for(0, count * grid.down * grid.across, grain, [&](int64_t begin, int64_t end) {
     const Workspace<A> packed(blocks, sizeof(T) < sizeof(A));
     for (int64_t t = begin; t < end; t++) {

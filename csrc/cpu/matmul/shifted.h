@@ -16,15 +16,6 @@
 namespace scratchnet {
 namespace {
 
-template <class A>
-struct Buffer {
-  A* const data;
-  explicit Buffer(int64_t count) : data(allocate<A>(count)) {}
-  Buffer(const Buffer&) = delete;
-  ~Buffer() { release(data); }
-  operator A*() const { return data; }
-};
-
 // One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step] and kernel[index + k * index_step].
 struct Axis {
   int64_t in, out, stride, kernel, taps, shift, shift_step, index, index_step;
@@ -56,16 +47,16 @@ inline Axis backward_axis(const ConvolutionSizes& size, int i, int64_t residue) 
 struct Views {
   Axis y, x;
   int64_t block[2], residues[2], height, width, channel;  // channel: numbers from one to the next
-  Buffer<int64_t> offset, place;                          // of every term; of every tap in the kernel
+  Scratch<int64_t> offset, place;                         // of every term; of every tap in the kernel
 
   // About `outputs` of them in a block.
   Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs)
-      : y(y), x(x), offset(channels * taps() + AHEAD), place(taps()) {
+      : y(y), x(x), offset(product_of(channels, taps()) + AHEAD), place(taps()) {
     constexpr int64_t LONGEST = 1024;  // part of a row in a block
     residues[0] = min(y.stride, y.reach() + 1), residues[1] = min(x.stride, x.reach() + 1);
     block[1] = piece(x.out, LONGEST, 1), width = block[1] + x.reach() / x.stride;
     block[0] = piece(y.out, max(1, outputs / width), 1), height = block[0] + y.reach() / y.stride;
-    channel = residues[0] * residues[1] * height * width;
+    channel = product_of(residues[0], residues[1], height, width);
     for (int64_t t = 0; t < channels * taps(); t++) {
       const int64_t up = y.above_lowest(t / x.taps % y.taps), left = x.above_lowest(t % x.taps);
       const int64_t plane = up % y.stride * residues[1] + left % x.stride;
@@ -75,7 +66,7 @@ struct Views {
       place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;
     for (int64_t t = 0; t < AHEAD; t++) offset[channels * taps() + t] = 0;  // fetched ahead, never used
   }
-  int64_t taps() const { return y.taps * x.taps; }
+  int64_t taps() const { return product_of(y.taps, x.taps); }
   int64_t down() const { return ceil_div(y.out, block[0]); }  // blocks
   int64_t across() const { return ceil_div(x.out, block[1]); }
 

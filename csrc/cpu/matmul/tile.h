@@ -1,5 +1,6 @@
 // The tile, the innermost loop of every product: ROWS x VECTORS registers of the result, to which everything is added.
 #pragma once
+#include "numbers.h"
 #include "simd.h"
 
 namespace scratchnet {
@@ -19,11 +20,8 @@ constexpr int64_t AHEAD = 8;              // how many terms before its use a row
 constexpr int64_t THREAD_WORK = 1 << 21;  // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
 constexpr int64_t MOVE = 2;               // how many of them it costs to read or write a number, in a cache that all threads share
 
-inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-// The size of pieces of at most `most`, all about equal, each a multiple of `unit`.
+// The size of pieces of at most `most`, all about equal, each a multiple of `unit`. Not monotone: fewer numbers may be cut into
+// larger pieces. Who sizes memory by it hands the size down and never asks again.
 inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
   return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
 }

@@ -51,21 +51,21 @@ void few_filters_gradient(const ConvolutionSizes& size, const T* grad, const T* 
   const int64_t pixels = size.in[0] * size.in[1];
   const int64_t work = size.batch * outputs * taps * filters + 1;
   parallel_for(0, size.groups * size.channels, 1 + THREAD_WORK / work, [&](int64_t begin, int64_t end) {
-    const Buffer<A> piece(views.channel + COLUMNS<A>), sums(filters * taps);
+    const Scratch<A> piece(views.channel + COLUMNS<A>), sums(filters, taps);
     for (int64_t unit = begin; unit < end; unit++) {
       const int64_t g = unit / size.channels, c = unit % size.channels;
-      for (int64_t i = 0; i < filters * taps; i++) sums[i] = 0;
+      fill_zeros(sums);
       for (int64_t n = 0; n < size.batch; n++)
         for (int64_t y0 = 0; y0 < size.out[0]; y0 += views.block[0])
           for (int64_t x0 = 0; x0 < size.out[1]; x0 += views.block[1]) {
             const int64_t down = min(views.block[0], size.out[0] - y0), right = min(views.block[1], size.out[1] - x0);
-            views.copy(x + (n * size.groups * size.channels + unit) * pixels, 1, y0, x0, piece.data);
+            views.copy(x + (n * size.groups * size.channels + unit) * pixels, 1, y0, x0, piece.data());
             for (int64_t i = 0; i < filters * taps; i += ROWS) {
               const A* view[ROWS];
               const T* dy[ROWS];
               for (int r = 0; r < ROWS; r++) {
                 const int64_t at = min(i + r, filters * taps - 1);
-                view[r] = piece + views.offset[at % taps];
+                view[r] = piece.data() + views.offset[at % taps];
                 dy[r] = grad + ((n * size.groups + g) * filters + at / taps) * outputs + y0 * size.out[1] + x0;
               }
               vec<A> sum[ROWS] = {};
@@ -97,8 +97,8 @@ void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T*
   const int64_t chunk = min(size.batch, round_up(max(1, TURNED / (size.groups * registers * N * outputs)), together));
   const int64_t share = min(terms, round_up(ceil_div(terms, ceil_div(2 * sn_num_threads(), size.groups)), ROWS));
   const int64_t shares = ceil_div(terms, share), most = min(size.channels, (share - 2 + taps) / taps + 1);
-  const int64_t piece_size = most * views.channel;
-  const Buffer<A> turned(size.groups * registers * chunk * outputs * N), sums(size.groups * terms * filters);
+  const int64_t piece_size = product_of(most, views.channel);
+  const Scratch<A> turned(size.groups, registers, chunk, outputs, N), sums(size.groups, terms, filters);
 
   for (int64_t n0 = 0; n0 < size.batch; n0 += chunk) {
     const int64_t images = min(chunk, size.batch - n0);
@@ -106,12 +106,12 @@ void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T*
       for (int64_t i = begin; i < end; i++) {  // (groups, registers, images, outputs, N)
         const int64_t n = n0 + i % images, g = i / images / registers, f = i / images % registers * N;
         const T* from = grad + ((n * size.groups + g) * filters + f) * outputs;
-        pack<N>(from, outputs, 1, min(N, filters - f), outputs, turned + i * outputs * N);
+        pack<N>(from, outputs, 1, min(N, filters - f), outputs, turned.at(i * outputs * N, outputs * N));
       }
     });
     const int64_t work = share * filters * images * outputs;
     parallel_for(0, size.groups * shares, 1 + THREAD_WORK / work, [&](int64_t begin, int64_t end) {
-      const Buffer<A> pieces(together * piece_size + COLUMNS<A>);
+      const Scratch<A> pieces(product_of(together, piece_size) + COLUMNS<A>);
       for (int64_t unit = begin; unit < end; unit++) {
         const int64_t g = unit / shares, t0 = unit % shares * share, t1 = min(terms, t0 + share);
         const int64_t c0 = t0 / taps, channels = (t1 - 1) / taps + 1 - c0;
@@ -122,10 +122,10 @@ void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T*
               const int64_t down = min(views.block[0], size.out[0] - y0), right = min(views.block[1], size.out[1] - x0);
               for (int64_t i = 0; i < some; i++)
                 views.copy(x + (((n0 + n + i) * size.groups + g) * size.channels + c0) * pixels, channels, y0, x0,
-                           pieces + i * piece_size);
-              const A* dy = turned + ((g * registers * images + n) * outputs + y0 * size.out[1] + x0) * N;
-              add_products(views, pieces.data, piece_size, t0, t1, filters, some * down, down, right, dy, images * outputs * N,
-                           size.out[1], sums + (g * terms + t0) * filters, n0 + n + y0 + x0 > 0);
+                           pieces.at(i * piece_size, channels * views.channel + COLUMNS<A>));
+              const A* dy = turned.data() + ((g * registers * images + n) * outputs + y0 * size.out[1] + x0) * N;
+              add_products(views, pieces.data(), piece_size, t0, t1, filters, some * down, down, right, dy, images * outputs * N,
+                           size.out[1], sums.at((g * terms + t0) * filters, (t1 - t0) * filters), n0 + n + y0 + x0 > 0);
             }
       }
     });

@@ -37,9 +37,9 @@ bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, in
   using A = acc_t<T>;
   bool wrong = false;
   parallel_for(0, planes, grain(in), [&](int64_t begin, int64_t end) {
-    A* sum = allocate<A>(in);
+    const Scratch<A> sum(in);
     for (int64_t p = begin; p < end; p++) {
-      memset(sum, 0, in * sizeof(A));
+      fill_zeros(sum);
       for (int64_t o = p * out; o < (p + 1) * out; o++) {
         if (uint64_t(index[o]) >= uint64_t(in)) {
           __atomic_store_n(&wrong, true, __ATOMIC_RELAXED);
@@ -47,9 +47,8 @@ bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, in
         }
         sum[index[o]] += load1(grad + o);
       }
-      map<T>(0, in, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + p * in + i, get(sum + i)); });
+      map<T>(0, in, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + p * in + i, get(sum.data() + i)); });
     }
-    release(sum);
   });
   return !wrong;
 }
@@ -96,10 +95,10 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
                  const double* column_divisor) {
   using A = acc_t<T>;
   const int64_t width = columns.in, divisors = back ? columns.in : columns.out, size = common_size(columns);
-  A* divisor = allocate<A>(divisors);
+  const Scratch<A> divisor(divisors);
   for (int64_t j = 0; j < divisors; j++) divisor[j] = A(column_divisor[j]);
   parallel_for(0, planes, grain(rows.in * width), [&](int64_t begin, int64_t end) {
-    A *line = allocate<A>(width), *sums = allocate<A>(columns.out);
+    const Scratch<A> line(width), sums(columns.out);
     for (int64_t p = begin; p < end; p++)
       for (int64_t o = 0; o < rows.out; o++) {
         const int64_t top = rows.begin[o], bottom = rows.end[o];
@@ -108,21 +107,19 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
             vec<A> sum = {};
             for (int64_t i = top; i < bottom; i++) {
               const vec<A> v = get(x + (p * rows.in + i) * width + j);
-              sum += back ? v / (get(divisor + j) * A(row_divisor[i])) : v;
+              sum += back ? v / (get(divisor.data() + j) * A(row_divisor[i])) : v;
             }
-            put(line + j, sum);
+            put(line.data() + j, sum);
           });
-          sum_spans(line, sums, columns, size);
+          sum_spans(line.data(), sums.data(), columns, size);
         }
         T* to = y + (p * rows.out + o) * columns.out;
         map<T>(0, columns.out, [&](int64_t q, auto get, auto put) SN_LAMBDA_INLINE {
-          const vec<A> sum = get(sums + q);
-          put(to + q, back ? sum : sum / (get(divisor + q) * A(row_divisor[o])));
+          const vec<A> sum = get(sums.data() + q);
+          put(to + q, back ? sum : sum / (get(divisor.data() + q) * A(row_divisor[o])));
         });
       }
-    release(line), release(sums);
   });
-  release(divisor);
 }
 
 constexpr int64_t PIECE = 4096;
@@ -146,18 +143,16 @@ void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Span
 
 // Of every entry the windows that cover it: neighbours, because spans do not decrease.
 struct Covering {
-  int64_t* memory;
-  Spans spans;
+  const Scratch<int64_t> first, last;
+  const Spans spans;
 
-  explicit Covering(const Spans& s) : memory(allocate<int64_t>(2 * s.in)), spans{s.out, s.in, memory, memory + s.in, nullptr} {
+  explicit Covering(const Spans& s) : first(s.in), last(s.in), spans{s.out, s.in, first.data(), last.data(), nullptr} {
     for (int64_t i = 0, begin = 0, end = 0; i < s.in; i++) {
       while (begin < s.out && s.end[begin] <= i) begin++;
       while (end < s.out && s.begin[end] <= i) end++;
-      memory[i] = begin, memory[s.in + i] = end > begin ? end : begin;
+      first[i] = begin, last[i] = max(begin, end);
     }
   }
-  Covering(const Covering&) = delete;
-  ~Covering() { release(memory); }
 };
 
 template <class T>

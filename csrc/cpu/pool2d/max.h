@@ -40,21 +40,26 @@ SN_INLINE ints<A> wins(vec<A> v, vec<A> best) {
 template <class A>
 struct MaxPool {
   const Axis &rows, &columns;
-  int64_t width;    // outputs of a row, rounded up to whole registers
-  int64_t pitch;    // size of a hand
-  A* hands;         // (columns.stride, pitch): a row of x, dealt out; what lies outside stays -infinity
-  int64_t* tap;     // (columns.kernel): where the entries of tap k begin in the hands
-  int_t<A>*first, *start;  // (width): the column of a window's first tap inside, and of its tap 0
-  A* best;          // (rows.in, width): the largest entry of the windows' part of each row
-  int_t<A>* at;     // (rows.in, width): its column
+  const int64_t width;  // outputs of a row, rounded up to whole registers
+  const int64_t pitch;  // size of a hand
+  const Scratch<A> hands;               // (some, pitch): a row of x, dealt out; what lies outside stays -infinity
+  const Scratch<int64_t> tap;           // (columns.kernel): where the entries of tap k begin in the hands
+  const Scratch<int_t<A>> first, start;  // (width): the column of a window's first tap inside, and of its tap 0
+  const Scratch<A> best;                // (rows.in, width): the largest entry of the windows' part of each row
+  const Scratch<int_t<A>> column_of;    // (rows.in, width): its column
 
-  MaxPool(const Axis& rows, const Axis& columns) : rows(rows), columns(columns) {
-    width = (columns.out + lanes<A> - 1) / lanes<A> * lanes<A>;
-    pitch = width + (columns.kernel - 1) * columns.dilation / columns.stride + 1;
-    hands = allocate<A>(columns.stride * pitch), tap = allocate<int64_t>(columns.kernel);
-    first = allocate<int_t<A>>(width), start = allocate<int_t<A>>(width);
-    best = allocate<A>(rows.in * width), at = allocate<int_t<A>>(rows.in * width);
-    for (int64_t i = 0; i < columns.stride * pitch; i++) hands[i] = -__builtin_inf();
+  MaxPool(const Axis& rows, const Axis& columns)
+      : rows(rows),
+        columns(columns),
+        width(round_up(columns.out, lanes<A>)),
+        pitch(width + (columns.kernel - 1) * columns.dilation / columns.stride + 1),
+        hands(some(), pitch),
+        tap(columns.kernel),
+        first(width),
+        start(width),
+        best(rows.in, width),
+        column_of(rows.in, width) {
+    for (int64_t i = 0; i < hands.size; i++) hands[i] = -__builtin_inf();
     for (int64_t k = 0; k < columns.kernel; k++) {
       const int64_t i = k * columns.dilation;
       tap[k] = i % columns.stride * pitch + i / columns.stride;
@@ -64,16 +69,16 @@ struct MaxPool {
       first[q] = columns.first(o), start[q] = columns.tap(o, 0);
     }
   }
-  MaxPool(const MaxPool&) = delete;
-  ~MaxPool() { release(hands), release(tap), release(first), release(start), release(best), release(at); }
+  // Hands that any window takes from: a stride may be larger than the window.
+  int64_t some() const { return min(columns.stride, (columns.kernel - 1) * columns.dilation + 1); }
 
   // stride: columns.stride, known to the compiler if it is a usual one
   template <class T>
   SN_INLINE void deal(const T* x, int64_t stride) {
-    for (int64_t h = 0; h < stride; h++) {
+    for (int64_t h = 0; h < min(stride, some()); h++) {
       const int64_t j = ((h - columns.padding) % stride + stride) % stride, to = (j + columns.padding) / stride;
-      const int64_t fit = pitch - to, there = (columns.in - j + stride - 1) / stride, n = there < fit ? there : fit;
-      A* hand = hands + h * pitch + to;
+      const int64_t fit = pitch - to, there = ceil_div(max(0, columns.in - j), stride), n = min(there, fit);
+      A* hand = hands.at(h * pitch + to, n);
       for (int64_t i = 0; i < n; i++) hand[i] = load1(x + j + i * stride);
     }
   }
@@ -83,16 +88,16 @@ struct MaxPool {
     columns.stride == 1 ? deal(x, 1) : columns.stride == 2 ? deal(x, 2) : deal(x, columns.stride);
     for (int64_t q = 0; q < width; q += lanes<A>) {
       vec<A> top = splat(A(-__builtin_inf()));
-      ints<A> column = load_ints<A>(first + q);
-      const ints<A> begin = load_ints<A>(start + q);
+      ints<A> column = load_ints<A>(first.at(q, lanes<A>));
+      const ints<A> begin = load_ints<A>(start.at(q, lanes<A>));
       for (int64_t k = 0; k < columns.kernel; k++) {
-        const vec<A> v = load(hands + tap[k] + q);
+        const vec<A> v = load(hands.at(tap[k] + q, lanes<A>));
         const ints<A> won = wins<A>(v, top);
         top = won ? v : top;
         column = won ? begin + int_t<A>(k * columns.dilation) : column;
       }
-      store(best + i * width + q, top);
-      memcpy(at + i * width + q, &column, sizeof column);
+      store(best.at(i * width + q, lanes<A>), top);
+      memcpy(column_of.at(i * width + q, lanes<A>), &column, sizeof column);
     }
   }
 
@@ -102,15 +107,15 @@ struct MaxPool {
     const int64_t first_row = rows.first(o);
     for (int64_t q = 0; q < columns.out; q += lanes<A>) {
       vec<A> top = splat(A(-__builtin_inf()));
-      ints<A> row = ints<A>{} + int_t<A>(first_row), column = load_ints<A>(at + first_row * width + q);
+      ints<A> row = ints<A>{} + int_t<A>(first_row), column = load_ints<A>(column_of.at(first_row * width + q, lanes<A>));
       for (int64_t k = 0; k < rows.kernel; k++) {
         const int64_t i = rows.tap(o, k);
         if (!rows.inside(i)) continue;
-        const vec<A> v = load(best + i * width + q);
+        const vec<A> v = load(best.at(i * width + q, lanes<A>));
         const ints<A> won = wins<A>(v, top);
         top = won ? v : top;
         row = won ? ints<A>{} + int_t<A>(i) : row;
-        column = won ? load_ints<A>(at + i * width + q) : column;
+        column = won ? load_ints<A>(column_of.at(i * width + q, lanes<A>)) : column;
       }
       const Wide place = __builtin_convertvector(row, Wide) * columns.in + __builtin_convertvector(column, Wide);
       if (const int64_t n = columns.out - q; n >= lanes<A>) {

@@ -29,12 +29,12 @@ template <class A>
 void forward(const Layer& layer, const RecurrenceForward& to) {
   const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
   const A *w_hh = (const A*)layer.w_hh, *b_hh = (const A*)layer.b_hh, *w_hr = (const A*)layer.w_hr;
-  A *v = allocate<A>(G), *m = allocate<A>(H);
+  const Scratch<A> v(G), m(H);
   for_each_step(layer, layer.reverse, [&](int64_t, int64_t row, int64_t n) {
     for (int64_t b = 0; b < n; b++) {
       A *u = (A*)to.gates + (row + b) * G, *h = (A*)to.h + b * P, *c = (A*)to.c + b * H, *inner = (A*)to.inner + (row + b) * H;
       for (int64_t j = 0; j < G; j++) v[j] = b_hh ? b_hh[j] : 0;
-      multiply(w_hh, P, 1, h, v, G, P, true);
+      multiply(w_hh, P, 1, h, v.data(), G, P, true);
       for (int64_t j = 0; j < H; j++) {
         const int64_t j1 = H + j, j2 = 2 * H + j, j3 = 3 * H + j;
         switch (layer.mode) {
@@ -55,20 +55,19 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
         }
       }
       if (w_hr)
-        multiply(w_hr, H, 1, m, h, P, H, false);
+        multiply(w_hr, H, 1, m.data(), h, P, H, false);
       else
         for (int64_t j = 0; j < H; j++) h[j] = m[j];
       for (int64_t j = 0; j < P; j++) ((A*)to.y)[(row + b) * P + j] = h[j];
     }
   });
-  release(v), release(m);
 }
 
 template <class A>
 void backward(const Layer& layer, const RecurrenceBackward& to) {
   const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
   const A *w_hh = (const A*)layer.w_hh, *w_hr = (const A*)layer.w_hr;
-  A* projected = allocate<A>(H);
+  const Scratch<A> projected(H);
   for_each_step(layer, !layer.reverse, [&](int64_t t, int64_t row, int64_t n) {
     for (int64_t b = 0; b < n; b++) {
       const A *a = (const A*)to.activations + (row + b) * G, *inner = (const A*)to.inner + (row + b) * H;
@@ -80,8 +79,8 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
         ((A*)to.before)[(row + b) * P + j] = h[j];
         if (w_hr) ((A*)to.dy)[(row + b) * P + j] = dh[j];
       }
-      if (w_hr) multiply(w_hr, 1, H, dh, projected, H, P, false);
-      const A* dm = w_hr ? projected : dh;
+      if (w_hr) multiply(w_hr, 1, H, dh, projected.data(), H, P, false);
+      const A* dm = w_hr ? projected.data() : dh;
       for (int64_t j = 0; j < H; j++) {
         const int64_t j1 = H + j, j2 = 2 * H + j, j3 = 3 * H + j;
         switch (layer.mode) {
@@ -109,7 +108,6 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
       multiply(w_hh, 1, P, dv, dh, P, G, layer.mode == Mode::gru);
     }
   });
-  release(projected);
 }
 
 }  // namespace

@@ -20,45 +20,54 @@ constexpr int64_t STEP_WORK = 1 << 19;  // multiply-adds that are worth a thread
 // A matrix b (k, n) in the order in which the tile reads it, made for many products with few rows.
 template <class A>
 struct PackedMatrix {
-  int64_t k, n, depth;
-  A* data;
+  const int64_t k, n, depth, width;  // width: n, rounded up to whole panels
+  const Scratch<A> packed;           // (k, width)
 
-  PackedMatrix(const A* b, int64_t row, int64_t column, int64_t k, int64_t n) : k(k), n(n), depth(piece(k, DEPTH, 1)) {
-    data = allocate<A>(k * round_up(n, COLUMNS<A>));
+  PackedMatrix(const A* b, int64_t row, int64_t column, int64_t k, int64_t n)
+      : k(k), n(n), depth(piece(k, DEPTH, 1)), width(round_up(n, COLUMNS<A>)), packed(k, width) {
     parallel_for(0, ceil_div(n, COLUMNS<A>), 1 + 65536 / (COLUMNS<A> * k + 1), [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; panel++)
         for (int64_t p = 0, j = panel * COLUMNS<A>; p < k; p += depth)
           pack<COLUMNS<A>>(b + p * row + j * column, column, row, min(COLUMNS<A>, n - j), min(depth, k - p), at(p, j));
     });
   }
-  PackedMatrix(const PackedMatrix&) = delete;
-  ~PackedMatrix() { release(data); }
+  // The panel whose first column is j, of the terms from p on.
+  A* at(int64_t p, int64_t j) const {
+    const int64_t terms = min(depth, k - p);
+    return packed.at(p * width + j * terms, COLUMNS<A> * terms);
+  }
 
-  A* at(int64_t p, int64_t j) const { return data + p * round_up(n, COLUMNS<A>) + j * min(depth, k - p); }
-
-  // y (rows, n) = [y +] x b for x (rows, k); scratch has place for (DEPTH, rows rounded up to ROWS).
-  void multiply(int64_t rows, const A* x, A* y, bool add, A* scratch) const {
-    for (int64_t p = 0; p < k; p += depth) {
+  // y (rows, n) = [y +] x b for x (rows, k), rows <= BLOCK; scratch (BLOCK, DEPTH)
+  void multiply(int64_t rows, const A* x, A* y, bool add, const Scratch<A>& scratch) const {
+    int64_t p = 0;
+    do {  // once even for k = 0, which makes zeros
       const int64_t d = min(depth, k - p);
-      pack<ROWS>(x + p, k, 1, rows, d, scratch);
+      pack<ROWS>(x + p, k, 1, rows, d, scratch.at(0, round_up(rows, ROWS) * d));
       for (int64_t j = 0; j < n; j += COLUMNS<A>)
         for (int64_t i = 0; i < rows; i += ROWS)
-          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch + i * d), packed_columns(at(p, j)), y + i * n + j, n,
+          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch.at(i * d, ROWS * d)), packed_columns(at(p, j)), y + i * n + j, n,
                           min(COLUMNS<A>, n - j), p > 0 || add);
-    }
+      p += depth;
+    } while (p < k);
   }
 };
 
-// f(first sequence, last sequence, scratch numbers) for blocks of sequences, on all threads.
+// What a thread needs for the sequences that walk together.
+template <class A>
+struct Walk {
+  const Scratch<A> packed, v, m;  // (BLOCK, DEPTH), (BLOCK, G H), (BLOCK, H)
+  explicit Walk(const Layer& layer) : packed(BLOCK, DEPTH), v(BLOCK, layer.gates()), m(BLOCK, layer.hidden) {}
+};
+
+// f(first sequence, last sequence, walk) for blocks of sequences, on all threads.
 template <class A, class F>
-void for_each_block(const Layer& layer, int64_t scratch_size, const F& f) {
+void for_each_block(const Layer& layer, const F& f) {
   int64_t rows = 0;
   for (int64_t t = 0; t < layer.steps; t++) rows += layer.batch_sizes[t];
   const int64_t work = rows * layer.gates() * layer.state / (layer.batch + 1);
   parallel_for(0, layer.batch, 1 + STEP_WORK / (work + 1), [&](int64_t begin, int64_t end) {
-    A* scratch = allocate<A>(scratch_size);
-    for (int64_t b = begin; b < end; b += BLOCK) f(b, min(b + BLOCK, end), scratch);
-    release(scratch);
+    const Walk<A> walk(layer);
+    for (int64_t b = begin; b < end; b += BLOCK) f(b, min(b + BLOCK, end), walk);
   });
 }
 
@@ -96,24 +105,24 @@ template <Mode mode, class A>
 void forward(const Layer& layer, const RecurrenceForward& to) {
   const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
   const PackedMatrix<A> w_hh((const A*)layer.w_hh, 1, P, P, G), w_hr((const A*)layer.w_hr, 1, H, layer.w_hr ? H : 0, P);
-  A* zeros = allocate_zeros<A>(G);
-  const A* bias = layer.b_hh ? (const A*)layer.b_hh : zeros;
-  for_each_block<A>(layer, BLOCK * (DEPTH + G + H), [&](int64_t b0, int64_t b1, A* scratch) {
-    A *v = scratch + BLOCK * DEPTH, *m = v + BLOCK * G;
+  const Scratch<A> zeros(layer.b_hh ? 0 : G);
+  fill_zeros(zeros);
+  const A* bias = layer.b_hh ? (const A*)layer.b_hh : zeros.data();
+  for_each_block<A>(layer, [&](int64_t b0, int64_t b1, const Walk<A>& walk) {
+    A *const v = walk.v.data(), *const m = walk.m.data();
     for_each_step(layer, layer.reverse, [&](int64_t, int64_t row, int64_t batch) {
       const int64_t n = min(batch, b1) - b0;
       if (n <= 0) return;
       A *h = (A*)to.h + b0 * P, *c = (A*)to.c + b0 * H, *to_m = layer.w_hr ? m : h;
       row += b0;
-      w_hh.multiply(n, h, v, false, scratch);
+      w_hh.multiply(n, h, v, false, walk.packed);
       for (int64_t b = 0; b < n; b++)
         cell<mode>(H, (A*)to.gates + (row + b) * G, v + b * G, bias, (A*)to.inner + (row + b) * H, c + b * H, h + b * P,
                    to_m + b * H);
-      if (layer.w_hr) w_hr.multiply(n, m, h, false, scratch);
+      if (layer.w_hr) w_hr.multiply(n, m, h, false, walk.packed);
       copy((A*)to.y + row * P, h, n * P);
     });
   });
-  release(zeros);
 }
 
 // One step of one sequence, backwards: du and dv from dm, the gradient of m; dh keeps what a GRU hands on beside W_hh^T dv.
@@ -146,15 +155,15 @@ template <Mode mode, class A>
 void backward(const Layer& layer, const RecurrenceBackward& to) {
   const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
   const PackedMatrix<A> w_hh((const A*)layer.w_hh, P, 1, G, P), w_hr((const A*)layer.w_hr, H, 1, layer.w_hr ? P : 0, H);
-  for_each_block<A>(layer, BLOCK * (DEPTH + H), [&](int64_t b0, int64_t b1, A* scratch) {
-    A* projected = scratch + BLOCK * DEPTH;
+  for_each_block<A>(layer, [&](int64_t b0, int64_t b1, const Walk<A>& walk) {
+    A* const projected = walk.m.data();
     for_each_step(layer, !layer.reverse, [&](int64_t t, int64_t row, int64_t batch) {
       const int64_t n = min(batch, b1) - b0, first = row + b0;
       if (n <= 0) return;
       A *dh = (A*)to.dh + b0 * P, *dc = (A*)to.dc + b0 * H;
       const A* grad = (const A*)to.grad + first * P;
       map<A>(0, n * P, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(dh + j, get(dh + j) + get(grad + j)); });
-      if (layer.w_hr) copy((A*)to.dy + first * P, dh, n * P), w_hr.multiply(n, dh, projected, false, scratch);
+      if (layer.w_hr) copy((A*)to.dy + first * P, dh, n * P), w_hr.multiply(n, dh, projected, false, walk.packed);
       const A* dm = layer.w_hr ? projected : dh;
       for (int64_t b = 0; b < n; b++) {
         const A *h = state_before(layer, (const A*)to.y, (const A*)to.h0, P, t, row, b0 + b), *c = nullptr;
@@ -164,7 +173,7 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
         cell_backward<mode>(H, (const A*)to.activations + at * G, (const A*)to.inner + at * H, c, h, dm + b * H, dh + b * P,
                             dc + b * H, (A*)to.du + at * G, (A*)to.dv + at * G, to.m ? (A*)to.m + at * H : nullptr);
       }
-      w_hh.multiply(n, (const A*)to.dv + first * G, dh, mode == Mode::gru, scratch);
+      w_hh.multiply(n, (const A*)to.dv + first * G, dh, mode == Mode::gru, walk.packed);
     });
   });
 }

@@ -1,0 +1,130 @@
+// csrc/cpu/pages.h: a list of what is kept and one of what is in use, behind one lock. No system call is made while it is held,
+// and a fork waits for it: the child of a process with many threads inherits the lists whole and the lock free.
+#include "pages.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace {
+
+using namespace scratchnet;
+
+struct Pages {
+  char* memory;
+  int64_t bytes;
+};
+
+class Book {
+ public:
+  std::mutex mutex;  // tensors are freed on any thread
+
+  // The smallest that is large enough and wastes at most a quarter; of equal ones the latest, which may still be in the cache.
+  Pages take_kept(int64_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    auto best = kept.end();
+    for (auto i = kept.begin(); i != kept.end(); i++)
+      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes)) best = i;
+    if (best == kept.end()) return {nullptr, 0};
+    const Pages pages = *best;
+    kept.erase(best);
+    kept_bytes -= pages.bytes;
+    return pages;
+  }
+
+  // Notes that they are in use. Returns those that are kept beyond what may be: the caller unmaps them.
+  std::vector<Pages> use(Pages pages) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    used[pages.memory] = pages.bytes;
+    used_bytes += pages.bytes;
+    most_used_bytes = std::max(most_used_bytes, used_bytes);
+    return release_until(most_used_bytes - used_bytes);
+  }
+
+  Pages end_use(void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    const auto i = used.find(memory);
+    if (i == used.end()) return {nullptr, 0};
+    const Pages pages = {(char*)memory, i->second};
+    used.erase(i);
+    used_bytes -= pages.bytes;
+    return pages;
+  }
+
+  // Another thread may have taken pages meanwhile: returns, as `use` does, what the caller unmaps.
+  std::vector<Pages> keep(Pages pages) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    kept.push_back(pages);
+    kept_bytes += pages.bytes;
+    return release_until(most_used_bytes - used_bytes);
+  }
+
+  std::vector<Pages> release_all() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return release_until(0);
+  }
+
+ private:
+  // The oldest, until so many bytes are kept.
+  std::vector<Pages> release_until(int64_t bytes) {
+    auto end = kept.begin();
+    for (; end != kept.end() && kept_bytes > bytes; end++) kept_bytes -= end->bytes;
+    const std::vector<Pages> released(kept.begin(), end);
+    kept.erase(kept.begin(), end);
+    return released;
+  }
+
+  std::vector<Pages> kept;  // the latest last
+  std::unordered_map<void*, int64_t> used;
+  int64_t kept_bytes = 0, used_bytes = 0, most_used_bytes = 0;
+};
+
+Book& book = *new Book;  // never destroyed: tensors may live longer than what is static here
+const int registered =
+    pthread_atfork([] { book.mutex.lock(); }, [] { book.mutex.unlock(); }, [] { book.mutex.unlock(); });
+
+int64_t unmap(const std::vector<Pages>& list) {
+  int64_t bytes = 0;
+  for (const Pages& pages : list) munmap(pages.memory, pages.bytes), bytes += pages.bytes;
+  return bytes;
+}
+
+Pages fresh_pages(int64_t bytes) {
+  if (bytes > INT64_MAX - 2 * HUGE_PAGE) return {nullptr, 0};
+  bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  // Map one extra huge page so that the block can be aligned; unmap the slack.
+  char* const memory = (char*)mmap(nullptr, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return {nullptr, 0};
+  const int64_t before = -(uintptr_t)memory % HUGE_PAGE;
+  if (before) munmap(memory, before);
+  munmap(memory + before + bytes, HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+  madvise(memory + before, bytes, MADV_HUGEPAGE);
+#endif
+  return {memory + before, bytes};
+}
+
+}  // namespace
+
+void* sn_take_pages(int64_t bytes) {
+  Pages pages = book.take_kept(bytes);
+  if (!pages.memory) pages = fresh_pages(bytes);
+  if (pages.memory) unmap(book.use(pages));
+  return pages.memory;
+}
+
+bool sn_give_pages(void* memory) {
+  const Pages pages = book.end_use(memory);
+  if (!pages.memory) return false;
+#ifdef MADV_FREE
+  madvise(memory, pages.bytes, MADV_FREE);  // 0.5 us a huge page
+#endif
+  unmap(book.keep(pages));
+  return true;
+}
+
+int64_t sn_release_kept_pages() { return unmap(book.release_all()); }
