@@ -144,6 +144,8 @@ void forward_short(const BatchNormForward& p) {
         const auto sums = m.template of_channel<2>(c);
         const double rest = sums.v[0] / count, var = sums.v[1] / count - rest * rest;
         s = {mean[c * p.positions] + rest, var < 0 ? 0 : var};
+        if (!(__builtin_isfinite(s.mean) && __builtin_isfinite(s.var)))
+          s = wide_statistics(x + c * p.positions, {p.images, p.positions, p.channels * p.positions});
       }
       const auto channel = affine<T>(p, first + c, s);
       m.fill(0, c, channel.mean), m.fill(1, c, channel.a), m.fill(2, c, channel.b);

@@ -75,6 +75,21 @@ struct Statistics {
   double mean, var;
 };
 
+// For numbers or sums that are not finite in float: in double, where the sums of finite floats are, and with the formula's own
+// infinities and NaNs.
+template <class T>
+Statistics wide_statistics(const T* x, const Layout& l) {
+  double sum = 0, squares = 0;
+  const auto for_each = [&](const auto& f) {
+    for (int64_t r = 0; r < l.runs; r++)
+      for (int64_t i = 0; i < l.length; i++) f(double(load1(x + r * l.step + i)));
+  };
+  for_each([&](double v) { sum += v; });
+  const double mean = sum / l.count();
+  for_each([&](double v) { squares += (v - mean) * (v - mean); });
+  return {mean, squares / l.count()};
+}
+
 template <class T>
 Statistics statistics(const T* x, const Layout& l) {
   using A = acc_t<T>;
@@ -96,6 +111,7 @@ Statistics statistics(const T* x, const Layout& l) {
     count += n;
     mean += apart * n / count;
   });
+  if (count && !(__builtin_isfinite(mean) && __builtin_isfinite(squares))) return wide_statistics(x, l);
   return {count ? mean : __builtin_nan(""), squares / count};
 }
 

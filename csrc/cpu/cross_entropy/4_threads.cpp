@@ -145,8 +145,9 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
               return store1(dx + at + t, own);
             }
             const A own = to.index ? g * A(to.rest()) * shares.weight(t) : A(0);
-            const A all = to.index ? own + g * uniform : g * A(sum_of<T>(classes, [&](int64_t c, auto get) SN_LAMBDA_INLINE {
-              return shares.row(at, c, get);
+            // The sum of g a_c. For class indices the a_c are the same in all rows, but infinite terms may cancel: to NaN.
+            const A all = to.index && isfinite(g) ? own + g * uniform : own + A(sum_of<T>(classes, [&](int64_t c, auto get) SN_LAMBDA_INLINE {
+              return g * shares.row(at, c, get);
             }));
             const auto value = [&](int64_t c, auto get) SN_LAMBDA_INLINE {
               return all * p(get(x + at + c)) - g * shares.row(at, c, get);
@@ -159,10 +160,7 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
             using I = typename Simd<A>::I;
             Each<A> high, low, g, own, all = {};
             Each<integer<A>> target;
-            bool lost = false;
-            if (shares.q) sum_strip<T>(classes, width, all, [&](int64_t c, int64_t j, auto get) SN_LAMBDA_INLINE {
-              return shares.strip(at + c * stride + j, c, get);
-            });
+            bool lost = false, each = shares.q;  // whether the sum over the classes is taken row by row, see above
             for (int64_t j = 0; j < width; j++) {
               const Lse<A> l(lse[i + j]);
               high[j] = l.high, low[j] = l.low;
@@ -171,9 +169,13 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
               const bool counts = !to.index || t != to.ignore_index;
               g[j] = counts ? upstream(i + j) : A(0);
               own[j] = to.index && counts ? g[j] * A(to.rest()) * shares.weight(t) : A(0);
-              all[j] = to.index ? own[j] + g[j] * uniform : g[j] * all[j];
               target[j] = t;
+              each |= shares.all && !isfinite(g[j]);
             }
+            if (each) sum_strip<T>(classes, width, all, [&](int64_t c, int64_t j, auto get) SN_LAMBDA_INLINE {
+              return get(g + j) * shares.strip(at + c * stride + j, c, get);
+            });
+            for (int64_t j = 0; j < width; j++) all[j] += own[j] + (shares.all && !each ? g[j] * uniform : A(0));
             if (lost) {
               statistics(x + at, classes, stride, width, high, low);
               for (int64_t j = 0; j < width; j++) low[j] = log(low[j]);

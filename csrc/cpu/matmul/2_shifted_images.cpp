@@ -154,9 +154,47 @@ void bias_gradient(const ConvolutionSizes& size, const T* grad, T* dbias) {
   });
 }
 
+// dx += the terms of the weights that are not finite, for the outputs that exist.
+template <class T>
+void add_infinite_terms(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+  const int64_t outputs = size.out[0] * size.out[1], taps = size.kernel[0] * size.kernel[1];
+  parallel_for(0, size.batch * size.groups * size.channels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; plane++) {  // (batch, groups, channels)
+      T* const to = dx + plane * size.in[0] * size.in[1];
+      for (int64_t f = 0; f < size.filters; f++) {
+        const T* dy = grad + (plane / size.channels * size.filters + f) * outputs;
+        const int64_t row = plane / size.channels % size.groups * size.filters + f;
+        for (int64_t tap = 0; tap < taps; tap++) {
+          const auto w = load1(weight + (row * size.channels + plane % size.channels) * taps + tap);
+          if (__builtin_isfinite(w)) continue;
+          for (int64_t o = 0; o < outputs; o++) {
+            const int64_t y = o / size.out[1] * size.stride[0] - size.padding[0] + tap / size.kernel[1] * size.dilation[0];
+            const int64_t x = o % size.out[1] * size.stride[1] - size.padding[1] + tap % size.kernel[1] * size.dilation[1];
+            if (y < 0 || y >= size.in[0] || x < 0 || x >= size.in[1]) continue;
+            store1(to + y * size.in[1] + x, load1(to + y * size.in[1] + x) + w * load1(dy + o));
+          }
+        }
+      }
+    }
+  });
+}
+
+// dx, also for weights that are not finite: they must not meet the zeros of the frame, which stand for outputs that do not exist.
+template <class T>
+void any_input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+  const Scratch<T> finite(size.groups, size.filters, size.channels, size.kernel[0], size.kernel[1]);
+  bool all = true;
+  for (int64_t i = 0; i < finite.size; i++) {
+    const bool is_finite = __builtin_isfinite(load1(weight + i));
+    finite[i] = is_finite ? weight[i] : T{}, all &= is_finite;
+  }
+  input_gradient(size, grad, finite.data(), dx);
+  if (!all) add_infinite_terms(size, grad, weight, dx);
+}
+
 template <class T>
 void backward(const ConvolutionSizes& size, const T* grad, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
-  if (dx) input_gradient(size, grad, weight, dx);
+  if (dx) any_input_gradient(size, grad, weight, dx);
   if (dweight && size.filters > 0 && size.channels > 0) weight_gradient(size, grad, x, dweight);
   if (dbias) bias_gradient(size, grad, dbias);
 }
