@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import zipfile
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Generator
-from torch.utils.serialization import config
+
+_MARK = b"scratchnet sha256 "  # with the digest of all before it the end of the file, over which torch.load passes
 
 
 def save(path: str | Path, stateful: dict[str, Any], generator: Generator | None, values: dict[str, Any]) -> None:
@@ -22,8 +23,9 @@ def save(path: str | Path, stateful: dict[str, Any], generator: Generator | None
     state = {name: thing.state_dict() for name, thing in _everything(stateful, generator).items()} | values
     unfinished = Path(f"{path}.unfinished")
     try:
-        with open(unfinished, "wb") as file, config.patch("save.compute_crc32", True):  # which `load` looks at
+        with open(unfinished, "w+b") as file:
             torch.save(state, file)
+            file.write(_MARK + _digest(file, file.tell()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
@@ -47,8 +49,8 @@ def load(path: str | Path, stateful: dict[str, Any], generator: Generator | None
     before = {name: deepcopy(thing.state_dict()) for name, thing in everything.items()}
     for name, thing in everything.items():
         try:
+            _check_options(state[name], before[name])
             thing.load_state_dict(state[name])
-            _check_options(thing, before[name])
         except Exception as error:  # of any type: what is in the file decides where load_state_dict stumbles
             for other, changed in everything.items():
                 changed.load_state_dict(before[other])
@@ -82,11 +84,13 @@ def _everything(stateful: dict[str, Any], generator: Generator | None) -> dict[s
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    """What is in the file. torch does not look at the checksums that it writes; Python's zipfile does."""
+    """What is in the file, if its digest is right: torch does not look at the checksums that it writes."""
     try:
-        with zipfile.ZipFile(path) as file:
-            if damaged := file.testzip():
-                raise ValueError(f"the checksum of its part {damaged} is wrong")
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END) - len(_MARK) - 64
+            digest = _MARK + _digest(file, max(end, 0))
+            if end < 0 or file.read() != digest:
+                raise ValueError("its bytes are not those that its checksum was made of")
         state = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}")
@@ -99,8 +103,17 @@ def _read(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def _check_options(thing: Any, before: dict[str, Any]) -> None:
-    """KeyError for the state of another kind of optimizer, which torch takes and then misses its options in the next step."""
-    for group, own in zip(getattr(thing, "param_groups", ()), before.get("param_groups", ()), strict=True):
-        if missing := sorted(own.keys() - group.keys()):
-            raise KeyError(f"its options {', '.join(missing)} are missing: is it of another kind?")
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """The SHA-256 of the first `size` bytes, behind which the file then stands: 64 digits."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(min(size - file.tell(), 2**20)):
+        digest.update(chunk)
+    return digest.hexdigest().encode()
+
+
+def _check_options(state: dict[str, Any], own: dict[str, Any]) -> None:
+    """ValueError for the state of another kind of optimizer, whose missing options load_state_dict fills in or misses later."""
+    for group, own_group in zip(state.get("param_groups", ()), own.get("param_groups", ()), strict=False):
+        if missing := sorted(own_group.keys() - group.keys()):
+            raise ValueError(f"options {', '.join(missing)} are missing, it is of another kind")
