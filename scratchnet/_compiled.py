@@ -16,7 +16,7 @@ from types import ModuleType
 import torch  # noqa: F401  first: the module links to the libraries that torch loads
 
 _PACKAGE = Path(__file__).parent
-_IMPORTING = ("importlib", "_frozen_importlib", "_frozen_importlib_external")  # whose frames stand between a module and its import
+_IMPORTING = ("importlib", "_frozen_importlib", "_frozen_importlib_external")  # between a module and its import
 
 
 def _build_command() -> str:

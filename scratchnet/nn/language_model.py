@@ -126,7 +126,8 @@ class TransformerLM(Module):
         """tokens (B, T), T >= 1, with max_new_tokens more drawn from softmax(logits / temperature): (B, T + max_new_tokens).
 
         temperature 0 takes the likeliest token, top_k leaves the k likeliest to choose from; what lies further back than
-        context_length is forgotten. Runs in eval mode, without dropout; then every part has its own mode again. ValueError for options out of range.
+        context_length is forgotten. Runs in eval mode, without dropout; then every part has its own mode again.
+        ValueError for options out of range.
         """
         check_tensor("TransformerLM.generate", "tokens", tokens)
         if tokens.dim() != 2 or not tokens.shape[1]:

@@ -163,7 +163,7 @@ class TransformerEncoder(Module):
         return src if self.norm is None else self.norm(src)
 
     def _is_causal(self, mask: Tensor, src: Tensor) -> bool:
-        """Whether mask hides the keys after each query and nothing else; a compiled graph, which cannot look, reads the mask."""
+        """Whether mask hides the keys after each query and nothing else; a compiled graph, which cannot look, reads it."""
         length = src.shape[1 if src.dim() == 3 and self.layers[0].self_attn.batch_first else 0]
         if mask.shape != (length, length) or torch.compiler.is_compiling():
             return False

@@ -67,6 +67,7 @@ def fit(
     bfloat16:    run forward under torch.autocast
     patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
     checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
+                 (on as many threads: with no backend named, small tensors run torch's own, whose bits depend on their number)
     progress:    show a bar and a line an epoch, on a rich Console of your own if given
 
     Modules that are in eval mode, such as frozen ones, stay so, unless the whole model is. ValueError for options that do not
@@ -145,7 +146,8 @@ def _reason(optimizer: Optimizer, x: Tensor, y: Tensor) -> str:
             what = f"{count} of the {values.numel()} numbers in this batch's {name} are NaN or infinity"
             return f"The data is not finite: {what}; clean it first, torch.isfinite(...) finds them"
     rate = optimizer.param_groups[0]["lr"]
-    return f"The training diverges: try a learning rate below {rate}, clip_norm=1 and features of mean 0 and standard deviation 1"
+    features = "features of mean 0 and standard deviation 1"
+    return f"The training diverges: try a learning rate below {rate}, clip_norm=1 and {features}"
 
 
 def _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:

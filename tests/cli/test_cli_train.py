@@ -154,7 +154,7 @@ def test_a_checkpoint_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
     data[len(data) // 2] ^= 1
     for content in (data, data[:100], b""):
         (tmp_path / "run.pt").write_bytes(content)
-        with pytest.raises(SystemExit, match="^scratchnet train: fit: the checkpoint .*run.pt is damaged, or fit did not write it"):
+        with pytest.raises(SystemExit, match="^scratchnet train: fit: the checkpoint .*run.pt is damaged, or fit did not"):
             main(["train", *arguments, "--resume"])
 
 

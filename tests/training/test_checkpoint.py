@@ -234,7 +234,7 @@ def test_the_checkpoint_of_another_network_or_optimizer_changes_nothing(tmp_path
 
 @pytest.mark.parametrize("limit", [100, 5000, -10])
 def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, limit):
-    """A limit on the size of files stands for the disk; torch's writer then raises RuntimeError, `save` what the system said."""
+    """A limit on the size of files stands for the disk; torch's writer then raises RuntimeError, `save` OSError."""
     path = tmp_path / "run.pt"
     checkpoints.save(path, *parts(0), VALUES)
     before = path.read_bytes()
