@@ -221,7 +221,9 @@ def test_every_backend():
             assert_close(layer(*tensors), expected)
 
 
-@pytest.mark.parametrize("mask", [torch.ones(8, 8).triu(1).bool(), torch.zeros(2, 3), torch.zeros(1, 9, 9)], ids=str)
+@pytest.mark.parametrize(
+    "mask", [torch.ones(8, 8).triu(1).bool(), torch.zeros(2, 3), torch.zeros(1, 9, 9)], ids=["longer", "shorter", "3-D"]
+)
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_the_causal_hint_stands_for_a_mask_of_any_length(batch_first, batched, mask):
