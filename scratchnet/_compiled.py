@@ -16,6 +16,7 @@ from types import ModuleType
 import torch  # noqa: F401  first: the module links to the libraries that torch loads
 
 _PACKAGE = Path(__file__).parent
+_IMPORTING = ("importlib", "_frozen_importlib", "_frozen_importlib_external")  # between a module and its import
 
 
 def _build_command() -> str:
@@ -25,6 +26,21 @@ def _build_command() -> str:
     return f"pip install --force-reinstall --no-deps {'--no-build-isolation ' if ready else ''}{source}"
 
 
+def _warn(message: str) -> None:
+    """A RuntimeWarning at the line that imported scratchnet; printed where warnings are errors (python -W error).
+
+    What is missing costs speed and not one result: no reason for an import to fail.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("scratchnet", *_IMPORTING):
+        frame = frame.f_back
+    registry, module = frame.f_globals.setdefault("__warningregistry__", {}), frame.f_globals.get("__name__")
+    try:
+        warnings.warn_explicit(message, RuntimeWarning, frame.f_code.co_filename, frame.f_lineno, module, registry)
+    except RuntimeWarning:
+        print(f"RuntimeWarning: {message}", file=sys.stderr)
+
+
 def _load(name: str, what: str) -> tuple[ModuleType | None, str, str]:
     """The module, why it is missing, and what the compiler said about it."""
     if importlib.util.find_spec(f"scratchnet.{name}") is not None:
@@ -32,7 +48,7 @@ def _load(name: str, what: str) -> tuple[ModuleType | None, str, str]:
             return importlib.import_module(f"scratchnet.{name}"), "", ""
         except ImportError as error:
             reason = f"{what} of scratchnet cannot be loaded ({error}). To build it again: {_build_command()}"
-            warnings.warn(reason, RuntimeWarning, stacklevel=4)
+            _warn(reason)
             return None, reason, ""
     # setup.py left a note: a line with the status, a sentence, then the compiler's own words.
     note = _PACKAGE / f"{name}_build_failure.txt"
@@ -43,7 +59,7 @@ def _load(name: str, what: str) -> tuple[ModuleType | None, str, str]:
         status, sentence, details = "missing", f"{what} of scratchnet is not there for this Python ({tag}).", ""
     reason = f"{sentence} To build it: {_build_command()}"
     if status == "failed" or (status == "missing" and name == "_C"):
-        warnings.warn(f"{reason}\n{details}".rstrip(), RuntimeWarning, stacklevel=4)
+        _warn(f"{reason}\n{details}".rstrip())
     return None, reason, details
 
 
@@ -53,5 +69,4 @@ cuda, cuda_reason, _ = _load("_cuda", "The CUDA module")
 if module is not None:
     _asked, _runs = os.environ.get("SCRATCHNET_CPU_ISA"), module.cpu_info()["isa"]
     if _asked and _asked != _runs:
-        _problem = f"SCRATCHNET_CPU_ISA={_asked}: this build or CPU does not have it; {_runs} runs"
-        warnings.warn(_problem, RuntimeWarning, stacklevel=3)
+        _warn(f"SCRATCHNET_CPU_ISA={_asked}: this build or CPU does not have it; {_runs} runs")

@@ -49,7 +49,8 @@ class backend(contextlib.ContextDecorator):
     """Run every scratchnet operator on the named backend: `with scratchnet.backend("cpp:1"): ...`, also as a decorator.
 
     name: "cpp", "numpy", "torch", ..., or one rung of it such as "cpp:1". None restores the default, the fastest as measured.
-    The choice holds for the process; a backward pass runs on the backend of its forward pass.
+    The choice holds for the process; a backward pass runs on the backend of its forward pass. The bits of "cpp" do not
+    depend on the number of threads; with none named those of small tensors do, for torch's own functions run there.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
     Concept 87: custom operations.
     """

@@ -78,6 +78,7 @@ def test_every_layer_with_pytorchs_samples(name):
         ours = copy.deepcopy(theirs)
         report = accelerate(ours)
         assert type(ours) is getattr(nn, name) and not report.left
+        assert type(pickle.loads(pickle.dumps(ours))) is type(ours)
         assert repr(ours) == repr(theirs) and list(ours.state_dict()) == list(theirs.state_dict())
         found = []
         for module in (ours, theirs):

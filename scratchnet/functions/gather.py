@@ -143,8 +143,7 @@ def embedding(
 def _renormalize(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
     if not torch.compiler.is_compiling() and ((index < 0) | (index >= weight.shape[0])).any():
         raise IndexError("index out of range in self")  # before torch writes the rows that come first
-    with torch.no_grad():
-        torch.embedding_renorm_(weight, index.contiguous(), max_norm, norm_type)
+    torch.embedding_renorm_(weight.detach(), index.contiguous(), max_norm, norm_type)  # no gradient, no tangent
 
 
 def _explain(function: str, error: Exception, index: Tensor, size: int, kind: type[Exception], problem: str) -> NoReturn:

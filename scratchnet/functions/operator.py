@@ -175,11 +175,11 @@ def torch_is_faster(op: Op, x: Tensor) -> bool:
     """Whether no backend is named and torch's own runs faster in eager code: up to `Op.own_up_to` elements of x."""
     dtypes = (torch.float32, torch.float64, torch.bfloat16)  # not float16: torch's products are many times slower there
     return (
-        backends._named is None
+        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of the limit
+        and backends._named is None
         and type(x) in (Tensor, torch.nn.Parameter)
         and x.dtype in dtypes
         and x.numel() <= op.own_up_to
-        and not torch.compiler.is_compiling()
         and not transforming()
     )
 

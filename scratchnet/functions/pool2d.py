@@ -59,7 +59,7 @@ class AdaptiveAvgPool2d(Function):
 
 _max_pool2d = Operator("max_pool2d", MaxPool2d, outputs=2)
 _avg_pool2d = Operator("avg_pool2d", AvgPool2d)
-_adaptive_avg_pool2d = Operator("adaptive_avg_pool2d", AdaptiveAvgPool2d, autocast={"cpu": "float32"})
+_adaptive_avg_pool2d = Operator("adaptive_avg_pool2d", AdaptiveAvgPool2d)
 
 
 @fastest_first("max_pool2d")

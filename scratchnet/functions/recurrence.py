@@ -19,18 +19,21 @@ class Recurrence(Function):
     def forward(ctx, kernel, x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
         ctx.kernel, ctx.options = kernel, (mode, reverse)
         y, h_n, c_n, *saved = kernel.forward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse)
-        ctx.save_for_backward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, y, *saved)
+        # The caller may change y in place, as torch's: backward has a copy. An RNN's activations are y.
+        copy = None if RECURRENCES[mode].startswith("rnn") else y.clone()
+        ctx.save_for_backward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, copy, *saved)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx, grad, grad_h, grad_c):
-        x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, *saved = ctx.saved_tensors
+        x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, y, *inside = ctx.saved_tensors
+        if y is None:
+            y = inside[0].to(x.dtype)  # a narrow y is rounded
         if torch.is_grad_enabled():  # create_graph=True: what was saved, from the inputs
             y, _, _, *inside = _recurrence.formula(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, *ctx.options)
-            saved = [y, *inside]
         _, x_, _, *others, _, _ = ctx.needs_input_grad
         inputs = (x, batch_sizes, w_ih, w_hh, h0, c0, w_hr)
-        dx, *grads = ctx.kernel.backward(grad, grad_h, grad_c, *inputs, *saved, *ctx.options, x_, *others)
+        dx, *grads = ctx.kernel.backward(grad, grad_h, grad_c, *inputs, y, *inside, *ctx.options, x_, *others)
         grads = (g if needed else None for g, needed in zip(grads, others, strict=True))
         return None, dx if x_ else None, None, *grads, None, None
 

@@ -106,15 +106,19 @@ class MultiheadAttention(Module):
         """(output in query's shape, weights): weights (N, L, S), (N, heads, L, S) if not averaged, None if not needed.
 
         key_padding_mask (N, S), attn_mask (L, S) or (N * heads, L, S): True hides a key, a float is added to its score.
-        is_causal says that attn_mask is the causal one, which then need not be read. AssertionError or RuntimeError, as from
-        torch, for shapes that do not fit.
+        is_causal says that attn_mask is the causal one: without key_padding_mask and need_weights it is not read, and may be of
+        another length. AssertionError or RuntimeError, as from torch, for shapes that do not fit.
         """
-        batched = self._check(query, key, value, key_padding_mask, attn_mask)
         if is_causal and attn_mask is None:
             mend = "Transformer.generate_square_subsequent_mask makes it"
             fail(RuntimeError, "MultiheadAttention", "attn_mask", f"Need attn_mask if specifying the is_causal hint; {mend}")
+        causal = is_causal and key_padding_mask is None and not need_weights
+        batched = self._check(query, key, value, key_padding_mask, None if causal else attn_mask)
         extended = self.bias_k is not None or self.add_zero_attn
-        causal = is_causal and key_padding_mask is None and not need_weights and not extended
+        if causal and extended:  # the keys that are added are no later ones
+            sequence = 1 if batched and self.batch_first else 0
+            size = query.shape[sequence], key.shape[sequence]
+            causal, attn_mask = False, torch.ones(size, dtype=torch.bool, device=query.device).triu(1)
         mask = None if causal else self._mask(query, key_padding_mask, attn_mask)
 
         # (N, heads, L, d), (N, heads, S, d), (N, heads, S, d)

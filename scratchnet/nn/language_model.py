@@ -14,6 +14,7 @@ from scratchnet.nn.attention import MultiheadAttention
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.fused import add_norm
 from scratchnet.nn.linear import Linear
+from scratchnet.nn.mode import eval_mode
 from scratchnet.nn.normalization import LayerNorm
 from scratchnet.nn.sparse import Embedding
 from scratchnet.nn.transformer import FeedForward
@@ -125,7 +126,8 @@ class TransformerLM(Module):
         """tokens (B, T), T >= 1, with max_new_tokens more drawn from softmax(logits / temperature): (B, T + max_new_tokens).
 
         temperature 0 takes the likeliest token, top_k leaves the k likeliest to choose from; what lies further back than
-        context_length is forgotten. Runs in eval mode, without dropout. ValueError for options out of range.
+        context_length is forgotten. Runs in eval mode, without dropout; then every part has its own mode again.
+        ValueError for options out of range.
         """
         check_tensor("TransformerLM.generate", "tokens", tokens)
         if tokens.dim() != 2 or not tokens.shape[1]:
@@ -138,14 +140,10 @@ class TransformerLM(Module):
             fail(ValueError, "TransformerLM.generate", "temperature", needs)
         if top_k is not None and top_k < 1:
             fail(ValueError, "TransformerLM.generate", "top_k", f"must be at least 1, or None for all tokens, got {top_k}")
-        training = self.training
-        self.eval()
-        try:
+        with eval_mode(self):
             for _ in range(max_new_tokens):
                 logits = self(tokens[:, -self.context_length :])[:, -1]  # (B, V)
                 tokens = torch.cat([tokens, _draw(logits, temperature, top_k, generator)], 1)
-        finally:
-            self.train(training)
         return tokens
 
 

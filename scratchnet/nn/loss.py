@@ -115,7 +115,7 @@ class CrossEntropyLoss(_WeightedLoss):
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        if not self._looked and type(input) is Tensor and not torch.compiler.is_compiling() and not transforming():
+        if not torch.compiler.is_compiling() and not self._looked and type(input) is Tensor and not transforming():
             self._looked = True
             warn_of_probabilities("CrossEntropyLoss", input)
         return F.cross_entropy(

@@ -114,6 +114,11 @@ class RNNBase(Module):
         """The parameters by layer and direction."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
+    def __getstate__(self) -> dict:
+        state = vars(self).copy()
+        state.pop("_flat_weight_refs", None)  # torch's weak references in an accelerated layer, which cannot be pickled
+        return state
+
     def flatten_parameters(self) -> None:
         """Nothing: the kernels read the parameters wherever they are (torch's arranges them for cuDNN)."""
 

@@ -157,14 +157,14 @@ class TransformerEncoder(Module):
         padding = additive_mask(name, "src_key_padding_mask", src_key_padding_mask, src.dtype, "mask", mask)
         mask = additive_mask(name, "mask", mask, src.dtype)
         if is_causal is None:
-            is_causal = _is_causal(mask)
+            is_causal = mask is not None and self._is_causal(mask, src)
         for layer in self.layers:
             src = layer(src, src_mask=mask, is_causal=is_causal, src_key_padding_mask=padding)
         return src if self.norm is None else self.norm(src)
 
-
-def _is_causal(mask: Tensor | None) -> bool:
-    """Whether a mask hides the keys after each query and nothing else; a compiled graph, which cannot look, reads the mask."""
-    if mask is None or mask.dim() != 2 or mask.shape[0] != mask.shape[1] or torch.compiler.is_compiling():
-        return False
-    return torch.equal(mask, torch.full_like(mask, -torch.inf).triu(1))
+    def _is_causal(self, mask: Tensor, src: Tensor) -> bool:
+        """Whether mask hides the keys after each query and nothing else; a compiled graph, which cannot look, reads it."""
+        length = src.shape[1 if src.dim() == 3 and self.layers[0].self_attn.batch_first else 0]
+        if mask.shape != (length, length) or torch.compiler.is_compiling():
+            return False
+        return torch.equal(mask, torch.full_like(mask, -torch.inf).triu(1))

@@ -130,11 +130,8 @@ class NeuralNetwork:
                     batch = order[start : start + batch_size]
                     loss = self._step(X[batch], y[batch], rule)
                     if not np.isfinite(loss):
-                        raise FloatingPointError(
-                            f"fit: the loss is {loss} in epoch {epoch + 1}, batch {start // batch_size + 1}. The training"
-                            f" diverges: try a learning rate below {rule.learning_rate} and features of mean 0 and standard"
-                            " deviation 1, without NaN or infinity"
-                        )
+                        place = f"epoch {epoch + 1}, batch {start // batch_size + 1}"
+                        raise FloatingPointError(f"fit: the loss is {loss} in {place}. {_reason(X[batch], y[batch], rule)}")
                     total += loss * len(batch)
                     bar.update(task, advance=1, description=f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}")
                 history["loss"].append(total / len(X))
@@ -232,6 +229,16 @@ class CNN(NeuralNetwork):
         if X.shape[1:] == (height, width) and channels == 1:
             return X[:, None]
         raise ValueError(f"CNN of {self.input_shape} takes images (N, {height}, {width}, {channels}), not {X.shape}")
+
+
+def _reason(X: np.ndarray, y: np.ndarray, rule: Optimizer) -> str:
+    """Why the loss of a batch is NaN or infinite, and what to do: the data first."""
+    for name, values in (("X", X), ("y", y)):
+        if count := int((~np.isfinite(values)).sum()):
+            what = f"{count} of the {values.size} numbers in this batch's {name} are NaN or infinity"
+            return f"The data is not finite: {what}; clean it first, np.isfinite(...) finds them"
+    features = "features of mean 0 and standard deviation 1"
+    return f"The training diverges: try a learning rate below {rule.learning_rate} and {features}"
 
 
 def _progress_bar(show: bool):

@@ -35,7 +35,9 @@ class Backend:
     devices: tuple[str, ...]
     rungs: dict[str, tuple[str, ...]]  # primitive -> one idea a rung; a primitive that is missing has no kernels here
     primitives_only: bool = False  # no kernels of the operators that live in files of their own
-    deterministic: bool = True  # the same bits for the same input, whatever the number of threads
+    # The same bits for the same input, whatever the number of threads. With no backend named, small tensors run torch's own,
+    # whose bits depend on that number.
+    deterministic: bool = True
     whole_family: bool = True  # every rung is there for the whole family, else the early ones for the primitive's own operator
 
 

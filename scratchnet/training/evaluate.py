@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from scratchnet.nn.mode import eval_mode
 from scratchnet.training.batches import Batches
 
 Data = Iterable[tuple[Tensor, Tensor]] | tuple[Tensor, Tensor]  # a DataLoader, or a pair of tensors
@@ -31,15 +32,14 @@ def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = 
 
 @torch.no_grad()
 def predict(model: Module, data: Data) -> tuple[Tensor, Tensor]:
-    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); the model's mode is put back.
+    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); every part keeps its own mode.
 
     Concept 51: train and eval mode.
     """
     loader = Batches(*data, BATCH_SIZE) if isinstance(data, tuple) else data
-    training, device = model.training, device_of(model)
-    model.eval()
-    pairs = [(model(x.to(device)), y.to(device)) for x, y in loader]
-    model.train(training)
+    device = device_of(model)
+    with eval_mode(model):
+        pairs = [(model(x.to(device)), y.to(device)) for x, y in loader]
     outputs, targets = zip(*pairs, strict=True)
     return torch.cat(outputs), torch.cat(targets)
 

@@ -67,9 +67,11 @@ def fit(
     bfloat16:    run forward under torch.autocast
     patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
     checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
+                 (on as many threads: with no backend named, small tensors run torch's own, whose bits depend on their number)
     progress:    show a bar and a line an epoch, on a rich Console of your own if given
 
-    ValueError for options that do not fit together, FloatingPointError as soon as the loss is not finite.
+    Modules that are in eval mode, such as frozen ones, stay so, unless the whole model is. ValueError for options that do not
+    fit together and for a damaged checkpoint, FloatingPointError as soon as the loss is not finite.
     Concept 71: training loop.
     """
     _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
@@ -82,9 +84,11 @@ def fit(
     stateful = {"model": model, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
     generator = getattr(loader, "generator", None)  # of the order of the batches; None: torch's global one
     if resume and Path(checkpoint).exists():
-        state = checkpoints.load(checkpoint, stateful, generator)
+        state = checkpoints.load(checkpoint, stateful, generator, {"history": dict, "best": dict})
         history, best = state["history"], state["best"]
     done = len(history.get("loss", ()))
+    if not model.training:  # else a frozen part stays in eval mode
+        model.train()
 
     with _progress_bar(progress) as bar:
         task = bar.add_task("", total=epochs * len(loader), completed=done * len(loader))
@@ -92,7 +96,6 @@ def fit(
             if patience is not None and epoch - 1 - best["epoch"] >= patience:
                 break
             title = f"epoch {epoch}/{epochs}"
-            model.train()
             total, samples = 0.0, 0
             for i, (x, y) in enumerate(loader):
                 x, y = x.to(device), y.to(device)
@@ -104,7 +107,9 @@ def fit(
                     value = loss(outputs, y)
                 (value / group).backward()
                 number = value.item()
-                _stop_if_diverged(number, f"{title}, batch {i + 1}", optimizer)
+                if not math.isfinite(number):
+                    where = f"{title}, batch {i + 1}"
+                    raise FloatingPointError(f"fit: the loss is {number} in {where}. {_reason(optimizer, x, y)}")
                 if i % accumulate == group - 1:
                     if clip_norm is not None:
                         nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
@@ -134,14 +139,15 @@ def fit(
     return history
 
 
-def _stop_if_diverged(loss: float, place: str, optimizer: Optimizer) -> None:
-    """FloatingPointError for a loss that is NaN or infinite."""
-    if not math.isfinite(loss):
-        rate = optimizer.param_groups[0]["lr"]
-        raise FloatingPointError(
-            f"fit: the loss is {loss} in {place}. The training diverges: try a learning rate below {rate}, clip_norm=1 and "
-            "features of mean 0 and standard deviation 1, without NaN or infinity"
-        )
+def _reason(optimizer: Optimizer, x: Tensor, y: Tensor) -> str:
+    """Why the loss of a batch is NaN or infinite, and what to do: the data first."""
+    for name, values in (("x", x), ("y", y)):
+        if isinstance(values, Tensor) and (count := int((~torch.isfinite(values)).sum())):
+            what = f"{count} of the {values.numel()} numbers in this batch's {name} are NaN or infinity"
+            return f"The data is not finite: {what}; clean it first, torch.isfinite(...) finds them"
+    rate = optimizer.param_groups[0]["lr"]
+    features = "features of mean 0 and standard deviation 1"
+    return f"The training diverges: try a learning rate below {rate}, clip_norm=1 and {features}"
 
 
 def _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:

@@ -7,6 +7,7 @@ from torch.nn import Module
 
 from scratchnet.data.text import BOUNDARY, Vocabulary
 from scratchnet.functions.cross_entropy import softmax
+from scratchnet.nn.mode import eval_mode
 
 
 @torch.no_grad()
@@ -21,17 +22,15 @@ def generate(
 ) -> str:
     """Go on from `prompt` for up to `length` characters, each drawn from softmax(logits), until the model ends the text.
 
-    model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, and its mode is put back.
+    model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, then every part has its own mode again.
     Concept 57: softmax.
     """
-    training = model.training
-    model.eval()
     ids = [BOUNDARY] * context + vocabulary.encode(prompt).tolist()
     start = len(ids)
-    while len(ids) < start + length:
-        probabilities = softmax(model(torch.tensor([ids[-context:]])), dim=-1)
-        ids.append(torch.multinomial(probabilities, 1, generator=generator).item())
-        if ids[-1] == BOUNDARY:
-            break
-    model.train(training)
+    with eval_mode(model):
+        while len(ids) < start + length:
+            probabilities = softmax(model(torch.tensor([ids[-context:]])), dim=-1)
+            ids.append(torch.multinomial(probabilities, 1, generator=generator).item())
+            if ids[-1] == BOUNDARY:
+                break
     return vocabulary.decode(ids[start:])

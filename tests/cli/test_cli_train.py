@@ -1,6 +1,8 @@
 """`scratchnet train`: real runs at a reduced size, alone and beside torch's twin."""
 
 import re
+import resource
+import signal
 import sys
 
 import pytest
@@ -143,3 +145,30 @@ def test_help_says_what_each_task_is(capsys):
         main(["train", "--help"])
     out = " ".join(capsys.readouterr().out.split())
     assert all(f"{name}: {' '.join(task.__doc__.split())[:30]}" in out for name, task in TASKS.items())
+
+
+def test_a_checkpoint_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
+    arguments = ("digits", "--epochs", "1", "--limit", "320", "--checkpoint", str(tmp_path / "run.pt"))
+    assert train(capsys, *arguments)[0] == 0
+    data = bytearray((tmp_path / "run.pt").read_bytes())
+    data[len(data) // 2] ^= 1
+    for content in (data, data[:100], b""):
+        (tmp_path / "run.pt").write_bytes(content)
+        with pytest.raises(SystemExit, match="^scratchnet train: fit: the checkpoint .*run.pt is damaged, or fit did not"):
+            main(["train", *arguments, "--resume"])
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path):
+    arguments = ["train", "digits", "--epochs", "1", "--limit", "320", "--checkpoint"]
+    with pytest.raises(SystemExit, match="^scratchnet train: .*No such file or directory"):
+        main([*arguments, str(tmp_path / "nowhere" / "run.pt")])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # stands for a full disk
+        with pytest.raises(SystemExit, match="^scratchnet train: .*File too large"):
+            main([*arguments, str(tmp_path / "run.pt")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [*tmp_path.iterdir()] == []

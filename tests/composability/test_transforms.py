@@ -196,3 +196,46 @@ def is_float(a):
 
 def clone(a):
     return a.clone() if isinstance(a, torch.Tensor) else a
+
+
+def layers(library):
+    return library.Sequential(library.Linear(64, 64), library.GELU(), library.LayerNorm(64), library.Linear(64, 7))
+
+
+@pytest.mark.parametrize("build, target", [
+    (layers, None),
+    (lambda library: library.CrossEntropyLoss(), lambda rows: torch.randint(64, (rows,))),
+    (lambda library: library.MSELoss(), lambda rows: torch.randn(rows, 64)),
+], ids=["layers", "CrossEntropyLoss", "MSELoss"])  # fmt: skip
+def test_compile_makes_no_more_graphs_than_torch(build, target):
+    """Over batch sizes on both sides of where torch's own is faster, with calls in between that are not compiled."""
+
+    def graphs(library):
+        torch._dynamo.reset()
+        counter = torch._dynamo.testing.CompileCounter()
+        model = build(library)
+        run = torch.compile(model, backend=counter)
+        for rows in (2, 3, 5, 64, 65, 300, 5000):
+            args = [torch.randn(rows, 64), *([target(rows)] if target else [])]
+            torch.testing.assert_close(run(*args), model(*args))
+        return counter.frame_count
+
+    with scratchnet.backend(None):
+        assert graphs(scratchnet.nn) <= graphs(torch.nn)
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
+def test_compiled_functions_make_no_more_graphs_than_torchs(name, example):
+    if name == "recurrence" or "pool2d" in name or "conv2d" in name:
+        pytest.skip("the rows of its examples are no batch; see the layers' own tests")
+
+    def graphs(call):
+        torch._dynamo.reset()
+        counter = torch._dynamo.testing.CompileCounter()
+        run = torch.compile(lambda args, kwargs: call(*args, **kwargs), backend=counter)
+        for rows in (2, 3, 5, 64, 300, 1500):
+            run(*OPS[name].examples[example](rows, 64, torch.float32))
+        return counter.frame_count
+
+    with scratchnet.backend(None):
+        assert graphs(function(OPS[name])) <= graphs(OPS[name].torch)

@@ -219,3 +219,33 @@ def test_every_backend():
     for backend in ("cpp:1", "numpy", "torch", None):
         with scratchnet.backend(backend):
             assert_close(layer(*tensors), expected)
+
+
+@pytest.mark.parametrize(
+    "mask", [torch.ones(8, 8).triu(1).bool(), torch.zeros(2, 3), torch.zeros(1, 9, 9)], ids=["longer", "shorter", "3-D"]
+)
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_the_causal_hint_stands_for_a_mask_of_any_length(batch_first, batched, mask):
+    """torch does not look at the mask then: one for the longest sequence does for all."""
+    if mask.dim() == 3 and not batched:
+        pytest.skip("torch refuses three axes without a batch")
+    ours, theirs = twins(batch_first=batch_first)
+    x = inputs(ours, batched)[0]
+    kwargs = {"need_weights": False, "is_causal": True}
+    got = results(ours, [x, x, x], attn_mask=mask, **kwargs)
+    assert_close(got, results(theirs, [x, x, x], attn_mask=mask, **kwargs))
+    right = torch.ones(L, L, dtype=torch.bool).triu(1)
+    assert_close(got, results(ours, [x, x, x], attn_mask=right, need_weights=False))
+    extended, _ = twins(batch_first=batch_first, add_bias_kv=True, add_zero_attn=True)
+    expected = extended(x, x, x, attn_mask=right, need_weights=False)[0]
+    assert_close(extended(x, x, x, attn_mask=mask, **kwargs)[0], expected)
+
+
+@pytest.mark.parametrize("kwargs", [{"need_weights": True}, {"need_weights": False, "key_padding_mask": PADDING[:, :L]}])
+def test_a_mask_that_is_read_has_to_fit(kwargs):
+    ours, theirs = twins(batch_first=True)
+    x = inputs(ours)[0]
+    for layer in (ours, theirs):
+        with pytest.raises(RuntimeError, match=r"The shape of the 2D attn_mask is .*8, 8.* but should be \(5, 5\)"):
+            layer(x, x, x, attn_mask=torch.ones(8, 8, dtype=torch.bool).triu(1), is_causal=True, **kwargs)

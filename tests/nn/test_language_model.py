@@ -191,3 +191,15 @@ def test_wrong_calls(call, message):
     with pytest.raises(ValueError, match=message):
         call(lm)
     assert lm.training
+
+
+def test_generation_gives_every_part_its_mode_back():
+    lm = model(dropout=0.5).train()
+    lm.blocks[0].eval()
+    before = {name: module.training for name, module in lm.named_modules()}
+    lm.generate(tokens(1, 2), 2)
+    assert {name: module.training for name, module in lm.named_modules()} == before
+    lm.blocks[1].register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lm.generate(tokens(1, 2), 2)
+    assert {name: module.training for name, module in lm.named_modules()} == before

@@ -1,6 +1,7 @@
 """RNN, LSTM and GRU beyond PyTorch's samples: packed sequences, dropout, weights, transforms, errors of the operator."""
 
 import copy
+import io
 import pickle
 
 import pytest
@@ -245,3 +246,36 @@ def test_wrong_calls_of_the_operator(change, error, message):
     recurrence(**good)
     with pytest.raises(error, match=rf"^recurrence\(\): argument .*{message}"):
         recurrence(**good | change)
+
+
+@pytest.mark.parametrize("backend", ["cpp", "cpp:1", "numpy", "torch", None])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name, options", [(name, {}) for name in NAMES] + [("RNN", {"nonlinearity": "relu"})])
+def test_the_output_may_be_changed_in_place(name, options, packed, dtype, backend):
+    """Before backward, as torch's: for a mask, a dropout. What backward needs of it is kept elsewhere."""
+    ours, theirs = (layer.to(dtype) for layer in twins(name, 3, 4, **options))
+    x = torch.randn(5, 2, 3, dtype=dtype)
+    results = []
+    for layer, in_place in ((ours, True), (ours, False), (theirs, False)):
+        with scratchnet.backend(backend):
+            y, _ = layer(pack_padded_sequence(x, torch.tensor([5, 3])) if packed else x)
+            y = y.data if packed else y
+            y = y.mul_(0.5) if in_place else y * 0.5
+            results.append(torch.autograd.grad(y.square().sum(), list(layer.parameters())))
+    assert_close(results[0], results[1], rtol=0, atol=0)
+    assert_close(results[0], results[2], **({"rtol": 0.1, "atol": 0.1} if dtype == torch.bfloat16 else {}))
+
+
+@every_name
+def test_an_accelerated_layer_can_be_pickled(name):
+    """torch's keeps weak references to its parameters, which cannot be."""
+    model = torch.nn.Sequential(getattr(torch.nn, name)(3, 4, 2, bidirectional=True))
+    scratchnet.accelerate(model)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    x = torch.randn(5, 2, 3)
+    for copied in (torch.load(file, weights_only=False), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert type(copied[0]) is getattr(nn, name)
+        assert_close(copied(x), model(x), rtol=0, atol=0)

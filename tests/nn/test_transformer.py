@@ -253,3 +253,23 @@ def test_every_backend():
     for backend in ("cpp:1", "numpy", "torch", None):
         with scratchnet.backend(backend):
             assert_close(results(layer, x), expected)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_causal_mask_of_another_length(batch_first):
+    """With the hint it is not read; without one it is causal for sequences of its own length alone."""
+
+    def build(library):
+        return library.TransformerEncoder(layers(library, batch_first=batch_first), 2, enable_nested_tensor=False)
+
+    ours, theirs = twins(build)
+    x, longer = torch.randn(N, L, E), torch.ones(8, 8, dtype=torch.bool).triu(1)
+    length = L if batch_first else N
+    assert_close(results(ours, x, mask=longer, is_causal=True), results(theirs, x, mask=longer, is_causal=True))
+    assert_close(ours(x, mask=longer, is_causal=True), ours(x, mask=longer[:length, :length]))
+    assert_close(
+        ours.layers[0](x, src_mask=longer, is_causal=True), theirs.layers[0](x, src_mask=longer, is_causal=True)
+    )
+    for model in (ours, theirs):
+        with pytest.raises(RuntimeError, match="The shape of the 2D attn_mask is"):
+            model(x, mask=longer)

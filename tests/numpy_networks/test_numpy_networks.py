@@ -404,3 +404,13 @@ def test_no_module_of_the_networks_imports_torch():
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
             assert not any((name or "").split(".")[0] == "torch" for name in names), path
+
+
+@pytest.mark.parametrize("which", ["X", "y"])
+def test_data_that_are_not_finite_are_named(rng, which):
+    data = {"X": rng.standard_normal((6, 4)), "y": rng.standard_normal((6, 3))}
+    data[which][3, 1] = np.nan
+    words = f"batch 1. The data is not finite: 1 of the {data[which].size} numbers in this batch's {which} are NaN"
+    with pytest.raises(FloatingPointError, match=words) as error:
+        small_dense("linear").fit(*data.values(), 2, 6, progress=False)
+    assert "learning rate" not in str(error.value)

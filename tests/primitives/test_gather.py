@@ -185,6 +185,25 @@ def test_embedding_max_norm_shrinks_the_rows_in_use(norm_type):
     assert torch.equal(y, expected) and torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("backend", ("cpp", "torch", None))
+def test_embedding_max_norm_takes_no_part_in_derivatives(backend):
+    """torch renormalises the table without its tangent: under forward AD, and under a transform of reverse mode."""
+    index, tangent = torch.tensor([1, 2, 1]), torch.randn(4, 3)
+
+    def results(call):
+        table = lambda: torch.arange(12.0).reshape(4, 3)
+        function = lambda w: call(index, w, max_norm=1.0)
+        dual = torch.autograd.forward_ad
+        with dual.dual_level():
+            eager = dual.unpack_dual(function(dual.make_dual(table(), tangent)))
+        changed = table()
+        jvp = torch.func.jvp(function, (changed,), (tangent,))
+        return [*eager, *jvp, changed, torch.func.grad(lambda w: function(w).square().sum())(table())]
+
+    with scratchnet.backend(backend):
+        torch.testing.assert_close(results(embedding), results(F.embedding), rtol=0, atol=0)
+
+
 def test_embedding_sparse_gradient():
     index, w, theirs = torch.tensor([1, 1, 0]), torch.randn(3, 2, requires_grad=True), torch.zeros(3, 2, requires_grad=True)
     embedding(index, w, padding_idx=0, sparse=True).sum().backward()

@@ -1,6 +1,8 @@
 """A run that was stopped and resumed ends with the same bits as one that was not."""
 
-import pickle
+import copy
+import resource
+import signal
 
 import pytest
 import torch
@@ -87,7 +89,7 @@ def test_a_crash_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(OSError, match="disk is full"):
         patch.setattr(torch, "save", half)
         run(2, checkpoint=path)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["run.pt"]
     torch.testing.assert_close(run(3, checkpoint=path, resume=True), run(3), rtol=0, atol=0)
 
 
@@ -98,7 +100,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     options = {"loss": nn.CrossEntropyLoss(), "optimizer": optim.SGD(model.parameters()), "epochs": 2, "progress": False}
     with pytest.raises(ValueError, match="(?s)run.pt does not fit this model: .*Missing key.*weight"):
         fit(model, moons()[0], checkpoint=path, resume=True, **options)
-    with pytest.raises(ValueError, match="run.pt does not fit this scheduler: 'scheduler'"):
+    with pytest.raises(ValueError, match="run.pt holds no scheduler: it is of another run"):
         run(2, rule="cosine", checkpoint=path, resume=True)
 
 
@@ -108,5 +110,147 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path):
             return print, ("run",)
 
     torch.save({"model": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        checkpoints.load(tmp_path / "evil.pt", {}, None)
+    with open(tmp_path / "evil.pt", "r+b") as file:
+        end = file.seek(0, 2)
+        file.write(checkpoints._MARK + checkpoints._digest(file, end))
+    with pytest.raises(ValueError, match="evil.pt is damaged, or fit did not write it: Weights only load failed"):
+        checkpoints.load(tmp_path / "evil.pt", {}, None, {})
+
+
+VALUES = {"history": {"loss": [1.0]}, "best": {"epoch": 0, "loss": 1.0}}
+KINDS = {"history": dict, "best": dict}
+
+
+def parts(seed, make=optim.Adam, layers=2):
+    """A model that has learned a little, its optimizer and scheduler, and the generator of its batches."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), *(nn.Linear(3, 3) for _ in range(layers)))
+    optimizer = make(model.parameters(), lr=0.1)
+    model(torch.randn(4, 2)).sum().backward()
+    optimizer.step()
+    stateful = {"model": model, "optimizer": optimizer, "scheduler": lr_scheduler.StepLR(optimizer, seed + 1)}
+    return stateful, torch.Generator().manual_seed(seed)
+
+
+def everything(stateful, generator):
+    states = {name: thing.state_dict() for name, thing in stateful.items()}
+    return copy.deepcopy([states, generator and generator.get_state(), torch.get_rng_state()])
+
+
+def assert_refused(path, stateful, generator, match):
+    """`load` raises ValueError, and all is as before."""
+    before = everything(stateful, generator)
+    with pytest.raises(ValueError, match=match):
+        checkpoints.load(path, stateful, generator, KINDS)
+    torch.testing.assert_close(everything(stateful, generator), before, rtol=0, atol=0)
+
+
+def test_no_damaged_byte_goes_unnoticed(tmp_path):
+    path = tmp_path / "run.pt"
+    stateful, generator = parts(0)
+    checkpoints.save(path, stateful, generator, VALUES)
+    data = path.read_bytes()
+    other = parts(1)
+    # A prime step meets the headers, the pickle, the tensors, the directory and the checksum at all offsets.
+    for at in range(0, len(data), 211):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+        path.write_bytes(data[:at])
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+    path.write_bytes(data)
+    assert checkpoints.load(path, *other, KINDS)["history"] == VALUES["history"]
+    torch.testing.assert_close(everything(*other)[:2], everything(stateful, generator)[:2], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", bytes(1000)])
+def test_another_file_is_refused(tmp_path, content):
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    assert_refused(path, *parts(1), "run.pt is damaged, or fit did not write it")
+    torch.save({"model": {}}, path)
+    assert_refused(path, *parts(1), "run.pt is damaged, or fit did not write it")
+
+
+DROP = object()
+OTHERS = {  # where in the state; what stands there instead
+    "list for all": ((), []),
+    "number for the model": (("model",), 3),
+    "key of another type": (("model", 5), torch.ones(2)),
+    "number for a weight": (("model", "0.weight"), 3.0),
+    "another shape": (("model", "2.weight"), torch.ones(2, 2)),
+    "no groups": (("optimizer", "param_groups"), DROP),
+    "empty groups": (("optimizer", "param_groups"), []),
+    "number for the groups": (("optimizer", "param_groups"), 3),
+    "number for the optimizer's state": (("optimizer", "state"), 3),
+    "no option": (("optimizer", "param_groups", 0, "betas"), DROP),
+    "list for the scheduler": (("scheduler",), []),
+    "no random states": (("random",), DROP),
+    "no torch state": (("random", "torch"), DROP),
+    "short torch state": (("random", "torch"), torch.zeros(3, dtype=torch.uint8)),
+    "number for the torch state": (("random", "torch"), 3),
+    "no state of the batches": (("random", "batches"), None),
+    "floats for the batches": (("random", "batches"), torch.zeros(16)),
+    "no history": (("history",), DROP),
+    "list for the history": (("history",), []),
+    "no best": (("best",), DROP),
+}
+
+
+@pytest.mark.parametrize("where, value", OTHERS.values(), ids=OTHERS)
+def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path, monkeypatch, where, value):
+    path = tmp_path / "run.pt"
+    write = torch.save
+
+    def other(state, file):
+        state = copy.deepcopy(state)
+        place = state
+        for key in where[:-1]:
+            place = place[key]
+        if not where:
+            state = value
+        elif value is DROP:
+            del place[where[-1]]
+        else:
+            place[where[-1]] = value
+        write(state, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", other)
+        checkpoints.save(path, *parts(0), VALUES)
+    assert_refused(path, *parts(1), "the checkpoint .*run.pt (does not fit|holds no|is damaged)")
+
+
+@pytest.mark.parametrize("make, layers, match", [
+    (optim.Adam, 1, "(?s)does not fit this model: .*Unexpected key"),
+    (optim.Adam, 3, "(?s)does not fit this model: .*Missing key"),
+    (optim.SGD, 2, "does not fit this optimizer: options .*momentum.* are missing"),
+    (optim.RMSprop, 2, "does not fit this optimizer: options .*alpha.* are missing"),
+])  # fmt: skip
+def test_the_checkpoint_of_another_network_or_optimizer_changes_nothing(tmp_path, make, layers, match):
+    path = tmp_path / "run.pt"
+    checkpoints.save(path, *parts(0), VALUES)
+    assert_refused(path, *parts(1, make, layers), match)
+
+
+@pytest.mark.parametrize("limit", [100, 5000, -10])
+def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, limit):
+    """A limit on the size of files stands for the disk; torch's writer then raises RuntimeError, `save` OSError."""
+    path = tmp_path / "run.pt"
+    checkpoints.save(path, *parts(0), VALUES)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit % len(before), hard))
+        with pytest.raises(OSError, match="File too large"):
+            checkpoints.save(path, *parts(0), VALUES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_place_that_is_a_folder(tmp_path):
+    with pytest.raises(OSError):
+        checkpoints.save(tmp_path, *parts(0), VALUES)
+    assert [*tmp_path.parent.glob("*.unfinished")] == []

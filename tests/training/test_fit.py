@@ -266,3 +266,40 @@ def test_progress_is_a_line_an_epoch(data):
         for i, (a, b) in enumerate(zip(history["loss"], history["val_loss"], strict=True), 1)
     ]
     assert lines == expected and all(map(math.isfinite, history["loss"]))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_data_that_are_not_finite_are_named(data, which, value):
+    """Before the learning rate, which has nothing to do with it."""
+    ((model, optimizer), _) = twins()
+    bad = data[which == "y"]
+    bad[5, 0] = bad[9, 0] = value
+    size = 66 if which == "x" else 22
+    with pytest.raises(FloatingPointError, match="epoch 1/2, batch 1. The data is not finite") as error:
+        fit(model, data, loss=nn.MSELoss(), optimizer=optimizer, epochs=2, batch_size=22, **QUIET)
+    assert f"2 of the {size} numbers in this batch's {which} are NaN or infinity" in str(error.value)
+    assert "learning rate" not in str(error.value)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_frozen_part_stays_in_eval_mode(data, whole):
+    """Through fit with its validation, evaluate and predict; a model that is in eval mode as a whole is put into training."""
+    ((model, optimizer), _) = twins(dropout=0.5)
+    (model if whole else model[2]).eval()
+    seen = []
+    model[2].register_forward_hook(lambda *_: seen.append((model.training, model[2].training)))
+    options = {"loss": nn.MSELoss(), "optimizer": optimizer, "epochs": 2, "batch_size": 22, "validation": data}
+    fit(model, data, **options, **QUIET)
+    assert seen == [(True, whole), (False, False)] * 2
+    assert [m.training for m in (model, *model)] == [True, True, True, whole, True]
+    evaluate(model, data, nn.MSELoss())
+    assert [m.training for m in (model, *model)] == [True, True, True, whole, True]
+
+
+def test_an_error_puts_the_modes_back(data):
+    ((model, _), _) = twins()
+    model[2].eval()
+    with pytest.raises(RuntimeError):
+        evaluate(model, (data[0][:, :2], data[1]), nn.MSELoss())
+    assert [m.training for m in (model, *model)] == [True, True, True, False, True]

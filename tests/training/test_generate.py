@@ -44,3 +44,10 @@ def test_generate_draws_by_probability():
     assert len(text) == 4000
     assert [text.count(c) / 4000 for c in "abc"] == pytest.approx([0.2, 0.3, 0.5], abs=0.03)
     assert text == generate(model, ABC, context=1, length=4000, generator=torch.Generator().manual_seed(0))
+
+
+def test_generate_gives_every_part_its_mode_back():
+    model = nn.Sequential(nn.Dropout(0.5), Chain(CYCLE))
+    model[0].eval()
+    generate(model, ABC, context=1, length=2)
+    assert model.training and not model[0].training and model[1].training
