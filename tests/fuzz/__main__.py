@@ -1,4 +1,4 @@
-"""`python tests/fuzz SEED` repeats one case; `--cases N` runs the N cases from there on. A line a case; FAIL is what is wrong."""
+"""`python tests/fuzz SEED` repeats one case, `--cases N` runs the N from there on; a line each, FAIL says what is wrong."""
 
 import argparse
 import os

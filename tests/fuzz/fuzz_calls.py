@@ -32,9 +32,9 @@ class Draw:
         """0 and 1 now and then, mostly a number up to 40, small ones more often, seldom one up to 300."""
         if self.chance(0.04):
             return 0
-        return int(math.exp(self.random.uniform(0, math.log(301 if self.chance(0.05) else 41))))
+        return int(math.exp(self.random.uniform(0, math.log(301 if self.chance(0.1) else 41))))
 
-    def sizes(self, count: int, most: int = 20_000) -> list[int]:
+    def sizes(self, count: int, most: int = 50_000) -> list[int]:
         """Sizes whose product is at most `most`, so that a case stays a matter of milliseconds."""
         sizes = [self.size() for _ in range(count)]
         while math.prod(sizes) > most:
@@ -58,7 +58,7 @@ class Draw:
 
 
 def _matmul(d: Draw):
-    m, k, n, *batch = d.sizes(d.pick(3, 3, 4, 5), 100_000)
+    m, k, n, *batch = d.sizes(d.pick(3, 3, 4, 5), 500_000)
     of = lambda: [d.pick(size, size, 1) for size in batch[d.whole(0, len(batch)) :]]  # the batch axes broadcast
     a = d.normal(k) if d.chance(0.1) else d.normal(*of(), m, k)
     b = d.normal(k) if d.chance(0.1) else d.normal(*of(), k, n)
@@ -66,7 +66,7 @@ def _matmul(d: Draw):
 
 
 def _linear(d: Draw):
-    k, n, *rows = d.sizes(d.pick(2, 3, 3, 4), 100_000)
+    k, n, *rows = d.sizes(d.pick(2, 3, 3, 4), 500_000)
     weight = d.normal(k) if d.chance(0.1) else d.normal(n, k)
     activation = d.pick(None, *ACTIVATIONS[1:])
     bias = d.maybe(d.normal, *weight.shape[:-1])
@@ -148,13 +148,18 @@ def _logsumexp(d: Draw):
     return (x, dim), {"keepdim": d.chance(0.5)}
 
 
+def _eps(d: Draw, count: int) -> float:
+    """Over one or two numbers a large one, as in the registry: with a small one only rounding would be left to compare."""
+    return d.pick(0.5, 1e-2, 1e-5) if count > 2 else 0.5
+
+
 def _norm(bias: bool = True, residual: bool = False):
     def draw(d: Draw):
         shape = d.sizes(d.whole(1, 4))
         own = shape[d.whole(0, len(shape) - 1) :]
         weight = d.maybe(d.normal, *own)
         affine = [weight, d.maybe(d.normal, *own)] if bias else [weight]
-        return (*(d.normal(*shape) for _ in range(1 + residual)), own, *affine), {"eps": d.pick(0.5, 1e-2, 1e-5)}
+        return (*(d.normal(*shape) for _ in range(1 + residual)), own, *affine), {"eps": _eps(d, math.prod(own))}
 
     return draw
 
@@ -163,7 +168,7 @@ def _batch_norm(d: Draw):
     n, c, *others = d.sizes(d.pick(2, 2, 3, 4, 4, 5))
     training = d.chance(0.6)
     running = (d.constant(c), d.constant(c)) if not training or d.chance(0.5) else (None, None)
-    options = {"training": training, "momentum": d.pick(0.1, 0.0, 1.0), "eps": d.pick(0.5, 1e-2, 1e-5)}
+    options = {"training": training, "momentum": d.pick(0.1, 0.0, 1.0), "eps": _eps(d, n * math.prod(others))}
     return (d.normal(n, c, *others), *running, d.maybe(d.normal, c), d.maybe(d.normal, c)), options
 
 

@@ -42,7 +42,9 @@ class Case:
     @property
     def written(self) -> tuple[int | str, ...]:
         """The arguments that the call writes to, as torch does: running statistics."""
-        return (1, 2) if self.op.name == "batch_norm" and self.kwargs.get("training") and self.args[1] is not None else ()
+        if self.op.name != "batch_norm" or not self.kwargs["training"]:
+            return ()
+        return tuple(place for place in (1, 2) if isinstance(self.args[place], Tensor))
 
 
 def _short(value: Any) -> str:
@@ -67,8 +69,10 @@ def draw(seed: int) -> Case:
             args, kwargs = op.examples[example](*d.sizes(2, 2_000), d.dtype)
         values = source.choice(list(VALUES)) if d.chance(0.4) else "normal"
         if values != "normal":
-            args, kwargs = on_tensors(_floats(lambda t: VALUES[values](d, t)), args, kwargs)
+            args, kwargs = on_tensors(lambda t: _revalued(d, op, values, t), args, kwargs)
         args, kwargs = on_tensors(lambda t: strided(source, t), args, kwargs)
+        if "batch_sizes" in kwargs:  # torch reads them as if they were contiguous
+            kwargs["batch_sizes"] = kwargs["batch_sizes"].contiguous()
         wanted = source.choice((1.0, 1.0, 1.0, 0.7, 0.5, 0.0))  # the gradients that are asked for
         args, kwargs = on_tensors(lambda t: t.detach().requires_grad_(t.requires_grad and d.chance(wanted)), args, kwargs)
         mistake = ""
@@ -78,21 +82,31 @@ def draw(seed: int) -> Case:
     highest = max(map(len, BACKENDS["cpp"].rungs.values()))
     backend = f"cpp:{source.randint(1, highest)}" if column == "rung" else column
     threads = tuple(source.sample(THREADS, 2))
-    return Case(seed, op, args, kwargs, d.dtype, backend, threads, values, example, mistake, source)
-
-
-def _floats(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The change for floats alone; gradients are asked for as before."""
-    return lambda t: change(t.detach()).requires_grad_(t.requires_grad) if t.is_floating_point() else t
+    case = Case(seed, op, args, kwargs, d.dtype, backend, threads, values, example, mistake, source)
+    written = lambda place, t: t.clone() if place in case.written else t  # no number of these lies at two places
+    case.args = tuple(written(*each) for each in enumerate(args))
+    return case
 
 
 # ---- values ------------------------------------------------------------------------------------------------------------
 
 
-def _special(d: Draw, t: Tensor) -> Tensor:
+def _revalued(d: Draw, op: Op, values: str, t: Tensor) -> Tensor:
+    """A tensor of floats with other numbers; the largest are the dtype's own to a power.
+
+    Where the square of a number is beyond the type, torch's own norms give 0 or NaN, by its place in the row. And class
+    weights and probabilities stay small: of one class, the gradient is a difference of two as large as they are.
+    """
+    if not t.is_floating_point():
+        return t
+    power = 0.0 if not t.requires_grad else 0.4 if op.primitive == "layer_norm" else 1.0
+    return VALUES[values](d, t.detach(), torch.finfo(t.dtype).max ** power).requires_grad_(t.requires_grad)
+
+
+def _special(d: Draw, t: Tensor, large: float) -> Tensor:
     """Some entries, or none, are numbers that few think of."""
     bits = torch.finfo(t.dtype)
-    numbers = [0.0, -0.0, bits.max, -bits.max, bits.tiny, -bits.tiny, bits.smallest_normal * bits.eps, 1.0, bits.eps]
+    numbers = [0.0, -0.0, large, -large, bits.tiny, -bits.tiny, bits.smallest_normal * bits.eps, 1.0, bits.eps]
     if d.chance(0.6):
         numbers += [float("inf"), -float("inf"), float("nan")]
     for _ in range(d.pick(0, 1, 1, 2, 5) if t.numel() else 0):
@@ -100,12 +114,12 @@ def _special(d: Draw, t: Tensor) -> Tensor:
     return t
 
 
-VALUES: dict[str, Callable[[Draw, Tensor], Tensor]] = {
+VALUES: dict[str, Callable[[Draw, Tensor, float], Tensor]] = {
     "special": _special,
-    "ties": lambda d, t: (t * 2).round() / 2,
-    "zeros": lambda d, t: t * d.pick(0.0, 1.0, -0.0),
-    "large": lambda d, t: t * 10 ** d.random.uniform(0, 4),
-    "small": lambda d, t: t * 10 ** d.random.uniform(-40, 0),
+    "ties": lambda d, t, _: (t * 2).round() * 0.3,  # whose sums are not exact
+    "zeros": lambda d, t, _: t * d.pick(0.0, 1.0, -0.0),
+    "large": lambda d, t, _: t * 10 ** d.random.uniform(0, 4),
+    "small": lambda d, t, _: t * 10 ** d.random.uniform(-40, 0),
 }
 
 
