@@ -160,15 +160,15 @@ class Call:
                 args, kwargs = op.examples[example](rows, columns, dtype)
             place = lambda t: layout(t.detach().to(device)).requires_grad_(t.requires_grad)
             args, kwargs = on_tensors(place, args, kwargs)
-            widened = on_tensors(lambda t: _copy(t, torch.float64, court), args, kwargs)
+            widened = on_tensors(lambda t: copied(t, torch.float64, court), args, kwargs)
             with use_backend(oracle), there:
                 exact = as_tuple(function(op)(*widened[0], **widened[1]))
                 drawn = [torch.randn(y.shape, dtype=torch.float64, device="cpu") for y in exact]
                 upstream = tuple(place(g.to(dtype)) for g in drawn)
                 exact += _gradients(exact, *widened, [g.to(court, torch.float64) for g in upstream])
-                nudge = lambda t: _nudged(t, ULPS * torch.finfo(dtype).eps)
-                inputs = on_tensors(nudge, *widened)
-                nudged = _run(function(op), *inputs, [nudge(g.to(court, torch.float64)) for g in upstream])
+                moved = lambda t: nudge(t, ULPS * torch.finfo(dtype).eps)
+                inputs = on_tensors(moved, *widened)
+                nudged = run(function(op), *inputs, [moved(g.to(court, torch.float64)) for g in upstream])
         return cls(op, args, kwargs, upstream, dtype, exact, nudged)
 
     @property
@@ -181,19 +181,19 @@ class Call:
 
     def run(self, call: Callable) -> tuple[Tensor, ...]:
         """The outputs of a function of the same arguments, then its gradients by autograd."""
-        return _run(call, self.args, self.kwargs, self.upstream)
+        return run(call, self.args, self.kwargs, self.upstream)
 
     def judge(self, ours: Sequence[Tensor | None], rule: Rule = Rule()) -> tuple[Check, ...]:  # noqa: B008
         """Outputs and gradients against the oracle; None for one that was not asked for."""
         device = self.upstream[0].device
-        own = _run(
+        own = run(
             self.op.torch,
-            *on_tensors(lambda t: _copy(t, t.dtype, device), self.args, self.kwargs),
+            *on_tensors(lambda t: copied(t, t.dtype, device), self.args, self.kwargs),
             [g.clone() for g in self.upstream],
         )
         incoming = max(_largest(g.double().nan_to_num(0, 0, 0)).item() for g in self.upstream)
         rows = zip(self.names, ours, own, self.exact, self.nudged, strict=True)
-        return tuple(_check(*row, incoming, self.dtype, rule) for row in rows if row[1] is not None)
+        return tuple(verdict(*row, incoming, self.dtype, rule) for row in rows if row[1] is not None)
 
 
 def compare(
@@ -221,11 +221,12 @@ def compare(
     return Result(op.name, label, call.judge(ours))
 
 
-def _copy(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+def copied(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A leaf of its own with the same numbers, floats in `dtype`."""
     return t.detach().clone().to(device, dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
 
 
-def _nudged(t: Tensor, eps: float) -> Tensor:
+def nudge(t: Tensor, eps: float) -> Tensor:
     """Every float moved up or down by a share `eps` of itself, at random."""
     if not t.is_floating_point():
         return t
@@ -234,17 +235,24 @@ def _nudged(t: Tensor, eps: float) -> Tensor:
 
 
 def _gradients(outputs: tuple[Tensor, ...], args: tuple, kwargs: dict, upstream: list[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(outputs, differentiable(args, kwargs), upstream)
+    pairs = [pair for pair in zip(outputs, upstream, strict=True) if pair[0].requires_grad]
+    inputs = differentiable(args, kwargs)
+    if not (pairs and inputs):
+        return tuple(map(torch.zeros_like, inputs))
+    reached, grads = zip(*pairs, strict=True)
+    return torch.autograd.grad(reached, inputs, grads, materialize_grads=True)
 
 
-def _run(call: Callable, args: tuple, kwargs: dict, upstream: list[Tensor]) -> tuple[Tensor, ...]:
+def run(call: Callable, args: tuple, kwargs: dict, upstream: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The outputs of a call, then the gradients of the arguments that want one; zeros for one that no output depends on."""
     outputs = as_tuple(call(*args, **kwargs))
     return (*outputs, *_gradients(outputs, args, kwargs, upstream))
 
 
-def _check(
+def verdict(
     what: str, ours: Tensor, own: Tensor, oracle: Tensor, nudged: Tensor, incoming: float, dtype: torch.dtype, rule: Rule
 ) -> Check:
+    """One output or gradient by the rule; `incoming` is the largest gradient that came in."""
     ours, own, oracle, nudged = (t.detach().cpu() for t in (ours, own, oracle, nudged))
     expected = oracle.to(dtype)  # too large for a 16-bit type is infinite there
     finite = expected.isfinite()

@@ -10,6 +10,7 @@ import torch  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
+    parser.addoption("--fuzz-seed", type=int, help="the first case of tests/fuzz; else a new one every run")
 
 
 @pytest.fixture(autouse=True)

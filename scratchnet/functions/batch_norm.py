@@ -96,11 +96,10 @@ def _check(input, running_mean, running_var, weight, bias, training, momentum, e
     if input.dim() < 2:
         if input.numel() == 0:
             return
-        fail(IndexError, "batch_norm", "input", f"Dimension out of range: needs the axes (N, C, ...), got {tuple(input.shape)}")
-    if training and (running_mean is None) != (running_var is None):
-        which = "running_mean" if running_mean is None else "running_var"
-        needs = "running_mean and running_var must either both be None or neither be None"
-        fail(ValueError, "batch_norm", which, needs)
+        # torch looks for the channels last: a wrong call in other ways as well has another type of exception
+        wrong = any(value.numel() for value in given.values()) or not training and running_mean is None
+        problem = f"Dimension out of range: needs the axes (N, C, ...), got {tuple(input.shape)}"
+        fail(RuntimeError if wrong else IndexError, "batch_norm", "input", problem)
     for name in ("running_mean", "running_var"):
         if not training and name not in given:
             fail(RuntimeError, "batch_norm", name, f"{name} must be defined in evaluation mode; or pass training=True")
@@ -114,3 +113,7 @@ def _check(input, running_mean, running_var, weight, bias, training, momentum, e
         if value.dtype not in allowed:
             problem = f"mixed dtype: {name} is {value.dtype}, but input is {input.dtype}: convert one with .to(...)"
             fail(RuntimeError, "batch_norm", name, problem)
+    if training and (running_mean is None) != (running_var is None):
+        which = "running_mean" if running_mean is None else "running_var"
+        needs = "running_mean and running_var must either both be None or neither be None"
+        fail(ValueError, "batch_norm", which, needs)

@@ -32,7 +32,10 @@ def check_class_indices(name: str, shape: Sequence[int], target: Tensor, mend: s
     """Raises unless target holds one class index for each row of logits of this shape; `mend` ends the one about its dtype."""
     batch = target.shape[0] if target.dim() else 0
     if len(shape) == 1:
-        if target.dim() > 1 or target.numel() != 1:
+        if target.dim() > 1:
+            problem = "0D or 1D target tensor expected, multi-target not supported"
+            fail(RuntimeError, name, "target", f"{problem}: logits {tuple(shape)} need one class, got {tuple(target.shape)}")
+        if target.numel() != 1:
             problem = "For 1D input, 1D target must have size 1, but got target size:"
             fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
     elif batch != shape[0]:

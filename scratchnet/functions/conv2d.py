@@ -206,6 +206,6 @@ def _check_sizes(function: str, axes: int, input: Tensor, weight: Tensor, paddin
             f"Calculated padded input size per channel: ({sizes}). Kernel size: ({spans}). Kernel size can't be greater than "
             f"actual input size; got input {tuple(input.shape)}: pad more, or shrink the image less before",
         )  # fmt: skip
-    if 0 in image:
+    if 0 in image and 0 not in input.shape[:-axes]:
         problem = f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input.shape)}"
         fail(RuntimeError, function, "input", problem)

@@ -163,7 +163,9 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     Concept 29: numerical stability.
     """
     check_tensor("logsumexp", "input", input)
-    if not input.is_floating_point() and not input.is_complex():
+    if input.is_complex():  # has no largest entry
+        return torch.logsumexp(input, dim, keepdim)
+    if not input.is_floating_point():
         input = input.to(torch.get_default_dtype())
     if isinstance(dim, int):
         y = _logsumexp(input, _dim("logsumexp", input, dim))
@@ -191,9 +193,13 @@ def _reduction(name: str, reduction: str) -> int:
     return REDUCTIONS.index(reduction)
 
 
-def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, label_smoothing: float) -> None:
+def _check_options(
+    name: str, input: Tensor, classes: int, weight: Tensor | None, ignore_index: int, label_smoothing: float
+) -> None:
     if weight is not None:
         check_class_weight(name, input, classes, weight)
+    if isinstance(ignore_index, bool) or not hasattr(ignore_index, "__index__"):
+        fail(TypeError, name, "ignore_index", f"must be int, not {type(ignore_index).__name__}")
     if not 0.0 <= label_smoothing <= 1.0:
         fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
 
@@ -244,7 +250,7 @@ def cross_entropy(
         )
     probabilities = check_target("cross_entropy", input, shape, target, ignore_index)
     classes = shape[min(rank, 2) - 1]
-    _check_options("cross_entropy", input, classes, weight, label_smoothing)
+    _check_options("cross_entropy", input, classes, weight, ignore_index, label_smoothing)
     input, target, weight = one_dtype("cross_entropy", input, target, weight)
 
     # (N, C, S)
@@ -314,7 +320,7 @@ def linear_cross_entropy(
 
     code = _reduction(name, reduction)
     probabilities = check_target(name, input, shape, target, ignored)
-    _check_options(name, input, classes, weight, label_smoothing)
+    _check_options(name, input, classes, weight, ignored, label_smoothing)
     kept, target, weight = one_dtype(name, input, target, weight)
     if kept is not input:  # wider probabilities or class weights
         linear_weight = linear_weight.to(kept.dtype)

@@ -117,6 +117,8 @@ def embedding(
     rows = weight.shape[0]
     if padding_idx is None:
         padding_idx = -1
+    elif isinstance(padding_idx, bool) or not hasattr(padding_idx, "__index__"):
+        fail(TypeError, "embedding", "padding_idx", f"must be int, not {type(padding_idx).__name__}")
     elif -rows <= padding_idx < rows or padding_idx == 0:
         padding_idx = padding_idx % rows if rows else -1
     else:

@@ -87,12 +87,14 @@ def _check(
         mend = f"; write ({normalized_shape},)" if isinstance(normalized_shape, int) else ""
         fail(TypeError, name, "normalized_shape", f"must be tuple of ints, not {kind}{mend}")
     shape, ndim = tuple(normalized_shape), len(normalized_shape)
-    if ndim == 0 or input.shape[-ndim:] != shape or float in map(type, shape):
+    if ndim == 0 or float in map(type, shape):
         _fail_shape(name, input, shape)
     if weight is not None:
         _check_parameter(name, "weight", weight, shape, input)
     if bias is not None:
         _check_parameter(name, "bias", bias, shape, input)
+    if input.shape[-ndim:] != shape:
+        _fail_shape(name, input, shape)
     if not isinstance(eps, (float, int, torch.SymFloat)):
         fail(TypeError, name, "eps", f"must be float, not {type(eps).__name__}")
     return ndim

@@ -146,6 +146,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
         fail(RuntimeError, name, "output_size", problem)
     if input.dim() not in (3, 4) and sizes != [1, 1]:
         fail(RuntimeError, name, "input", f"Expected 3D or 4D tensor, but got {list(input.shape)}")
+    if sizes == [1, 1] and (input.is_complex() or 0 in input.shape[-2:]):  # torch's mean, of nothing: NaN
+        return input.mean((-2, -1), keepdim=True)
     if 0 in input.shape[-2:]:
         problem = "Expected input to have non-zero size for non-batch dimensions, but input has sizes"
         fail(RuntimeError, name, "input", f"{problem} {list(input.shape)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from scratchnet.registry.op import Example, Op, constant, normal, rows_cost
 
@@ -21,6 +22,14 @@ def _batch_norm_example(images: bool = False, running: bool = False, weight: boo
     return example
 
 
+def _batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, *options, **named) -> Tensor:
+    """torch's, whose backward reads what it does not write as if it were contiguous: past a weight of stride 0."""
+    whole = lambda t: t.contiguous() if isinstance(t, Tensor) else t
+    if not training:
+        running_mean, running_var = whole(running_mean), whole(running_var)
+    return F.batch_norm(input, running_mean, running_var, whole(weight), bias, training, *options, **named)
+
+
 BATCH_NORM = Op(
     name="batch_norm",
     primitive="layer_norm",
@@ -32,7 +41,7 @@ BATCH_NORM = Op(
     # training: mean and var are those of x, and x reaches y through them as well
     backward="(Tensor grad, Tensor x, Tensor? weight, Tensor mean, Tensor var, bool training, float eps, bool need_x,"
     " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
-    torch=F.batch_norm,
+    torch=_batch_norm,
     cost=rows_cost(2, 3, 8),
     examples={
         "images": _batch_norm_example(images=True),

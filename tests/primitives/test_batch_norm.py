@@ -118,6 +118,20 @@ def test_any_memory_format(backend):
     torch.testing.assert_close(y, F.batch_norm(x, None, None, training=True))
 
 
+@pytest.mark.parametrize("training", (True, False))
+def test_expanded_parameters_with_no_backend_named(training):
+    """torch's own runs on small inputs; its backward would read past the memory of a weight of stride 0."""
+    x, weight = torch.randn(14, 32, requires_grad=True), torch.full((1,), 0.7, requires_grad=True)
+    statistics, incoming = torch.full((1,), 0.5), torch.randn(14, 32)
+
+    def gradients(function, whole):
+        running = whole(statistics.expand(32))
+        y = function(x, running.clone() if training else running, running.clone(), whole(weight.expand(32)), None, training)
+        return torch.autograd.grad(y, (x, weight), incoming)
+
+    torch.testing.assert_close(gradients(batch_norm, lambda t: t), gradients(F.batch_norm, torch.Tensor.contiguous))
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("training", (True, False))
 def test_half_precision_with_float32_parameters_as_in_torch(training, backend):

@@ -151,6 +151,17 @@ def test_gradients_only_where_asked():
         assert [t.grad is None for t in leaves].count(True) == 2
 
 
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "torch", "numpy"))
+def test_no_images_of_no_pixels_but_padding(backend):
+    x, weight, bias = (torch.randn(s, requires_grad=True) for s in ((0, 3, 4, 0), (5, 3, 3, 2), (5,)))
+    expected = F.conv2d(x, weight, bias, padding=2)
+    with scratchnet.backend(backend):
+        y = conv2d(x, weight, bias, padding=2)
+        torch.testing.assert_close(y, expected)
+        gradients = torch.autograd.grad(y.sum(), (x, weight, bias))
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected.sum(), (x, weight, bias)))
+
+
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.complex64], ids=str)
 def test_integers_and_complex_numbers_go_the_plain_way(dtype):
     x, weight = torch.arange(24).reshape(1, 2, 3, 4).to(dtype), torch.arange(8).reshape(1, 2, 2, 2).to(dtype)

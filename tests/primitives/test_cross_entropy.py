@@ -201,6 +201,10 @@ def test_dtypes_are_torchs():
         assert linear_cross_entropy(x, torch.randn(4, 5).bfloat16(), target).dtype == torch.float32
     assert softmax(torch.arange(3), 0, dtype=torch.float64).dtype == torch.float64
     torch.testing.assert_close(logsumexp(torch.arange(3), 0), torch.logsumexp(torch.arange(3), 0))
+    x = torch.randn(2, 3, dtype=torch.complex64)
+    for dim in (1, (0, 1)):
+        with scratchnet.backend("cpp"):
+            torch.testing.assert_close(logsumexp(x, dim), torch.logsumexp(x, dim))
 
 
 LINEAR_OPTIONS = ({}, {"weight": True}, {"label_smoothing": 0.2}, {"ignore_index": 3}, {"probabilities": True})

@@ -65,6 +65,8 @@ def test_adaptive_windows(backend):
         assert adaptive_avg_pool2d(torch.ones(2, 3, 4, 5), (0, 2)).shape == (2, 3, 0, 2)
         assert adaptive_avg_pool2d(torch.ones(3, 4, 5), (None, 2)).shape == (3, 4, 2)
         assert adaptive_avg_pool2d(torch.ones(1, 2, 3, 4, 5), 1).shape == (1, 2, 3, 1, 1)  # torch takes it too
+        for x in (torch.ones(2, 3, 0), torch.ones(1, 2, 0, 4), torch.randn(1, 2, 3, dtype=torch.complex64)):  # and these
+            torch.testing.assert_close(adaptive_avg_pool2d(x, 1), F.adaptive_avg_pool2d(x, 1), equal_nan=True)
 
 
 @pytest.mark.parametrize("backend", ("cpp", "cpp:1"))

@@ -54,7 +54,7 @@ void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
   for (int64_t i = 0; i < outer; i++)
     for (int64_t j = 0; j < inner; j++) {
       const acc_t<T> a = load1(x + 2 * i * inner + j), b = load1(x + (2 * i + 1) * inner + j);
-      store1(y + i * inner + j, a * b * gate1(b, tanh).cdf);
+      store1(y + i * inner + j, a * (b * gate1(b, tanh).cdf));
     }
 }
 
@@ -65,7 +65,7 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
       const int64_t first = 2 * i * inner + j, second = first + inner;
       const acc_t<T> g = load1(grad + i * inner + j), a = load1(x + first), b = load1(x + second);
       const auto [cdf, slope] = gate1(b, tanh);
-      store1(dx + first, g * b * cdf);
+      store1(dx + first, g * (b * cdf));
       store1(dx + second, g * a * (cdf + b * slope));
     }
 }

@@ -70,7 +70,7 @@ void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner) {
       const T *a = x + 2 * i * inner, *b = a + inner;
       map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
         const auto v = get(b + j);
-        put(y + i * inner + j, get(a + j) * v * gate<tanh, acc_t<T>>(v).cdf);
+        put(y + i * inner + j, get(a + j) * (v * gate<tanh, acc_t<T>>(v).cdf));
       });
     }
   });
@@ -85,7 +85,7 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
       map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
         const auto g = get(grad + i * inner + j), v = get(b + j);
         const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
-        put(da + j, g * v * cdf);
+        put(da + j, g * (v * cdf));
         put(db + j, g * get(a + j) * (cdf + v * slope));
       });
     }

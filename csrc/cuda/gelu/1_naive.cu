@@ -87,7 +87,7 @@ __global__ void geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t in
   if (i >= outer * inner) return;
   const int64_t first = i + i / inner * inner;
   const acc_t<T> a = load1(x + first), b = load1(x + first + inner);
-  store1(y + i, a * b * gate1(b, tanh).cdf);
+  store1(y + i, a * (b * gate1(b, tanh).cdf));
 }
 
 template <class T>
@@ -103,7 +103,7 @@ __global__ void geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t 
   const int64_t first = i + i / inner * inner;
   const acc_t<T> g = load1(grad + i), a = load1(x + first), b = load1(x + first + inner);
   const auto [cdf, slope] = gate1(b, tanh);
-  store1(dx + first, g * b * cdf);
+  store1(dx + first, g * (b * cdf));
   store1(dx + first + inner, g * a * (cdf + b * slope));
 }
 

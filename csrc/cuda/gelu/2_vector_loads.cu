@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     const Pack<T> a = load(x + first, left, aligned);
     Pack<T> v = load(x + first + inner, left, aligned);
 #pragma unroll
-    for (int k = 0; k < LANES<T>; k++) v.lane[k] *= a.lane[k] * gate1(v.lane[k], tanh).cdf;
+    for (int k = 0; k < LANES<T>; k++) v.lane[k] = a.lane[k] * (v.lane[k] * gate1(v.lane[k], tanh).cdf);
     store(y + row * inner + at.column, v, left, aligned);
   }
 }
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
       const auto v = b.lane[k];
       const auto [cdf, slope] = gate1(v, tanh);
       b.lane[k] = g.lane[k] * a.lane[k] * (cdf + v * slope);
-      a.lane[k] = g.lane[k] * v * cdf;
+      a.lane[k] = g.lane[k] * (v * cdf);
     }
     store(dx + first, a, left, aligned);
     store(dx + first + inner, b, left, aligned);
