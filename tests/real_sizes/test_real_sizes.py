@@ -37,8 +37,8 @@ BY_MODEL = pytest.mark.parametrize("name, model", MODELS, ids=[f"{name}-{model}"
 BY_EXAMPLE = pytest.mark.parametrize("name, example", EXAMPLES)
 
 
-# In float64 the oracle is no better than what it judges: MKL adds up 28,996 terms of a gradient in one chain and is 55 ulp of the
-# largest off where ours is 5 (judged in 80 bits).
+# In float64 the oracle is no better than what it judges: MKL adds up 28,996 terms of a gradient in one chain and is 55 ulp of
+# the largest off where ours is 5 (judged in 80 bits).
 FLOAT64_ULPS = 1024
 
 
