@@ -115,7 +115,7 @@ SHAPES = {
     "linear_cross_entropy": {
         "GPT-2": lambda t: _linear_cross_entropy(t, 180, 192, 50257),
         "BERT": lambda t: _linear_cross_entropy(t, 300, 128, 28996, linear_bias=t(28996), reduction="none"),
-        "Gemma": lambda t: _linear_cross_entropy(t, 100, 96, 256000, label_smoothing=0.1),
+        "Gemma": lambda t: _linear_cross_entropy(t, 70, 64, 256000, label_smoothing=0.1),
         "T5": lambda t: _linear_cross_entropy(t, 270, 256, 32128, reduction="sum"),
         "Llama 3": lambda t: _linear_cross_entropy(t, 70, 96, 128256, linear_bias=t(128256)),
     },
