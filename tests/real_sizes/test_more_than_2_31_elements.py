@@ -23,7 +23,7 @@ ROWS, COLUMNS = 43_003, 50_257
 SPECIAL = (1, 2**31 // COLUMNS - 1, 2**31 // COLUMNS, 2**31 // COLUMNS + 1, ROWS - 2, ROWS - 1)
 KIND = {"dtype": torch.bfloat16}
 EPS = torch.finfo(torch.bfloat16).eps
-NEEDED = 14  # GiB
+NEEDED = 13  # GiB: three tensors and what torch itself takes
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +160,7 @@ def test_gather():
     (dx,) = torch.autograd.grad(y, x, grad)
     del y
     assert torch.equal(torch.gather(dx, 0, index), expected_sums(index, grad))
-    assert (dx != 0).sum() == nonzero_sums(index, grad)
+    assert dx.count_nonzero() == nonzero_sums(index, grad)
 
 
 def expected_sums(index, grad):
@@ -174,7 +174,7 @@ def expected_sums(index, grad):
 def nonzero_sums(index, grad):
     """How many elements of dx are not zero: each counts where it occurs for the first time."""
     first = torch.stack([(index[:k] != index[k]).all(0) for k in range(len(index))])
-    return (first & (expected_sums(index, grad) != 0)).sum()
+    return (first & (expected_sums(index, grad) != 0)).count_nonzero()
 
 
 def test_embedding_with_a_large_table():
@@ -188,7 +188,7 @@ def test_embedding_with_a_large_table():
     rows, place = index.unique(return_inverse=True)
     sums = torch.zeros(len(rows), COLUMNS).index_add_(0, place, grad.float())
     assert torch.equal(dweight[rows].float(), sums)
-    assert (dweight != 0).sum() == (sums != 0).sum()
+    assert dweight.count_nonzero() == sums.count_nonzero()
 
 
 def test_embedding_with_many_indices():
