@@ -152,8 +152,9 @@ def bias_gelu_backward(grad: Tensor, x: Tensor, bias: Tensor, tanh: bool, need_x
 def geglu_forward_kernel(
     x, y, outer, inner, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    across = tl.cdiv(inner, BLOCK_COLUMNS)
+    row = (tl.program_id(0) // across).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    column = (tl.program_id(0) % across).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     mask = (row < outer)[:, None] & (column < inner)[None, :]
     first = x + row[:, None] * 2 * inner + column[None, :]  # where a lies; g lies `inner` further
     a, g = tl.load(first, mask=mask).to(ACC), tl.load(first + inner, mask=mask).to(ACC)
@@ -171,8 +172,9 @@ def geglu_forward(x: Tensor, dim: int, tanh: bool) -> Tensor:
 def geglu_backward_kernel(
     grad, x, dx, outer, inner, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    across = tl.cdiv(inner, BLOCK_COLUMNS)
+    row = (tl.program_id(0) // across).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    column = (tl.program_id(0) % across).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     mask = (row < outer)[:, None] & (column < inner)[None, :]
     first = row[:, None] * 2 * inner + column[None, :]
     a, g = tl.load(x + first, mask=mask).to(ACC), tl.load(x + first + inner, mask=mask).to(ACC)
@@ -189,7 +191,10 @@ def geglu_backward(grad: Tensor, x: Tensor, dim: int, tanh: bool) -> Tensor:
 
 
 def _halves(half: Tensor, dim: int, *tensors: Tensor) -> tuple:
-    """Grid and arguments of a kernel over `half` (outer, inner), x split in two along dim."""
+    """Grid and arguments of a kernel over `half` (outer, inner), x split in two along dim.
+
+    Either may be long, and only the first axis of CUDA's grids takes more than 65,535 programs: it counts the tiles.
+    """
     inner = math.prod(half.shape[dim:])
     outer = half.numel() // inner if inner else 0
-    return (triton.cdiv(outer, BLOCK_ROWS), triton.cdiv(inner, BLOCK_COLUMNS)), *tensors, outer, inner
+    return (triton.cdiv(outer, BLOCK_ROWS) * triton.cdiv(inner, BLOCK_COLUMNS),), *tensors, outer, inner

@@ -1,8 +1,10 @@
 """What every test starts from."""
 
 import os
+import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Triton's interpreter calls NumPy: its threads would fight torch's
+os.environ.setdefault("SCRATCHNET_REAL_SIZES_SEED", str(time.time_ns() % 2**32))  # new every time, the same in all workers
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -11,6 +13,12 @@ import torch  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
     parser.addoption("--fuzz-seed", type=int, help="the first case of tests/fuzz; else a new one every run")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Also after a crash, which leaves no message."""
+    name = "SCRATCHNET_REAL_SIZES_SEED"
+    terminalreporter.write_line(f"the same random tests of tests/real_sizes again: {name}={os.environ[name]}")
 
 
 @pytest.fixture(autouse=True)

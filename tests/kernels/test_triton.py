@@ -41,6 +41,17 @@ def test_against_the_oracle(name, example, dtype):
         assert result.ok, result
 
 
+@pytest.mark.parametrize("direction", ("forward", "backward"))
+def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
+    """CUDA takes 65,535 programs along the second axis; the interpreter any number. Along dim 0, GEGLU's rows are long."""
+    grids = []
+    function = launcher(OPS["geglu"], direction)
+    monkeypatch.setattr(sys.modules[function.__module__], "launch", lambda kernel, grid, *args, **options: grids.append(grid))
+    x = torch.empty(8192, 4096, device="meta")
+    function(*([x[:4096]] if direction == "backward" else []), x, 0, False)
+    assert grids and all(programs <= 65_535 for grid in grids for programs in grid[1:])
+
+
 @pytest.mark.parametrize("name, example", OURS)
 def test_the_kernels_run(name, example, monkeypatch):
     """Not the torch column in their place: forward and backward launch something."""
