@@ -74,7 +74,7 @@ def forward_kernel(
         value = _read(x, residual, total, i, mask, ACC)
         m = tl.sum(value, 1) / columns if CENTER else tl.zeros([BLOCK_ROWS], ACC)
         centered = tl.where(mask, value - m[:, None], 0)
-        r = tl.rsqrt(tl.sum(centered * centered, 1) / columns + tl.full([1], eps, ACC))
+        r = _rstd(tl.sum(centered * centered, 1), columns, eps, CENTER, ACC)
         result = _affine(centered * r[:, None], weight, bias, column, columns, ACC)
         tl.store(y + i, result.to(y.dtype.element_ty), mask=mask)
     else:
@@ -128,7 +128,14 @@ def _statistics(
         squares += tl.sum(centered * centered, 1) + delta * delta * (first * share)
         m += delta * share
     m += tl.sum(origin, 1)
-    return m, tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
+    return m, _rstd(squares, columns, eps, CENTER, ACC)
+
+
+@triton.jit
+def _rstd(squares, columns, eps, CENTER: tl.constexpr, ACC: tl.constexpr):
+    """1 / sqrt(mean square + eps); for LayerNorm NaN where the squares pass the type's range: 1 / inf would make zeros of the row."""
+    r = tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
+    return tl.where(squares == float("inf"), float("nan"), r) if CENTER else r
 
 
 @triton.jit

@@ -37,7 +37,9 @@ def forward_kernel(
         column = first + tl.arange(0, BLOCK)
         centered = tl.where(column < columns, _read(x, column, columns, ACC) - m, 0)
         squares += centered * centered
-    r = tl.rsqrt((tl.sum(squares, 0) / columns + eps).to(ACC))
+    total = tl.sum(squares, 0)
+    r = tl.rsqrt((total / columns + eps).to(ACC))
+    r = tl.where(total == float("inf"), float("nan"), r)  # too large to be squared: 1 / inf would make zeros of the row
     for first in range(0, columns, BLOCK):
         column = first + tl.arange(0, BLOCK)
         result = (_read(x, column, columns, ACC) - m) * r

@@ -158,7 +158,7 @@ class Operator:
             args = self.cast(device, args)
             first = args[0]
         kernel = self.kernel(device, first.dtype)
-        if kernel is None or any(a.dtype != first.dtype and a.dtype in _FLOATS for a in args if isinstance(a, Tensor)):
+        if kernel is None or any(a.dtype not in (first.dtype, torch.int64) for a in args if isinstance(a, Tensor)):
             return self.plain(*args)
         if torch.compiler.is_compiling() or transforming() or has_torch_function(args):
             return kernel.differentiable(*args, kernel.rung)

@@ -24,7 +24,7 @@ struct Shares {
   bool all;  // every class has one, not the target alone
 
   explicit Shares(const Targets& to)
-      : q((const T*)to.probabilities), w((const T*)to.weight), rest(to.rest()), uniform(to.uniform()), all(q || to.smoothing > 0) {}
+      : q((const T*)to.probabilities), w((const T*)to.weight), rest(to.rest()), uniform(to.uniform()), all(!to.index || to.smoothing > 0) {}
 
   A weight(int64_t c) const { return w ? load1(w + c) : A(1); }
 

@@ -106,6 +106,17 @@ struct Statistics {
   A mean, rest, rstd;  // the exact mean is mean + rest
 };
 
+// For rows whose squares pass the range of float: in double, where they fit. Infinities and NaNs give what the formula gives.
+template <bool centred, class T>
+Statistics<acc_t<T>> wide_statistics(const T* x, int64_t columns, double eps) {
+  double sum = 0, squares = 0;
+  for (int64_t j = 0; centred && j < columns; j++) sum += load1(x + j);
+  const double mean = centred ? sum / columns : 0;
+  for (int64_t j = 0; j < columns; j++) squares += (load1(x + j) - mean) * (load1(x + j) - mean);
+  const acc_t<T> rounded = mean;
+  return {rounded, acc_t<T>(mean - rounded), acc_t<T>(1 / __builtin_sqrt(squares / columns + eps))};
+}
+
 template <bool centred, class T, class A>
 SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
   const int64_t D = row.columns;
@@ -114,6 +125,7 @@ SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
       const vec<A> v = get(x + j);
       return Terms<A, 1>{v * v};
     });
+    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]] return wide_statistics<centred>(x, D, eps);
     return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
   } else {
     const A first = D ? load1(x) : 0;
@@ -126,6 +138,7 @@ SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
       return Terms<A, 2>{d, d * d};
     });
     const double rest = sums.v[0] / D, variance = sums.v[1] / D - rest * rest;
+    if (D && !__builtin_isfinite(variance)) [[unlikely]] return wide_statistics<centred>(x, D, eps);
     return {mean, A(rest), A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + eps))};
   }
 }

@@ -94,7 +94,7 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
             break;
           }
           case Mode::gru: {
-            const A r = a[j], z = a[j1], candidate = a[j2], dn = dh[j] * (1 - z) * (1 - candidate * candidate);
+            const A r = a[j], z = a[j1], candidate = a[j2], dn = (dh[j] * (1 - z) + (dh[j] - dh[j])) * (1 - candidate * candidate);
             dv[j] = du[j] = dn * inner[j] * r * (1 - r);
             dv[j1] = du[j1] = dh[j] * (h[j] - candidate) * z * (1 - z);
             du[j2] = dn, dv[j2] = dn * r;

@@ -139,7 +139,9 @@ void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h
       put(dc + j, d * f);
       if (m) put(m + j, o * tanh_c);
     } else if constexpr (mode == Mode::gru) {
-      const auto r = get(a + j), z = get(a + H + j), n = get(a + 2 * H + j), dn = d_m * (1 - z) * (1 - n * n);
+      const auto r = get(a + j), z = get(a + H + j), n = get(a + 2 * H + j);
+      // d_m (1 - z), which keeps its digits where z is nearly 1; an infinite d_m cancels to NaN, as torch's d_m - d_m z does.
+      const auto dn = (d_m * (1 - z) + (d_m - d_m)) * (1 - n * n);
       const auto dr = dn * get(inner + j) * r * (1 - r), dz = d_m * (get(h + j) - n) * z * (1 - z);
       put(du + j, dr), put(dv + j, dr), put(du + H + j, dz), put(dv + H + j, dz);
       put(du + 2 * H + j, dn), put(dv + 2 * H + j, dn * r);

@@ -86,7 +86,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forwar
     });
     const A rest = p.mean ? mean_of_row<THREADS>(over, columns) : 0;
     const A variance = mean_of_row<THREADS>(squares, columns) - rest * rest;
-    const A rstd = 1 / sqrt((variance < 0 ? 0 : variance) + A(p.eps));
+    // NaN where LayerNorm's squares pass the type's range: 1 / inf would make zeros of the row.
+    const A rstd = p.mean && isinf(variance) ? A(NAN) : 1 / sqrt((variance < 0 ? 0 : variance) + A(p.eps));
 
     for_each_pack<T, THREADS, N>(columns, [&](int64_t k, int64_t j, bool kept) {
       Pack<T, N> v = value(k, j, kept), w, b;
