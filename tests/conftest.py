@@ -6,10 +6,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Triton's interpreter calls
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from quick import quick  # noqa: E402
 
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
+    parser.addoption("--quick", action="store_true", help="of every test a sample of its cases: see tests/quick.py")
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k: the sample is one of what they left
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        kept = quick(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)
