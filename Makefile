@@ -43,9 +43,9 @@ style: build
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 
-# --quick: of every test a sample of its cases, see tests/quick.py. slow: what only test-all runs.
+# --quick: of every test a sample of its cases, see tests/quick.py. The marks are explained in pyproject.toml.
 test: style
-	$(PYTEST) --quick -m 'not slow'
+	$(PYTEST) --quick -m 'not slow and not full'
 
 test-full: style
 	$(PYTEST) -m 'not slow'
