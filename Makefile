@@ -9,12 +9,14 @@ export OMP_WAIT_POLICY ?= passive
 # A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: help build demo test test-all bench gpu clean
+.PHONY: help build demo style test test-full test-all format bench gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
-	@echo 'make test      ruff, a strict build and the tests (up to 25 minutes on 2 cores)'
+	@echo 'make test      style, types and a sample of every test (some 6 minutes on 2 cores)'
+	@echo 'make test-full the same with every case, as CI runs it (some 25 minutes)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
+	@echo 'make format    brings Python, C++ and CUDA into their style'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make gpu       the tests, the verification and the benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
@@ -36,13 +38,24 @@ demo: build
 	$(BIN)/scratchnet train digits --compare --backend cpp
 	$(BIN)/scratchnet bench --quick
 
-test: build
+style: build
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+
+# --quick: of every test a sample of its cases, see tests/quick.py. The marks are explained in pyproject.toml.
+test: style
+	$(PYTEST) --quick -m 'not slow and not full'
+
+test-full: style
 	$(PYTEST) -m 'not slow'
 
-test-all: build
-	$(BIN)/ruff check
+test-all: style
 	$(PYTEST)
+
+format: build
+	$(BIN)/ruff format
+	git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs $(BIN)/clang-format -i
 
 bench: build
 	$(BIN)/scratchnet bench
@@ -58,6 +71,6 @@ gpu: build
 	$(BIN)/scratchnet bench --device $(DEVICE) $(COLUMNS) --compile --csv gpu.csv
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .venv/.built
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .venv/.built
 	rm -f scratchnet/_C*.so scratchnet/_cuda*.so scratchnet/*_build_failure.txt
 	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +

@@ -1,11 +1,11 @@
 """GELU, rung 1: a kernel an operation, as it is written with arrays. What y and dx are products of passes through memory.
 
-    f = Phi(x), or s(2u) in the tanh form     then  y = x f
-    f = derivative of the above product       then  dx = grad f
+f = Phi(x), or s(2u) in the tanh form     then  y = x f
+f = derivative of the above product       then  dx = grad f
 
-              passes over memory                                             bytes (N elements of b bytes, float32 sums)
-    forward   read x, write f; read x and f, write y                          N (3 b + 8)
-    backward  read x, write f; read grad and f, write dx                      N (3 b + 8)
+          passes over memory                                             bytes (N elements of b bytes, float32 sums)
+forward   read x, write f; read x and f, write y                          N (3 b + 8)
+backward  read x, write f; read grad and f, write dx                      N (3 b + 8)
 """
 
 from __future__ import annotations

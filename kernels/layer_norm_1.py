@@ -1,12 +1,12 @@
 """LayerNorm, rung 1: one row a program, which walks along it once for each of the formula's sums.
 
-    mean(x), then mean((x - mean)^2), then y = (x - mean) rstd weight + bias
-    mean(a) and mean(a h), then dx = rstd (a - mean(a) - h mean(a h)),  a = dy weight
-    dweight = sum of dy h, dbias = sum of dy: a program takes a block of columns and walks down all rows
+mean(x), then mean((x - mean)^2), then y = (x - mean) rstd weight + bias
+mean(a) and mean(a h), then dx = rstd (a - mean(a) - h mean(a h)),  a = dy weight
+dweight = sum of dy h, dbias = sum of dy: a program takes a block of columns and walks down all rows
 
-              passes over memory                                             bytes (N elements of b bytes)
-    forward   read x three times, write y                                    4 N b
-    backward  read x and dy twice, write dx; read both again for the sums    7 N b
+          passes over memory                                             bytes (N elements of b bytes)
+forward   read x three times, write y                                    4 N b
+backward  read x and dy twice, write dx; read both again for the sums    7 N b
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Matrix product, rung 1: one tile of C a program, in the order of their numbers, tiles of one size for every shape.
 
-    C = A B        dA = G B^T    dB = A^T G
+C = A B        dA = G B^T    dB = A^T G
 
-                    FLOPs      bytes (b an element)
-    product         2 M N K    M N b, and K (BLOCK_M + BLOCK_N) b for each tile, from memory or the L2 cache
+                FLOPs      bytes (b an element)
+product         2 M N K    M N b, and K (BLOCK_M + BLOCK_N) b for each tile, from memory or the L2 cache
 """
 
 from __future__ import annotations

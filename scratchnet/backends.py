@@ -69,7 +69,7 @@ class backend(contextlib.ContextDecorator):
         _named = self.name
         return self
 
-    def __exit__(self, *exc) -> None:
+    def __exit__(self, *exc: object) -> None:
         global _named
         _named = self.outer.pop()
 

@@ -8,11 +8,21 @@ os.environ.setdefault("SCRATCHNET_REAL_SIZES_SEED", str(time.time_ns() % 2**32))
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from quick import quick  # noqa: E402
 
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
+    parser.addoption("--quick", action="store_true", help="of every test a sample of its cases: see tests/quick.py")
     parser.addoption("--fuzz-seed", type=int, help="the first case of tests/fuzz; else a new one every run")
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k: the sample is one of what they left
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        kept = quick(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -145,7 +145,7 @@ def test_a_child_that_is_forked_meanwhile_can_make_results():
     assert child(FORKS, 60) == ["well"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_five_hundred_forks():
     assert child(FORKS, 500, timeout=1800) == ["well"]
 
@@ -170,14 +170,14 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
 TENSORS = 4  # of a step that are alive at a time: x, y, the gradients of both
 
 
-@pytest.mark.parametrize("steps", (200, pytest.param(2000, marks=pytest.mark.slow)))
+@pytest.mark.parametrize("steps", (200, pytest.param(2000, marks=pytest.mark.full)))
 def test_what_is_resident_does_not_grow_with_the_steps(steps):
     """Sizes from 4 to 24 MiB: at most twice what a step of the largest needs, kept pages that fit no other size included."""
     (mebibytes,) = map(int, child(RESIDENT, steps, 1, 1024, 6144, timeout=1800))
     assert mebibytes <= 2 * TENSORS * 24
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_hundred_threads_hold_no_more_than_they_use():
     (mebibytes,) = map(int, child(RESIDENT, 20, 100, 1024, 1536, timeout=1800))
     assert mebibytes <= 2 * TENSORS * 6 * 100

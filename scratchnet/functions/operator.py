@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from torch.overrides import has_torch_function
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, Op
 
+_Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
 _libraries = {}  # namespace -> torch.library.Library; an operator lives as long as the Library that registered it
@@ -184,7 +185,7 @@ def torch_is_faster(op: Op, x: Tensor) -> bool:
     )
 
 
-def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[Callable], Callable]:
+def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
     """Decorate the user-level function of operator `name`: torch's own runs where it is faster for the first argument.
 
     A call that torch's own refuses goes on to ours, whose checks say what is wrong and how to mend it; so this is not for
@@ -192,7 +193,7 @@ def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Ca
     """
     op = OPS[name]
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: _Call) -> _Call:
         @functools.wraps(function)
         def call(*args, **kwargs):
             if look and args and type(args[0]) is Tensor:

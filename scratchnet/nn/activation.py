@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 
-class GELU(Module):
+class GELU(Called, Module):
     """x * Phi(x) elementwise, Phi the normal distribution function; approximate="tanh" takes the tanh formula for Phi.
 
     Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415.
@@ -26,7 +27,7 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class ReLU(Module):
+class ReLU(Called, Module):
     """max(0, x) elementwise; inplace=True overwrites x. Dtypes and errors as in nn.functional.relu. Concept 53: ReLU."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -40,7 +41,7 @@ class ReLU(Module):
         return "inplace=True" if self.inplace else ""
 
 
-class LeakyReLU(Module):
+class LeakyReLU(Called, Module):
     """x where x > 0, else negative_slope * x, elementwise; inplace=True overwrites x.
 
     Dtypes and errors as in nn.functional.leaky_relu. Concept 54: dying ReLU.
@@ -58,7 +59,7 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}{', inplace=True' if self.inplace else ''}"
 
 
-class ELU(Module):
+class ELU(Called, Module):
     """x where x > 0, else alpha * (exp(x) - 1), elementwise; inplace=True overwrites x.
 
     Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289.
@@ -77,7 +78,7 @@ class ELU(Module):
         return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
 
 
-class SiLU(Module):
+class SiLU(Called, Module):
     """x * sigmoid(x) elementwise, also called swish; inplace=True overwrites x.
 
     Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118. Dtypes and errors as in nn.functional.silu. Concept 55: GELU.
@@ -94,7 +95,7 @@ class SiLU(Module):
         return "inplace=True" if self.inplace else ""
 
 
-class Sigmoid(Module):
+class Sigmoid(Called, Module):
     """1 / (1 + exp(-x)) elementwise, from 0 to 1.
 
     Dtypes and errors as in nn.functional.sigmoid. Concept 56: sigmoid and tanh.
@@ -104,7 +105,7 @@ class Sigmoid(Module):
         return F.sigmoid(input)
 
 
-class Tanh(Module):
+class Tanh(Called, Module):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) elementwise, from -1 to 1.
 
     Dtypes and errors as in nn.functional.tanh. Concept 56: sigmoid and tanh.
@@ -114,7 +115,7 @@ class Tanh(Module):
         return F.tanh(input)
 
 
-class Softplus(Module):
+class Softplus(Called, Module):
     """log(1 + exp(beta x)) / beta elementwise, a smooth ReLU; x itself where beta x > threshold.
 
     Dtypes and errors as in nn.functional.softplus. Concept 53: ReLU.
@@ -132,7 +133,7 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class Softmax(Module):
+class Softmax(Called, Module):
     """exp(x) / sum(exp(x)) along dim, in the shape of x: non-negative and summing to 1.
 
     Dtypes and errors as in nn.functional.softmax. Concept 57: softmax.
@@ -149,7 +150,7 @@ class Softmax(Module):
         return f"dim={self.dim}"
 
 
-class LogSoftmax(Module):
+class LogSoftmax(Called, Module):
     """x - log(sum(exp(x))) along dim, in the shape of x: log(Softmax) without overflow.
 
     Dtypes and errors as in nn.functional.log_softmax. Concept 60: cross-entropy.
@@ -166,7 +167,7 @@ class LogSoftmax(Module):
         return f"dim={self.dim}"
 
 
-class Softmin(Module):
+class Softmin(Called, Module):
     """Softmax of -x along dim, in the shape of x: the smallest number gets most.
 
     Dtypes and errors as in nn.functional.softmin. Concept 57: softmax.

@@ -13,6 +13,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.functions.matmul import matmul
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
 
 
@@ -20,7 +21,7 @@ class NonDynamicallyQuantizableLinear(Linear):
     """A Linear under the name that torch gives to MultiheadAttention.out_proj."""
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(Called, Module):
     """softmax(Q K^T / sqrt(d) + mask) V in num_heads subspaces of d = embed_dim / num_heads, then one more projection.
 
     Q, K and V are linear in query (N, L, embed_dim), key (N, S, kdim) and value (N, S, vdim) if batch_first, else (L, N, ...),

@@ -8,9 +8,10 @@ from torch.nn import Module, Parameter, init
 
 from scratchnet.functions.checks import check_tensor
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 
-class _BatchNorm(Module):
+class _BatchNorm(Called, Module):
     """The layer for any number of axes; `_axes` are those that it takes."""
 
     _version = 2  # of the state_dict: since 2 with num_batches_tracked

@@ -9,11 +9,12 @@ from torch.nn import Module, Parameter, init
 
 from scratchnet.functions.checks import fail
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Convolution(Module):
+class _Convolution(Called, Module):
     """What both layers share; the subclass says how many axes the images have and which function it is."""
 
     AXES: int

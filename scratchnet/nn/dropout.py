@@ -4,10 +4,11 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 from scratchnet.nn.functional.dropouts import check_probability
 
 
-class _Dropout(Module):
+class _Dropout(Called, Module):
     """p, the probability to be zeroed (not to be kept), and whether to overwrite the input."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:

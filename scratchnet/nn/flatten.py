@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.functions.checks import fail
+from scratchnet.nn.called import Called
 
 
-class Flatten(Module):
+class Flatten(Called, Module):
     """(N, C, H, W) -> (N, C * H * W): the axes start_dim..end_dim become one; a view where the strides allow it.
 
     RuntimeError if start_dim comes after end_dim, IndexError for an axis that the input does not have. Concept 14: flatten.
@@ -26,7 +27,7 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-class Unflatten(Module):
+class Unflatten(Called, Module):
     """(N, C * H * W) -> (N, C, H, W): the axis dim becomes several of these sizes, one of which may be -1; a view.
 
     TypeError unless the sizes are integers; RuntimeError if their product is not the size of dim. Concept 13: reshape and view.

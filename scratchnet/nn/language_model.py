@@ -11,6 +11,7 @@ from torch.nn import Module, ModuleList, init
 from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.nn import functional as F
 from scratchnet.nn.attention import MultiheadAttention
+from scratchnet.nn.called import Called
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.fused import add_norm
 from scratchnet.nn.linear import Linear
@@ -20,7 +21,7 @@ from scratchnet.nn.sparse import Embedding
 from scratchnet.nn.transformer import FeedForward
 
 
-class DecoderBlock(Module):
+class DecoderBlock(Called, Module):
     """x = x + attention(norm(x)); x = x + feed_forward(norm(x)): x (B, T, C), where position t sees the positions up to t."""
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float, device=None, dtype=None) -> None:
@@ -39,7 +40,7 @@ class DecoderBlock(Module):
         return x + self.dropout(self.feed_forward(y))
 
 
-class TransformerLM(Module):
+class TransformerLM(Called, Module):
     """A pre-norm, causal transformer with learned positions, as GPT-2: tokens (B, T) -> logits (B, T, vocab_size).
 
     logits[:, t] scores what follows token t. tie_weights: the output layer reuses the token embedding's matrix. Weights start

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import Module, Parameter, init
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 
-class Identity(Module):
+class Identity(Called, Module):
     """y = x, any shape: stands for a layer that is left out, with whatever arguments it had. Concept 47: composition."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -20,7 +21,7 @@ class Identity(Module):
         return input
 
 
-class Linear(Module):
+class Linear(Called, Module):
     """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
 
     RuntimeError if x has another last axis or dtype than the weight. Concept 41: linear layer.

@@ -12,10 +12,11 @@ from scratchnet.functions.checks import fail, reduction_name
 from scratchnet.functions.class_targets import warn_of_probabilities
 from scratchnet.functions.operator import transforming
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
 
 
-class _Loss(Module):
+class _Loss(Called, Module):
     """A loss with a reduction: "none" keeps the losses, "mean" averages, "sum" adds them."""
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:

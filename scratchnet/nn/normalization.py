@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import Module, Parameter, init
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 
 def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     return (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
 
 
-class LayerNorm(Module):
+class LayerNorm(Called, Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last axes of x (..., *normalized_shape); var is the biased one.
 
     Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450.
@@ -59,7 +60,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
-class RMSNorm(Module):
+class RMSNorm(Called, Module):
     """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape).
 
     eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.

@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 Pair = int | Sequence[int]  # one number for both axes, or (rows, columns)
 
 
-class MaxPool2d(Module):
+class MaxPool2d(Called, Module):
     """The largest entry of each window of x (N, C, H, W) or (C, H, W); with return_indices also where it lies in its plane.
 
     stride is kernel_size unless given; the padding, at most half a window, counts as -infinity; ceil_mode admits a last window
@@ -52,7 +53,7 @@ class MaxPool2d(Module):
         return f"{sizes}, ceil_mode={self.ceil_mode}"
 
 
-class AvgPool2d(Module):
+class AvgPool2d(Called, Module):
     """The mean of each window of x (N, C, H, W) or (C, H, W).
 
     stride is kernel_size unless given; the padding is zeros, which count unless count_include_pad is False; divisor_override
@@ -92,7 +93,7 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AdaptiveAvgPool2d(Module):
+class AdaptiveAvgPool2d(Called, Module):
     """The means of windows that divide x (N, C, H, W) or (C, H, W) into output_size rows and columns, whatever its size.
 
     output_size is one number for both, or a pair; None keeps an axis as it is.

@@ -14,10 +14,11 @@ from torch.nn.utils.rnn import PackedSequence
 from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.functions.recurrence import recurrence
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 from scratchnet.registry import GATES
 
 
-class RNNBase(Module):
+class RNNBase(Called, Module):
     """What the three layers share: parameters, checks, and the loop over layers and directions.
 
     input (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence -> output in the same form with

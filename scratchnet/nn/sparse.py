@@ -8,9 +8,10 @@ from torch.nn import Module, Parameter, init
 
 from scratchnet.functions.checks import fail
 from scratchnet.nn import functional as F
+from scratchnet.nn.called import Called
 
 
-class Embedding(Module):
+class Embedding(Called, Module):
     """y = weight[input]: integer input (...) -> y (..., embedding_dim); weight (num_embeddings, embedding_dim) from N(0, 1).
 
     The row `padding_idx` starts as zeros and gets no gradient; `max_norm` shrinks the rows that are looked up, in place.

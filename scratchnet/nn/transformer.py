@@ -12,6 +12,7 @@ from torch.nn import Module, ModuleList
 from scratchnet.functions.checks import fail
 from scratchnet.nn import functional as F
 from scratchnet.nn.attention import MultiheadAttention, additive_mask
+from scratchnet.nn.called import Called
 from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.fused import add_norm, epilogue, linear_activation
 from scratchnet.nn.linear import Linear
@@ -29,7 +30,7 @@ def _activation(name: str, activation: str | Activation) -> Activation:
     return getattr(F, activation)
 
 
-class FeedForward(Module):
+class FeedForward(Called, Module):
     """down(dropout(activation(up(x)))): x (..., embed_dim) -> (..., hidden_dim) -> (..., embed_dim), each position by itself.
 
     hidden_dim=None is 4 * embed_dim; activation "gelu", "relu" or a function; RuntimeError for another name. The activation is
@@ -58,7 +59,7 @@ class FeedForward(Module):
         return self.down(self.dropout(linear_activation(self.up, input, self.activation)))
 
 
-class TransformerEncoderLayer(Module):
+class TransformerEncoderLayer(Called, Module):
     """Self-attention, then a feed-forward block, each with a residual: src (L, N, E), (L, E) or, batch_first, (N, L, E).
 
     Post-norm: x = norm(x + block(x)). Pre-norm (norm_first): x = x + block(norm(x)), whose residual stream nothing rescales.
@@ -122,7 +123,7 @@ class TransformerEncoderLayer(Module):
         return self.dropout2(self.linear2(self.dropout(linear_activation(self.linear1, x, self.activation))))
 
 
-class TransformerEncoder(Module):
+class TransformerEncoder(Called, Module):
     """num_layers copies of an encoder layer, one after the other, then `norm`: src (L, N, E) -> the same shape.
 
     The copies start with equal parameters. The two last arguments are torch's, for its nested tensors: without effect here.

@@ -83,9 +83,7 @@ class Adam(Rule):
         elif weight_decay != 0:
             grad = add_scaled(grad, param, weight_decay)
 
-        param, grad, m, v, largest = real_views(
-            param, grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq")
-        )
+        param, grad, m, v, largest = real_views(param, grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"))
 
         m.lerp_(grad, 1 - (beta1.to(m) if isinstance(beta1, Tensor) else beta1))
         if isinstance(beta2, Tensor) and beta2.requires_grad:

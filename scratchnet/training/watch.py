@@ -66,7 +66,7 @@ class watch:
         self._hooks.append(register_optimizer_step_post_hook(self._stepped))
         return self
 
-    def __exit__(self, *exc) -> None:
+    def __exit__(self, *exc: object) -> None:
         for hook in self._hooks:
             hook.remove()
         for name, layer in self.layers.items():

@@ -53,6 +53,7 @@ def test_the_peak_of_a_step_is_what_the_logits_take():
     assert logits <= file["peak"](file["TORCH"], sizes) < 8 * logits
 
 
+@pytest.mark.full
 def test_a_step_is_reported(tmp_path, capsys):
     path = tmp_path / "results.md"
     path.write_text("<!-- step -->\n<!-- /step -->\n")

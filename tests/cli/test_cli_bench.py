@@ -25,6 +25,7 @@ def records(path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.full
 def test_quick_measures_every_operator(small, clock, tmp_path, capsys):
     path = tmp_path / "figures.csv"
     assert main(["bench", "--quick", "--csv", str(path)]) == 0
@@ -218,6 +219,7 @@ def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, caps
     assert {row["op"] for row in records(path)} == {"bias_gelu", "geglu"}
 
 
+@pytest.mark.full
 def test_roofline_has_a_dot_for_every_call_and_one_for_torch(small, clock, tmp_path, drawn):
     path, table = tmp_path / "roofline.png", tmp_path / "figures.csv"
     assert main(["bench", "gelu", "--backend", "torch", "--plot", str(path), "--csv", str(table)]) == 0

@@ -26,6 +26,7 @@ def swish(tmp_path, monkeypatch, capsys):
     return tmp_path / "swish"
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not find_compiler(), reason="needs a C++ compiler: install g++ or set CXX")
 def test_the_scaffold_passes_its_tests_and_measures(swish):
     assert not any("my_op" in path.name + path.read_text() for path in swish.iterdir())

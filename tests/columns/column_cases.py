@@ -169,6 +169,7 @@ for value in (x, -x, x * 0):
     args = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     case("conv2d", F.conv2d, "inf", False, x=value, weight=randn(2, 1, 2, 2), bias=None, **args)
 
+
 def own_recurrence(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
     """torch's cells over the rows of each step."""
     name, begin, h, c = RECURRENCES[mode], 0, h0, c0

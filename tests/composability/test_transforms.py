@@ -102,6 +102,7 @@ def test_compile(name, example):
     torch.testing.assert_close(backward(compiled(c.ours), c), backward(c.torch, c))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name, example", FIRST)
 def test_compile_with_inductor(name, example):
     c = case(name, example, dtype=torch.float32)

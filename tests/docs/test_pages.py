@@ -1,4 +1,4 @@
-"""Every code block of README.md and docs/ runs."""
+"""Every code block of README.md, CONTRIBUTING.md and docs/ runs."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from scratchnet.cli.markdown import split
 from scratchnet.registry import PRIMITIVES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = [
     (page.name, *block)
     for page in PAGES
@@ -65,6 +65,10 @@ def test_shell(line, capsys):
     elif command == "make":  # what it would run: the suite cannot run itself
         plan = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert plan.returncode == 0 and plan.stdout
+    elif command == ".venv/bin/python":  # a sample of the tests: those that are named are there
+        assert arguments[:2] == ["-m", "pytest"]
+        found = subprocess.run([sys.executable, *arguments, "--collect-only"], cwd=ROOT, capture_output=True, text=True)
+        assert found.returncode == 0 and "::" in found.stdout, found.stdout + found.stderr
     elif command == "torchrun":
         run = subprocess.run([sys.executable, "-m", "torch.distributed.run", *arguments], capture_output=True, text=True)
         assert run.returncode == 0, run.stderr

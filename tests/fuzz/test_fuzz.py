@@ -42,7 +42,7 @@ def test_fuzz(request, part):
     fuzz(request, part, *QUICK[part])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("part", range(len(FULL)))
 def test_fuzz_long(request, part):
     fuzz(request, part, *FULL[part])

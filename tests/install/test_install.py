@@ -73,6 +73,7 @@ WHERE = (
 )
 
 
+@pytest.mark.full
 @needs_build
 def test_build_switched_off(source, tmp_path):
     wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0")
@@ -88,6 +89,7 @@ def test_build_switched_off(source, tmp_path):
     assert "scratchnet" not in result.stderr  # who asked for it is not warned
 
 
+@pytest.mark.full
 @needs_build
 def test_no_compiler_installs_the_rest_and_says_why(source, tmp_path):
     wheel = make_wheel(source, tmp_path, "--no-build-isolation", CXX="/nonexistent/g++")
@@ -100,6 +102,7 @@ def test_no_compiler_installs_the_rest_and_says_why(source, tmp_path):
     assert result.stdout.splitlines()[-1].startswith("[0.8413")
 
 
+@pytest.mark.full
 @needs_build
 def test_failing_compiler_is_quoted(source, tmp_path):
     """The install goes on without the kernels; the compiler's own words reach the user at import."""
@@ -114,6 +117,7 @@ def test_failing_compiler_is_quoted(source, tmp_path):
     assert "error: out of ink" in result.stderr
 
 
+@pytest.mark.full
 @needs_build
 def test_require_ext_makes_a_failure_an_error(source, tmp_path):
     command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source)
@@ -123,6 +127,7 @@ def test_require_ext_makes_a_failure_an_error(source, tmp_path):
     assert not list(tmp_path.glob("*.whl"))
 
 
+@pytest.mark.full
 @needs_build
 def test_broken_module_is_explained_at_import(source, tmp_path):
     python = fresh_python(tmp_path / "env", make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0"))
@@ -144,8 +149,8 @@ def test_sdist_holds_what_the_build_needs(source, tmp_path):
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     csrc = {str(path.relative_to(source)) for path in (source / "csrc").rglob("*") if path.is_file()}
     assert csrc and csrc <= names
-    files = {"setup.py", "pyproject.toml", "README.md", "Makefile", "constraints.txt", "tests/conftest.py"}
-    assert files | {"kernels/__init__.py", "scratchnet/__init__.py"} <= names
+    files = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt", "tests/conftest.py"}
+    assert files | {"kernels/__init__.py", "scratchnet/__init__.py", "scratchnet/py.typed"} <= names
     assert not [name for name in names if name.endswith((".so", ".pyc"))]
 
 

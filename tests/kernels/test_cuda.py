@@ -23,13 +23,19 @@ NAMES = [op.name for op in OPS.values() if op.rungs("cuda")]
 
 @pytest.mark.skipif(build.missing() is not None, reason=str(build.missing()))
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_emulated_against_the_oracle(primitive):
-    """Every rung, option, dtype, odd size and layout, NaN and infinity included, under AddressSanitizer and UBSan."""
-    run = build.run(sys.executable, build.HERE / "judge.py", build.build(build.LIBRARY), primitive, 1)
+def test_emulated_against_the_oracle(primitive, request):
+    """Every rung, option, dtype, odd size and layout, NaN and infinity included, under AddressSanitizer and UBSan.
+
+    With --quick every seventh size and case.
+    """
+    step = 7 if request.config.getoption("--quick") else 1
+    run = build.run(sys.executable, build.HERE / "judge.py", build.build(build.LIBRARY), primitive, 1, step)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 # ---- Compiled for GPUs ------------------------------------------------------------------------------------------------------
+
+compiled = pytest.mark.full  # nvcc compiles for minutes
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +71,7 @@ def codes(module):
     return machine_code_cuda.report(module)
 
 
+@compiled
 def test_machine_code(codes):
     """No register spills, and 128-bit loads and stores in the best rungs, for every GPU; every primitive has its kernels."""
     for target in SHARED_MEMORY:
@@ -76,6 +83,7 @@ def test_machine_code(codes):
             assert code.store_bits == 128 or NARROW.match(code.kernel) or NARROW_STORE.match(code.kernel), code
 
 
+@compiled
 def test_matrix_units_multiply(codes):
     """Tensor cores in the products of 16-bit numbers and of TF32, for every GPU, and in no other."""
     products = [code for code in codes if code.kernel.startswith("matmul_product_kernel<")]
@@ -86,6 +94,7 @@ def test_matrix_units_multiply(codes):
         assert (code.tensor_cores > 0) == ("<MatrixUnits<" in code.kernel), code
 
 
+@compiled
 def test_info_shows_them(module, codes, monkeypatch, capsys):
     monkeypatch.setattr(_compiled, "cuda", SimpleNamespace(__file__=str(module)))
     monkeypatch.setattr(_compiled, "cuda_reason", "")
@@ -113,6 +122,7 @@ assert y.shape == (3, 4) and y.device.type == "cuda"
 """
 
 
+@compiled
 def test_the_module_is_imported_beside_a_torch_without_cuda(module):
     environment = {**os.environ, "PYTHONPATH": str(build.ROOT)}
     command = [sys.executable, "-c", IMPORT, str(module), *NAMES]
@@ -121,6 +131,7 @@ def test_the_module_is_imported_beside_a_torch_without_cuda(module):
     assert run.stdout.split() == ["sm_80", "sm_90", "sm_100"]
 
 
+@compiled
 @pytest.mark.skipif(not shutil.which("readelf"), reason="readelf is missing: apt install binutils")
 def test_the_module_needs_no_cuda_library(module):
     """The CUDA runtime is linked in: whatever toolkit torch was built with, and none at all."""

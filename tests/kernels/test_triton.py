@@ -125,6 +125,7 @@ def _machine_code_cases() -> Iterator:
         yield pytest.param(PRODUCTS, "float64", sizes, id=f"products-float64-{sizes}", marks=pytest.mark.slow)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("names, dtype, sizes", list(_machine_code_cases()))
 def test_machine_code(names, dtype, sizes):
     """No register spills; memory-bound kernels load and store 128 bits at a time; products use the matrix units."""

@@ -102,6 +102,7 @@ def test_gather_follows_no_index_out_of_range():
         scratchnet.gather(torch.ones(3, 2), 0, torch.tensor([[0, 3]]))
 
 
+@pytest.mark.full
 def test_they_compile_for_gpus():
     """Each for every target; what the best rungs are held to, no spills and wide loads, is not asked of the first ones."""
     codes = machine_code.report(PRIMITIVES, "float32", "odd", rung="1")

@@ -292,9 +292,7 @@ def test_from_pretrained():
 
 
 IMAGES = {"Conv1d": [(4, 9), (4, 8), (2, 7), (2, 5)], "Conv2d": [(4, 5, 6), (4, 7, 5), (2, 8, 6), (2, 6, 5), (2, 4, 3)]}
-CONVOLUTIONS = [
-    (name, CONSTRUCTOR_CALLS[name][i], shape) for name, shapes in IMAGES.items() for i, shape in enumerate(shapes)
-]
+CONVOLUTIONS = [(name, CONSTRUCTOR_CALLS[name][i], shape) for name, shapes in IMAGES.items() for i, shape in enumerate(shapes)]
 
 
 @pytest.mark.parametrize("batch", [(), (0,), (3,)], ids=str)

@@ -42,6 +42,7 @@ def narrow():
     return x, grad, (grad.double().T @ x.double()).float()
 
 
+@pytest.mark.full
 def test_every_width(narrow):
     """Each on one of the numbers of threads: blocks that do not fit their place show at 2 to 9 % of all widths."""
     assert wrong(range(200, 4201), *narrow, lambda outputs: [THREADS[outputs % len(THREADS)]]) == {}

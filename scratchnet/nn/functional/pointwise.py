@@ -5,7 +5,7 @@ Autograd would find it too, one operation after the other; by hand it takes fewe
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
@@ -24,18 +24,18 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
     nothing that a product needs again, for torch.compile of torch.func.grad differentiates value itself.
     """
 
-    def total(x, t, reduction, *options):
+    def total(x: Tensor, t: Tensor, reduction: str, *options: object) -> Tensor:
         return REDUCE[reduction](value(x, t, *options))
 
     class Eager(Function):
         @staticmethod
-        def forward(ctx, x, t, reduction, *options):
+        def forward(ctx: Any, x: Tensor, t: Tensor, reduction: str, *options: object) -> Tensor:
             ctx.save_for_backward(x, t)
             ctx.reduction, ctx.options = reduction, options
             return total(x, t, reduction, *options)
 
         @staticmethod
-        def backward(ctx, grad):
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
             x, t = ctx.saved_tensors
             need_x, need_t, *rest = ctx.needs_input_grad
             if ctx.reduction == "mean":
@@ -51,13 +51,13 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
         backward = Eager.backward
 
         @staticmethod
-        def setup_context(ctx, inputs, output):
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
             x, t, ctx.reduction, *ctx.options = inputs
             ctx.save_for_backward(x, t)
             ctx.save_for_forward(x, t)
 
         @staticmethod
-        def jvp(ctx, *tangents):
+        def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
             needs = [tangent is not None for tangent in tangents[:2]]
             terms = zip(slopes(*ctx.saved_tensors, *needs, *ctx.options), tangents, needs, strict=False)
             return REDUCE[ctx.reduction](sum(slope * tangent for slope, tangent, need in terms if need))
