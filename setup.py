@@ -258,7 +258,9 @@ def build(module: Module) -> Path:
     find_package("ninja")
     # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
     facts = module.facts
-    toolchain = repr((module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "debug", "architectures"))))
+    toolchain = repr(
+        (module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "debug", "architectures")))
+    )
     tag = f"{module.name.strip('_')}-{sys.implementation.cache_tag}"
     folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)

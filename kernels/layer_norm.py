@@ -133,7 +133,10 @@ def _statistics(
 
 @triton.jit
 def _rstd(squares, columns, eps, CENTER: tl.constexpr, ACC: tl.constexpr):
-    """1 / sqrt(mean square + eps); for LayerNorm NaN where the squares pass the type's range: 1 / inf would make zeros of the row."""
+    """1 / sqrt(mean square + eps).
+
+    LayerNorm: NaN where the squares pass the type's range, for 1 / inf would make zeros of the row.
+    """
     r = tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
     return tl.where(squares == float("inf"), float("nan"), r) if CENTER else r
 

@@ -71,9 +71,9 @@ def batch_norm(
         with torch.no_grad():
             for running, now in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
                 if running.dtype == now.dtype:
-                    running.lerp_(now, momentum)
+                    running.mul_(1 - momentum).add_(now, alpha=momentum)
                 else:  # 16-bit ones move in float32 and are rounded once
-                    running.copy_(running.float().lerp(now, momentum))
+                    running.copy_(running.float().mul_(1 - momentum).add_(now, alpha=momentum))
     return y
 
 

@@ -279,3 +279,19 @@ def test_an_accelerated_layer_can_be_pickled(name):
     for copied in (torch.load(file, weights_only=False), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert type(copied[0]) is getattr(nn, name)
         assert_close(copied(x), model(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+def test_an_infinite_gradient_of_a_gru_is_torchs(backend):
+    """torch's two terms of the candidate's gradient cancel to NaN."""
+    theirs, ours = torch.nn.GRU(3, 4), scratchnet.nn.GRU(3, 4)
+    ours.load_state_dict(theirs.state_dict())
+    x, gradients = torch.randn(2, 1, 3), []
+    for layer, name in ((theirs, None), (ours, backend)):
+        leaf = x.clone().requires_grad_()
+        with scratchnet.backend(name):
+            y, _ = layer(leaf)
+            y.backward(torch.full_like(y, torch.inf))
+        gradients.append([leaf.grad, *(p.grad for p in layer.parameters())])
+    for our, their in zip(gradients[1], gradients[0], strict=True):
+        assert torch.equal(our.isnan(), their.isnan()) and torch.equal(our.isinf(), their.isinf())

@@ -267,9 +267,7 @@ def test_a_causal_mask_of_another_length(batch_first):
     length = L if batch_first else N
     assert_close(results(ours, x, mask=longer, is_causal=True), results(theirs, x, mask=longer, is_causal=True))
     assert_close(ours(x, mask=longer, is_causal=True), ours(x, mask=longer[:length, :length]))
-    assert_close(
-        ours.layers[0](x, src_mask=longer, is_causal=True), theirs.layers[0](x, src_mask=longer, is_causal=True)
-    )
+    assert_close(ours.layers[0](x, src_mask=longer, is_causal=True), theirs.layers[0](x, src_mask=longer, is_causal=True))
     for model in (ours, theirs):
         with pytest.raises(RuntimeError, match="The shape of the 2D attn_mask is"):
             model(x, mask=longer)

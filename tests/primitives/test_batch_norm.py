@@ -198,3 +198,32 @@ def test_errors_are_torchs(name):
         WRONG[name](F.batch_norm)
     with pytest.raises(theirs.type, match=r"^batch_norm\(\): argument '"):
         WRONG[name](batch_norm)
+
+
+@pytest.mark.parametrize("shape", ((6, 2), (2, 2, 70)))  # short runs, long ones
+@pytest.mark.parametrize("value", (torch.inf, -torch.inf, torch.nan, 3e38, -1e30))
+@pytest.mark.parametrize("backend", BACKENDS[:2])
+def test_statistics_of_numbers_that_are_not_finite_or_huge(shape, value, backend):
+    """A channel with an infinity has an infinite mean; the square of 1e30 passes float32's range, y does not."""
+    x = torch.randn(shape)
+    x[(1, 0, 5)[: x.dim()]] = value
+    moved = []
+    for function, dtype in ((F.batch_norm, torch.float64), (batch_norm, torch.float32)):
+        mean, var = torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype)
+        with scratchnet.backend(backend):
+            y = function(x.to(dtype), mean, var, None, None, True, 1.0, 1e-5)
+        moved.append((mean.float(), var.float(), y.float()))
+    for ours, exact in zip(moved[1], moved[0], strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", ((6, 2), (2, 2, 70)))
+def test_infinite_parameters_and_statistics(shape):
+    """inf - inf in the shift must not make NaN of what is infinite: x stays on one side of an infinite mean."""
+    x, inf = torch.randn(shape), torch.tensor([torch.inf, 1.0])
+    with scratchnet.backend("cpp"):
+        running = batch_norm(x, inf, torch.ones(2), None, None, False)
+        scaled = batch_norm(x, None, None, inf, torch.ones(2), True)
+    assert running.select(1, 0).eq(-torch.inf).all() and running.select(1, 1).isfinite().all()
+    centred = x.select(1, 0) - x.select(1, 0).mean()
+    assert torch.equal(scaled.select(1, 0), centred.sign() * torch.inf)

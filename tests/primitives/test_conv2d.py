@@ -184,3 +184,28 @@ def test_numbers_that_count_as_ints():
     with scratchnet.backend("cpp"):
         for stride in (2, (2,), [2, 2], np.int64(2), torch.tensor(2)):
             torch.testing.assert_close(conv2d(x, weight, stride=stride), F.conv2d(x, weight, stride=2))
+
+
+@pytest.mark.parametrize("value", (torch.inf, torch.nan))
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16))
+@pytest.mark.parametrize(
+    "options", ({}, {"stride": 2, "padding": 2}, {"padding": (2, 0), "dilation": (2, 1)}, {"groups": 2, "padding": 1})
+)
+def test_a_weight_that_is_not_finite_reaches_only_the_pixels_that_it_met(options, dtype, value):
+    """Outputs that do not exist have no gradient: dx there is no 0 times infinity. By the float64 oracle."""
+    x = torch.randn(2, 4, 9, 7)
+    weight = torch.randn(6, 4 // options.get("groups", 1), 3, 2)
+    weight[3, 1, 2, 1] = value
+    gradients = []
+    for backend, type in (("cpp", dtype), ("numpy", torch.float64)):
+        leaf = x.detach().clone().to(type).requires_grad_()
+        with scratchnet.backend(backend):
+            scratchnet.nn.functional.conv2d(leaf, weight.to(type), **options).sum().backward()
+        gradients.append(leaf.grad)
+    ours, exact = gradients
+    assert torch.equal(ours.isnan(), exact.isnan()) and torch.equal(ours.isinf(), exact.isinf())
+    finite = exact.isfinite()
+    assert 0 < finite.sum() < finite.numel()
+    torch.testing.assert_close(
+        ours[finite].double(), exact[finite], rtol=0, atol=8 * torch.finfo(dtype).eps * float(exact[finite].abs().max())
+    )

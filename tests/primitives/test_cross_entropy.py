@@ -355,3 +355,30 @@ def test_mean_over_no_weight_is_nan(backend):
     with scratchnet.backend(backend):
         assert scratchnet.cross_entropy(x, y, **options).isnan()
         assert scratchnet.linear_cross_entropy(x, torch.randn(4, 4), y, **options).isnan()
+
+
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1", "cpp:2", "cpp:3"))
+@pytest.mark.parametrize("positions", ((), (3,), (40,)))
+@pytest.mark.parametrize("weighted", (False, True))
+def test_an_infinite_incoming_gradient_or_weight_is_torchs(weighted, positions, backend):
+    """inf times the share that no class but the target has is no NaN: dx of the others is infinite."""
+    x, target = torch.randn(2, 5, *positions), torch.randint(5, (2, *positions))
+    weight = torch.tensor([1.0, torch.inf, 0.5, 1.0, 2.0]) if weighted else None
+    found = []
+    for function, name in ((F.cross_entropy, None), (cross_entropy, backend)):
+        leaf = x.clone().requires_grad_()
+        with scratchnet.backend(name):
+            loss = function(leaf, target, weight, reduction="none")
+        found += torch.autograd.grad(loss, leaf, torch.full_like(loss, 1.0 if weighted else torch.inf))
+    torch.testing.assert_close(found[1], found[0], equal_nan=True)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("shape", ((1, 0), (3, 0), (2, 0, 4)))
+def test_probabilities_of_no_classes(shape, backend):
+    """An empty target has no memory: it must not be taken for class indices."""
+    leaf = torch.empty(shape, requires_grad=True)
+    with scratchnet.backend(backend):
+        loss = cross_entropy(leaf, torch.empty(shape), reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    assert loss.item() == 0 and gradient.shape == shape

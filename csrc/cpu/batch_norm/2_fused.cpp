@@ -28,8 +28,9 @@ Affine<acc_t<T>> affine(const BatchNormForward& p, int64_t c, Statistics s) {
   const double scale = (p.weight ? load1((const T*)p.weight + c) : 1) / __builtin_sqrt(s.var + p.eps);
   const A mean = ((A*)p.mean)[c] = A(s.mean);
   ((A*)p.var)[c] = A(s.var);
-  const double rest = __builtin_isinf(mean) || __builtin_isinf(scale) ? 0 : s.mean - mean;  // else inf - inf
-  return {mean, A(scale), A((p.bias ? load1((const T*)p.bias + c) : 0) - rest * scale)};
+  // What rounding the mean left over; nothing beside an infinity, where inf - inf or 0 inf would make NaN of the shift.
+  const double rest = __builtin_isinf(mean) || __builtin_isinf(scale) ? 0 : (s.mean - mean) * scale;
+  return {mean, A(scale), A((p.bias ? load1((const T*)p.bias + c) : 0) - rest)};
 }
 
 // What dx = (grad - mean_g) a - (x - mean - rest) slope needs, from the sums of grad, grad d and d, d = x - mean.

@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
     for (int e = 0; e < LANES<T>; e++) {
       const int r = R::of(e);
       const A p = exp(d.lane[e] - high[r] - low[r]);
-      d.lane[e] = all[r] * p - g[r] * share.lane[e] - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
+      d.lane[e] = all[r] * p - (all_share(to) ? g[r] * share.lane[e] : A(0)) - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
     }
     rows.store(dx, c, d);
   });
