@@ -12,6 +12,7 @@ from scratchnet.nn import functional as F
 
 class _BatchNorm(Module):
     """The layer for any number of axes; `_axes` are those that it takes."""
+
     _axes: tuple[int, ...]
 
     def __init__(

@@ -1,4 +1,7 @@
-"""RNN, LSTM and GRU: layers of recurrence over sequences, padded or packed."""
+"""RNN, LSTM and GRU: layers of recurrence over sequences, padded or packed.
+
+torch.compile leaves them, as torch's, outside its graphs unless torch._dynamo.config.allow_rnn = True.
+"""
 
 from __future__ import annotations
 
