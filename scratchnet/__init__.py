@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+import torch.fx
+
 from scratchnet.accelerate import accelerate
 from scratchnet.backends import backend
 from scratchnet.functions.checks import TeachingWarning
@@ -17,6 +19,9 @@ __all__ = [
     "geglu", "gelu",
     "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
 ]  # fmt: skip
+
+for _name in __all__:
+    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
 
 _ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use: the import of scratchnet itself stays short
 

@@ -152,6 +152,10 @@ def functions(place):
         F.embedding(place(torch.arange(6), 0), place(table, 1)),
         F.dropout(place(x, 0), 0.5, training=False),
     ]
+    a, b = (place(t, 0).requires_grad_() for t in (x.clone(), x.flip(0)))
+    for loss in (F.mse_loss, F.smooth_l1_loss, F.binary_cross_entropy_with_logits, F.triplet_margin_loss):
+        value = loss(*(a, b, 2 * b)[: 3 if loss is F.triplet_margin_loss else 2])
+        results += [value.detach(), *torch.autograd.grad(value, (a, b))]
     return [whole(y) for y in results]
 
 

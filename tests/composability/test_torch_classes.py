@@ -147,17 +147,19 @@ class Net(torch.nn.Module):
         self.encoder = nn.TransformerEncoderLayer(5, 1, 8, 0.0)
 
     def forward(self, x):
-        return nn.functional.gelu(self.encoder(self.body(x) * 2))
+        x = nn.functional.gelu(self.encoder(self.body(x) * 2))
+        return scratchnet.softmax(nn.functional.dropout(x, 0.5, self.training), 1), nn.functional.mse_loss(x, x + 1)
 
 
 def test_traced_by_fx():
-    """Layers are leaves, as torch's are; our functions with a proxy record torch's."""
+    """Layers are leaves, as torch's are, and functions are called, not looked into."""
     model = Net().eval()
     traced = torch.fx.symbolic_trace(model)
     called = {node.target for node in traced.graph.nodes if node.op == "call_module"}
     assert called == {f"body.{i}" for i in range(5)} | {"encoder"}
     assert type(traced.get_submodule("body.0")) is nn.Conv2d
-    assert torch.nn.functional.gelu in {node.target for node in traced.graph.nodes}
+    functions = [node.target for node in traced.graph.nodes if node.op == "call_function"]
+    assert {nn.functional.gelu, scratchnet.softmax, nn.functional.dropout, nn.functional.mse_loss} <= set(functions)
     assert_close(traced(images()), model(images()))
 
 
@@ -174,7 +176,7 @@ def test_features_by_name():
     graph = tracer.trace(model)
     assert tracer.names == ["body", "body.0", "body.1", "body.2", "body.3", "body.4", "encoder"]
     wanted = next(node for node in graph.nodes if node.target == "body.2")
-    (output,) = (node for node in graph.nodes if node.op == "output")
+    output = next(node for node in graph.nodes if node.op == "output")
     output.args = (wanted,)
     features = torch.fx.GraphModule(model, graph)
     features.graph.eliminate_dead_code()
