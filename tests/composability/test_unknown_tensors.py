@@ -113,7 +113,7 @@ def test_mkldnn_and_quantized_layouts():
     for mine, own in ((F.max_pool2d, TF.max_pool2d), (F.avg_pool2d, TF.avg_pool2d)):
         result, wanted = mine(quantized, 2), own(quantized, 2)
         assert result.dtype is torch.quint8 and torch.equal(result.int_repr(), wanted.int_repr())
-    for layer in (torch.nn.LeakyReLU(), torch.nn.ELU(), torch.nn.GELU(), torch.nn.Dropout(0.5).eval()):
+    for layer in (torch.nn.LeakyReLU(), torch.nn.GELU(), torch.nn.Dropout(0.5).eval()):
         wanted = layer(quantized)
         scratchnet.accelerate(layer)
         assert torch.equal(layer(quantized).int_repr(), wanted.int_repr())
