@@ -1,5 +1,10 @@
 """scratchnet: five primitives, each written once per backend behind one signature, and the network library built on them."""
 
+from importlib import import_module
+from types import ModuleType
+
+import torch.fx
+
 from scratchnet.accelerate import accelerate
 from scratchnet.backends import backend
 from scratchnet.functions.checks import TeachingWarning
@@ -15,3 +20,18 @@ __all__ = [
     "geglu", "gelu",
     "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
 ]  # fmt: skip
+
+for _name in __all__:
+    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
+
+_ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use: the import of scratchnet itself stays short
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -22,6 +22,7 @@ TWINS: dict[type[Module], type[Module]] = {
     if inspect.isclass(getattr(torch.nn, name, None)) and getattr(torch.nn, name) is not getattr(nn, name)
 }
 TWINS[torch.nn.modules.linear.NonDynamicallyQuantizableLinear] = NonDynamicallyQuantizableLinear  # MultiheadAttention.out_proj
+OURS = frozenset(TWINS.values())
 
 
 @dataclass
@@ -47,15 +48,19 @@ class Report:
         rows += [(name, kind, f"left: {reason}") for name, kind, reason in self.left]
         wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
         lines = [f"{name:{wide[0]}}  {kind:{wide[1]}}  {what}" for name, kind, what in rows]
-        return "\n".join([*lines, f"{len(self.swapped)} layers swapped, {len(self.left)} left"])
+        lines.append(f"{len(self.swapped)} layers swapped, {len(self.left)} left")
+        if self.swapped:
+            lines.append("torch.ao.quantization looks layers up by their exact class and passes swapped ones by: undo() first")
+        return "\n".join(lines)
 
 
 def accelerate(model: Module) -> Report:
     """Swap the torch.nn layers of a model for ours, in place, and say which: parameters, buffers, hooks, names and modes stay.
 
-    Only layers of exactly torch's class are swapped; subclasses, parametrized, lazy and scripted ones are left, with the
-    reason. The results are torch's up to rounding; optimizers, references and checkpoints made before go on working. TypeError
-    for anything but a Module. Concept 47: composition.
+    Only layers of exactly torch's class are swapped, and are instances of it still; subclasses, parametrized, lazy and scripted
+    ones are left, with the reason; our own layers and their subclasses stay. The results are torch's up to rounding;
+    optimizers, references and checkpoints made before go on working. TypeError for anything but a Module.
+    Concept 47: composition.
     """
     if not isinstance(model, Module):
         kind = model.__name__ if inspect.isclass(model) else type(model).__name__
@@ -86,8 +91,9 @@ def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None
 
 
 def _twin(module: Module) -> type[Module] | None:
-    """The class of torch.nn that a module is an instance of and that we have too."""
-    return next((base for base in type(module).__mro__ if base in TWINS), None)
+    """The class of torch.nn that a module is an instance of and that we have too; None for one of ours and its subclasses."""
+    known = next((base for base in type(module).__mro__ if base in TWINS or base in OURS), None)
+    return None if known in OURS else known
 
 
 def _reason(module: Module) -> str | None:

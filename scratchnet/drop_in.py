@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import ModuleType
 from typing import Callable, NoReturn
+
+import torch.fx
+from torch.nn import Module
 
 
 def missing(module: str, torch_module: ModuleType) -> Callable[[str], NoReturn]:
@@ -24,3 +28,14 @@ def alias(module: str, torch_module: ModuleType, *names: str) -> None:
         root = f"{torch_module.__name__}.{name}"
         for key in [key for key in sys.modules if key == root or key.startswith(root + ".")]:
             sys.modules[module + key.removeprefix(torch_module.__name__)] = sys.modules[key]
+
+
+def leaves(package: str) -> None:
+    """Make the layers of a package leaves of torch.fx graphs, which are by default those whose class is in torch.nn."""
+    known = torch.fx.Tracer.is_leaf_module
+
+    @functools.wraps(known)
+    def is_leaf_module(tracer: torch.fx.Tracer, m: Module, module_qualified_name: str) -> bool:
+        return m.__module__.startswith(f"{package}.") or known(tracer, m, module_qualified_name)
+
+    torch.fx.Tracer.is_leaf_module = is_leaf_module

@@ -160,6 +160,7 @@ def test_the_report_says_it_all():
         "0  Linear    scratchnet's now",
         "1  Bilinear  left: scratchnet has none",
         "1 layers swapped, 1 left",
+        "torch.ao.quantization looks layers up by their exact class and passes swapped ones by: undo() first",
     ]
     assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
 
@@ -177,6 +178,30 @@ def patched():
     layer = torch.nn.Linear(3, 3)
     layer.forward = lambda x: x
     return layer
+
+
+class OursAndMore(nn.Linear):
+    def forward(self, input):
+        return super().forward(input) + 1
+
+
+def test_ours_and_their_subclasses_are_none_of_its_business():
+    model = torch.nn.Sequential(nn.Linear(3, 3), OursAndMore(3, 3), parametrizations.weight_norm(nn.Linear(3, 3)))
+    before = types(model)
+    report = accelerate(model)
+    assert (report.swapped, report.left, types(model)) == ([], [], before)
+
+
+def test_dynamic_quantisation_goes_by_the_exact_class():
+    """What the report says: a swapped layer is passed by, and taken after undo()."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3))
+    report = accelerate(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and in use
+        assert type(torch.ao.quantization.quantize_dynamic(model)[0]) is nn.Linear
+        report.undo()
+        assert type(torch.ao.quantization.quantize_dynamic(model)[0]) is torch.ao.nn.quantized.dynamic.Linear
+    assert "torch.ao.quantization" in str(accelerate(model))
 
 
 def old_style(norm):

@@ -9,7 +9,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail, same_dtype
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, or_torch
 
 Numbers = int | Sequence[int]
 
@@ -36,6 +36,7 @@ _conv2d = Operator("conv2d", Conv2d, autocast={"cpu": "low", "cuda": "low"})
 _AXES = {1: ("length",), 2: ("height", "width")}
 
 
+@or_torch(torch.nn.functional.conv2d)
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -58,6 +59,7 @@ def conv2d(
     return _conv2d(input.unsqueeze(0), weight, bias, *options, groups).squeeze(0)
 
 
+@or_torch(torch.nn.functional.conv1d)
 def conv1d(
     input: Tensor,
     weight: Tensor,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first, torch_is_faster
+from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch, torch_is_faster
 
 
 class Gather(Function):
@@ -92,6 +92,7 @@ def _check_shapes(input: Tensor, dim: int, index: Tensor) -> None:
             fail(RuntimeError, "gather", "index", f"{problem} {list(input.shape)} apart from dimension {dim}")
 
 
+@or_torch(_embedding.op.torch)
 def embedding(
     input: Tensor,
     weight: Tensor,

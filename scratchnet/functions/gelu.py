@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_shape, fail
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, or_torch
 
 
 class GELU(Function):
@@ -66,6 +66,7 @@ def _is_tanh(name: str, approximate: str) -> bool:
     return approximate == "tanh"
 
 
+@or_torch(_gelu.op.torch)
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
 
@@ -76,6 +77,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return _gelu(input, _is_tanh("gelu", approximate))
 
 
+@or_torch(_bias_gelu.op.torch)
 def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
     """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both floating-point -> (..., D).
 
@@ -90,6 +92,7 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
     return _bias_gelu(input, bias, _is_tanh("bias_gelu", approximate))
 
 
+@or_torch(_geglu.op.torch)
 def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
     """First half * gelu(second half) along dim of a floating-point tensor, (..., 2 D) -> (..., D) for dim -1: F.glu with GELU.
 

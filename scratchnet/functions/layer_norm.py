@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch
 
 _WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
 _HALVES = (torch.bfloat16, torch.float16)
@@ -160,6 +160,7 @@ def layer_norm(
     return _layer_norm(input, weight, bias, ndim, eps)
 
 
+@or_torch(_rms_norm.op.torch)
 def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last axes of input (..., *normalized_shape).
 
@@ -175,6 +176,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
     return _rms_norm(input, weight, ndim, eps)
 
 
+@or_torch(_add_layer_norm.op.torch)
 def add_layer_norm(
     input: Tensor,
     residual: Tensor,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch
 from scratchnet.registry import ACTIVATIONS
 
 
@@ -77,6 +77,7 @@ def _check_inner(function: str, name_b: str, a: Tensor, b: Tensor) -> None:
         fail(RuntimeError, function, name_b, f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {rows}x{n}): {mend}")
 
 
+@or_torch(torch.mm)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """input @ mat2 for matrices (M, K) and (K, N) of one dtype -> (M, N).
 
@@ -93,6 +94,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return _matmul(input, mat2)
 
 
+@or_torch(torch.bmm)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """input[i] @ mat2[i] for batches of matrices (B, M, K) and (B, K, N) of one dtype -> (B, M, N).
 

@@ -21,13 +21,14 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Callable, NamedTuple, TypeVar
+from typing import Callable, Iterable, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd import forward_ad
-from torch.overrides import has_torch_function
 
 from scratchnet import backends
 from scratchnet.registry import BACKENDS, OPS, Op
@@ -161,7 +162,7 @@ class Operator:
         kernel = self.kernel(device, first.dtype)
         if kernel is None or any(a.dtype not in (first.dtype, torch.int64) for a in args if isinstance(a, Tensor)):
             return self.plain(*args)
-        if torch.compiler.is_compiling() or transforming() or has_torch_function(args):
+        if torch.compiler.is_compiling() or transforming():
             return kernel.differentiable(*args, kernel.rung)
         if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
             return self.function.apply(kernel, *args)
@@ -170,6 +171,44 @@ class Operator:
     def cast(self, device: str, args: tuple) -> tuple:
         dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
+
+
+# What a kernel may be called with: plain tensors, and the two kinds that stand for one while a graph is made.
+_KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
+_OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size, torch.dtype})
+
+
+def unknown(values: Iterable) -> bool:
+    """Whether a tensor among the arguments of a call is one that no kernel knows, so that torch's own function has to run.
+
+    That is any layout but the strided one, any subclass that is not named above (DTensor, weights that are quantized, jagged
+    nested tensors), a first tensor that is quantized or nested, and what takes the place of a tensor, as an fx.Proxy does.
+    """
+    first = True
+    for value in values:
+        kind = type(value)
+        if kind in _KNOWN:
+            if value.layout is not torch.strided or first and (value.is_nested or value.is_quantized):
+                return True
+            first = False
+        elif kind not in _OPTIONS and hasattr(kind, "__torch_function__"):
+            return True
+    return False
+
+
+def or_torch(own: Callable) -> Callable[[_Call], _Call]:
+    """Decorate a user-level function: `own`, torch's for the same arguments, takes the calls with `unknown` tensors."""
+
+    def decorate(function: _Call) -> _Call:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            if unknown(args) or kwargs and unknown(kwargs.values()):
+                return own(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def torch_is_faster(op: Op, x: Tensor) -> bool:
@@ -186,7 +225,7 @@ def torch_is_faster(op: Op, x: Tensor) -> bool:
 
 
 def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
-    """Decorate the user-level function of operator `name`: torch's own runs where it is faster for the first argument.
+    """`or_torch` for the user-level function of operator `name`, whose own also runs where it is faster for the first argument.
 
     A call that torch's own refuses goes on to ours, whose checks say what is wrong and how to mend it; so this is not for
     functions that write to their arguments. `look` may warn of the first argument.
@@ -196,6 +235,8 @@ def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Ca
     def decorate(function: _Call) -> _Call:
         @functools.wraps(function)
         def call(*args, **kwargs):
+            if unknown(args) or kwargs and unknown(kwargs.values()):
+                return op.torch(*args, **kwargs)
             if look and args and type(args[0]) is Tensor:
                 look(args[0])
             if args and torch_is_faster(op, args[0]):
@@ -205,7 +246,7 @@ def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Ca
                     pass
             return function(*args, **kwargs)
 
-        return call if op.own_up_to else function
+        return call
 
     return decorate
 

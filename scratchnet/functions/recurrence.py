@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_float, check_shape, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator
+from scratchnet.functions.operator import Function, Operator, or_torch
 from scratchnet.registry import GATES, RECURRENCES
 
 
@@ -47,6 +47,7 @@ def _cast(values: Iterable[Tensor | None], dtype: torch.dtype) -> list[Tensor | 
     return [v.to(dtype) if ours(v) else v for v in values]
 
 
+@or_torch(_recurrence.op.torch)
 def recurrence(
     input: Tensor,
     weight_ih: Tensor,

@@ -1,7 +1,7 @@
 """Layers and losses under `torch.nn`'s names: `from scratchnet import nn` in place of `from torch import nn`.
 
 Layers, activations, losses, initialisers and gradient clipping are ours; what only holds a network together (Module,
-Parameter, Sequential, hooks, the other utils) is torch's own.
+Parameter, Sequential, hooks, the other utils) is torch's own. Every class is a subclass of torch's of the same name.
 """
 
 import torch.nn
@@ -21,7 +21,7 @@ from torch.nn import (
     parameter,
 )
 
-from scratchnet.drop_in import alias, missing
+from scratchnet.drop_in import alias, leaves, missing
 from scratchnet.nn import functional, init, utils
 from scratchnet.nn.activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softmin, Softplus, Tanh
 from scratchnet.nn.attention import MultiheadAttention
@@ -121,4 +121,5 @@ if hasattr(torch.nn, "LinearCrossEntropyOptions"):  # newer than the oldest torc
     LinearCrossEntropyOptions = torch.nn.LinearCrossEntropyOptions
     __all__.append("LinearCrossEntropyOptions")
 alias(__name__, torch.nn, "parallel", "parameter")
+leaves(__name__)
 __getattr__ = missing(__name__, torch.nn)

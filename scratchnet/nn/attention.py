@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.functions.matmul import matmul
+from scratchnet.functions.operator import unknown
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
 
 
-class NonDynamicallyQuantizableLinear(Linear):
+class NonDynamicallyQuantizableLinear(Linear, torch.nn.modules.linear.NonDynamicallyQuantizableLinear):
     """A Linear under the name that torch gives to MultiheadAttention.out_proj."""
 
 
-class MultiheadAttention(Called, Module):
+class MultiheadAttention(Called, torch.nn.MultiheadAttention):
     """softmax(Q K^T / sqrt(d) + mask) V in num_heads subspaces of d = embed_dim / num_heads, then one more projection.
 
     Q, K and V are linear in query (N, L, embed_dim), key (N, S, kdim) and value (N, S, vdim) if batch_first, else (L, N, ...),
@@ -52,7 +53,7 @@ class MultiheadAttention(Called, Module):
             fitting = [heads for heads in range(1, embed_dim + 1) if embed_dim % heads == 0]
             mend = min(fitting, key=lambda heads: abs(heads - num_heads))
             fail(AssertionError, "MultiheadAttention", "num_heads", f"{sizes}; {mend} heads would do")
-        super().__init__()
+        Module.__init__(self)
         self.embed_dim = embed_dim
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
@@ -110,6 +111,9 @@ class MultiheadAttention(Called, Module):
         is_causal says that attn_mask is the causal one: without key_padding_mask and need_weights it is not read, and may be of
         another length. AssertionError or RuntimeError, as from torch, for shapes that do not fit.
         """
+        if unknown((query, key, value)):
+            options = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+            return super().forward(query, key, value, *options)
         if is_causal and attn_mask is None:
             mend = "Transformer.generate_square_subsequent_mask makes it"
             fail(RuntimeError, "MultiheadAttention", "attn_mask", f"Need attn_mask if specifying the is_causal hint; {mend}")

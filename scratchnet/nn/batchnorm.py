@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 
@@ -14,7 +14,6 @@ from scratchnet.nn.called import Called
 class _BatchNorm(Called, Module):
     """The layer for any number of axes; `_axes` are those that it takes."""
 
-    _version = 2  # of the state_dict: since 2 with num_batches_tracked
     _axes: tuple[int, ...]
 
     def __init__(
@@ -29,7 +28,7 @@ class _BatchNorm(Called, Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -46,13 +45,6 @@ class _BatchNorm(Called, Module):
         self.register_buffer("running_var", torch.ones(num_features, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", torch.tensor(0, device=device) if tracked else None)
         self.reset_parameters()
-
-    def reset_running_stats(self) -> None:
-        """Start as if no batch had been seen: mean 0, variance 1."""
-        if self.track_running_stats:
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
 
     def reset_parameters(self) -> None:
         """Start as the plain normalisation, weight 1 and bias 0, no batch seen."""
@@ -77,21 +69,8 @@ class _BatchNorm(Called, Module):
         training = self.training or self.running_mean is None and self.running_var is None
         return F.batch_norm(input, *running, self.weight, self.bias, training, share, self.eps)
 
-    def extra_repr(self) -> str:
-        affine = f"affine={self.affine}, bias={self.bias is not None}"
-        tracked = f"track_running_stats={self.track_running_stats}"
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, {affine}, {tracked}"
 
-    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest) -> None:
-        if self.track_running_stats and (local_metadata.get("version") or 1) < 2:
-            key = prefix + "num_batches_tracked"
-            counted = self.num_batches_tracked
-            known = counted is not None and counted.device != torch.device("meta")
-            state_dict.setdefault(key, counted if known else torch.tensor(0))
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
-
-
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(_BatchNorm, torch.nn.BatchNorm1d):
     """y = (x - mean) / sqrt(var + eps) * weight + bias by feature, x (N, num_features) or (N, num_features, L).
 
     While training with the mean and the biased variance of the batch, which move the running ones by the share `momentum`
@@ -102,7 +81,7 @@ class BatchNorm1d(_BatchNorm):
     _axes = (2, 3)
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
     """The same by channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes.
 
     Concept 81: batch norm.

@@ -18,10 +18,6 @@ class _Convolution(Called, Module):
     """What both layers share; the subclass says how many axes the images have and which function it is."""
 
     AXES: int
-    __constants__ = [
-        "stride", "padding", "dilation", "groups", "padding_mode", "output_padding", "in_channels", "out_channels",
-        "kernel_size",
-    ]  # fmt: skip
 
     def __init__(
         self,
@@ -37,7 +33,7 @@ class _Convolution(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         name = type(self).__name__
         if groups <= 0:
             fail(ValueError, name, "groups", f"groups must be a positive integer, got {groups}")
@@ -89,6 +85,9 @@ class _Convolution(Called, Module):
             bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
             init.uniform_(self.bias, -bound, bound)
 
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight, self.bias)  # which subclasses call with weights of their own
+
     def _padded(self, input: Tensor) -> tuple[Tensor, tuple[int, ...] | str]:
         """The input with the border of its padding mode, and what is left to pad with zeros."""
         if self.padding_mode == "zeros":
@@ -96,20 +95,8 @@ class _Convolution(Called, Module):
         border = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
         return border, (0,) * self.AXES
 
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0,) * len(self.padding):
-            text += f", padding={self.padding}"
-        if self.dilation != (1,) * len(self.dilation):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        if self.bias is None:
-            text += ", bias=False"
-        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"
 
-
-class Conv1d(_Convolution):
+class Conv1d(_Convolution, torch.nn.Conv1d):
     """Filters over sequences: x (N, in_channels, L) or (in_channels, L) -> (N, out_channels, out) or (out_channels, out).
 
     weight (out_channels, in_channels / groups, kernel_size), bias (out_channels). padding: a number, "same" or "valid";
@@ -119,12 +106,12 @@ class Conv1d(_Convolution):
 
     AXES = 1
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, padding = self._padded(input)
-        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return F.conv1d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
-class Conv2d(_Convolution):
+class Conv2d(_Convolution, torch.nn.Conv2d):
     """Filters over images: x (N, in_channels, H, W) or (in_channels, H, W) -> (N, out_channels, out_h, out_w) or without N.
 
     out = (n + 2 padding - dilation (kernel - 1) - 1) // stride + 1 on each axis. weight (out_channels, in_channels / groups,
@@ -135,6 +122,6 @@ class Conv2d(_Convolution):
 
     AXES = 2
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, padding = self._padded(input)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)

@@ -1,5 +1,6 @@
 """Dropout: switch random elements, or whole channels, off while training."""
 
+import torch.nn
 from torch import Tensor
 from torch.nn import Module
 
@@ -12,16 +13,13 @@ class _Dropout(Called, Module):
     """p, the probability to be zeroed (not to be kept), and whether to overwrite the input."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
+        Module.__init__(self)
         check_probability(type(self).__name__, p)
         self.p = p
         self.inplace = inplace
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
 
-
-class Dropout(_Dropout):
+class Dropout(_Dropout, torch.nn.Dropout):
     """While training, zero each element, in any shape, with probability p, divide the rest by 1 - p; in eval mode y = x.
 
     ValueError unless 0 <= p <= 1. Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors,
@@ -32,7 +30,7 @@ class Dropout(_Dropout):
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
-class Dropout2d(_Dropout):
+class Dropout2d(_Dropout, torch.nn.Dropout2d):
     """While training, zero each channel of (N, C, H, W) with probability p and divide the rest by 1 - p.
 
     ValueError unless 0 <= p <= 1. Tompson et al.: Efficient Object Localization Using Convolutional Networks,

@@ -1,9 +1,12 @@
-"""Linear: y = x W^T + b, and Identity: y = x."""
+"""Linear: y = x W^T + b, and Identity: y = x.
+
+Every layer that torch has too is a subclass of torch's: what looks for a torch.nn.Linear finds ours. A constructor that is
+written out here calls Module.__init__ in place of torch's own, which would make and draw the parameters a first time.
+"""
 
 import math
-from typing import Any
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 
@@ -11,24 +14,21 @@ from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 
 
-class Identity(Called, Module):
+class Identity(Called, torch.nn.Identity):
     """y = x, any shape: stands for a layer that is left out, with whatever arguments it had. Concept 47: composition."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
         return input
 
 
-class Linear(Called, Module):
+class Linear(Called, torch.nn.Linear):
     """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
 
     RuntimeError if x has another last axis or dtype than the weight. Concept 41: linear layer.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
@@ -45,6 +45,3 @@ class Linear(Called, Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import torch
+import torch.nn
 from torch import Tensor
-from torch.nn import Module
+from torch.nn.modules.loss import _WeightedLoss
 
-from scratchnet.functions.checks import fail, reduction_name
+from scratchnet.functions.checks import fail
 from scratchnet.functions.class_targets import warn_of_probabilities
 from scratchnet.functions.operator import transforming
 from scratchnet.nn import functional as F
@@ -16,29 +16,7 @@ from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
 
 
-class _Loss(Called, Module):
-    """A loss with a reduction: "none" keeps the losses, "mean" averages, "sum" adds them."""
-
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = reduction_name(size_average, reduce, reduction)
-
-
-class _WeightedLoss(_Loss):
-    """A loss with a weight, which moves with the module and is saved in its state_dict."""
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
-
-
-class MSELoss(_Loss):
+class MSELoss(Called, torch.nn.MSELoss):
     """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none".
 
     Dtypes and errors as in nn.functional.mse_loss. Concept 62: MSE and L1.
@@ -48,7 +26,7 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Called, torch.nn.L1Loss):
     """|input - target| for two tensors of one shape; reduction "mean", "sum" or "none".
 
     Dtypes and errors as in nn.functional.l1_loss. Concept 62: MSE and L1.
@@ -58,24 +36,18 @@ class L1Loss(_Loss):
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Called, torch.nn.SmoothL1Loss):
     """e^2 / (2 beta) where |e| < beta, else |e| - beta / 2, with e = input - target of one shape.
 
     Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083.
     Dtypes and errors as in nn.functional.smooth_l1_loss. Concept 62: MSE and L1.
     """
 
-    def __init__(
-        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.beta = beta
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Called, torch.nn.HuberLoss):
     """e^2 / 2 where |e| < delta, else delta (|e| - delta / 2), with e = input - target of one shape.
 
     TypeError for a delta that is not a number. Huber: Robust Estimation of a Location Parameter, 1964.
@@ -85,14 +57,13 @@ class HuberLoss(_Loss):
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         if not isinstance(delta, (float, int)):
             fail(TypeError, "HuberLoss", "delta", f"delta must be a float or int, got: {type(delta)}")
-        super().__init__(reduction=reduction)
-        self.delta = delta
+        super().__init__(reduction, delta)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class CrossEntropyLoss(Called, torch.nn.CrossEntropyLoss):
     """-log softmax(x)[target], in nats, for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
@@ -101,19 +72,6 @@ class CrossEntropyLoss(_WeightedLoss):
     """
 
     _looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         if not torch.compiler.is_compiling() and not self._looked and type(input) is Tensor and not transforming():
@@ -129,7 +87,7 @@ class CrossEntropyLoss(_WeightedLoss):
         )
 
 
-class LinearCrossEntropyLoss(_WeightedLoss):
+class LinearCrossEntropyLoss(getattr(torch.nn, "LinearCrossEntropyLoss", _WeightedLoss)):  # newer than our oldest torch
     """CrossEntropyLoss of a linear layer's logits, which exist only for a few rows at a time: a language model's last layer.
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
@@ -159,7 +117,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         if not 0 <= label_smoothing <= 1:
             problem = f"expected label_smoothing to be in range [0, 1], got {label_smoothing}"
             fail(RuntimeError, "LinearCrossEntropyLoss", "label_smoothing", problem)
-        super().__init__(weight, reduction=reduction)
+        _WeightedLoss.__init__(self, weight, reduction=reduction)
         self.num_classes = num_classes
         self.out_features = out_features
         self.ignore_index = ignore_index
@@ -189,29 +147,18 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         )
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(Called, torch.nn.NLLLoss):
     """-x[target] for log-probabilities x (N, C, ...) and target (N, ...) classes: what follows LogSoftmax.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count; reduction "mean", "sum" or "none".
     Dtypes and errors as in nn.functional.nll_loss. Concept 60: cross-entropy.
     """
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(Called, torch.nn.BCELoss):
     """-(target log(input) + (1 - target) log(1 - input)) for probabilities of one shape, what follows Sigmoid.
 
     `weight` broadcasts to that shape; reduction "mean", "sum" or "none".
@@ -222,7 +169,7 @@ class BCELoss(_WeightedLoss):
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_WeightedLoss):
+class BCEWithLogitsLoss(Called, torch.nn.BCEWithLogitsLoss):
     """BCELoss of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input).
 
     `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast to input's shape. Reduction
@@ -230,64 +177,33 @@ class BCEWithLogitsLoss(_WeightedLoss):
     Dtypes and errors as in nn.functional.binary_cross_entropy_with_logits. Concept 63: binary cross-entropy.
     """
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        pos_weight: Tensor | None = None,
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.register_buffer("pos_weight", pos_weight)
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         options = {"reduction": self.reduction, "pos_weight": self.pos_weight}
         return F.binary_cross_entropy_with_logits(input, target, self.weight, **options)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Called, torch.nn.KLDivLoss):
     """target (log(target) - input) for log-probabilities `input` and probabilities `target` (N, C).
 
     log_target: target holds logarithms too. Reduction "batchmean" is the mathematical mean, over the rows; "mean" divides by
     all elements and warns. Dtypes and errors as in nn.functional.kl_div. Concept 60: cross-entropy.
     """
 
-    def __init__(
-        self,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        log_target: bool = False,
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.log_target = log_target
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class CosineEmbeddingLoss(_Loss):
+class CosineEmbeddingLoss(Called, torch.nn.CosineEmbeddingLoss):
     """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1; inputs (N, D), target (N,).
 
     Reduction "mean", "sum" or "none". Dtypes and errors as in nn.functional.cosine_embedding_loss. Concept 82: embedding.
     """
 
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class TripletMarginLoss(_Loss):
+class TripletMarginLoss(Called, torch.nn.TripletMarginLoss):
     """max(0, margin + |anchor - positive| - |anchor - negative|) with p-norms, for three tensors (N, D).
 
     swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0.
@@ -305,14 +221,10 @@ class TripletMarginLoss(_Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
         if margin <= 0:
             problem = f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
             fail(ValueError, "TripletMarginLoss", "margin", problem)
-        self.margin = margin
-        self.p = p
-        self.eps = eps
-        self.swap = swap
+        super().__init__(margin, p, eps, swap, size_average, reduce, reduction)
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         options = {"margin": self.margin, "p": self.p, "eps": self.eps, "swap": self.swap, "reduction": self.reduction}

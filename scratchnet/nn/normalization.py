@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import Sequence
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 
@@ -17,7 +17,7 @@ def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     return (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
 
 
-class LayerNorm(Called, Module):
+class LayerNorm(Called, torch.nn.LayerNorm):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last axes of x (..., *normalized_shape); var is the biased one.
 
     Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450.
@@ -33,7 +33,7 @@ class LayerNorm(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -55,12 +55,8 @@ class LayerNorm(Called, Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
-        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
-
-class RMSNorm(Called, Module):
+class RMSNorm(Called, torch.nn.RMSNorm):
     """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape).
 
     eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.
@@ -76,7 +72,7 @@ class RMSNorm(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -91,6 +87,3 @@ class RMSNorm(Called, Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

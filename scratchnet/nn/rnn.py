@@ -1,4 +1,7 @@
-"""RNN, LSTM and GRU: layers of recurrence over sequences, padded or packed."""
+"""RNN, LSTM and GRU: layers of recurrence over sequences, padded or packed.
+
+torch.compile leaves them, as torch's, outside its graphs unless torch._dynamo.config.allow_rnn = True.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import numbers
 import warnings
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 from torch.nn.utils.rnn import PackedSequence
@@ -18,7 +21,7 @@ from scratchnet.nn.called import Called
 from scratchnet.registry import GATES
 
 
-class RNNBase(Called, Module):
+class RNNBase(Called, torch.nn.RNNBase):
     """What the three layers share: parameters, checks, and the loop over layers and directions.
 
     input (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence -> output in the same form with
@@ -42,7 +45,7 @@ class RNNBase(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.mode = mode
         self._check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         self.input_size = input_size
@@ -72,6 +75,8 @@ class RNNBase(Called, Module):
                 for name, shape in shapes.items():
                     setattr(self, name + suffix, Parameter(torch.empty(shape, device=device, dtype=dtype)))
                 self._all_weights.append([name + suffix for name in shapes])
+        self._flat_weights_names = sum(self._all_weights, [])
+        self._init_flat_weights()  # torch's list beside the attributes, which its pickling and `to` renew
         self.reset_parameters()
 
     def _check_options(self, input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size) -> None:
@@ -109,16 +114,6 @@ class RNNBase(Called, Module):
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
-
-    @property
-    def all_weights(self) -> list[list[Parameter]]:
-        """The parameters by layer and direction."""
-        return [[getattr(self, name) for name in names] for names in self._all_weights]
-
-    def __getstate__(self) -> dict:
-        state = vars(self).copy()
-        state.pop("_flat_weight_refs", None)  # torch's weak references in an accelerated layer, which cannot be pickled
-        return state
 
     def flatten_parameters(self) -> None:
         """Nothing: the kernels read the parameters wherever they are (torch's arranges them for cuDNN)."""
@@ -206,13 +201,8 @@ class RNNBase(Called, Module):
     def _hidden(self, state: list[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
         return (state[0], state[1]) if self.mode == "LSTM" else state[0]
 
-    def extra_repr(self) -> str:
-        defaults = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
-        options = [f", {name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
-        return f"{self.input_size}, {self.hidden_size}" + "".join(options)
 
-
-class RNN(RNNBase):
+class RNN(RNNBase, torch.nn.RNN):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu. -> output, h_n
 
     x (T, B, input_size), or with batch_first (B, T, input_size); all else: see scratchnet.nn.rnn.RNNBase. ValueError for
@@ -266,7 +256,7 @@ class _Gated(RNNBase):
         )
 
 
-class LSTM(_Gated):
+class LSTM(_Gated, torch.nn.LSTM):
     """i, f, o = sigmoid(...), g = tanh(...), c_t = f c_(t-1) + i g, h_t = o tanh(c_t), or W_hr of it. -> output, (h_n, c_n)
 
     Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. x (T, B, input_size), or with batch_first
@@ -277,7 +267,7 @@ class LSTM(_Gated):
     MODE = "LSTM"
 
 
-class GRU(_Gated):
+class GRU(_Gated, torch.nn.GRU):
     """r, z = sigmoid(...), n = tanh(x_n + r v_n), h_t = (1 - z) n + z h_(t-1), v = W_hh h_(t-1) + b_hh. -> output, h_n
 
     x (T, B, input_size), or with batch_first (B, T, input_size); all else, errors too: see scratchnet.nn.rnn.RNNBase.

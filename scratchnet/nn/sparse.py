@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
 
@@ -11,7 +11,7 @@ from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 
 
-class Embedding(Called, Module):
+class Embedding(Called, torch.nn.Embedding):
     """y = weight[input]: integer input (...) -> y (..., embedding_dim); weight (num_embeddings, embedding_dim) from N(0, 1).
 
     The row `padding_idx` starts as zeros and gets no gradient; `max_norm` shrinks the rows that are looked up, in place.
@@ -33,7 +33,7 @@ class Embedding(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 needs = f"Padding_idx must be within num_embeddings, from {-num_embeddings} to {num_embeddings - 1}"
@@ -68,11 +68,6 @@ class Embedding(Called, Module):
         return F.embedding(
             input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
         )
-
-    def extra_repr(self) -> str:
-        defaults = {"padding_idx": None, "max_norm": None, "norm_type": 2, "scale_grad_by_freq": False, "sparse": False}
-        options = [f", {name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
-        return f"{self.num_embeddings}, {self.embedding_dim}" + "".join(options)
 
     @classmethod
     def from_pretrained(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 from typing import Callable
 
-import torch
+import torch.nn
 from torch import Tensor
 from torch.nn import Module, ModuleList
 
 from scratchnet.functions.checks import fail
+from scratchnet.functions.operator import unknown
 from scratchnet.nn import functional as F
 from scratchnet.nn.attention import MultiheadAttention, additive_mask
 from scratchnet.nn.called import Called
 from scratchnet.nn.dropout import Dropout
-from scratchnet.nn.fused import add_norm, epilogue, linear_activation
+from scratchnet.nn.fused import add_norm, linear_activation
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.normalization import LayerNorm
 
@@ -59,7 +60,7 @@ class FeedForward(Called, Module):
         return self.down(self.dropout(linear_activation(self.up, input, self.activation)))
 
 
-class TransformerEncoderLayer(Called, Module):
+class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
     """Self-attention, then a feed-forward block, each with a residual: src (L, N, E), (L, E) or, batch_first, (N, L, E).
 
     Post-norm: x = norm(x + block(x)). Pre-norm (norm_first): x = x + block(norm(x)), whose residual stream nothing rescales.
@@ -67,6 +68,8 @@ class TransformerEncoderLayer(Called, Module):
     Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745.
     Concept 86: transformer block.
     """
+
+    activation_relu_or_gelu = 0  # torch's TransformerEncoder then makes no nested tensors for us, as it does for its own layers
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class TransformerEncoderLayer(Called, Module):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         options = {"bias": bias, "device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **options)
         self.linear1 = Linear(d_model, dim_feedforward, **options)
@@ -94,8 +97,6 @@ class TransformerEncoderLayer(Called, Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = _activation("TransformerEncoderLayer", activation)
-        kind = epilogue(self.activation) or type(self.activation).__name__.lower()
-        self.activation_relu_or_gelu = {"relu": 1, "gelu": 2}.get(kind, 0)  # torch's attribute; nothing here reads it
 
     def forward(
         self,
@@ -105,6 +106,8 @@ class TransformerEncoderLayer(Called, Module):
         is_causal: bool = False,
     ) -> Tensor:
         """src (L, N, E) -> the same shape; src_mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L)."""
+        if unknown((src,)):
+            return super().forward(src, src_mask, src_key_padding_mask, is_causal)
         name = "TransformerEncoderLayer"
         padding = additive_mask(name, "src_key_padding_mask", src_key_padding_mask, src.dtype, "src_mask", src_mask)
         mask = additive_mask(name, "src_mask", src_mask, src.dtype)
@@ -123,7 +126,7 @@ class TransformerEncoderLayer(Called, Module):
         return self.dropout2(self.linear2(self.dropout(linear_activation(self.linear1, x, self.activation))))
 
 
-class TransformerEncoder(Called, Module):
+class TransformerEncoder(Called, torch.nn.TransformerEncoder):
     """num_layers copies of an encoder layer, one after the other, then `norm`: src (L, N, E) -> the same shape.
 
     The copies start with equal parameters. The two last arguments are torch's, for its nested tensors: without effect here.
@@ -138,7 +141,7 @@ class TransformerEncoder(Called, Module):
         enable_nested_tensor: bool = True,
         mask_check: bool = True,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-import torch
+import torch.optim
 from torch import Tensor
 
 from scratchnet.optim.rule import Rule, check_not_negative, descend, real_views, scalar
 
 
-class Adagrad(Rule):
+class Adagrad(Rule, torch.optim.Adagrad):
     """param -= lr * grad / (sqrt(sum) + eps), sum the sum of all squared gradients.
 
         g = grad + weight_decay * param

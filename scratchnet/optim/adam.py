@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-import torch
+import torch.optim
 from torch import Tensor
 
 from scratchnet.functions.checks import fail
 from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, real_views, scalar
 
 
-class Adam(Rule):
+class Adam(Rule, torch.optim.Adam):
     """param -= lr * m / (sqrt(v) + eps), m and v the bias-corrected running means of the gradient and of its square.
 
         g = grad + weight_decay * param                 (decoupled_weight_decay: param *= 1 - lr * weight_decay instead)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
+import torch.optim
 from torch import Tensor
 
 from scratchnet.optim.adam import Adam
 
 
-class AdamW(Adam):
+class AdamW(Adam, torch.optim.AdamW):
     """Adam with decoupled_weight_decay: param *= 1 - lr * weight_decay, and m and v see the gradient alone.
 
     Added to the gradient, the decay would be divided by sqrt(v) with it: weights with large gradients would hardly decay.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 import torch
+import torch.optim
 from torch import Tensor
 
 from scratchnet.optim.rule import Rule, check_not_negative, descend, real_views, scalar
 
 
-class RMSprop(Rule):
+class RMSprop(Rule, torch.optim.RMSprop):
     """param -= lr * grad / (sqrt(v) + eps), v the running mean of the squared gradient.
 
         g = grad + weight_decay * param

@@ -40,7 +40,7 @@ class Rule(Optimizer):
             fail(RuntimeError, name, "fused", "`fused` does not support `differentiable`; leave one of them out")
         if options.get("fused") and options["foreach"]:
             fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
-        super().__init__(params, options)
+        Optimizer.__init__(self, params, options)  # not super(): torch's optimizer of the same name stands in between
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients: they are None until the next backward, or zeros."""
@@ -124,7 +124,7 @@ class Rule(Optimizer):
         return torch.zeros((), dtype=torch.float32 if group.get("fused") else dtype, device=device)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        Optimizer.__setstate__(self, state)
         for group in self.param_groups:  # a checkpoint of an older torch lacks the younger options: switch them off
             for name in self.defaults:
                 group.setdefault(name, _OFF.get(name, False))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
+import torch.optim
 from torch import Tensor
 
 from scratchnet.functions.checks import fail
 from scratchnet.optim.rule import Rule, add_scaled, check_not_negative, descend, scalar
 
 
-class SGD(Rule):
+class SGD(Rule, torch.optim.SGD):
     """param -= lr * grad; with momentum the step follows a decaying sum of the gradients.
 
         g = grad + weight_decay * param

@@ -90,6 +90,14 @@ LOGSUMEXP = Op(
 )
 
 
+def _linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias=None, ignore_index=None, options=None, **kwargs
+) -> Tensor:
+    if ignore_index is not None:
+        kwargs["ignore_index"] = ignore_index
+    return F.cross_entropy(F.linear(input, linear_weight, linear_bias), target, **kwargs)
+
+
 def _linear_cross_entropy_example(**options) -> Example:
     def example(n: int, k: int, dtype: torch.dtype):
         classes = 4 * k + 3  # odd, as vocabularies are
@@ -122,7 +130,7 @@ LINEAR_CROSS_ENTROPY = Op(
     gradients="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
     " int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
-    torch=lambda x, w, target, *, linear_bias=None, **kwargs: F.cross_entropy(F.linear(x, w, linear_bias), target, **kwargs),
+    torch=_linear_cross_entropy,
     cost=_linear_cross_entropy_cost,
     examples={
         "mean": _linear_cross_entropy_example(),

@@ -27,7 +27,7 @@ BIAS_GELU = Op(
     idea="gelu(x + bias) without writing x + bias",
     forward="(Tensor x, Tensor bias, bool tanh) -> Tensor",  # bias (D) over the last axis
     backward="(Tensor grad, Tensor x, Tensor bias, bool tanh, bool need_x, bool need_bias) -> (Tensor, Tensor)",
-    torch=lambda x, bias, approximate="none": F.gelu(x + bias, approximate=approximate),
+    torch=lambda input, bias, approximate="none": F.gelu(input + bias, approximate=approximate),
     cost=rows_cost(2, 3, 16),
     examples={
         k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype), normal(d, dtype=dtype)), kw)
@@ -37,8 +37,8 @@ BIAS_GELU = Op(
 )
 
 
-def _geglu(x: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
-    a, gate = x.chunk(2, dim)
+def _geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
+    a, gate = input.chunk(2, dim)
     return a * F.gelu(gate, approximate=approximate)
 
 

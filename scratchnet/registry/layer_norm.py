@@ -59,8 +59,8 @@ RMS_NORM = Op(
 )
 
 
-def _add_layer_norm(x: Tensor, residual: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-    total = x + residual
+def _add_layer_norm(input: Tensor, residual: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+    total = input + residual
     return total, F.layer_norm(total, *args, **kwargs)
 
 

@@ -40,12 +40,12 @@ LINEAR = Op(
     forward="(Tensor x, Tensor weight, Tensor? bias, int activation) -> (Tensor, Tensor)",
     backward="(Tensor grad, Tensor x, Tensor weight, Tensor saved, int activation, bool need_x, bool need_weight,"
     " bool need_bias) -> (Tensor, Tensor, Tensor)",
-    torch=lambda x, weight, bias=None, activation=None: {
+    torch=lambda input, weight, bias=None, activation=None: {
         None: lambda y: y,
         "relu": F.relu,
         "gelu": F.gelu,
         "gelu_tanh": lambda y: F.gelu(y, approximate="tanh"),
-    }[activation](F.linear(x, weight, bias)),
+    }[activation](F.linear(input, weight, bias)),
     cost=lambda *args, **kwargs: _matmul_cost(*args, transposed=True, **kwargs),
     examples={
         name: lambda m, k, dtype, activation=activation: (

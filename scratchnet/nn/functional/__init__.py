@@ -3,6 +3,7 @@
 What only moves numbers, or measures vectors, and is in no primitive's family (pad, one_hot, normalize, ...), is torch's own.
 """
 
+import torch.fx
 import torch.nn.functional
 from torch.nn.functional import (
     cosine_similarity,
@@ -92,3 +93,5 @@ __all__ = [
 ]
 
 __getattr__ = missing(__name__, torch.nn.functional)
+for _name in __all__:
+    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scratchnet.functions import cross_entropy as family
 from scratchnet.functions.checks import check_float, check_tensor, warn
+from scratchnet.functions.operator import or_torch
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
@@ -64,6 +65,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return torch.relu_(input) if inplace else torch.relu(input)
 
 
+@or_torch(elementwise.leaky_relu)
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x: no unit dies, for the slope is never 0. Floats of any shape.
 
@@ -73,6 +75,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return elementwise.leaky_relu(input, negative_slope, inplace)
 
 
+@or_torch(elementwise.elu)
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (exp(x) - 1), which levels off at -alpha. Floats of any shape.
 
@@ -83,6 +86,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return elementwise.elu(input, alpha, inplace)
 
 
+@or_torch(elementwise.silu)
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), GELU's cheaper neighbour, also called swish. Floats and complex numbers of any shape.
 
@@ -111,6 +115,7 @@ def tanh(input: Tensor) -> Tensor:
     return torch.tanh(input)
 
 
+@or_torch(elementwise.softplus)
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu whose slope is sigmoid(beta x); x itself where beta x > threshold.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import types
 from bisect import bisect_right
 from collections import Counter
-from typing import Any, Callable, Iterable
+from typing import Callable, Iterable
 
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from scratchnet.functions.checks import fail
 from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule, warn_outside_step
 
 
-class LambdaLR(Schedule):
+class LambdaLR(Schedule, lr_scheduler.LambdaLR):
     """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one function or one a parameter group.
 
     Functions are not saved in the state_dict, callable objects are. ValueError for another number of functions than groups.
@@ -35,7 +35,7 @@ class LambdaLR(Schedule):
                 ValueError, "LambdaLR", "lr_lambda",
                 f"Expected {groups} lr_lambdas, but got {len(self.lr_lambdas)}: one a parameter group, or one function for all",
             )  # fmt: skip
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def get_lr(self) -> list[Rate]:
         warn_outside_step(self)
@@ -44,27 +44,14 @@ class LambdaLR(Schedule):
     def _get_closed_form_lr(self) -> list[Rate]:
         return [base_lr * scale(self.last_epoch) for scale, base_lr in zip(self.lr_lambdas, self.base_lrs, strict=True)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """All but the optimizer; of the functions only what callable objects carry."""
-        state = super().state_dict()
-        state["lr_lambdas"] = [None if isinstance(f, types.FunctionType) else f.__dict__.copy() for f in self.lr_lambdas]
-        return state
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the state was saved; functions that were not saved must be those of the constructor."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
-        for function, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
-            if saved is not None:
-                function.__dict__.update(saved)
-
-
-class StepLR(Schedule):
+class StepLR(Schedule, lr_scheduler.StepLR):
     """lr = base_lr * gamma^(epoch // step_size). Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = step_size
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
         return lr if self.last_epoch == 0 or self.last_epoch % self.step_size != 0 else lr * self.gamma
@@ -73,13 +60,13 @@ class StepLR(Schedule):
         return base_lr * self.gamma ** (self.last_epoch // self.step_size)
 
 
-class MultiStepLR(Schedule):
+class MultiStepLR(Schedule, lr_scheduler.MultiStepLR):
     """lr = base_lr * gamma^(milestones that are reached). Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones = Counter(milestones)
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
         here = self.milestones[self.last_epoch]
@@ -89,12 +76,12 @@ class MultiStepLR(Schedule):
         return base_lr * self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
 
 
-class ExponentialLR(Schedule):
+class ExponentialLR(Schedule, lr_scheduler.ExponentialLR):
     """lr = base_lr * gamma^epoch. Concept 69: schedules."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
         return lr if self._is_initial else lr * self.gamma  # made anew from a checkpoint, the rate is that of the epoch already
@@ -103,7 +90,7 @@ class ExponentialLR(Schedule):
         return base_lr * self.gamma**self.last_epoch
 
 
-class LinearLR(Schedule):
+class LinearLR(Schedule, lr_scheduler.LinearLR):
     """lr = base_lr * factor, the factor in a straight line from start_factor to end_factor over total_iters epochs: a warm-up.
 
     ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1]. Concept 69: schedules.
@@ -132,7 +119,7 @@ class LinearLR(Schedule):
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
         if self.last_epoch == 0:
@@ -147,7 +134,7 @@ class LinearLR(Schedule):
         return base_lr * (self.start_factor + (self.end_factor - self.start_factor) * done / self.total_iters)
 
 
-class CosineAnnealingLR(Schedule):
+class CosineAnnealingLR(Schedule, lr_scheduler.CosineAnnealingLR):
     """lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * epoch / T_max)) / 2: half a cosine down, without a jump.
 
     Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts). Concept 69: schedules.
@@ -156,7 +143,7 @@ class CosineAnnealingLR(Schedule):
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max
         self.eta_min = eta_min
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
         epoch, T = self.last_epoch, self.T_max

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from scratchnet.functions.checks import fail
 from scratchnet.optim.lr_scheduler.schedule import Rate, check_optimizer, per_group, warn_outside_step
 
 
-class OneCycleLR(LRScheduler):
+class OneCycleLR(lr_scheduler.OneCycleLR):
     """From max_lr / div_factor up to max_lr in the first pct_start of all steps, then down to that / final_div_factor.
 
     Momentum (for Adam beta1) moves the other way, from max_momentum to base_momentum and back. three_phase: first down at the
@@ -79,7 +79,7 @@ class OneCycleLR(LRScheduler):
                     self._set_momentum(group, high)
                     group["max_momentum"] = high
                     group["base_momentum"] = low
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def get_lr(self) -> list[Rate]:
         """The rates of this step, for `step`, which sets the momenta on the way; `get_last_lr()` is for everyone else."""

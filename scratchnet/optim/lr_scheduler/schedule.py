@@ -15,7 +15,10 @@ Rate = float | Tensor
 
 
 class Schedule(LRScheduler):
-    """A schedule in two forms: `next_lr` moves on from the rate in use, so that schedules can be chained; `lr_at` is closed."""
+    """A schedule in two forms: `next_lr` moves on from the rate in use, so that schedules can be chained; `lr_at` is closed.
+
+    Each of them is a subclass of torch's too, and calls LRScheduler.__init__ in place of super(): with the options of its own.
+    """
 
     def get_lr(self) -> list[Rate]:
         """The rates of this epoch, for `step`; `get_last_lr()` is for everyone else."""

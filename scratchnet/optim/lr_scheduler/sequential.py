@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
 
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau as AnyReduceLROnPlateau
 
@@ -13,7 +12,7 @@ from scratchnet.functions.checks import fail
 from scratchnet.optim.lr_scheduler.schedule import copy, set_rate
 
 
-class SequentialLR(LRScheduler):
+class SequentialLR(lr_scheduler.SequentialLR):
     """The k-th schedule from epoch milestones[k - 1] on, each counting its own epochs from 0; e.g. a warm-up, then a cosine.
 
     ValueError for no schedule, one of another optimizer, ReduceLROnPlateau, or a wrong number of milestones;
@@ -83,18 +82,6 @@ class SequentialLR(LRScheduler):
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        """All but the optimizer, the states of the schedules among it."""
-        state = super().state_dict()
-        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
-        return state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the state was saved."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "_schedulers"})
-        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
-            scheduler.load_state_dict(state)
 
 
 def _take_back(scheduler: LRScheduler) -> None:

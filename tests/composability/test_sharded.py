@@ -1,0 +1,195 @@
+"""Two processes train our layers with our optimizers as one does: tensor parallelism, FSDP2 and DDP, by value.
+
+Forward, gradients and ten optimizer steps. All on two gloo processes that are started once.
+"""
+
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    SequenceParallel,
+    parallelize_module,
+)
+from torch.testing import assert_close
+
+import scratchnet
+from scratchnet import nn, optim
+
+STEPS = 10
+OPTIMIZERS = {
+    "SGD": {"lr": 0.05, "momentum": 0.9, "nesterov": True},
+    "Adam": {"lr": 0.01, "weight_decay": 0.1},
+    "AdamW": {"lr": 0.01, "amsgrad": True},
+    "RMSprop": {"lr": 0.01, "momentum": 0.5, "centered": True},
+    "Adagrad": {"lr": 0.05},
+}
+
+
+class Model(nn.Module):
+    """Every layer that the three plans have something to do with: (B, T) tokens -> (B, T, 11) logits."""
+
+    def __init__(self, library=nn):
+        super().__init__()
+        self.embed = library.Embedding(11, 8)
+        self.norm = library.LayerNorm(8)
+        self.drop = library.Dropout(0.0)
+        self.up = library.Linear(8, 16)
+        self.act = library.GELU()
+        self.down = library.Linear(16, 8)
+        self.last = library.RMSNorm(8)
+        self.head = library.Linear(8, 11, bias=False)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        x = x + self.down(self.act(self.up(self.drop(self.norm(x)))))
+        return self.head(self.last(x))
+
+
+def model(library=nn):
+    torch.manual_seed(0)
+    return Model(library).double()
+
+
+def batch():
+    torch.manual_seed(1)
+    return torch.randint(11, (4, 6)), torch.randint(11, (4, 6))
+
+
+def whole(t):
+    return t.full_tensor() if isinstance(t, DTensor) else t
+
+
+def train(run, parameters, optimizer, tokens, targets, mean=lambda loss: loss):
+    """The first logits, the first gradients, the losses of all steps and the last parameters."""
+    logits, gradients, losses = None, None, []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        y = run(tokens)
+        logits = y.detach() if logits is None else logits
+        loss = nn.functional.cross_entropy(y.flatten(0, 1), targets.flatten())
+        loss.backward()
+        if gradients is None:
+            gradients = [whole(p.grad).clone() for p in parameters]
+        optimizer.step()
+        losses.append(mean(loss.detach()))
+    return whole(logits), gradients, torch.stack(losses), [whole(p.detach()) for p in parameters]
+
+
+def tensor_parallel(library=nn):
+    """Megatron's plan: activations outside the products are sharded by time, the products by features."""
+    mesh = init_device_mesh("cpu", (2,))
+    plan = {
+        "embed": RowwiseParallel(input_layouts=Replicate(), output_layouts=Shard(1), use_local_output=False),
+        "norm": SequenceParallel(),
+        "drop": SequenceParallel(),
+        "up": ColwiseParallel(input_layouts=Shard(1), use_local_output=False),
+        "down": RowwiseParallel(output_layouts=Shard(1), use_local_output=False),
+        "last": SequenceParallel(),
+        "head": ColwiseParallel(input_layouts=Shard(1), output_layouts=Replicate()),
+    }
+    return parallelize_module(model(library), mesh, plan)
+
+
+def sharded(library=nn):
+    ours = model(library)
+    for layer in (ours.up, ours.down):
+        fully_shard(layer)
+    return fully_shard(ours)
+
+
+def average(loss):
+    dist.all_reduce(loss)
+    return loss / 2
+
+
+def work(rank: int, port: int, results) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    scratchnet.backends._named = "cpp"
+    tokens, targets = batch()
+    half = [t.chunk(2)[rank] for t in (tokens, targets)]
+    try:
+        for name, options in OPTIMIZERS.items():
+            make = lambda m, name=name, options=options: getattr(optim, name)(m.parameters(), **options)
+            parallel = tensor_parallel()
+            results["tp", name, rank] = train(parallel, list(parallel.parameters()), make(parallel), tokens, targets)
+            fsdp = sharded()
+            results["fsdp", name, rank] = train(fsdp, list(fsdp.parameters()), make(fsdp), *half, average)
+            ddp = torch.nn.parallel.DistributedDataParallel(model())
+            results["ddp", name, rank] = train(ddp, list(ddp.parameters()), make(ddp), *half, average)
+        kinds = {type(p).__name__ for p in (*parallel.parameters(), *fsdp.parameters())}
+        results["kinds", rank] = kinds, type(fsdp.up).__mro__[2].__name__
+        mesh = init_device_mesh("cpu", (2,))
+        results["functions", rank] = functions(lambda t, dim: distribute_tensor(t, mesh, [Shard(dim)]))
+    finally:
+        dist.destroy_process_group()
+
+
+def functions(place):
+    """Ours with arguments that `place(tensor, dim)` has sharded: what a user's own forward calls."""
+    torch.manual_seed(2)
+    x, w, table = torch.randn(6, 8), torch.randn(8, 4), torch.randn(10, 8)
+    F = nn.functional
+    results = [
+        scratchnet.matmul(place(x, 0), place(w, 1)),
+        scratchnet.mm(place(x, 0), place(w, 1)),
+        scratchnet.bmm(place(x[None], 1), place(w[None], 2)),
+        F.linear(place(x, 0), place(w.T.contiguous(), 0), activation="relu"),
+        F.layer_norm(place(x, 0), (8,)),
+        F.rms_norm(place(x, 0), (8,)),
+        F.add_layer_norm(place(x, 0), place(x, 0), (8,))[1],
+        F.gelu(place(x, 1), approximate="tanh"),
+        F.softmax(place(x, 0), -1),
+        scratchnet.logsumexp(place(x, 0), -1),
+        F.embedding(place(torch.arange(6), 0), place(table, 1)),
+        F.dropout(place(x, 0), 0.5, training=False),
+    ]
+    a, b = (place(t, 0).requires_grad_() for t in (x.clone(), x.flip(0)))
+    for loss in (F.mse_loss, F.smooth_l1_loss, F.binary_cross_entropy_with_logits, F.triplet_margin_loss):
+        value = loss(*(a, b, 2 * b)[: 3 if loss is F.triplet_margin_loss else 2])
+        results += [value.detach(), *torch.autograd.grad(value, (a, b))]
+    return [whole(y) for y in results]
+
+
+@pytest.fixture(scope="module")
+def results():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with mp.Manager() as manager:
+        shared = manager.dict()
+        mp.spawn(work, (port, shared), nprocs=2)
+        return dict(shared)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("plan", ["tp", "fsdp", "ddp"])
+def test_two_processes_train_as_one(results, plan, name):
+    single = model(torch.nn)
+    optimizer = getattr(torch.optim, name)(single.parameters(), **OPTIMIZERS[name])
+    tokens, targets = batch()
+    logits, *expected = train(single, list(single.parameters()), optimizer, tokens, targets)
+    for rank in (0, 1):
+        mine, *others = results[plan, name, rank]
+        assert_close(mine, logits if plan == "tp" else logits.chunk(2)[rank])
+        assert_close(others, expected)
+    assert expected[1][-1] < expected[1][0]  # it learns
+
+
+def test_parameters_were_sharded(results):
+    for rank in (0, 1):
+        assert results["kinds", rank] == ({"DTensor"}, "Linear")
+
+
+def test_functions_of_sharded_tensors(results):
+    expected = functions(lambda t, dim: t)
+    for rank in (0, 1):
+        assert_close(results["functions", rank], expected)
