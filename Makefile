@@ -9,13 +9,14 @@ export OMP_WAIT_POLICY ?= passive
 # A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: help build demo test test-all bench gpu clean
+.PHONY: help build demo test test-all bench bench-check gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
 	@echo 'make test      ruff, a strict build and the tests (up to 25 minutes on 2 cores)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
 	@echo 'make bench     every primitive at every size against torch'
+	@echo 'make bench-check  has a kernel become slower or less accurate than benchmarks/expected.json says? (two minutes)'
 	@echo 'make gpu       the tests, the verification and the benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
@@ -46,6 +47,9 @@ test-all: build
 
 bench: build
 	$(BIN)/scratchnet bench
+
+bench-check: build
+	$(BIN)/python benchmarks/check.py
 
 # The suite on CPU tensors; then the kernels on the device: right first, and only then how fast.
 # On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.
