@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= passive
 # A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: help build demo style test test-full test-all format bench gpu clean
+.PHONY: help build demo style test test-full test-all format bench bench-check gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
 	@echo 'make format    brings Python, C++ and CUDA into their style'
 	@echo 'make bench     every primitive at every size against torch'
+	@echo 'make bench-check  has a kernel become slower or less accurate than benchmarks/expected.json says? (two minutes)'
 	@echo 'make gpu       the tests, the verification and the benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
@@ -59,6 +60,9 @@ format: build
 
 bench: build
 	$(BIN)/scratchnet bench
+
+bench-check: build
+	$(BIN)/python benchmarks/check.py
 
 # The suite on CPU tensors; then the kernels on the device: right first, and only then how fast.
 # On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.

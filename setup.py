@@ -7,7 +7,7 @@ beside any torch.
 SCRATCHNET_BUILD=0             install without the compiled kernels
 SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: install the other columns and say why)
 SCRATCHNET_DEBUG=1             kernels check every access to their workspace against its size (csrc/cpu/memory.h)
-SCRATCHNET_SANITIZE=address    likewise undefined, thread: a slow build that finds memory errors and races
+SCRATCHNET_SANITIZE=address    likewise undefined, thread, or address,undefined: a slow build that finds memory errors and races
 SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, whatever torch this is, and then a failure stops the install
 TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: one of each generation, and PTX)
 CXX=..., MAX_JOBS=...          the compiler; the most compilers to run at a time
@@ -182,9 +182,11 @@ def cpu_module(version: str) -> Module:
         # -lstdc++ first: libc10 exports a few of its symbols, and ours must not bind to those copies.
         link = ["-shared", "-lstdc++", f"-L{torch / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
     if sanitizer:
-        if sanitizer not in SANITIZERS:
-            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose {', '.join(SANITIZERS)}.")
-        common += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}", *SANITIZERS[sanitizer]]
+        names = sanitizer.split(",")
+        if not set(names) <= set(SANITIZERS):
+            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose from {', '.join(SANITIZERS)}, with commas between.")
+        common += ["-g1", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}"]
+        common += [flag for name in names for flag in SANITIZERS[name]]
         objects = [(name, source, [*flags, "-O1"]) for name, source, flags in objects]
         link.append(f"-fsanitize={sanitizer}")
     facts = common_facts(version, torch) | {
@@ -258,9 +260,8 @@ def build(module: Module) -> Path:
     find_package("ninja")
     # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
     facts = module.facts
-    toolchain = repr(
-        (module.link[0], *(facts.get(name) for name in ("compiler", "torch", "sanitizer", "debug", "architectures")))
-    )
+    distinct = ("compiler", "torch", "sanitizer", "debug", "architectures")
+    toolchain = repr((module.link[0], *(facts.get(name) for name in distinct)))
     tag = f"{module.name.strip('_')}-{sys.implementation.cache_tag}"
     folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)

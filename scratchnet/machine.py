@@ -47,6 +47,20 @@ def measured(facts: dict[str, str | int], device: str) -> str:
     )
 
 
+def kind() -> str:
+    """What the speed of a kernel beside torch's depends on, for CPU tensors: measurements on machines of one kind compare."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = (line.partition(":") for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()))
+    processor = {name.strip(): value.strip() for name, _, value in lines}
+    family = f" family {processor['cpu family']}" if "cpu family" in processor else ""
+    own = facts()
+    return (
+        f"{processor.get('vendor_id') or platform.machine()}{family}, {own['isa'] or 'not compiled'} "
+        f"beside torch's {torch.backends.cpu.get_cpu_capability()}, {own['threads']} threads, "
+        f"OMP_WAIT_POLICY {own['OMP_WAIT_POLICY'] or 'not set'}, torch {own['torch']}"
+    )
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []

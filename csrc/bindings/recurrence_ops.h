@@ -25,7 +25,7 @@ Tensor narrow(const Tensor& t, const Tensor& like) {
 template <class Tensor>
 Tensor wide_copy(const Tensor& t) {
   const Tensor from = wide(t), to = fresh_like(from);
-  memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));
+  if (from.numel()) memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));  // may not be told null
   return to;
 }
 

@@ -7,7 +7,11 @@
 
 namespace scratchnet {
 constexpr int64_t HUGE_PAGE = 1 << 21;
+#ifdef __SANITIZE_ADDRESS__
+constexpr int64_t LARGE = INT64_MAX;  // never: AddressSanitizer watches what comes from malloc
+#else
 constexpr int64_t LARGE = 2 * HUGE_PAGE;  // bytes from which this pays; smaller memory comes warm from malloc
+#endif
 }  // namespace scratchnet
 
 // At least `bytes`, from the start of a huge page, not initialised; null if the system has none.

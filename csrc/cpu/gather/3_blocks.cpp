@@ -40,7 +40,7 @@ template <class T>
 bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
   using A = acc_t<T>;
   if (!inside(index, s.elements(), s.from)) return false;
-  if (!s.covers) memset((void*)dx, 0, numel * sizeof(T));
+  if (!s.covers && numel) memset((void*)dx, 0, numel * sizeof(T));
   for_each_block<A>(s, [&](int64_t line, int64_t first, int64_t columns, A* sums) {
     memset(sums, 0, s.from * columns * sizeof(A));
     for (int64_t i = 0; i < s.to; i++) {

@@ -73,7 +73,7 @@ void for_each_block(const Layer& layer, const F& f) {
 
 template <class A>
 void copy(A* to, const A* from, int64_t count) {
-  memcpy(to, from, count * sizeof(A));
+  if (count) memcpy(to, from, count * sizeof(A));  // of nothing, a pointer may be null
 }
 
 // One step of one sequence: u (G H) becomes the activations; m is h', or what is projected to it.
