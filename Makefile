@@ -9,13 +9,14 @@ export OMP_WAIT_POLICY ?= passive
 # A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: help build demo style test test-full test-all format bench bench-check gpu clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
 	@echo 'make test      style, types and a sample of every test (some 6 minutes on 2 cores)'
-	@echo 'make test-full the same with every case, as CI runs it (some 25 minutes)'
+	@echo 'make test-full the same with every case, as CI runs it (some 30 minutes)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
+	@echo 'make fuzz      calls and sizes that nobody has tried, new ones every time (some 25 minutes)'
 	@echo 'make format    brings Python, C++ and CUDA into their style'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  has a kernel become slower or less accurate than benchmarks/expected.json says? (two minutes)'
@@ -57,6 +58,10 @@ test-all: style
 format: build
 	$(BIN)/ruff format
 	git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs $(BIN)/clang-format -i
+
+# Calls and sizes that nobody has tried: new ones every time, where the other targets repeat the same. A failure prints its seed.
+fuzz: build
+	SCRATCHNET_REAL_SIZES_SEED=$$(date +%s) $(PYTEST) tests/fuzz tests/real_sizes --fuzz-seed $$(date +%s)
 
 bench: build
 	$(BIN)/scratchnet bench

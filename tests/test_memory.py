@@ -1,8 +1,10 @@
 """csrc/cpu/memory.h, pages.h and bindings/sizes.h: too much is refused with an exception, forks are safe, nothing piles up."""
 
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -181,3 +183,37 @@ def test_what_is_resident_does_not_grow_with_the_steps(steps):
 def test_a_hundred_threads_hold_no_more_than_they_use():
     (mebibytes,) = map(int, child(RESIDENT, 20, 100, 1024, 1536, timeout=1800))
     assert mebibytes <= 2 * TENSORS * 6 * 100
+
+
+@pytest.fixture
+def control_group():
+    """A folder of the memory controller, version 1 or 2, in which a limit can be set."""
+    base = Path("/sys/fs/cgroup/memory") if Path("/sys/fs/cgroup/memory").exists() else Path("/sys/fs/cgroup")
+    group = base / f"scratchnet-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    limit = next((group / name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists()), None)
+    yield group, limit
+    group.rmdir()
+
+
+def test_kept_pages_make_way_under_a_control_groups_limit(control_group):
+    """A container's limit counts what is kept. The system takes it back when others need it: nothing is killed."""
+    group, limit = control_group
+    if limit is None:
+        pytest.skip("this control group cannot limit memory")
+    program = """
+import os, sys, numpy, torch, scratchnet
+open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+x = torch.zeros(64 << 20)  # 256 MiB
+kept = [torch.ops.scratchnet.gelu_forward(x, False, 4) for _ in range(2)]
+del kept, x
+used = int(open("/proc/self/statm").read().split()[1]) * 4096
+with open(sys.argv[2], "w") as limit:  # what is resident, 512 MiB of it kept, and a little
+    limit.write(str(used + (64 << 20)))
+others = numpy.ones(48 << 20)  # 384 MiB: only in the place of what is kept
+print(int(others.sum()), scratchnet._compiled.module.release_kept_pages() >> 20)
+"""
+    assert child(program, group, limit) == [str(48 << 20), "512"]

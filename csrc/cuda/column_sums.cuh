@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(SUM_COLUMNS * SUM_ROWS)
 
 template <class A, class T>
 void column_sums(On on, const char* name, const A* partial, T* sums, int64_t rows, int64_t columns) {
-  const Shape shape = {dim3(divide_up(columns, SUM_COLUMNS)), dim3(SUM_COLUMNS, SUM_ROWS)};
+  const Shape shape = {dim3(blocks_along_x(divide_up(columns, SUM_COLUMNS))), dim3(SUM_COLUMNS, SUM_ROWS)};
   launch(on, name, column_sums_kernel<A, T>, shape, partial, sums, rows, columns);
 }
 

@@ -39,8 +39,18 @@ void zero(On on, const char* name, T* p, int64_t count) {
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// How many blocks a grid has along x, where 2^31 - 1 fit: dim3 would keep the lower 32 bits of what is more, and start too few.
+inline unsigned blocks_along_x(int64_t count) {
+  if (count > INT32_MAX)
+    throw std::runtime_error("scratchnet: the CUDA kernel would need " + std::to_string(count) +
+                             " blocks, and a grid has at most 2^31 - 1; call it on parts of the tensor");
+  return (unsigned)count;
+}
+
 // One thread an element.
-inline Shape elementwise(int64_t count, int threads) { return {dim3(divide_up(count, threads)), dim3(threads)}; }
+inline Shape elementwise(int64_t count, int threads) {
+  return {dim3(blocks_along_x(divide_up(count, threads))), dim3(threads)};
+}
 
 // Along x.
 __device__ __forceinline__ int64_t thread_index() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }

@@ -18,7 +18,7 @@ template <class T>
 Shape tiles(int64_t rows, int64_t columns) {
   const int height = rows < TILE_ROWS ? 1 : TILE_ROWS, width = TILE_THREADS / height;
   const int64_t across = divide_up(columns, width * LANES<T>), down = across ? divide_up(TILE_BLOCKS, across) : 0;
-  return {dim3(across, std::min(down, divide_up(rows, height))), dim3(width, height)};
+  return {dim3(blocks_along_x(across), std::min(down, divide_up(rows, height))), dim3(width, height)};
 }
 
 // The place of a thread: its columns, its first row, and how far the next one is.

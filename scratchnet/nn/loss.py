@@ -87,7 +87,7 @@ class CrossEntropyLoss(Called, torch.nn.CrossEntropyLoss):
         )
 
 
-class LinearCrossEntropyLoss(getattr(torch.nn, "LinearCrossEntropyLoss", _WeightedLoss)):  # newer than our oldest torch
+class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss", _WeightedLoss)):  # newer than our oldest torch
     """CrossEntropyLoss of a linear layer's logits, which exist only for a few rows at a time: a language model's last layer.
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.

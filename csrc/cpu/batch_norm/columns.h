@@ -8,7 +8,7 @@ namespace {
 
 template <class A>
 struct Columns {
-  static constexpr int64_t ROWS = 256;  // that are summed in float
+  static constexpr int64_t FEW = 8, ROWS = 32 * FEW;  // summed in float, and the sums of those: of equal rows all err alike
   const int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
   const Scratch<A> memory;                               // (5, width)
   const Scratch<double> total;                           // (terms, width)
@@ -49,13 +49,18 @@ struct Columns {
     for (int64_t first = 0; first < rows; first += ROWS) {
       vec<A> sums[K][U] = {};
       const int64_t end = rows - first < ROWS ? rows : first + ROWS;
-      for (int64_t n = first; n < end; n++)
+      for (int64_t n = first; n < end;) {
+        vec<A> few[K][U] = {};
+        for (const int64_t stop = min(end, n + FEW); n < stop; n++)
 #pragma GCC unroll 4
-        for (int u = 0; u < U; u++) {
-          const int64_t at = j + u * lanes<A>;
-          const Terms<A, K> terms = f(n * step + at, at, get);
-          for (int k = 0; k < K; k++) sums[k][u] += terms.v[k];
-        }
+          for (int u = 0; u < U; u++) {
+            const int64_t at = j + u * lanes<A>;
+            const Terms<A, K> terms = f(n * step + at, at, get);
+            for (int k = 0; k < K; k++) few[k][u] += terms.v[k];
+          }
+        for (int k = 0; k < K; k++)
+          for (int u = 0; u < U; u++) sums[k][u] += few[k][u];
+      }
       for (int k = 0; k < K; k++) {
         A lane[U * lanes<A>];
         memcpy(lane, sums[k], sizeof lane);

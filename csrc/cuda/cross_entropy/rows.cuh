@@ -121,10 +121,10 @@ struct Rows {
 // Short rows take smaller blocks.
 template <class T>
 Shape rows_shape(int64_t outer, int64_t classes, int64_t inner) {
-  if (inner != 1) return {dim3(outer * divide_up(inner, STRIP_WIDTH * LANES<T>)), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
+  if (inner != 1) return {dim3(blocks_along_x(outer * divide_up(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
   int threads = 32;
   while (threads < ROW_THREADS && threads * LANES<T> < classes) threads *= 2;
-  return {dim3(outer), dim3(threads)};
+  return {dim3(blocks_along_x(outer)), dim3(threads)};
 }
 
 // Whether packs of these tensors, of the same shape, may be read as 128 bits.

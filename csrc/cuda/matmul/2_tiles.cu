@@ -151,7 +151,7 @@ void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix
   acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
   const Result<T> result(to, size.n);
   for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
-    const Shape shape = {dim3(tiles_of_y, std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
+    const Shape shape = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
     launch(on, "matmul_product", kernel, shape, batch, first, x, y, size.k, depth, result, partial);
   }
   if (partial)
