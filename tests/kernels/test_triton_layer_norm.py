@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
+import scratchnet  # noqa: E402
 from scratchnet.kernels import column_sums, layer_norm  # noqa: E402
 from scratchnet.registry import OPS  # noqa: E402
 from scratchnet.verify import compare  # noqa: E402
@@ -55,3 +56,13 @@ def test_the_same_bits_every_run():
     _, mean, rstd = layer_norm.layer_norm_forward(x, weight, None, 1, 1e-5)
     first, second = (layer_norm.layer_norm_backward(grad, x, mean, rstd, weight, 1, 1e-5, True, True, True) for _ in range(2))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("columns", (3, layer_norm.LONGEST + 1))
+@pytest.mark.parametrize("rung", (1, 2))
+def test_squares_that_pass_the_range_make_no_zeros(rung, columns):
+    """1 / sqrt(inf) is 0: a row of zeros would look like a result."""
+    x = torch.zeros(1, columns)
+    x[0, 0], x[0, 1] = 3e38, -3e38
+    with scratchnet.backend(f"triton:{rung}"):
+        assert scratchnet.layer_norm(x, (columns,)).isnan().all()
