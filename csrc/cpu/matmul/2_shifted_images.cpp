@@ -182,14 +182,14 @@ void add_infinite_terms(const ConvolutionSizes& size, const T* grad, const T* we
 // dx, also for weights that are not finite: they must not meet the zeros of the frame, which stand for outputs that do not exist.
 template <class T>
 void any_input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
-  const Scratch<T> finite(size.groups, size.filters, size.channels, size.kernel[0], size.kernel[1]);
+  const int64_t count = size.groups * size.filters * size.channels * size.kernel[0] * size.kernel[1];
   bool all = true;
-  for (int64_t i = 0; i < finite.size; i++) {
-    const bool is_finite = __builtin_isfinite(load1(weight + i));
-    finite[i] = is_finite ? weight[i] : T{}, all &= is_finite;
-  }
+  for (int64_t i = 0; i < count; i++) all &= bool(__builtin_isfinite(load1(weight + i)));
+  if (all) return input_gradient(size, grad, weight, dx);
+  const Scratch<T> finite(count);
+  for (int64_t i = 0; i < count; i++) finite[i] = __builtin_isfinite(load1(weight + i)) ? weight[i] : T{};
   input_gradient(size, grad, finite.data(), dx);
-  if (!all) add_infinite_terms(size, grad, weight, dx);
+  add_infinite_terms(size, grad, weight, dx);
 }
 
 template <class T>
