@@ -4,6 +4,7 @@
 //   panels    a and b are copied ("packed") into the order in which the tile reads them: any strides, no cache line wasted;
 //             where a number is used too rarely to pay for that, the tile reads it where it lies
 //   blocks    DEPTH terms of the sums at a time: a panel of a stays in L1, a block of a and a panel of b in L2, all of b in L3
+//   sums      of CHAIN blocks in a place of their own, which is then added to y: a long k does not add up in one chain
 //   threads   each computes its own rectangles of y; the sum over k is cut by k alone: the same bits for any number of threads
 //
 // https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
@@ -21,11 +22,14 @@ constexpr int64_t BLOCK_ROWS = 240;                                 // of a in L
 constexpr int64_t RECTANGLE_ROWS = 1536, RECTANGLE_COLUMNS = 1024;  // of y, at most
 constexpr int64_t FEW_ROWS = 2 * ROWS;                              // for which it does not pay to copy b
 constexpr int64_t NEAR = 1 << 17;                                   // bytes of b that wait in L2 for the next rows of a
+// Blocks of DEPTH terms that are added up one after the other. The 501 blocks of 128,256 classes in one chain cost the gradient of
+// linear_cross_entropy half of its accuracy.
+constexpr int64_t CHAIN = 16;
 
-// c (rows, columns) = a b by inner products, for few rows and both operands in order along k: packing would not pay.
+// c (rows, columns) = [c +] a b by inner products, for few rows and both operands in order along k: packing would not pay.
 template <class T, int R>
 void inner_products(int64_t rows, int64_t columns, int64_t k, const T* a, int64_t a_row, const T* b, int64_t b_column,
-                    acc_t<T>* c, int64_t c_row) {
+                    acc_t<T>* c, int64_t c_row, bool add) {
   using A = acc_t<T>;
   constexpr int WIDTH = 4;  // R x WIDTH sums at a time
   for (int64_t j = 0; j < columns; j += WIDTH)
@@ -43,7 +47,10 @@ void inner_products(int64_t rows, int64_t columns, int64_t k, const T* a, int64_
         }
       });
       for (int r = 0; r < R && i + r < rows; r++)
-        for (int w = 0; w < WIDTH && j + w < columns; w++) c[(i + r) * c_row + j + w] = vsum(sum[r][w]);
+        for (int w = 0; w < WIDTH && j + w < columns; w++) {
+          A& to = c[(i + r) * c_row + j + w];
+          to = vsum(sum[r][w]) + (add ? to : 0);
+        }
     }
 }
 
@@ -71,6 +78,17 @@ void finish(int64_t rows, int64_t columns, const acc_t<T>* c, int64_t c_row, con
     });
 }
 
+// y = [y +] the sums of a chain.
+template <class A>
+void add_to(A* y, int64_t y_row, int64_t rows, int64_t columns, const A* sums, int64_t sums_row, bool add) {
+  for (int64_t i = 0; i < rows; i++)
+    map<A>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      A* const to = y + i * y_row + j;
+      const auto sum = get(sums + i * sums_row + j);
+      put(to, add ? get(to) + sum : sum);
+    });
+}
+
 // How y is cut. Decided once for the whole product: the workspace is sized by it and every rectangle is walked by it. Whoever
 // asked `piece` again for the last rectangle, which has fewer rows, could get larger blocks (piece(1458, 240, 6) = 210,
 // piece(1382, 240, 6) = 234) than the workspace holds.
@@ -79,12 +97,14 @@ struct Blocks {
   int64_t height, depth;  // of the block of a that is packed at a time, at most
 };
 
+inline bool long_sums(const ProductSizes& size, const Blocks& blocks) { return size.k > CHAIN * blocks.depth; }
+
 // The packed pieces of one thread.
 template <class A>
 struct Workspace {
-  const Scratch<A> a, b, c;  // (height, depth), (depth, columns), and, where T is narrower than A, (rows, columns)
-  Workspace(const Blocks& blocks, bool wide_result)
-      : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(wide_result ? blocks.rows : 0, blocks.columns) {}
+  const Scratch<A> a, b, c;  // (height, depth), (depth, columns), and, where the sums do not grow in y, (rows, columns)
+  Workspace(const Blocks& blocks, bool sums_apart)
+      : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(sums_apart ? blocks.rows : 0, blocks.columns) {}
 };
 
 // Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time: reading
@@ -118,28 +138,41 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
   const T* a0 = (const T*)a.data + batch_offset(size, a, index) + i0 * a.row;
   const T* b0 = (const T*)b.data + batch_offset(size, b, index) + j0 * b.column;
   const int64_t y0 = (index * size.m + i0) * size.n + j0;
-  A* const c = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c.data();
+  A* const total = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c.data();
   const bool few = TERMS == 1 && size.m <= FEW_ROWS;
   const int64_t unpacked = few && b.column == 1 ? columns / COLUMNS<A> * COLUMNS<A> : 0;
   const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && size.k % TERMS == 0;
   const bool a_in_place = in_order && (uintptr_t)a0 % sizeof(A) == 0;  // not copied: 3 % at 1024^3, half the time for 64 columns
   const bool inner = few && a.column == 1 && b.row == 1 && !to.accumulate;
+  const bool apart = direct && !inner && long_sums(size, blocks);  // c holds the sums of one chain, until they are added to y
+  A* const c = apart ? packed.c.data() : total;
   const bool reused = !direct && !unpacked && !inner && blocks.depth >= size.k;  // a tile is complete at once: the next takes its place
-  const int64_t c_row = direct ? size.n : reused ? COLUMNS<A> : columns;
-  const auto place = [=](int64_t i, int64_t j) { return reused ? c : c + i * c_row + j; };
-  int64_t p = 0, depth = size.k;
+  const int64_t total_row = direct ? size.n : reused ? COLUMNS<A> : columns, c_row = apart ? columns : total_row;
+  const auto place = [=](A* from, int64_t row, int64_t i, int64_t j) { return reused ? from : from + i * row + j; };
+  int64_t p = 0, depth = size.k, chain = 0;  // where the chain began whose sums are in c
   const auto done = [&](int64_t i, int64_t j, int64_t height, int64_t width) {
-    if (p + depth == size.k && (!direct || to.bias || to.activation != Activation::none))
-      finish<T>(height, width, place(i, j), c_row, to, y0 + i * size.n + j, size.n, j0 + j);
+    const bool last = p + depth == size.k;
+    A* const sums = place(total, total_row, i, j);
+    if (apart && (last || p + depth == chain + CHAIN * blocks.depth))
+      add_to(sums, total_row, height, width, place(c, c_row, i, j), c_row, chain > 0 || to.accumulate);
+    if (last && (!direct || to.bias || to.activation != Activation::none))
+      finish<T>(height, width, sums, total_row, to, y0 + i * size.n + j, size.n, j0 + j);
   };
   if (inner) {
-    (rows == 1 ? inner_products<T, 1> : inner_products<T, 4>)(rows, columns, size.k, a0, a.row, b0, b.column, c, c_row);
-    return done(0, 0, rows, columns);
+    constexpr int64_t CHAINS = DEPTH * lanes<A>;  // one for each number of a register
+    do {
+      depth = min(CHAINS, size.k - p);
+      (rows == 1 ? inner_products<T, 1> : inner_products<T, 4>)(rows, columns, depth, a0 + p, a.row, b0 + p, b.column, total,
+                                                                total_row, p > 0);
+      p += depth;
+    } while (p < size.k);
+    p = 0, depth = size.k;
+    return done(0, 0, rows, columns);  // all of y is one tile
   }
   if (size.k == 1 && b.column == 1 && !to.accumulate) {  // an outer product: as fast as y can be written
     for (int64_t i = 0; i < rows; i++) {
       map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        put(place(i, 0) + j, load1(a0 + i * a.row) * get(b0 + j));
+        put(place(c, c_row, i, 0) + j, load1(a0 + i * a.row) * get(b0 + j));
       });
       done(i, 0, 1, columns);
     }
@@ -149,7 +182,7 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
     depth = min(blocks.depth, size.k - p);
     const int64_t words = ceil_div(depth, TERMS);
     const T* b_p = b0 + p * b.row;
-    const bool add = p > 0 || to.accumulate;
+    const bool add = apart ? p > chain : p > 0 || to.accumulate;
     pack<COLUMNS<A>, TERMS>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth,
                             packed.b.at(0, round_up(columns - unpacked, COLUMNS<A>) * words));
     for (int64_t i1 = 0; i1 < rows; i1 += blocks.height) {
@@ -168,11 +201,12 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
         const int64_t i = (along ? t / across : t % down) * ROWS, panel = (along ? t % across : t / down) * COLUMNS<A>;
         const int64_t j = unpacked + panel, r = min(ROWS, height - i), width = min(COLUMNS<A>, columns - j);
         fitting_tile<A, VECTORS, TERMS>(r, words, a_rows(i), packed_columns(packed.b.at(panel * words, COLUMNS<A> * words)),
-                                        place(i1 + i, j), c_row, width, add);
+                                        place(c, c_row, i1 + i, j), c_row, width, add);
         done(i1 + i, j, r, width);
       }
     }
     p += depth;
+    if (p == chain + CHAIN * blocks.depth) chain = p;
   } while (p < size.k);
 }
 
@@ -216,7 +250,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
   const Blocks blocks = {rows, columns, piece(rows, BLOCK_ROWS, ROWS), piece(size.k, DEPTH * TERMS * TERMS, TERMS)};
   const int64_t grain = 1 + int64_t(THREAD_WORK / work(rows, columns, size.k));
   parallel_for(0, count * grid.down * grid.across, grain, [&](int64_t begin, int64_t end) {
-    const Workspace<A> packed(blocks, sizeof(T) < sizeof(A));
+    const Workspace<A> packed(blocks, sizeof(T) < sizeof(A) || long_sums(size, blocks));
     for (int64_t t = begin; t < end; t++) {
       const int64_t i = t / grid.across % grid.down * rows, j = t % grid.across * columns;
       rectangle<T, TERMS>(size, a, b, to, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j),
