@@ -20,10 +20,10 @@ from typing import Callable
 
 import torch
 
-from scratchnet import bench, machine
 from scratchnet.cli import options
-from scratchnet.registry import OPS, Op
-from scratchnet.roof import Roof
+from scratchnet.measure import bench, machine
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import OPS, Op
 
 TABLE = Path(__file__).with_name("expected.json")
 IN_CACHE = (256, 256)  # rows and columns; the first of an operator's own sizes is out of the cache

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from scratchnet import _compiled, machine, nn, optim
-from scratchnet.bench import Spread, interleave
+from scratchnet import _compiled, nn, optim
 from scratchnet.cli import markdown, options
+from scratchnet.measure import machine
+from scratchnet.measure.bench import Spread, interleave
 
 TORCH, OURS, FUSED = "torch.nn", "scratchnet.nn", "linear_cross_entropy"
 SIZES = {"tokens": 2048, "words": 16000, "width": 512}

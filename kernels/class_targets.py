@@ -21,7 +21,7 @@ from torch import Tensor
 from scratchnet.kernels.gather import flag
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.online_softmax import block_of, layout, rows_of_program
-from scratchnet.registry import REDUCTIONS
+from scratchnet.ops import REDUCTIONS
 
 BLOCK_SUMS = 1024  # programs whose sums are read at once
 

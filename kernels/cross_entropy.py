@@ -45,7 +45,7 @@ from scratchnet.kernels.online_softmax import (
     shift,
     split,
 )
-from scratchnet.registry import REDUCTIONS
+from scratchnet.ops import REDUCTIONS
 
 # ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
 

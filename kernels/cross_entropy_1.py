@@ -29,7 +29,7 @@ from scratchnet.kernels.class_targets import (
 )
 from scratchnet.kernels.launch import launch
 from scratchnet.kernels.online_softmax import block_of, defined, layout, rows_of_program, shift
-from scratchnet.registry import REDUCTIONS
+from scratchnet.ops import REDUCTIONS
 
 BLOCK = 1024  # classes at a time
 

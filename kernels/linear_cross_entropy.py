@@ -34,7 +34,7 @@ from scratchnet.kernels.cross_entropy import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.kernels.matmul import GROUP, aligned, multiply, multiply_tile, tile_in_groups, types, uses_threads
 from scratchnet.kernels.online_softmax import shift, split
-from scratchnet.registry import REDUCTIONS
+from scratchnet.ops import REDUCTIONS
 
 CHUNK = 4096  # classes whose gradient is in memory at once
 BLOCK_ROWS = 128  # of the kernel that finishes the losses

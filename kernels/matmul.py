@@ -26,7 +26,7 @@ from torch import Tensor
 from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.gelu import BLOCK, BLOCK_ROWS, TILE, activation, derivative
 from scratchnet.kernels.launch import INTERPRETED, MOST_REGISTERS, accumulator, launch, statistics
-from scratchnet.registry import ACTIVATIONS
+from scratchnet.ops import ACTIVATIONS
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
 SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel

@@ -60,7 +60,6 @@ def accelerate(model: Module) -> Report:
     Only layers of exactly torch's class are swapped, and are instances of it still; subclasses, parametrized, lazy and scripted
     ones are left, with the reason; our own layers and their subclasses stay. The results are torch's up to rounding;
     optimizers, references and checkpoints made before go on working. TypeError for anything but a Module.
-    Concept 47: composition.
     """
     if not isinstance(model, Module):
         kind = model.__name__ if inspect.isclass(model) else type(model).__name__

@@ -9,11 +9,10 @@ import os
 import torch
 
 from scratchnet import _compiled
-from scratchnet.registry import BACKENDS, Op
+from scratchnet.ops import BACKENDS, Op
 
-# Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
-# "torch" has none: it is plain PyTorch code.
-NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+TORCH = "torch"  # no column of the grid: torch's own functions
+NAMES = (*BACKENDS, TORCH)
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
@@ -26,8 +25,10 @@ def parse(name: str) -> tuple[str, int | None]:
     if not isinstance(name, str):
         raise TypeError(f"backend(): argument 'name': must be str or None, not {type(name).__name__}")
     column, colon, rung = name.partition(":")
+    if name == TORCH:
+        return TORCH, None
     if column not in BACKENDS:
-        raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
+        raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(NAMES)}")
     highest = max([len(ideas) for ideas in BACKENDS[column].rungs.values()])  # a list: torch.compile follows it
     if colon and rung not in [str(r) for r in range(1, highest + 1)]:
         raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
@@ -48,11 +49,11 @@ def missing(column: str) -> str | None:
 class backend(contextlib.ContextDecorator):
     """Run every scratchnet operator on the named backend: `with scratchnet.backend("cpp:1"): ...`, also as a decorator.
 
-    name: "cpp", "numpy", "torch", ..., or one rung of it such as "cpp:1". None restores the default, the fastest as measured.
-    The choice holds for the process; a backward pass runs on the backend of its forward pass. The bits of "cpp" do not
-    depend on the number of threads; with none named those of small tensors do, for torch's own functions run there.
+    name: "cpp", "numpy", "reference", ..., or one rung of it such as "cpp:1"; "torch" runs torch's own functions. None restores
+    the default, the fastest as measured. The choice holds for the process; a backward pass runs on the backend of its forward
+    pass. The bits of "cpp" do not depend on the number of threads; with none named those of small tensors do, for torch's own
+    functions run there.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
-    Concept 87: custom operations.
     """
 
     def __init__(self, name: str | None):
@@ -98,7 +99,7 @@ def runnable(op: Op, device: str = "cpu") -> list[str]:
 
 def fastest() -> str:
     """The backend that runs large CPU tensors when none is named."""
-    return "torch" if missing("cpp") else "cpp"
+    return TORCH if missing("cpp") else "cpp"
 
 
 def reason(op: Op) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 import scratchnet
-from scratchnet.registry import BACKENDS, OPS, Op
-from scratchnet.verify import TIMES_TORCH, ULPS, as_tuple, function
+from scratchnet.measure.verify import TIMES_TORCH, ULPS, as_tuple, function
+from scratchnet.ops import BACKENDS, OPS, Op
 
 # "triton" in a list of backends
 TRITON = pytest.param("triton", marks=pytest.mark.skipif(not find_spec("triton"), reason="needs Triton: pip install triton"))
@@ -56,7 +56,7 @@ class Case:
         """Torch's own under transforms; its recurrent layers have no rules for them: the column in plain operations has."""
         if self.op.name != "recurrence":
             return self.torch(*leaves)
-        with scratchnet.backend("torch"):
+        with scratchnet.backend("reference"):
             return self.ours(*leaves)
 
 

@@ -10,7 +10,7 @@
 //     ON_HOST                            whether operators may read what tensors hold
 //     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
 //     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
-// Schemas live in scratchnet/registry/; here are only the implementations.
+// Schemas live in scratchnet/ops/; here are only the implementations.
 #pragma once
 #include <optional>
 #include <stdexcept>

@@ -10,7 +10,7 @@ It is worth something only as long as it cannot be fooled:
 - odd sizes, none at all, strides, offsets, huge and special values; gradcheck in float64
 - what is timed is judged too, and nothing is faster than the memory and the units of this machine
 
-`scratchnet check my_kernel.py --primitive layer_norm` is the command for it. Concept 87: custom operations.
+`scratchnet check my_kernel.py --primitive layer_norm` is the command for it.
 """
 
 from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError

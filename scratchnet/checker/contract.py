@@ -12,8 +12,8 @@ import inspect
 import torch
 from torch import Tensor
 
-from scratchnet.registry import Op
-from scratchnet.verify import function
+from scratchnet.measure.verify import function
+from scratchnet.ops import Op
 
 DIRECTIONS = ("forward", "backward")
 C_TYPES = {float: (ctypes.c_double, "double"), int: (ctypes.c_int64, "int64_t")}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scratchnet.checker.exam import RULE, Trial, Verdict
 from scratchnet.checker.mistakes import BACKWARD_MISTAKES, MISTAKES, wide
-from scratchnet.verify import Call, Check
+from scratchnet.measure.verify import Call, Check
 
 PARTS = {
     "strides": "right on contiguous arrays, wrong on other strides: it reads memory as if every array were contiguous. Use the "

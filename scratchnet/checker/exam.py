@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
-from scratchnet import verify
 from scratchnet.checker.contract import DIRECTIONS, KernelError
 from scratchnet.checker.kernel import Kernel, guarded, in_words
-from scratchnet.registry import Op
-from scratchnet.verify import Call, Check, Rule
+from scratchnet.measure import verify
+from scratchnet.measure.verify import Call, Check, Rule
+from scratchnet.ops import Op
 
 RULE = Rule(times_torch=4, ulps=16, by_row=True)
 STRIDED_SIZES = ((3, 2), (17, 31), (33, 127))

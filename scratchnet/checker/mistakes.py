@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.verify import Call, on_tensors
+from scratchnet.measure.verify import Call, on_tensors
 
 
 def wide(call: Call) -> Call:

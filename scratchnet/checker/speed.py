@@ -7,14 +7,15 @@ from typing import Callable
 
 import torch
 
-from scratchnet import backends, verify
-from scratchnet.bench import KERNEL, Spread, Timing, interleave
+from scratchnet import backends
 from scratchnet.checker.contract import KernelError
 from scratchnet.checker.exam import RULE, aligned
 from scratchnet.checker.kernel import Kernel
-from scratchnet.registry import Op
-from scratchnet.roof import Roof, timed
-from scratchnet.verify import Call
+from scratchnet.measure import verify
+from scratchnet.measure.bench import KERNEL, Spread, Timing, interleave
+from scratchnet.measure.roof import Roof, timed
+from scratchnet.measure.verify import Call
+from scratchnet.ops import Op
 
 MOST = 2**23  # elements of the first argument
 PATIENCE = 0.1  # seconds a call, beyond which no larger size is tried

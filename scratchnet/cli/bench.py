@@ -10,12 +10,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from scratchnet import backends, bench, machine, roofline
-from scratchnet.bench import Result, Settings, Spread, Timing
+from scratchnet import backends
 from scratchnet.cli import markdown, options
-from scratchnet.data.split import need
-from scratchnet.registry import BACKENDS, Op
-from scratchnet.roof import Roof
+from scratchnet.measure import bench, machine, roofline
+from scratchnet.measure.bench import Result, Settings, Spread, Timing
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import BACKENDS, Op
+from scratchnet.optional import need
 
 Sizes = dict[str, tuple[tuple[int, int], ...]]  # operator -> (rows, columns) to time
 
@@ -102,8 +103,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _usual(device: str) -> list[str]:
     """The backends that are measured when none is named."""
     if device == "cpu":
-        return ["cpp" if backends.missing("cpp") is None else "torch"]
-    return [name for name in BACKENDS if name != "torch" and backends.runs(name, device)]
+        return ["cpp" if backends.missing("cpp") is None else "reference"]
+    return [name for name in BACKENDS if name != "reference" and backends.runs(name, device)]
 
 
 def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Result]:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
-from scratchnet import checker, teaching
+from scratchnet import checker, course
 from scratchnet.cli import options
-from scratchnet.registry import OPS, PRIMITIVES
-from scratchnet.teaching import Lesson, progress
+from scratchnet.course import Lesson, progress
+from scratchnet.ops import OPS, PRIMITIVES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def _grade(screen: Console, lesson: Lesson, hint: bool) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(lesson.stub, path)
         screen.print(f"This is your exercise: {path}. Fill in its blanks and check again.", highlight=False)
-    verdicts = teaching.grade(lesson, path)
+    verdicts = course.grade(lesson, path)
     wrong = [name for name, problem in verdicts.items() if problem]
     done = progress.load(lesson) | {"passed": [name for name in verdicts if name not in wrong]}
     if hint and wrong:
@@ -119,7 +119,7 @@ def _report(screen: Console, lesson: Lesson, verdicts: dict[str, str | None]) ->
 
 def _hint(screen: Console, lesson: Lesson, name: str, shown: dict[str, int]) -> None:
     """The next hint of a task; when all were shown, the last one again and where the solution is."""
-    hints = next(task.hints for task in teaching.tasks(lesson) if task.name == name)
+    hints = next(task.hints for task in course.tasks(lesson) if task.name == name)
     number = shown[name] = min(shown.get(name, 0) + 1, len(hints))
     screen.print(f"[bold]{name}[/bold], hint {number} of {len(hints)}: {escape(hints[number - 1])}", highlight=False)
     if number == len(hints):

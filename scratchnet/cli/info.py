@@ -13,9 +13,12 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from scratchnet import _compiled, backends, machine, machine_code, machine_code_cuda
+from scratchnet import _compiled, backends
 from scratchnet.cli import options
-from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
+from scratchnet.measure import machine
+from scratchnet.measure.gpu_code import cuda as cuda_code
+from scratchnet.measure.gpu_code import triton as triton_code
+from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,20 +47,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _kernels(as_json: bool) -> int:
     """The machine code of every Triton kernel for every target, in float32 and bfloat16, and of the CUDA kernels as built."""
-    problems = [backends.missing("triton"), _compiled.cuda_reason or machine_code_cuda.missing()]
+    problems = [backends.missing("triton"), _compiled.cuda_reason or cuda_code.missing()]
     if all(problems):
         raise SystemExit("\n".join(problems))
     screen = options.console()
     names = [] if problems[0] else [name for name, op in OPS.items() if op.rungs("triton")]
     wanted = [([name], dtype) for name in names for dtype in ("float32", "bfloat16")]
     with options.progress(screen) as progress:
-        codes = [code for one in progress.track(wanted, description="compile") for code in machine_code.report(*one)]
+        codes = [code for one in progress.track(wanted, description="compile") for code in triton_code.report(*one)]
     if not problems[1]:
-        codes += machine_code_cuda.report(Path(_compiled.cuda.__file__))
+        codes += cuda_code.report(Path(_compiled.cuda.__file__))
     if as_json:
         print(json.dumps([dataclasses.asdict(code) for code in codes], indent=2))
         return 0
-    table = Table(*(field.name.replace("_", " ") for field in dataclasses.fields(machine_code.Code)))
+    table = Table(*(field.name.replace("_", " ") for field in dataclasses.fields(triton_code.Code)))
     for code in codes:
         table.add_row(*(escape(str(value)) for value in dataclasses.astuple(code)))
     screen.print(table)

@@ -9,13 +9,13 @@ import torch
 from rich.syntax import Syntax
 from rich.table import Table
 
-from scratchnet import ladder, machine
-from scratchnet.bench import Result, Settings, Timing
 from scratchnet.cli import markdown, options
-from scratchnet.data.split import need
-from scratchnet.ladder import COLUMNS, Rung
-from scratchnet.registry import PRIMITIVES
-from scratchnet.roof import Roof
+from scratchnet.measure import ladder, machine
+from scratchnet.measure.bench import Result, Settings, Timing
+from scratchnet.measure.ladder import COLUMNS, Rung
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import PRIMITIVES
+from scratchnet.optional import need
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

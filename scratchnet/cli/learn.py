@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 
-from scratchnet import teaching
+from scratchnet import course
 from scratchnet.cli import options
-from scratchnet.teaching import CONCEPTS, Lesson, progress
+from scratchnet.course import CONCEPTS, SERVED_BY, Lesson, progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(screen: Console) -> None:
     table = Table("lesson", "topic", "concepts", "checks", "exercise")
-    for lesson in teaching.all_lessons():
-        tasks, passed = teaching.tasks(lesson), progress.load(lesson)["passed"]
+    for lesson in course.all_lessons():
+        tasks, passed = course.tasks(lesson), progress.load(lesson)["passed"]
         done = "[green]done[/green]" if len(passed) == len(tasks) else f"{len(passed)} of {len(tasks)}"
         concepts = ", ".join(map(str, lesson.concepts))
         table.add_row(lesson.number, lesson.title, concepts, str(lesson.checks), done)
@@ -55,10 +55,11 @@ def _list(screen: Console) -> None:
 
 
 def _list_concepts(screen: Console) -> None:
-    table = Table("", "concept", "lessons")
-    index = teaching.index()
+    table = Table("", "concept", "lessons", "in the library: scratchnet...")
+    index = course.index()
     for number, lessons in index.items():
-        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons))
+        names = ", ".join(SERVED_BY.get(number, ()))
+        table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons), names)
     screen.print(table)
     screen.print(f"{sum(map(bool, index.values()))} of {len(index)} concepts have a lesson", highlight=False)
 

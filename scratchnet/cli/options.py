@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scratchnet import backends
-from scratchnet.registry import BACKENDS, OPS, PRIMITIVES, Op
-from scratchnet.teaching import Lesson, find
+from scratchnet.course import Lesson, find
+from scratchnet.ops import BACKENDS, OPS, PRIMITIVES, Op
 
 WIDTH = 172  # of tables that do not go to a terminal
 PAGE = 100  # of prose: longer lines are hard to read
@@ -42,6 +42,8 @@ def _device(name: str) -> str:
 
 
 def _backend(name: str) -> str:
+    if name == backends.TORCH:
+        raise argparse.ArgumentTypeError(f"torch's own is what the others are held against: choose from {', '.join(BACKENDS)}")
     try:
         backends.backend(name)
     except (ValueError, RuntimeError) as error:

@@ -16,7 +16,7 @@ from rich.table import Table
 from scratchnet import nn, optim
 from scratchnet.backends import backend
 from scratchnet.cli import options
-from scratchnet.data.split import need
+from scratchnet.optional import need
 from scratchnet.training import TASKS, Comparison, Task, accuracy, compare, fit, generate, nats, plot
 
 ALONE = ("checkpoint", "resume", "plot")  # options that --compare does not have

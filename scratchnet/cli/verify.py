@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from scratchnet.cli import options
-from scratchnet.registry import Op
-from scratchnet.verify import TIMES_TORCH, ULPS, Result, compare
+from scratchnet.measure.verify import TIMES_TORCH, ULPS, Result, compare
+from scratchnet.ops import Op
 
 SIZES = ((1, 3), (3, 33), (17, 129))
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scratchnet.data.split import Split, need, split
+from scratchnet.data.split import Split, split
+from scratchnet.optional import need
 
 HELD_OUT = 88  # a fifth
 
@@ -13,7 +14,7 @@ def diabetes() -> tuple[Split, Split]:
     """354 training and 88 held-out patients, the same split every time; ImportError if scikit-learn is missing.
 
     x (N, 10) float32: age, sex, body mass index, blood pressure and six of blood serum, as measured, not standardised.
-    y (N, 1) float32 in 25..346: progression one year later. Concept 75: metrics.
+    y (N, 1) float32 in 25..346: progression one year later.
     """
     need("scratchnet.data.diabetes", "sklearn", "scikit-learn")
     from sklearn.datasets import load_diabetes

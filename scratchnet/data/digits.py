@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scratchnet.data.split import Split, need, split
+from scratchnet.data.split import Split, split
+from scratchnet.optional import need
 
 HELD_OUT = 360  # a fifth
 
@@ -12,7 +13,7 @@ HELD_OUT = 360  # a fifth
 def digits() -> tuple[Split, Split]:
     """1,437 training and 360 held-out digits, the same split every time; ImportError if scikit-learn is missing.
 
-    x (N, 8, 8) float32 in [0, 1], y (N) int64 in 0..9. Concept 78: depth.
+    x (N, 8, 8) float32 in [0, 1], y (N) int64 in 0..9.
     """
     need("scratchnet.data.digits", "sklearn", "scikit-learn")
     from sklearn.datasets import load_digits

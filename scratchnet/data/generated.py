@@ -15,10 +15,7 @@ HOUSE_BIAS = 50.0
 
 
 def line(count: int = 100, noise: float = 0.1, seed: int = 0) -> Split:
-    """y = 2 x + 1 + noise: x (count, 1) float32 in [-1, 1), y (count, 1) float32; `noise` is a standard deviation.
-
-    Concept 76: linear regression.
-    """
+    """y = 2 x + 1 + noise: x (count, 1) float32 in [-1, 1), y (count, 1) float32; `noise` is a standard deviation."""
     generator = torch.Generator().manual_seed(seed)
     x = 2 * torch.rand(count, 1, generator=generator) - 1
     return Split(x, 2 * x + 1 + noise * torch.randn(count, 1, generator=generator))
@@ -29,7 +26,6 @@ def houses(count: int = 500, noise: float = 10.0, seed: int = 0) -> tuple[Split,
 
     x (N, 5) float32: area in m2 (50..250), rooms (1..6), bathrooms (1..3), age in years (0..50), distance to the centre in km
     (0..30). y (N, 1) float32: price in 1000 = x @ HOUSE_WEIGHTS + HOUSE_BIAS + noise; `noise` is a standard deviation.
-    Concept 28: standardising.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -47,7 +43,6 @@ def moons(count: int = 400, noise: float = 0.1, seed: int = 0) -> tuple[Split, S
     """Two interleaving half circles, which no straight line parts; a fifth is held out.
 
     x (N, 2) float32, y (N) int64: 0 for the upper half circle around (0, 0), 1 for the lower one around (1, 0.5).
-    Concept 52: why non-linearity.
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(count) % 2
@@ -61,7 +56,6 @@ def spiral(count: int = 600, classes: int = 3, noise: float = 0.1, seed: int = 0
     """`classes` arms that wind around the origin by 3/4 of a turn; a fifth is held out.
 
     x (N, 2) float32, radius up to 1; y (N) int64, the arm. `noise` is the standard deviation of the angle in radians.
-    Concept 78: depth.
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(count) % classes

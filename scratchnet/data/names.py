@@ -6,16 +6,13 @@ from importlib.resources import files
 
 import torch
 
-from scratchnet.data.split import need
+from scratchnet.optional import need
 
 HELD_OUT = 516  # a tenth
 
 
 def names() -> tuple[list[str], list[str]]:
-    """4,647 training and 516 held-out names, letters a-z, the same split every time; ImportError if the package is missing.
-
-    Concept 82: embedding.
-    """
+    """4,647 training and 516 held-out names, letters a-z, the same split every time; ImportError if the package is missing."""
     need("scratchnet.data.names", "names", "names")
     lines = [
         line

@@ -10,7 +10,7 @@ HELD_OUT = 0.1  # the share at the end
 def prose() -> tuple[str, str]:
     """A text to train on and the tenth behind it, about 370,000 characters together; they vary with the version of Python.
 
-    ImportError if this Python was installed without its help texts. Concept 82: embedding.
+    ImportError if this Python was installed without its help texts.
     """
     try:
         from pydoc_data.topics import topics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 
 class Split(NamedTuple):
-    """Inputs x (N, ...) and their targets y (N, ...), row by row. Concept 74: train and test."""
+    """Inputs x (N, ...) and their targets y (N, ...), row by row."""
 
     x: Tensor  # (N, ...)
     y: Tensor  # (N, ...)
@@ -20,7 +19,6 @@ def split(x: Tensor, y: Tensor, held_out: int, seed: int = 0) -> tuple[Split, Sp
     """Shuffle x (N, ...) and y (N, ...) and hold out `held_out` rows: (train, test), the same for the same seed.
 
     The caller's random state is untouched. ValueError if nothing is left to train on, or x and y have different lengths.
-    Concept 74: train and test.
     """
     if len(x) != len(y) or not 0 < held_out < len(x):
         raise ValueError(
@@ -29,13 +27,3 @@ def split(x: Tensor, y: Tensor, held_out: int, seed: int = 0) -> tuple[Split, Sp
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     train, test = order[:-held_out], order[-held_out:]
     return Split(x[train], y[train]), Split(x[test], y[test])
-
-
-def need(function: str, module: str, package: str) -> None:
-    """ImportError with the command that mends it if `module` cannot be imported; nothing is imported."""
-    try:
-        found = find_spec(module) is not None
-    except (ImportError, ValueError):  # ValueError: the entry in sys.modules is no module
-        found = False
-    if not found:
-        raise ImportError(f"{function} needs {package}: pip install 'scratchnet[data]'")

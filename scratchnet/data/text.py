@@ -13,7 +13,7 @@ BOUNDARY = 0  # the id before a text begins and after it ends
 
 
 class Vocabulary:
-    """The characters of a text in order, with the ids 1, 2, ...; id 0 is the boundary of a text. Concept 82: embedding."""
+    """The characters of a text in order, with the ids 1, 2, ...; id 0 is the boundary of a text."""
 
     def __init__(self, text: str) -> None:
         self.characters = sorted(set(text))
@@ -40,7 +40,7 @@ def windows(texts: Iterable[str], vocabulary: Vocabulary, context: int) -> Split
     """Every character of every text, and every end of one, to be told from the `context` ids before it.
 
     x (N, context) int64, y (N) int64: N is the number of characters and of texts. What lies before a text is boundary.
-    Bengio et al.: A neural probabilistic language model, https://jmlr.org/papers/v3/bengio03a.html. Concept 82: embedding.
+    Bengio et al.: A neural probabilistic language model, https://jmlr.org/papers/v3/bengio03a.html.
     """
     before, after = torch.full((context,), BOUNDARY), torch.full((1,), BOUNDARY)
     # Views: no window is copied until a batch is drawn.

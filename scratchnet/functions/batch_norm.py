@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first
+from scratchnet.functions.dispatch import Function, Operator, fastest_first
 
 _HALVES = (torch.bfloat16, torch.float16)
 
@@ -56,7 +56,6 @@ def batch_norm(
     running += momentum * (batch - running), the variance unbiased. Otherwise with the running ones. The result has input's
     shape and dtype; a 16-bit input may come with float32 tensors. ValueError for one value a channel in training or an eps that
     is not positive, RuntimeError if shapes or dtypes do not fit. torch.nn.functional.batch_norm; https://arxiv.org/abs/1502.03167.
-    Concept 81: batch norm.
     """
     _check(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if input.numel() == 0:  # nothing to normalise; weight and bias take part, for their gradients of zero

@@ -35,7 +35,7 @@ def _layer_at_work() -> str:
 class TeachingWarning(UserWarning):
     """A call that runs, in torch without a word, but is hardly what was meant.
 
-    Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`. Concept 88: debugging.
+    Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`.
     """
 
 

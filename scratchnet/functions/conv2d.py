@@ -9,7 +9,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail, same_dtype
-from scratchnet.functions.operator import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, or_torch
 
 Numbers = int | Sequence[int]
 
@@ -51,7 +51,6 @@ def conv2d(
     -> (N, F, out_h, out_w) or (F, out_h, out_w), out = (n + 2 padding - dilation (k - 1) - 1) // stride + 1. Of stride, padding
     and dilation one number or one an axis; padding "valid" is 0, "same" keeps the image's size. RuntimeError if shapes, dtypes
     or options do not fit, TypeError for arguments of another type. torch.nn.functional.conv2d; LeCun et al., 1998.
-    Concept 83: convolution and pooling.
     """
     input, *options = _checked("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
     if input.dim() == 4:
@@ -72,7 +71,6 @@ def conv1d(
     """conv2d of sequences: input (N, C, L) or (C, L), weight (F, C / groups, k), bias (F), one dtype.
 
     -> (N, F, out) or (F, out). Options and exceptions are those of conv2d. torch.nn.functional.conv1d.
-    Concept 83: convolution and pooling.
     """
     input, stride, padding, dilation = _checked("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
     x = input if input.dim() == 3 else input.unsqueeze(0)

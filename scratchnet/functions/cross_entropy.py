@@ -19,8 +19,9 @@ from scratchnet.functions.checks import (
     scalar_name,
 )
 from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
-from scratchnet.functions.operator import Function, Operator, batched, fastest_first
-from scratchnet.registry import REDUCTIONS
+from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.functions.library import batched
+from scratchnet.ops import REDUCTIONS
 
 
 class CrossEntropy(Function):
@@ -140,7 +141,6 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     """exp(input) / sum(exp(input)) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.softmax.
-    Concept 57: softmax.
     """
     return _normalize(_softmax, input, dim, dtype)
 
@@ -150,7 +150,6 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
     """input - logsumexp(input) along dim of a floating-point tensor of any shape, or of any tensor cast to `dtype` first.
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.log_softmax.
-    Concept 60: cross-entropy.
     """
     return _normalize(_log_softmax, input, dim, dtype)
 
@@ -160,7 +159,6 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     """log(sum(exp(input))) over one or several dims of any tensor (..., D), of size 1 if keepdim; integers become floats.
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
-    Concept 29: numerical stability.
     """
     check_tensor("logsumexp", "input", input)
     if input.is_complex():  # has no largest entry
@@ -205,20 +203,14 @@ def _check_options(
 
 
 def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
-    """The operator's result. Gradients of probabilities and class weights, which no kernel has, take the torch column."""
-    name = operator.op.name
-    if torch.is_grad_enabled() and (target.requires_grad or (weight is not None and weight.requires_grad)):
-        kernel, run = None, operator.plain
-    else:
-        kernel, run = operator.kernel(target.device.type, args[0].dtype), operator
-    if torch.compiler.is_compiling() or target.is_floating_point() or target.device.type != "cpu":
-        return run(*args)
-    if kernel is None and not torch._C._are_functorch_transforms_active():  # a kernel looks at the classes itself
-        check_classes(name, target, classes, ignore_index)
+    """The operator's result. Gradients of probabilities and class weights, which no kernel has, take the reference."""
+    trained = target.requires_grad or weight is not None and weight.requires_grad
+    run = operator.plain if trained and torch.is_grad_enabled() else operator
     try:
         return run(*args)
     except (RuntimeError, IndexError):
-        check_classes(name, target, classes, ignore_index)
+        if not torch.compiler.is_compiling() and not target.is_floating_point() and target.device.type == "cpu":
+            check_classes(operator.op.name, target, classes, ignore_index)
         raise
 
 
@@ -239,7 +231,6 @@ def cross_entropy(
     weight: (C,) rescales the classes; label_smoothing moves that share of the target to all classes alike. reduction "none"
     keeps the rows, "sum" adds them, "mean" divides by the sum of the targets' weights (with probabilities: by the rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
-    Concept 61: cross-entropy on logits.
     """
     check_float("cross_entropy", "input", input)
     code = _reduction("cross_entropy", reduction_name(size_average, reduce, reduction))
@@ -284,7 +275,7 @@ def linear_cross_entropy(
     input (K,) or (N, K), linear_weight (C, K), linear_bias (C,), all of one floating dtype; target (), (N,) or probabilities
     (C,), (N, C); the other arguments as in cross_entropy. A linear_weight (C, d1, ..., K) gives logits (N, C, d1, ...), which
     are made as a whole. options: taken for torch's sake and without effect, for the rows are always cut into chunks.
-    RuntimeError if shapes or options do not fit. torch.nn.functional.linear_cross_entropy. Concept 61: cross-entropy on logits.
+    RuntimeError if shapes or options do not fit. torch.nn.functional.linear_cross_entropy.
     """
     name = "linear_cross_entropy"
     for argument, value in (("input", input), ("linear_weight", linear_weight), ("linear_bias", linear_bias)):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch, torch_is_faster
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch, torch_runs
 
 
 class Gather(Function):
@@ -51,7 +51,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
 
     index: int64 or int32, as many axes as input, along the others at most as large; every entry from 0 to input.shape[dim] - 1.
     RuntimeError if shapes, dtype or entries of index do not fit; IndexError for a dim that input does not have. torch.gather;
-    sparse_grad and out are torch's own. Concept 12: gather.
+    sparse_grad and out are torch's own.
     """
     check_tensor("gather", "input", input)
     check_tensor("gather", "index", index)
@@ -107,7 +107,7 @@ def embedding(
     padding_idx: this row gets no gradient. max_norm: the rows that are looked up are first shrunk, in place, to at most this
     norm_type-norm. scale_grad_by_freq: a row's gradient is divided by how often it occurs. sparse: torch's own, with its sparse
     gradient. IndexError for an entry out of range, AssertionError for such a padding_idx, RuntimeError for other misfits.
-    torch.nn.functional.embedding. Concept 82: embedding.
+    torch.nn.functional.embedding.
     """
     check_tensor("embedding", "input", input)
     check_tensor("embedding", "weight", weight)
@@ -136,7 +136,7 @@ def embedding(
             if not isinstance(max_norm, (int, float)):
                 fail(TypeError, "embedding", "max_norm", f"must be float, not {type(max_norm).__name__}")
             _renormalize(weight, input, max_norm, norm_type)
-        if sparse or torch_is_faster(_embedding.op, weight):
+        if sparse or torch_runs(weight, _embedding.op.own_up_to):
             return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
         return _embedding(weight, input, padding_idx, scale_grad_by_freq)
     except (RuntimeError, IndexError) as error:

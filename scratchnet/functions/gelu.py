@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_shape, fail
-from scratchnet.functions.operator import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, or_torch
 
 
 class GELU(Function):
@@ -71,7 +71,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
 
     approximate: "none" (Phi through erf) or "tanh". NotImplementedError for another dtype, RuntimeError for another option.
-    torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415. Concept 55: GELU.
+    torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
     """
     check_float("gelu", "input", input)
     return _gelu(input, _is_tanh("gelu", approximate))
@@ -81,7 +81,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
     """gelu(input + bias) without writing the sum: input (..., D), bias (D,), both floating-point -> (..., D).
 
-    RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype. Concept 55: GELU.
+    RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype.
     """
     check_float("bias_gelu", "input", input)
     check_float("bias_gelu", "bias", bias)
@@ -97,7 +97,6 @@ def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
     """First half * gelu(second half) along dim of a floating-point tensor, (..., 2 D) -> (..., D) for dim -1: F.glu with GELU.
 
     RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
-    Concept 86: transformer block.
     """
     check_float("geglu", "input", input)
     if not isinstance(dim, int):

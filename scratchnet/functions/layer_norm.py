@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch
 
 _WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
 _HALVES = (torch.bfloat16, torch.float16)
@@ -153,7 +153,6 @@ def layer_norm(
 
     var is the biased variance. weight and bias have normalized_shape and input's dtype, or float32 with a 16-bit input; the
     result has input's shape and dtype. RuntimeError if shapes or dtypes do not fit. torch.nn.functional.layer_norm; https://arxiv.org/abs/1607.06450.
-    Concept 80: layer norm.
     """
     ndim = _check("layer_norm", input, normalized_shape, weight, bias, eps)
     _check_dtypes("layer_norm", input, weight, bias)
@@ -166,7 +165,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
 
     eps None is the machine epsilon of the dtype computed in: that of float32 also for 16-bit inputs. weight has
     normalized_shape; the result has input's shape and dtype. RuntimeError if shapes do not fit (ValueError for too few axes).
-    torch.nn.functional.rms_norm; https://arxiv.org/abs/1910.07467. Concept 80: layer norm.
+    torch.nn.functional.rms_norm; https://arxiv.org/abs/1910.07467.
     """
     if eps is None:
         eps = torch.finfo(_WIDE.get(input.dtype, torch.float32)).eps if isinstance(input, Tensor) else 0.0
@@ -188,7 +187,6 @@ def add_layer_norm(
     """(input + residual, layer_norm of that sum): the residual stream and its norm in one pass over memory.
 
     input and residual (..., *normalized_shape) have one shape and dtype, else RuntimeError; the rest is as in `layer_norm`.
-    Concept 86: transformer block.
     """
     ndim = _check("add_layer_norm", input, normalized_shape, weight, bias, eps)
     check_tensor("add_layer_norm", "residual", residual)

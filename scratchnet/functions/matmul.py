@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, fastest_first, or_torch
-from scratchnet.registry import ACTIVATIONS
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch
+from scratchnet.ops import ACTIVATIONS
 
 
 class Matmul(Function):
@@ -81,7 +81,7 @@ def _check_inner(function: str, name_b: str, a: Tensor, b: Tensor) -> None:
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """input @ mat2 for matrices (M, K) and (K, N) of one dtype -> (M, N).
 
-    RuntimeError for other shapes or mixed dtypes. torch.mm. Concept 22: mm and bmm.
+    RuntimeError for other shapes or mixed dtypes. torch.mm.
     """
     _check_pair("mm", "input", input, "mat2", mat2)
     for argument, words, value in (("input", "self", input), ("mat2", "mat2", mat2)):
@@ -98,7 +98,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """input[i] @ mat2[i] for batches of matrices (B, M, K) and (B, K, N) of one dtype -> (B, M, N).
 
-    RuntimeError for other shapes, B included, or mixed dtypes. torch.bmm. Concept 22: mm and bmm.
+    RuntimeError for other shapes, B included, or mixed dtypes. torch.bmm.
     """
     _check_pair("bmm", "input", input, "mat2", mat2)
     for argument, words, value in (("input", "batch1", input), ("mat2", "batch2", mat2)):
@@ -123,7 +123,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N); the leading axes broadcast.
 
     A vector is a row on the left and a column on the right, and its axis is missing in the result. One dtype for both.
-    RuntimeError if the inner sizes, the batch axes or the dtypes do not fit. torch.matmul. Concept 21: matrix product.
+    RuntimeError if the inner sizes, the batch axes or the dtypes do not fit. torch.matmul.
     """
     _check_pair("matmul", "input", input, "other", other)
     dim_a, dim_b = input.dim(), other.dim()
@@ -193,7 +193,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
 
     weight (in,) with bias () gives (...). activation: None, "relu", "gelu" or "gelu_tanh", applied while a tile is in cache.
     RuntimeError if shapes or dtypes do not fit, ValueError for another activation. torch.nn.functional.linear.
-    Concept 41: linear layer.
     """
     _check_pair("linear", "input", input, "weight", weight)
     if activation is not None and activation not in ACTIVATIONS[1:]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_float, check_tensor, fail, scalar_name
-from scratchnet.functions.operator import Function, Operator, fastest_first
-from scratchnet.numpy.pool2d import output_size as _output_size
+from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.oracle.pool2d import output_size as _output_size
 
 Pair = int | Sequence[int]  # one number for both axes, or (rows, columns)
 
@@ -78,7 +78,7 @@ def max_pool2d(
     began behind the image; stride is kernel_size unless given; the padding counts as -infinity. The first of equals wins, NaN
     wins over all. return_indices adds where the entries lie in their flattened planes, int64 of the same shape. RuntimeError if
     the windows do not fit, TypeError for other types, NotImplementedError for bool and complex input.
-    torch.nn.functional.max_pool2d. Concept 83: convolution and pooling.
+    torch.nn.functional.max_pool2d.
     """
     check_tensor("max_pool2d", "input", input)
     options = _window("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -103,7 +103,6 @@ def avg_pool2d(
     Sizes as in `max_pool2d`. The padding is zeros, which count unless count_include_pad is False; divisor_override takes the
     place of the number of entries. RuntimeError if the windows do not fit or the divisor is zero, TypeError for other types,
     NotImplementedError for other dtypes than floats and int64. torch.nn.functional.avg_pool2d.
-    Concept 83: convolution and pooling.
     """
     check_tensor("avg_pool2d", "input", input)
     if not isinstance(ceil_mode, bool):
@@ -124,7 +123,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
 
     Window o of an axis reaches from floor(o size / out) to ceil((o + 1) size / out); None in output_size keeps an axis as it
     is. ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for a dtype that
-    is no float. torch.nn.functional.adaptive_avg_pool2d. Concept 83: convolution and pooling.
+    is no float. torch.nn.functional.adaptive_avg_pool2d.
     """
     name = "adaptive_avg_pool2d"
     check_tensor(name, "input", input)

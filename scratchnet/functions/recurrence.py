@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_float, check_shape, check_tensor, fail
-from scratchnet.functions.operator import Function, Operator, or_torch
-from scratchnet.registry import GATES, RECURRENCES
+from scratchnet.functions.dispatch import Function, Operator, or_torch
+from scratchnet.ops import GATES, RECURRENCES
 
 
 class Recurrence(Function):

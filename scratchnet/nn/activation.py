@@ -13,7 +13,7 @@ class GELU(Called, torch.nn.GELU):
     """x * Phi(x) elementwise, Phi the normal distribution function; approximate="tanh" takes the tanh formula for Phi.
 
     Hendrycks, Gimpel: Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415.
-    Dtypes and errors as in nn.functional.gelu. Concept 55: GELU.
+    Dtypes and errors as in nn.functional.gelu.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ class GELU(Called, torch.nn.GELU):
 
 
 class ReLU(Called, torch.nn.ReLU):
-    """max(0, x) elementwise; inplace=True overwrites x. Dtypes and errors as in nn.functional.relu. Concept 53: ReLU."""
+    """max(0, x) elementwise; inplace=True overwrites x. Dtypes and errors as in nn.functional.relu."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, inplace=self.inplace)
@@ -30,7 +30,7 @@ class ReLU(Called, torch.nn.ReLU):
 class LeakyReLU(Called, torch.nn.LeakyReLU):
     """x where x > 0, else negative_slope * x, elementwise; inplace=True overwrites x.
 
-    Dtypes and errors as in nn.functional.leaky_relu. Concept 54: dying ReLU.
+    Dtypes and errors as in nn.functional.leaky_relu.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class ELU(Called, torch.nn.ELU):
     """x where x > 0, else alpha * (exp(x) - 1), elementwise; inplace=True overwrites x.
 
     Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289.
-    Dtypes and errors as in nn.functional.elu. Concept 54: dying ReLU.
+    Dtypes and errors as in nn.functional.elu.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class ELU(Called, torch.nn.ELU):
 class SiLU(Called, torch.nn.SiLU):
     """x * sigmoid(x) elementwise, also called swish; inplace=True overwrites x.
 
-    Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118. Dtypes and errors as in nn.functional.silu. Concept 55: GELU.
+    Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118. Dtypes and errors as in nn.functional.silu.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class SiLU(Called, torch.nn.SiLU):
 class Sigmoid(Called, torch.nn.Sigmoid):
     """1 / (1 + exp(-x)) elementwise, from 0 to 1.
 
-    Dtypes and errors as in nn.functional.sigmoid. Concept 56: sigmoid and tanh.
+    Dtypes and errors as in nn.functional.sigmoid.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Sigmoid(Called, torch.nn.Sigmoid):
 class Tanh(Called, torch.nn.Tanh):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) elementwise, from -1 to 1.
 
-    Dtypes and errors as in nn.functional.tanh. Concept 56: sigmoid and tanh.
+    Dtypes and errors as in nn.functional.tanh.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Tanh(Called, torch.nn.Tanh):
 class Softplus(Called, torch.nn.Softplus):
     """log(1 + exp(beta x)) / beta elementwise, a smooth ReLU; x itself where beta x > threshold.
 
-    Dtypes and errors as in nn.functional.softplus. Concept 53: ReLU.
+    Dtypes and errors as in nn.functional.softplus.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Softplus(Called, torch.nn.Softplus):
 class Softmax(Called, torch.nn.Softmax):
     """exp(x) / sum(exp(x)) along dim, in the shape of x: non-negative and summing to 1.
 
-    Dtypes and errors as in nn.functional.softmax. Concept 57: softmax.
+    Dtypes and errors as in nn.functional.softmax.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Softmax(Called, torch.nn.Softmax):
 class LogSoftmax(Called, torch.nn.LogSoftmax):
     """x - log(sum(exp(x))) along dim, in the shape of x: log(Softmax) without overflow.
 
-    Dtypes and errors as in nn.functional.log_softmax. Concept 60: cross-entropy.
+    Dtypes and errors as in nn.functional.log_softmax.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class LogSoftmax(Called, torch.nn.LogSoftmax):
 class Softmin(Called, torch.nn.Softmin):
     """Softmax of -x along dim, in the shape of x: the smallest number gets most.
 
-    Dtypes and errors as in nn.functional.softmin. Concept 57: softmax.
+    Dtypes and errors as in nn.functional.softmin.
     """
 
     def forward(self, input: Tensor) -> Tensor:

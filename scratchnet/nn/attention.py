@@ -11,8 +11,8 @@ from torch.nn import Module, Parameter, init
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from scratchnet.functions.checks import check_tensor, fail
+from scratchnet.functions.dispatch import unknown
 from scratchnet.functions.matmul import matmul
-from scratchnet.functions.operator import unknown
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
@@ -28,7 +28,7 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
     Q, K and V are linear in query (N, L, embed_dim), key (N, S, kdim) and value (N, S, vdim) if batch_first, else (L, N, ...),
     or without N. Dividing by sqrt(d) keeps the variance of the scores, sums of d products, at 1, where softmax still learns.
     ValueError for sizes below 1, AssertionError unless num_heads divides embed_dim.
-    Vaswani et al.: Attention Is All You Need, https://arxiv.org/abs/1706.03762. Concept 85: attention.
+    Vaswani et al.: Attention Is All You Need, https://arxiv.org/abs/1706.03762.
     """
 
     def __init__(

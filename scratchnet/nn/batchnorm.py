@@ -75,16 +75,13 @@ class BatchNorm1d(_BatchNorm, torch.nn.BatchNorm1d):
 
     While training with the mean and the biased variance of the batch, which move the running ones by the share `momentum`
     (None: their mean over all batches); in eval mode with the running ones, if track_running_stats. ValueError for another
-    number of axes. Ioffe, Szegedy: Batch Normalization, https://arxiv.org/abs/1502.03167. Concept 81: batch norm.
+    number of axes. Ioffe, Szegedy: Batch Normalization, https://arxiv.org/abs/1502.03167.
     """
 
     _axes = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
-    """The same by channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes.
-
-    Concept 81: batch norm.
-    """
+    """The same by channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes."""
 
     _axes = (4,)

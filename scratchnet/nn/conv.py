@@ -101,7 +101,7 @@ class Conv1d(_Convolution, torch.nn.Conv1d):
 
     weight (out_channels, in_channels / groups, kernel_size), bias (out_channels). padding: a number, "same" or "valid";
     padding_mode: "zeros", "reflect", "replicate" or "circular". ValueError for options that do not fit.
-    Dtypes and errors as in nn.functional.conv1d. Concept 83: convolution and pooling.
+    Dtypes and errors as in nn.functional.conv1d.
     """
 
     AXES = 1
@@ -117,7 +117,7 @@ class Conv2d(_Convolution, torch.nn.Conv2d):
     out = (n + 2 padding - dilation (kernel - 1) - 1) // stride + 1 on each axis. weight (out_channels, in_channels / groups,
     kernel height, kernel width), bias (out_channels). padding: numbers, "same" or "valid"; padding_mode: "zeros", "reflect",
     "replicate" or "circular". ValueError for options that do not fit. LeCun et al., 1998.
-    Dtypes and errors as in nn.functional.conv2d. Concept 83: convolution and pooling.
+    Dtypes and errors as in nn.functional.conv2d.
     """
 
     AXES = 2

@@ -23,7 +23,7 @@ class Dropout(_Dropout, torch.nn.Dropout):
     """While training, zero each element, in any shape, with probability p, divide the rest by 1 - p; in eval mode y = x.
 
     ValueError unless 0 <= p <= 1. Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors,
-    https://arxiv.org/abs/1207.0580. Concept 79: dropout.
+    https://arxiv.org/abs/1207.0580.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class Dropout2d(_Dropout, torch.nn.Dropout2d):
     """While training, zero each channel of (N, C, H, W) with probability p and divide the rest by 1 - p.
 
     ValueError unless 0 <= p <= 1. Tompson et al.: Efficient Object Localization Using Convolutional Networks,
-    https://arxiv.org/abs/1411.4280. Concept 79: dropout.
+    https://arxiv.org/abs/1411.4280.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from scratchnet.nn.called import Called
 class Flatten(Called, torch.nn.Flatten):
     """(N, C, H, W) -> (N, C * H * W): the axes start_dim..end_dim become one; a view where the strides allow it.
 
-    RuntimeError if start_dim comes after end_dim, IndexError for an axis that the input does not have. Concept 14: flatten.
+    RuntimeError if start_dim comes after end_dim, IndexError for an axis that the input does not have.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ class Flatten(Called, torch.nn.Flatten):
 class Unflatten(Called, torch.nn.Unflatten):
     """(N, C * H * W) -> (N, C, H, W): the axis dim becomes several of these sizes, one of which may be -1; a view.
 
-    TypeError unless the sizes are integers; RuntimeError if their product is not the size of dim. Concept 13: reshape and view.
+    TypeError unless the sizes are integers; RuntimeError if their product is not the size of dim.
     """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:

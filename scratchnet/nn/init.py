@@ -42,7 +42,7 @@ _GAINS = {**dict.fromkeys((*_LINEAR, "sigmoid"), 1), "tanh": 5.0 / 3, "relu": ma
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """By how much weights before an activation are larger; `param` is leaky_relu's negative slope, 0.01 if None.
 
-    ValueError for an activation without a known gain or a slope that is no number. Concept 44: initialisation.
+    ValueError for an activation without a known gain or a slope that is no number.
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
@@ -56,7 +56,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Numbers drawn evenly from [a, b), in any shape. Concept 44: initialisation."""
+    """Numbers drawn evenly from [a, b), in any shape."""
     if has_torch_function((tensor,)):  # e.g. a sharded tensor, which draws its own part
         return handle_torch_function(torch.nn.init.uniform_, (tensor,), tensor=tensor, a=a, b=b, generator=generator)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Numbers drawn from the normal distribution of this mean and deviation, in any shape. Concept 44: initialisation."""
+    """Numbers drawn from the normal distribution of this mean and deviation, in any shape."""
     if has_torch_function((tensor,)):
         return handle_torch_function(torch.nn.init.normal_, (tensor,), tensor=tensor, mean=mean, std=std, generator=generator)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def trunc_normal_(
     """Numbers drawn from the normal distribution, in any shape; what falls outside [a, b] is drawn again.
 
     If most of the distribution lies outside, the draws are even instead, and kept with the probability of the density.
-    Warns for a mean far outside. Concept 44: initialisation.
+    Warns for a mean far outside.
     """
     if tensor.is_meta:
         return tensor
@@ -122,7 +122,7 @@ def _draw_under_density(tensor: Tensor, mean: float, std: float, a: float, b: fl
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """`val` everywhere, in any shape. Concept 44: initialisation."""
+    """`val` everywhere, in any shape."""
     if has_torch_function((tensor,)):
         return handle_torch_function(torch.nn.init.constant_, (tensor,), tensor=tensor, val=val)
     with torch.no_grad():
@@ -130,22 +130,19 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """1 everywhere, in any shape. Concept 44: initialisation."""
+    """1 everywhere, in any shape."""
     with torch.no_grad():
         return tensor.fill_(1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """0 everywhere, in any shape. Concept 44: initialisation."""
+    """0 everywhere, in any shape."""
     with torch.no_grad():
         return tensor.zero_()
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity: a Linear with this weight (out, in) passes its inputs on. ValueError for anything but a matrix.
-
-    Concept 44: initialisation.
-    """
+    """The identity: a Linear with this weight (out, in) passes its inputs on. ValueError for anything but a matrix."""
     if tensor.dim() != 2:
         fail(ValueError, "eye_", "tensor", f"Only tensors with 2 dimensions are supported, got shape {tuple(tensor.shape)}")
     with torch.no_grad():
@@ -156,7 +153,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """The identity of a convolution: channel d of each group passes channel d on. tensor: (out, in, *kernel).
 
-    ValueError for a tensor without 3 to 5 axes, or groups that do not divide the first one. Concept 44: initialisation.
+    ValueError for a tensor without 3 to 5 axes, or groups that do not divide the first one.
     """
     if tensor.dim() not in (3, 4, 5):
         fail(
@@ -193,7 +190,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     """Even numbers with variance gain^2 * 2 / (fan_in + fan_out), a compromise of forward and backward: (out, in, *kernel).
 
     Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010).
-    ValueError for fewer than two axes. Concept 44: initialisation.
+    ValueError for fewer than two axes.
     """
     bound = math.sqrt(3.0) * (gain * math.sqrt(2.0 / float(sum(_fans("xavier_uniform_", tensor)))))
     with torch.no_grad():
@@ -201,10 +198,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal numbers with variance gain^2 * 2 / (fan_in + fan_out): (out, in, *kernel). ValueError for fewer than two axes.
-
-    Concept 44: initialisation.
-    """
+    """Normal numbers with variance gain^2 * 2 / (fan_in + fan_out): (out, in, *kernel). ValueError for fewer than two axes."""
     std = gain * math.sqrt(2.0 / float(sum(_fans("xavier_normal_", tensor))))
     with torch.no_grad():
         return tensor.normal_(0.0, std, generator=generator)
@@ -221,7 +215,6 @@ def kaiming_uniform_(
 
     He et al.: Delving deep into rectifiers, https://arxiv.org/abs/1502.01852
     ValueError for fewer than two axes or a mode that is neither fan_in nor fan_out; a warning for a tensor without elements.
-    Concept 44: initialisation.
     """
     if has_torch_function((tensor,)):
         options = {"a": a, "mode": mode, "nonlinearity": nonlinearity, "generator": generator}
@@ -240,10 +233,7 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal numbers with variance gain^2 / fan; shape, options and errors are those of kaiming_uniform_.
-
-    Concept 44: initialisation.
-    """
+    """Normal numbers with variance gain^2 / fan; shape, options and errors are those of kaiming_uniform_."""
     if _is_empty(tensor):
         return tensor
     std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
@@ -269,7 +259,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     """gain * Q, Q's rows (or columns, if these are fewer) orthonormal: lengths survive a layer. (rows, *columns).
 
     Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning, https://arxiv.org/abs/1312.6120
-    ValueError for fewer than two axes. Concept 44: initialisation.
+    ValueError for fewer than two axes.
     """
     if tensor.dim() < 2:
         problem = f"Only tensors with 2 or more dimensions are supported, got shape {tuple(tensor.shape)}"
@@ -288,7 +278,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal numbers, but in each column a share `sparsity` of zeros. tensor: (rows, columns); ValueError for another shape.
 
-    Martens: Deep learning via Hessian-free optimization (2010). Concept 44: initialisation.
+    Martens: Deep learning via Hessian-free optimization (2010).
     """
     if tensor.dim() != 2:
         fail(ValueError, "sparse_", "tensor", f"Only tensors with 2 dimensions are supported, got shape {tuple(tensor.shape)}")

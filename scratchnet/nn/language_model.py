@@ -46,7 +46,7 @@ class TransformerLM(Called, Module):
     logits[:, t] scores what follows token t. tie_weights: the output layer reuses the token embedding's matrix. Weights start
     from N(0, 0.02), the two that write to the residual stream from a 1/sqrt(2 num_layers) of that, biases from 0. ValueError
     for sizes below 1, AssertionError unless num_heads divides embed_dim. Not in torch, whose Transformer is the
-    encoder-decoder. Radford et al.: Language Models are Unsupervised Multitask Learners, 2019. Concept 86: transformer block.
+    encoder-decoder. Radford et al.: Language Models are Unsupervised Multitask Learners, 2019.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from scratchnet.nn.called import Called
 
 
 class Identity(Called, torch.nn.Identity):
-    """y = x, any shape: stands for a layer that is left out, with whatever arguments it had. Concept 47: composition."""
+    """y = x, any shape: stands for a layer that is left out, with whatever arguments it had."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input
@@ -24,7 +24,7 @@ class Identity(Called, torch.nn.Identity):
 class Linear(Called, torch.nn.Linear):
     """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
 
-    RuntimeError if x has another last axis or dtype than the weight. Concept 41: linear layer.
+    RuntimeError if x has another last axis or dtype than the weight.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:

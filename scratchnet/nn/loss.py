@@ -10,7 +10,7 @@ from torch.nn.modules.loss import _WeightedLoss
 
 from scratchnet.functions.checks import fail
 from scratchnet.functions.class_targets import warn_of_probabilities
-from scratchnet.functions.operator import transforming
+from scratchnet.functions.library import transforming
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
@@ -19,7 +19,7 @@ from scratchnet.nn.linear import Linear
 class MSELoss(Called, torch.nn.MSELoss):
     """(input - target)^2 for two tensors of one shape; reduction "mean", "sum" or "none".
 
-    Dtypes and errors as in nn.functional.mse_loss. Concept 62: MSE and L1.
+    Dtypes and errors as in nn.functional.mse_loss.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class MSELoss(Called, torch.nn.MSELoss):
 class L1Loss(Called, torch.nn.L1Loss):
     """|input - target| for two tensors of one shape; reduction "mean", "sum" or "none".
 
-    Dtypes and errors as in nn.functional.l1_loss. Concept 62: MSE and L1.
+    Dtypes and errors as in nn.functional.l1_loss.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class SmoothL1Loss(Called, torch.nn.SmoothL1Loss):
     """e^2 / (2 beta) where |e| < beta, else |e| - beta / 2, with e = input - target of one shape.
 
     Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083.
-    Dtypes and errors as in nn.functional.smooth_l1_loss. Concept 62: MSE and L1.
+    Dtypes and errors as in nn.functional.smooth_l1_loss.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class HuberLoss(Called, torch.nn.HuberLoss):
     """e^2 / 2 where |e| < delta, else delta (|e| - delta / 2), with e = input - target of one shape.
 
     TypeError for a delta that is not a number. Huber: Robust Estimation of a Location Parameter, 1964.
-    Dtypes and errors as in nn.functional.huber_loss. Concept 62: MSE and L1.
+    Dtypes and errors as in nn.functional.huber_loss.
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -68,7 +68,7 @@ class CrossEntropyLoss(Called, torch.nn.CrossEntropyLoss):
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
     every target to the uniform distribution; reduction "mean", "sum" or "none". A TeachingWarning if the first x it sees are
-    probabilities already. Dtypes and errors as in nn.functional.cross_entropy. Concept 61: cross-entropy on logits.
+    probabilities already. Dtypes and errors as in nn.functional.cross_entropy.
     """
 
     _looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
@@ -93,7 +93,7 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
     out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: taken for torch's sake and without effect, for the
     rows are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit.
-    Dtypes and errors as in nn.functional.linear_cross_entropy. Concept 61: cross-entropy on logits.
+    Dtypes and errors as in nn.functional.linear_cross_entropy.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class NLLLoss(Called, torch.nn.NLLLoss):
     """-x[target] for log-probabilities x (N, C, ...) and target (N, ...) classes: what follows LogSoftmax.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count; reduction "mean", "sum" or "none".
-    Dtypes and errors as in nn.functional.nll_loss. Concept 60: cross-entropy.
+    Dtypes and errors as in nn.functional.nll_loss.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class BCELoss(Called, torch.nn.BCELoss):
     """-(target log(input) + (1 - target) log(1 - input)) for probabilities of one shape, what follows Sigmoid.
 
     `weight` broadcasts to that shape; reduction "mean", "sum" or "none".
-    Dtypes and errors as in nn.functional.binary_cross_entropy. Concept 63: binary cross-entropy.
+    Dtypes and errors as in nn.functional.binary_cross_entropy.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class BCEWithLogitsLoss(Called, torch.nn.BCEWithLogitsLoss):
 
     `pos_weight` multiplies the loss of the positive class, `weight` the whole; both broadcast to input's shape. Reduction
     "mean", "sum" or "none".
-    Dtypes and errors as in nn.functional.binary_cross_entropy_with_logits. Concept 63: binary cross-entropy.
+    Dtypes and errors as in nn.functional.binary_cross_entropy_with_logits.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class KLDivLoss(Called, torch.nn.KLDivLoss):
     """target (log(target) - input) for log-probabilities `input` and probabilities `target` (N, C).
 
     log_target: target holds logarithms too. Reduction "batchmean" is the mathematical mean, over the rows; "mean" divides by
-    all elements and warns. Dtypes and errors as in nn.functional.kl_div. Concept 60: cross-entropy.
+    all elements and warns. Dtypes and errors as in nn.functional.kl_div.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class KLDivLoss(Called, torch.nn.KLDivLoss):
 class CosineEmbeddingLoss(Called, torch.nn.CosineEmbeddingLoss):
     """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1; inputs (N, D), target (N,).
 
-    Reduction "mean", "sum" or "none". Dtypes and errors as in nn.functional.cosine_embedding_loss. Concept 82: embedding.
+    Reduction "mean", "sum" or "none". Dtypes and errors as in nn.functional.cosine_embedding_loss.
     """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class TripletMarginLoss(Called, torch.nn.TripletMarginLoss):
 
     swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0.
     Balntas et al.: http://www.bmva.org/bmvc/2016/papers/paper119.
-    Dtypes and errors as in nn.functional.triplet_margin_loss. Concept 82: embedding.
+    Dtypes and errors as in nn.functional.triplet_margin_loss.
     """
 
     def __init__(

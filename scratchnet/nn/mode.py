@@ -10,10 +10,7 @@ from torch.nn import Module
 
 @contextlib.contextmanager
 def eval_mode(model: Module) -> Iterator[None]:
-    """Inside, the model is in eval mode; afterwards, each of its modules is in its own mode again, a frozen part in eval mode.
-
-    Concept 51: train and eval mode.
-    """
+    """The model in eval mode inside; afterwards each of its modules in its own mode again, a frozen part in eval mode."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -21,7 +21,7 @@ class LayerNorm(Called, torch.nn.LayerNorm):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last axes of x (..., *normalized_shape); var is the biased one.
 
     Ba, Kiros, Hinton: Layer Normalization, https://arxiv.org/abs/1607.06450.
-    Dtypes and errors as in nn.functional.layer_norm. Concept 80: layer norm.
+    Dtypes and errors as in nn.functional.layer_norm.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RMSNorm(Called, torch.nn.RMSNorm):
 
     eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.
     Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467.
-    Dtypes and errors as in nn.functional.rms_norm. Concept 80: layer norm.
+    Dtypes and errors as in nn.functional.rms_norm.
     """
 
     def __init__(

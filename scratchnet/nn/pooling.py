@@ -13,7 +13,7 @@ class MaxPool2d(Called, torch.nn.MaxPool2d):
     """The largest entry of each window of x (N, C, H, W) or (C, H, W); with return_indices also where it lies in its plane.
 
     stride is kernel_size unless given; the padding, at most half a window, counts as -infinity; ceil_mode admits a last window
-    that reaches beyond the image. Dtypes and errors as in nn.functional.max_pool2d. Concept 83: convolution and pooling.
+    that reaches beyond the image. Dtypes and errors as in nn.functional.max_pool2d.
     """
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -33,7 +33,7 @@ class AvgPool2d(Called, torch.nn.AvgPool2d):
 
     stride is kernel_size unless given; the padding is zeros, which count unless count_include_pad is False; divisor_override
     takes the place of the number of entries.
-    Dtypes and errors as in nn.functional.avg_pool2d. Concept 83: convolution and pooling.
+    Dtypes and errors as in nn.functional.avg_pool2d.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class AdaptiveAvgPool2d(Called, torch.nn.AdaptiveAvgPool2d):
     """The means of windows that divide x (N, C, H, W) or (C, H, W) into output_size rows and columns, whatever its size.
 
     output_size is one number for both, or a pair; None keeps an axis as it is.
-    Dtypes and errors as in nn.functional.adaptive_avg_pool2d. Concept 83: convolution and pooling.
+    Dtypes and errors as in nn.functional.adaptive_avg_pool2d.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.functions.recurrence import recurrence
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
-from scratchnet.registry import GATES
+from scratchnet.ops import GATES
 
 
 class RNNBase(Called, torch.nn.RNNBase):
@@ -206,7 +206,7 @@ class RNN(RNNBase, torch.nn.RNN):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu. -> output, h_n
 
     x (T, B, input_size), or with batch_first (B, T, input_size); all else: see scratchnet.nn.rnn.RNNBase. ValueError for
-    another nonlinearity. torch.nn.RNN; Elman 1990. Concept 84: recurrent layers.
+    another nonlinearity. torch.nn.RNN; Elman 1990.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class LSTM(_Gated, torch.nn.LSTM):
 
     Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. x (T, B, input_size), or with batch_first
     (B, T, input_size); c_n (L D, B, H); all else, errors too: see scratchnet.nn.rnn.RNNBase. torch.nn.LSTM; Hochreiter and
-    Schmidhuber 1997. Concept 84: recurrent layers.
+    Schmidhuber 1997.
     """
 
     MODE = "LSTM"
@@ -271,7 +271,7 @@ class GRU(_Gated, torch.nn.GRU):
     """r, z = sigmoid(...), n = tanh(x_n + r v_n), h_t = (1 - z) n + z h_(t-1), v = W_hh h_(t-1) + b_hh. -> output, h_n
 
     x (T, B, input_size), or with batch_first (B, T, input_size); all else, errors too: see scratchnet.nn.rnn.RNNBase.
-    torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078. Concept 84: recurrent layers.
+    torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078.
     """
 
     MODE = "GRU"

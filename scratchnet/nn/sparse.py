@@ -16,7 +16,7 @@ class Embedding(Called, torch.nn.Embedding):
 
     The row `padding_idx` starts as zeros and gets no gradient; `max_norm` shrinks the rows that are looked up, in place.
     AssertionError for a padding_idx or a table that does not fit, IndexError for an entry of input without a row.
-    Dtypes and errors as in nn.functional.embedding. Concept 82: embedding.
+    Dtypes and errors as in nn.functional.embedding.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 
 from scratchnet.functions.checks import fail
-from scratchnet.functions.operator import unknown
+from scratchnet.functions.dispatch import unknown
 from scratchnet.nn import functional as F
 from scratchnet.nn.attention import MultiheadAttention, additive_mask
 from scratchnet.nn.called import Called
@@ -36,7 +36,6 @@ class FeedForward(Called, Module):
 
     hidden_dim=None is 4 * embed_dim; activation "gelu", "relu" or a function; RuntimeError for another name. The activation is
     applied in the epilogue of the first product. Two thirds of a transformer's weights live here.
-    Concept 86: transformer block.
     """
 
     def __init__(
@@ -66,7 +65,6 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
     Post-norm: x = norm(x + block(x)). Pre-norm (norm_first): x = x + block(norm(x)), whose residual stream nothing rescales.
     RuntimeError for an activation that is neither "relu", "gelu" nor a callable.
     Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745.
-    Concept 86: transformer block.
     """
 
     activation_relu_or_gelu = 0  # torch's TransformerEncoder then makes no nested tensors for us, as it does for its own layers
@@ -130,7 +128,6 @@ class TransformerEncoder(Called, torch.nn.TransformerEncoder):
     """num_layers copies of an encoder layer, one after the other, then `norm`: src (L, N, E) -> the same shape.
 
     The copies start with equal parameters. The two last arguments are torch's, for its nested tensors: without effect here.
-    Concept 86: transformer block.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ def clip_grad_norm_(
     A single large gradient (a steep place, a bad batch) then keeps its direction but cannot throw the parameters far away.
     `foreach` chooses among torch's implementations of one result; ours has one. Pascanu, Mikolov, Bengio: On the difficulty of
     training recurrent neural networks, https://arxiv.org/abs/1211.5063. RuntimeError for a norm that is not finite, if asked;
-    a warning for a generator that was read before. Concept 66: learning rate.
+    a warning for a generator that was read before.
     """
     parameters = _listed(parameters)
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None], norm_type, error_if_nonfinite)
@@ -42,10 +42,7 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The norm of all tensors, of any shape, as one long vector: a 0-d tensor. RuntimeError if it is not finite, if asked.
-
-    Concept 66: learning rate.
-    """
+    """The norm of all tensors, of any shape, as one long vector: a 0-d tensor. RuntimeError if it is not finite, if asked."""
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return torch.tensor(0.0)
@@ -64,7 +61,7 @@ def get_total_norm(
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
-    """grad *= min(1, max_norm / (total_norm + 1e-6)), in place and in any shape. Concept 66: learning rate."""
+    """grad *= min(1, max_norm / (total_norm + 1e-6)), in place and in any shape."""
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)  # no `if`: it would wait for the accelerator
     for parameter in parameters:

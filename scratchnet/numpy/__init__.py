@@ -1,12 +1,9 @@
-"""NumPy, float64, every backward derived by hand: the oracle, and the networks that are built from it.
+"""Networks of NumPy arrays in float64, every backward derived by hand.
 
-The oracle holds every operator, one file for each part of a primitive's family, as `<name>_forward` and `<name>_backward`;
-those that networks need are here by name. Floating arrays are float64 (the caller widens), indices are integers; a 0-d result
-may be a NumPy scalar.
-The layers and networks compute with it, or with the compiled kernels of the same operators: `NeuralNetwork(backend="cpp")`.
+The layers compute with `scratchnet.oracle`, whose pairs that networks need are here by name, or with the compiled kernels of
+the same operators: `NeuralNetwork(backend="cpp")`.
 """
 
-from scratchnet.numpy import batch_norm, conv2d, cross_entropy, gather, gelu, layer_norm, matmul, pool2d, recurrence
 from scratchnet.numpy.activation import (
     activation_pair,
     relu,
@@ -15,28 +12,29 @@ from scratchnet.numpy.activation import (
     sigmoid_derivative,
     tanh_derivative,
 )
-from scratchnet.numpy.batch_norm import batch_norm_backward, batch_norm_forward
 from scratchnet.numpy.convolution import Conv2D, conv2d_backward, conv2d_forward
-from scratchnet.numpy.cross_entropy import (
+from scratchnet.numpy.dense import Dense, dense_backward, dense_forward
+from scratchnet.numpy.dropout import Dropout, dropout_backward, dropout_forward
+from scratchnet.numpy.flatten import Flatten
+from scratchnet.numpy.kernels import kernel_table
+from scratchnet.numpy.layer import Layer
+from scratchnet.numpy.networks import CNN, NeuralNetwork
+from scratchnet.numpy.normalization import BatchNorm, LayerNorm
+from scratchnet.numpy.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from scratchnet.numpy.pooling import AvgPool2D, MaxPool2D
+from scratchnet.oracle import batch_norm, conv2d, cross_entropy, gather, gelu, layer_norm, matmul, pool2d, recurrence
+from scratchnet.oracle.batch_norm import batch_norm_backward, batch_norm_forward
+from scratchnet.oracle.cross_entropy import (
     cross_entropy_backward,
     cross_entropy_forward,
     softmax_backward,
     softmax_forward,
 )
-from scratchnet.numpy.dense import Dense, dense_backward, dense_forward
-from scratchnet.numpy.dropout import Dropout, dropout_backward, dropout_forward
-from scratchnet.numpy.flatten import Flatten
-from scratchnet.numpy.gather import embedding_backward, embedding_forward, gather_backward, gather_forward
-from scratchnet.numpy.gelu import gelu_backward, gelu_forward
-from scratchnet.numpy.kernels import kernel_table
-from scratchnet.numpy.layer import Layer
-from scratchnet.numpy.layer_norm import layer_norm_backward, layer_norm_forward
-from scratchnet.numpy.networks import CNN, NeuralNetwork
-from scratchnet.numpy.normalization import BatchNorm, LayerNorm
-from scratchnet.numpy.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from scratchnet.numpy.pool2d import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
-from scratchnet.numpy.pooling import AvgPool2D, MaxPool2D
-from scratchnet.numpy.windows import col2im, im2col
+from scratchnet.oracle.gather import embedding_backward, embedding_forward, gather_backward, gather_forward
+from scratchnet.oracle.gelu import gelu_backward, gelu_forward
+from scratchnet.oracle.layer_norm import layer_norm_backward, layer_norm_forward
+from scratchnet.oracle.pool2d import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
+from scratchnet.oracle.windows import col2im, im2col
 
 __all__ = [
     "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",

@@ -8,7 +8,7 @@
     softmax   exp(z) / sum exp(z)       not elementwise, see below
 
 Softmax runs over the classes, axis 0 of column-major data. It is paired with cross-entropy: the gradient that the loss hands to
-the layer is already that of z, a - y, so the derivative of the layer itself is one. Concept 52: why non-linearity.
+the layer is already that of z, a - y, so the derivative of the layer itself is one.
 """
 
 from __future__ import annotations

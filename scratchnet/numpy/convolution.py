@@ -2,7 +2,6 @@
 
 Forward:   Z = W X + b      W (F, C * kh * kw), X = im2col(x) (C * kh * kw, N * out_h * out_w), b (F, 1)
 Backward:  that of the dense layer, dW = dZ X^T, db = sum of the columns of dZ, dX = W^T dZ, and dx = col2im(dX)
-Concept 83: convolution and pooling.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from scratchnet.numpy.dense import dense_backward, dense_forward
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Seed, WeightedLayer
-from scratchnet.numpy.windows import col2im, im2col, output_size
+from scratchnet.oracle.windows import col2im, im2col, output_size
 
 
 def conv2d_forward(
@@ -49,7 +48,6 @@ class Conv2D(WeightedLayer):
 
     W (n_filters, channels, filter_size, filter_size) and b (n_filters,) start as in Dense. After `forward` the layer has
     `cache` (of conv2d_forward), z, its `cache_activation`, and a; after `backward` dW and db. ValueError for softmax.
-    Concept 83: convolution and pooling.
     """
 
     def __init__(

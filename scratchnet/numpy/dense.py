@@ -6,7 +6,6 @@ Backward:  with dZ = dL/dZ,
     dW = dZ A^T        db = sum of the columns of dZ        dA = W^T dZ
 
 It is the linear layer of matmul.py with its data transposed, X = A^T and Y = Z^T: W is that of torch's nn.Linear.
-Concept 40: backpropagation by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Seed, WeightedLayer
-from scratchnet.registry import ACTIVATIONS
+from scratchnet.ops import ACTIVATIONS
 
 _NONE = ACTIVATIONS.index("none")  # the activation is not part of the product here
 
@@ -41,7 +40,7 @@ class Dense(WeightedLayer):
     W (output_size, input_size) is standard normal times 0.01 (`init`: "small", "xavier" or "he"), b (output_size, 1) zero.
     activation: "relu", "sigmoid", "tanh", "gelu", "softmax" or "linear"; see activation.py. softmax needs a cross-entropy
     behind it: `backward` takes the gradient of z there, which is a - y over m.
-    After `forward` the layer has a_prev, m, z and a, after `backward` dW and db. Concept 40: backpropagation by hand.
+    After `forward` the layer has a_prev, m, z and a, after `backward` dW and db.
     """
 
     def __init__(self, input_size: int, output_size: int, activation: str = "relu", *, init: str = "small", seed: Seed = None):

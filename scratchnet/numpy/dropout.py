@@ -1,7 +1,4 @@
-"""Dropout: y = x mask with mask = 0 with probability p, else 1 / (1 - p), so that the mean of y is x; hence dx = dy mask.
-
-Concept 79: dropout.
-"""
+"""Dropout: y = x mask with mask = 0 with probability p, else 1 / (1 - p), so that the mean of y is x; hence dx = dy mask."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def dropout_backward(dy: np.ndarray, mask: np.ndarray) -> np.ndarray:
 class Dropout(Layer):
     """Drops each number with probability p while training; does nothing otherwise. ValueError if p is not from 0 to 1.
 
-    x of any shape. Concept 79: dropout.
+    x of any shape.
     """
 
     def __init__(self, p: float = 0.5, *, seed: Seed = None):

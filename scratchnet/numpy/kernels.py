@@ -6,23 +6,17 @@ what is written with a table runs on either, with the same numbers to rounding.
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import SimpleNamespace
-from typing import Callable
 
-from scratchnet import _compiled
+from scratchnet import columns
 from scratchnet.backends import missing, parse
-from scratchnet.registry import OPS
-
-
-def _on_rung(kernel: Callable, rung: int) -> Callable:
-    return lambda *args: kernel(*args, rung)
+from scratchnet.ops import OPS
 
 
 def kernel_table(backend: str = "numpy") -> SimpleNamespace:
     """`<op>_forward` and `<op>_backward` of every operator that "numpy", "cpp" or a rung such as "cpp:1" has for NumPy arrays.
 
-    Raises ValueError for another backend and RuntimeError if the compiled module is missing. Concept 87: custom operations.
+    Raises ValueError for another backend and RuntimeError if the compiled module is missing.
     """
     column, rung = parse(backend)
     if column not in ("numpy", "cpp"):
@@ -31,11 +25,9 @@ def kernel_table(backend: str = "numpy") -> SimpleNamespace:
         raise RuntimeError(reason)
     table = SimpleNamespace()
     for op in OPS.values():
-        last = len(op.rungs(column))
-        source = _compiled.module if column == "cpp" else import_module(f"scratchnet.numpy.{op.room}")
-        for name in (f"{op.name}_forward", f"{op.name}_backward"):
-            if kernel := getattr(source, name, None):  # linear_cross_entropy is compiled for tensors alone
-                setattr(table, name, _on_rung(kernel, min(rung or last, last)) if column == "cpp" else kernel)
+        for direction in ("forward", "backward"):
+            if kernel := columns.for_arrays(op, column, direction, rung):
+                setattr(table, f"{op.name}_{direction}", kernel)
     return table
 
 

@@ -26,7 +26,6 @@ class Layer:
     """A function with a hand-derived backward, and the parameters that it learns.
 
     `parameters` names them; the gradient of `W` is left in `dW`. The network says through `use` which kernels compute.
-    Concept 40: backpropagation by hand.
     """
 
     parameters: tuple[str, ...] = ()

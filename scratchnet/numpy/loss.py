@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from scratchnet.numpy.kernels import NUMPY
-from scratchnet.registry import REDUCTIONS
+from scratchnet.ops import REDUCTIONS
 
 _MEAN = REDUCTIONS.index("mean")
 _NO_LABEL = -1  # ignore_index

@@ -30,7 +30,6 @@ class NeuralNetwork:
 
     backend: "numpy", or "cpp" ("cpp:1", ...) for the same network on the compiled kernels, with the same numbers to rounding.
     seed: for the order of the samples in `fit`. ValueError for another backend, RuntimeError if it is not built.
-    Concept 40: backpropagation by hand.
     """
 
     def __init__(self, *, backend: str = "numpy", seed: Seed = None):
@@ -183,7 +182,7 @@ class CNN(NeuralNetwork):
 
     input_shape is (height, width, channels). Images X may be (N, H, W, C), (N, C, H, W) or, with one channel, (N, H, W); inside
     they are (N, C, H, W). init is that of Dense, for all layers; seed draws the parameters and shuffles. ValueError for another
-    shape, RuntimeError for a backend that is not built. Concept 83: convolution and pooling.
+    shape, RuntimeError for a backend that is not built.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], *, init: str = "small", backend: str = "numpy", seed: Seed = None):

@@ -25,7 +25,6 @@ class BatchNorm(_Norm):
 
     While training with the statistics of the batch, which also move the running ones by the share `momentum` (the variance
     unbiased, as torch does); otherwise with the running ones. ValueError for a batch with one number a feature.
-    Concept 81: batch norm.
     """
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5):
@@ -66,10 +65,7 @@ class BatchNorm(_Norm):
 
 
 class LayerNorm(_Norm):
-    """Normalises each sample over all its features: `shape` is the number of rows of (features, m), or (C, H, W) of images.
-
-    Concept 80: layer norm.
-    """
+    """Normalises each sample over all its features: `shape` is the number of rows of (features, m), or (C, H, W) of images."""
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5):
         super().__init__(shape, eps)

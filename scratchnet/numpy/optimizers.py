@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable
+from typing import Iterable
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from scratchnet.numpy.layer import Layer
-
 
 class Optimizer:
-    """Walks over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate.
-
-    Concept 65: gradient descent.
-    """
+    """Walks over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate."""
 
     def __init__(self, learning_rate: float):
         if not learning_rate >= 0:
@@ -22,8 +16,8 @@ class Optimizer:
         self.learning_rate = learning_rate
         self.state: dict[tuple[int, str], dict] = {}  # what the rule remembers about each parameter
 
-    def step(self, layers: Iterable[Layer]) -> None:
-        """Move the parameters of all layers once, by the gradients that their `backward` left."""
+    def step(self, layers: Iterable) -> None:
+        """Move the `parameters` of all layers once, by the gradients that their `backward` left."""
         for i, layer in enumerate(layers):
             for name in layer.parameters:
                 self.update(getattr(layer, name), getattr(layer, f"d{name}"), self.state.setdefault((i, name), {}))
@@ -34,7 +28,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """v = momentum v + grad,  param -= learning_rate v. Without momentum, v is the gradient. Concept 67: SGD and momentum."""
+    """v = momentum v + grad,  param -= learning_rate v. Without momentum, v is the gradient."""
 
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0):
         super().__init__(learning_rate)
@@ -47,7 +41,7 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """s = alpha s + (1 - alpha) grad^2,  param -= learning_rate grad / (sqrt(s) + eps). Concept 68: Adam and its kin."""
+    """s = alpha s + (1 - alpha) grad^2,  param -= learning_rate grad / (sqrt(s) + eps)."""
 
     def __init__(self, learning_rate: float = 0.01, alpha: float = 0.99, eps: float = 1e-8):
         super().__init__(learning_rate)
@@ -64,7 +58,7 @@ class Adam(Optimizer):
         m = beta1 m + (1 - beta1) grad          v = beta2 v + (1 - beta2) grad^2
         param -= learning_rate  m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    Kingma, Ba: https://arxiv.org/abs/1412.6980. Concept 68: Adam and its kin.
+    Kingma, Ba: https://arxiv.org/abs/1412.6980.
     """
 
     def __init__(self, learning_rate: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
@@ -80,10 +74,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after param *= 1 - learning_rate weight_decay: the decay is not scaled by the gradients' size.
-
-    Concept 68: Adam and its kin.
-    """
+    """Adam after param *= 1 - learning_rate weight_decay: the decay is not scaled by the gradients' size."""
 
     def __init__(self, learning_rate: float = 0.001, weight_decay: float = 0.01, **options):
         super().__init__(learning_rate, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.numpy.layer import Layer
-from scratchnet.numpy.windows import output_size
+from scratchnet.oracle.windows import output_size
 
 
 class _Pool2D(Layer):
@@ -24,10 +24,7 @@ class _Pool2D(Layer):
 
 
 class MaxPool2D(_Pool2D):
-    """The largest number of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart.
-
-    Concept 83: convolution and pooling.
-    """
+    """The largest number of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart."""
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits
@@ -40,10 +37,7 @@ class MaxPool2D(_Pool2D):
 
 
 class AvgPool2D(_Pool2D):
-    """The mean of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart.
-
-    Concept 83: convolution and pooling.
-    """
+    """The mean of each window of images (N, C, H, W), pool_size x pool_size, `stride` (pool_size) apart."""
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits

@@ -20,7 +20,7 @@ class Adagrad(Rule, torch.optim.Adagrad):
     Duchi, Hazan, Singer: Adaptive subgradient methods (2011), https://jmlr.org/papers/v12/duchi11a.html
     One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations. Of a sparse
     gradient only its rows are updated.
-    ValueError for a negative option; RuntimeError in step for weight_decay with sparse gradients. Concept 68: Adam and its kin.
+    ValueError for a negative option; RuntimeError in step for weight_decay with sparse gradients.
     """
 
     operator = "adagrad"

@@ -22,7 +22,6 @@ class Adam(Rule, torch.optim.Adam):
     Kingma, Ba: Adam, https://arxiv.org/abs/1412.6980; Reddi et al. (amsgrad), https://openreview.net/forum?id=ryQu7f-RZ
     One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
     ValueError for a negative option or a beta outside [0, 1); RuntimeError in step for sparse gradients.
-    Concept 68: Adam and its kin.
     """
 
     operator = "adam"

@@ -18,7 +18,6 @@ class AdamW(Adam, torch.optim.AdamW):
     Loshchilov, Hutter: Decoupled weight decay regularization, https://arxiv.org/abs/1711.05101
     One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
     ValueError for a negative option or a beta outside [0, 1); RuntimeError in step for sparse gradients.
-    Concept 68: Adam and its kin.
     """
 
     def __init__(

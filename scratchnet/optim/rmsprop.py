@@ -21,7 +21,7 @@ class RMSprop(Rule, torch.optim.RMSprop):
 
     Hinton: Neural networks for machine learning, lecture 6 (2012); centered: Graves, https://arxiv.org/abs/1308.0850
     One compiled pass over the parameters a step on CPUs.
-    ValueError for a negative option; RuntimeError in step for sparse gradients. Concept 68: Adam and its kin.
+    ValueError for a negative option; RuntimeError in step for sparse gradients.
     """
 
     operator = "rmsprop"

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
+from scratchnet import backends
 from scratchnet.functions.checks import fail, teach
 from scratchnet.optim import compiled
 
@@ -19,7 +20,8 @@ class Rule(Optimizer):
     """torch's Optimizer whose step updates a group in one compiled pass, or calls `update` for each parameter.
 
     `update` is the formula in plain operations: on every device, under torch.compile, with differentiable,
-    capturable or fused=False, and `with scratchnet.backend("torch")`. The kernel `operator` computes the same.
+    capturable or fused=False, and `with scratchnet.backend("reference")`. The kernel `operator` computes the same;
+    `with scratchnet.backend("torch")` torch's own step.
     """
 
     operator: str  # the compiled step: a key of compiled.SCHEMAS
@@ -49,6 +51,8 @@ class Rule(Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter once; `closure` recomputes the loss first, and its value is returned."""
+        if backends.current() == backends.TORCH:
+            return super().step(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -20,7 +20,7 @@ class SGD(Rule, torch.optim.SGD):
 
     Sutskever et al.: On the importance of initialization and momentum in deep learning (2013).
     One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
-    ValueError for a negative option or for nesterov without momentum or with dampening. Concept 67: SGD and momentum.
+    ValueError for a negative option or for nesterov without momentum or with dampening.
     """
 
     operator = "sgd"

@@ -1,4 +1,4 @@
-"""BatchNorm in plain PyTorch, x (N, C, ...); derived in `scratchnet.numpy.batch_norm`.
+"""BatchNorm in plain PyTorch, x (N, C, ...); derived in `scratchnet.oracle.batch_norm`.
 
 The backward computes the statistics of x again: the saved ones are constants to autograd.
 """

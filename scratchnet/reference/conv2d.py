@@ -1,4 +1,4 @@
-"""Convolution in plain PyTorch: the filters times the unfolded image; derived in `scratchnet.numpy.conv2d`."""
+"""Convolution in plain PyTorch: the filters times the unfolded image; derived in `scratchnet.oracle.conv2d`."""
 
 from __future__ import annotations
 

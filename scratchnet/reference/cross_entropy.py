@@ -1,13 +1,13 @@
-"""Softmax and cross-entropy in plain PyTorch; derived in `scratchnet.numpy.cross_entropy`."""
+"""Softmax and cross-entropy in plain PyTorch; derived in `scratchnet.oracle.cross_entropy`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from scratchnet.ops import ACTIVATIONS, REDUCTIONS
 from scratchnet.reference import widen
 from scratchnet.reference.matmul import linear_backward, linear_forward
-from scratchnet.registry import ACTIVATIONS, REDUCTIONS
 
 
 def _max(x: Tensor, dim: int) -> Tensor:

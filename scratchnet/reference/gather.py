@@ -1,4 +1,4 @@
-"""Gather and embedding in plain PyTorch; their backward is scatter-add, derived in `scratchnet.numpy.gather`."""
+"""Gather and embedding in plain PyTorch; their backward is scatter-add, derived in `scratchnet.oracle.gather`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GELU in plain PyTorch: x P(x) with the normal distribution P, or its tanh form; derived in `scratchnet.numpy.gelu`."""
+"""GELU in plain PyTorch: x P(x) with the normal distribution P, or its tanh form; derived in `scratchnet.oracle.gelu`."""
 
 from __future__ import annotations
 

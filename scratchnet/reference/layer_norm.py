@@ -1,4 +1,4 @@
-"""LayerNorm and RMSNorm in plain PyTorch, over the last `ndim` axes; derived in `scratchnet.numpy.layer_norm`.
+"""LayerNorm and RMSNorm in plain PyTorch, over the last `ndim` axes; derived in `scratchnet.oracle.layer_norm`.
 
 The backwards compute the statistics again from x: the saved ones are constants to autograd.
 """

@@ -1,13 +1,13 @@
-"""Matrix products in plain PyTorch: Y = A B, dA = G B^T, dB = A^T G; derived in `scratchnet.numpy.matmul`."""
+"""Matrix products in plain PyTorch: Y = A B, dA = G B^T, dB = A^T G; derived in `scratchnet.oracle.matmul`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from scratchnet.ops import ACTIVATIONS
 from scratchnet.reference import widen
 from scratchnet.reference.gelu import gelu_backward, gelu_forward
-from scratchnet.registry import ACTIVATIONS
 
 
 def matmul_forward(a: Tensor, b: Tensor) -> Tensor:

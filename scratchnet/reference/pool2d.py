@@ -1,11 +1,11 @@
-"""Pooling in plain PyTorch: every window as the places of its taps; see `scratchnet.numpy.pool2d`."""
+"""Pooling in plain PyTorch: every window as the places of its taps; see `scratchnet.oracle.pool2d`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from scratchnet.numpy.pool2d import output_size
+from scratchnet.oracle.pool2d import output_size
 from scratchnet.reference import widen
 from scratchnet.reference.gather import gather_backward
 

@@ -1,4 +1,4 @@
-"""Layers of an RNN, LSTM or GRU in plain PyTorch; derived in `scratchnet.numpy.recurrence`.
+"""Layers of an RNN, LSTM or GRU in plain PyTorch; derived in `scratchnet.oracle.recurrence`.
 
 Packed sequences are padded first, so that nothing depends on the values of batch_sizes: a sequence that has ended, or that in
 reverse has not begun, is a row like the others whose state does not move.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.reference import widen
-from scratchnet.registry import GATES, RECURRENCES
 
 
 def _places(batch_sizes: Tensor, rows: int, batch: int, device: torch.device) -> Tensor:

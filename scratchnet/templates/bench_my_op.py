@@ -3,7 +3,7 @@
 import torch
 from my_op import my_op
 
-from scratchnet.teaching import best
+from scratchnet.course import best
 
 if __name__ == "__main__":
     for n in (2**12, 2**16, 2**20):

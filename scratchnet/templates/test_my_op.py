@@ -8,7 +8,7 @@ import torch
 from my_op import my_op, my_op_backward
 
 from scratchnet.checker.compiler import find_compiler
-from scratchnet.verify import EMPTY, LAYOUTS, SIZES
+from scratchnet.measure.verify import EMPTY, LAYOUTS, SIZES
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="my_op.cpp needs a C++ compiler: install g++ or set CXX")
 needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="my_op_triton.py needs Triton: pip install triton")

@@ -13,7 +13,7 @@ class Batches:
 
     They are like those of `DataLoader(TensorDataset(x, y), batch_size, shuffle=True)`, but sliced from the tensors rather than
     collected sample by sample, which takes longer than a small model's step. `seed` draws a new order for every pass; None
-    keeps the order of the data. ValueError for tensors that do not fit. Concept 72: mini-batches.
+    keeps the order of the data. ValueError for tensors that do not fit.
     """
 
     def __init__(self, x: Tensor, y: Tensor, batch_size: int, seed: int | None = None) -> None:

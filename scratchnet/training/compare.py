@@ -27,7 +27,7 @@ TIMES_SHADOW = 32  # two runs part at their own pace: up to 6 times apart in 6 r
 
 @dataclass
 class Comparison:
-    """What `compare` saw. Each entry is (ours, torch's), or (ours, torch's, the shadow's). Concept 6: reproducibility."""
+    """What `compare` saw. Each entry is (ours, torch's), or (ours, torch's, the shadow's)."""
 
     dtype: torch.dtype
     losses: list[tuple[float, float, float]] = field(default_factory=list)  # of every step
@@ -110,7 +110,7 @@ def compare(
     """Train the task's model in lockstep with scratchnet (on `backend`), with torch, and with torch from a few ulp away.
 
     The first two take turns in going first, so that neither always finds the caches warm. The caller's random state is
-    untouched. epochs: those of the task if not given. Concept 6: reproducibility.
+    untouched. epochs: those of the task if not given.
     """
     train, test = (Split(_floats(part.x, dtype), _floats(part.y, dtype)) for part in (task.train, task.test))
     result = Comparison(dtype)

@@ -23,7 +23,6 @@ def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = 
     """The "loss" and every metric, under its function's name, of the model in eval mode on all of `data`.
 
     data: a DataLoader of batches (x, y), or one pair of tensors. All outputs are held at once: R2 is no mean over batches.
-    Concept 51: train and eval mode.
     """
     outputs, targets = predict(model, data)
     results = {"loss": loss(outputs, targets).item()}
@@ -32,10 +31,7 @@ def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = 
 
 @torch.no_grad()
 def predict(model: Module, data: Data) -> tuple[Tensor, Tensor]:
-    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); every part keeps its own mode.
-
-    Concept 51: train and eval mode.
-    """
+    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); every part keeps its own mode."""
     loader = Batches(*data, BATCH_SIZE) if isinstance(data, tuple) else data
     device = device_of(model)
     with eval_mode(model):

@@ -25,7 +25,7 @@ History = dict[str, list[float]]  # one number an epoch under each name
 
 
 def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """The five steps alone on a batch x (N, ...), y (N, ...): the loss before the update. Concept 71: training loop."""
+    """The five steps alone on a batch x (N, ...), y (N, ...): the loss before the update."""
     optimizer.zero_grad()
     outputs = model(x)
     value = loss(outputs, y)
@@ -72,7 +72,6 @@ def fit(
 
     Modules that are in eval mode, such as frozen ones, stay so, unless the whole model is. ValueError for options that do not
     fit together and for a damaged checkpoint, FloatingPointError as soon as the loss is not finite.
-    Concept 71: training loop.
     """
     _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
     if isinstance(validation, float):

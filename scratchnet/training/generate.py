@@ -23,7 +23,6 @@ def generate(
     """Go on from `prompt` for up to `length` characters, each drawn from softmax(logits), until the model ends the text.
 
     model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, then every part has its own mode again.
-    Concept 57: softmax.
     """
     ids = [BOUNDARY] * context + vocabulary.encode(prompt).tolist()
     start = len(ids)

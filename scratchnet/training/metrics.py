@@ -9,38 +9,29 @@ from scratchnet.functions.cross_entropy import cross_entropy
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """The share of rows whose largest output is the target: outputs (N, C, ...), targets (N, ...) int64 in [0, C).
-
-    Concept 75: metrics.
-    """
+    """The share of rows whose largest output is the target: outputs (N, C, ...), targets (N, ...) int64 in [0, C)."""
     return (outputs.argmax(1) == targets).double().mean().item()
 
 
 def nats(outputs: Tensor, targets: Tensor) -> float:
-    """The mean cross-entropy, in nats for each target: outputs (N, C, ...) logits, targets (N, ...) int64 in [0, C).
-
-    Concept 75: metrics.
-    """
+    """The mean cross-entropy, in nats for each target: outputs (N, C, ...) logits, targets (N, ...) int64 in [0, C)."""
     return cross_entropy(outputs, targets).item()
 
 
 def mse(outputs: Tensor, targets: Tensor) -> float:
-    """The mean squared error of outputs and targets in squared units of the target; ValueError for two shapes.
-
-    Concept 75: metrics.
-    """
+    """The mean squared error of outputs and targets in squared units of the target; ValueError for two shapes."""
     return _errors("mse", outputs, targets).square().mean().item()
 
 
 def mae(outputs: Tensor, targets: Tensor) -> float:
-    """The mean absolute error of outputs and targets in units of the target; ValueError for two shapes. Concept 75: metrics."""
+    """The mean absolute error of outputs and targets in units of the target; ValueError for two shapes."""
     return _errors("mae", outputs, targets).abs().mean().item()
 
 
 def r2(outputs: Tensor, targets: Tensor) -> float:
     """1 - squared error / variance of the targets: 1 is perfect, 0 as good as always their mean, NaN for constant targets.
 
-    ValueError for outputs of another shape. Concept 75: metrics.
+    ValueError for outputs of another shape.
     """
     errors = _errors("r2", outputs, targets)
     around_mean = (targets.double() - targets.double().mean(0)).square().sum().item()

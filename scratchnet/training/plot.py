@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scratchnet.data.split import need
+from scratchnet.optional import need
 from scratchnet.training.fit import History
 
 
 def plot(history: History, path: str | Path) -> None:
-    """Draw "loss" and, if there, "val_loss" over the epochs into a PNG file; ImportError if matplotlib is missing.
-
-    Concept 74: train and test.
-    """
+    """Draw "loss" and, if there, "val_loss" over the epochs into a PNG file; ImportError if matplotlib is missing."""
     need("scratchnet.training.plot", "matplotlib", "matplotlib")
     from matplotlib.figure import Figure
 

@@ -21,7 +21,7 @@ from scratchnet.training.metrics import accuracy, nats, r2
 
 @dataclass(frozen=True)
 class Task:
-    """Data, model, loss, optimizer and goal of one run. Concept 71: training loop."""
+    """Data, model, loss, optimizer and goal of one run."""
 
     train: Split
     test: Split  # held out

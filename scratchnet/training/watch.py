@@ -46,7 +46,7 @@ class watch:
     The report: for each layer its mode, the shape, mean and deviation of what it last put out, the share of dead units and the
     norm of its gradient. A TeachingWarning for: the first layer whose output is not finite; a backward that adds to gradients
     which a step has already used; layers most of whose units are dead; layers and tensors that the model does not know of.
-    Looking takes time: it is for finding a mistake, not for training. Concept 88: debugging.
+    Looking takes time: it is for finding a mistake, not for training.
     """
 
     def __init__(self, model: Module):

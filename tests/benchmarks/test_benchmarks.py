@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from scratchnet import backends, bench
-from scratchnet.registry import OPS, PRIMITIVES
-from scratchnet.roof import Roof
+from scratchnet import backends
+from scratchnet.measure import bench
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import OPS, PRIMITIVES
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -26,7 +27,7 @@ def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, caps
     assert set(sizes) == names
     monkeypatch.setattr(bench, "timed", lambda call, repeat, device: 0.2 if backends.current() is None else 0.1)
     monkeypatch.setattr(Roof, "measure", lambda device, dtype: Roof(1e9, 1e10))
-    monkeypatch.setattr(sys, "argv", [path, "--quick", "--backend", "torch"])
+    monkeypatch.setattr(sys, "argv", [path, "--quick", "--backend", "reference"])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(path, run_name="__main__")
     assert stop.value.code == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchnet import bench, machine
-from scratchnet.registry import OPS
+from scratchnet.measure import bench, machine
+from scratchnet.ops import OPS
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "check.py"
 ROW = {"forward": [1.9, 2.0, 2.2], "forward+backward": [3.0, 3.0, 3.0], "error": 0.1}

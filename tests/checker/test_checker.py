@@ -8,11 +8,11 @@ import torch
 from zoo import ZOO
 
 from scratchnet import checker
-from scratchnet.bench import KERNEL
 from scratchnet.checker import compiler, speed
 from scratchnet.cli import main
-from scratchnet.registry import OPS, PRIMITIVES
-from scratchnet.roof import Roof
+from scratchnet.measure.bench import KERNEL
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import OPS, PRIMITIVES
 
 RIGHT = Path(__file__).parent / "right"
 needs_compiler = pytest.mark.skipif(not compiler.find_compiler(), reason="needs a C++ compiler: install g++ or set CXX")

@@ -3,9 +3,10 @@
 import pytest
 
 import scratchnet
-from scratchnet import backends, bench
+from scratchnet import backends
 from scratchnet.functions import gelu
-from scratchnet.roof import Roof
+from scratchnet.measure import bench
+from scratchnet.measure.roof import Roof
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def no_backend_named():
 
 @pytest.fixture
 def plant(monkeypatch):
-    """Replace the torch column's GELU: `plant(lambda y: y * 2)` changes what it returns."""
+    """Replace the reference's GELU: `plant(lambda y: y * 2)` changes what it returns."""
     right = gelu._gelu.formula
 
     def change(wrong):

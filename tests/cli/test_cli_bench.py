@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scratchnet import backends, bench, roof, roofline
+from scratchnet import backends
 from scratchnet.cli import main, options
-from scratchnet.registry import OPS
-from scratchnet.roof import Roof
+from scratchnet.measure import bench, roof, roofline
+from scratchnet.measure.roof import Roof
+from scratchnet.ops import OPS
 
 FRAME = "before\n<!-- bench -->\n{}<!-- /bench -->\nafter\n"
 
@@ -58,12 +59,14 @@ def test_bytes_are_those_of_the_registry(small, clock, tmp_path):
 
 def test_all_examples_sizes_and_backends(small, clock, tmp_path):
     path = tmp_path / "figures.csv"
-    options = ["--backend", "torch", "--backend", "numpy", "--dtype", "bfloat16", "--threads", "1"]
+    options = ["--backend", "reference", "--backend", "numpy", "--dtype", "bfloat16", "--threads", "1"]
     assert main(["bench", "geglu", *options, "--csv", str(path)]) == 0
     rows = records(path)
     got = {(row["example"], row["rows"], row["backend"], row["direction"]) for row in rows}
     directions = ("forward", "forward+backward")
-    assert got == {(e, n, b, d) for e in OPS["geglu"].examples for n in "52" for b in ("torch", "numpy") for d in directions}
+    assert got == {
+        (e, n, b, d) for e in OPS["geglu"].examples for n in "52" for b in ("reference", "numpy") for d in directions
+    }
     assert len(rows) == len(got)
     assert {row["threads"] for row in rows} == {"1"}
     assert {row["dtype"] for row in rows} == {"bfloat16"}
@@ -71,14 +74,14 @@ def test_all_examples_sizes_and_backends(small, clock, tmp_path):
 
 def test_threads_are_put_back(small, clock):
     torch.set_num_threads(2)
-    assert main(["bench", "gelu", "--quick", "--threads", "1", "--backend", "torch"]) == 0
+    assert main(["bench", "gelu", "--quick", "--threads", "1", "--backend", "reference"]) == 0
     assert torch.get_num_threads() == 2
 
 
 def test_real_clock_gives_positive_figures(small, monkeypatch, tmp_path):
     monkeypatch.setattr(Roof, "measure", lambda device, dtype: Roof(1e9, 1e10))
     path = tmp_path / "figures.csv"
-    assert main(["bench", "gelu", "--quick", "--csv", str(path), "--backend", "torch"]) == 0
+    assert main(["bench", "gelu", "--quick", "--csv", str(path), "--backend", "reference"]) == 0
     for row in records(path):
         low, median, high = (float(row[f"ratio_{part}"]) for part in ("low", "median", "high"))
         assert 0 < low <= median <= high
@@ -88,12 +91,12 @@ def test_real_clock_gives_positive_figures(small, monkeypatch, tmp_path):
 def test_candidates_take_turns(monkeypatch):
     order = []
     monkeypatch.setattr(bench, "timed", lambda call, repeat, device: call() or 1.0)
-    calls = {name: lambda name=name: order.append(name or "torch's") for name in (None, "torch", "numpy")}
+    calls = {name: lambda name=name: order.append(name or "torch's") for name in (None, "reference", "numpy")}
     times = bench.interleave(calls, seconds=0, device="cpu", cold=False)
-    assert {name: len(values) for name, values in times.items()} == {None: 3, "torch": 3, "numpy": 3}
+    assert {name: len(values) for name, values in times.items()} == {None: 3, "reference": 3, "numpy": 3}
     rounds = [order[i : i + 3] for i in range(3, 12, 3)]  # after one call each to warm up
-    assert all(sorted(names) == ["numpy", "torch", "torch's"] for names in rounds)
-    assert [names[0] for names in rounds] == ["torch's", "torch", "numpy"]
+    assert all(sorted(names) == ["numpy", "reference", "torch's"] for names in rounds)
+    assert [names[0] for names in rounds] == ["torch's", "reference", "numpy"]
 
 
 def test_cold_caches_are_emptied_before_every_single_call(small, clock, monkeypatch, tmp_path):
@@ -102,7 +105,7 @@ def test_cold_caches_are_emptied_before_every_single_call(small, clock, monkeypa
     monkeypatch.setattr(bench, "_flush_buffer", lambda device: happened.append("flush") or buffer)
     monkeypatch.setattr(bench, "timed", lambda call, repeat, device: happened.append(repeat) or 1e-4)
     path = tmp_path / "figures.csv"
-    assert main(["bench", "gelu", "--quick", "--cold", "--backend", "torch", "--csv", str(path)]) == 0
+    assert main(["bench", "gelu", "--quick", "--cold", "--backend", "reference", "--csv", str(path)]) == 0
     assert [(row["direction"], row["cache"]) for row in records(path)][:4] == [
         (direction, cache) for direction in ("forward", "forward+backward") for cache in ("warm", "cold")
     ]
@@ -131,7 +134,7 @@ def test_compiled_torch_is_a_second_baseline(small, monkeypatch, tmp_path, capsy
     monkeypatch.setattr(torch, "compile", compile)
     monkeypatch.setattr(bench, "timed", timed)
     path = tmp_path / "figures.csv"
-    assert main(["bench", "gelu", "--quick", "--compile", "--backend", "torch", "--csv", str(path)]) == 0
+    assert main(["bench", "gelu", "--quick", "--compile", "--backend", "reference", "--csv", str(path)]) == 0
     row = records(path)[0]
     assert (float(row["ratio_median"]), float(row["compiled_ratio_median"])) == pytest.approx((2.0, 3.0))
     assert "x compiled" in capsys.readouterr().out
@@ -148,7 +151,7 @@ def test_interpreted_kernels_are_judged_but_have_no_speed(small, clock, tmp_path
 
 
 def test_only_operators_with_kernels_are_measured(small, clock, tmp_path, capsys):
-    """Where a backend has none, the torch column runs in their place: it would be measured against itself."""
+    """Where a backend has none, the reference runs in their place: it would be measured against itself."""
     pytest.importorskip("triton", reason="needs Triton: pip install triton")
     assert main(["bench", "max_pool2d", "--quick", "--backend", "triton"]) == 0
     assert "max_pool2d" not in capsys.readouterr().out
@@ -206,7 +209,7 @@ def test_the_roof_counts_the_multiply_adds_of_all_threads(dtype, bytes, monkeypa
 
 
 def test_large_calls_are_judged_in_fewer_rows(clock):
-    settings = bench.Settings(("torch",), torch.float32, seconds=0, roof=Roof(1e9, 1e10))
+    settings = bench.Settings(("reference",), torch.float32, seconds=0, roof=Roof(1e9, 1e10))
     (result,) = bench.case(OPS["gelu"], "none", 2048, 512, settings)
     assert (result.rows, result.oracle_rows, len(result.timings)) == (2048, 512, 2)
 
@@ -214,7 +217,7 @@ def test_large_calls_are_judged_in_fewer_rows(clock):
 def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, capsys):
     plant(lambda y: y * 1.01)
     path = tmp_path / "figures.csv"
-    assert main(["bench", "gelu", "--quick", "--backend", "torch", "--csv", str(path)]) == 1
+    assert main(["bench", "gelu", "--quick", "--backend", "reference", "--csv", str(path)]) == 1
     assert "WRONG gelu [none] on torch" in capsys.readouterr().out
     assert {row["op"] for row in records(path)} == {"bias_gelu", "geglu"}
 
@@ -222,7 +225,7 @@ def test_wrong_kernel_fails_and_has_no_speed(small, clock, plant, tmp_path, caps
 @pytest.mark.full
 def test_roofline_has_a_dot_for_every_call_and_one_for_torch(small, clock, tmp_path, drawn):
     path, table = tmp_path / "roofline.png", tmp_path / "figures.csv"
-    assert main(["bench", "gelu", "--backend", "torch", "--plot", str(path), "--csv", str(table)]) == 0
+    assert main(["bench", "gelu", "--backend", "reference", "--plot", str(path), "--csv", str(table)]) == 0
     assert path.read_bytes().startswith(b"\x89PNG")
     (axes,) = drawn[0].axes
     ours, theirs = (dots.get_offsets().tolist() for dots in axes.collections[:2])
@@ -241,7 +244,7 @@ def test_readme_table_is_replaced_and_nothing_else(small, clock, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(FRAME.format("an old table\n"))
     for _ in range(2):
-        assert main(["bench", "geglu", "--quick", "--backend", "torch", "--readme", str(path)]) == 0
+        assert main(["bench", "geglu", "--quick", "--backend", "reference", "--readme", str(path)]) == 0
         text = path.read_text()
         assert text.startswith(FRAME.split("{}")[0]) and text.endswith(FRAME.split("{}")[1])
         assert "an old table" not in text

@@ -8,7 +8,7 @@ import torch
 import scratchnet
 from scratchnet import _compiled, backends
 from scratchnet.cli import info, main
-from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
+from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
 
 
 def facts(capsys) -> dict:

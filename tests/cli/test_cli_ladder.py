@@ -2,9 +2,10 @@
 
 import pytest
 
-from scratchnet import backends, ladder, verify
+from scratchnet import backends
 from scratchnet.cli import main
-from scratchnet.registry import BACKENDS, OPS, PRIMITIVES
+from scratchnet.measure import ladder, verify
+from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
 
 SMALL = ["--size", "5", "7"]
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 
 import scratchnet
-from scratchnet import backends, verify
+from scratchnet import backends
 from scratchnet.cli import main
 from scratchnet.cli import verify as command
-from scratchnet.registry import OPS
+from scratchnet.measure import verify
+from scratchnet.ops import OPS
 
 GELU = OPS["gelu"]
 
 
 def gelu(dtype=torch.float32, **options) -> verify.Result:
-    return verify.compare(GELU, "none", 3, 33, dtype, "torch", **options)
+    return verify.compare(GELU, "none", 3, 33, dtype, "reference", **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -69,7 +70,7 @@ def test_special_values_must_stand_where_the_oracle_has_them(plant):
 
 
 def test_torch_that_computes_something_else_is_no_judge():
-    result = verify.compare(replace(GELU, torch=torch.relu), "none", 3, 33, torch.float32, "torch")
+    result = verify.compare(replace(GELU, torch=torch.relu), "none", 3, 33, torch.float32, "reference")
     assert not result.ok
     assert "different things" in str(result)
 
@@ -91,7 +92,7 @@ def test_random_state_and_backend_are_left_alone():
 
 
 def test_command_passes_on_right_kernels(capsys):
-    assert main(["verify", "gelu", "--backend", "torch"]) == 0
+    assert main(["verify", "gelu", "--backend", "reference"]) == 0
     text = capsys.readouterr().out
     lines = [line for line in text.splitlines() if "│" in line]
     names = {op.name for op in OPS.values() if op.primitive == "gelu"}
@@ -110,7 +111,7 @@ def test_command_says_which_backends_cannot_run(capsys, monkeypatch):
 
 def test_command_fails_on_a_wrong_kernel(plant, capsys):
     plant(lambda y: y * 1.001)
-    assert main(["verify", "gelu", "--backend", "torch"]) == 1
+    assert main(["verify", "gelu", "--backend", "reference"]) == 1
     text = capsys.readouterr().out
     assert "FAIL gelu [none] 3x33 float32 on torch" in text
     assert "FAIL gelu [none] 3x33 float64 on torch" in text
@@ -119,7 +120,7 @@ def test_command_fails_on_a_wrong_kernel(plant, capsys):
 
 def test_command_reports_a_kernel_that_raises(plant, capsys):
     plant(lambda y: y.view(7, 11, 13))
-    assert main(["verify", "gelu", "--backend", "torch"]) == 1
+    assert main(["verify", "gelu", "--backend", "reference"]) == 1
     text = capsys.readouterr().out
     assert "FAIL gelu [none] 17x129 float16 on torch: RuntimeError: shape '[7, 11, 13]' is invalid" in text
     assert "an exception in every call" in text

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.registry import ACTIVATIONS, GATES, OPS, RECURRENCES, REDUCTIONS
+from scratchnet import columns
+from scratchnet.ops import ACTIVATIONS, GATES, OPS, RECURRENCES, REDUCTIONS
 
 INF, NAN = math.inf, math.nan
 OUTPUTS = {op: ("y",) for op in OPS} | {
@@ -60,7 +60,7 @@ class Case:
         return needs or ["weight" if self.op == "embedding" else "x"]
 
     def kernel(self, column: str, way: str) -> Callable:
-        return getattr(import_module(f"scratchnet.{column}.{OPS[self.op].room}"), f"{self.op}_{way}")
+        return columns.kernel(OPS[self.op], column, way)
 
     def run_forward(self, column: str, args: dict) -> dict:
         """Outputs by name."""

@@ -9,7 +9,7 @@ from column_cases import CASES, INSIDE, OUTPUTS, STATISTICS, Case, as_tuple, par
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from scratchnet.registry import OPS
+from scratchnet.ops import OPS
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 smooth_case = pytest.mark.parametrize("case", [c for c in CASES if c.smooth], ids=lambda c: c.id)

@@ -15,7 +15,7 @@ from column_cases import CASES, STATISTICS, Case, parameters
 from test_columns_agree import assert_close, to, to_numpy
 
 from scratchnet import _compiled
-from scratchnet.registry import OPS
+from scratchnet.ops import OPS
 
 pytestmark = pytest.mark.skipif(_compiled.module is None, reason=_compiled.reason)
 RUNGS = ("cpp:1", "cpp:5")  # the raw kernels of a primitive with fewer take 5 for their last

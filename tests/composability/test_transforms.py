@@ -11,9 +11,9 @@ from cases import EXAMPLES, case, scalar
 from torch import func
 
 import scratchnet
-from scratchnet.functions.operator import Operator
-from scratchnet.registry import OPS, REDUCTIONS
-from scratchnet.verify import function
+from scratchnet.functions.dispatch import Operator
+from scratchnet.measure.verify import function
+from scratchnet.ops import OPS, REDUCTIONS
 
 FIRST = [(name, next(iter(op.examples))) for name, op in OPS.items()]
 

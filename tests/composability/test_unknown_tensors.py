@@ -9,8 +9,8 @@ from torch.testing import assert_close
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import nn
-from scratchnet.functions.operator import unknown
-from scratchnet.registry import OPS
+from scratchnet.functions.dispatch import unknown
+from scratchnet.ops import OPS
 
 
 @pytest.fixture(autouse=True)

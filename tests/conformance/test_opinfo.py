@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 import scratchnet
 import scratchnet.nn.functional
-from scratchnet.functions.operator import Operator
+from scratchnet.functions.dispatch import Operator
 
 opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations", reason="this torch lacks its test data")
 pytestmark = pytest.mark.filterwarnings("error::scratchnet.TeachingWarning")  # correct programs never see one
@@ -27,7 +27,7 @@ OFFERED = [
     for op, f in OFFERED
 ]
 IDS = [f"{op.name}{'-' + op.variant_test_name if op.variant_test_name else ''}" for op, _ in OFFERED]
-BACKENDS = ("cpp", "cpp:1", "torch", "triton")
+BACKENDS = ("cpp", "cpp:1", "reference", "triton")
 
 
 def run(function, sample, differentiable, grad=None):
@@ -74,7 +74,7 @@ def test_samples(op, ours, backend, dtype, monkeypatch):
     choose = Operator.kernel
     monkeypatch.setattr(Operator, "kernel", lambda *args: kernels.append(choose(*args)) or kernels[-1])
     for number, sample in enumerate(samples):
-        if number and backend != "cpp" and not (kernels if backend == "torch" else any(kernels)):
+        if number and backend != "cpp" and not (kernels if backend == "reference" else any(kernels)):
             break
         context = f"{op.name}{(sample.input, *sample.args)}, {sample.kwargs}"
         expected, grad = run(op, sample, differentiable)

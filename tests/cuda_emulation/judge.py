@@ -17,25 +17,26 @@ from test_columns_agree import assert_close, to_numpy
 from test_numpy_arrays import ARRAY_CASES, ArrayCase
 
 from scratchnet import backends
-from scratchnet.functions import operator
-from scratchnet.registry import BACKENDS, OPS
-from scratchnet.verify import SIZES, compare, sliced, transposed
+from scratchnet.columns import NAMESPACES, numbered
+from scratchnet.functions import dispatch, library
+from scratchnet.measure.verify import SIZES, compare, sliced, transposed
+from scratchnet.ops import BACKENDS, OPS
 
 NAMESPACE = "scratchnet_emulated"
 
 
-def install(library: str) -> None:
+def install(path: str) -> None:
     """Puts the emulated kernels in the place of the "cuda" column."""
-    torch.ops.load_library(library)
-    backends.NAMESPACES["cuda"] = NAMESPACE
+    torch.ops.load_library(path)
+    NAMESPACES["cuda"] = NAMESPACE
     backends.missing = lambda column: None
-    for ours in operator.OPERATORS.values():
-        rungs = len(ours.op.rungs("cuda"))
+    for ours in dispatch.OPERATORS.values():
+        rungs = numbered(ours.op, "cuda")
         if rungs:
-            operator._register(ours, NAMESPACE)
-        for rung in range(1, rungs + 1):
-            cell = ours.cells[f"cuda:{rung}"] = operator.Kernel(ours.op, "cuda", rung)
-            cell.devices = ("cpu",)
+            library.register(ours, NAMESPACE)
+        for name, rung in rungs.items():
+            ours.cells[name] = dispatch.Kernel(ours.op, "cuda", rung)
+            ours.cells[name].devices = ("cpu",)
 
 
 def offset(t: torch.Tensor) -> torch.Tensor:
@@ -161,10 +162,10 @@ def refusals(primitive: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    library, primitive, seed, step = sys.argv[1:]
+    path, primitive, seed, step = sys.argv[1:]
     step = int(step)
-    install(library)
-    emulation = ctypes.CDLL(library)
+    install(path)
+    emulation = ctypes.CDLL(path)
     emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
     wrong = grid(primitive, step) + cases(primitive, step) + refusals(primitive)
     if primitive == "matmul" and step == 1:

@@ -1,4 +1,4 @@
-"""Every public name says what it computes, on which shapes, what it raises, and which concept of the lessons it serves."""
+"""Every public name says what it computes, on which shapes and what it raises; the course says which concept it serves."""
 
 import inspect
 import re
@@ -8,7 +8,7 @@ import pytest
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from scratchnet.teaching import CONCEPTS
+from scratchnet.course import CONCEPTS, SERVED_BY
 
 ROOMS = ["data", "nn", "nn.functional", "nn.init", "nn.utils", "numpy", "optim", "optim.lr_scheduler", "training"]
 PUBLIC = {
@@ -17,7 +17,6 @@ PUBLIC = {
     for name in module.__all__
     if getattr(getattr(module, name), "__module__", "").startswith("scratchnet.")
 }
-CONCEPT = re.compile(r"\bConcept (\d+): ([^.]+)\.")
 SHAPE = re.compile(r"\([\w*/ .]*,[^()]*\)|\([A-Z]\)|[Ss]hape|elementwise")
 RAISED = re.compile(r"(?:raise |fail\(\s*)(\w+Error)\b")
 each = pytest.mark.parametrize("name", PUBLIC)
@@ -30,9 +29,9 @@ def parts(value):
 
 
 def text(value):
-    """All that is said about it, on one line; a file of the NumPy room begins with the mathematics of its functions."""
+    """All that is said about it, on one line; a file of NumPy functions begins with their mathematics."""
     documents = [inspect.getdoc(part) for part in parts(value)]
-    if value.__module__.startswith("scratchnet.numpy.") and inspect.isfunction(value):
+    if value.__module__.startswith(("scratchnet.numpy.", "scratchnet.oracle.")) and inspect.isfunction(value):
         documents.append(inspect.getmodule(value).__doc__)
     return " ".join(" ".join(filter(None, documents)).split())
 
@@ -42,15 +41,10 @@ def test_everything_has_a_docstring(name):
     assert PUBLIC[name].__doc__ and all(inspect.getdoc(part) for part in parts(PUBLIC[name]))
 
 
-@each
-def test_the_concept_is_named(name):
-    assert CONCEPT.search(text(PUBLIC[name])), inspect.getdoc(PUBLIC[name])
-
-
-def test_a_concept_has_one_name():
-    named = {pair for value in PUBLIC.values() for pair in CONCEPT.findall(text(value))}
-    assert len({number for number, _ in named}) == len(named), sorted(named)
-    assert all(int(number) in CONCEPTS for number, _ in named)
+def test_every_name_serves_a_concept():
+    """In the course's one map, which names nothing else."""
+    served = {f"scratchnet.{name}" for names in SERVED_BY.values() for name in names}
+    assert served == PUBLIC.keys() and set(SERVED_BY) <= set(CONCEPTS)
 
 
 @each

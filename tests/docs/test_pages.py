@@ -9,7 +9,7 @@ import pytest
 
 from scratchnet import cli
 from scratchnet.cli.markdown import split
-from scratchnet.registry import PRIMITIVES
+from scratchnet.ops import PRIMITIVES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -9,8 +9,8 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from scratchnet.registry import ACTIVATIONS, GATES, REDUCTIONS
-from scratchnet.registry.op import constant, normal
+from scratchnet.ops import ACTIVATIONS, GATES, REDUCTIONS
+from scratchnet.ops.op import constant, normal
 
 
 class Draw:

@@ -10,8 +10,8 @@ import torch
 from fuzz_calls import DRAWERS, Draw
 from torch import Tensor
 
-from scratchnet.registry import BACKENDS, OPS, Op
-from scratchnet.verify import on_tensors
+from scratchnet.measure.verify import on_tensors
+from scratchnet.ops import BACKENDS, OPS, Op
 
 DTYPES = (torch.float64, torch.float32, torch.float32, torch.bfloat16, torch.float16)
 THREADS = (1, 2, 3, 4, 6, 8)
@@ -78,9 +78,9 @@ def draw(seed: int) -> Case:
         mistake = ""
         if op.name != "recurrence" and d.chance(0.2):  # torch's layers look at no shape and write past their memory
             args, kwargs, mistake = spoil(d, args, kwargs)
-    column = source.choice(("cpp",) * 5 + ("rung",) * 3 + (None,) * 2 + ("torch", "numpy"))
+    column = source.choice(("cpp",) * 5 + ("rung",) * 3 + (None,) * 2 + ("reference", "numpy"))
     highest = max(map(len, BACKENDS["cpp"].rungs.values()))
-    if column == "torch" and (values != "normal" or d.dtype != torch.float64):
+    if column == "reference" and (values != "normal" or d.dtype != torch.float64):
         column = (
             "cpp"  # that column is torch's own sums and autograd, with torch's rounding and infinities: its formulas are judged
         )

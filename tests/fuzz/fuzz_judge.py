@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 import scratchnet
-from scratchnet.verify import ULPS, Rule, as_tuple, copied, function, nudge, on_tensors, run, verdict
+from scratchnet.measure.verify import ULPS, Rule, as_tuple, copied, function, nudge, on_tensors, run, verdict
 
 Results = tuple[Tensor, ...]
 

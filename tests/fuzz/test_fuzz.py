@@ -13,7 +13,7 @@ from fuzz_judge import problems
 
 from scratchnet import _compiled
 from scratchnet.functions import gather, gelu
-from scratchnet.registry import OPS
+from scratchnet.ops import OPS
 
 # The widest instruction set has most of the cases; a part is what one worker of the tests runs.
 QUICK = [(None, 80)] * 5 + [("avx2", 50), ("baseline", 50)]

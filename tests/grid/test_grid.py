@@ -10,8 +10,8 @@ from cases import EXAMPLES, MIDDLE, case, scalar
 
 import scratchnet
 from scratchnet import _compiled
-from scratchnet.registry import OPS
-from scratchnet.verify import EMPTY, LAYOUTS, SIZES, compare, expanded
+from scratchnet.measure.verify import EMPTY, LAYOUTS, SIZES, compare, expanded
+from scratchnet.ops import OPS
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -43,7 +43,7 @@ def test_fast_kernels(name, example, dtype, layout):
     check(name, example, dtype, "cpp", layout, SIZES[::3] if OPS[name].file else SIZES)  # layers have tests of their own too
 
 
-@pytest.mark.parametrize("backend", ("cpp:1", "torch", None))
+@pytest.mark.parametrize("backend", ("cpp:1", "reference", None))
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_other_columns(name, example, dtype, backend):
@@ -59,7 +59,7 @@ def test_middle_rungs(name, example, rung, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("backend", ("cpp:1", "torch"))
+@pytest.mark.parametrize("backend", ("cpp:1", "reference"))
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_every_column_in_every_layout(name, example, dtype, backend, layout):
@@ -78,7 +78,7 @@ def test_every_pair_of_odd_sizes(name, example, dtype):
 
 
 @pytest.mark.parametrize(
-    "name, example, backend", [(*e, backend) for e in EXAMPLES for backend in ("cpp", "cpp:1", "torch", "numpy")] + MIDDLE
+    "name, example, backend", [(*e, backend) for e in EXAMPLES for backend in ("cpp", "cpp:1", "reference", "numpy")] + MIDDLE
 )
 def test_empty(name, example, backend):
     """Sizes of zero give what torch gives, or torch's exception."""

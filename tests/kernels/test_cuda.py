@@ -13,9 +13,10 @@ import pytest
 from cuda_emulation import build
 
 import scratchnet
-from scratchnet import _compiled, backends, cli, machine_code_cuda
-from scratchnet.machine_code import SHARED_MEMORY
-from scratchnet.registry import BACKENDS, OPS
+from scratchnet import _compiled, backends, cli
+from scratchnet.measure.gpu_code import cuda as cuda_code
+from scratchnet.measure.gpu_code.triton import SHARED_MEMORY
+from scratchnet.ops import BACKENDS, OPS
 
 PRIMITIVES = list(BACKENDS["cuda"].rungs)
 NAMES = [op.name for op in OPS.values() if op.rungs("cuda")]
@@ -66,13 +67,13 @@ NARROW_STORE = re.compile(r"cross_entropy_forward_kernel")  # reads packs, and w
 @pytest.fixture(scope="session")
 def codes(module):
     """What the report says of that module; it takes a minute to read."""
-    if problem := machine_code_cuda.missing():
+    if problem := cuda_code.missing():
         pytest.skip(problem)
-    return machine_code_cuda.report(module)
+    return cuda_code.report(module)
 
 
 @compiled
-def test_machine_code(codes):
+def test_gpu_code(codes):
     """No register spills, and 128-bit loads and stores in the best rungs, for every GPU; every primitive has its kernels."""
     for target in SHARED_MEMORY:
         assert {OPS[code.op].primitive for code in codes if code.target == target and code.op} == set(PRIMITIVES)
@@ -98,7 +99,7 @@ def test_matrix_units_multiply(codes):
 def test_info_shows_them(module, codes, monkeypatch, capsys):
     monkeypatch.setattr(_compiled, "cuda", SimpleNamespace(__file__=str(module)))
     monkeypatch.setattr(_compiled, "cuda_reason", "")
-    monkeypatch.setattr(machine_code_cuda, "report", lambda of: codes if of == module else [])
+    monkeypatch.setattr(cuda_code, "report", lambda of: codes if of == module else [])
     monkeypatch.setattr(backends, "missing", lambda column: "Triton is not installed")
     assert cli.main(["info", "--kernels", "--json"]) == 0
     named = [code["op"] for code in json.loads(capsys.readouterr().out)]

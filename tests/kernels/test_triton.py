@@ -14,10 +14,11 @@ import torch
 from cases import EXAMPLES, case, scalar
 
 import scratchnet
-from scratchnet import backends, machine_code
-from scratchnet.functions.operator import launcher
-from scratchnet.registry import BACKENDS, OPS
-from scratchnet.verify import compare
+from scratchnet import backends
+from scratchnet.columns import kernel
+from scratchnet.measure.gpu_code import triton as triton_code
+from scratchnet.measure.verify import compare
+from scratchnet.ops import BACKENDS, OPS
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
@@ -45,7 +46,7 @@ def test_against_the_oracle(name, example, dtype):
 def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
     """CUDA takes 65,535 programs along the second axis; the interpreter any number. Along dim 0, GEGLU's rows are long."""
     grids = []
-    function = launcher(OPS["geglu"], direction)
+    function = kernel(OPS["geglu"], "triton", direction)
     monkeypatch.setattr(sys.modules[function.__module__], "launch", lambda kernel, grid, *args, **options: grids.append(grid))
     x = torch.empty(8192, 4096, device="meta")
     function(*([x[:4096]] if direction == "backward" else []), x, 0, False)
@@ -54,12 +55,12 @@ def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
 
 @pytest.mark.parametrize("name, example", OURS)
 def test_the_kernels_run(name, example, monkeypatch):
-    """Not the torch column in their place: forward and backward launch something."""
+    """Not the reference in their place: forward and backward launch something."""
     from scratchnet.kernels import launch
 
     started = []
     real = launch.launch
-    file = sys.modules[launcher(OPS[name], "forward").__module__]
+    file = sys.modules[kernel(OPS[name], "triton", "forward").__module__]
     monkeypatch.setattr(file, "launch", lambda *a, **k: (started.append(a[0]), real(*a, **k)))
     c = case(name, example, 4, 6, torch.float32)
     with scratchnet.backend("triton"):
@@ -113,7 +114,7 @@ PRODUCT_KERNELS = {"product_kernel", "parts_kernel", "logits_gradient_kernel"}
 PRODUCTS = [*OPERATORS["matmul"], "linear_cross_entropy"]
 
 
-def _machine_code_cases() -> Iterator:
+def _gpu_code_cases() -> Iterator:
     """Odd sizes always where they choose the tiles, else in the slow run. Products of float16 compile as those of bfloat16."""
     for dtype in ("float32", "bfloat16"):
         yield pytest.param(PRODUCTS, dtype, "odd", id=f"products-{dtype}-odd")
@@ -126,11 +127,11 @@ def _machine_code_cases() -> Iterator:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("names, dtype, sizes", list(_machine_code_cases()))
-def test_machine_code(names, dtype, sizes):
+@pytest.mark.parametrize("names, dtype, sizes", list(_gpu_code_cases()))
+def test_gpu_code(names, dtype, sizes):
     """No register spills; memory-bound kernels load and store 128 bits at a time; products use the matrix units."""
-    codes = machine_code.report(names, dtype, sizes)
-    assert {code.target for code in codes} == set(machine_code.TARGETS) and {code.op for code in codes} == set(names)
+    codes = triton_code.report(names, dtype, sizes)
+    assert {code.target for code in codes} == set(triton_code.TARGETS) and {code.op for code in codes} == set(names)
     for code in codes:
         assert code.spills == 0, code
         if sizes == "aligned" and (code.op, code.kernel) != ("linear_cross_entropy", "product_kernel"):  # over odd classes

@@ -203,7 +203,7 @@ def test_ignored_rows(ignored, reduction):
 
 COMPILE = """
 import itertools, json, torch
-from scratchnet import machine_code
+from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels import cross_entropy as ce, linear_cross_entropy as fused
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul import product_kernel
@@ -214,7 +214,7 @@ def compiled(target, call, *args):
         call(*args)
     for launch in launches:
         if launch[0] is not product_kernel:  # has tests of its own
-            yield next(machine_code._variants(*launch, target))
+            yield next(triton_code._variants(*launch, target))
 
 def losses(rows, dtype, probabilities, weighted, smoothing):
     x, w, logits = torch.empty(rows, 64, dtype=dtype), torch.empty(300, 64, dtype=dtype), torch.empty(rows, 300, 1, dtype=dtype)
@@ -241,7 +241,7 @@ for target, (probabilities, weighted, smoothing) in itertools.product(
 ):
     for call in losses(512, torch.bfloat16, probabilities, weighted, smoothing):
         for _, kernel, code in compiled(target, *call):
-            options.append([kernel, target, probabilities, machine_code._read(code, target)])
+            options.append([kernel, target, probabilities, triton_code._read(code, target)])
 print(json.dumps([rows, options]))
 """
 

@@ -7,8 +7,8 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 import scratchnet  # noqa: E402
 from scratchnet.kernels import column_sums, layer_norm  # noqa: E402
-from scratchnet.registry import OPS  # noqa: E402
-from scratchnet.verify import compare  # noqa: E402
+from scratchnet.measure.verify import compare  # noqa: E402
+from scratchnet.ops import OPS  # noqa: E402
 
 OURS = [op for op in OPS.values() if op.primitive == "layer_norm" and op.rungs("triton")]
 NORMS = [(op.name, example) for op in OURS for example in op.examples]

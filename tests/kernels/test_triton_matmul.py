@@ -96,7 +96,7 @@ def test_tf32_only_on_request(monkeypatch):
 # Matrix instructions are for 16-bit types and TF32: NVIDIA's have no IEEE float32, where FMA instructions multiply.
 COMPILE = """
 import json, sys, torch
-from scratchnet import machine_code
+from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul import linear_backward, linear_forward, matmul_forward
 
@@ -105,7 +105,7 @@ def compiled(target, call, *args):
     with compiling(lambda *launch: launches.append(launch)):
         call(*args)
     for kernel, *launch in launches:
-        first = [next(machine_code._variants(kernel, *launch, target))]
+        first = [next(triton_code._variants(kernel, *launch, target))]
         yield from first
 
 rows = {}
@@ -120,9 +120,9 @@ for m in (64, 65, 100, 8192):
             rows.setdefault(f"{name} {i} {kernel}", []).append(code.hash)
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 tf32 = {}
-for target in machine_code.TARGETS:
+for target in triton_code.TARGETS:
     (_, _, code), = compiled(target, matmul_forward, torch.empty(64, 64), torch.empty(64, 64))
-    tf32[target] = machine_code._read(code, target)
+    tf32[target] = triton_code._read(code, target)
 print(json.dumps([rows, tf32]))
 """
 

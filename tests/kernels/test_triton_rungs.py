@@ -8,10 +8,11 @@ from cases import EXAMPLES, case, scalar
 
 import scratchnet
 import scratchnet.nn.functional as F
-from scratchnet import ladder, machine_code
-from scratchnet.functions.operator import launcher
-from scratchnet.registry import OPS, PRIMITIVES
-from scratchnet.verify import EMPTY, LAYOUTS, compare
+from scratchnet.columns import kernel
+from scratchnet.measure import ladder
+from scratchnet.measure.gpu_code import triton as triton_code
+from scratchnet.measure.verify import EMPTY, LAYOUTS, compare
+from scratchnet.ops import OPS, PRIMITIVES
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
@@ -35,10 +36,11 @@ def test_against_the_oracle(name, example, dtype):
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_kernels_run(name, monkeypatch):
     """Those of a file of their own, forward and backward, and not for the rest of the family."""
-    file = sys.modules[launcher(OPS[name], "forward", 1).__module__]
-    assert file.__name__.endswith(f"{name}_1") and launcher(OPS[name], "backward", 1).__module__ == file.__name__
+    file = sys.modules[kernel(OPS[name], "triton", "forward", 1).__module__]
+    assert file.__name__.endswith(f"{name}_1")
+    assert kernel(OPS[name], "triton", "backward", 1).__module__ == file.__name__
     family = [op for op in OPS.values() if op.name != op.primitive == name and op.rungs("triton")]
-    assert all(launcher(op, "forward", 1) == launcher(op, "forward") for op in family)
+    assert all(kernel(op, "triton", "forward", 1) == kernel(op, "triton", "forward") for op in family)
     started, real = [], file.launch
     monkeypatch.setattr(file, "launch", lambda *a, **k: (started.append(a[0]), real(*a, **k)))
     c = case(name, None, 4, 6, torch.float32)
@@ -105,10 +107,10 @@ def test_gather_follows_no_index_out_of_range():
 @pytest.mark.full
 def test_they_compile_for_gpus():
     """Each for every target; what the best rungs are held to, no spills and wide loads, is not asked of the first ones."""
-    codes = machine_code.report(PRIMITIVES, "float32", "odd", rung="1")
+    codes = triton_code.report(PRIMITIVES, "float32", "odd", rung="1")
     for name in PRIMITIVES:
         calls = {(code.target, code.call.rsplit(" ", 1)[1]) for code in codes if code.op == name}
-        assert calls == {(target, way) for target in machine_code.TARGETS for way in ("forward", "backward")}
+        assert calls == {(target, way) for target in triton_code.TARGETS for way in ("forward", "backward")}
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from scratchnet import teaching
+from scratchnet import course
 from scratchnet.cli import main
-from scratchnet.teaching import CONCEPTS
-from scratchnet.teaching.exercise import same, task
+from scratchnet.course import CONCEPTS
+from scratchnet.course.exercise import same, task
 
-LESSON = teaching.find("1")
+LESSON = course.find("1")
 
 
 def answer(desk, text):
@@ -21,11 +21,11 @@ def answer(desk, text):
 def test_the_list_names_every_lesson(capsys):
     assert main(["learn"]) == 0
     text = capsys.readouterr().out
-    assert all(f"│ {lesson.number} " in text for lesson in teaching.all_lessons())
+    assert all(f"│ {lesson.number} " in text for lesson in course.all_lessons())
 
 
 def test_every_concept_has_a_lesson(capsys):
-    index = teaching.index()
+    index = course.index()
     assert list(index) == list(CONCEPTS) == list(range(1, 91))
     assert index[1] == [LESSON]
     assert all(index.values())
@@ -50,7 +50,7 @@ def test_a_notebook_holds_the_same_cells(desk, capsys):
 
 def test_a_claim_that_does_not_hold_stops_the_lesson():
     with pytest.raises(AssertionError, match="lesson 09: this does not hold here: one is two"):
-        teaching.Checks("09")("one is two", 1 == 2)
+        course.Checks("09")("one is two", 1 == 2)
 
 
 @pytest.mark.parametrize("command", ["learn", "check"])
@@ -87,7 +87,7 @@ def test_all_right(desk, capsys):
 
 
 def test_hints_come_one_by_one_for_the_first_task_that_is_wrong(capsys):
-    shapes = teaching.tasks(LESSON)[0]
+    shapes = course.tasks(LESSON)[0]
     for number in (1, 2, 3, 3):
         assert main(["check", "1", "--hint"]) == 1
         text = " ".join(capsys.readouterr().out.split())
@@ -108,14 +108,14 @@ def test_hints_come_one_by_one_for_the_first_task_that_is_wrong(capsys):
 )
 def test_what_a_wrong_file_is_told(text, message, desk):
     answer(desk, text)
-    verdict = teaching.grade(LESSON, desk.relative_to(desk) / "exercises" / "01_tensor.py")["megabytes"]
+    verdict = course.grade(LESSON, desk.relative_to(desk) / "exercises" / "01_tensor.py")["megabytes"]
     assert message in verdict
 
 
 def test_dots_in_an_index_are_not_blank(desk):
     text = LESSON.solution.read_text().replace("x[:, 0]\n", "x[..., 0]\n")
     answer(desk, text)
-    assert teaching.grade(LESSON, desk / "exercises" / "01_tensor.py")["first_column"] is None
+    assert course.grade(LESSON, desk / "exercises" / "01_tensor.py")["first_column"] is None
 
 
 def test_two_mistakes_at_once_are_told_one_by_one():

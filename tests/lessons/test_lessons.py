@@ -5,16 +5,16 @@ import re
 
 import pytest
 
-from scratchnet import teaching
+from scratchnet import course
 from scratchnet.cli import main
 from scratchnet.cli.options import PAGE
-from scratchnet.teaching import CONCEPTS
+from scratchnet.course import CONCEPTS
 
-LESSONS = teaching.all_lessons()
+LESSONS = course.all_lessons()
 MISTAKES = [
     pytest.param(task, mistake, id=f"{lesson.number}-{task.name}-{mistake.__name__}")
     for lesson in LESSONS
-    for task in teaching.tasks(lesson)
+    for task in course.tasks(lesson)
     for mistake in task.mistakes
 ]
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -37,7 +37,7 @@ def test_its_header_and_its_width(lesson):
 
 @each_lesson
 def test_the_stub_is_blank(lesson):
-    verdicts = teaching.grade(lesson, lesson.stub)
+    verdicts = course.grade(lesson, lesson.stub)
     assert verdicts and all(problem.startswith("still blank: fill in the `...` in line ") for problem in verdicts.values())
 
 
@@ -48,18 +48,18 @@ def test_the_stub_asks_for_what_the_solution_has(lesson):
         return {f.name: [a.arg for a in f.args.args] if isinstance(f, ast.FunctionDef) else None for f in functions}
 
     asked, given = signatures(lesson.stub), signatures(lesson.solution)
-    assert list(asked) == [task.name for task in teaching.tasks(lesson)]
+    assert list(asked) == [task.name for task in course.tasks(lesson)]
     assert asked == {name: given[name] for name in asked}
 
 
 @each_lesson
 def test_the_solution_passes(lesson):
-    assert not any(teaching.grade(lesson, lesson.solution).values())
+    assert not any(course.grade(lesson, lesson.solution).values())
 
 
 @each_lesson
 def test_every_task_has_three_hints_and_mistakes(lesson):
-    assert all(len(task.hints) == 3 and all(task.hints) and task.mistakes for task in teaching.tasks(lesson))
+    assert all(len(task.hints) == 3 and all(task.hints) and task.mistakes for task in course.tasks(lesson))
 
 
 @pytest.mark.parametrize(("task", "mistake"), MISTAKES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scratchnet.cli import main
-from scratchnet.teaching import Value, picture
+from scratchnet.course import Value, picture
 
 
 def saved(desk, name):

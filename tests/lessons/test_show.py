@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scratchnet.teaching import chart, describe, meeting, memory
+from scratchnet.course import chart, describe, meeting, memory
 
 
 def test_an_array_is_described_as_the_tensor_that_it_could_be():

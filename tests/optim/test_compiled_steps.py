@@ -84,7 +84,7 @@ def test_one_step_in_float64(name, options, rung, formula_calls):
     """From the same state, to a few ulp of the formula, in parameters and state."""
     params = parameters(torch.float64)
     optimizer = getattr(optim, name)(params, **copy.deepcopy(options))
-    with scratchnet.backend("torch"):
+    with scratchnet.backend("reference"):
         for _ in range(5):
             for p in params:
                 p.grad = torch.randn_like(p)
@@ -92,7 +92,7 @@ def test_one_step_in_float64(name, options, rung, formula_calls):
     twin = copy.deepcopy(optimizer)
     for p, q in zip(params, twin.param_groups[0]["params"], strict=True):
         q.grad = p.grad.clone()
-    with scratchnet.backend("torch"):
+    with scratchnet.backend("reference"):
         twin.step()
     del formula_calls[:]
     with scratchnet.backend(rung):
@@ -140,7 +140,7 @@ def test_the_same_bits_for_any_cut_and_any_number_of_threads(name, options, dtyp
 def test_not_finite(name, options, rung):
     """NaN and infinity go where they go in the formula, and nowhere else."""
     results = []
-    for backend in (rung, "torch"):
+    for backend in (rung, "reference"):
         p = torch.nn.Parameter(torch.arange(40.0))
         optimizer = getattr(optim, name)([p], **options)
         with scratchnet.backend(backend):
@@ -208,7 +208,7 @@ def twice():
 @pytest.mark.parametrize(("name", "options"), USUAL)
 def test_what_the_kernels_leave_to_the_formulas(name, options, make, left, formula_calls):
     results = []
-    for backend in ("torch", None):
+    for backend in ("reference", None):
         torch.manual_seed(1)
         params = make()
         easy = torch.nn.Parameter(torch.arange(9.0))
@@ -255,7 +255,7 @@ def test_where_the_formulas_run(name, formula_calls):
             (step or type(optimizer).step)(optimizer)
         return len(formula_calls)
 
-    assert [calls(backend) for backend in (None, "cpp", "cpp:1", "torch", "numpy")] == [0, 0, 0, 1, 1]
+    assert [calls(backend) for backend in (None, "cpp", "cpp:1", "reference", "numpy")] == [0, 0, 0, 1, 1]
     assert calls(differentiable=True) == 1
     if name != "RMSprop":
         assert calls(fused=False) == 1 and calls(fused=True) == 0
@@ -299,7 +299,7 @@ def test_step_counts_of_a_float64_program(name):
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("backend", ["torch", "cpp"])
+@pytest.mark.parametrize("backend", ["reference", "cpp"])
 @pytest.mark.parametrize(
     ("name", "options"), [("Adam", {}), ("AdamW", {}), ("RMSprop", {}), ("Adagrad", {"weight_decay": 0.1})]
 )

@@ -31,7 +31,7 @@ def test_all_are_judged():
     assert set(NAMES) == {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"}
 
 
-@pytest.mark.parametrize("backend", ["cpp", "torch"])
+@pytest.mark.parametrize("backend", ["cpp", "reference"])
 @pytest.mark.parametrize(("name", "kwargs"), SAMPLES)
 def test_sample(name, kwargs, backend):
     if kwargs.get("capturable"):

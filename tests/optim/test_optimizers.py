@@ -67,7 +67,7 @@ CASES = [(name, options) for name in NAMES for options in OPTIONS[name]]
 SHAPES = ((), (1,), (0,), (7,), (5, 3), (2, 3, 4))
 
 
-@pytest.fixture(autouse=True, params=["torch", "cpp"])
+@pytest.fixture(autouse=True, params=["reference", "cpp"])
 def backend(request):
     """The formulas and the compiled steps."""
     with scratchnet.backend(request.param):
@@ -111,7 +111,7 @@ def assert_same(ours, theirs):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         eps = torch.finfo(a.dtype).eps
-        bound = 2 * eps if scratchnet.backends.current() == "torch" else 16 * eps
+        bound = 2 * eps if scratchnet.backends.current() == "reference" else 16 * eps
         assert_close(a, b, rtol=bound, atol=bound)
 
 

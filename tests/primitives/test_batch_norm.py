@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import scratchnet
 from scratchnet.functions.batch_norm import batch_norm
 
-BACKENDS = ("cpp", "cpp:1", "torch")
+BACKENDS = ("cpp", "cpp:1", "reference")
 SHAPES = ((6, 5), (300, 3), (4, 3, 7), (2, 70, 5), (2, 3, 33), (3, 2, 9, 11), (2, 3, 70, 70), (1, 2, 3, 2, 2))
 
 

@@ -13,11 +13,11 @@ from cases import TRITON, assert_as_accurate, rungs
 
 import scratchnet
 from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
-from scratchnet.functions.operator import Kernel
+from scratchnet.functions.dispatch import Kernel
 
 INF, NAN = math.inf, math.nan
 RUNGS = (*rungs("cross_entropy"), TRITON)
-BACKENDS = ("cpp", "cpp:1", "torch", "numpy", TRITON)
+BACKENDS = ("cpp", "cpp:1", "reference", "numpy", TRITON)
 ROWS = (
     (-INF, -INF, -INF, -INF),
     (INF, 0.0, 1.0, 2.0),
@@ -31,7 +31,7 @@ ROWS = (
     (-3e38, -3e38, -3e38, -3e38),
 )
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
-every_backend_and_rung = pytest.mark.parametrize("backend", (*RUNGS, "torch", "numpy"))
+every_backend_and_rung = pytest.mark.parametrize("backend", (*RUNGS, "reference", "numpy"))
 every_layout = pytest.mark.parametrize("dim", (1, 0), ids=("rows in order", "strips of rows"))
 
 

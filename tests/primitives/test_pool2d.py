@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import scratchnet
 from scratchnet.functions.pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 
-BACKENDS = ("cpp", "cpp:1", "torch", "numpy")
+BACKENDS = ("cpp", "cpp:1", "reference", "numpy")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -78,7 +78,7 @@ def test_infinity_stays_in_its_window(backend):
             assert y.isinf().any() and not y.isnan().any() and (y == 1).sum() >= y.numel() - 4
 
 
-@pytest.mark.parametrize("backend", ("cpp", "torch"))
+@pytest.mark.parametrize("backend", ("cpp", "reference"))
 def test_memory_formats_and_batches(backend):
     x = torch.randn(3, 4, 7, 9)
     for function, own, options in (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import scratchnet
-from scratchnet.registry import PRIMITIVES
+from scratchnet.ops import PRIMITIVES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -9,8 +9,8 @@ import math
 
 import torch
 
-from scratchnet.registry import GATES
-from scratchnet.registry.op import indices
+from scratchnet.ops import GATES
+from scratchnet.ops.op import indices
 
 
 def _recurrence(t, mode, steps, batch, inputs, hidden, projected=None):

@@ -1,8 +1,8 @@
 """Every operator at the sizes of models that people train, and at random sizes: forward and every gradient, by value.
 
 Judged in one of two ways. Where an operator multiplies, adds or copies only, its numbers are small integers: every sum is exact
-in float32, and the result is known to the last bit, rounded once to 16 bits. Elsewhere by the rule of scratchnet.verify, with
-torch's own formula in float64 as the oracle: NumPy's takes minutes at these sizes.
+in float32, and the result is known to the last bit, rounded once to 16 bits. Elsewhere by the rule of `scratchnet verify`, with
+torch's own function in float64 as the oracle: NumPy's takes minutes at these sizes.
 
 Which dtype, number of threads and layout of each operand meets which size changes with the seed, which pytest prints in the
 end; SCRATCHNET_REAL_SIZES_SEED repeats a run. The sweep (slow) has all of them.
@@ -24,9 +24,20 @@ from test_weight_gradients import THREADS
 
 import scratchnet
 from scratchnet import _compiled
-from scratchnet.registry import OPS, PRIMITIVES
-from scratchnet.registry.op import normal
-from scratchnet.verify import ULPS, Call, Result, Rule, as_tuple, differentiable, function, on_tensors, sliced, transposed
+from scratchnet.measure.verify import (
+    ULPS,
+    Call,
+    Result,
+    Rule,
+    as_tuple,
+    differentiable,
+    function,
+    on_tensors,
+    sliced,
+    transposed,
+)
+from scratchnet.ops import OPS, PRIMITIVES
+from scratchnet.ops.op import normal
 
 SEED = int(os.environ["SCRATCHNET_REAL_SIZES_SEED"])
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)

@@ -42,7 +42,7 @@ inline int64_t batch_offset(const ProductSizes& size, const Matrix& matrix, int6
 
 }  // namespace
 
-enum class Activation : int { none, relu, gelu, gelu_tanh };  // scratchnet/registry/op.py: ACTIVATIONS
+enum class Activation : int { none, relu, gelu, gelu_tanh };  // scratchnet/ops/op.py: ACTIVATIONS
 
 // What becomes of a product: z = product + bias, y = act(z), both (batch..., m, n) in order.
 struct Epilogue {

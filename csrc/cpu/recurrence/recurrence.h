@@ -6,14 +6,14 @@
 //   LSTM   i, f, o = s(u + v), g = tanh(u + v);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
 //   GRU    r, z = s(u + v),  n = tanh(u_n + r v_n);   h' = n + z (h - n)
 //
-// The backward walks the other way; scratchnet/numpy/recurrence.py derives it.
+// The backward walks the other way; scratchnet/oracle/recurrence.py derives it.
 #pragma once
 #include "dispatch.h"
 #include "types.h"
 
 namespace scratchnet {
 
-enum class Mode : int { rnn_tanh, rnn_relu, lstm, gru };  // scratchnet/registry/op.py: RECURRENCES
+enum class Mode : int { rnn_tanh, rnn_relu, lstm, gru };  // scratchnet/ops/op.py: RECURRENCES
 
 struct Layer {
   Mode mode;

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from scratchnet.functions import cross_entropy as family
 from scratchnet.functions.checks import check_float, check_tensor, warn
-from scratchnet.functions.operator import or_torch
+from scratchnet.functions.dispatch import or_torch
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along dim of a floating-point tensor of any shape; the result has its shape and dtype.
 
     dtype converts first; dim=None warns and picks as torch does. IndexError for a dim that x does not have, NotImplementedError
-    for a dtype that is not a float. torch.nn.functional.softmax. Concept 57: softmax.
+    for a dtype that is not a float. torch.nn.functional.softmax.
     """
     return family.softmax(input, _softmax_dim("softmax", input, dim, _stacklevel), dtype=dtype)
 
@@ -27,7 +27,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """x - log(sum(exp(x))) along dim of a floating-point tensor of any shape: the logarithm of softmax, without overflow.
 
-    dtype, dim=None and errors as in softmax. torch.nn.functional.log_softmax. Concept 60: cross-entropy.
+    dtype, dim=None and errors as in softmax. torch.nn.functional.log_softmax.
     """
     return family.log_softmax(input, _softmax_dim("log_softmax", input, dim, _stacklevel), dtype=dtype)
 
@@ -35,7 +35,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """softmax(-x) along dim, in the shape of x: the smallest number gets the largest share.
 
-    dtype, dim=None and errors as in softmax. torch.nn.functional.softmin. Concept 57: softmax.
+    dtype, dim=None and errors as in softmax. torch.nn.functional.softmin.
     """
     dim = _softmax_dim("softmin", input, dim, _stacklevel)
     check_tensor("softmin", "input", input)
@@ -60,7 +60,7 @@ def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x) elementwise, NaN kept; the gradient at 0 is 0. Any shape, floats or integers; inplace=True overwrites x.
 
-    TypeError for anything but a tensor, NotImplementedError for complex numbers. torch.nn.functional.relu. Concept 53: ReLU.
+    TypeError for anything but a tensor, NotImplementedError for complex numbers. torch.nn.functional.relu.
     """
     return torch.relu_(input) if inplace else torch.relu(input)
 
@@ -69,7 +69,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x: no unit dies, for the slope is never 0. Floats of any shape.
 
-    NotImplementedError for another dtype. torch.nn.functional.leaky_relu. Concept 54: dying ReLU.
+    NotImplementedError for another dtype. torch.nn.functional.leaky_relu.
     """
     check_float("leaky_relu", "input", input)
     return elementwise.leaky_relu(input, negative_slope, inplace)
@@ -80,7 +80,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (exp(x) - 1), which levels off at -alpha. Floats of any shape.
 
     NotImplementedError for another dtype. Clevert, Unterthiner, Hochreiter: https://arxiv.org/abs/1511.07289;
-    torch.nn.functional.elu. Concept 54: dying ReLU.
+    torch.nn.functional.elu.
     """
     check_float("elu", "input", input)
     return elementwise.elu(input, alpha, inplace)
@@ -91,7 +91,6 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), GELU's cheaper neighbour, also called swish. Floats and complex numbers of any shape.
 
     NotImplementedError for integers. Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118; torch.nn.functional.silu.
-    Concept 55: GELU.
     """
     check_tensor("silu", "input", input)
     if not input.is_complex():
@@ -102,7 +101,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), from 0 to 1: a logit's probability. Any shape; integers give the default float dtype.
 
-    TypeError for anything but a tensor. torch.nn.functional.sigmoid. Concept 56: sigmoid and tanh.
+    TypeError for anything but a tensor. torch.nn.functional.sigmoid.
     """
     return torch.sigmoid(input)
 
@@ -110,7 +109,7 @@ def sigmoid(input: Tensor) -> Tensor:
 def tanh(input: Tensor) -> Tensor:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), from -1 to 1. Any shape; integers give the default float dtype.
 
-    TypeError for anything but a tensor. torch.nn.functional.tanh. Concept 56: sigmoid and tanh.
+    TypeError for anything but a tensor. torch.nn.functional.tanh.
     """
     return torch.tanh(input)
 
@@ -119,7 +118,7 @@ def tanh(input: Tensor) -> Tensor:
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu whose slope is sigmoid(beta x); x itself where beta x > threshold.
 
-    Floats of any shape; NotImplementedError for another dtype. torch.nn.functional.softplus. Concept 53: ReLU.
+    Floats of any shape; NotImplementedError for another dtype. torch.nn.functional.softplus.
     """
     check_float("softplus", "input", input)
     return elementwise.softplus(input, beta, threshold)

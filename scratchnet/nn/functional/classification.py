@@ -38,7 +38,6 @@ def nll_loss(
     input (C,), (N, C) or (N, C, d1, ...), floating-point; target (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index
     does not count; weight (C,). reduction "none" keeps the rows, "sum" adds them, "mean" divides by the sum of the targets'
     weights. ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.nll_loss.
-    Concept 60: cross-entropy.
     """
     reduction = checked_reduction("nll_loss", size_average, reduce, reduction)
     check_pair("nll_loss", input, target)
@@ -83,7 +82,7 @@ def binary_cross_entropy(
     input and target: probabilities from 0 to 1 of one floating dtype and one shape; weight broadcasts to it. "mean" divides by
     the number of elements. ValueError for two shapes or an unknown reduction, RuntimeError for two dtypes and for numbers
     beyond 0 and 1 (logits, mostly: those belong in binary_cross_entropy_with_logits).
-    torch.nn.functional.binary_cross_entropy. Concept 63: binary cross-entropy.
+    torch.nn.functional.binary_cross_entropy.
     """
     name = "binary_cross_entropy"
     reduction = checked_reduction(name, size_average, reduce, reduction)
@@ -144,7 +143,6 @@ def binary_cross_entropy_with_logits(
     share, weight the whole; both broadcast to input's shape. "mean" divides by the number of elements; the result has target's
     dtype. ValueError for two shapes or an unknown reduction, RuntimeError for an integer target or weights that do not
     broadcast, NotImplementedError for other logits than floats. torch.nn.functional.binary_cross_entropy_with_logits.
-    Concept 63: binary cross-entropy.
     """
     name = "binary_cross_entropy_with_logits"
     reduction = checked_reduction(name, size_average, reduce, reduction)
@@ -192,7 +190,7 @@ def kl_div(
     Floating-point tensors of one shape, or shapes that broadcast; log_target: target holds logarithms too. "batchmean" divides
     the sum by input.shape[0], which is the mathematical mean; "mean" by all elements, with torch's warning. ValueError for an
     unknown reduction, RuntimeError for integers, complex numbers and shapes that do not broadcast.
-    torch.nn.functional.kl_div. Concept 60: cross-entropy.
+    torch.nn.functional.kl_div.
     """
     legacy = size_average is not None or reduce is not None
     reduction = reduction_name(size_average, reduce, reduction)

@@ -15,7 +15,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
     A floating-point tensor of any shape. One draw an element from torch's generator: on a CPU the mask is torch's for the same
     seed. ValueError unless 0 <= p <= 1. Hinton et al., https://arxiv.org/abs/1207.0580; torch.nn.functional.dropout.
-    Concept 79: dropout.
     """
     check_probability("dropout", p)
     check_tensor("dropout", "input", input)
@@ -27,7 +26,6 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
     One draw a channel. Other ranks from 2 up are taken as (N, C, ...), with torch's warning. ValueError unless 0 <= p <= 1,
     RuntimeError for a rank below 2. Tompson et al., https://arxiv.org/abs/1411.4280; torch.nn.functional.dropout2d.
-    Concept 79: dropout.
     """
     check_probability("dropout2d", p)
     check_tensor("dropout2d", "input", input)

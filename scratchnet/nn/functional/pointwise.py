@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scratchnet.functions.operator import batched, transforming
+from scratchnet.functions.library import batched, transforming
 from scratchnet.nn.functional.reduction import REDUCE
 
 

@@ -29,7 +29,7 @@ def mse_loss(
 
     Floating-point tensors of one shape; other shapes broadcast, with a warning because that is rarely meant. The result has
     their common dtype and, with reduction "none", their shape. ValueError for an unknown reduction or a weight of another
-    shape, NotImplementedError for two integer or for complex tensors. torch.nn.functional.mse_loss. Concept 62: MSE and L1.
+    shape, NotImplementedError for two integer or for complex tensors. torch.nn.functional.mse_loss.
     """
     reduction = checked_reduction("mse_loss", size_average, reduce, reduction)
     check_broadcast("mse_loss", input, target)
@@ -65,7 +65,7 @@ def l1_loss(
 
     Tensors of one shape and any dtype, complex ones too (their distance); other shapes broadcast, with a warning. The slope at
     0 is 0. ValueError for an unknown reduction or a weight of another shape, RuntimeError for the mean of integers or for
-    booleans. torch.nn.functional.l1_loss. Concept 62: MSE and L1.
+    booleans. torch.nn.functional.l1_loss.
     """
     reduction = checked_reduction("l1_loss", size_average, reduce, reduction)
     check_broadcast("l1_loss", input, target)
@@ -97,7 +97,7 @@ def smooth_l1_loss(
 
     Floating-point tensors of one shape; other shapes broadcast, with a warning. beta = 0 is l1_loss. ValueError for an unknown
     reduction, RuntimeError for a negative beta, NotImplementedError for two integer or for complex tensors.
-    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083; torch.nn.functional.smooth_l1_loss. Concept 62: MSE and L1.
+    Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083; torch.nn.functional.smooth_l1_loss.
     """
     reduction = checked_reduction("smooth_l1_loss", size_average, reduce, reduction)
     check_broadcast("smooth_l1_loss", input, target)
@@ -119,7 +119,7 @@ def huber_loss(
     Floating-point tensors of one shape; other shapes broadcast, with a warning; the result has the dtype of input. "mean"
     divides by the number of elements, with a weight as well. ValueError for an unknown reduction or a weight of another shape,
     RuntimeError for delta <= 0, NotImplementedError for integer or complex tensors.
-    Huber: Robust Estimation of a Location Parameter, 1964; torch.nn.functional.huber_loss. Concept 62: MSE and L1.
+    Huber: Robust Estimation of a Location Parameter, 1964; torch.nn.functional.huber_loss.
     """
     check_reduction("huber_loss", reduction)
     check_broadcast("huber_loss", input, target)

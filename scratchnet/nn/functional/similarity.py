@@ -23,7 +23,6 @@ def cosine_embedding_loss(
 
     input1 and input2 (N, D) with target (N,), or (D,) with target (); the loss is (N,) or (). Other targets count 0.
     ValueError for an unknown reduction, RuntimeError for shapes that do not fit. torch.nn.functional.cosine_embedding_loss.
-    Concept 82: embedding.
     """
     name = "cosine_embedding_loss"
     reduction = checked_reduction(name, size_average, reduce, reduction)
@@ -70,7 +69,7 @@ def triplet_margin_loss(
     Tensors (N, D) or (D,), or shapes that broadcast; the loss is (N,) or (). Distances are p-norms of the difference plus eps.
     swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0 or an unknown reduction,
     RuntimeError for shapes that do not fit. Balntas et al., http://www.bmva.org/bmvc/2016/papers/paper119;
-    torch.nn.functional.triplet_margin_loss. Concept 82: embedding.
+    torch.nn.functional.triplet_margin_loss.
     """
     name = "triplet_margin_loss"
     reduction = checked_reduction(name, size_average, reduce, reduction)

@@ -18,7 +18,6 @@ class LambdaLR(Schedule, lr_scheduler.LambdaLR):
     """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one function or one a parameter group.
 
     Functions are not saved in the state_dict, callable objects are. ValueError for another number of functions than groups.
-    Concept 69: schedules.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class LambdaLR(Schedule, lr_scheduler.LambdaLR):
 
 
 class StepLR(Schedule, lr_scheduler.StepLR):
-    """lr = base_lr * gamma^(epoch // step_size). Concept 69: schedules."""
+    """lr = base_lr * gamma^(epoch // step_size)."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = step_size
@@ -61,7 +60,7 @@ class StepLR(Schedule, lr_scheduler.StepLR):
 
 
 class MultiStepLR(Schedule, lr_scheduler.MultiStepLR):
-    """lr = base_lr * gamma^(milestones that are reached). Concept 69: schedules."""
+    """lr = base_lr * gamma^(milestones that are reached)."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones = Counter(milestones)
@@ -77,7 +76,7 @@ class MultiStepLR(Schedule, lr_scheduler.MultiStepLR):
 
 
 class ExponentialLR(Schedule, lr_scheduler.ExponentialLR):
-    """lr = base_lr * gamma^epoch. Concept 69: schedules."""
+    """lr = base_lr * gamma^epoch."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -93,7 +92,7 @@ class ExponentialLR(Schedule, lr_scheduler.ExponentialLR):
 class LinearLR(Schedule, lr_scheduler.LinearLR):
     """lr = base_lr * factor, the factor in a straight line from start_factor to end_factor over total_iters epochs: a warm-up.
 
-    ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1]. Concept 69: schedules.
+    ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class LinearLR(Schedule, lr_scheduler.LinearLR):
 class CosineAnnealingLR(Schedule, lr_scheduler.CosineAnnealingLR):
     """lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * epoch / T_max)) / 2: half a cosine down, without a jump.
 
-    Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts). Concept 69: schedules.
+    Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983 (without restarts).
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:

@@ -19,7 +19,7 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
     pace of the rise, to the initial rate, then to the lowest. Step it after every batch, total_steps times.
 
     Smith, Topin: Super-convergence, https://arxiv.org/abs/1708.07120
-    ValueError for options that make no cycle, and for a step too many. Concept 69: schedules.
+    ValueError for options that make no cycle, and for a step too many.
     """
 
     def __init__(

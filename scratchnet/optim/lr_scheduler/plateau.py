@@ -20,7 +20,7 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
     After a cut, `cooldown` epochs do not count as bad; no rate falls below min_lr; a cut smaller than eps is not made.
     A subclass of torch's, for training loops look for it to hand over the metric. ValueError for a factor of 1 or more, an
     unknown mode, or another number of min_lr than parameter groups; RuntimeError in step if groups
-    were added since. Concept 69: schedules.
+    were added since.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class SequentialLR(lr_scheduler.SequentialLR):
     """The k-th schedule from epoch milestones[k - 1] on, each counting its own epochs from 0; e.g. a warm-up, then a cosine.
 
     ValueError for no schedule, one of another optimizer, ReduceLROnPlateau, or a wrong number of milestones;
-    TypeError for what is no schedule. Concept 69: schedules.
+    TypeError for what is no schedule.
     """
 
     def __init__(

@@ -1,0 +1,66 @@
+"""Where the kernels are: `kernel` is the only place that knows how a cell of the grid is found by name."""
+
+from __future__ import annotations
+
+import functools
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Callable
+
+import torch
+
+from scratchnet import _compiled
+from scratchnet.ops import BACKENDS, Op
+
+# Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
+# "reference" has none: it is plain PyTorch code.
+NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+
+
+def kernel(op: Op, column: str, direction: str, rung: int | None = None) -> Callable:
+    """An operator's kernel, with the arguments of its schema: `direction` is "forward" or "backward" ("gradients" for some).
+
+    "numpy" takes and returns arrays; the others take tensors. rung None: the last one. LookupError if there is no such kernel.
+    """
+    name, last = f"{op.name}_{direction}", len(op.rungs(column))
+    if not last or not 1 <= (rung or last) <= last:
+        raise LookupError(f"{op.name} has no kernel {column}{f':{rung}' if rung else ''}")
+    if column in ("cpp", "cuda"):
+        compiled = raw(op, column, direction)
+        return lambda *args: compiled(*args, rung or last)
+    return getattr(import_module(module(op, column, rung)), name)
+
+
+def for_arrays(op: Op, column: str, direction: str, rung: int | None = None) -> Callable | None:
+    """`kernel` for NumPy arrays, of "numpy" or "cpp"; None: compiled for tensors alone. A rung too high means the last."""
+    if column == "numpy":
+        return kernel(op, column, direction)
+    compiled, last = getattr(_compiled.module, f"{op.name}_{direction}", None), len(op.rungs(column))
+    return compiled and (lambda *args: compiled(*args, min(rung or last, last)))
+
+
+def raw(op: Op, column: str, direction: str = "") -> Callable:
+    """The registered operator: a raw kernel, or without a direction the differentiable one. Its last argument is the rung."""
+    name = f"{op.name}_{direction}" if direction else op.name
+    return getattr(getattr(torch.ops, NAMESPACES[column]), name).default
+
+
+@functools.cache
+def module(op: Op, column: str, rung: int | None = None) -> str:
+    """The Python module of an operator's kernels."""
+    if column == "triton":  # the file of an early rung if there is one, else the operator's own, else its primitive's
+        files = [f"scratchnet.kernels.{file}" for file in (f"{op.name}_{rung}", op.name, op.primitive)]
+        return next(file for file in files if find_spec(file))
+    return f"scratchnet.{ {'numpy': 'oracle'}.get(column, column) }.{op.room}"
+
+
+def shapes(op: Op, direction: str) -> Callable:
+    """What tells the shapes and dtypes of a kernel's results: <op>_<direction>_shapes of the reference, else its formula."""
+    column = import_module(module(op, "reference"))
+    return getattr(column, f"{op.name}_{direction}_shapes", None) or kernel(op, "reference", direction)
+
+
+def numbered(op: Op, column: str) -> dict[str, int]:
+    """Every name of `backend(...)` for a column -> the operator's rung that it means; one with fewer rungs has its last one."""
+    last, highest = len(op.rungs(column)), max(map(len, BACKENDS[column].rungs.values()))
+    return {column: last, **{f"{column}:{rung}": min(rung, last) for rung in range(1, highest + 1)}} if last else {}

@@ -1,0 +1,15 @@
+"""What the lessons are made with: cells, checks, exercises and their grades, pictures, the concepts of the course."""
+
+from scratchnet.course import picture
+from scratchnet.course.concepts import CONCEPTS
+from scratchnet.course.exercise import Task, grade, task, tasks
+from scratchnet.course.lesson import Checks, Lesson, all_lessons, find, index
+from scratchnet.course.scalar import Value
+from scratchnet.course.served_by import SERVED_BY
+from scratchnet.course.show import chart, describe, meeting, memory, tree
+from scratchnet.course.timing import best
+
+__all__ = [
+    "CONCEPTS", "Checks", "Lesson", "SERVED_BY", "Task", "Value", "all_lessons", "best", "chart", "describe", "find", "grade",
+    "index", "meeting", "memory", "picture", "task", "tasks", "tree",
+]  # fmt: skip

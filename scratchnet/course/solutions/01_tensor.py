@@ -1,0 +1,248 @@
+"""Exercise 01: predict shapes and dtypes; bytes; a view that shares memory and a copy that does not."""
+
+import torch
+
+from scratchnet.course import task
+
+
+def as_they_stand(predict):
+    return predict()
+
+
+@task(
+    facts=as_they_stand,
+    hints=(
+        "A shape has one size for each axis. Count the opening brackets, or the numbers in zeros(...).",
+        "An index that is one number, such as [0], takes its axis away. `:` keeps an axis as it is.",
+        "arange(start, end, step) stops before end: write its numbers down and count them. "
+        "`.T` swaps the two sizes. A number without brackets has no axis: ().",
+    ),
+    reveal=False,
+)
+def shapes():
+    expressions = (
+        "torch.zeros(4)",
+        "torch.tensor(5.0)",
+        "torch.tensor([[1, 2, 3]])",
+        "torch.arange(2, 10, 2)",
+        "torch.zeros(8, 3, 28, 28)[0]",
+        "torch.zeros(2, 3)[:, 0]",
+        "torch.zeros(2, 3).T",
+    )
+    return {expression: tuple(eval(expression).shape) for expression in expressions}
+
+
+@shapes.mistake
+def a_number_without_a_comma():
+    """(4) is just the number 4 in Python: a tuple of one size needs a comma, (4,)."""
+    return shapes() | {"torch.zeros(4)": 4}
+
+
+@shapes.mistake
+def one_number_is_a_vector():
+    """torch.tensor(5.0) has no brackets, so it has no axis: its shape is (). torch.tensor([5.0]) has the shape (1,)."""
+    return shapes() | {"torch.tensor(5.0)": (1,)}
+
+
+@shapes.mistake
+def outer_brackets_do_not_count():
+    """[[1, 2, 3]] opens two brackets, so there are two axes: one row of three columns."""
+    return shapes() | {"torch.tensor([[1, 2, 3]])": (3,)}
+
+
+@shapes.mistake
+def range_with_its_end():
+    """arange stops before its end, as Python's range does: 2, 4, 6, 8 and no 10."""
+    return shapes() | {"torch.arange(2, 10, 2)": (5,)}
+
+
+@shapes.mistake
+def index_keeps_its_axis():
+    """The index 0 takes one image out of the batch, and the batch axis goes with it. [0:1] would keep it with size 1."""
+    return shapes() | {"torch.zeros(8, 3, 28, 28)[0]": (1, 3, 28, 28)}
+
+
+@shapes.mistake
+def column_stays_upright():
+    """A column that was picked by one number is a plain vector (2,), one entry a row. [:, 0:1] would be (2, 1)."""
+    return shapes() | {"torch.zeros(2, 3)[:, 0]": (2, 1)}
+
+
+@shapes.mistake
+def the_other_axis():
+    """[:, 0] keeps all rows and takes one column: as many entries as there are rows, 2."""
+    return shapes() | {"torch.zeros(2, 3)[:, 0]": (3,)}
+
+
+@shapes.mistake
+def transpose_changes_nothing():
+    """A transpose makes rows of columns: the two sizes change places."""
+    return shapes() | {"torch.zeros(2, 3).T": (2, 3)}
+
+
+@task(
+    facts=as_they_stand,
+    hints=(
+        "torch looks at what you write: is there a decimal point?",
+        "Think of what the result must be able to hold: 3 / 2 is 1.5, and a comparison answers yes or no.",
+        "Whole numbers are int64, a division makes float32, a comparison makes bool.",
+    ),
+    reveal=False,
+)
+def dtypes():
+    expressions = ("torch.tensor([1, 2, 3])", "torch.tensor([4, 6]) / 2", "torch.zeros(3) > 0")
+    return {expression: eval(expression).dtype for expression in expressions}
+
+
+@dtypes.mistake
+def always_float():
+    """float32 is the default for numbers with a decimal point. [1, 2, 3] has none: int64."""
+    return dtypes() | {"torch.tensor([1, 2, 3])": torch.float32}
+
+
+@dtypes.mistake
+def small_integers():
+    """int32 is what other languages choose. In torch whole numbers are int64, and so are all indices."""
+    return dtypes() | {"torch.tensor([1, 2, 3])": torch.int32}
+
+
+@dtypes.mistake
+def whole_results_stay_whole():
+    """`/` always divides to floats, also where nothing remains: the dtype cannot depend on the values. `//` keeps int64."""
+    return dtypes() | {"torch.tensor([4, 6]) / 2": torch.int64}
+
+
+@dtypes.mistake
+def comparison_counts():
+    """A comparison answers yes or no for every entry: bool."""
+    return dtypes() | {"torch.zeros(3) > 0": torch.int64}
+
+
+def sizes_in_memory(megabytes):
+    return {
+        "32 colour images of 28 x 28 in float32": megabytes(32, 3, 28, 28, torch.float32),
+        "8 grey images of 100 x 50 in bfloat16": megabytes(8, 1, 100, 50, torch.bfloat16),
+    }
+
+
+@task(
+    facts=sizes_in_memory,
+    hints=(
+        "Bytes are entries times bytes per entry.",
+        "The entries are the product of the four sizes.",
+        "batch * channels * height * width * dtype.itemsize is in bytes; divide by a million.",
+    ),
+)
+def megabytes(batch, channels, height, width, dtype):
+    return batch * channels * height * width * dtype.itemsize / 1e6
+
+
+@megabytes.mistake
+def entries_only(batch, channels, height, width, dtype):
+    """That is the number of entries in millions. Each of them takes dtype.itemsize bytes."""
+    return batch * channels * height * width / 1e6
+
+
+@megabytes.mistake
+def bits(batch, channels, height, width, dtype):
+    """That is in bits: eight times too much. dtype.itemsize is in bytes already."""
+    return batch * channels * height * width * dtype.itemsize * 8 / 1e6
+
+
+@megabytes.mistake
+def always_four_bytes(batch, channels, height, width, dtype):
+    """An entry takes 4 bytes in float32, but 2 in bfloat16 and 8 in int64: dtype.itemsize knows."""
+    return batch * channels * height * width * 4 / 1e6
+
+
+def what_is_shared(first_column):
+    x = torch.arange(6.0).reshape(2, 3)
+    column = first_column(x)
+    facts = {"its values": column.clone(), "its stride": column.stride()}
+    x[1, 0] = 100
+    return facts | {"it sees what is written into x": bool(column.flatten()[-1] == 100)}
+
+
+@task(
+    facts=what_is_shared,
+    hints=(
+        "Indexing with numbers and `:` gives a view, and a view shares memory.",
+        "All rows, column 0. Which index keeps an axis, and which one takes it away?",
+        "x[:, 0]",
+    ),
+)
+def first_column(x):
+    return x[:, 0]
+
+
+@first_column.mistake
+def a_copy(x):
+    """The values are right, but they are copies: clone() has memory of its own and does not see what happens to x."""
+    return x[:, 0].clone()
+
+
+@first_column.mistake
+def first_row(x):
+    """That is the first row. The first index counts rows; to keep all of them, put a `:` there."""
+    return x[0]
+
+
+@first_column.mistake
+def with_its_axis(x):
+    """0:1 is a range of columns, so its axis stays: the result is (R, 1). The number 0 gives (R,)."""
+    return x[:, 0:1]
+
+
+@first_column.mistake
+def from_a_list(x):
+    """An index that is a list, [0], picks entries one by one: torch copies them, and the axis stays."""
+    return x[:, [0]]
+
+
+def what_is_changed(doubled):
+    x = torch.arange(1.0, 7.0).reshape(2, 3)
+    y = doubled(x)
+    return {"x after the call": x, "what is returned": y, "x and the result share memory": y.data_ptr() == x.data_ptr()}
+
+
+@task(
+    facts=what_is_changed,
+    hints=(
+        "Whatever you write into a view of x is written into x. You need memory of your own first.",
+        "y = x.clone(), then double the first row of y in place, then return y.",
+        "y[0] *= 2",
+    ),
+)
+def doubled(x):
+    y = x.clone()
+    y[0] *= 2
+    return y
+
+
+@doubled.mistake
+def in_place(x):
+    """x itself was changed: y = x gives the tensor a second name, it copies nothing. Begin with x.clone()."""
+    y = x
+    y[0] *= 2
+    return y
+
+
+@doubled.mistake
+def clone_of_the_row(x):
+    """Only the row was returned, not the matrix: clone all of x, then double its first row."""
+    return x[0].clone() * 2
+
+
+@doubled.mistake
+def new_name_for_the_row(x):
+    """`row = row * 2` makes a new tensor and leaves the matrix as it was. `y[0] *= 2` writes into the matrix."""
+    y = x.clone()
+    row = y[0]
+    row = row * 2
+    return y
+
+
+@doubled.mistake
+def everything(x):
+    """Every row was doubled: index the first one, y[0]."""
+    return x * 2

@@ -1,0 +1,164 @@
+"""Exercise 02: share on purpose, copy on purpose, leave torch, and foresee float64."""
+
+import numpy as np
+import torch
+
+from scratchnet.course import task
+
+
+def after_writing_into_the_array(shared):
+    a = np.array([1.0, 2.0, 3.0])
+    t = shared(a)
+    dtype = t.dtype
+    a[0] = 100
+    return {"the dtype for an array in float64": dtype, "the tensor after 100 was written into the array": t}
+
+
+@task(
+    facts=after_writing_into_the_array,
+    hints=(
+        "One of the calls in the lesson has the word numpy in its name.",
+        "torch.tensor copies. You want the other one, and no cast.",
+        "torch.from_numpy(a)",
+    ),
+)
+def shared(a):
+    return torch.from_numpy(a)
+
+
+@shared.mistake
+def copied(a):
+    """torch.tensor always copies: what is written into the array later does not reach the tensor."""
+    return torch.tensor(a)
+
+
+@shared.mistake
+def cast_by_habit(a):
+    """.float() turns float64 into float32. Other numbers need other cells, so it copied, and the sharing was lost."""
+    return torch.from_numpy(a).float()
+
+
+def own_memory_of_two_arrays(own):
+    facts = {}
+    for dtype in (np.float64, np.float32):
+        a = np.array([1.0, 2.0, 3.0], dtype=dtype)
+        t = own(a)
+        facts |= {f"the dtype for an array in {a.dtype}": t.dtype}
+        a[0] = 100
+        facts |= {f"its first number after 100 was written into the {a.dtype} array": t[0].item()}
+    return facts
+
+
+@task(
+    facts=own_memory_of_two_arrays,
+    hints=(
+        "Two wishes: the dtype is float32, and the memory is its own. Which call always copies?",
+        "A cast alone copies only if the dtype changes. torch.tensor takes a dtype as well.",
+        "torch.tensor(a, dtype=torch.float32)",
+    ),
+)
+def own(a):
+    return torch.tensor(a, dtype=torch.float32)
+
+
+@own.mistake
+def trusts_the_cast(a):
+    """For an array in float32, .float() has nothing to do and hands the same memory on, and so does as_tensor. torch.tensor
+    always copies."""
+    return torch.from_numpy(a).float()
+
+
+@own.mistake
+def forgets_the_dtype(a):
+    """The copy is in float64, as NumPy made it. A float32 layer would refuse it: name the dtype."""
+    return torch.tensor(a)
+
+
+def arrays_from_two_tensors(to_array):
+    plain, tracked = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+    return {
+        "the array from a plain tensor": to_array(plain),
+        "the array from a tensor that wants gradients": to_array(tracked),
+        "the tensor still wants gradients afterwards": tracked.requires_grad,
+    }
+
+
+@task(
+    facts=arrays_from_two_tensors,
+    hints=(
+        "An array cannot hold gradients, so the tensor has to let go of them first. The lesson shows the idiom.",
+        "detach() gives a second tensor without gradients; the first one keeps them.",
+        "t.detach().cpu().numpy()",
+    ),
+)
+def to_array(t):
+    return t.detach().cpu().numpy()
+
+
+@to_array.mistake
+def without_detach(t):
+    """A tensor that wants gradients refuses .numpy(): NumPy could change it unseen. Put .detach() before it."""
+    return t.cpu().numpy()
+
+
+@to_array.mistake
+def through_a_list(t):
+    """A list of Python numbers forgets the dtype, so NumPy chose float64; it is slow besides. Use t.detach().numpy()."""
+    return np.array(t.tolist())
+
+
+@to_array.mistake
+def gradients_switched_off(t):
+    """requires_grad_(False) changes the tensor itself: it would never learn again. detach() leaves it as it is."""
+    return t.requires_grad_(False).numpy()
+
+
+@task(
+    facts=lambda dtypes: dtypes(),
+    hints=(
+        "NumPy's default is float64, torch's is float32, and the dtype survives the crossing.",
+        "Between two tensors the wider dtype wins. A Python number takes the dtype of the tensor.",
+        "A list holds Python numbers: they have forgotten that they came from NumPy, and torch chooses anew.",
+    ),
+    reveal=False,
+)
+def dtypes():
+    n, t = np.zeros(3), torch.zeros(3)
+    return {
+        "torch.tensor([0.5])": torch.tensor([0.5]).dtype,
+        "torch.tensor(n)": torch.tensor(n).dtype,
+        "torch.from_numpy(n).float()": torch.from_numpy(n).float().dtype,
+        "t + torch.from_numpy(n)": (t + torch.from_numpy(n)).dtype,
+        "t * 0.5": (t * 0.5).dtype,
+        "torch.tensor(n.tolist())": torch.tensor(n.tolist()).dtype,
+    }
+
+
+@dtypes.mistake
+def python_is_wide():
+    """A Python number has 64 bits, but torch puts numbers from a list into its own default, float32."""
+    return dtypes() | {"torch.tensor([0.5])": torch.float64}
+
+
+@dtypes.mistake
+def torch_narrows():
+    """torch.tensor copies an array and keeps its dtype: NumPy made float64, and float64 it stays."""
+    return dtypes() | {"torch.tensor(n)": torch.float32}
+
+
+@dtypes.mistake
+def left_side_decides():
+    """Where two tensors meet the wider dtype wins, on whichever side it stands: float64 spreads without a word."""
+    return dtypes() | {"t + torch.from_numpy(n)": torch.float32}
+
+
+@dtypes.mistake
+def numbers_widen():
+    """A Python number takes the dtype of the tensor: t * 0.5 stays float32."""
+    return dtypes() | {"t * 0.5": torch.float64}
+
+
+@dtypes.mistake
+def lists_remember():
+    """tolist() gives plain Python numbers. They carry no dtype, so torch uses its default, float32."""
+    return dtypes() | {"torch.tensor(n.tolist())": torch.float64}

@@ -1,0 +1,233 @@
+"""Exercise 12: what is in .grad, a descent that empties it, gradient accumulation with a smaller last piece, a Function."""
+
+import torch
+
+from scratchnet.course import task
+
+
+def as_they_stand(grads):
+    return {line: value if value is None else float(value) for line, value in grads().items()}
+
+
+@task(
+    facts=as_they_stand,
+    hints=(
+        "Before any backward there is nothing. Every backward adds to what is there.",
+        "The derivative of w * w is 2 w; of c * w with a constant c it is c. What is detached is a constant.",
+        "None first; then 2 * 3, then the same added once more, then 5, then the 3 that was detached. zero_ leaves zeros.",
+    ),
+    reveal=False,
+)
+def grads():
+    w = torch.tensor(3.0, requires_grad=True)
+    seen = {"w is made": w.grad}
+    lines = ("(w * w).backward()", "once more: (w * w).backward()", "w.grad = None; (5 * w).backward()")
+    for line in (*lines, "w.grad = None; (w.detach() * w).backward()", "w.grad.zero_()"):
+        exec(line.removeprefix("once more: "))
+        seen[line] = w.grad.item()
+    return seen
+
+
+@grads.mistake
+def zero_at_first():
+    """Before the first backward there is no gradient at all: None, not 0. Code that reads it too early fails, as it should."""
+    return grads() | {"w is made": 0.0}
+
+
+@grads.mistake
+def the_value():
+    """9 is the value of w * w. Its derivative is 2 w: how fast it moves with w."""
+    return grads() | {"(w * w).backward()": 9.0}
+
+
+@grads.mistake
+def replaced():
+    """backward does not replace what is in .grad, it adds to it: 6 from before and 6 more."""
+    return grads() | {"once more: (w * w).backward()": 6.0}
+
+
+@grads.mistake
+def added_to_nothing():
+    """`w.grad = None` emptied it. What came before is gone: the 5 stands alone."""
+    return grads() | {"w.grad = None; (5 * w).backward()": 17.0}
+
+
+@grads.mistake
+def detached_counts():
+    """What is detached is a constant, here 3. So this is 3 * w, and its derivative is 3; only one factor moves."""
+    return grads() | {"w.grad = None; (w.detach() * w).backward()": 6.0}
+
+
+@grads.mistake
+def zeroed_is_none():
+    """zero_() fills the gradient with zeros, in place, as its name says. Nothing at all, None, is what zero_grad() leaves."""
+    return grads() | {"w.grad.zero_()": None}
+
+
+def a_descent(descend):
+    w = torch.tensor([0.0, 0.0], requires_grad=True)
+    x, y = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), torch.tensor([1.0, -2.0, 0.5])
+    with torch.enable_grad():
+        losses = descend(w, x, y, 4, 0.25)
+    seen = {"the losses of 4 steps": losses, "w after them": w.detach().clone()}
+    return seen | {"w is a leaf that requires a gradient": w.is_leaf and w.requires_grad}
+
+
+@task(
+    facts=a_descent,
+    hints=(
+        "Three things are missing: the way back, the step, and emptying the gradient for the next round.",
+        "The step changes a leaf in place. Under which `with` is that allowed?",
+        "loss.backward(); with torch.no_grad(): w -= lr * w.grad; w.grad = None",
+    ),
+)
+def descend(w, x, y, steps, lr):
+    losses = []
+    for _ in range(steps):
+        loss = ((x @ w - y) ** 2).mean()
+        losses.append(loss.item())
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+        w.grad = None
+    return losses
+
+
+def _descent(w, x, y, steps, step):
+    losses = []
+    for _ in range(steps):
+        loss = ((x @ w - y) ** 2).mean()
+        losses.append(loss.item())
+        loss.backward()
+        w = step(w)
+    return losses
+
+
+@descend.mistake
+def never_emptied(w, x, y, steps, lr):
+    """The first two losses are right, then it goes wrong: each backward added to the gradients of the steps before. Empty
+    w.grad in every round."""
+    return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad)))
+
+
+@descend.mistake
+def emptied_too_early(w, x, y, steps, lr):
+    """The loss never moves: the gradient was emptied between backward and the step, so the step had length 0. Empty it after
+    the step, or before backward."""
+    return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad.zero_())))
+
+
+@descend.mistake
+def remembered_step(w, x, y, steps, lr):
+    """torch refuses to change a leaf in place while it remembers: the step is no part of the model. Put it under
+    `with torch.no_grad():`."""
+    return _descent(w, x, y, steps, lambda w: w.sub_(lr * w.grad))
+
+
+@descend.mistake
+def a_new_tensor(w, x, y, steps, lr):
+    """`w = w - ...` makes a new tensor each time. The losses may be right, but the caller's w has not moved: `-=` writes
+    into it."""
+    return _descent(w, x, y, steps, lambda w: (w - lr * w.grad).detach().requires_grad_())
+
+
+def gradients_of_pieces(gradient_in_pieces):
+    x, y = torch.arange(10.0).reshape(5, 2) / 5, torch.tensor([1.0, -1.0, 2.0, 0.0, 3.0])
+    seen = {}
+    for size in (5, 2):
+        w = torch.tensor([1.0, -2.0], requires_grad=True)
+        seen[f"the gradient of 5 samples in pieces of {size}"] = gradient_in_pieces(w, x, y, size)
+    return seen
+
+
+@task(
+    facts=gradients_of_pieces,
+    hints=(
+        "Backward adds. But the loss of a piece is a mean over few samples, and you need the mean over all.",
+        "Weigh each piece by its share of the samples, len(piece_x) / len(x), before its backward.",
+        "(loss * len(piece_x) / len(x)).backward()",
+    ),
+)
+def gradient_in_pieces(w, x, y, size):
+    for start in range(0, len(x), size):
+        piece_x, piece_y = x[start : start + size], y[start : start + size]
+        loss = ((piece_x @ w - piece_y) ** 2).mean()
+        (loss * len(piece_x) / len(x)).backward()
+    return w.grad
+
+
+def _pieces(w, x, y, size, share):
+    for start in range(0, len(x), size):
+        piece_x, piece_y = x[start : start + size], y[start : start + size]
+        (((piece_x @ w - piece_y) ** 2).mean() * share(len(piece_x))).backward()
+    return w.grad
+
+
+@gradient_in_pieces.mistake
+def means_added(w, x, y, size):
+    """Three means were added up, so the gradient is about three times too large. Each piece counts with its share of the
+    samples."""
+    return _pieces(w, x, y, size, lambda count: 1)
+
+
+@gradient_in_pieces.mistake
+def mean_of_means(w, x, y, size):
+    """Divided by the number of pieces, the last one, which is smaller, counts too much. Its share is its samples over all."""
+    return _pieces(w, x, y, size, lambda count: 1 / -(-len(x) // size))
+
+
+@gradient_in_pieces.mistake
+def last_piece_only(w, x, y, size):
+    """Only the last piece is left: the gradient was emptied between the pieces. Here adding up is what you want."""
+    start = (len(x) - 1) // size * size
+    (((x[start:] @ w - y[start:]) ** 2).mean() * len(x[start:]) / len(x)).backward()
+    return w.grad
+
+
+def through_a_function(cube_backward):
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, grad):
+            return cube_backward(ctx, grad)
+
+    x = torch.tensor([2.0, -1.0, 3.0], requires_grad=True)
+    (once,) = torch.autograd.grad(Cube.apply(x).sum(), x)
+    (weighted,) = torch.autograd.grad(Cube.apply(x), x, torch.tensor([10.0, 0.0, 20.0]))
+    return {"the gradient of the sum of 2, -1, 3 cubed": once, "of 10 * first cube + 20 * third cube": weighted}
+
+
+@task(
+    facts=through_a_function,
+    hints=(
+        "backward multiplies the gradient that comes in by the derivative at the x that was saved.",
+        "saved_tensors is a tuple, here of one tensor: unpack it.",
+        "(x,) = ctx.saved_tensors; return grad * 3 * x * x",
+    ),
+)
+def cube_backward(ctx, grad):
+    (x,) = ctx.saved_tensors
+    return grad * 3 * x * x
+
+
+@cube_backward.mistake
+def upstream_forgotten(ctx, grad):
+    """The derivative is right, but what comes in was dropped. Behind the cube the loss goes on: multiply by grad."""
+    (x,) = ctx.saved_tensors
+    return 3 * x * x
+
+
+@cube_backward.mistake
+def incoming_cubed(ctx, grad):
+    """The derivative was taken at grad. It belongs to the place where the forward was, the saved x; grad only multiplies it."""
+    return 3 * grad * grad
+
+
+@cube_backward.mistake
+def passed_through(ctx, grad):
+    """The gradient went through as it came. The cube moves 3 * x * x times as fast as x: multiply by that."""
+    return grad

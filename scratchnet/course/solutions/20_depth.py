@@ -1,0 +1,238 @@
+"""Exercise 20: two linear layers in one, XNOR by hand, XOR by training, the size of an MLP, folds."""
+
+import itertools
+
+import torch
+
+import scratchnet.nn.functional as F
+from scratchnet import nn, optim, training
+from scratchnet.course import task
+
+POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+XOR = torch.tensor([0, 1, 1, 0])
+
+
+def as_one(collapse):
+    first, second = nn.Linear(3, 5), nn.Linear(5, 2)
+    one = collapse(first, second)
+    return {
+        "its weight": one.weight.detach() - second.weight.detach() @ first.weight.detach(),
+        "its answer to zeros, less that of both layers": (one(torch.zeros(3)) - second(first(torch.zeros(3)))).detach(),
+    }
+
+
+@task(
+    facts=as_one,
+    hints=(
+        "Write second(first(x)) out and sort by x: W2 (W1 x + b1) + b2.",
+        "The weights are stored as (out, in), so the product (2, 5) @ (5, 3) has the right shape as it is.",
+        "second.weight @ first.weight, and second.weight @ first.bias + second.bias",
+    ),
+)
+def collapse(first, second):
+    one = nn.Linear(first.in_features, second.out_features)
+    with torch.no_grad():
+        one.weight.copy_(second.weight @ first.weight)
+        one.bias.copy_(second.weight @ first.bias + second.bias)
+    return one
+
+
+@collapse.mistake
+def biases_added(first, second):
+    """The first bias goes through the second layer, too: second.weight @ first.bias + second.bias."""
+    one = collapse(first, second)
+    with torch.no_grad():
+        one.bias.copy_(second.bias + first.bias.sum())
+    return one
+
+
+@collapse.mistake
+def second_bias_only(first, second):
+    """The first bias was lost. It goes through the second layer: second.weight @ first.bias + second.bias."""
+    one = collapse(first, second)
+    with torch.no_grad():
+        one.bias.copy_(second.bias)
+    return one
+
+
+@collapse.mistake
+def first_times_second(first, second):
+    """The order is that of the functions, read from the right: x meets first.weight first, so second.weight @ first.weight."""
+    with torch.no_grad():
+        return nn.Linear(3, 2).weight.copy_(first.weight @ second.weight)
+
+
+def four_answers(both_or_none):
+    return {"the answers to (0, 0), (0, 1), (1, 0), (1, 1)": both_or_none(POINTS)}
+
+
+@task(
+    facts=four_answers,
+    hints=(
+        "XNOR is 1 - XOR. What has to change in the output, and what may stay?",
+        "Hidden: relu(x1 + x2) and relu(x1 + x2 - 1). XOR is h1 - 2 h2; turn the signs around and begin at 1.",
+        "W = [[1.0, 1.0], [1.0, 1.0]], b = [0.0, -1.0], w = [-1.0, 2.0], c = 1.0",
+    ),
+)
+def both_or_none(x):
+    return F.relu(x @ torch.ones(2, 2) + torch.tensor([0.0, -1.0])) @ torch.tensor([-1.0, 2.0]) + 1.0
+
+
+@both_or_none.mistake
+def still_xor(x):
+    """That is XOR, 1 where the two differ. Wanted is 1 where they are equal: 1 minus it."""
+    return 1 - both_or_none(x)
+
+
+@both_or_none.mistake
+def no_start(x):
+    """The signs are turned, but without c = 1 the answer to (0, 0) is 0, for both hidden units are."""
+    return both_or_none(x) - 1
+
+
+@both_or_none.mistake
+def second_once(x):
+    """(1, 1) has h1 = 2 and h2 = 1: the second unit must count twice to bring it back to 1."""
+    return F.relu(x @ torch.ones(2, 2) + torch.tensor([0.0, -1.0])) @ torch.tensor([-1.0, 1.0]) + 1.0
+
+
+@both_or_none.mistake
+def same_bend(x):
+    """Both hidden units bend at the same place, so they are one: the second must wake up later, with the bias -1."""
+    return F.relu(x @ torch.ones(2, 2)) @ torch.tensor([-1.0, 2.0]) + 1.0
+
+
+def what_is_learned(learn):
+    facts = {}
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = learn(POINTS, XOR)
+        logits = model(POINTS).detach()
+        far = model(10 * POINTS - 5).detach()
+        bent = (far[0] - far[1] - far[2] + far[3]).abs().max() > 1e-3  # 0 for everything linear
+        facts |= {
+            f"seed {seed}: the network is not one linear layer": bool(bent),
+            f"seed {seed}: its outputs are logits, not probabilities": not torch.allclose(logits.sum(1), torch.ones(4)),
+            f"seed {seed}: the loss on XOR is below 0.1": F.cross_entropy(logits, XOR).item() < 0.1,
+        }
+    return facts
+
+
+@task(
+    facts=what_is_learned,
+    hints=(
+        "Linear, bend, linear, in an nn.Sequential: two numbers go in, two logits come out.",
+        "Make the hidden layer wide enough that a few unlucky units do no harm: 8, as in the lesson.",
+        "nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2))",
+    ),
+)
+def learn(x, y):
+    return _train(nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2)), x, y)
+
+
+def _train(model, x, y):
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    for _ in range(150):
+        training.train_step(model, nn.CrossEntropyLoss(), optimizer, x, y)
+    return model
+
+
+@learn.mistake
+def without_a_bend(x, y):
+    """Two linear layers in a row are one linear layer, and no line parts XOR: put an activation between them."""
+    return _train(nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 2)), x, y)
+
+
+@learn.mistake
+def bend_at_the_end(x, y):
+    """The last layer is a softmax, and the loss takes another one: its lead can never be more than 1. End with Linear."""
+    return _train(nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2), nn.Softmax(dim=-1)), x, y)
+
+
+@learn.mistake
+def bend_behind_both(x, y):
+    """The only bend comes after the last layer, where no layer is left that could use it: put it between the two."""
+    return _train(nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 2), nn.ReLU()), x, y)
+
+
+def sizes_of_networks(mlp_numbers):
+    return {f"numbers in {sizes}": mlp_numbers(sizes) for sizes in ([784, 128, 10], [2, 16, 16, 3], [5, 1])}
+
+
+@task(
+    facts=sizes_of_networks,
+    hints=(
+        "Each Linear(a, b) has a weight for each pair of numbers and a bias for each output. A bend has none.",
+        "zip(sizes, sizes[1:]) gives the pairs (in, out) of neighbours.",
+        "sum(a * b + b for a, b in zip(sizes, sizes[1:]))",
+    ),
+)
+def mlp_numbers(sizes):
+    return sum(a * b + b for a, b in itertools.pairwise(sizes))
+
+
+@mlp_numbers.mistake
+def no_biases(sizes):
+    """The biases are missing: each Linear(a, b) has b of them."""
+    return sum(a * b for a, b in itertools.pairwise(sizes))
+
+
+@mlp_numbers.mistake
+def bias_of_the_inputs(sizes):
+    """A bias belongs to an output, so Linear(a, b) has b of them, not a."""
+    return sum(a * b + a for a, b in itertools.pairwise(sizes))
+
+
+@mlp_numbers.mistake
+def one_big_product(sizes):
+    """Layers are added, not multiplied: sum a * b + b over neighbours."""
+    product = 1
+    for size in sizes:
+        product *= size
+    return product
+
+
+def as_they_stand(predict):
+    return predict()
+
+
+@task(
+    facts=as_they_stand,
+    hints=(
+        "One fold makes two pieces of one. What does the next fold do to each of them?",
+        "Pieces double with every layer; units come two at a time.",
+        "In one hidden layer n units make at most n + 1 pieces.",
+    ),
+    reveal=False,
+)
+def folds():
+    return {
+        "straight pieces with 3 layers": 2**3,
+        "straight pieces with 10 layers": 2**10,
+        "ReLU units in those 10 layers": 20,
+        "ReLU units that one hidden layer needs for as many pieces": 2**10 - 1,
+    }
+
+
+@folds.mistake
+def added_not_doubled():
+    """Each fold doubles all pieces that are there: 2, 4, 8. Two units more in *one* layer would add two."""
+    return folds() | {"straight pieces with 3 layers": 6}
+
+
+@folds.mistake
+def squared():
+    """The pieces double with every layer, 2 to the power of 10; 10 to the power of 2 is far less."""
+    return folds() | {"straight pieces with 10 layers": 100}
+
+
+@folds.mistake
+def one_unit_a_fold():
+    """A fold needs two units, one for the rise and one for the way down: two in each of 10 layers."""
+    return folds() | {"ReLU units in those 10 layers": 10}
+
+
+@folds.mistake
+def one_too_many():
+    """Without any bend the line is one piece already: n units make n + 1 pieces."""
+    return folds() | {"ReLU units that one hidden layer needs for as many pieces": 1024}

@@ -1,0 +1,216 @@
+"""Which kernel runs a call, and why: torch's own function, or one of ours, called so that autograd knows.
+
+A user-level function is decorated: `or_torch` and `fastest_first` send to torch's own function what it has to take
+(`backend("torch")`, tensors that no kernel knows, devices without measured kernels) and what it is faster at. What remains goes
+through an `Operator`: to a kernel of the named backend, or of the fastest one; or to the reference, if there is none.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Callable, Iterable, TypeVar
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+
+from scratchnet import backends, columns
+from scratchnet.functions.library import register, transforming
+from scratchnet.ops import BACKENDS, OPS, Op
+
+_Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
+_FASTEST = backends.fastest()  # where kernels are measured against torch's own, which is on the CPU
+
+
+class Function(torch.autograd.Function):
+    """torch's, with the name of the function that saved it in the error about a saved tensor that was changed in place."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "backward" in vars(cls):
+            cls.backward = staticmethod(_naming(cls.__name__, cls.backward))
+
+
+def _naming(name: str, backward: Callable) -> Callable:
+    @functools.wraps(backward)
+    def call(ctx, *grads):
+        try:
+            return backward(ctx, *grads)
+        except RuntimeError as error:
+            if "modified by an inplace operation" not in str(error):
+                raise
+            reason = f"{name} saved this tensor for its backward pass"
+            raise RuntimeError(f"{error} {reason}: write x = x + 1 in place of x += 1, or change a clone") from None
+
+    return call
+
+
+class Kernel:
+    """One cell of the grid: the forward and backward kernel of an operator on one backend, at one rung."""
+
+    def __init__(self, op: Op, column: str, rung: int):
+        self.differentiable = columns.raw(op, column)
+        self._forward = columns.raw(op, column, "forward")
+        self._backward = columns.raw(op, column, "backward")
+        self._formula = columns.kernel(op, "reference", "backward")
+        self.gradients = None  # a kernel for outputs and gradients at once, with the arguments of forward and who needs one
+        if op.gradients and column == "cpp":
+            self.gradients = columns.kernel(op, column, "gradients", rung)
+        self.rung = rung
+        self.devices = BACKENDS[column].devices
+
+    def forward(self, *args):
+        return self._forward(*args, self.rung)
+
+    def backward(self, *args):
+        if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
+            return self._formula(*args)
+        return self._backward(*args, self.rung)
+
+
+class Operator:
+    """A user-level function's way to its kernels: chooses the backend and calls it so that autograd knows.
+
+    function: the torch.autograd.Function; its forward takes (ctx, kernel, *arguments of the schema).
+    outputs: how many results are outputs; the others are saved for backward and not returned.
+    autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
+    """
+
+    def __init__(self, name: str, function: type[Function], outputs: int = 1, autocast: dict[str, str] = {}):  # noqa: B006
+        self.op = OPS[name]
+        self.function = function
+        self.outputs = outputs
+        self.autocast = autocast
+        self.formula = columns.kernel(self.op, "reference", "forward")
+        for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
+            register(self, namespace)
+        # Every cell of the row, made now and not on first use: torch.compile traces the choice, not the construction.
+        self.cells: dict[str, Kernel] = {}  # by the name that backend(...) takes; a column without kernels has none
+        for column in columns.NAMESPACES:
+            rungs = columns.numbered(self.op, column)
+            kernels = {rung: Kernel(self.op, column, rung) for rung in set(rungs.values())}
+            self.cells.update({name: kernels[rung] for name, rung in rungs.items()})
+        OPERATORS[name] = self
+
+    def take(self, results):
+        """The outputs among a forward kernel's results."""
+        if isinstance(results, Tensor):
+            return results
+        return results[0] if self.outputs == 1 else tuple(results[: self.outputs])
+
+    def kernel(self, device: str, dtype: torch.dtype) -> Kernel | None:
+        """The kernel that runs on tensors of a device and dtype; None: the reference."""
+        if dtype not in _FLOATS:  # integers and complex numbers
+            return None
+        cell = self.cells.get(backends._named or _FASTEST)
+        return cell if cell is not None and device in cell.devices else None
+
+    def cell(self, namespace: str, rung: int) -> Kernel:
+        """The cell that an operator of a graph names by its namespace and rung."""
+        column = next(c for c, n in columns.NAMESPACES.items() if n == namespace)
+        return self.cells[f"{column}:{rung}"]
+
+    def plain(self, *args):
+        """The reference: plain differentiable PyTorch operations."""
+        return self.take(self.formula(*args))
+
+    def __call__(self, *args):
+        first = args[0]
+        device = first.device.type
+        if self.autocast and device in self.autocast and torch.is_autocast_enabled(device):
+            args = self.cast(device, args)
+            first = args[0]
+        kernel = self.kernel(device, first.dtype)
+        if kernel is None or any(a.dtype not in (first.dtype, torch.int64) for a in args if isinstance(a, Tensor)):
+            return self.plain(*args)
+        if torch.compiler.is_compiling() or transforming():
+            return kernel.differentiable(*args, kernel.rung)
+        if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
+            return self.function.apply(kernel, *args)
+        return self.take(kernel.forward(*args))
+
+    def cast(self, device: str, args: tuple) -> tuple:
+        dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
+        return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
+
+
+# What a kernel may be called with: plain tensors, and the two kinds that stand for one while a graph is made.
+_KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+_FASTER = frozenset({torch.float32, torch.float64, torch.bfloat16})  # torch's float16 products are many times slower than ours
+_OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size, torch.dtype})
+
+
+def unknown(values: Iterable) -> bool:
+    """Whether a tensor among the arguments of a call is one that no kernel knows, so that torch's own function has to run.
+
+    That is any layout but the strided one, any subclass that is not named above (DTensor, weights that are quantized, jagged
+    nested tensors), a first tensor that is quantized or nested, and what takes the place of a tensor, as an fx.Proxy does.
+    """
+    first = True
+    for value in values:
+        kind = type(value)
+        if kind in _KNOWN:
+            if value.layout is not torch.strided or first and (value.is_nested or value.is_quantized):
+                return True
+            first = False
+        elif kind not in _OPTIONS and hasattr(kind, "__torch_function__"):
+            return True
+    return False
+
+
+def torch_runs(x: Tensor, up_to: int) -> bool:
+    """Whether torch's own function is to run: it is named; or no backend is, and it is the fastest one for a first argument x.
+
+    On a device whose kernels nobody has measured against torch's own that is so at every size; elsewhere for x of at most
+    `up_to` elements in eager code.
+    """
+    if backends._named is not None:
+        return backends._named == backends.TORCH
+    if type(x) not in _KNOWN:
+        return False
+    if _FASTEST == backends.TORCH or not x.is_cpu:
+        return True
+    return (
+        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of the limit
+        and x.numel() <= up_to
+        and type(x) in _PLAIN
+        and x.dtype in _FASTER
+        and not transforming()
+    )
+
+
+def or_torch(own: Callable, up_to: int = -1, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
+    """Decorate a user-level function: `own`, torch's for the same arguments, runs where it has to or is faster.
+
+    up_to: for how many elements of the first argument it is. A call that `own` refuses goes on to ours, whose checks say what
+    is wrong and how to mend it. `look` may warn of the first argument.
+    """
+
+    def decorate(function: _Call) -> _Call:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            if unknown(args) or kwargs and unknown(kwargs.values()):
+                return own(*args, **kwargs)
+            first = args[0] if args else next(iter(kwargs.values()), None)
+            if look and type(first) is Tensor:
+                look(first)
+            if torch_runs(first, up_to):
+                try:
+                    return own(*args, **kwargs)
+                except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better
+                    pass
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
+    """`or_torch` for the function of operator `name`, not for one that writes to its arguments before it can fail."""
+    op = OPS[name]
+    return or_torch(op.torch, op.own_up_to, look)

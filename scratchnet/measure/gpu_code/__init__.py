@@ -1,0 +1,1 @@
+"""What the compilers make of the GPU kernels: registers, spills, shared memory, occupancy."""

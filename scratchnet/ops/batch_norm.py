@@ -1,0 +1,55 @@
+"""The registry of batch_norm: the normalisation by channel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Example, Op, constant, normal, rows_cost
+
+
+def _batch_norm_example(images: bool = False, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
+    """Three samples at least: of one or two a gradient is what eps leaves, as above."""
+
+    def example(n: int, c: int, dtype: torch.dtype):
+        x = normal(3, c, n, 1, dtype=dtype) if images else normal(n + 2, c, dtype=dtype)
+        statistics = (constant(c, dtype=dtype), constant(c, dtype=dtype)) if running else (None, None)
+        affine = {"weight": normal(c, dtype=dtype)} if weight else {}
+        affine |= {"bias": normal(c, dtype=dtype)} if bias else {}
+        return (x, *statistics), {**affine, "training": not running, "eps": 0.5}
+
+    return example
+
+
+def _batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, *options, **named) -> Tensor:
+    """torch's, whose backward reads what it does not write as if it were contiguous: past a weight of stride 0."""
+    whole = lambda t: t.contiguous() if isinstance(t, Tensor) else t
+    if not training:
+        running_mean, running_var = whole(running_mean), whole(running_var)
+    return F.batch_norm(input, running_mean, running_var, whole(weight), bias, training, *options, **named)
+
+
+BATCH_NORM = Op(
+    name="batch_norm",
+    primitive="layer_norm",
+    file="batch_norm",
+    idea="(x - mean) * rstd * weight + bias by channel: what the first pass over a channel read is in cache for the second",
+    # x (N, C, ...), the others (C); running statistics None: those of x; -> y, mean and var as used, float32 or wider
+    forward="(Tensor x, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, float eps)"
+    " -> (Tensor, Tensor, Tensor)",
+    # training: mean and var are those of x, and x reaches y through them as well
+    backward="(Tensor grad, Tensor x, Tensor? weight, Tensor mean, Tensor var, bool training, float eps, bool need_x,"
+    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    torch=_batch_norm,
+    cost=rows_cost(2, 3, 8),
+    examples={
+        "images": _batch_norm_example(images=True),
+        "rows": _batch_norm_example(),
+        "plain": _batch_norm_example(images=True, weight=False, bias=False),
+        "running statistics": _batch_norm_example(images=True, running=True),
+        "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
+    },
+    sizes=((12544, 64), (3136, 256)),
+    own_up_to=2**14,
+)

@@ -1,0 +1,49 @@
+"""The registry of conv2d: unfolding and a matrix product."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Cost, Example, Op, nbytes, normal
+
+
+def _conv2d_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> Cost:
+    y = F.conv2d(*(t.to("meta") for t in (x, weight)), None, stride, padding, dilation, groups)
+    moved, flops = nbytes(x, weight, bias, y), 2 * y.numel() * weight[0].numel()
+    return Cost(moved, 2 * moved, flops, 2 * flops)
+
+
+def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias: bool = True, **options) -> Example:
+    """n images, 3 pixels high and w wide, of at most 8 channels a group, and `filters` filters for each of these."""
+
+    def example(n: int, w: int, dtype: torch.dtype):
+        c = min(w, 8)
+        out = filters * c
+        args = [normal(n, groups * c, 3, w, dtype=dtype), normal(out, c, *kernel, dtype=dtype)]
+        return (*args, *[normal(out, dtype=dtype)] * bias), {"groups": groups, **options}
+
+    return example
+
+
+CONV2D = Op(
+    name="conv2d",
+    primitive="matmul",
+    file="conv2d",
+    idea="the filters times shifted views of the image: unfolding + matmul without the unfolded matrix",
+    # x (N, C, H, W), weight (F, C / groups, kh, kw), bias (F) -> (N, F, out_h, out_w); vertical before horizontal
+    forward="(Tensor x, Tensor weight, Tensor? bias, int[] stride, SymInt[] padding, int[] dilation, int groups) -> Tensor",
+    backward="(Tensor grad, Tensor x, Tensor weight, int[] stride, SymInt[] padding, int[] dilation, int groups, bool need_x,"
+    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    torch=F.conv2d,
+    cost=_conv2d_cost,
+    examples={
+        "3x3": _conv2d_example(1, (3, 3), padding=1),
+        "stride": _conv2d_example(2, (3, 2), stride=(2, 3), padding=(0, 1)),
+        "groups, dilation": _conv2d_example(2, (2, 3), groups=2, bias=False, padding=(0, 2), dilation=(2, 2)),
+        "same": _conv2d_example(1, (2, 4), padding="same"),
+        "1x1": _conv2d_example(2, (1, 1), bias=False),
+    },
+    sizes=((256, 56), (64, 784)),
+)

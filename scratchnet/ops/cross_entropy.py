@@ -1,0 +1,142 @@
+"""The registry of cross_entropy, the softmax family, and linear + cross_entropy."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Cost, Example, Op, constant, nbytes, normal, rows_cost
+
+
+def _cross_entropy_example(**options) -> Example:
+    def example(n: int, c: int, dtype: torch.dtype):
+        kwargs = dict(options)
+        shape = (n, c, *kwargs.pop("positions", ()))
+        if kwargs.pop("probabilities", False):
+            target = torch.rand(shape, dtype=torch.float64).softmax(1).to(dtype)
+        else:
+            target = torch.randint(max(c, 1), (n, *shape[2:]))
+        if kwargs.get("weight"):
+            kwargs["weight"] = constant(c, dtype=dtype)
+        return (normal(*shape, dtype=dtype), target), kwargs
+
+    return example
+
+
+CROSS_ENTROPY = Op(
+    name="cross_entropy",
+    primitive="cross_entropy",
+    idea="logsumexp(x) - x[target] in one pass over the logits; backward reads them once more and writes the gradient",
+    # x (N, C, S); target (N, S) int64 or (N, C, S) probabilities; weight (C)
+    # -> loss (N, S) or (), lse (N, S), total_weight () = the divisor of the mean; lse and total_weight float32 or wider
+    forward="(Tensor x, Tensor target, Tensor? weight, int reduction, int ignore_index, float label_smoothing)"
+    " -> (Tensor, Tensor, Tensor)",
+    backward="(Tensor grad, Tensor x, Tensor target, Tensor? weight, Tensor lse, Tensor total_weight, int reduction,"
+    " int ignore_index, float label_smoothing) -> Tensor",
+    torch=F.cross_entropy,
+    cost=rows_cost(1, 2, 4),
+    examples={
+        "mean": _cross_entropy_example(),
+        "sum": _cross_entropy_example(reduction="sum"),
+        "none": _cross_entropy_example(reduction="none"),
+        "weight+smoothing": _cross_entropy_example(weight=True, label_smoothing=0.1),
+        "ignore_index": _cross_entropy_example(ignore_index=0),
+        "probabilities": _cross_entropy_example(probabilities=True, label_smoothing=0.1),
+        "positions": _cross_entropy_example(positions=(3, 2), weight=True, label_smoothing=0.1),
+    },
+    sizes=((2048, 32000), (8192, 1000)),
+    own_up_to=2**17,
+)
+
+
+def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
+    return Op(
+        name=name,
+        primitive="cross_entropy",
+        idea=idea,
+        forward="(Tensor x, int dim) -> Tensor",
+        backward="(Tensor grad, Tensor y, int dim) -> Tensor",  # y is the output
+        torch=own,
+        cost=rows_cost(2, 3, 4),
+        examples={
+            "last dim": lambda n, c, dtype: ((normal(n, c, dtype=dtype), -1), {}),
+            "dim 0": lambda n, c, dtype: ((normal(n, c, dtype=dtype), 0), {}),
+            "middle dim": lambda n, c, dtype: ((normal(2, n, c, dtype=dtype), 1), {}),
+        },
+        sizes=((8192, 1000), (512, 32000)),
+        own_up_to=own_up_to,
+    )
+
+
+SOFTMAX = _softmax_op("softmax", torch.softmax, "exp(x - max) / sum, the row kept in cache between its two passes", 2**23)
+LOG_SOFTMAX = _softmax_op("log_softmax", torch.log_softmax, "x - logsumexp(x), the row in cache between its two passes", 2**17)
+LOGSUMEXP = Op(
+    name="logsumexp",
+    primitive="cross_entropy",
+    idea="max + log(sum(exp(x - max))) in one pass",
+    forward="(Tensor x, int dim) -> Tensor",  # dim is kept with size 1
+    backward="(Tensor grad, Tensor x, Tensor y, int dim) -> Tensor",
+    torch=torch.logsumexp,
+    cost=rows_cost(1, 2, 4),
+    examples={
+        "last dim": lambda n, c, dtype: ((normal(n, c, dtype=dtype), -1), {}),
+        "two dims": lambda n, c, dtype: ((normal(2, n, c, dtype=dtype), (0, 2)), {"keepdim": True}),
+    },
+    sizes=((8192, 1000),),
+    own_up_to=2**13,
+)
+
+
+def _linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias=None, ignore_index=None, options=None, **kwargs
+) -> Tensor:
+    if ignore_index is not None:
+        kwargs["ignore_index"] = ignore_index
+    return F.cross_entropy(F.linear(input, linear_weight, linear_bias), target, **kwargs)
+
+
+def _linear_cross_entropy_example(**options) -> Example:
+    def example(n: int, k: int, dtype: torch.dtype):
+        classes = 4 * k + 3  # odd, as vocabularies are
+        kwargs = dict(options)
+        if kwargs.get("linear_bias"):
+            kwargs["linear_bias"] = normal(classes, dtype=dtype)
+        scale = max(k, 1) ** -0.5
+        w = (torch.randn(classes, k, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+        return (normal(n, k, dtype=dtype), w, torch.randint(classes, (n,))), kwargs
+
+    return example
+
+
+def _linear_cross_entropy_cost(x: Tensor, weight: Tensor, target: Tensor, **kwargs) -> Cost:
+    flops = 2 * x.shape[0] * weight.numel()
+    return Cost(nbytes(x, weight), 2 * nbytes(x, weight), flops, 2 * flops)  # three products of one size
+
+
+LINEAR_CROSS_ENTROPY = Op(
+    name="linear_cross_entropy",
+    primitive="cross_entropy",
+    idea="cross_entropy(x W^T + b, target) in chunks of rows, each made once: the whole logits never exist",
+    # x (N, K), linear_weight (C, K), linear_bias (C), target (N) or (N, C), weight (C)
+    # -> loss (N) or (), lse (N), total_weight ()
+    forward="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
+    " int ignore_index, float label_smoothing) -> (Tensor, Tensor, Tensor)",
+    backward="(Tensor grad, Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, Tensor lse,"
+    " Tensor total_weight, int reduction, int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight,"
+    " bool need_linear_bias) -> (Tensor, Tensor, Tensor)",
+    gradients="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
+    " int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    torch=_linear_cross_entropy,
+    cost=_linear_cross_entropy_cost,
+    examples={
+        "mean": _linear_cross_entropy_example(),
+        "bias, none": _linear_cross_entropy_example(linear_bias=True, reduction="none"),
+        "smoothing, sum": _linear_cross_entropy_example(label_smoothing=0.1, reduction="sum"),
+    },
+    sizes=((512, 768),),
+    own_up_to=2**14,
+)

@@ -1,0 +1,63 @@
+"""The registry of gather and embedding."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Cost, Example, Op, indices, nbytes, normal
+
+
+def _gather_cost(x: Tensor, dim: int, index: Tensor) -> Cost:
+    moved = index.numel() * x.element_size()
+    return Cost(2 * moved + nbytes(index), moved + nbytes(index, x), 0, index.numel())
+
+
+GATHER = Op(
+    name="gather",
+    primitive="gather",
+    idea="y[i][j] = x[index[i][j]][j] in blocks of columns that stay in cache; backward adds in index order: same bits always",
+    forward="(Tensor x, int dim, Tensor index) -> Tensor",
+    backward="(Tensor grad, SymInt[] shape, int dim, Tensor index) -> Tensor",  # shape of x
+    torch=torch.gather,
+    cost=_gather_cost,
+    examples={
+        "dim 0": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 0, indices(n, n, d)), {}),
+        "dim 1": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 1, indices(d, n, d)), {}),
+        "middle dim, smaller index": lambda n, d, dtype: (
+            (normal(3, n, d, dtype=dtype), 1, indices(n, 2, 2 * n, d - d // 3)),
+            {},
+        ),
+    },
+    sizes=((4096, 4096),),
+    own_up_to=2**15,
+)
+
+
+def _embedding_cost(index: Tensor, weight: Tensor, *args, **kwargs) -> Cost:
+    moved = index.numel() * weight.shape[1] * weight.element_size()
+    return Cost(2 * moved + nbytes(index), moved + nbytes(index, weight), 0, index.numel() * weight.shape[1])
+
+
+def _embedding_example(**options) -> Example:
+    return lambda n, d, dtype: ((indices(n, 2 * n, 3), normal(n, d, dtype=dtype)), {k: v for k, v in options.items() if n})
+
+
+EMBEDDING = Op(
+    name="embedding",
+    primitive="gather",
+    idea="copy row index[i] of the weight; backward adds rows in index order: the same bits every run",
+    # the options matter to the backward alone; padding_idx -1 is none
+    forward="(Tensor weight, Tensor index, int padding_idx, bool scale_grad_by_freq) -> Tensor",
+    backward="(Tensor grad, Tensor index, SymInt num_embeddings, int padding_idx, bool scale_grad_by_freq) -> Tensor",
+    torch=F.embedding,
+    cost=_embedding_cost,
+    examples={
+        "plain": _embedding_example(),
+        "padding_idx": _embedding_example(padding_idx=0),
+        "scale_grad_by_freq": _embedding_example(scale_grad_by_freq=True),
+    },
+    sizes=((32000, 512),),
+    own_up_to=2**14,  # of weight
+)

@@ -1,0 +1,81 @@
+"""The registry of layer_norm, rms_norm and the residual sum with its norm."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Example, Op, normal, rows_cost
+
+
+def _norm_example(residual=False, weight=True, bias=True, dims=1) -> Example:
+    def example(n: int, d: int, dtype: torch.dtype):
+        shape = (d,) if dims == 1 else (3, d)
+        args = [normal(n, *shape, dtype=dtype) for _ in range(1 + residual)]
+        affine = [normal(*shape, dtype=dtype)] * weight + [normal(*shape, dtype=dtype)] * (weight and bias)
+        # A large eps shows where it stands. And over one or two numbers the gradient is what eps leaves of a difference of
+        # equal terms: with a small one, rounding is all that could be compared.
+        return (*args, shape, *affine), {"eps": 0.5}
+
+    return example
+
+
+LAYER_NORM = Op(
+    name="layer_norm",
+    primitive="layer_norm",
+    idea="(x - mean) * rstd * weight + bias, the row read once from memory; dweight and dbias by per-chunk partial sums",
+    # over the last `ndim` axes; mean and rstd (..., 1 * ndim), float32 or wider
+    forward="(Tensor x, Tensor? weight, Tensor? bias, int ndim, float eps) -> (Tensor, Tensor, Tensor)",
+    backward="(Tensor grad, Tensor x, Tensor mean, Tensor rstd, Tensor? weight, int ndim, float eps, bool need_x,"
+    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    torch=F.layer_norm,
+    cost=rows_cost(2, 3, 8),
+    examples={
+        "affine": _norm_example(),
+        "plain": _norm_example(weight=False),
+        "no bias": _norm_example(bias=False),
+        "2-D shape": _norm_example(dims=2),
+    },
+    sizes=((16384, 768), (4096, 4096)),
+    own_up_to=2**18,
+)
+
+RMS_NORM = Op(
+    name="rms_norm",
+    primitive="layer_norm",
+    idea="x / sqrt(mean(x^2) + eps) * weight, the row read once",
+    forward="(Tensor x, Tensor? weight, int ndim, float eps) -> (Tensor, Tensor)",  # y, rstd
+    backward="(Tensor grad, Tensor x, Tensor rstd, Tensor? weight, int ndim, float eps, bool need_x, bool need_weight)"
+    " -> (Tensor, Tensor)",
+    torch=F.rms_norm,
+    cost=rows_cost(2, 3, 6),
+    examples={
+        "weight": _norm_example(bias=False),
+        "plain": _norm_example(weight=False),
+        "2-D shape": _norm_example(bias=False, dims=2),
+    },
+    sizes=((16384, 768), (4096, 4096)),
+)
+
+
+def _add_layer_norm(input: Tensor, residual: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+    total = input + residual
+    return total, F.layer_norm(total, *args, **kwargs)
+
+
+ADD_LAYER_NORM = Op(
+    name="add_layer_norm",
+    primitive="layer_norm",
+    idea="x + residual and its LayerNorm in one pass: the sum is normalised while it is in cache",
+    # -> sum, y, mean, rstd; two differentiable outputs
+    forward="(Tensor x, Tensor residual, Tensor? weight, Tensor? bias, int ndim, float eps)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
+    # total is the saved sum; the first gradient belongs to x and to residual alike
+    backward="(Tensor grad_total, Tensor grad, Tensor total, Tensor mean, Tensor rstd, Tensor? weight, int ndim, float eps,"
+    " bool need_x, bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    torch=_add_layer_norm,
+    cost=rows_cost(4, 4, 9),
+    examples={"affine": _norm_example(residual=True), "plain": _norm_example(residual=True, weight=False)},
+    sizes=((16384, 768),),
+)

@@ -1,0 +1,82 @@
+"""The registry of pooling: which entries of a window are taken, or added up."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from scratchnet.ops.op import Cost, Example, Op, nbytes, normal
+
+
+def _pool_example(*options, images: bool = False, **kwargs) -> Example:
+    """Some channels of an image, or two images of two channels."""
+
+    def example(rows: int, columns: int, dtype: torch.dtype):
+        planes = (2, 2) if images else (4,)
+        return (normal(*planes, rows + 2, columns + 2, dtype=dtype), *options), kwargs
+
+    return example
+
+
+_POOL_SIZES = ((1022, 1022), (222, 222))
+
+MAX_POOL2D = Op(
+    name="max_pool2d",
+    primitive="gather",
+    file="pool2d",
+    idea="the largest entry of every window, along the rows first, then down the columns; backward adds grad where it lay",
+    # x (..., H, W); pairs of integers for both axes; -> y, index of the entry in its plane
+    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode) -> (Tensor, Tensor)",
+    backward="(Tensor grad, SymInt[] shape, Tensor index) -> Tensor",  # shape of x
+    torch=F.max_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(4 * nbytes(x) // 2, 4 * nbytes(x) // 2, x.numel(), x.numel() // 4),
+    examples={
+        "2x2": _pool_example(2),
+        "3x3, stride 2": _pool_example(3, 2, 1, images=True),
+        "dilation, ceil": _pool_example((2, 3), (1, 2), (0, 1), (2, 1), ceil_mode=True),
+        "overlapping": _pool_example((2, 3), 1, 1, images=True),
+    },
+    sizes=_POOL_SIZES,
+    own_up_to=2**14,
+)
+
+AVG_POOL2D = Op(
+    name="avg_pool2d",
+    primitive="gather",
+    file="pool2d",
+    idea="the mean of every window, down the columns first, then along the rows; backward is the same sum over other windows",
+    # divisor_override 0 is none
+    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad,"
+    " int divisor_override) -> Tensor",
+    backward="(Tensor grad, SymInt[] shape, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode,"
+    " bool count_include_pad, int divisor_override) -> Tensor",
+    torch=F.avg_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(5 * nbytes(x) // 4, 5 * nbytes(x) // 4, x.numel(), x.numel()),
+    examples={
+        "2x2": _pool_example(2),
+        "3x3, stride 2": _pool_example(3, 2, 1, images=True),
+        "ceil": _pool_example((2, 3), (1, 2), (0, 1), True),
+        "without padding": _pool_example(3, 1, 1, False, False),
+        "divisor": _pool_example((1, 2), divisor_override=3),
+    },
+    sizes=_POOL_SIZES,
+    own_up_to=2**13,
+)
+
+ADAPTIVE_AVG_POOL2D = Op(
+    name="adaptive_avg_pool2d",
+    primitive="gather",
+    file="pool2d",
+    idea="the mean of windows that divide the image into as many rows and columns as asked for",
+    forward="(Tensor x, SymInt[] output_size) -> Tensor",
+    backward="(Tensor grad, SymInt[] shape) -> Tensor",
+    torch=F.adaptive_avg_pool2d,
+    cost=lambda x, *args, **kwargs: Cost(nbytes(x), nbytes(x), x.numel(), x.numel()),
+    examples={
+        "1": _pool_example(1, images=True),
+        "4x5": _pool_example((4, 5)),
+        "larger than the image": _pool_example((3, None)),
+    },
+    sizes=_POOL_SIZES,
+    own_up_to=2**16,
+)

@@ -1,0 +1,78 @@
+"""GELU in float64 NumPy.
+
+Exact:  y = x P(x)            with the normal distribution P(x) = erfc(-x / sqrt 2) / 2
+        y' = P(x) + x p(x)    with its density p(x) = P'(x) = exp(-x^2 / 2) / sqrt(2 pi)
+Tanh:   y = x (1 + t) / 2     with t = tanh(u),  u = sqrt(2 / pi) (x + 0.044715 x^3)
+        y' = (1 + t) / 2 + x (1 - t^2) u' / 2    with u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)
+
+erfc(-x / sqrt 2) is 1 + erf(x / sqrt 2), and s(2 u) is (1 + tanh u) / 2, without the cancellation at negative x.
+GEGLU is a gelu(b) with a, b the halves of x: da = g gelu(b), db = g a gelu'(b).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+_SLOPE = math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+def _sigmoid(v: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-v))
+
+
+def _gelu(x: np.ndarray, tanh: bool) -> np.ndarray:
+    if tanh:
+        return x * _sigmoid(2 * _SLOPE * (x + _CUBIC * x**3))
+    return x * 0.5 * _erfc(-x / math.sqrt(2))
+
+
+def _derivative(x: np.ndarray, tanh: bool) -> np.ndarray:
+    if tanh:
+        u = _SLOPE * (x + _CUBIC * x**3)
+        return _sigmoid(2 * u) + x * _sigmoid(2 * u) * _sigmoid(-2 * u) * 2 * _SLOPE * (1 + 3 * _CUBIC * x**2)
+    return 0.5 * _erfc(-x / math.sqrt(2)) + x * np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+
+
+@np.errstate(all="ignore")
+def gelu_forward(x: np.ndarray, tanh: bool) -> np.ndarray:
+    """gelu(x), any shape."""
+    return _gelu(x, tanh)
+
+
+@np.errstate(all="ignore")
+def gelu_backward(grad: np.ndarray, x: np.ndarray, tanh: bool) -> np.ndarray:
+    """dx (shape of x) of `gelu_forward`."""
+    return grad * _derivative(x, tanh)
+
+
+@np.errstate(all="ignore")
+def bias_gelu_forward(x: np.ndarray, bias: np.ndarray, tanh: bool) -> np.ndarray:
+    """gelu(x + bias) for x (..., D) and bias (D)."""
+    return _gelu(x + bias, tanh)
+
+
+@np.errstate(all="ignore")
+def bias_gelu_backward(
+    grad: np.ndarray, x: np.ndarray, bias: np.ndarray, tanh: bool, need_x: bool, need_bias: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """dx (..., D) and dbias (D) of `bias_gelu_forward`: both are dL/d(x + bias), the second summed over all rows."""
+    dz = grad * _derivative(x + bias, tanh)
+    return dz if need_x else None, dz.sum(axis=tuple(range(x.ndim - 1))) if need_bias else None
+
+
+@np.errstate(all="ignore")
+def geglu_forward(x: np.ndarray, dim: int, tanh: bool) -> np.ndarray:
+    """First half of x along `dim` times gelu of the second half."""
+    a, b = np.split(x, 2, axis=dim)
+    return a * _gelu(b, tanh)
+
+
+@np.errstate(all="ignore")
+def geglu_backward(grad: np.ndarray, x: np.ndarray, dim: int, tanh: bool) -> np.ndarray:
+    """dx of `geglu_forward`."""
+    a, b = np.split(x, 2, axis=dim)
+    return np.concatenate([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], axis=dim)
