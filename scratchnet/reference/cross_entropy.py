@@ -77,6 +77,17 @@ def _shares(
     return w * ((1 - label_smoothing) * one_hot.to(x.dtype) + uniform), counts
 
 
+def _check(target: Tensor, classes: int, ignore_index: int) -> None:
+    """IndexError for a class that does not exist, which no comparison below would notice; where the numbers are at hand."""
+    if type(target) is not Tensor or target.is_floating_point() or target.device.type != "cpu":
+        return
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return
+    outside = target[((target < 0) | (target >= classes)) & (target != ignore_index)]
+    if outside.numel():
+        raise IndexError(f"cross_entropy: target {outside[0]} is out of range: it must be from 0 to {classes - 1}")
+
+
 def _total_weight(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
     """The divisor of the mean: rows, or the sum of the weights of the classes that are not ignored."""
     if target.is_floating_point():
@@ -95,6 +106,7 @@ def cross_entropy_forward(
     x (N, C, S); target (N, S) class indices or (N, C, S) probabilities; weight (C). A row whose largest logit is infinite
     has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
     """
+    _check(target, x.shape[1], ignore_index)
     wide, target = widen(x), widen(target)
     a, counts = _shares(wide, target, weight, ignore_index, label_smoothing)
     loss = -(a * log_softmax_forward(wide, 1)).where(counts, 0.0).sum(1)  # (N, S)

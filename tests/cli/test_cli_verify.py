@@ -113,8 +113,8 @@ def test_command_fails_on_a_wrong_kernel(plant, capsys):
     plant(lambda y: y * 1.001)
     assert main(["verify", "gelu", "--backend", "reference"]) == 1
     text = capsys.readouterr().out
-    assert "FAIL gelu [none] 3x33 float32 on torch" in text
-    assert "FAIL gelu [none] 3x33 float64 on torch" in text
+    assert "FAIL gelu [none] 3x33 float32 on reference" in text
+    assert "FAIL gelu [none] 3x33 float64 on reference" in text
     assert "FAIL bias_gelu" not in text
 
 
@@ -122,5 +122,5 @@ def test_command_reports_a_kernel_that_raises(plant, capsys):
     plant(lambda y: y.view(7, 11, 13))
     assert main(["verify", "gelu", "--backend", "reference"]) == 1
     text = capsys.readouterr().out
-    assert "FAIL gelu [none] 17x129 float16 on torch: RuntimeError: shape '[7, 11, 13]' is invalid" in text
+    assert "FAIL gelu [none] 17x129 float16 on reference: RuntimeError: shape '[7, 11, 13]' is invalid" in text
     assert "an exception in every call" in text

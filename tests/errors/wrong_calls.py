@@ -523,7 +523,7 @@ OTHERS = [
     Wrong("optim.RMSprop", ([],), "params", "empty parameter list | model.parameters()"),
     Wrong("optim.Adagrad", ([parameter],), "lr_decay", "Invalid lr_decay value: -1", {"lr_decay": -1}),
     Wrong("optim.Adagrad", ([],), "params", "empty parameter list | model.parameters()"),
-    Wrong("backend", ("cuba",), "name", "no backend 'cuba' | numpy, torch, cpp", error=ValueError),
+    Wrong("backend", ("cuba",), "name", "no backend 'cuba' | numpy, reference, cpp", error=ValueError),
     Wrong("backend", ("cpp:9",), "name", "no rung '9' | 1 to ", error=ValueError),
     Wrong("backend", ("cpp:fast",), "name", "no rung 'fast' | 1 to ", error=ValueError),
     Wrong("backend", (1,), "name", "must be str or None, not int", error=TypeError),
