@@ -22,21 +22,23 @@ from scratchnet.kernels.gather import flag
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.online_softmax import block_of, layout, rows_of_program
 from scratchnet.ops import REDUCTIONS
+from scratchnet.ops.cross_entropy import LossOptions
 
 BLOCK_SUMS = 1024  # programs whose sums are read at once
 
 
-def target_options(x: Tensor, target: Tensor, classes: int, label_smoothing: float) -> dict:
+def target_options(x: Tensor, target: Tensor, classes: int, options: LossOptions) -> dict:
     """What every kernel has to know of the shares."""
-    uniform = label_smoothing / max(classes, 1)
+    uniform = options.label_smoothing / max(classes, 1)
     return {
-        "rest": 1 - label_smoothing, "uniform": uniform, "PROBABILITIES": target.is_floating_point(), "ACC": accumulator(x)
+        "rest": 1 - options.label_smoothing, "uniform": uniform, "PROBABILITIES": target.is_floating_point(),
+        "ACC": accumulator(x),
     }  # fmt: skip
 
 
-def every_class(target: Tensor, label_smoothing: float) -> bool:
+def every_class(target: Tensor, options: LossOptions) -> bool:
     """Whether every class has a share, not the target alone."""
-    return target.is_floating_point() or label_smoothing > 0
+    return target.is_floating_point() or options.label_smoothing > 0
 
 
 @triton.jit
@@ -142,17 +144,17 @@ def share_sums_kernel(
     tl.store(sums + row, total, mask=inside)
 
 
-def share_sums(x: Tensor, target: Tensor, weight: Tensor | None, classes: int, label_smoothing: float) -> Tensor | None:
+def share_sums(x: Tensor, target: Tensor, weight: Tensor | None, classes: int, options: LossOptions) -> Tensor | None:
     """What all classes have in sum(a), a number for each row of probabilities (N, C, ...) or one for all class indices.
 
     None where they have nothing beside the target's own share.
     """
-    if not every_class(target, label_smoothing):
+    if not every_class(target, options):
         return None
     shape = target.shape if target.is_floating_point() else (1, classes)
     grid, sizes, tile = layout(shape, 1)
     sums = statistics(x, shape[0] * math.prod(shape[2:]))
-    launch(share_sums_kernel, grid, target, weight, sums, *sizes, **target_options(x, target, classes, label_smoothing), **tile)
+    launch(share_sums_kernel, grid, target, weight, sums, *sizes, **target_options(x, target, classes, options), **tile)
     return sums
 
 

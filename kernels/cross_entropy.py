@@ -45,7 +45,8 @@ from scratchnet.kernels.online_softmax import (
     shift,
     split,
 )
-from scratchnet.ops import REDUCTIONS
+from scratchnet.ops import REDUCTIONS, DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
 
 # ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
 
@@ -132,20 +133,20 @@ def _normalize_backward(grad: Tensor, y: Tensor, dim: int, log: bool) -> Tensor:
     return dx
 
 
-def softmax_forward(x: Tensor, dim: int) -> Tensor:
-    return _normalize(x, dim)
+def softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
+    return _normalize(x, options.dim)
 
 
-def softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
-    return _normalize_backward(grad, y, dim, log=False)
+def softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor:
+    return _normalize_backward(grad, y, options.dim, log=False)
 
 
-def log_softmax_forward(x: Tensor, dim: int) -> Tensor:
-    return _normalize(x, dim, log=True)
+def log_softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
+    return _normalize(x, options.dim, log=True)
 
 
-def log_softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
-    return _normalize_backward(grad, y, dim, log=True)
+def log_softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor:
+    return _normalize_backward(grad, y, options.dim, log=True)
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -157,17 +158,17 @@ def logsumexp_kernel(
     tl.store(y + row, (shift(largest) + tl.log(total)).to(y.dtype.element_ty), mask=inside)
 
 
-def logsumexp_forward(x: Tensor, dim: int) -> Tensor:
+def logsumexp_forward(x: Tensor, options: DimOptions) -> Tensor:
     x = x.contiguous()
-    y = x.new_empty([1 if axis == dim else size for axis, size in enumerate(x.shape)])
-    grid, sizes, tile = layout(x.shape, dim)
+    y = x.new_empty([1 if axis == options.dim else size for axis, size in enumerate(x.shape)])
+    grid, sizes, tile = layout(x.shape, options.dim)
     launch(logsumexp_kernel, grid, x, y, *sizes, ACC=accumulator(x), **tile)
     return y
 
 
-def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, dim: int) -> Tensor:
+def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, options: DimOptions) -> Tensor:
     """y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
-    return _normalize(x, dim, grad.contiguous())
+    return _normalize(x, options.dim, grad.contiguous())
 
 
 # ---- cross_entropy: x (N, C, S), target (N, S) or (N, C, S), weight (C) -> loss (N, S) or (), lse (N, S) -----------------
@@ -202,17 +203,17 @@ def cross_entropy_forward_kernel(
 
 
 def cross_entropy_forward(
-    x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float
+    x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, target, weight = (None if t is None else t.contiguous() for t in (x, target, weight))
     grid, sizes, tile = layout(x.shape, 1)
     lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)  # exp(x - lse) needs the digits after a large m
-    results = loss_memory(x, lse.shape, reduction, *grid)
+    results = loss_memory(x, lse.shape, options.reduction, *grid)
     launch(
-        cross_entropy_forward_kernel, grid, x, target, weight, lse, *results, *sizes, ignore_index,
-        EVERY_CLASS=every_class(target, label_smoothing), **target_options(x, target, sizes[1], label_smoothing), **tile,
+        cross_entropy_forward_kernel, grid, x, target, weight, lse, *results, *sizes, options.ignore_index,
+        EVERY_CLASS=every_class(target, options), **target_options(x, target, sizes[1], options), **tile,
     )  # fmt: skip
-    loss, total_weight = loss_and_divisor(x, *results, reduction)
+    loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
 
@@ -243,15 +244,14 @@ def cross_entropy_backward_kernel(
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, reduction: int,
-    ignore_index: int, label_smoothing: float,
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions,
 ) -> Tensor:  # fmt: skip
     grad, x, target, weight, lse = (None if t is None else t.contiguous() for t in (grad, x, target, weight, lse))
     dx = torch.empty_like(x)
     grid, sizes, tile = layout(x.shape, 1)
-    sums = share_sums(x, target, weight, sizes[1], label_smoothing)
+    sums = share_sums(x, target, weight, sizes[1], options)
     launch(
-        cross_entropy_backward_kernel, grid, grad, x, target, weight, lse, total_weight, sums, dx, *sizes, ignore_index,
-        REDUCTION=REDUCTIONS[reduction], **target_options(x, target, sizes[1], label_smoothing), **tile,
+        cross_entropy_backward_kernel, grid, grad, x, target, weight, lse, total_weight, sums, dx, *sizes, options.ignore_index,
+        REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, sizes[1], options), **tile,
     )  # fmt: skip
     return dx

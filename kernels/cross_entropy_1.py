@@ -30,6 +30,7 @@ from scratchnet.kernels.class_targets import (
 from scratchnet.kernels.launch import launch
 from scratchnet.kernels.online_softmax import block_of, defined, layout, rows_of_program, shift
 from scratchnet.ops import REDUCTIONS
+from scratchnet.ops.cross_entropy import LossOptions
 
 BLOCK = 1024  # classes at a time
 
@@ -80,17 +81,17 @@ def forward_kernel(
 
 
 def cross_entropy_forward(
-    x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float
+    x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, target, weight = (None if t is None else t.contiguous() for t in (x, target, weight))
     _, sizes, _ = layout(x.shape, 1)
     lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)
-    results = loss_memory(x, lse.shape, reduction, lse.numel())
+    results = loss_memory(x, lse.shape, options.reduction, lse.numel())
     launch(
-        forward_kernel, (lse.numel(),), x, target, weight, lse, *results, *sizes, ignore_index, BLOCK=BLOCK,
-        EVERY_CLASS=every_class(target, label_smoothing), **target_options(x, target, sizes[1], label_smoothing),
+        forward_kernel, (lse.numel(),), x, target, weight, lse, *results, *sizes, options.ignore_index, BLOCK=BLOCK,
+        EVERY_CLASS=every_class(target, options), **target_options(x, target, sizes[1], options),
     )  # fmt: skip
-    loss, total_weight = loss_and_divisor(x, *results, reduction)
+    loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
 
@@ -117,15 +118,14 @@ def backward_kernel(
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, reduction: int,
-    ignore_index: int, label_smoothing: float,
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions,
 ) -> Tensor:  # fmt: skip
     grad, x, target, weight = (None if t is None else t.contiguous() for t in (grad, x, target, weight))
     dx = torch.empty_like(x)
     _, sizes, _ = layout(x.shape, 1)
-    sums = share_sums(x, target, weight, sizes[1], label_smoothing)
+    sums = share_sums(x, target, weight, sizes[1], options)
     launch(
-        backward_kernel, (lse.numel(),), grad, x, target, weight, total_weight, sums, dx, *sizes, ignore_index, BLOCK=BLOCK,
-        REDUCTION=REDUCTIONS[reduction], **target_options(x, target, sizes[1], label_smoothing),
+        backward_kernel, (lse.numel(),), grad, x, target, weight, total_weight, sums, dx, *sizes, options.ignore_index,
+        BLOCK=BLOCK, REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, sizes[1], options),
     )  # fmt: skip
     return dx

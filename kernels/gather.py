@@ -22,6 +22,8 @@ import triton.language as tl
 from torch import Tensor
 
 from scratchnet.kernels.launch import launch
+from scratchnet.ops import DimOptions
+from scratchnet.ops.gather import EmbeddingOptions
 
 TILE = 1024  # elements a program
 BLOCK_COLUMNS = 256  # of a row, at most
@@ -62,7 +64,8 @@ def gather_kernel(x, index, y, bad, count, n, m, inner, BLOCK: tl.constexpr):
     tl.store(y + i, value, mask=i < count)
 
 
-def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
+    dim = options.dim
     y = x.new_empty(index.shape)
     if x.dim() == 0:
         x, index = x.reshape(1), index.reshape(-1)
@@ -89,7 +92,7 @@ def embedding_kernel(weight, index, y, bad, rows, columns, n, BLOCK_ROWS: tl.con
     tl.store(y + row[:, None] * columns + column[None, :], value, mask=mask)
 
 
-def embedding_forward(weight: Tensor, index: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+def embedding_forward(weight: Tensor, index: Tensor, options: EmbeddingOptions) -> Tensor:
     weight, index, bad = weight.contiguous(), index.contiguous(), flag(weight)
     n, columns = weight.shape
     y, tile = weight.new_empty(*index.shape, columns), _tile(columns)
@@ -163,20 +166,20 @@ def add_rows(grad: Tensor, index: Tensor, n: int, skipped: int = -1, scale: Tens
     return dx.to(grad.dtype)
 
 
-def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> Tensor:
+def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:
     if not shape:
         return grad.sum()
-    place = index * math.prod(shape[dim + 1 :])  # in x, flattened
+    place = index * math.prod(shape[options.dim + 1 :])  # in x, flattened
     for axis, size in enumerate(index.shape):
-        if axis != dim:
+        if axis != options.dim:
             steps = torch.arange(size, device=index.device) * math.prod(shape[axis + 1 :])
             place = place + steps.view(-1, *[1] * (index.dim() - axis - 1))
     return add_rows(grad.reshape(-1, 1), place.reshape(-1), math.prod(shape)).view(shape)
 
 
-def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, options: EmbeddingOptions) -> Tensor:
     row, scale = index.reshape(-1), None
-    if scale_grad_by_freq:
+    if options.scale_grad_by_freq:
         one = torch.ones((), dtype=torch.float64 if grad.dtype == torch.float64 else torch.float32, device=grad.device)
         scale = 1 / torch.zeros_like(one).expand(num_embeddings).scatter_add(0, row, one.expand(row.shape))
-    return add_rows(grad.reshape(row.shape[0], grad.shape[-1]), row, num_embeddings, padding_idx, scale)
+    return add_rows(grad.reshape(row.shape[0], grad.shape[-1]), row, num_embeddings, options.padding_idx, scale)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from scratchnet.kernels.gather import cut, flag, follow
 from scratchnet.kernels.launch import launch, statistics
+from scratchnet.ops import DimOptions
 
 BLOCK = 128  # columns a program, one a thread
 
@@ -37,12 +38,12 @@ def gather_kernel(x, index, y, bad, n, m, inner, BLOCK: tl.constexpr):
         tl.store(y + i + column, value, mask=column < inner)
 
 
-def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     y = x.new_empty(index.shape)
     if x.dim() == 0:
         x, index = x.reshape(1), index.reshape(-1)
-    x, index, bad = cut(x, dim, index).contiguous(), index.contiguous(), flag(x)
-    grid, sizes = _columns(x.shape, index.shape, dim)
+    x, index, bad = cut(x, options.dim, index).contiguous(), index.contiguous(), flag(x)
+    grid, sizes = _columns(x.shape, index.shape, options.dim)
     launch(gather_kernel, grid, x, index, y, bad, *sizes, BLOCK=BLOCK)
     torch._assert_async(bad == 0)
     return y
@@ -62,12 +63,14 @@ def add_kernel(grad, index, dx, bad, n, m, inner, BLOCK: tl.constexpr):
         tl.debug_barrier()  # the next row may add to the same place
 
 
-def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> Tensor:
+def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:
     if not shape:
         return grad.sum()
-    reached = [size if axis == dim else index.shape[axis] for axis, size in enumerate(shape)]  # the rest of x gets nothing
+    reached = [
+        size if axis == options.dim else index.shape[axis] for axis, size in enumerate(shape)
+    ]  # the rest of x gets nothing
     grad, index, bad = grad.contiguous(), index.contiguous(), flag(grad)
-    grid, sizes = _columns(reached, index.shape, dim)
+    grid, sizes = _columns(reached, index.shape, options.dim)
     part = statistics(grad, *reached).zero_()
     launch(add_kernel, grid, grad, index, part, bad, *sizes, BLOCK=BLOCK)
     torch._assert_async(bad == 0)

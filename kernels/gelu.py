@@ -21,6 +21,7 @@ from torch import Tensor
 
 from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.launch import accumulator, launch, statistics
+from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
 BLOCK = 1024  # elements a program, in 4 warps: 8 a thread, two 128-bit loads of float32
 BLOCK_ROWS, BLOCK_COLUMNS = 8, 128  # of the fused forms' tiles: a thread's elements are neighbours in a row
@@ -54,10 +55,19 @@ def gelu_forward_kernel(x, y, n, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK: t
     tl.store(y + i, activation(value, TANH).to(y.dtype.element_ty), mask=i < n)
 
 
-def gelu_forward(x: Tensor, tanh: bool) -> Tensor:
+def gelu_forward(x: Tensor, options: GeluOptions) -> Tensor:
     x = x.contiguous()
     y = torch.empty_like(x)
-    launch(gelu_forward_kernel, (triton.cdiv(x.numel(), BLOCK),), x, y, x.numel(), TANH=tanh, ACC=accumulator(x), BLOCK=BLOCK)
+    launch(
+        gelu_forward_kernel,
+        (triton.cdiv(x.numel(), BLOCK),),
+        x,
+        y,
+        x.numel(),
+        TANH=options.tanh,
+        ACC=accumulator(x),
+        BLOCK=BLOCK,
+    )
     return y
 
 
@@ -68,11 +78,11 @@ def gelu_backward_kernel(grad, x, dx, n, TANH: tl.constexpr, ACC: tl.constexpr, 
     tl.store(dx + i, (g * derivative(value, TANH)).to(dx.dtype.element_ty), mask=i < n)
 
 
-def gelu_backward(grad: Tensor, x: Tensor, tanh: bool) -> Tensor:
+def gelu_backward(grad: Tensor, x: Tensor, options: GeluOptions) -> Tensor:
     grad, x = grad.contiguous(), x.contiguous()
     dx = torch.empty_like(x)
     grid = (triton.cdiv(x.numel(), BLOCK),)
-    launch(gelu_backward_kernel, grid, grad, x, dx, x.numel(), TANH=tanh, ACC=accumulator(x), BLOCK=BLOCK)
+    launch(gelu_backward_kernel, grid, grad, x, dx, x.numel(), TANH=options.tanh, ACC=accumulator(x), BLOCK=BLOCK)
     return dx
 
 
@@ -92,7 +102,7 @@ def bias_gelu_forward_kernel(
     tl.store(y + i, activation(value, TANH).to(y.dtype.element_ty), mask=mask)
 
 
-def bias_gelu_forward(x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
+def bias_gelu_forward(x: Tensor, bias: Tensor, options: GeluOptions) -> Tensor:
     x, bias = x.contiguous(), bias.contiguous()
     y = torch.empty_like(x)
     columns = bias.numel()
@@ -100,7 +110,7 @@ def bias_gelu_forward(x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
     grid = (triton.cdiv(rows, BLOCK_ROWS), triton.cdiv(columns, BLOCK_COLUMNS))
     launch(
         bias_gelu_forward_kernel, grid, x, bias, y, rows, columns,
-        TANH=tanh, ACC=accumulator(x), **TILE,
+        TANH=options.tanh, ACC=accumulator(x), **TILE,
     )  # fmt: skip
     return y
 
@@ -129,7 +139,7 @@ def bias_gelu_backward_kernel(
         tl.store(partial + program * columns + column, tl.sum(acc, 0), mask=column < columns)
 
 
-def bias_gelu_backward(grad: Tensor, x: Tensor, bias: Tensor, tanh: bool, need_x: bool, need_bias: bool):
+def bias_gelu_backward(grad: Tensor, x: Tensor, bias: Tensor, options: GeluOptions, need_x: bool, need_bias: bool):
     grad, x, bias = grad.contiguous(), x.contiguous(), bias.contiguous()
     columns = bias.numel()
     rows = x.numel() // columns if columns else 0
@@ -140,7 +150,7 @@ def bias_gelu_backward(grad: Tensor, x: Tensor, bias: Tensor, tanh: bool, need_x
     launch(
         bias_gelu_backward_kernel, (count if rows else 0, triton.cdiv(columns, BLOCK_COLUMNS)),
         grad, x, bias, dx, partial, rows, columns, rows_a_program,
-        NEED_X=need_x, NEED_BIAS=need_bias, TANH=tanh, ACC=accumulator(x), **TILE,
+        NEED_X=need_x, NEED_BIAS=need_bias, TANH=options.tanh, ACC=accumulator(x), **TILE,
     )  # fmt: skip
     return dx, column_sums(partial, bias.dtype) if need_bias else None
 
@@ -161,7 +171,8 @@ def geglu_forward_kernel(
     tl.store(y + row[:, None] * inner + column[None, :], (a * activation(g, TANH)).to(y.dtype.element_ty), mask=mask)
 
 
-def geglu_forward(x: Tensor, dim: int, tanh: bool) -> Tensor:
+def geglu_forward(x: Tensor, options: GegluOptions) -> Tensor:
+    dim, tanh = options
     x = x.contiguous()
     y = x.new_empty([size // 2 if axis == dim else size for axis, size in enumerate(x.shape)])
     launch(geglu_forward_kernel, *_halves(y, dim, x, y), TANH=tanh, ACC=accumulator(x), **TILE)
@@ -183,10 +194,10 @@ def geglu_backward_kernel(
     tl.store(dx + first + inner, (d * a * derivative(g, TANH)).to(dx.dtype.element_ty), mask=mask)
 
 
-def geglu_backward(grad: Tensor, x: Tensor, dim: int, tanh: bool) -> Tensor:
+def geglu_backward(grad: Tensor, x: Tensor, options: GegluOptions) -> Tensor:
     grad, x = grad.contiguous(), x.contiguous()
     dx = torch.empty_like(x)
-    launch(geglu_backward_kernel, *_halves(grad, dim, grad, x, dx), TANH=tanh, ACC=accumulator(x), **TILE)
+    launch(geglu_backward_kernel, *_halves(grad, options.dim, grad, x, dx), TANH=options.tanh, ACC=accumulator(x), **TILE)
     return dx
 
 

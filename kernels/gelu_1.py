@@ -17,6 +17,7 @@ from torch import Tensor
 
 from scratchnet.kernels.gelu import BLOCK, derivative
 from scratchnet.kernels.launch import accumulator, launch, statistics
+from scratchnet.ops.gelu import GeluOptions
 
 
 @triton.jit
@@ -48,9 +49,9 @@ def _multiply(x: Tensor, by: Tensor, slope: bool, tanh: bool) -> Tensor:
     return y
 
 
-def gelu_forward(x: Tensor, tanh: bool) -> Tensor:
-    return _multiply(x, x, slope=False, tanh=tanh)
+def gelu_forward(x: Tensor, options: GeluOptions) -> Tensor:
+    return _multiply(x, x, slope=False, tanh=options.tanh)
 
 
-def gelu_backward(grad: Tensor, x: Tensor, tanh: bool) -> Tensor:
-    return _multiply(x, grad, slope=True, tanh=tanh)
+def gelu_backward(grad: Tensor, x: Tensor, options: GeluOptions) -> Tensor:
+    return _multiply(x, grad, slope=True, tanh=options.tanh)

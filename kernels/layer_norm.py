@@ -24,6 +24,7 @@ from torch import Tensor
 
 from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.launch import MOST_REGISTERS, accumulator, launch, statistics
+from scratchnet.ops.layer_norm import NormOptions
 
 LONGEST = 8192  # elements of a row that one program holds in its registers
 TILE = 2048  # elements of a tile: short rows share one
@@ -298,28 +299,28 @@ def _backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, 
 # ---- the operators ------------------------------------------------------------------------------------------------------
 
 
-def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float):
-    return _forward(x, None, weight, bias, ndim, eps, center=True)[1:]
+def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, options: NormOptions):
+    return _forward(x, None, weight, bias, options.ndim, options.eps, center=True)[1:]
 
 
-def layer_norm_backward(grad, x, mean, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool, need_bias: bool):
-    return _backward(None, grad, x, mean, rstd, weight, ndim, need_x, need_weight, need_bias)
+def layer_norm_backward(grad, x, mean, rstd, weight, options: NormOptions, need_x: bool, need_weight: bool, need_bias: bool):
+    return _backward(None, grad, x, mean, rstd, weight, options.ndim, need_x, need_weight, need_bias)
 
 
-def rms_norm_forward(x: Tensor, weight: Tensor | None, ndim: int, eps: float):
-    _, y, _, rstd = _forward(x, None, weight, None, ndim, eps, center=False)
+def rms_norm_forward(x: Tensor, weight: Tensor | None, options: NormOptions):
+    _, y, _, rstd = _forward(x, None, weight, None, options.ndim, options.eps, center=False)
     return y, rstd
 
 
-def rms_norm_backward(grad, x, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool):
-    return _backward(None, grad, x, None, rstd, weight, ndim, need_x, need_weight, False)[:2]
+def rms_norm_backward(grad, x, rstd, weight, options: NormOptions, need_x: bool, need_weight: bool):
+    return _backward(None, grad, x, None, rstd, weight, options.ndim, need_x, need_weight, False)[:2]
 
 
-def add_layer_norm_forward(x: Tensor, residual: Tensor, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float):
-    return _forward(x, residual, weight, bias, ndim, eps, center=True)
+def add_layer_norm_forward(x: Tensor, residual: Tensor, weight: Tensor | None, bias: Tensor | None, options: NormOptions):
+    return _forward(x, residual, weight, bias, options.ndim, options.eps, center=True)
 
 
 def add_layer_norm_backward(
-    grad_total, grad, total, mean, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool, need_bias: bool
+    grad_total, grad_y, total, mean, rstd, weight, options: NormOptions, need_x: bool, need_weight: bool, need_bias: bool
 ):
-    return _backward(grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias)
+    return _backward(grad_total, grad_y, total, mean, rstd, weight, options.ndim, need_x, need_weight, need_bias)

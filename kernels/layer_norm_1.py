@@ -18,6 +18,7 @@ from torch import Tensor
 
 from scratchnet.kernels.launch import accumulator, launch
 from scratchnet.kernels.layer_norm import rows_and_columns, statistic
+from scratchnet.ops.layer_norm import NormOptions
 
 BLOCK = 1024  # elements of a row at a time
 
@@ -57,7 +58,8 @@ def _read(x, column, columns, ACC: tl.constexpr):
     return tl.load(x + column, mask=column < columns, other=0).to(ACC)
 
 
-def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, ndim: int, eps: float):
+def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, options: NormOptions):
+    ndim, eps = options
     x, weight, bias = (None if t is None else t.contiguous() for t in (x, weight, bias))
     rows, columns = rows_and_columns(x, ndim)
     y, mean, rstd = torch.empty_like(x), statistic(x, ndim), statistic(x, ndim)
@@ -104,13 +106,13 @@ def parameters_kernel(grad, x, mean, rstd, dweight, dbias, rows, columns, ACC: t
     tl.store(dbias + column, sum_bias.to(dbias.dtype.element_ty), mask=column < columns)
 
 
-def layer_norm_backward(grad, x, mean, rstd, weight, ndim: int, eps: float, need_x: bool, need_weight: bool, need_bias: bool):
+def layer_norm_backward(grad, x, mean, rstd, weight, options: NormOptions, need_x: bool, need_weight: bool, need_bias: bool):
     grad, x, mean, rstd, weight = (None if t is None else t.contiguous() for t in (grad, x, mean, rstd, weight))
-    rows, columns = rows_and_columns(x, ndim)
+    rows, columns = rows_and_columns(x, options.ndim)
     dx = torch.empty_like(x) if need_x else None
     if need_x:
         launch(backward_kernel, (rows,), grad, x, mean, rstd, weight, dx, columns, ACC=accumulator(x), BLOCK=BLOCK)
-    shape = x.shape[x.dim() - ndim :]
+    shape = x.shape[x.dim() - options.ndim :]
     dweight, dbias = x.new_empty(shape), x.new_empty(shape)
     if need_weight or need_bias:
         grid = (triton.cdiv(columns, BLOCK),)

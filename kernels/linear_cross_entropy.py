@@ -34,7 +34,8 @@ from scratchnet.kernels.cross_entropy import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.kernels.matmul import GROUP, aligned, multiply, multiply_tile, tile_in_groups, types, uses_threads
 from scratchnet.kernels.online_softmax import shift, split
-from scratchnet.ops import REDUCTIONS
+from scratchnet.ops import REDUCTIONS, DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
 
 CHUNK = 4096  # classes whose gradient is in memory at once
 BLOCK_ROWS = 128  # of the kernel that finishes the losses
@@ -121,32 +122,31 @@ def losses_kernel(
 
 
 def linear_cross_entropy_forward(
-    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, reduction: int,
-    ignore_index: int, label_smoothing: float,
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, options: LossOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x, w, bias, target, weight = (
         None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
     )
-    (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, label_smoothing)
-    tile, options = _tile(x, w, shares), target_options(x, target, classes, label_smoothing)
+    (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, options)
+    tile, shared = _tile(x, w, shares), target_options(x, target, classes, options)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
     padded = tiles_m * tile["BLOCK_M"]  # whatever the number of rows, the same kernels read the parts
     parts, own_logit = x.new_empty(tiles_n, padded, dtype=torch.float64), statistics(x, rows)
     weighted = torch.empty_like(parts) if shares else None
     launch(
         parts_kernel, (tiles_m * tiles_n,),
-        x, w, bias, target, weight, parts, weighted, own_logit, rows, padded, classes, k, **options | tile,
+        x, w, bias, target, weight, parts, weighted, own_logit, rows, padded, classes, k, **shared | tile,
     )  # fmt: skip
-    lse = logsumexp_forward(parts, 0)[0, :rows]
+    lse = logsumexp_forward(parts, DimOptions(0))[0, :rows]
     weighted = None if weighted is None else column_sums(weighted, torch.float64)
     grid = (triton.cdiv(rows, BLOCK_ROWS),)
-    results = loss_memory(x, (rows,), reduction, *grid)
+    results = loss_memory(x, (rows,), options.reduction, *grid)
     launch(
-        losses_kernel, grid, own_logit, lse, weighted, share_sums(x, target, weight, classes, label_smoothing), target, weight,
-        *results, rows, classes, ignore_index, options["rest"],
-        PROBABILITIES=options["PROBABILITIES"], ACC=options["ACC"], BLOCK_ROWS=BLOCK_ROWS,
+        losses_kernel, grid, own_logit, lse, weighted, share_sums(x, target, weight, classes, options), target, weight,
+        *results, rows, classes, options.ignore_index, shared["rest"],
+        PROBABILITIES=shared["PROBABILITIES"], ACC=shared["ACC"], BLOCK_ROWS=BLOCK_ROWS,
     )  # fmt: skip
-    loss, total_weight = loss_and_divisor(x, *results, reduction)
+    loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
 
@@ -181,13 +181,12 @@ def logits_gradient_kernel(
 
 def linear_cross_entropy_backward(
     grad: Tensor, x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
-    lse: Tensor, total_weight: Tensor, reduction: int, ignore_index: int, label_smoothing: float,
-    need_x: bool, need_linear_weight: bool, need_linear_bias: bool,
+    lse: Tensor, total_weight: Tensor, options: LossOptions, need_x: bool, need_linear_weight: bool, need_linear_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     grad, x, w, bias, target, weight, lse = (
         None if t is None else t.contiguous() for t in (grad, x, linear_weight, linear_bias, target, weight, lse)
     )
-    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, w, every_class(target, label_smoothing))
+    (rows, k), classes, tile = x.shape, w.shape[0], _tile(x, w, every_class(target, options))
     tiles = triton.cdiv(rows, tile["BLOCK_M"])
     stride = min(CHUNK, triton.cdiv(classes, tile["BLOCK_N"]) * tile["BLOCK_N"])
     d = x.new_empty(rows, stride)
@@ -195,14 +194,14 @@ def linear_cross_entropy_backward(
     dx = statistics(x, rows, k).zero_() if need_x else None
     dw = torch.empty_like(w) if need_linear_weight else None
     db = w.new_empty(classes) if need_linear_bias else None
-    sums = share_sums(x, target, weight, classes, label_smoothing)
+    sums = share_sums(x, target, weight, classes, options)
     for first in range(0, classes, CHUNK):
         last = min(first + CHUNK, classes)
         launch(
             logits_gradient_kernel, (tiles * triton.cdiv(last - first, tile["BLOCK_N"]),),
             grad, x, w, bias, target, weight, lse, total_weight, sums, d, partial,
-            rows, classes, k, first, last, stride, ignore_index,
-            REDUCTION=REDUCTIONS[reduction], **target_options(x, target, classes, label_smoothing) | tile,
+            rows, classes, k, first, last, stride, options.ignore_index,
+            REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, classes, options) | tile,
         )  # fmt: skip
         chunk = d[:, : last - first]
         if need_x:

@@ -27,6 +27,7 @@ from scratchnet.kernels.column_sums import column_sums, partials
 from scratchnet.kernels.gelu import BLOCK, BLOCK_ROWS, TILE, activation, derivative
 from scratchnet.kernels.launch import INTERPRETED, MOST_REGISTERS, accumulator, launch, statistics
 from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops.matmul import LinearOptions
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
 SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel
@@ -267,8 +268,8 @@ def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bo
 # ---- linear: x (..., K), weight (N, K), bias (N) ------------------------------------------------------------------------
 
 
-def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, activation: int) -> tuple[Tensor, Tensor | None]:
-    act = ACTIVATIONS[activation]
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, options: LinearOptions) -> tuple[Tensor, Tensor | None]:
+    act = ACTIVATIONS[options.activation]
     y, z = product(_rows(x), weight.T, bias, act, with_z="gelu" in act)
     shape = (*x.shape[:-1], weight.shape[0])
     return y.view(shape), None if z is None else z.view(shape)
@@ -301,9 +302,16 @@ def dz_kernel(
 
 
 def linear_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, saved: Tensor, activation: int, need_x: bool, need_weight: bool, need_bias: bool
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    saved: Tensor,
+    options: LinearOptions,
+    need_x: bool,
+    need_weight: bool,
+    need_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    act = ACTIVATIONS[activation]
+    act = ACTIVATIONS[options.activation]
     dz, dbias = _rows(grad), None
     if act != "none" or need_bias:
         dz, dbias = _dz(dz, saved, act, need_bias)

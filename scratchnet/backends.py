@@ -9,7 +9,7 @@ import os
 import torch
 
 from scratchnet import _compiled
-from scratchnet.ops import BACKENDS, Op
+from scratchnet.ops import BACKENDS, OPS, Op
 
 TORCH = "torch"  # no column of the grid: torch's own functions
 NAMES = (*BACKENDS, TORCH)
@@ -29,7 +29,7 @@ def parse(name: str) -> tuple[str, int | None]:
         return TORCH, None
     if column not in BACKENDS:
         raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(NAMES)}")
-    highest = max([len(ideas) for ideas in BACKENDS[column].rungs.values()])  # a list: torch.compile follows it
+    highest = max([len(op.rungs(column)) for op in OPS.values()])  # a list: torch.compile follows it
     if colon and rung not in [str(r) for r in range(1, highest + 1)]:
         raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
     return column, int(rung) if rung else None

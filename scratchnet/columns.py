@@ -10,7 +10,7 @@ from typing import Callable
 import torch
 
 from scratchnet import _compiled
-from scratchnet.ops import BACKENDS, Op
+from scratchnet.ops import FILES, OPS, Op
 
 # Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
 # "reference" has none: it is plain PyTorch code.
@@ -18,7 +18,7 @@ NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_nu
 
 
 def kernel(op: Op, column: str, direction: str, rung: int | None = None) -> Callable:
-    """An operator's kernel, with the arguments of its schema: `direction` is "forward" or "backward" ("gradients" for some).
+    """An operator's kernel, with the arguments that `Op` names: `direction` is "forward" or "backward" ("gradients" for some).
 
     "numpy" takes and returns arrays; the others take tensors. rung None: the last one. LookupError if there is no such kernel.
     """
@@ -27,7 +27,7 @@ def kernel(op: Op, column: str, direction: str, rung: int | None = None) -> Call
         raise LookupError(f"{op.name} has no kernel {column}{f':{rung}' if rung else ''}")
     if column in ("cpp", "cuda"):
         compiled = raw(op, column, direction)
-        return lambda *args: compiled(*args, rung or last)
+        return lambda *args: compiled(*op.flat(direction, args), rung or last)
     return getattr(import_module(module(op, column, rung)), name)
 
 
@@ -36,11 +36,11 @@ def for_arrays(op: Op, column: str, direction: str, rung: int | None = None) -> 
     if column == "numpy":
         return kernel(op, column, direction)
     compiled, last = getattr(_compiled.module, f"{op.name}_{direction}", None), len(op.rungs(column))
-    return compiled and (lambda *args: compiled(*args, min(rung or last, last)))
+    return compiled and (lambda *args: compiled(*op.flat(direction, args), min(rung or last, last)))
 
 
 def raw(op: Op, column: str, direction: str = "") -> Callable:
-    """The registered operator: a raw kernel, or without a direction the differentiable one. Its last argument is the rung."""
+    """The registered operator: a raw kernel, or without a direction the differentiable one; options are flat, a rung last."""
     name = f"{op.name}_{direction}" if direction else op.name
     return getattr(getattr(torch.ops, NAMESPACES[column]), name).default
 
@@ -51,7 +51,7 @@ def module(op: Op, column: str, rung: int | None = None) -> str:
     if column == "triton":  # the file of an early rung if there is one, else the operator's own, else its primitive's
         files = [f"scratchnet.kernels.{file}" for file in (f"{op.name}_{rung}", op.name, op.primitive)]
         return next(file for file in files if find_spec(file))
-    return f"scratchnet.{ {'numpy': 'oracle'}.get(column, column) }.{op.room}"
+    return f"scratchnet.{'oracle' if column == 'numpy' else column}.{FILES[op.name]}"
 
 
 def shapes(op: Op, direction: str) -> Callable:
@@ -62,5 +62,6 @@ def shapes(op: Op, direction: str) -> Callable:
 
 def numbered(op: Op, column: str) -> dict[str, int]:
     """Every name of `backend(...)` for a column -> the operator's rung that it means; one with fewer rungs has its last one."""
-    last, highest = len(op.rungs(column)), max(map(len, BACKENDS[column].rungs.values()))
+    last = len(op.rungs(column))
+    highest = max(len(other.rungs(column)) for other in OPS.values())
     return {column: last, **{f"{column}:{rung}": min(rung, last) for rung in range(1, highest + 1)}} if last else {}

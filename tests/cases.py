@@ -12,7 +12,7 @@ from torch import Tensor
 
 import scratchnet
 from scratchnet.measure.verify import TIMES_TORCH, ULPS, as_tuple, function
-from scratchnet.ops import BACKENDS, OPS, Op
+from scratchnet.ops import OPS, Op
 
 # "triton" in a list of backends
 TRITON = pytest.param("triton", marks=pytest.mark.skipif(not find_spec("triton"), reason="needs Triton: pip install triton"))
@@ -85,7 +85,7 @@ def case(name: str, example: str | None = None, rows: int = 4, columns: int = 3,
 
 def rungs(primitive: str) -> list[str]:
     """The rungs of the C++ column, the naive one first."""
-    return [f"cpp:{n}" for n, _ in enumerate(BACKENDS["cpp"].rungs[primitive], start=1)]
+    return [f"cpp:{n}" for n, _ in enumerate(OPS[primitive].rungs("cpp"), start=1)]
 
 
 EXAMPLES = [(name, example) for name, op in OPS.items() for example in op.examples]

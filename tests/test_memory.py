@@ -94,8 +94,8 @@ IMAGE, FILTER = torch.ones(1, 1, 5, 5), torch.ones(1, 1, 3, 3)
 TOO_LARGE = {
     "matmul": lambda: ops.matmul_forward(torch.empty(2**20, 0), torch.empty(0, 2**42 + 1), 5),
     "linear": lambda: ops.linear_forward(torch.ones(1, 1).expand(2**31, 1), torch.ones(1, 1).expand(2**31, 1), None, 0, 5),
-    "gather, rows": lambda: ops.gather_backward(FLOATS, [2**60, 3], 0, INDEX, 4),
-    "gather, all": lambda: ops.gather_backward(FLOATS, [2**62, 2**62], 0, INDEX, 4),
+    "gather, rows": lambda: ops.gather_backward(FLOATS, [2**60, 3], INDEX, 0, 4),
+    "gather, all": lambda: ops.gather_backward(FLOATS, [2**62, 2**62], INDEX, 0, 4),
     "embedding": lambda: ops.embedding_backward(FLOATS, INDEX[:, 0], 2**60, -1, False, 4),
     "embedding of nothing": lambda: ops.embedding_backward(torch.ones(4, 0), INDEX[:, 0], 2**60, -1, False, 4),
     "conv2d, padding": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [2**63 - 1, 0], [1, 1], 1, 2),

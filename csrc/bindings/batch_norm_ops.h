@@ -23,10 +23,11 @@ void expect_channels(const Expect& expect, const Tensor& x, const std::optional<
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> batch_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
                                                       std::optional<Tensor> running_mean, std::optional<Tensor> running_var,
-                                                      double eps, int64_t rung) {
+                                                      bool training, double eps, int64_t rung) {
   const Expect expect("batch_norm_forward", "x", x, rung);
   expect_channels(expect, x, weight, bias);
-  expect.that(running_mean.has_value() == running_var.has_value(), "running_mean and running_var must come together");
+  expect.that(running_mean.has_value() != training && running_var.has_value() != training,
+              "running_mean and running_var must come together, and not with training");
   expect.shape("running_mean", running_mean, Shape{x.sizes().data() + 1, 1});
   expect.shape("running_var", running_var, Shape{x.sizes().data() + 1, 1});
   x = in_order(x), weight = in_order(weight), bias = in_order(bias);

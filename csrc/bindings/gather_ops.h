@@ -74,7 +74,7 @@ inline void check_range(bool inside, const char* function) {
 }
 
 template <class Tensor>
-Tensor gather_forward(Tensor x, int64_t dim, Tensor index, int64_t rung) {
+Tensor gather_forward(Tensor x, Tensor index, int64_t dim, int64_t rung) {
   const Expect expect("gather_forward", "x", x, rung);
   expect.index("index", index);
   if (index.numel() == 0) return fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
@@ -88,7 +88,7 @@ Tensor gather_forward(Tensor x, int64_t dim, Tensor index, int64_t rung) {
 }
 
 template <class Tensor>
-Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, int64_t dim, Tensor index, int64_t rung) {
+Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index, int64_t dim, int64_t rung) {
   const Expect expect("gather_backward", "grad", grad, rung);
   expect.index("index", index);
   expect.shape("grad", grad, all_axes(index));

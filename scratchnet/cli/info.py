@@ -91,7 +91,12 @@ def gather() -> dict:
             for op in OPS.values()
         ],
         "backends": {
-            name: {"what": column.what, "devices": column.devices, "rungs": column.rungs, "missing": backends.missing(name)}
+            name: {
+                "what": column.what,
+                "devices": column.devices,
+                "rungs": {op: OPS[op].rungs(name) for op in PRIMITIVES},
+                "missing": backends.missing(name),
+            }
             for name, column in BACKENDS.items()
         },
         "packages": _packages(),

@@ -5,7 +5,7 @@ All of them come with the first one, so that `torch.ops.scratchnet` has every op
 
 from importlib import import_module
 
-from scratchnet.ops import OPS
+from scratchnet.ops import FILES
 
-for room in dict.fromkeys(op.room for op in OPS.values()):
-    import_module(f"{__name__}.{room}")
+for file in dict.fromkeys(FILES.values()):
+    import_module(f"{__name__}.{file}")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
+from scratchnet.ops.batch_norm import BatchNormOptions
 
 _HALVES = (torch.bfloat16, torch.float16)
 
@@ -21,22 +22,19 @@ class BatchNorm(Function):
     """
 
     @staticmethod
-    def forward(ctx, kernel, x, weight, bias, running_mean, running_var, eps):
-        ctx.kernel, ctx.training, ctx.eps = kernel, running_mean is None, eps
-        y, mean, var = kernel.forward(x, weight, bias, running_mean, running_var, eps)
+    def forward(ctx, kernel, x, weight, bias, running_mean, running_var, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, mean, var = kernel.forward(x, weight, bias, running_mean, running_var, options)
         ctx.save_for_backward(x, weight, mean, var)
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var
 
     @staticmethod
     def backward(ctx, grad, _mean, _var):
-        needs = ctx.needs_input_grad[1:4]
-        gradients = ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.training, ctx.eps, *needs)
-        dx, dweight, dbias = (g if need else None for g, need in zip(gradients, needs, strict=True))
-        return None, dx, dweight, dbias, None, None, None
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
-_batch_norm = Operator("batch_norm", BatchNorm, outputs=3)
+_batch_norm = Operator("batch_norm", BatchNorm)
 
 
 @fastest_first("batch_norm")
@@ -63,8 +61,8 @@ def batch_norm(
         y = y if weight is None else y * weight[0]
         return y if bias is None else y + bias[0]
     if not training:
-        return _batch_norm(input, weight, bias, running_mean, running_var, eps)[0]
-    y, mean, var = _batch_norm(input, weight, bias, None, None, eps)
+        return _batch_norm(input, weight, bias, running_mean, running_var, BatchNormOptions(False, eps))[0]
+    y, mean, var = _batch_norm(input, weight, bias, None, None, BatchNormOptions(True, eps))
     if running_mean is not None:
         count = input.numel() // input.shape[1]
         with torch.no_grad():

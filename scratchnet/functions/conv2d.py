@@ -9,7 +9,8 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail, same_dtype
-from scratchnet.functions.dispatch import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.ops.conv2d import ConvolutionOptions
 
 Numbers = int | Sequence[int]
 
@@ -18,18 +19,14 @@ class Conv2d(Function):
     """Y = W X + b with the windows of the image as columns of X;  dW = G X^T, dX = W^T G put back, db = sum of G."""
 
     @staticmethod
-    def forward(ctx, kernel, x, weight, bias, *options):
+    def forward(ctx, kernel, x, weight, bias, options):
         ctx.kernel, ctx.options = kernel, options
         ctx.save_for_backward(x, weight)
-        return kernel.forward(x, weight, bias, *options)
+        return kernel.forward(x, weight, bias, options)
 
     @staticmethod
     def backward(ctx, grad):
-        x, weight = ctx.saved_tensors
-        need = ctx.needs_input_grad[1:4]
-        grads = ctx.kernel.backward(grad, x, weight, *ctx.options, *need)
-        options = (None,) * len(ctx.options)
-        return None, *(g if needed else None for g, needed in zip(grads, need, strict=True)), *options
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
 _conv2d = Operator("conv2d", Conv2d, autocast={"cpu": "low", "cuda": "low"})
@@ -52,10 +49,11 @@ def conv2d(
     and dilation one number or one an axis; padding "valid" is 0, "same" keeps the image's size. RuntimeError if shapes, dtypes
     or options do not fit, TypeError for arguments of another type. torch.nn.functional.conv2d; LeCun et al., 1998.
     """
-    input, *options = _checked("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    input, *sizes = _checked("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    options = ConvolutionOptions(*sizes, groups)
     if input.dim() == 4:
-        return _conv2d(input, weight, bias, *options, groups)
-    return _conv2d(input.unsqueeze(0), weight, bias, *options, groups).squeeze(0)
+        return _conv2d(input, weight, bias, options)
+    return _conv2d(input.unsqueeze(0), weight, bias, options).squeeze(0)
 
 
 @or_torch(torch.nn.functional.conv1d)
@@ -74,8 +72,8 @@ def conv1d(
     """
     input, stride, padding, dilation = _checked("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
     x = input if input.dim() == 3 else input.unsqueeze(0)
-    options = ([1, *stride], [0, *padding], [1, *dilation])
-    y = _conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias, *options, groups).squeeze(2)
+    options = ConvolutionOptions([1, *stride], [0, *padding], [1, *dilation], groups)
+    y = _conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias, options).squeeze(2)
     return y if input.dim() == 3 else y.squeeze(0)
 
 

@@ -19,40 +19,40 @@ from scratchnet.functions.checks import (
     scalar_name,
 )
 from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
-from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
 from scratchnet.functions.library import batched
-from scratchnet.ops import REDUCTIONS
+from scratchnet.ops import REDUCTIONS, DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
 
 
 class CrossEntropy(Function):
     """loss = logsumexp(x) - x[target];  dx = grad (softmax(x) - one_hot(target)), from x and its logsumexp alone."""
 
     @staticmethod
-    def forward(ctx, kernel, x, target, weight, *options):
+    def forward(ctx, kernel, x, target, weight, options):
         ctx.kernel, ctx.options = kernel, options
-        loss, lse, total_weight = kernel.forward(x, target, weight, *options)
+        loss, lse, total_weight = kernel.forward(x, target, weight, options)
         ctx.save_for_backward(x, target, weight, lse, total_weight)
         return loss
 
     @staticmethod
     def backward(ctx, grad):
-        return None, ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options), None, None, None, None, None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
 class Normalize(Function):
     """Softmax or log-softmax along dim; the gradient follows from the output."""
 
     @staticmethod
-    def forward(ctx, kernel, x, dim):
-        ctx.kernel, ctx.dim = kernel, dim
-        y = kernel.forward(x, dim)
+    def forward(ctx, kernel, x, options):
+        ctx.kernel, ctx.options = kernel, options
+        y = kernel.forward(x, options)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        (y,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, y, ctx.dim), None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
 class Softmax(Normalize):
@@ -63,15 +63,15 @@ class LogSumExp(Function):
     """y = log(sum(exp(x))) along dim, kept with size 1;  dx = grad exp(x - y)."""
 
     @staticmethod
-    def forward(ctx, kernel, x, dim):
-        ctx.kernel, ctx.dim = kernel, dim
-        y = kernel.forward(x, dim)
+    def forward(ctx, kernel, x, options):
+        ctx.kernel, ctx.options = kernel, options
+        y = kernel.forward(x, options)
         ctx.save_for_backward(x, y)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        return None, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.dim), None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
 class LinearCrossEntropy(Function):
@@ -81,25 +81,22 @@ class LinearCrossEntropy(Function):
     """
 
     @staticmethod
-    def forward(ctx, kernel, x, linear_weight, linear_bias, target, weight, *options):
-        ctx.kernel, ctx.options, ctx.gradients = kernel, options, None
-        inputs, needs = (x, linear_weight, linear_bias, target, weight), ctx.needs_input_grad[1:4]
-        if kernel.gradients and any(needs) and REDUCTIONS[options[0]] != "none":
-            loss, lse, total_weight, *ctx.gradients = kernel.gradients(*inputs, *options, *needs)
+    def forward(ctx, kernel, x, linear_weight, linear_bias, target, weight, options):
+        ctx.kernel, ctx.options, ctx.made = kernel, options, None
+        inputs = x, linear_weight, linear_bias, target, weight
+        if kernel.gradients and any(needs(ctx)) and REDUCTIONS[options.reduction] != "none":
+            loss, lse, total_weight, *ctx.made = kernel.gradients(*inputs, options, *needs(ctx))
         else:
-            loss, lse, total_weight = kernel.forward(*inputs, *options)
+            loss, lse, total_weight = kernel.forward(*inputs, options)
         ctx.save_for_backward(*inputs, lse, total_weight)
         return loss
 
     @staticmethod
     def backward(ctx, grad):
-        needs = ctx.needs_input_grad[1:4]
-        made, ctx.gradients = ctx.gradients, None  # scaled where they are: a second backward makes its own
+        made, ctx.made = ctx.made, None  # scaled where they are: a second backward makes its own
         if made and not torch.is_grad_enabled() and not batched(grad):
-            grads = [g.mul_(grad).to(grad.dtype) for g in made]
-        else:
-            grads = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options, *needs)
-        return None, *(g if need else None for g, need in zip(grads, needs, strict=True)), None, None, None, None, None
+            return lined_up(ctx, *(g.mul_(grad).to(grad.dtype) for g in made))
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
 # As torch's autocast. linear_cross_entropy has a float32 result there, which its kernels compute in float32 all the way.
@@ -133,7 +130,7 @@ def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | Non
     if x.dtype not in FLOATS:
         problem = f"\"{name}\" not implemented for '{scalar_name(x.dtype)}': give floating-point numbers or dtype=torch.float32"
         fail(NotImplementedError, name, "input" if dtype is None else "dtype", problem)
-    return operator(x, _dim(name, x, dim))
+    return operator(x, DimOptions(_dim(name, x, dim)))
 
 
 @fastest_first("softmax")
@@ -166,7 +163,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     if not input.is_floating_point():
         input = input.to(torch.get_default_dtype())
     if isinstance(dim, int):
-        y = _logsumexp(input, _dim("logsumexp", input, dim))
+        y = _logsumexp(input, DimOptions(_dim("logsumexp", input, dim)))
         return y if keepdim or not input.dim() else y.squeeze(dim)
     if not isinstance(dim, (tuple, list)):
         fail(TypeError, "logsumexp", "dim", f"must be int or tuple of ints, not {type(dim).__name__}")
@@ -175,10 +172,10 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
         if dims.count(d) > 1:
             fail(RuntimeError, "logsumexp", "dim", f"dim {d} appears multiple times in the list of dims")
     if not input.dim():
-        return _logsumexp(input, 0)
+        return _logsumexp(input, DimOptions(0))
     dims = dims or list(range(input.dim()))  # no dims: all of them
     kept = [d for d in range(input.dim()) if d not in dims]
-    y = _logsumexp(input.permute(kept + dims).flatten(len(kept)), len(kept))  # the reduced dims last, as one
+    y = _logsumexp(input.permute(kept + dims).flatten(len(kept)), DimOptions(len(kept)))  # the reduced dims last, as one
     return y.reshape([1 if d in dims else n for d, n in enumerate(input.shape)]) if keepdim else y.squeeze(-1)
 
 
@@ -250,7 +247,7 @@ def cross_entropy(
         rows = target.unsqueeze(-1)
     else:
         rows = target.reshape(x.shape if probabilities else (x.shape[0], x.shape[2]))
-    args = (x, rows, weight, code, ignore_index, float(label_smoothing))
+    args = (x, rows, weight, LossOptions(code, ignore_index, float(label_smoothing)))
     loss = _call(_cross_entropy, args, target, classes, weight, ignore_index)
     if code:
         return loss
@@ -318,6 +315,6 @@ def linear_cross_entropy(
         linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)
     x = kept if input.dim() == 2 else kept.unsqueeze(0)  # (N, K)
     rows = target.reshape((x.shape[0], classes) if probabilities else x.shape[:1])
-    args = (x, linear_weight, linear_bias, rows, weight, code, ignored, float(label_smoothing))
+    args = (x, linear_weight, linear_bias, rows, weight, LossOptions(code, ignored, float(label_smoothing)))
     loss = _call(_linear_cross_entropy, args, target, classes, weight, ignored)
     return loss.squeeze(0) if input.dim() == 1 and code == 0 else loss

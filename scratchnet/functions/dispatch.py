@@ -26,12 +26,29 @@ _FASTEST = backends.fastest()  # where kernels are measured against torch's own,
 
 
 class Function(torch.autograd.Function):
-    """torch's, with the name of the function that saved it in the error about a saved tensor that was changed in place."""
+    """torch's, for an operator: `forward(ctx, kernel, *inputs, options)` leaves the kernel in ctx.
+
+    The error about a saved tensor that was changed in place names the function that saved it.
+    """
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "backward" in vars(cls):
             cls.backward = staticmethod(_naming(cls.__name__, cls.backward))
+
+
+def needs(ctx) -> tuple[bool, ...]:
+    """Which of the operator's gradients are needed."""
+    return tuple(ctx.needs_input_grad[1 + place] for place in ctx.kernel.op.places)
+
+
+def lined_up(ctx, *gradients: Tensor | None) -> list[Tensor | None]:
+    """The operator's gradients in the places of the arguments of `forward`, None in the others and where none is needed."""
+    result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
+    for place, gradient in zip(ctx.kernel.op.places, gradients, strict=True):
+        if ctx.needs_input_grad[1 + place]:
+            result[1 + place] = gradient
+    return result
 
 
 def _naming(name: str, backward: Callable) -> Callable:
@@ -52,37 +69,47 @@ class Kernel:
     """One cell of the grid: the forward and backward kernel of an operator on one backend, at one rung."""
 
     def __init__(self, op: Op, column: str, rung: int):
+        self.op = op
         self.differentiable = columns.raw(op, column)
         self._forward = columns.raw(op, column, "forward")
         self._backward = columns.raw(op, column, "backward")
         self._formula = columns.kernel(op, "reference", "backward")
         self.gradients = None  # a kernel for outputs and gradients at once, with the arguments of forward and who needs one
-        if op.gradients and column == "cpp":
+        if op.at_once and column == "cpp":
             self.gradients = columns.kernel(op, column, "gradients", rung)
         self.rung = rung
         self.devices = BACKENDS[column].devices
+        self._has_options = op.options is not None
+        backward = op.arguments("backward")
+        self._options_at = backward.index("options") if "options" in backward else None
+
+    def flat(self, args: tuple) -> tuple:
+        """The arguments of forward with the options one by one and the rung, as registered operators take them."""
+        return (*args[:-1], *args[-1], self.rung) if self._has_options else (*args, self.rung)
 
     def forward(self, *args):
-        return self._forward(*args, self.rung)
+        return self._forward(*self.flat(args))
 
     def backward(self, *args):
         if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
             return self._formula(*args)
-        return self._backward(*args, self.rung)
+        at = self._options_at
+        if at is None:
+            return self._backward(*args, self.rung)
+        return self._backward(*args[:at], *args[at], *args[at + 1 :], self.rung)
 
 
 class Operator:
     """A user-level function's way to its kernels: chooses the backend and calls it so that autograd knows.
 
-    function: the torch.autograd.Function; its forward takes (ctx, kernel, *arguments of the schema).
-    outputs: how many results are outputs; the others are saved for backward and not returned.
+    function: the torch.autograd.Function; its forward takes (ctx, kernel, *the arguments that `Op` names).
     autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
     """
 
-    def __init__(self, name: str, function: type[Function], outputs: int = 1, autocast: dict[str, str] = {}):  # noqa: B006
+    def __init__(self, name: str, function: type[Function], autocast: dict[str, str] = {}):  # noqa: B006
         self.op = OPS[name]
         self.function = function
-        self.outputs = outputs
+        self.outputs = len(self.op.outputs)
         self.autocast = autocast
         self.formula = columns.kernel(self.op, "reference", "forward")
         for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
@@ -127,7 +154,7 @@ class Operator:
         if kernel is None or any(a.dtype not in (first.dtype, torch.int64) for a in args if isinstance(a, Tensor)):
             return self.plain(*args)
         if torch.compiler.is_compiling() or transforming():
-            return kernel.differentiable(*args, kernel.rung)
+            return kernel.differentiable(*kernel.flat(args))
         if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
             return self.function.apply(kernel, *args)
         return self.take(kernel.forward(*args))

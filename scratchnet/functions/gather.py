@@ -8,37 +8,37 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_tensor, fail
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, or_torch, torch_runs
+from scratchnet.ops import DimOptions
+from scratchnet.ops.gather import EmbeddingOptions
 
 
 class Gather(Function):
     """y[i, j] = x[index[i, j], j] along dim 0, likewise along any dim; dx is grad added up where index points: scatter-add."""
 
     @staticmethod
-    def forward(ctx, kernel, x, dim, index):
-        ctx.kernel, ctx.shape, ctx.dim = kernel, x.shape, dim
+    def forward(ctx, kernel, x, index, options):
+        ctx.kernel, ctx.shape, ctx.options = kernel, x.shape, options
         ctx.save_for_backward(index)
-        return kernel.forward(x, dim, index)
+        return kernel.forward(x, index, options)
 
     @staticmethod
     def backward(ctx, grad):
-        (index,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, ctx.shape, ctx.dim, index), None, None
+        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, *ctx.saved_tensors, ctx.options))
 
 
 class Embedding(Function):
     """y[i] = weight[index[i]]; a row of dweight is the sum of the grads of its occurrences."""
 
     @staticmethod
-    def forward(ctx, kernel, weight, index, padding_idx, by_count):
-        ctx.kernel, ctx.options = kernel, (weight.shape[0], padding_idx, by_count)
+    def forward(ctx, kernel, weight, index, options):
+        ctx.kernel, ctx.rows, ctx.options = kernel, weight.shape[0], options
         ctx.save_for_backward(index)
-        return kernel.forward(weight, index, padding_idx, by_count)
+        return kernel.forward(weight, index, options)
 
     @staticmethod
     def backward(ctx, grad):
-        (index,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, index, *ctx.options), None, None, None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.rows, ctx.options))
 
 
 _gather = Operator("gather", Gather)
@@ -75,7 +75,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     try:
         if sparse_grad or out is not None:
             return torch.gather(input, dim, index, sparse_grad=sparse_grad, out=out)
-        return _gather(input, dim, index)
+        return _gather(input, index, DimOptions(dim))
     except (RuntimeError, IndexError) as error:
         problem = f"index {{value}} is out of bounds for dimension {dim} with size {{size}}"
         _explain("gather", error, index, input.shape[dim] if input.dim() else 1, RuntimeError, problem)
@@ -138,7 +138,7 @@ def embedding(
             _renormalize(weight, input, max_norm, norm_type)
         if sparse or torch_runs(weight, _embedding.op.own_up_to):
             return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
-        return _embedding(weight, input, padding_idx, scale_grad_by_freq)
+        return _embedding(weight, input, EmbeddingOptions(padding_idx, scale_grad_by_freq))
     except (RuntimeError, IndexError) as error:
         _explain("embedding", error, input, rows, IndexError, "index out of range in self: {value}, for a table of {size} rows")
 

@@ -5,54 +5,50 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_shape, fail
-from scratchnet.functions.dispatch import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
 
 class GELU(Function):
     """y = x Phi(x);  dy/dx = Phi(x) + x phi(x), from x alone."""
 
     @staticmethod
-    def forward(ctx, kernel, x, tanh):
-        ctx.kernel, ctx.tanh = kernel, tanh
+    def forward(ctx, kernel, x, options):
+        ctx.kernel, ctx.options = kernel, options
         ctx.save_for_backward(x)
-        return kernel.forward(x, tanh)
+        return kernel.forward(x, options)
 
     @staticmethod
     def backward(ctx, grad):
-        (x,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, x, ctx.tanh), None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
 class BiasGELU(Function):
     """y = gelu(x + bias): the sum is formed in registers in both directions, and dbias is summed on the way."""
 
     @staticmethod
-    def forward(ctx, kernel, x, bias, tanh):
-        ctx.kernel, ctx.tanh = kernel, tanh
+    def forward(ctx, kernel, x, bias, options):
+        ctx.kernel, ctx.options = kernel, options
         ctx.save_for_backward(x, bias)
-        return kernel.forward(x, bias, tanh)
+        return kernel.forward(x, bias, options)
 
     @staticmethod
     def backward(ctx, grad):
-        x, bias = ctx.saved_tensors
-        _, need_x, need_bias, _ = ctx.needs_input_grad
-        dx, dbias = ctx.kernel.backward(grad, x, bias, ctx.tanh, need_x, need_bias)
-        return None, dx if need_x else None, dbias if need_bias else None, None
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
 class GEGLU(Function):
     """y = a gelu(g) for the halves a, g of x along dim."""
 
     @staticmethod
-    def forward(ctx, kernel, x, dim, tanh):
-        ctx.kernel, ctx.dim, ctx.tanh = kernel, dim, tanh
+    def forward(ctx, kernel, x, options):
+        ctx.kernel, ctx.options = kernel, options
         ctx.save_for_backward(x)
-        return kernel.forward(x, dim, tanh)
+        return kernel.forward(x, options)
 
     @staticmethod
     def backward(ctx, grad):
-        (x,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, x, ctx.dim, ctx.tanh), None, None
+        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
 _gelu = Operator("gelu", GELU)
@@ -74,7 +70,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
     """
     check_float("gelu", "input", input)
-    return _gelu(input, _is_tanh("gelu", approximate))
+    return _gelu(input, GeluOptions(_is_tanh("gelu", approximate)))
 
 
 @or_torch(_bias_gelu.op.torch)
@@ -89,7 +85,7 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
         fail(RuntimeError, "bias_gelu", "input", "needs at least one axis, (..., D), got a scalar; call unsqueeze(0) on it")
     check_device("bias_gelu", "bias", bias, "input", input)
     check_shape("bias_gelu", "bias", bias, (input.shape[-1],), "one bias for each of input's last axis")
-    return _bias_gelu(input, bias, _is_tanh("bias_gelu", approximate))
+    return _bias_gelu(input, bias, GeluOptions(_is_tanh("bias_gelu", approximate)))
 
 
 @or_torch(_geglu.op.torch)
@@ -105,4 +101,4 @@ def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
         fail(IndexError, "geglu", "dim", f"Dimension out of range: got {dim} for a tensor with {input.dim()} axes")
     if input.shape[dim] % 2:
         fail(RuntimeError, "geglu", "input", f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
-    return _geglu(input, dim % input.dim(), _is_tanh("geglu", approximate))
+    return _geglu(input, GegluOptions(dim % input.dim(), _is_tanh("geglu", approximate)))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
+from scratchnet.ops.layer_norm import NormOptions
 
 _WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
 _HALVES = (torch.bfloat16, torch.float16)
@@ -18,63 +19,56 @@ class LayerNorm(Function):
     """y = (x - mean) rstd weight + bias;  dx = rstd (a - mean(a) - h mean(a h)) with a = grad weight, h = (x - mean) rstd."""
 
     @staticmethod
-    def forward(ctx, kernel, x, weight, bias, ndim, eps):
-        ctx.kernel, ctx.ndim, ctx.eps = kernel, ndim, eps
-        y, mean, rstd = kernel.forward(x, weight, bias, ndim, eps)
+    def forward(ctx, kernel, x, weight, bias, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, mean, rstd = kernel.forward(x, weight, bias, options)
         ctx.save_for_backward(x, mean, rstd, weight)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        needs = ctx.needs_input_grad[1:4]
-        gradients = ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.ndim, ctx.eps, *needs)
-        return None, *_needed(gradients, needs), None, None
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
 class RMSNorm(Function):
     """y = x rstd weight;  dx = rstd (a - h mean(a h)) with a = grad weight, h = x rstd."""
 
     @staticmethod
-    def forward(ctx, kernel, x, weight, ndim, eps):
-        ctx.kernel, ctx.ndim, ctx.eps = kernel, ndim, eps
-        y, rstd = kernel.forward(x, weight, ndim, eps)
+    def forward(ctx, kernel, x, weight, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, rstd = kernel.forward(x, weight, options)
         ctx.save_for_backward(x, rstd, weight)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        needs = ctx.needs_input_grad[1:3]
-        gradients = ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.ndim, ctx.eps, *needs)
-        return None, *_needed(gradients, needs), None, None
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
 class AddLayerNorm(Function):
     """total = x + residual, y = LayerNorm(total): both outputs' gradients meet in d(total), which x and residual share."""
 
     @staticmethod
-    def forward(ctx, kernel, x, residual, weight, bias, ndim, eps):
-        ctx.kernel, ctx.ndim, ctx.eps = kernel, ndim, eps
-        total, y, mean, rstd = kernel.forward(x, residual, weight, bias, ndim, eps)
+    def forward(ctx, kernel, x, residual, weight, bias, options):
+        ctx.kernel, ctx.options = kernel, options
+        total, y, mean, rstd = kernel.forward(x, residual, weight, bias, options)
         ctx.save_for_backward(total, mean, rstd, weight)
         return total, y
 
     @staticmethod
     def backward(ctx, grad_total, grad):
-        _, need_x, need_residual, need_weight, need_bias, _, _ = ctx.needs_input_grad
-        needs = (need_x or need_residual, need_weight, need_bias)
-        gradients = ctx.kernel.backward(grad_total, grad, *ctx.saved_tensors, ctx.ndim, ctx.eps, *needs)
-        dx, dweight, dbias = _needed(gradients, needs)
-        return None, dx if need_x else None, dx if need_residual else None, dweight, dbias, None, None
-
-
-def _needed(gradients: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
-    return [g if need else None for g, need in zip(gradients, needs, strict=True)]
+        _, need_x, need_residual, need_weight, need_bias, _ = ctx.needs_input_grad
+        flags = need_x or need_residual, need_weight, need_bias
+        dx, dweight, dbias = ctx.kernel.backward(grad_total, grad, *ctx.saved_tensors, ctx.options, *flags)
+        result = lined_up(ctx, dx, dweight, dbias)
+        result[2] = dx if need_residual else None  # the residual's is that of x
+        return tuple(result)
 
 
 _AUTOCAST = {"cuda": "float32"}  # as torch: on a CPU a norm computes in float32 inside whatever dtype comes
 _layer_norm = Operator("layer_norm", LayerNorm, autocast=_AUTOCAST)
 _rms_norm = Operator("rms_norm", RMSNorm, autocast=_AUTOCAST)
-_add_layer_norm = Operator("add_layer_norm", AddLayerNorm, outputs=2, autocast=_AUTOCAST)
+_add_layer_norm = Operator("add_layer_norm", AddLayerNorm, autocast=_AUTOCAST)
 
 
 def _check(
@@ -156,7 +150,7 @@ def layer_norm(
     """
     ndim = _check("layer_norm", input, normalized_shape, weight, bias, eps)
     _check_dtypes("layer_norm", input, weight, bias)
-    return _layer_norm(input, weight, bias, ndim, eps)
+    return _layer_norm(input, weight, bias, NormOptions(ndim, eps))
 
 
 @or_torch(_rms_norm.op.torch)
@@ -172,7 +166,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
     ndim = _check("rms_norm", input, normalized_shape, weight, None, eps)
     if not input.is_complex():
         check_float("rms_norm", "input", input)
-    return _rms_norm(input, weight, ndim, eps)
+    return _rms_norm(input, weight, NormOptions(ndim, eps))
 
 
 @or_torch(_add_layer_norm.op.torch)
@@ -197,4 +191,4 @@ def add_layer_norm(
         kinds = f"got {residual.dtype} on {residual.device} and {input.dtype} on {input.device}"
         fail(RuntimeError, "add_layer_norm", "residual", f"mixed dtype: must have input's dtype and device, {kinds}")
     _check_dtypes("add_layer_norm", input, weight, bias)
-    return _add_layer_norm(input, residual, weight, bias, ndim, eps)
+    return _add_layer_norm(input, residual, weight, bias, NormOptions(ndim, eps))

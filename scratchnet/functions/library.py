@@ -28,6 +28,7 @@ from torch.autograd import forward_ad
 
 from scratchnet import columns
 from scratchnet.ops import Op
+from scratchnet.ops.op import result_types
 
 if TYPE_CHECKING:
     from scratchnet.functions.dispatch import Operator
@@ -54,51 +55,49 @@ def register(operator: Operator, namespace: str) -> None:
     op, function = operator.op, operator.function
     library = _libraries.setdefault(namespace, torch.library.Library(namespace, "FRAGMENT"))
 
-    def define(name: str, schema: str, fake: Callable) -> None:
-        arguments, results = schema.split(" -> ")
-        library.define(f"{name}{arguments[:-1]}, int rung) -> {results}", tags=(torch.Tag.pt2_compliant_tag,))
-        torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
-
-    directions = ("forward", "backward", "gradients") if op.gradients and namespace == "scratchnet" else ("forward", "backward")
-    for direction in directions:
-        formula = columns.shapes(op, direction)
-        fake = lambda *args, formula=formula: _allocate(formula(*args[:-1]), args)
-        define(f"{op.name}_{direction}", getattr(op, direction), fake)
+    for direction in ("forward", "backward", *["gradients"] * (op.at_once and namespace == "scratchnet")):
+        library.define(f"{op.name}_{direction}{op.schema(direction)}", tags=(torch.Tag.pt2_compliant_tag,))
+        torch.library.register_fake(f"{namespace}::{op.name}_{direction}", _on_nothing(op, direction), lib=library)
         if namespace == "scratchnet_numpy":
             library.impl(f"{op.name}_{direction}", _on_numpy(op, direction), "CPU")
         if namespace == "scratchnet_triton":
             for device in ("CPU", "CUDA"):  # ROCm calls itself CUDA too
                 library.impl(f"{op.name}_{direction}", _on_triton(op, direction), device)
 
-    arguments, results = op.forward.split(" -> ")
-    outputs = "Tensor" if operator.outputs == 1 else f"({', '.join(['Tensor'] * operator.outputs)})"
-    library.define(f"{op.name}{arguments[:-1]}, int rung) -> {outputs}", tags=(torch.Tag.pt2_compliant_tag,))
-    raw = f"{op.name}_forward"
+    arguments = op.schema("forward").partition(" -> ")[0]
+    library.define(f"{op.name}{arguments} -> {result_types(len(op.outputs))}", tags=(torch.Tag.pt2_compliant_tag,))
+    raw = getattr(getattr(torch.ops, namespace), f"{op.name}_forward").default
+
+    def plain(*args):
+        return operator.plain(*op.packed("forward", args[:-1]))
 
     def composite(*args):
-        return operator.take(getattr(getattr(torch.ops, namespace), raw).default(*args))
+        return operator.take(raw(*args))
 
     def autograd(keyset, *args):
         if transforming():
-            return operator.plain(*args[:-1])
+            return plain(*args)
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
-            return function.apply(operator.cell(namespace, args[-1]), *args[:-1])
+            return function.apply(operator.cell(namespace, args[-1]), *op.packed("forward", args[:-1]))
         with torch._C._AutoDispatchBelowAutograd():
             return composite(*args)
 
     library.impl(op.name, composite, "CompositeExplicitAutograd")
     library.impl(op.name, autograd, "Autograd", with_keyset=True)
-    library.impl(op.name, lambda *args: operator.plain(*args[:-1]), "FuncTorchBatched")
+    library.impl(op.name, plain, "FuncTorchBatched")
 
 
-def _allocate(results, args: tuple):
+def _on_nothing(op: Op, direction: str) -> Callable:
     """Fake results of a kernel: what the formula would return, contiguous; an empty tensor where it returns None."""
-    like = next(a for a in args if isinstance(a, Tensor))
+    formula = columns.shapes(op, direction)
 
-    def allocate(t: Tensor | None) -> Tensor:
-        return like.new_empty(0) if t is None else like.new_empty(t.shape, dtype=t.dtype)
+    def run(*args):
+        results = formula(*op.packed(direction, args[:-1]))
+        like = tensors(args)[0]
+        allocate = lambda t: like.new_empty(0) if t is None else like.new_empty(t.shape, dtype=t.dtype)
+        return allocate(results) if isinstance(results, Tensor) else tuple(map(allocate, results))
 
-    return allocate(results) if isinstance(results, Tensor) else tuple(map(allocate, results))
+    return run
 
 
 def _on_numpy(op: Op, direction: str) -> Callable:
@@ -107,11 +106,13 @@ def _on_numpy(op: Op, direction: str) -> Callable:
 
     @functools.lru_cache(1024)  # running the formula takes several milliseconds
     def like(*args):
-        return formula(*(torch.empty(a.shape, dtype=a.dtype, device="meta") if isinstance(a, _Like) else a for a in args))
+        args = [torch.empty(a.shape, dtype=a.dtype, device="meta") if isinstance(a, _Like) else a for a in args]
+        return formula(*op.packed(direction, args))
 
     def run(*args):
         wanted = like(*map(_hashable, args[:-1]))
-        results = columns.kernel(op, "numpy", direction)(*(_array(a) if isinstance(a, Tensor) else a for a in args[:-1]))
+        arrays = [_array(a) if isinstance(a, Tensor) else a for a in args[:-1]]
+        results = columns.kernel(op, "numpy", direction)(*op.packed(direction, arrays))
         if isinstance(wanted, Tensor):
             return _tensor(results, wanted)
         return tuple(map(_tensor, results, wanted))
@@ -136,7 +137,7 @@ def _on_triton(op: Op, direction: str) -> Callable:
     """A Triton launcher as a kernel; Triton is imported when the first one runs, which takes a second or two."""
 
     def run(*args):
-        results = columns.kernel(op, "triton", direction, args[-1])(*args[:-1])
+        results = columns.kernel(op, "triton", direction, args[-1])(*op.packed(direction, args[:-1]))
         if isinstance(results, Tensor):
             return results
         return tuple(next(iter(tensors(args))).new_empty(0) if t is None else t for t in results)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
 from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops.matmul import LinearOptions
 
 
 class Matmul(Function):
@@ -23,30 +24,25 @@ class Matmul(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        a, b = ctx.saved_tensors
-        _, need_a, need_b = ctx.needs_input_grad
-        da, db = ctx.kernel.backward(grad, a, b, need_a, need_b)
-        return None, da if need_a else None, db if need_b else None
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, *needs(ctx)))
 
 
 class Linear(Function):
     """Y = act(Z), Z = X W^T + b;  dZ = G act'(Z), dX = dZ W, dW = dZ^T X, db = sum of dZ over the rows."""
 
     @staticmethod
-    def forward(ctx, kernel, x, weight, bias, activation):
-        ctx.kernel, ctx.activation = kernel, activation
-        y, z = kernel.forward(x, weight, bias, activation)
-        ctx.save_for_backward(x, weight, bias, y if ACTIVATIONS[activation] == "relu" else z)
+    def forward(ctx, kernel, x, weight, bias, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, z = kernel.forward(x, weight, bias, options)
+        ctx.save_for_backward(x, weight, bias, y if ACTIVATIONS[options.activation] == "relu" else z)
         return y
 
     @staticmethod
     def backward(ctx, grad):
         x, weight, bias, saved = ctx.saved_tensors
-        if torch.is_grad_enabled() and "gelu" in ACTIVATIONS[ctx.activation]:  # create_graph=True: Z from the inputs
-            saved = _linear.plain(x, weight, bias, 0)
-        _, *need, _ = ctx.needs_input_grad
-        grads = ctx.kernel.backward(grad, x, weight, saved, ctx.activation, *need)
-        return None, *(g if needed else None for g, needed in zip(grads, need, strict=True)), None
+        if torch.is_grad_enabled() and "gelu" in ACTIVATIONS[ctx.options.activation]:  # create_graph=True: Z from the inputs
+            saved = _linear.plain(x, weight, bias, LinearOptions(0))
+        return lined_up(ctx, *ctx.kernel.backward(grad, x, weight, saved, ctx.options, *needs(ctx)))
 
 
 _matmul = Operator("matmul", Matmul, autocast={"cpu": "low", "cuda": "low"})
@@ -217,10 +213,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
         )  # fmt: skip
     if bias is not None:
         bias = _checked_bias(input, weight, bias)
-    code = ACTIVATIONS.index(activation) if activation else 0
+    options = LinearOptions(ACTIVATIONS.index(activation) if activation else 0)
     if dim == 1:
-        return _linear(input, weight.unsqueeze(0), bias, code).squeeze(-1)
-    return _linear(input, weight, bias, code)
+        return _linear(input, weight.unsqueeze(0), bias, options).squeeze(-1)
+    return _linear(input, weight, bias, options)
 
 
 def _fail_rank(input: Tensor, weight: Tensor) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_float, check_tensor, fail, scalar_name
-from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up
+from scratchnet.ops.pool2d import AdaptivePoolOptions, AvgPoolOptions, MaxPoolOptions
 from scratchnet.oracle.pool2d import output_size as _output_size
 
 Pair = int | Sequence[int]  # one number for both axes, or (rows, columns)
@@ -18,46 +19,45 @@ class MaxPool2d(Function):
     """y = x[index], index the arg-max of the window in its plane; dx is grad added up where index points: scatter-add."""
 
     @staticmethod
-    def forward(ctx, kernel, x, kernel_size, stride, padding, dilation, ceil_mode):
+    def forward(ctx, kernel, x, options):
         ctx.kernel, ctx.shape = kernel, x.shape
-        y, index = kernel.forward(x, kernel_size, stride, padding, dilation, ceil_mode)
+        y, index = kernel.forward(x, options)
         ctx.save_for_backward(index)
         ctx.mark_non_differentiable(index)
         return y, index
 
     @staticmethod
     def backward(ctx, grad, _index):
-        (index,) = ctx.saved_tensors
-        return None, ctx.kernel.backward(grad, ctx.shape, index), None, None, None, None, None
+        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, *ctx.saved_tensors))
 
 
 class AvgPool2d(Function):
     """y = sum of the window / divisor; every entry of the window gets grad / divisor."""
 
     @staticmethod
-    def forward(ctx, kernel, x, *options):
+    def forward(ctx, kernel, x, options):
         ctx.kernel, ctx.shape, ctx.options = kernel, x.shape, options
-        return kernel.forward(x, *options)
+        return kernel.forward(x, options)
 
     @staticmethod
     def backward(ctx, grad):
-        return None, ctx.kernel.backward(grad, ctx.shape, *ctx.options), *(None,) * len(ctx.options)
+        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, ctx.options))
 
 
 class AdaptiveAvgPool2d(Function):
     """The same, the windows given by how many there are to be."""
 
     @staticmethod
-    def forward(ctx, kernel, x, output_size):
+    def forward(ctx, kernel, x, options):
         ctx.kernel, ctx.shape = kernel, x.shape
-        return kernel.forward(x, output_size)
+        return kernel.forward(x, options)
 
     @staticmethod
     def backward(ctx, grad):
-        return None, ctx.kernel.backward(grad, ctx.shape), None
+        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape))
 
 
-_max_pool2d = Operator("max_pool2d", MaxPool2d, outputs=2)
+_max_pool2d = Operator("max_pool2d", MaxPool2d)
 _avg_pool2d = Operator("avg_pool2d", AvgPool2d)
 _adaptive_avg_pool2d = Operator("adaptive_avg_pool2d", AdaptiveAvgPool2d)
 
@@ -84,7 +84,7 @@ def max_pool2d(
     options = _window("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     if input.dtype == torch.bool or input.is_complex():
         fail(NotImplementedError, "max_pool2d", "input", f"\"max_pool2d\" not implemented for '{scalar_name(input.dtype)}'")
-    y, index = _max_pool2d(input, *options, ceil_mode)
+    y, index = _max_pool2d(input, MaxPoolOptions(*options, ceil_mode))
     return (y, index) if return_indices else y
 
 
@@ -114,7 +114,8 @@ def avg_pool2d(
     kernel, stride, padding, _ = _window("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
     if input.dtype != torch.int64:
         check_float("avg_pool2d", "input", input)
-    return _avg_pool2d(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0)
+    options = AvgPoolOptions(kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0)
+    return _avg_pool2d(input, options)
 
 
 @fastest_first("adaptive_avg_pool2d")
@@ -151,7 +152,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
         problem = "Expected input to have non-zero size for non-batch dimensions, but input has sizes"
         fail(RuntimeError, name, "input", f"{problem} {list(input.shape)}")
     check_float(name, "input", input)
-    return _adaptive_avg_pool2d(input, sizes)
+    return _adaptive_avg_pool2d(input, AdaptivePoolOptions(sizes))
 
 
 def _pair(name: str, argument: str, value: Pair) -> list[int]:

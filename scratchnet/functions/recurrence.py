@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_float, check_shape, check_tensor, fail
-from scratchnet.functions.dispatch import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
 from scratchnet.ops import GATES, RECURRENCES
+from scratchnet.ops.recurrence import RecurrenceOptions
 
 
 class Recurrence(Function):
     """h_t = cell(W_ih x_t + b_ih, W_hh h_(t-1) + b_hh), step by step; backward is the same walk the other way."""
 
     @staticmethod
-    def forward(ctx, kernel, x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
-        ctx.kernel, ctx.options = kernel, (mode, reverse)
-        y, h_n, c_n, *saved = kernel.forward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse)
+    def forward(ctx, kernel, x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, h_n, c_n, *saved = kernel.forward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, options)
         # The caller may change y in place, as torch's: backward has a copy. An RNN's activations are y.
-        copy = None if RECURRENCES[mode].startswith("rnn") else y.clone()
+        copy = None if RECURRENCES[options.mode].startswith("rnn") else y.clone()
         ctx.save_for_backward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, copy, *saved)
         return y, h_n, c_n
 
@@ -30,15 +31,12 @@ class Recurrence(Function):
         if y is None:
             y = inside[0].to(x.dtype)  # a narrow y is rounded
         if torch.is_grad_enabled():  # create_graph=True: what was saved, from the inputs
-            y, _, _, *inside = _recurrence.formula(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, *ctx.options)
-        _, x_, _, *others, _, _ = ctx.needs_input_grad
-        inputs = (x, batch_sizes, w_ih, w_hh, h0, c0, w_hr)
-        dx, *grads = ctx.kernel.backward(grad, grad_h, grad_c, *inputs, y, *inside, *ctx.options, x_, *others)
-        grads = (g if needed else None for g, needed in zip(grads, others, strict=True))
-        return None, dx if x_ else None, None, *grads, None, None
+            y, _, _, *inside = _recurrence.formula(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, ctx.options)
+        inputs = x, batch_sizes, w_ih, w_hh, h0, c0, w_hr
+        return lined_up(ctx, *ctx.kernel.backward(grad, grad_h, grad_c, *inputs, y, *inside, ctx.options, *needs(ctx)))
 
 
-_recurrence = Operator("recurrence", Recurrence, outputs=3)
+_recurrence = Operator("recurrence", Recurrence)
 
 
 def _cast(values: Iterable[Tensor | None], dtype: torch.dtype) -> list[Tensor | None]:
@@ -121,7 +119,7 @@ def recurrence(
         low = torch.get_autocast_dtype(device)
         fused = mode in ("rnn_tanh", "rnn_relu") or mode == "lstm" and input.dim() == 3 and weight_hr is None
         values = _cast(values, low if fused else torch.promote_types(low, h0.dtype))
-    y, h_n, c_n = _recurrence(*values, RECURRENCES.index(mode), reverse)
+    y, h_n, c_n = _recurrence(*values, RecurrenceOptions(RECURRENCES.index(mode), reverse))
     if autocast and weight_hr is not None:  # a projection is a product
         y, h_n = _cast((y, h_n), low)
     y = y if input.dim() == 2 else y.unflatten(0, input.shape[:2])

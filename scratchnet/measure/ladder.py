@@ -12,7 +12,7 @@ from scratchnet import backends
 from scratchnet.columns import module
 from scratchnet.measure import bench, roofline
 from scratchnet.measure.bench import Result, Settings
-from scratchnet.ops import BACKENDS, OPS
+from scratchnet.ops import OPS
 from scratchnet.optional import need
 
 ROOT = Path(scratchnet.__file__).parents[1]
@@ -46,7 +46,7 @@ class Rung:
 
 def rungs(primitive: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:
     """From the naive one up, backend by backend."""
-    ideas = [(column, BACKENDS[column].rungs.get(primitive, ())) for column in columns]
+    ideas = [(column, OPS[primitive].rungs(column)) for column in columns]
     return [Rung(column, primitive, n, idea) for column, own in ideas for n, idea in enumerate(own, 1)]
 
 

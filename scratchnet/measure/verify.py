@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.backends import backend as use_backend
-from scratchnet.ops import Op
+from scratchnet.ops import FILES, Op
 
 TIMES_TORCH = 2
 ULPS = 4
@@ -109,7 +109,7 @@ class Result:
 
 def function(op: Op) -> Callable:
     """The user-level function of an operator."""
-    return getattr(import_module(f"scratchnet.functions.{op.room}"), op.name)
+    return getattr(import_module(f"scratchnet.functions.{FILES[op.name]}"), op.name)
 
 
 def on_tensors(change: Callable[[Tensor], Tensor], args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -19,8 +19,12 @@ from typing import Callable
 import numpy as np
 
 from scratchnet.numpy.kernels import NUMPY
+from scratchnet.ops import DimOptions
+from scratchnet.ops.gelu import GeluOptions
 
 Function = Callable[[np.ndarray], np.ndarray]
+_EXACT = GeluOptions(tanh=False)
+_FEATURES = DimOptions(0)  # the axis of one sample's numbers
 
 
 def relu(z: np.ndarray) -> np.ndarray:
@@ -56,8 +60,8 @@ def activation_pair(name: str, kernels: SimpleNamespace = NUMPY) -> tuple[Functi
         "relu": (relu, relu_derivative),
         "sigmoid": (sigmoid, sigmoid_derivative),
         "tanh": (np.tanh, tanh_derivative),
-        "gelu": (lambda z: kernels.gelu_forward(z, False), lambda z: kernels.gelu_backward(np.ones_like(z), z, False)),
-        "softmax": (lambda z: kernels.softmax_forward(z, 0), np.ones_like),
+        "gelu": (lambda z: kernels.gelu_forward(z, _EXACT), lambda z: kernels.gelu_backward(np.ones_like(z), z, _EXACT)),
+        "softmax": (lambda z: kernels.softmax_forward(z, _FEATURES), np.ones_like),
     }
     if name not in table:
         raise ValueError(f"there is no activation {name!r}; the activations are {', '.join(table)}")

@@ -17,8 +17,9 @@ import numpy as np
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.numpy.layer import Seed, WeightedLayer
 from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops.matmul import LinearOptions
 
-_NONE = ACTIVATIONS.index("none")  # the activation is not part of the product here
+_NONE = LinearOptions(ACTIVATIONS.index("none"))  # the activation is not part of the product here
 
 
 def dense_forward(a_prev: np.ndarray, W: np.ndarray, b: np.ndarray, kernels: SimpleNamespace = NUMPY) -> np.ndarray:

@@ -14,10 +14,9 @@ import numpy as np
 
 from scratchnet.numpy.kernels import NUMPY
 from scratchnet.ops import REDUCTIONS
+from scratchnet.ops.cross_entropy import LossOptions
 
-_MEAN = REDUCTIONS.index("mean")
-_NO_LABEL = -1  # ignore_index
-_NO_SMOOTHING = 0.0
+_OPTIONS = LossOptions(REDUCTIONS.index("mean"), ignore_index=-1, label_smoothing=0.0)  # -1: no label is ignored
 
 
 def _classes(y: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -46,9 +45,8 @@ def cross_entropy(y: np.ndarray, y_pred: np.ndarray, kernels: SimpleNamespace = 
     """
     target = _classes(y, y_pred)
     logits = np.log(np.maximum(y_pred, np.finfo(np.float64).tiny))[..., None]  # (N, C, 1)
-    options = _MEAN, _NO_LABEL, _NO_SMOOTHING
-    loss, lse, total = kernels.cross_entropy_forward(logits, target, None, *options)
-    dz = kernels.cross_entropy_backward(np.array(1.0), logits, target, None, lse, np.array(total), *options)
+    loss, lse, total = kernels.cross_entropy_forward(logits, target, None, _OPTIONS)
+    dz = kernels.cross_entropy_backward(np.array(1.0), logits, target, None, lse, np.array(total), _OPTIONS)
     return float(loss), dz[..., 0]
 
 

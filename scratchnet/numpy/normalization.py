@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.numpy.layer import Layer
+from scratchnet.ops.batch_norm import BatchNormOptions
+from scratchnet.ops.layer_norm import NormOptions
 
 
 class _Norm(Layer):
@@ -37,12 +39,12 @@ class BatchNorm(_Norm):
         return x[None] if x.ndim == 2 else x
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.x, self.training = self._batch(x), training
+        self.x, self.options = self._batch(x), BatchNormOptions(training, self.eps)
         count = x.size // len(self.gamma)
         if training and count < 2:
             raise ValueError(f"{self} needs more than one number a feature to train, got {x.shape}")
         running = (None, None) if training else (self.running_mean, self.running_var)
-        y, *self.statistics = self.kernels.batch_norm_forward(self.x, self.gamma, self.beta, *running, self.eps)
+        y, *self.statistics = self.kernels.batch_norm_forward(self.x, self.gamma, self.beta, *running, self.options)
         if training:
             mean, var = self.statistics
             for moving, now in ((self.running_mean, mean), (self.running_var, var * (count / (count - 1)))):
@@ -51,7 +53,7 @@ class BatchNorm(_Norm):
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
         dx, self.dgamma, self.dbeta = self.kernels.batch_norm_backward(
-            self._batch(da), self.x, self.gamma, *self.statistics, self.training, self.eps, True, True, True
+            self._batch(da), self.x, self.gamma, *self.statistics, self.options, True, True, True
         )
         return dx.reshape(da.shape)
 
@@ -75,13 +77,13 @@ class LayerNorm(_Norm):
         return x.T if x.ndim == 2 else x
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.x = self._samples(x)
-        y, *self.statistics = self.kernels.layer_norm_forward(self.x, self.gamma, self.beta, self.gamma.ndim, self.eps)
+        self.x, self.options = self._samples(x), NormOptions(self.gamma.ndim, self.eps)
+        y, *self.statistics = self.kernels.layer_norm_forward(self.x, self.gamma, self.beta, self.options)
         return self._samples(y)
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
         dx, self.dgamma, self.dbeta = self.kernels.layer_norm_backward(
-            self._samples(da), self.x, *self.statistics, self.gamma, self.gamma.ndim, self.eps, True, True, True
+            self._samples(da), self.x, *self.statistics, self.gamma, self.options, True, True, True
         )
         return self._samples(dx)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.numpy.layer import Layer
+from scratchnet.ops.pool2d import AvgPoolOptions, MaxPoolOptions
 from scratchnet.oracle.windows import output_size
 
 
@@ -29,7 +30,8 @@ class MaxPool2D(_Pool2D):
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits
         self.shape = x.shape
-        y, self.index = self.kernels.max_pool2d_forward(x, *self.window, (1, 1), False)
+        options = MaxPoolOptions(*self.window, dilation=(1, 1), ceil_mode=False)
+        y, self.index = self.kernels.max_pool2d_forward(x, options)
         return y
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
@@ -42,7 +44,8 @@ class AvgPool2D(_Pool2D):
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         output_size(x.shape, self.window[0], self.stride)  # says what is wrong if no window fits
         self.shape = x.shape
-        return self.kernels.avg_pool2d_forward(x, *self.window, False, True, 0)
+        self.options = AvgPoolOptions(*self.window, ceil_mode=False, count_include_pad=True, divisor_override=0)
+        return self.kernels.avg_pool2d_forward(x, self.options)
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
-        return self.kernels.avg_pool2d_backward(da, self.shape, *self.window, False, True, 0)
+        return self.kernels.avg_pool2d_backward(da, self.shape, self.options)

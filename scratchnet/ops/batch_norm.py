@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scratchnet.ops.op import Example, Op, constant, normal, rows_cost
+
+
+class BatchNormOptions(NamedTuple):
+    """training: without running statistics: mean and var are those of x, and x reaches y through them as well."""
+
+    training: bool
+    eps: float
 
 
 def _batch_norm_example(images: bool = False, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
@@ -33,14 +42,15 @@ def _batch_norm(input, running_mean, running_var, weight=None, bias=None, traini
 BATCH_NORM = Op(
     name="batch_norm",
     primitive="layer_norm",
-    file="batch_norm",
     idea="(x - mean) * rstd * weight + bias by channel: what the first pass over a channel read is in cache for the second",
-    # x (N, C, ...), the others (C); running statistics None: those of x; -> y, mean and var as used, float32 or wider
-    forward="(Tensor x, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, float eps)"
-    " -> (Tensor, Tensor, Tensor)",
-    # training: mean and var are those of x, and x reaches y through them as well
-    backward="(Tensor grad, Tensor x, Tensor? weight, Tensor mean, Tensor var, bool training, float eps, bool need_x,"
-    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    # (N, C, ...), the others (C); without running statistics those of x
+    inputs=("x", "weight?", "bias?", "running_mean?", "running_var?"),
+    options=BatchNormOptions,
+    outputs=("y", "mean", "var"),  # the statistics as used, float32 or wider
+    constant=("mean", "var"),
+    saved=("x", "weight", "mean", "var"),
+    gradients=("x", "weight", "bias"),
+    ideas={"cpp": ("naive loop", "two passes over a channel that stays in cache, SIMD, threads")},
     torch=_batch_norm,
     cost=rows_cost(2, 3, 8),
     examples={

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, Example, Op, nbytes, normal
+from scratchnet.ops.op import Cost, Example, Ints, Op, SymInts, nbytes, normal
 
 
 def _conv2d_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> Cost:
@@ -27,15 +29,25 @@ def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias
     return example
 
 
+class ConvolutionOptions(NamedTuple):
+    """The vertical number before the horizontal one."""
+
+    stride: Ints
+    padding: SymInts
+    dilation: Ints
+    groups: int
+
+
 CONV2D = Op(
     name="conv2d",
     primitive="matmul",
-    file="conv2d",
     idea="the filters times shifted views of the image: unfolding + matmul without the unfolded matrix",
-    # x (N, C, H, W), weight (F, C / groups, kh, kw), bias (F) -> (N, F, out_h, out_w); vertical before horizontal
-    forward="(Tensor x, Tensor weight, Tensor? bias, int[] stride, SymInt[] padding, int[] dilation, int groups) -> Tensor",
-    backward="(Tensor grad, Tensor x, Tensor weight, int[] stride, SymInt[] padding, int[] dilation, int groups, bool need_x,"
-    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    inputs=("x", "weight", "bias?"),  # (N, C, H, W), (F, C / groups, kh, kw), (F)
+    options=ConvolutionOptions,
+    outputs=("y",),  # (N, F, out_h, out_w)
+    saved=("x", "weight"),
+    gradients=("x", "weight", "bias"),
+    ideas={"cpp": ("naive loop", "register tiles over shifted images, SIMD, threads")},
     torch=F.conv2d,
     cost=_conv2d_cost,
     examples={

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, Example, Op, constant, nbytes, normal, rows_cost
+from scratchnet.ops.op import Cost, DimOptions, Example, Op, constant, nbytes, normal, rows_cost
+
+
+class LossOptions(NamedTuple):
+    """reduction: an index into REDUCTIONS; rows of the class ignore_index do not count."""
+
+    reduction: int
+    ignore_index: int
+    label_smoothing: float
+
+
+IDEAS = {
+    "cpp": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
+    "cuda": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
+    "triton": ("tiles of rows, max and sum in one loop",),
+}
 
 
 def _cross_entropy_example(**options) -> Example:
@@ -30,12 +45,13 @@ CROSS_ENTROPY = Op(
     name="cross_entropy",
     primitive="cross_entropy",
     idea="logsumexp(x) - x[target] in one pass over the logits; backward reads them once more and writes the gradient",
-    # x (N, C, S); target (N, S) int64 or (N, C, S) probabilities; weight (C)
-    # -> loss (N, S) or (), lse (N, S), total_weight () = the divisor of the mean; lse and total_weight float32 or wider
-    forward="(Tensor x, Tensor target, Tensor? weight, int reduction, int ignore_index, float label_smoothing)"
-    " -> (Tensor, Tensor, Tensor)",
-    backward="(Tensor grad, Tensor x, Tensor target, Tensor? weight, Tensor lse, Tensor total_weight, int reduction,"
-    " int ignore_index, float label_smoothing) -> Tensor",
+    inputs=("x", "target", "weight?"),  # (N, C, S); (N, S) int64 or (N, C, S) probabilities; (C)
+    options=LossOptions,
+    outputs=("loss",),  # (N, S) or ()
+    kept=("lse", "total_weight"),  # (N, S); () the divisor of the mean; float32 or wider
+    saved=("x", "target", "weight", "lse", "total_weight"),
+    gradients=("x",),
+    ideas=IDEAS | {"triton": ("one row a program, a loop for max, one for sum", *IDEAS["triton"])},
     torch=F.cross_entropy,
     cost=rows_cost(1, 2, 4),
     examples={
@@ -57,8 +73,12 @@ def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
         name=name,
         primitive="cross_entropy",
         idea=idea,
-        forward="(Tensor x, int dim) -> Tensor",
-        backward="(Tensor grad, Tensor y, int dim) -> Tensor",  # y is the output
+        inputs=("x",),
+        options=DimOptions,
+        outputs=("y",),
+        saved=("y",),
+        gradients=("x",),
+        ideas=IDEAS,
         torch=own,
         cost=rows_cost(2, 3, 4),
         examples={
@@ -77,8 +97,12 @@ LOGSUMEXP = Op(
     name="logsumexp",
     primitive="cross_entropy",
     idea="max + log(sum(exp(x - max))) in one pass",
-    forward="(Tensor x, int dim) -> Tensor",  # dim is kept with size 1
-    backward="(Tensor grad, Tensor x, Tensor y, int dim) -> Tensor",
+    inputs=("x",),
+    options=DimOptions,
+    outputs=("y",),  # dim is kept with size 1
+    saved=("x", "y"),
+    gradients=("x",),
+    ideas=IDEAS,
     torch=torch.logsumexp,
     cost=rows_cost(1, 2, 4),
     examples={
@@ -120,16 +144,14 @@ LINEAR_CROSS_ENTROPY = Op(
     name="linear_cross_entropy",
     primitive="cross_entropy",
     idea="cross_entropy(x W^T + b, target) in chunks of rows, each made once: the whole logits never exist",
-    # x (N, K), linear_weight (C, K), linear_bias (C), target (N) or (N, C), weight (C)
-    # -> loss (N) or (), lse (N), total_weight ()
-    forward="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
-    " int ignore_index, float label_smoothing) -> (Tensor, Tensor, Tensor)",
-    backward="(Tensor grad, Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, Tensor lse,"
-    " Tensor total_weight, int reduction, int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight,"
-    " bool need_linear_bias) -> (Tensor, Tensor, Tensor)",
-    gradients="(Tensor x, Tensor linear_weight, Tensor? linear_bias, Tensor target, Tensor? weight, int reduction,"
-    " int ignore_index, float label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    inputs=("x", "linear_weight", "linear_bias?", "target", "weight?"),  # (N, K), (C, K), (C), (N) or (N, C), (C)
+    options=LossOptions,
+    outputs=("loss",),  # (N) or ()
+    kept=("lse", "total_weight"),  # (N), ()
+    saved=("x", "linear_weight", "linear_bias", "target", "weight", "lse", "total_weight"),
+    gradients=("x", "linear_weight", "linear_bias"),
+    at_once=True,
+    ideas=IDEAS,
     torch=_linear_cross_entropy,
     cost=_linear_cross_entropy_cost,
     examples={

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, Example, Op, indices, nbytes, normal
+from scratchnet.ops.op import Cost, DimOptions, Example, Op, indices, nbytes, normal
+
+
+class EmbeddingOptions(NamedTuple):
+    """They matter to the backward alone. padding_idx -1: none."""
+
+    padding_idx: int
+    scale_grad_by_freq: bool
+
+
+IDEAS = {
+    "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
+    "cuda": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),
+    "triton": ("all elements at once, atomics or sorted segments",),
+}
 
 
 def _gather_cost(x: Tensor, dim: int, index: Tensor) -> Cost:
@@ -18,8 +34,12 @@ GATHER = Op(
     name="gather",
     primitive="gather",
     idea="y[i][j] = x[index[i][j]][j] in blocks of columns that stay in cache; backward adds in index order: same bits always",
-    forward="(Tensor x, int dim, Tensor index) -> Tensor",
-    backward="(Tensor grad, SymInt[] shape, int dim, Tensor index) -> Tensor",  # shape of x
+    inputs=("x", "index"),
+    options=DimOptions,
+    outputs=("y",),
+    saved=("shape: SymInt[]", "index"),  # the shape of x
+    gradients=("x",),
+    ideas=IDEAS | {"triton": ("one program a block of columns, row after row", *IDEAS["triton"])},
     torch=torch.gather,
     cost=_gather_cost,
     examples={
@@ -48,9 +68,12 @@ EMBEDDING = Op(
     name="embedding",
     primitive="gather",
     idea="copy row index[i] of the weight; backward adds rows in index order: the same bits every run",
-    # the options matter to the backward alone; padding_idx -1 is none
-    forward="(Tensor weight, Tensor index, int padding_idx, bool scale_grad_by_freq) -> Tensor",
-    backward="(Tensor grad, Tensor index, SymInt num_embeddings, int padding_idx, bool scale_grad_by_freq) -> Tensor",
+    inputs=("weight", "index"),
+    options=EmbeddingOptions,
+    outputs=("y",),
+    saved=("index", "num_embeddings: SymInt"),
+    gradients=("weight",),
+    ideas=IDEAS,
     torch=F.embedding,
     cost=_embedding_cost,
     examples={

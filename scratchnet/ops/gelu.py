@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from scratchnet.ops.op import Cost, Op, nbytes, normal, rows_cost
 
+
+class GeluOptions(NamedTuple):
+    """tanh: the tanh form."""
+
+    tanh: bool
+
+
+class GegluOptions(NamedTuple):
+    """dim: the axis that is halved."""
+
+    dim: int
+    tanh: bool
+
+
+IDEAS = {
+    "cpp": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
+    "cuda": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+    "triton": ("fused: one pass over memory",),
+}
 _APPROXIMATE = {"none": {}, "tanh": {"approximate": "tanh"}}
 
 GELU = Op(
     name="gelu",
     primitive="gelu",
     idea="x * Phi(x), one read and one write; backward recomputes Phi from x instead of saving it",
-    forward="(Tensor x, bool tanh) -> Tensor",
-    backward="(Tensor grad, Tensor x, bool tanh) -> Tensor",
+    inputs=("x",),
+    options=GeluOptions,
+    outputs=("y",),
+    saved=("x",),
+    gradients=("x",),
+    ideas=IDEAS | {"triton": ("a kernel an operation", *IDEAS["triton"])},
     torch=F.gelu,
     cost=rows_cost(2, 3, 15),
     examples={k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},
@@ -25,8 +50,12 @@ BIAS_GELU = Op(
     name="bias_gelu",
     primitive="gelu",
     idea="gelu(x + bias) without writing x + bias",
-    forward="(Tensor x, Tensor bias, bool tanh) -> Tensor",  # bias (D) over the last axis
-    backward="(Tensor grad, Tensor x, Tensor bias, bool tanh, bool need_x, bool need_bias) -> (Tensor, Tensor)",
+    inputs=("x", "bias"),  # (..., D), (D)
+    options=GeluOptions,
+    outputs=("y",),
+    saved=("x", "bias"),
+    gradients=("x", "bias"),
+    ideas=IDEAS,
     torch=lambda input, bias, approximate="none": F.gelu(input + bias, approximate=approximate),
     cost=rows_cost(2, 3, 16),
     examples={
@@ -46,8 +75,12 @@ GEGLU = Op(
     name="geglu",
     primitive="gelu",
     idea="first half * gelu(second half), as torch's glu with GELU for the sigmoid",
-    forward="(Tensor x, int dim, bool tanh) -> Tensor",
-    backward="(Tensor grad, Tensor x, int dim, bool tanh) -> Tensor",
+    inputs=("x",),
+    options=GegluOptions,
+    outputs=("y",),
+    saved=("x",),
+    gradients=("x",),
+    ideas=IDEAS,
     torch=_geglu,
     cost=lambda x, *args, **kwargs: Cost(3 * nbytes(x) // 2, 5 * nbytes(x) // 2, 8 * x.numel(), 9 * x.numel()),
     examples={

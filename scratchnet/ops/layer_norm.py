@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scratchnet.ops.op import Example, Op, normal, rows_cost
+
+
+class NormOptions(NamedTuple):
+    """ndim: over how many of the last axes."""
+
+    ndim: int
+    eps: float
+
+
+IDEAS = {
+    "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
+    "cuda": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
+    "triton": ("tiles of rows in registers",),
+}
 
 
 def _norm_example(residual=False, weight=True, bias=True, dims=1) -> Example:
@@ -25,10 +41,13 @@ LAYER_NORM = Op(
     name="layer_norm",
     primitive="layer_norm",
     idea="(x - mean) * rstd * weight + bias, the row read once from memory; dweight and dbias by per-chunk partial sums",
-    # over the last `ndim` axes; mean and rstd (..., 1 * ndim), float32 or wider
-    forward="(Tensor x, Tensor? weight, Tensor? bias, int ndim, float eps) -> (Tensor, Tensor, Tensor)",
-    backward="(Tensor grad, Tensor x, Tensor mean, Tensor rstd, Tensor? weight, int ndim, float eps, bool need_x,"
-    " bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    inputs=("x", "weight?", "bias?"),
+    options=NormOptions,
+    outputs=("y",),
+    kept=("mean", "rstd"),  # (..., 1 * ndim), float32 or wider
+    saved=("x", "mean", "rstd", "weight"),
+    gradients=("x", "weight", "bias"),
+    ideas=IDEAS | {"triton": ("one row a program, a loop a sum", *IDEAS["triton"])},
     torch=F.layer_norm,
     cost=rows_cost(2, 3, 8),
     examples={
@@ -45,9 +64,13 @@ RMS_NORM = Op(
     name="rms_norm",
     primitive="layer_norm",
     idea="x / sqrt(mean(x^2) + eps) * weight, the row read once",
-    forward="(Tensor x, Tensor? weight, int ndim, float eps) -> (Tensor, Tensor)",  # y, rstd
-    backward="(Tensor grad, Tensor x, Tensor rstd, Tensor? weight, int ndim, float eps, bool need_x, bool need_weight)"
-    " -> (Tensor, Tensor)",
+    inputs=("x", "weight?"),
+    options=NormOptions,
+    outputs=("y",),
+    kept=("rstd",),
+    saved=("x", "rstd", "weight"),
+    gradients=("x", "weight"),
+    ideas=IDEAS,
     torch=F.rms_norm,
     cost=rows_cost(2, 3, 6),
     examples={
@@ -68,12 +91,13 @@ ADD_LAYER_NORM = Op(
     name="add_layer_norm",
     primitive="layer_norm",
     idea="x + residual and its LayerNorm in one pass: the sum is normalised while it is in cache",
-    # -> sum, y, mean, rstd; two differentiable outputs
-    forward="(Tensor x, Tensor residual, Tensor? weight, Tensor? bias, int ndim, float eps)"
-    " -> (Tensor, Tensor, Tensor, Tensor)",
-    # total is the saved sum; the first gradient belongs to x and to residual alike
-    backward="(Tensor grad_total, Tensor grad, Tensor total, Tensor mean, Tensor rstd, Tensor? weight, int ndim, float eps,"
-    " bool need_x, bool need_weight, bool need_bias) -> (Tensor, Tensor, Tensor)",
+    inputs=("x", "residual", "weight?", "bias?"),
+    options=NormOptions,
+    outputs=("total", "y"),
+    kept=("mean", "rstd"),
+    saved=("total", "mean", "rstd", "weight"),
+    gradients=("x", "weight", "bias"),  # the first belongs to x and to residual alike
+    ideas=IDEAS,
     torch=_add_layer_norm,
     cost=rows_cost(4, 4, 9),
     examples={"affine": _norm_example(residual=True), "plain": _norm_example(residual=True, weight=False)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,12 +18,27 @@ def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: s
     return Cost(moved, 2 * moved, 2 * out * a.shape[-1], 4 * out * a.shape[-1])
 
 
+class LinearOptions(NamedTuple):
+    """activation: an index into ACTIVATIONS."""
+
+    activation: int
+
+
+IDEAS = {
+    "cpp": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
+    "cuda": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
+    "triton": ("tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
+}
+
 MATMUL = Op(
     name="matmul",
     primitive="matmul",
     idea="batched A @ B, any strides, no copy of a transposed operand",
-    forward="(Tensor a, Tensor b) -> Tensor",  # a (..., M, K), b (..., K, N), equal batch axes (expanded views)
-    backward="(Tensor grad, Tensor a, Tensor b, bool need_a, bool need_b) -> (Tensor, Tensor)",
+    inputs=("a", "b"),  # (..., M, K), (..., K, N), equal batch axes (expanded views)
+    outputs=("y",),
+    saved=("a", "b"),
+    gradients=("a", "b"),
+    ideas=IDEAS | {"triton": ("one tile a program", *IDEAS["triton"])},
     torch=torch.matmul,
     cost=_matmul_cost,
     examples={
@@ -36,10 +53,13 @@ LINEAR = Op(
     name="linear",
     primitive="matmul",
     idea="x W^T + b with the activation applied while the tile is still in registers",
-    # x (..., K), weight (N, K), bias (N); -> y, z: the pre-activation for GELU, else empty; saved is z, for ReLU y
-    forward="(Tensor x, Tensor weight, Tensor? bias, int activation) -> (Tensor, Tensor)",
-    backward="(Tensor grad, Tensor x, Tensor weight, Tensor saved, int activation, bool need_x, bool need_weight,"
-    " bool need_bias) -> (Tensor, Tensor, Tensor)",
+    inputs=("x", "weight", "bias?"),  # (..., K), (N, K), (N)
+    options=LinearOptions,
+    outputs=("y",),
+    kept=("saved",),  # the pre-activation for GELU, else empty; for ReLU backward takes y in its place
+    saved=("x", "weight", "saved"),
+    gradients=("x", "weight", "bias"),
+    ideas=IDEAS,
     torch=lambda input, weight, bias=None, activation=None: {
         None: lambda y: y,
         "relu": F.relu,

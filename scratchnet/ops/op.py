@@ -5,8 +5,9 @@ Codes that cross into C++ are integers: `activation`, `mode` and `reduction` are
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -33,96 +34,143 @@ class Backend:
 
     what: str
     devices: tuple[str, ...]
-    rungs: dict[str, tuple[str, ...]]  # primitive -> one idea a rung; a primitive that is missing has no kernels here
-    primitives_only: bool = False  # no kernels of the operators that live in files of their own
     # The same bits for the same input, whatever the number of threads. With no backend named, small tensors run torch's own,
     # whose bits depend on that number.
     deterministic: bool = True
-    whole_family: bool = True  # every rung is there for the whole family, else the early ones for the primitive's own operator
 
-
-_ONE = {primitive: ("the formula",) for primitive in ("matmul", "cross_entropy", "layer_norm", "gelu", "gather")}
 
 BACKENDS: dict[str, Backend] = {
-    "numpy": Backend("the mathematics in float64 NumPy: the oracle", ("cpu",), _ONE),
-    "reference": Backend("plain PyTorch operations: the readable one", ("cpu", "cuda"), _ONE),
-    "cpp": Backend(
-        "C++: SIMD and threads",
-        ("cpu",),
-        {
-            "matmul": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
-            "cross_entropy": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
-            "layer_norm": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
-            "gelu": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
-            "gather": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
-        },
-    ),
-    "cuda": Backend(
-        "CUDA C++",
-        ("cuda",),
-        {
-            "matmul": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
-            "cross_entropy": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
-            "layer_norm": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
-            "gelu": ("one thread an element", "128-bit loads, fused bias and its gradient"),
-            "gather": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),
-        },
-        primitives_only=True,
-    ),
-    "triton": Backend(
-        "Triton kernels; on CPU tensors in Triton's interpreter",
-        ("cuda", "cpu"),
-        {
-            "matmul": ("one tile a program", "tiles in groups, tuned sizes, fused epilogue, K split where tiles are few"),
-            "cross_entropy": ("one row a program, a loop for max, one for sum", "tiles of rows, max and sum in one loop"),
-            "layer_norm": ("one row a program, a loop a sum", "tiles of rows in registers"),
-            "gelu": ("a kernel an operation", "fused: one pass over memory"),
-            "gather": ("one program a block of columns, row after row", "all elements at once, atomics or sorted segments"),
-        },
-        primitives_only=True,
-        whole_family=False,
-    ),
+    "numpy": Backend("the mathematics in float64 NumPy: the oracle", ("cpu",)),
+    "reference": Backend("plain PyTorch operations: the readable one", ("cpu", "cuda")),
+    "cpp": Backend("C++: SIMD and threads", ("cpu",)),
+    "cuda": Backend("CUDA C++", ("cuda",)),
+    "triton": Backend("Triton kernels; on CPU tensors in Triton's interpreter", ("cuda", "cpu")),
 }
 
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
 
 
+class DimOptions(NamedTuple):
+    """dim: the axis that the operator works along."""
+
+    dim: int
+
+
+Rungs = dict[str, tuple[str, ...]]  # column -> one idea a rung; of columns where every operator is the formula none
+_TYPES = {"int": "int", "float": "float", "bool": "bool", "Ints": "int[]", "SymInts": "SymInt[]"}  # of options, in a schema
+Ints = list[int]
+SymInts = list[int]  # such as torch.compile may trace
+
+
 @dataclass(frozen=True, eq=False)  # each is itself: hashable
 class Op:
-    """One operator: `scratchnet.functions.<room>.<name>` and the pair of kernels behind it."""
+    """One operator: the user-level function of its name and the pair of kernels behind it, described once.
+
+    Everything else follows from it. The kernels of a column are, for two inputs, options, and gradients of both:
+
+        <name>_forward(x, weight, options)                                  -> the outputs, then what is kept for backward
+        <name>_backward(grad, <saved>, options, need_x, need_weight)        -> dx, dweight; None where it is not needed
+
+    with one grad for each differentiable output (`grad_<output>` if there are several) and a `need_...` for each gradient (if
+    there are several). Registered with torch, the options are flat and a rung (int) comes last.
+    """
 
     name: str
     primitive: str
     idea: str  # what it computes and what the fused kernel saves, in one line
-    forward: str  # schema of the forward kernel; the rung (int) is appended
-    backward: str  # schema of the backward kernel; likewise
+    inputs: tuple[str, ...]  # tensors; "bias?" may be None
+    outputs: tuple[str, ...]  # the results that the caller gets
+    saved: tuple[str, ...]  # what backward takes: inputs, results, and sizes with their type in a schema ("shape: SymInt[]")
+    gradients: tuple[str, ...]  # the inputs that have one
     torch: Callable  # torch's own function(s) for the same call: the baseline
     cost: Callable[..., Cost]  # of a call with the same arguments
     examples: dict[str, Example]  # option name -> (rows, columns, dtype) -> (args, kwargs) of a call; floats want a gradient
     sizes: tuple[tuple[int, int], ...]  # (rows, columns) that `scratchnet bench` times; the first alone with --quick
+    ideas: Rungs
+    options: type | None = None  # a NamedTuple of what is no tensor
+    kept: tuple[str, ...] = ()  # results for backward alone
+    constant: tuple[str, ...] = ()  # outputs that nothing is differentiated through
+    backward_options: bool = True  # whether backward takes the options
     # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
     # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
     own_up_to: int = 0
-    # Schema of a C++ kernel that makes the outputs and the gradients for an incoming 1 at once, where that saves work; the
-    # results of forward, then those of backward, in the type that gradients are summed in.
-    gradients: str = ""
-    file: str = ""  # where it lives in every room, if not in the primitive's own file
-
-    @property
-    def room(self) -> str:
-        """The name of its file in functions/, reference/, numpy/ and of its folder in csrc/cpu/."""
-        return self.file or self.primitive
+    # Whether a C++ kernel makes the outputs and the gradients for an incoming 1 at once, where that saves work:
+    # <name>_gradients takes the arguments of forward and the needs, and returns the results of both, the gradients in the type
+    # in which they are summed.
+    at_once: bool = False
 
     def rungs(self, column: str) -> tuple[str, ...]:
-        """One idea a rung of this operator's kernels on a backend; none where the reference runs in its place.
+        """One idea a rung of this operator's kernels on a backend; none where the reference runs in its place."""
+        return ("the formula",) if column in ("numpy", "reference") else self.ideas.get(column, ())
 
-        An operator in a file of its own has two at most, the first and the last idea of its primitive.
-        """
-        backend = BACKENDS[column]
-        ideas = backend.rungs.get(self.primitive, ())
-        if self.file:
-            return () if backend.primitives_only else ideas[:1] + ideas[1:][-1:]
-        return ideas if backend.whole_family or self.name == self.primitive else ideas[-1:]
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What the forward kernel returns."""
+        return self.outputs + self.kept
+
+    @property
+    def grads(self) -> tuple[str, ...]:
+        """What the incoming gradients are called."""
+        names = [name for name in self.outputs if name not in self.constant]
+        return ("grad",) if len(names) == 1 else tuple(f"grad_{name}" for name in names)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The flags that say which gradients are needed."""
+        return tuple(f"need_{name}" for name in self.gradients) if len(self.gradients) > 1 else ()
+
+    @functools.cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where the inputs that have a gradient stand among the arguments of forward."""
+        return tuple(self.arguments("forward").index(name) for name in self.gradients)
+
+    @property
+    def saved_names(self) -> tuple[str, ...]:
+        return tuple(entry.partition(":")[0] for entry in self.saved)
+
+    def arguments(self, direction: str) -> tuple[str, ...]:
+        """The arguments of the Python kernels of a direction, by name."""
+        options = ("options",) if self.options and (direction != "backward" or self.backward_options) else ()
+        if direction == "backward":
+            return self.grads + self.saved_names + options + self.needs
+        inputs = tuple(name.rstrip("?") for name in self.inputs)
+        return inputs + options + (self.needs if direction == "gradients" else ())
+
+    def flat(self, direction: str, arguments: Sequence) -> tuple:
+        """The arguments of a Python kernel as the registered operator takes them: with the options one by one."""
+        names = self.arguments(direction)
+        if "options" not in names:
+            return tuple(arguments)
+        at = names.index("options")
+        return (*arguments[:at], *arguments[at], *arguments[at + 1 :])
+
+    def packed(self, direction: str, arguments: Sequence) -> tuple:
+        """The reverse of `flat`."""
+        names = self.arguments(direction)
+        if "options" not in names:
+            return tuple(arguments)
+        at, after = names.index("options"), names.index("options") + len(self.options._fields)
+        return (*arguments[:at], self.options(*arguments[at:after]), *arguments[after:])
+
+    def schema(self, direction: str) -> str:
+        """The arguments and results of a registered kernel, in torch's words: "(Tensor x, int dim, int rung) -> Tensor"."""
+        optional = {name.rstrip("?"): "Tensor?" if name.endswith("?") else "Tensor" for name in self.inputs}
+        sizes = {name: kind.strip() for name, colon, kind in (entry.partition(":") for entry in self.saved) if colon}
+        arguments = []
+        for name in self.arguments(direction):
+            if name == "options":
+                kinds = self.options.__annotations__.items()  # as they are written
+                arguments += [f"{_TYPES[kind.__forward_arg__]} {field}" for field, kind in kinds]
+            else:
+                arguments.append(f"{'bool' if name in self.needs else sizes.get(name, optional.get(name, 'Tensor'))} {name}")
+        counts = {"forward": len(self.results), "backward": len(self.gradients)}
+        count = sum(counts.values()) if direction == "gradients" else counts[direction]
+        return f"({', '.join([*arguments, 'int rung'])}) -> {result_types(count)}"
+
+
+def result_types(count: int) -> str:
+    """So many tensors as the results of a schema."""
+    return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
 
 def normal(*shape: int, dtype: torch.dtype) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 
-from scratchnet.ops.op import Cost, Example, Op, nbytes, normal
+from scratchnet.ops.op import Cost, Example, Ints, Op, SymInts, nbytes, normal
 
 
 def _pool_example(*options, images: bool = False, **kwargs) -> Example:
@@ -18,16 +20,48 @@ def _pool_example(*options, images: bool = False, **kwargs) -> Example:
     return example
 
 
+class MaxPoolOptions(NamedTuple):
+    """Pairs of integers, the vertical one first."""
+
+    kernel_size: Ints
+    stride: Ints
+    padding: Ints
+    dilation: Ints
+    ceil_mode: bool
+
+
+class AvgPoolOptions(NamedTuple):
+    """Pairs of integers, the vertical one first. divisor_override 0: none."""
+
+    kernel_size: Ints
+    stride: Ints
+    padding: Ints
+    ceil_mode: bool
+    count_include_pad: bool
+    divisor_override: int
+
+
+class AdaptivePoolOptions(NamedTuple):
+    """Rows and columns of the result."""
+
+    output_size: SymInts
+
+
+IDEAS = {"cpp": ("naive loop", "along the rows, then down the columns; SIMD, threads")}
 _POOL_SIZES = ((1022, 1022), (222, 222))
 
 MAX_POOL2D = Op(
     name="max_pool2d",
     primitive="gather",
-    file="pool2d",
     idea="the largest entry of every window, along the rows first, then down the columns; backward adds grad where it lay",
-    # x (..., H, W); pairs of integers for both axes; -> y, index of the entry in its plane
-    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode) -> (Tensor, Tensor)",
-    backward="(Tensor grad, SymInt[] shape, Tensor index) -> Tensor",  # shape of x
+    inputs=("x",),  # (..., H, W)
+    options=MaxPoolOptions,
+    outputs=("y", "index"),  # of the entry in its plane
+    constant=("index",),
+    saved=("shape: SymInt[]", "index"),  # the shape of x
+    gradients=("x",),
+    backward_options=False,
+    ideas=IDEAS,
     torch=F.max_pool2d,
     cost=lambda x, *args, **kwargs: Cost(4 * nbytes(x) // 2, 4 * nbytes(x) // 2, x.numel(), x.numel() // 4),
     examples={
@@ -43,13 +77,13 @@ MAX_POOL2D = Op(
 AVG_POOL2D = Op(
     name="avg_pool2d",
     primitive="gather",
-    file="pool2d",
     idea="the mean of every window, down the columns first, then along the rows; backward is the same sum over other windows",
-    # divisor_override 0 is none
-    forward="(Tensor x, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad,"
-    " int divisor_override) -> Tensor",
-    backward="(Tensor grad, SymInt[] shape, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode,"
-    " bool count_include_pad, int divisor_override) -> Tensor",
+    inputs=("x",),
+    options=AvgPoolOptions,
+    outputs=("y",),
+    saved=("shape: SymInt[]",),
+    gradients=("x",),
+    ideas=IDEAS,
     torch=F.avg_pool2d,
     cost=lambda x, *args, **kwargs: Cost(5 * nbytes(x) // 4, 5 * nbytes(x) // 4, x.numel(), x.numel()),
     examples={
@@ -66,10 +100,14 @@ AVG_POOL2D = Op(
 ADAPTIVE_AVG_POOL2D = Op(
     name="adaptive_avg_pool2d",
     primitive="gather",
-    file="pool2d",
     idea="the mean of windows that divide the image into as many rows and columns as asked for",
-    forward="(Tensor x, SymInt[] output_size) -> Tensor",
-    backward="(Tensor grad, SymInt[] shape) -> Tensor",
+    inputs=("x",),
+    options=AdaptivePoolOptions,
+    outputs=("y",),
+    saved=("shape: SymInt[]",),
+    gradients=("x",),
+    backward_options=False,
+    ideas=IDEAS,
     torch=F.adaptive_avg_pool2d,
     cost=lambda x, *args, **kwargs: Cost(nbytes(x), nbytes(x), x.numel(), x.numel()),
     examples={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,20 +65,27 @@ def _recurrence_cost(
     return Cost(moved, 2 * moved, 2 * rows * weights, 4 * rows * weights)
 
 
+class RecurrenceOptions(NamedTuple):
+    """mode: an index into RECURRENCES; reverse: from the last step to the first."""
+
+    mode: int
+    reverse: bool
+
+
 RECURRENCE = Op(
     name="recurrence",
     primitive="matmul",
-    file="recurrence",
     idea="a layer of an RNN, LSTM or GRU: inputs projected at once, recurrent weights packed once, each thread owns sequences",
     # x (N, I) packed: row after row of step 0, then of step 1, ...; batch_sizes (T) int64 on the CPU: the rows of each step;
     # w_ih (G H, I), w_hh (G H, P), b_ih and b_hh (G H), h0 (B, P), c0 (B, H), w_hr (P, H), P = H without w_hr
     # -> y (N, P), h_n (B, P), c_n (B, H) or (0), activations (N, G H), inner: the cells of an LSTM, W_hn h + b_hn of a GRU
-    forward="(Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor h0, Tensor? c0,"
-    " Tensor? w_hr, int mode, bool reverse) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-    backward="(Tensor grad, Tensor grad_h, Tensor grad_c, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,"
-    " Tensor? c0, Tensor? w_hr, Tensor y, Tensor activations, Tensor inner, int mode, bool reverse, bool need_x,"
-    " bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0, bool need_w_hr)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    inputs=("x", "batch_sizes", "w_ih", "w_hh", "b_ih?", "b_hh?", "h0", "c0?", "w_hr?"),
+    options=RecurrenceOptions,
+    outputs=("y", "h_n", "c_n"),
+    kept=("activations", "inner"),
+    saved=("x", "batch_sizes", "w_ih", "w_hh", "h0", "c0", "w_hr", "y", "activations", "inner"),
+    gradients=("x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "c0", "w_hr"),
+    ideas={"cpp": ("naive loop", "inputs projected at once, packed weights, SIMD, each thread its own sequences")},
     torch=_recurrence,
     cost=_recurrence_cost,
     examples={

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from scratchnet.ops.batch_norm import BatchNormOptions
+
 
 def _axes(x: np.ndarray) -> tuple[int, ...]:
     """All but the channels."""
@@ -36,7 +38,7 @@ def batch_norm_forward(
     bias: np.ndarray | None,
     running_mean: np.ndarray | None,
     running_var: np.ndarray | None,
-    eps: float,
+    options: BatchNormOptions,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y (shape of x), mean and var (C) that it was normalised with: the running ones if given, else those of x."""
     if running_mean is None:
@@ -44,7 +46,7 @@ def batch_norm_forward(
         var = _mean((x - _per_channel(mean, x)) ** 2)
     else:
         mean, var = running_mean.copy(), running_var.copy()
-    y = (x - _per_channel(mean, x)) / _per_channel(np.sqrt(var + eps), x)
+    y = (x - _per_channel(mean, x)) / _per_channel(np.sqrt(var + options.eps), x)
     if weight is not None:
         y = y * _per_channel(weight, x)
     if bias is not None:
@@ -59,15 +61,15 @@ def batch_norm_backward(
     weight: np.ndarray | None,
     mean: np.ndarray,
     var: np.ndarray,
-    training: bool,
-    eps: float,
+    options: BatchNormOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx (shape of x), dweight and dbias (C) of `batch_norm_forward`; training: the statistics were those of x."""
+    training, eps = options
     running = (None, None) if training else (mean, var)  # the saved ones may be rounded to float32
-    h, _, var = batch_norm_forward(x, None, None, *running, eps)
+    h, _, var = batch_norm_forward(x, None, None, *running, options)
     dweight, dbias = (grad * h).sum(axis=_axes(x)), grad.sum(axis=_axes(x))
     dx = None
     if need_x:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scratchnet.ops.conv2d import ConvolutionOptions
 from scratchnet.oracle.windows import col2im, im2col, output_size
 
 
@@ -17,12 +18,10 @@ def conv2d_forward(
     x: np.ndarray,
     weight: np.ndarray,
     bias: np.ndarray | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    options: ConvolutionOptions,
 ) -> np.ndarray:
     """y (N, F, out_h, out_w) for x (N, C, H, W), weight (F, C / groups, kh, kw) and bias (F)."""
+    stride, padding, dilation, groups = options
     windows = (weight.shape[2:], stride, padding, dilation)
     columns, rows = _grouped(im2col(x, *windows), groups), _grouped(weight.reshape(len(weight), -1), groups)
     y = (rows @ columns).reshape(len(weight), len(x), *output_size(x.shape, *windows)).swapaxes(0, 1)
@@ -34,15 +33,13 @@ def conv2d_backward(
     grad: np.ndarray,
     x: np.ndarray,
     weight: np.ndarray,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    options: ConvolutionOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx (N, C, H, W), dW (F, C / groups, kh, kw) and db (F) of `conv2d_forward`."""
+    stride, padding, dilation, groups = options
     dx = dweight = None
     windows = (weight.shape[2:], stride, padding, dilation)
     dy = _grouped(grad.swapaxes(0, 1).reshape(len(weight), -1), groups)

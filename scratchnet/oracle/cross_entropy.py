@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scratchnet.ops import ACTIVATIONS, REDUCTIONS
+from scratchnet.ops import ACTIVATIONS, REDUCTIONS, DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
+from scratchnet.ops.matmul import LinearOptions
 from scratchnet.oracle.matmul import linear_backward, linear_forward
 
 
@@ -40,46 +42,49 @@ def _sum(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @np.errstate(all="ignore")
-def softmax_forward(x: np.ndarray, dim: int) -> np.ndarray:
+def softmax_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
     """Probabilities along `dim`, in the shape of x; NaN where the largest entry is infinite, as torch."""
-    e = np.exp(x - _max(x, dim))
-    return e / _sum(e, dim)
+    e = np.exp(x - _max(x, options.dim))
+    return e / _sum(e, options.dim)
 
 
 @np.errstate(all="ignore")
-def softmax_backward(grad: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
+def softmax_backward(grad: np.ndarray, y: np.ndarray, options: DimOptions) -> np.ndarray:
     """dx (shape of x) of `softmax_forward` from its output."""
-    return y * (grad - _sum(grad * y, dim))
+    return y * (grad - _sum(grad * y, options.dim))
 
 
 @np.errstate(all="ignore")
-def log_softmax_forward(x: np.ndarray, dim: int) -> np.ndarray:
+def log_softmax_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
     """Log-probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
-    shifted = x - _max(x, dim)
-    return shifted - np.log(_sum(np.exp(shifted), dim))
+    shifted = x - _max(x, options.dim)
+    return shifted - np.log(_sum(np.exp(shifted), options.dim))
 
 
 @np.errstate(all="ignore")
-def log_softmax_backward(grad: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
+def log_softmax_backward(grad: np.ndarray, y: np.ndarray, options: DimOptions) -> np.ndarray:
     """dx of `log_softmax_forward` from its output."""
-    return grad - np.exp(y) * _sum(grad, dim)
+    return grad - np.exp(y) * _sum(grad, options.dim)
 
 
 @np.errstate(all="ignore")
-def logsumexp_forward(x: np.ndarray, dim: int) -> np.ndarray:
+def logsumexp_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
     """log(sum(exp(x))) along `dim`, kept with size 1; infinite where the largest entry is, -inf for a row of size 0."""
-    m = _max(x, dim)
+    m = _max(x, options.dim)
     m = np.where(np.isinf(m), 0.0, m)  # inf - inf would be NaN
-    return m + np.log(_sum(np.exp(x - m), dim))
+    return m + np.log(_sum(np.exp(x - m), options.dim))
 
 
 @np.errstate(all="ignore")
-def logsumexp_backward(grad: np.ndarray, x: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
+def logsumexp_backward(grad: np.ndarray, x: np.ndarray, y: np.ndarray, options: DimOptions) -> np.ndarray:
     """dx of `logsumexp_forward`; y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
-    return grad * np.exp(x - logsumexp_forward(x, dim))
+    return grad * np.exp(x - logsumexp_forward(x, options))
 
 
 # ---- cross-entropy -----------------------------------------------------------------------------------------------------
+
+
+_CLASSES = DimOptions(1)
 
 
 def _check(target: np.ndarray, classes: int, ignore_index: int) -> None:
@@ -88,23 +93,21 @@ def _check(target: np.ndarray, classes: int, ignore_index: int) -> None:
         raise IndexError(f"cross_entropy: target {outside[0]} is out of range: it must be from 0 to {classes - 1}")
 
 
-def _shares(
-    target: np.ndarray, weight: np.ndarray | None, classes: int, ignore_index: int, label_smoothing: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _shares(target: np.ndarray, weight: np.ndarray | None, classes: int, options: LossOptions) -> tuple[np.ndarray, np.ndarray]:
     """a (N, C, S) of the header, and which entries count at all: the others stay 0 whatever they are multiplied with."""
     w = np.ones((classes, 1)) if weight is None else weight[:, None]  # (C, 1)
-    uniform = label_smoothing / max(classes, 1)
+    uniform = options.label_smoothing / max(classes, 1)
     if np.issubdtype(target.dtype, np.floating):
-        return w * ((1 - label_smoothing) * target + uniform), np.True_
+        return w * ((1 - options.label_smoothing) * target + uniform), np.True_
     target = target[:, None]  # (N, 1, S)
     one_hot = target == np.arange(classes)[:, None]
-    counts = (one_hot | (label_smoothing > 0)) & (target != ignore_index)
-    return w * ((1 - label_smoothing) * one_hot + uniform), counts
+    counts = (one_hot | (options.label_smoothing > 0)) & (target != options.ignore_index)
+    return w * ((1 - options.label_smoothing) * one_hot + uniform), counts
 
 
 @np.errstate(all="ignore")
 def cross_entropy_forward(
-    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, reduction: int, ignore_index: int, label_smoothing: float
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, options: LossOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss (N, S) or (), logsumexp of each row (N, S), divisor of the mean ().
 
@@ -112,17 +115,17 @@ def cross_entropy_forward(
     has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
     """
     classes = x.shape[1]
-    a, counts = _shares(target, weight, classes, ignore_index, label_smoothing)
+    a, counts = _shares(target, weight, classes, options)
     if np.issubdtype(target.dtype, np.floating):
         total_weight = np.float64(x.size // max(classes, 1))
     else:
-        _check(target, classes, ignore_index)
+        _check(target, classes, options.ignore_index)
         w = np.ones(classes) if weight is None else weight
-        total_weight = w[target[target != ignore_index]].sum()
+        total_weight = w[target[target != options.ignore_index]].sum()
 
-    log_p = log_softmax_forward(x, 1)
+    log_p = log_softmax_forward(x, _CLASSES)
     loss = -np.where(counts, a * log_p, 0.0).sum(axis=1)  # (N, S); 0 * -inf is NaN where it counts, as in torch
-    match REDUCTIONS[reduction]:
+    match REDUCTIONS[options.reduction]:
         case "mean":
             loss = np.where(total_weight == 0, np.nan, loss.sum() / total_weight)
         case "sum":
@@ -141,24 +144,22 @@ def cross_entropy_backward(
     weight: np.ndarray | None,
     lse: np.ndarray,
     total_weight: np.ndarray,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
 ) -> np.ndarray:
     """dx (N, C, S) of `cross_entropy_forward`; lse is computed again, for the saved one may be rounded to float32."""
-    a, counts = _shares(target, weight, x.shape[1], ignore_index, label_smoothing)
-    match REDUCTIONS[reduction]:
+    a, counts = _shares(target, weight, x.shape[1], options)
+    match REDUCTIONS[options.reduction]:
         case "none":
             grad = grad[:, None]  # (N, 1, S)
         case "mean":
             grad = grad / total_weight
-    return log_softmax_backward(np.where(counts, -a * grad, 0.0), log_softmax_forward(x, 1), 1)
+    return log_softmax_backward(np.where(counts, -a * grad, 0.0), log_softmax_forward(x, _CLASSES), _CLASSES)
 
 
 # ---- linear + cross-entropy --------------------------------------------------------------------------------------------
 
 
-_LINEAR = ACTIVATIONS.index("none")
+_LINEAR = LinearOptions(ACTIVATIONS.index("none"))
 
 
 def _logits(x: np.ndarray, linear_weight: np.ndarray, linear_bias: np.ndarray | None) -> np.ndarray:
@@ -172,17 +173,14 @@ def linear_cross_entropy_forward(
     linear_bias: np.ndarray | None,
     target: np.ndarray,
     weight: np.ndarray | None,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cross-entropy of the logits x W^T + b: loss (N) or (), logsumexp of each row (N), divisor of the mean ().
 
     x (N, K), linear_weight (C, K), linear_bias (C), target (N) class indices or (N, C) probabilities, weight (C).
     """
     logits = _logits(x, linear_weight, linear_bias)
-    options = reduction, ignore_index, label_smoothing
-    loss, lse, total_weight = cross_entropy_forward(logits, target[..., None], weight, *options)
+    loss, lse, total_weight = cross_entropy_forward(logits, target[..., None], weight, options)
     return loss.reshape(loss.shape[:1]), lse[:, 0], total_weight
 
 
@@ -196,18 +194,15 @@ def linear_cross_entropy_backward(
     weight: np.ndarray | None,
     lse: np.ndarray,
     total_weight: np.ndarray,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
     need_x: bool,
     need_linear_weight: bool,
     need_linear_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx (N, K), dW (C, K) and db (C): the gradient of the logits, then the backward of the linear layer."""
     logits = _logits(x, linear_weight, linear_bias)
-    grad = grad[..., None] if REDUCTIONS[reduction] == "none" else grad
+    grad = grad[..., None] if REDUCTIONS[options.reduction] == "none" else grad
     saved = lse[:, None], total_weight
-    options = reduction, ignore_index, label_smoothing
-    dlogits = cross_entropy_backward(grad, logits, target[..., None], weight, *saved, *options)[..., 0]  # (N, C)
+    dlogits = cross_entropy_backward(grad, logits, target[..., None], weight, *saved, options)[..., 0]  # (N, C)
     needs = need_x, need_linear_weight, need_linear_bias
     return linear_backward(dlogits, x, linear_weight, np.empty(0), _LINEAR, *needs)

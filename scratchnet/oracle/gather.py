@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from scratchnet.ops import DimOptions
+from scratchnet.ops.gather import EmbeddingOptions
+
 
 def _check(name: str, index: np.ndarray, size: int) -> None:
     """Negative indices do not count from the end here."""
@@ -27,38 +30,36 @@ def _entries(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
     return tuple(position)
 
 
-def gather_forward(x: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
+def gather_forward(x: np.ndarray, index: np.ndarray, options: DimOptions) -> np.ndarray:
     """x at index along `dim`, shape of index, which is at most as large as x in the other dims; a scalar counts as (1,)."""
     x, flat = np.atleast_1d(x, index)
-    _check("gather", flat, x.shape[dim])
-    return x[_entries(flat, dim)].reshape(index.shape)
+    _check("gather", flat, x.shape[options.dim])
+    return x[_entries(flat, options.dim)].reshape(index.shape)
 
 
 @np.errstate(all="ignore")
-def gather_backward(grad: np.ndarray, shape: tuple[int, ...], dim: int, index: np.ndarray) -> np.ndarray:
+def gather_backward(grad: np.ndarray, shape: tuple[int, ...], index: np.ndarray, options: DimOptions) -> np.ndarray:
     """dx, of the given shape."""
     grad, flat = np.atleast_1d(grad, index)
     dx = np.zeros(tuple(shape) or (1,))
-    _check("gather", flat, dx.shape[dim])
-    np.add.at(dx, _entries(flat, dim), grad)
+    _check("gather", flat, dx.shape[options.dim])
+    np.add.at(dx, _entries(flat, options.dim), grad)
     return dx.reshape(shape)
 
 
-def embedding_forward(weight: np.ndarray, index: np.ndarray, padding_idx: int, scale_grad_by_freq: bool) -> np.ndarray:
+def embedding_forward(weight: np.ndarray, index: np.ndarray, options: EmbeddingOptions) -> np.ndarray:
     """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the backward alone."""
     _check("embedding", index, weight.shape[0])
     return weight[index]
 
 
 @np.errstate(all="ignore")
-def embedding_backward(
-    grad: np.ndarray, index: np.ndarray, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool
-) -> np.ndarray:
+def embedding_backward(grad: np.ndarray, index: np.ndarray, num_embeddings: int, options: EmbeddingOptions) -> np.ndarray:
     """dweight (V, D); padding_idx -1 is none."""
     _check("embedding", index, num_embeddings)
-    kept = index != padding_idx
+    kept = index != options.padding_idx
     row, grad = index[kept], grad[kept]  # (K,), (K, D)
-    if scale_grad_by_freq:
+    if options.scale_grad_by_freq:
         grad = grad / np.bincount(row, minlength=num_embeddings)[row][:, None]
     dweight = np.zeros((num_embeddings, grad.shape[-1]))
     np.add.at(dweight, row, grad)

@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from scratchnet.ops.gelu import GegluOptions, GeluOptions
+
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 _SLOPE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
@@ -38,41 +40,42 @@ def _derivative(x: np.ndarray, tanh: bool) -> np.ndarray:
 
 
 @np.errstate(all="ignore")
-def gelu_forward(x: np.ndarray, tanh: bool) -> np.ndarray:
+def gelu_forward(x: np.ndarray, options: GeluOptions) -> np.ndarray:
     """gelu(x), any shape."""
-    return _gelu(x, tanh)
+    return _gelu(x, options.tanh)
 
 
 @np.errstate(all="ignore")
-def gelu_backward(grad: np.ndarray, x: np.ndarray, tanh: bool) -> np.ndarray:
+def gelu_backward(grad: np.ndarray, x: np.ndarray, options: GeluOptions) -> np.ndarray:
     """dx (shape of x) of `gelu_forward`."""
-    return grad * _derivative(x, tanh)
+    return grad * _derivative(x, options.tanh)
 
 
 @np.errstate(all="ignore")
-def bias_gelu_forward(x: np.ndarray, bias: np.ndarray, tanh: bool) -> np.ndarray:
+def bias_gelu_forward(x: np.ndarray, bias: np.ndarray, options: GeluOptions) -> np.ndarray:
     """gelu(x + bias) for x (..., D) and bias (D)."""
-    return _gelu(x + bias, tanh)
+    return _gelu(x + bias, options.tanh)
 
 
 @np.errstate(all="ignore")
 def bias_gelu_backward(
-    grad: np.ndarray, x: np.ndarray, bias: np.ndarray, tanh: bool, need_x: bool, need_bias: bool
+    grad: np.ndarray, x: np.ndarray, bias: np.ndarray, options: GeluOptions, need_x: bool, need_bias: bool
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """dx (..., D) and dbias (D) of `bias_gelu_forward`: both are dL/d(x + bias), the second summed over all rows."""
-    dz = grad * _derivative(x + bias, tanh)
+    dz = grad * _derivative(x + bias, options.tanh)
     return dz if need_x else None, dz.sum(axis=tuple(range(x.ndim - 1))) if need_bias else None
 
 
 @np.errstate(all="ignore")
-def geglu_forward(x: np.ndarray, dim: int, tanh: bool) -> np.ndarray:
+def geglu_forward(x: np.ndarray, options: GegluOptions) -> np.ndarray:
     """First half of x along `dim` times gelu of the second half."""
-    a, b = np.split(x, 2, axis=dim)
-    return a * _gelu(b, tanh)
+    a, b = np.split(x, 2, axis=options.dim)
+    return a * _gelu(b, options.tanh)
 
 
 @np.errstate(all="ignore")
-def geglu_backward(grad: np.ndarray, x: np.ndarray, dim: int, tanh: bool) -> np.ndarray:
+def geglu_backward(grad: np.ndarray, x: np.ndarray, options: GegluOptions) -> np.ndarray:
     """dx of `geglu_forward`."""
+    dim, tanh = options
     a, b = np.split(x, 2, axis=dim)
     return np.concatenate([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], axis=dim)

@@ -16,6 +16,8 @@ import math
 
 import numpy as np
 
+from scratchnet.ops.layer_norm import NormOptions
+
 
 def _mean(x: np.ndarray, ndim: int) -> np.ndarray:
     """Mean over the last `ndim` axes, kept with size 1; NaN for a row of size 0 (np.mean would warn)."""
@@ -29,9 +31,10 @@ def _sum_of_rows(x: np.ndarray, ndim: int) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def layer_norm_forward(
-    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, ndim: int, eps: float
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, options: NormOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y (shape of x), mean and rstd (..., 1 * ndim); weight and bias have the shape of the last `ndim` axes."""
+    ndim, eps = options
     mean = _mean(x, ndim)
     rstd = 1 / np.sqrt(_mean((x - mean) ** 2, ndim) + eps)
     y = (x - mean) * rstd
@@ -49,14 +52,14 @@ def layer_norm_backward(
     mean: np.ndarray,
     rstd: np.ndarray,
     weight: np.ndarray | None,
-    ndim: int,
-    eps: float,
+    options: NormOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx (shape of x), dweight and dbias (the last `ndim` axes) of `layer_norm_forward`."""
-    _, mean, rstd = layer_norm_forward(x, None, None, ndim, eps)
+    ndim, eps = options
+    _, mean, rstd = layer_norm_forward(x, None, None, options)
     h = (x - mean) * rstd
     a = grad if weight is None else grad * weight
     dx = rstd * (a - _mean(a, ndim) - h * _mean(a * h, ndim)) if need_x else None
@@ -66,9 +69,9 @@ def layer_norm_backward(
 
 
 @np.errstate(all="ignore")
-def rms_norm_forward(x: np.ndarray, weight: np.ndarray | None, ndim: int, eps: float) -> tuple[np.ndarray, np.ndarray]:
+def rms_norm_forward(x: np.ndarray, weight: np.ndarray | None, options: NormOptions) -> tuple[np.ndarray, np.ndarray]:
     """y (shape of x) and rstd (..., 1 * ndim)."""
-    rstd = 1 / np.sqrt(_mean(x**2, ndim) + eps)
+    rstd = 1 / np.sqrt(_mean(x**2, options.ndim) + options.eps)
     y = x * rstd
     return y if weight is None else y * weight, rstd
 
@@ -79,13 +82,13 @@ def rms_norm_backward(
     x: np.ndarray,
     rstd: np.ndarray,
     weight: np.ndarray | None,
-    ndim: int,
-    eps: float,
+    options: NormOptions,
     need_x: bool,
     need_weight: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """dx (shape of x) and dweight (the last `ndim` axes) of `rms_norm_forward`."""
-    h, rstd = rms_norm_forward(x, None, ndim, eps)
+    ndim, eps = options
+    h, rstd = rms_norm_forward(x, None, options)
     a = grad if weight is None else grad * weight
     dx = rstd * (a - h * _mean(a * h, ndim)) if need_x else None
     dweight = _sum_of_rows(grad * h, ndim) if need_weight else None
@@ -94,27 +97,26 @@ def rms_norm_backward(
 
 @np.errstate(all="ignore")
 def add_layer_norm_forward(
-    x: np.ndarray, residual: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, ndim: int, eps: float
+    x: np.ndarray, residual: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, options: NormOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """total = x + residual, then y, mean and rstd of its LayerNorm."""
     total = x + residual
-    return total, *layer_norm_forward(total, weight, bias, ndim, eps)
+    return total, *layer_norm_forward(total, weight, bias, options)
 
 
 @np.errstate(all="ignore")
 def add_layer_norm_backward(
     grad_total: np.ndarray,
-    grad: np.ndarray,
+    grad_y: np.ndarray,
     total: np.ndarray,
     mean: np.ndarray,
     rstd: np.ndarray,
     weight: np.ndarray | None,
-    ndim: int,
-    eps: float,
+    options: NormOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """d(total), which x and residual share, dweight, dbias: total is an output and the norm's input, so two paths add."""
-    dx, dweight, dbias = layer_norm_backward(grad, total, mean, rstd, weight, ndim, eps, need_x, need_weight, need_bias)
+    dx, dweight, dbias = layer_norm_backward(grad_y, total, mean, rstd, weight, options, need_x, need_weight, need_bias)
     return None if dx is None else grad_total + dx, dweight, dbias

@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops.gelu import GeluOptions
+from scratchnet.ops.matmul import LinearOptions
 from scratchnet.oracle.gelu import gelu_backward, gelu_forward
 
 
@@ -36,19 +38,19 @@ def matmul_backward(
 
 @np.errstate(all="ignore")
 def linear_forward(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, activation: int
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, options: LinearOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
     z = x @ weight.T  # (..., N)
     if bias is not None:
         z = z + bias
-    match ACTIVATIONS[activation]:
+    match ACTIVATIONS[options.activation]:
         case "none":
             return z, np.empty(0)
         case "relu":
             return np.maximum(z, 0.0), np.empty(0)  # NaN stays NaN
         case name:
-            return gelu_forward(z, name == "gelu_tanh"), z
+            return gelu_forward(z, GeluOptions(name == "gelu_tanh")), z
 
 
 @np.errstate(all="ignore")
@@ -57,19 +59,19 @@ def linear_backward(
     x: np.ndarray,
     weight: np.ndarray,
     saved: np.ndarray,
-    activation: int,
+    options: LinearOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dX (..., K), dW (N, K) and db (N) of `linear_forward`."""
-    match ACTIVATIONS[activation]:
+    match ACTIVATIONS[options.activation]:
         case "none":
             dz = grad
         case "relu":
             dz = np.where(saved <= 0, 0.0, grad)
         case name:
-            dz = gelu_backward(grad, saved, name == "gelu_tanh")
+            dz = gelu_backward(grad, saved, GeluOptions(name == "gelu_tanh"))
     rows = tuple(range(x.ndim - 1))
     dx = dz @ weight if need_x else None
     dweight = np.tensordot(dz, x, axes=(rows, rows)) if need_weight else None

@@ -14,6 +14,8 @@ from typing import Sequence
 
 import numpy as np
 
+from scratchnet.ops import DimOptions
+from scratchnet.ops.pool2d import AdaptivePoolOptions, AvgPoolOptions, MaxPoolOptions
 from scratchnet.oracle.gather import gather_backward
 
 
@@ -52,16 +54,13 @@ def _taps(x: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 def max_pool2d_forward(
     x: np.ndarray,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    ceil_mode: bool,
+    options: MaxPoolOptions,
 ) -> tuple[np.ndarray, np.ndarray]:
     """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window and its place in the flattened plane.
 
     The first of equals wins, but a NaN wins over all, the last one of them: so does torch.
     """
+    kernel_size, stride, padding, dilation, ceil_mode = options
     axes = zip(x.shape[-2:], kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (_regular(*axis, ceil_mode) for axis in axes)
     at, inside = _plane(rows, columns, x.shape)
@@ -78,7 +77,7 @@ def max_pool2d_backward(grad: np.ndarray, shape: Sequence[int], index: np.ndarra
     """dx, of the given shape."""
     lines = math.prod(shape[:-2])
     lines_of = lambda a: a.reshape(lines, math.prod(a.shape[-2:]))
-    return gather_backward(lines_of(grad), (lines, shape[-2] * shape[-1]), 1, lines_of(index)).reshape(shape)
+    return gather_backward(lines_of(grad), (lines, shape[-2] * shape[-1]), lines_of(index), DimOptions(1)).reshape(shape)
 
 
 def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, divisor: np.ndarray) -> np.ndarray:
@@ -96,8 +95,9 @@ def _spread(grad: np.ndarray, shape: Sequence[int], rows: np.ndarray, columns: n
     return dx.reshape(shape)
 
 
-def _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) -> tuple:
+def _windows(shape: Sequence[int], options: AvgPoolOptions) -> tuple:
     """The taps of both axes and the divisor of every window (out_h, out_w) of avg_pool2d."""
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override = options
     axes, counts = [], []
     for size, kernel, step, pad in zip(shape[-2:], kernel_size, stride, padding, strict=True):
         taps = _regular(size, kernel, step, pad, 1, ceil_mode)
@@ -110,32 +110,20 @@ def _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, 
 @np.errstate(all="ignore")
 def avg_pool2d_forward(
     x: np.ndarray,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int,
+    options: AvgPoolOptions,
 ) -> np.ndarray:
     """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 is none."""
-    windows = _windows(x.shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return _average(x, *windows)
+    return _average(x, *_windows(x.shape, options))
 
 
 @np.errstate(all="ignore")
 def avg_pool2d_backward(
     grad: np.ndarray,
     shape: Sequence[int],
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int,
+    options: AvgPoolOptions,
 ) -> np.ndarray:
     """dx, of the given shape."""
-    windows = _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return _spread(grad, shape, *windows)
+    return _spread(grad, shape, *_windows(shape, options))
 
 
 def _adaptive_windows(shape: Sequence[int], output_size: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -144,9 +132,9 @@ def _adaptive_windows(shape: Sequence[int], output_size: Sequence[int]) -> tuple
 
 
 @np.errstate(all="ignore")
-def adaptive_avg_pool2d_forward(x: np.ndarray, output_size: Sequence[int]) -> np.ndarray:
+def adaptive_avg_pool2d_forward(x: np.ndarray, options: AdaptivePoolOptions) -> np.ndarray:
     """The means of the windows that divide x (..., H, W) into output_size rows and columns: (..., *output_size)."""
-    return _average(x, *_adaptive_windows(x.shape, output_size))
+    return _average(x, *_adaptive_windows(x.shape, options.output_size))
 
 
 @np.errstate(all="ignore")

@@ -33,6 +33,7 @@ from typing import Iterator
 import numpy as np
 
 from scratchnet.ops import RECURRENCES
+from scratchnet.ops.recurrence import RecurrenceOptions
 
 
 def _sigmoid(v: np.ndarray) -> np.ndarray:
@@ -66,16 +67,15 @@ def recurrence_forward(
     h0: np.ndarray,
     c0: np.ndarray | None,
     w_hr: np.ndarray | None,
-    mode: int,
-    reverse: bool,
+    options: RecurrenceOptions,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """y (N, P), h_n (B, P), c_n (B, H), the gates' activations (N, G H), the inner values (N, H): c' or v_n."""
-    name, hidden = RECURRENCES[mode], h0.shape[1] if w_hr is None else w_hr.shape[1]
+    name, hidden = RECURRENCES[options.mode], h0.shape[1] if w_hr is None else w_hr.shape[1]
     u = x @ w_ih.T + (0 if b_ih is None else b_ih)
     h, c = h0.copy(), np.empty(0) if c0 is None else c0.copy()
     y, activations = np.empty((len(x), h.shape[1])), np.empty((len(x), w_hh.shape[0]))
     inner = np.empty((len(x), hidden if name in ("lstm", "gru") else 0))
-    for rows, n in _steps(batch_sizes, reverse):
+    for rows, n in _steps(batch_sizes, options.reverse):
         v = h[:n] @ w_hh.T + (0 if b_hh is None else b_hh)
         match name:
             case "lstm":
@@ -100,9 +100,9 @@ def recurrence_forward(
 
 @np.errstate(all="ignore")
 def recurrence_backward(
-    grad: np.ndarray,
-    grad_h: np.ndarray,
-    grad_c: np.ndarray,
+    grad_y: np.ndarray,
+    grad_h_n: np.ndarray,
+    grad_c_n: np.ndarray,
     x: np.ndarray,
     batch_sizes: np.ndarray,
     w_ih: np.ndarray,
@@ -113,8 +113,7 @@ def recurrence_backward(
     y: np.ndarray,
     activations: np.ndarray,
     inner: np.ndarray,
-    mode: int,
-    reverse: bool,
+    options: RecurrenceOptions,
     need_x: bool,
     need_w_ih: bool,
     need_w_hh: bool,
@@ -125,13 +124,14 @@ def recurrence_backward(
     need_w_hr: bool,
 ) -> tuple[np.ndarray | None, ...]:
     """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr of `recurrence_forward`."""
+    mode, reverse = options
     name = RECURRENCES[mode]
-    dh, dc, m = grad_h.copy(), grad_c.copy(), np.empty_like(inner)
+    dh, dc, m = grad_h_n.copy(), grad_c_n.copy(), np.empty_like(inner)
     du, dv, dy = np.empty_like(activations), np.empty_like(activations), np.empty_like(y)
     before = _before(y, h0, batch_sizes, reverse)
     cells = _before(inner, c0, batch_sizes, reverse) if name == "lstm" else None
     for rows, n in _steps(batch_sizes, not reverse):
-        dy[rows] = dh[:n] + grad[rows]
+        dy[rows] = dh[:n] + grad_y[rows]
         dh[:n] = 0
         match name:
             case "lstm":

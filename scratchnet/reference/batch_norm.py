@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from scratchnet.ops.batch_norm import BatchNormOptions
 from scratchnet.reference import widen
 
 
@@ -26,7 +27,7 @@ def batch_norm_forward(
     bias: Tensor | None,
     running_mean: Tensor | None,
     running_var: Tensor | None,
-    eps: float,
+    options: BatchNormOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y (shape of x), mean and var (C) that it was normalised with: the running ones if given, else those of x."""
     wide = widen(x)
@@ -35,7 +36,7 @@ def batch_norm_forward(
         var = _mean((wide - _per_channel(mean, x)) ** 2)
     else:
         mean, var = widen(running_mean).clone(), widen(running_var).clone()
-    y = (wide - _per_channel(mean, x)) * _per_channel((var + eps).rsqrt(), x)
+    y = (wide - _per_channel(mean, x)) * _per_channel((var + options.eps).rsqrt(), x)
     if weight is not None:
         y = y * _per_channel(weight, x)
     if bias is not None:
@@ -49,16 +50,16 @@ def batch_norm_backward(
     weight: Tensor | None,
     mean: Tensor,
     var: Tensor,
-    training: bool,
-    eps: float,
+    options: BatchNormOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """dx (shape of x), dweight and dbias (C) of `batch_norm_forward`; training: the statistics were those of x."""
+    training, eps = options
     wide, grad, count = widen(x), widen(grad), x.numel() // max(x.shape[1], 1)
     if training:
-        _, mean, var = batch_norm_forward(wide, None, None, None, None, eps)
+        _, mean, var = batch_norm_forward(wide, None, None, None, None, options)
     rstd = (var + eps).rsqrt()
     h = (wide - _per_channel(mean, x)) * _per_channel(rstd, x)
     axes = (0, *range(2, x.dim()))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scratchnet.ops.conv2d import ConvolutionOptions
 from scratchnet.reference import widen
 
 
@@ -15,12 +16,10 @@ def conv2d_forward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
+    options: ConvolutionOptions,
 ) -> Tensor:
     """y (N, F, out_h, out_w) for x (N, C, H, W), weight (F, C / groups, kh, kw) and bias (F); integers stay integers."""
+    stride, padding, dilation, groups = options
     y = _correlate(_padded(x, padding), widen(weight), stride, dilation, groups)
     return (y if bias is None else y + bias[:, None, None]).to(x.dtype)
 
@@ -29,10 +28,7 @@ def conv2d_backward(
     grad: Tensor,
     x: Tensor,
     weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
+    options: ConvolutionOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
@@ -41,6 +37,7 @@ def conv2d_backward(
 
     dx is a convolution again: of dy, its numbers `stride` apart, with the filters turned round and their axes exchanged.
     """
+    stride, padding, dilation, groups = options
     dx = dweight = None
     dy = widen(grad)
     if need_x:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchnet.ops import ACTIVATIONS, REDUCTIONS
+from scratchnet.ops import ACTIVATIONS, REDUCTIONS, DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
+from scratchnet.ops.matmul import LinearOptions
 from scratchnet.reference import widen
 from scratchnet.reference.matmul import linear_backward, linear_forward
 
@@ -19,62 +21,63 @@ def _max(x: Tensor, dim: int) -> Tensor:
 # ---- softmax, log_softmax, logsumexp -----------------------------------------------------------------------------------
 
 
-def softmax_forward(x: Tensor, dim: int) -> Tensor:
+def softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
     """Probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
     wide = widen(x)
-    e = torch.exp(wide - _max(wide, dim))
-    return (e / e.sum(dim, keepdim=True)).to(x.dtype)
+    e = torch.exp(wide - _max(wide, options.dim))
+    return (e / e.sum(options.dim, keepdim=True)).to(x.dtype)
 
 
-def softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+def softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor:
     """dx of `softmax_forward` from its output."""
     wide, p = widen(grad), widen(y)
-    return (p * (wide - (wide * p).sum(dim, keepdim=True))).to(y.dtype)
+    return (p * (wide - (wide * p).sum(options.dim, keepdim=True))).to(y.dtype)
 
 
-def log_softmax_forward(x: Tensor, dim: int) -> Tensor:
+def log_softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
     """Log-probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
     wide = widen(x)
-    shifted = wide - _max(wide, dim)
-    return (shifted - shifted.exp().sum(dim, keepdim=True).log()).to(x.dtype)
+    shifted = wide - _max(wide, options.dim)
+    return (shifted - shifted.exp().sum(options.dim, keepdim=True).log()).to(x.dtype)
 
 
-def log_softmax_backward(grad: Tensor, y: Tensor, dim: int) -> Tensor:
+def log_softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor:
     """dx of `log_softmax_forward` from its output."""
     wide = widen(grad)
-    return (wide - widen(y).exp() * wide.sum(dim, keepdim=True)).to(y.dtype)
+    return (wide - widen(y).exp() * wide.sum(options.dim, keepdim=True)).to(y.dtype)
 
 
-def logsumexp_forward(x: Tensor, dim: int) -> Tensor:
+def logsumexp_forward(x: Tensor, options: DimOptions) -> Tensor:
     """log(sum(exp(x))) along `dim`, kept with size 1; infinite where the largest entry is, -inf for a row of size 0."""
     wide = widen(x)
-    m = _max(wide, dim)
+    m = _max(wide, options.dim)
     m = m.where(~m.isinf(), 0.0)  # inf - inf would be NaN
-    return (m + (wide - m).exp().sum(dim, keepdim=True).log()).to(x.dtype)
+    return (m + (wide - m).exp().sum(options.dim, keepdim=True).log()).to(x.dtype)
 
 
-def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, dim: int) -> Tensor:
+def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, options: DimOptions) -> Tensor:
     """dx of `logsumexp_forward`; y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
     wide = widen(x)
-    return (widen(grad) * (wide - logsumexp_forward(wide, dim)).exp()).to(x.dtype)
+    return (widen(grad) * (wide - logsumexp_forward(wide, options)).exp()).to(x.dtype)
 
 
 # ---- cross-entropy -----------------------------------------------------------------------------------------------------
 
 
-def _shares(
-    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
-) -> tuple[Tensor, Tensor]:
+_CLASSES = DimOptions(1)
+
+
+def _shares(x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions) -> tuple[Tensor, Tensor]:
     """The factor a (N, C, S) of each log-probability, and which entries count at all."""
     classes = x.shape[1]
     w = x.new_ones(classes, 1) if weight is None else weight.to(x.dtype).unsqueeze(1)  # (C, 1)
-    uniform = label_smoothing / max(classes, 1)
+    uniform = options.label_smoothing / max(classes, 1)
     if target.is_floating_point():
-        return w * ((1 - label_smoothing) * target + uniform), x.new_ones((), dtype=torch.bool)
+        return w * ((1 - options.label_smoothing) * target + uniform), x.new_ones((), dtype=torch.bool)
     target = target.unsqueeze(1)  # (N, 1, S)
     one_hot = target == torch.arange(classes, device=x.device).unsqueeze(1)
-    counts = (one_hot | (label_smoothing > 0)) & (target != ignore_index)
-    return w * ((1 - label_smoothing) * one_hot.to(x.dtype) + uniform), counts
+    counts = (one_hot | (options.label_smoothing > 0)) & (target != options.ignore_index)
+    return w * ((1 - options.label_smoothing) * one_hot.to(x.dtype) + uniform), counts
 
 
 def _check(target: Tensor, classes: int, ignore_index: int) -> None:
@@ -99,19 +102,19 @@ def _total_weight(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index
 
 
 def cross_entropy_forward(
-    x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float
+    x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss (N, S) or (), logsumexp of each row (N, S), divisor of the mean ().
 
     x (N, C, S); target (N, S) class indices or (N, C, S) probabilities; weight (C). A row whose largest logit is infinite
     has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
     """
-    _check(target, x.shape[1], ignore_index)
+    _check(target, x.shape[1], options.ignore_index)
     wide, target = widen(x), widen(target)
-    a, counts = _shares(wide, target, weight, ignore_index, label_smoothing)
-    loss = -(a * log_softmax_forward(wide, 1)).where(counts, 0.0).sum(1)  # (N, S)
-    total_weight = _total_weight(wide, target, weight, ignore_index)
-    match REDUCTIONS[reduction]:
+    a, counts = _shares(wide, target, weight, options)
+    loss = -(a * log_softmax_forward(wide, _CLASSES)).where(counts, 0.0).sum(1)  # (N, S)
+    total_weight = _total_weight(wide, target, weight, options.ignore_index)
+    match REDUCTIONS[options.reduction]:
         case "mean":
             loss = (loss.sum() / total_weight).where(total_weight != 0, torch.nan)
         case "sum":
@@ -128,24 +131,22 @@ def cross_entropy_backward(
     weight: Tensor | None,
     lse: Tensor,
     total_weight: Tensor,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
 ) -> Tensor:
     """dx (N, C, S) of `cross_entropy_forward`; lse is computed again, for the saved one is a constant to autograd."""
     wide, target, grad = widen(x), widen(target), widen(grad)
-    a, counts = _shares(wide, target, weight, ignore_index, label_smoothing)
-    match REDUCTIONS[reduction]:
+    a, counts = _shares(wide, target, weight, options)
+    match REDUCTIONS[options.reduction]:
         case "none":
             grad = grad.unsqueeze(1)  # (N, 1, S)
         case "mean":
             grad = grad / total_weight
-    return log_softmax_backward((-a * grad).where(counts, 0.0), log_softmax_forward(wide, 1), 1).to(x.dtype)
+    return log_softmax_backward((-a * grad).where(counts, 0.0), log_softmax_forward(wide, _CLASSES), _CLASSES).to(x.dtype)
 
 
 # ---- linear + cross-entropy --------------------------------------------------------------------------------------------
 
-_LINEAR = ACTIVATIONS.index("none")
+_LINEAR = LinearOptions(ACTIVATIONS.index("none"))
 
 
 def _logits(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
@@ -158,17 +159,14 @@ def linear_cross_entropy_forward(
     linear_bias: Tensor | None,
     target: Tensor,
     weight: Tensor | None,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cross-entropy of the logits x W^T + b: loss (N) or (), logsumexp of each row (N), divisor of the mean ().
 
     x (N, K), linear_weight (C, K), linear_bias (C), target (N) class indices or (N, C) probabilities, weight (C).
     """
     logits = _logits(x, linear_weight, linear_bias)
-    options = reduction, ignore_index, label_smoothing
-    loss, lse, total_weight = cross_entropy_forward(logits, target.unsqueeze(-1), weight, *options)
+    loss, lse, total_weight = cross_entropy_forward(logits, target.unsqueeze(-1), weight, options)
     return loss.reshape(loss.shape[:1]).to(x.dtype), lse.squeeze(-1), total_weight
 
 
@@ -181,19 +179,16 @@ def linear_cross_entropy_backward(
     weight: Tensor | None,
     lse: Tensor,
     total_weight: Tensor,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
     need_x: bool,
     need_linear_weight: bool,
     need_linear_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """dx (N, K), dW (C, K) and db (C): the gradient of the logits, then the backward of the linear layer."""
     logits = _logits(x, linear_weight, linear_bias)
-    grad = grad.unsqueeze(-1) if REDUCTIONS[reduction] == "none" else grad
+    grad = grad.unsqueeze(-1) if REDUCTIONS[options.reduction] == "none" else grad
     saved = lse.unsqueeze(-1), total_weight
-    options = reduction, ignore_index, label_smoothing
-    dlogits = cross_entropy_backward(grad, logits, target.unsqueeze(-1), weight, *saved, *options).squeeze(-1)  # (N, C)
+    dlogits = cross_entropy_backward(grad, logits, target.unsqueeze(-1), weight, *saved, options).squeeze(-1)  # (N, C)
     needs = need_x, need_linear_weight, need_linear_bias
     grads = linear_backward(dlogits, widen(x), widen(linear_weight), x.new_empty(0), _LINEAR, *needs)
     return tuple(None if g is None else g.to(x.dtype) for g in grads)
@@ -205,16 +200,14 @@ def linear_cross_entropy_gradients(
     linear_bias: Tensor | None,
     target: Tensor,
     weight: Tensor | None,
-    reduction: int,
-    ignore_index: int,
-    label_smoothing: float,
+    options: LossOptions,
     need_x: bool,
     need_linear_weight: bool,
     need_linear_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """The results of forward, and those of backward for an incoming 1; of a mean or a sum."""
-    inputs, options = (x, linear_weight, linear_bias, target, weight), (reduction, ignore_index, label_smoothing)
-    loss, lse, total_weight = linear_cross_entropy_forward(*inputs, *options)
+    inputs = x, linear_weight, linear_bias, target, weight
+    loss, lse, total_weight = linear_cross_entropy_forward(*inputs, options)
     needs = need_x, need_linear_weight, need_linear_bias
-    grads = linear_cross_entropy_backward(torch.ones_like(loss), *inputs, lse, total_weight, *options, *needs)
+    grads = linear_cross_entropy_backward(torch.ones_like(loss), *inputs, lse, total_weight, options, *needs)
     return loss, lse, total_weight, *(None if g is None else widen(g) for g in grads)

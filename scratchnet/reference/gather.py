@@ -5,31 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scratchnet.ops import DimOptions
+from scratchnet.ops.gather import EmbeddingOptions
 from scratchnet.reference import widen
 
 
-def gather_forward(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     """x at index along `dim`, shape of index, which is at most as large as x in the other dims; a scalar counts as (1,)."""
-    return x.gather(dim, index)
+    return x.gather(options.dim, index)
 
 
-def gather_backward(grad: Tensor, shape: list[int], dim: int, index: Tensor) -> Tensor:
+def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:
     """dx, of the given shape."""
     wide = widen(grad)
-    return wide.new_zeros(shape).scatter_add(dim, index, wide).to(grad.dtype)
+    return wide.new_zeros(shape).scatter_add(options.dim, index, wide).to(grad.dtype)
 
 
-def embedding_forward(weight: Tensor, index: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+def embedding_forward(weight: Tensor, index: Tensor, options: EmbeddingOptions) -> Tensor:
     """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the gradient alone."""
-    return torch.embedding(weight, index, padding_idx, scale_grad_by_freq)
+    return torch.embedding(weight, index, options.padding_idx, options.scale_grad_by_freq)
 
 
-def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, options: EmbeddingOptions) -> Tensor:
     """dweight (V, D); padding_idx -1 is none."""
-    wide = widen(grad).where((index != padding_idx).unsqueeze(-1), 0.0)  # (*index.shape, D)
+    wide = widen(grad).where((index != options.padding_idx).unsqueeze(-1), 0.0)  # (*index.shape, D)
     row = index.reshape(-1)  # (I,)
     wide = wide.reshape(row.shape[0], grad.shape[-1])
-    if scale_grad_by_freq:
+    if options.scale_grad_by_freq:
         count = wide.new_zeros(num_embeddings).scatter_add(0, row, wide.new_ones(row.shape))
         wide = wide / count.index_select(0, row).unsqueeze(-1)
     dweight = wide.new_zeros(num_embeddings, grad.shape[-1])

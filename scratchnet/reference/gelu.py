@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from scratchnet.ops.gelu import GegluOptions, GeluOptions
 from scratchnet.reference import widen
 
 _SLOPE = math.sqrt(2 / math.pi)
@@ -26,37 +27,38 @@ def _derivative(x: Tensor, tanh: bool) -> Tensor:
     return 0.5 * torch.erfc(-x / math.sqrt(2)) + x * torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
 
 
-def gelu_forward(x: Tensor, tanh: bool) -> Tensor:
+def gelu_forward(x: Tensor, options: GeluOptions) -> Tensor:
     """gelu(x), any shape."""
-    return _gelu(widen(x), tanh).to(x.dtype)
+    return _gelu(widen(x), options.tanh).to(x.dtype)
 
 
-def gelu_backward(grad: Tensor, x: Tensor, tanh: bool) -> Tensor:
+def gelu_backward(grad: Tensor, x: Tensor, options: GeluOptions) -> Tensor:
     """dx of `gelu_forward`."""
-    return (widen(grad) * _derivative(widen(x), tanh)).to(x.dtype)
+    return (widen(grad) * _derivative(widen(x), options.tanh)).to(x.dtype)
 
 
-def bias_gelu_forward(x: Tensor, bias: Tensor, tanh: bool) -> Tensor:
+def bias_gelu_forward(x: Tensor, bias: Tensor, options: GeluOptions) -> Tensor:
     """gelu(x + bias) for x (..., D) and bias (D)."""
-    return _gelu(widen(x) + widen(bias), tanh).to(x.dtype)
+    return _gelu(widen(x) + widen(bias), options.tanh).to(x.dtype)
 
 
 def bias_gelu_backward(
-    grad: Tensor, x: Tensor, bias: Tensor, tanh: bool, need_x: bool, need_bias: bool
+    grad: Tensor, x: Tensor, bias: Tensor, options: GeluOptions, need_x: bool, need_bias: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """dx (..., D) and dbias (D) of `bias_gelu_forward`."""
-    dz = widen(grad) * _derivative(widen(x) + widen(bias), tanh)
+    dz = widen(grad) * _derivative(widen(x) + widen(bias), options.tanh)
     return dz.to(x.dtype) if need_x else None, dz.sum_to_size(bias.shape).to(x.dtype) if need_bias else None
 
 
-def geglu_forward(x: Tensor, dim: int, tanh: bool) -> Tensor:
+def geglu_forward(x: Tensor, options: GegluOptions) -> Tensor:
     """First half of x along `dim` times gelu of the second half."""
-    a, b = widen(x).chunk(2, dim)
-    return (a * _gelu(b, tanh)).to(x.dtype)
+    a, b = widen(x).chunk(2, options.dim)
+    return (a * _gelu(b, options.tanh)).to(x.dtype)
 
 
-def geglu_backward(grad: Tensor, x: Tensor, dim: int, tanh: bool) -> Tensor:
+def geglu_backward(grad: Tensor, x: Tensor, options: GegluOptions) -> Tensor:
     """dx of `geglu_forward`."""
+    dim, tanh = options
     a, b = widen(x).chunk(2, dim)
     grad = widen(grad)
     return torch.cat([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], dim).to(x.dtype)

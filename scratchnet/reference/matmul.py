@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops.gelu import GeluOptions
+from scratchnet.ops.matmul import LinearOptions
 from scratchnet.reference import widen
 from scratchnet.reference.gelu import gelu_backward, gelu_forward
 
@@ -22,18 +24,18 @@ def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bo
     return da, db
 
 
-def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, activation: int) -> tuple[Tensor, Tensor]:
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, options: LinearOptions) -> tuple[Tensor, Tensor]:
     """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
     z = widen(x) @ widen(weight).T  # (..., N)
     if bias is not None:
         z = z + bias
-    match ACTIVATIONS[activation]:
+    match ACTIVATIONS[options.activation]:
         case "none":
             return z.to(x.dtype), x.new_empty(0)
         case "relu":
             return z.relu().to(x.dtype), x.new_empty(0)
         case name:
-            return gelu_forward(z, name == "gelu_tanh").to(x.dtype), z.to(x.dtype)
+            return gelu_forward(z, GeluOptions(name == "gelu_tanh")).to(x.dtype), z.to(x.dtype)
 
 
 def linear_backward(
@@ -41,18 +43,18 @@ def linear_backward(
     x: Tensor,
     weight: Tensor,
     saved: Tensor,
-    activation: int,
+    options: LinearOptions,
     need_x: bool,
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """dX (..., K), dW (N, K) and db (N) of `linear_forward`; for a second derivative, saved must be differentiable."""
     dz = widen(grad)
-    match ACTIVATIONS[activation]:
+    match ACTIVATIONS[options.activation]:
         case "relu":
             dz = dz.where(~(saved <= 0), 0.0)  # NaN lets the gradient through
         case "gelu" | "gelu_tanh" as name:
-            dz = gelu_backward(dz, widen(saved), name == "gelu_tanh")
+            dz = gelu_backward(dz, widen(saved), GeluOptions(name == "gelu_tanh"))
     rows = list(range(x.ndim - 1))
     dx = (dz @ widen(weight)).to(x.dtype) if need_x else None
     dweight = torch.tensordot(dz, widen(x), (rows, rows)).to(x.dtype) if need_weight else None

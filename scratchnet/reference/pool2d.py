@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scratchnet.ops import DimOptions
+from scratchnet.ops.pool2d import AdaptivePoolOptions, AvgPoolOptions, MaxPoolOptions
 from scratchnet.oracle.pool2d import output_size
 from scratchnet.reference import widen
 from scratchnet.reference.gather import gather_backward
@@ -39,13 +41,10 @@ def _taps(x: Tensor, at: Tensor) -> Tensor:
 
 def max_pool2d_forward(
     x: Tensor,
-    kernel_size: list[int],
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    ceil_mode: bool,
+    options: MaxPoolOptions,
 ) -> tuple[Tensor, Tensor]:
     """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window, its place in the flattened plane."""
+    kernel_size, stride, padding, dilation, ceil_mode = options
     axes = zip(x.shape[-2:], kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (_regular(*axis, ceil_mode, x) for axis in axes)
     at, inside = _plane(rows, columns, *x.shape[-2:])
@@ -63,7 +62,7 @@ def max_pool2d_forward(
 def max_pool2d_backward(grad: Tensor, shape: list[int], index: Tensor) -> Tensor:
     """dx, of the given shape."""
     plane = [*shape[:-2], shape[-2] * shape[-1]]
-    return gather_backward(grad.flatten(-2), plane, -1, index.flatten(-2)).view(shape)
+    return gather_backward(grad.flatten(-2), plane, index.flatten(-2), DimOptions(-1)).view(shape)
 
 
 def _average(x: Tensor, rows: Tensor, columns: Tensor, divisor: Tensor | int) -> Tensor:
@@ -83,8 +82,9 @@ def _spread(grad: Tensor, shape: list[int], rows: Tensor, columns: Tensor, divis
     return dx.index_add(-1, at.flatten(), share).view(shape).to(grad.dtype)
 
 
-def _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, like) -> tuple:
+def _windows(shape: list[int], options: AvgPoolOptions, like: Tensor) -> tuple:
     """The taps of both axes and the divisor of every window (out_h, out_w) of avg_pool2d."""
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override = options
     axes, counts = [], []
     for size, kernel, step, pad in zip(shape[-2:], kernel_size, stride, padding, strict=True):
         taps = _regular(size, kernel, step, pad, 1, ceil_mode, like)
@@ -96,31 +96,19 @@ def _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, 
 
 def avg_pool2d_forward(
     x: Tensor,
-    kernel_size: list[int],
-    stride: list[int],
-    padding: list[int],
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int,
+    options: AvgPoolOptions,
 ) -> Tensor:
     """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 is none."""
-    windows = _windows(x.shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, x)
-    return _average(x, *windows)
+    return _average(x, *_windows(x.shape, options, x))
 
 
 def avg_pool2d_backward(
     grad: Tensor,
     shape: list[int],
-    kernel_size: list[int],
-    stride: list[int],
-    padding: list[int],
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int,
+    options: AvgPoolOptions,
 ) -> Tensor:
     """dx, of the given shape."""
-    windows = _windows(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, grad)
-    return _spread(grad, shape, *windows)
+    return _spread(grad, shape, *_windows(shape, options, grad))
 
 
 def _adaptive_windows(shape: list[int], output_size: list[int], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -128,9 +116,9 @@ def _adaptive_windows(shape: list[int], output_size: list[int], like: Tensor) ->
     return rows, columns, (rows >= 0).sum(1).unsqueeze(1) * (columns >= 0).sum(1)
 
 
-def adaptive_avg_pool2d_forward(x: Tensor, output_size: list[int]) -> Tensor:
+def adaptive_avg_pool2d_forward(x: Tensor, options: AdaptivePoolOptions) -> Tensor:
     """The means of the windows that divide x (..., H, W) into output_size rows and columns: (..., *output_size)."""
-    return _average(x, *_adaptive_windows(x.shape, output_size, x))
+    return _average(x, *_adaptive_windows(x.shape, options.output_size, x))
 
 
 def adaptive_avg_pool2d_backward(grad: Tensor, shape: list[int]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.ops import GATES, RECURRENCES
+from scratchnet.ops.recurrence import RecurrenceOptions
 from scratchnet.reference import widen
 
 
@@ -50,18 +51,17 @@ def recurrence_forward(
     h0: Tensor,
     c0: Tensor | None,
     w_hr: Tensor | None,
-    mode: int,
-    reverse: bool,
+    options: RecurrenceOptions,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """y (N, P), h_n (B, P), c_n (B, H); the gates' activations (N, G H) and the inner values (N, H), which are never narrow."""
-    dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[mode]
+    dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[options.mode]
     x, w_ih, w_hh, b_ih, b_hh, h, c, w_hr = map(widen, (x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr))
     places = _places(batch_sizes, rows, h.shape[0], x.device)
     alive = (places < rows).unsqueeze(-1)  # (T, B, 1)
     gates = x @ w_ih.T
     gates = _padded(gates if b_ih is None else gates + b_ih, places)  # (T, B, G H)
     steps = [()] * len(gates)
-    for t in _order(len(gates), reverse):
+    for t in _order(len(gates), options.reverse):
         hidden = h @ w_hh.T if b_hh is None else h @ w_hh.T + b_hh  # (B, G H)
         match name:
             case "lstm":
@@ -88,19 +88,19 @@ def recurrence_forward(
     return y.to(dtype), h.to(dtype), x.new_empty(0, dtype=dtype) if c is None else c.to(dtype), activations, inner
 
 
-def recurrence_forward_shapes(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
+def recurrence_forward_shapes(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, options):
     """Results of `recurrence_forward` without their values: the number of steps is no constant of a compiled graph."""
     wide, rows, gates = widen(x).dtype, x.shape[0], w_hh.shape[0]  # not len(x), which is a constant
-    hidden = gates // GATES[RECURRENCES[mode]] if RECURRENCES[mode] in ("lstm", "gru") else 0
+    hidden = gates // GATES[RECURRENCES[options.mode]] if RECURRENCES[options.mode] in ("lstm", "gru") else 0
     c_n = x.new_empty(0) if c0 is None else torch.empty_like(c0)
     inside = (x.new_empty(rows, size, dtype=wide) for size in (gates, hidden))
     return x.new_empty(rows, h0.shape[1]), torch.empty_like(h0), c_n, *inside
 
 
 def recurrence_backward(
-    grad: Tensor,
-    grad_h: Tensor,
-    grad_c: Tensor,
+    grad_y: Tensor,
+    grad_h_n: Tensor,
+    grad_c_n: Tensor,
     x: Tensor,
     batch_sizes: Tensor,
     w_ih: Tensor,
@@ -111,8 +111,7 @@ def recurrence_backward(
     y: Tensor,
     activations: Tensor,
     inner: Tensor,
-    mode: int,
-    reverse: bool,
+    options: RecurrenceOptions,
     need_x: bool,
     need_w_ih: bool,
     need_w_hh: bool,
@@ -123,17 +122,18 @@ def recurrence_backward(
     need_w_hr: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; for a second derivative the saved must be differentiable."""
+    mode, reverse = options
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[mode]
-    values = grad, grad_h, grad_c, x, w_ih, w_hh, h0, c0, w_hr, y
-    grad, dh, dc, x, w_ih, w_hh, h0, c0, w_hr, y = map(widen, values)
+    values = grad_y, grad_h_n, grad_c_n, x, w_ih, w_hh, h0, c0, w_hr, y
+    grad_y, dh, dc, x, w_ih, w_hh, h0, c0, w_hr, y = map(widen, values)
     places = _places(batch_sizes, rows, h0.shape[0], x.device)
     alive = (places < rows).unsqueeze(-1)
-    grad, y, activations, inner = (_padded(t, places) for t in (grad, y, activations, inner))
+    grad_y, y, activations, inner = (_padded(t, places) for t in (grad_y, y, activations, inner))
     before = _before(y, h0, alive, reverse)
     cells = _before(inner, c0, alive, reverse) if name == "lstm" else None
     steps = [()] * len(y)
     for t in _order(len(y), not reverse):
-        new = dh + grad[t]
+        new = dh + grad_y[t]
         projected = dprojected = new[:, :0]
         match name:
             case "lstm":
@@ -181,7 +181,7 @@ def recurrence_backward(
 
 
 def recurrence_backward_shapes(
-    grad, grad_h, grad_c, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, y, activations, inner, mode, reverse, *need
+    grad_y, grad_h_n, grad_c_n, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, y, activations, inner, options, *need
 ):
     """Results of `recurrence_backward` without their values."""
     bias = w_hh.new_empty(w_hh.shape[0])

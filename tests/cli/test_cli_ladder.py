@@ -5,7 +5,7 @@ import pytest
 from scratchnet import backends
 from scratchnet.cli import main
 from scratchnet.measure import ladder, verify
-from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
+from scratchnet.ops import OPS, PRIMITIVES
 
 SMALL = ["--size", "5", "7"]
 
@@ -64,7 +64,7 @@ def test_plot_and_table(clock, tmp_path, drawn):
     page = tmp_path / "gelu.md"
     page.write_text("before\n<!-- ladder -->\n<!-- /ladder -->\nafter\n")
     assert main(["ladder", "gelu", "--backend", "cpp", *SMALL, "--plot", str(tmp_path / "x.png"), "--readme", str(page)]) == 0
-    names = [f"cpp:{n}  {idea}" for n, idea in enumerate(BACKENDS["cpp"].rungs["gelu"], 1)] + ["torch's own"]
+    names = [f"cpp:{n}  {idea}" for n, idea in enumerate(OPS["gelu"].rungs("cpp"), 1)] + ["torch's own"]
     assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == names
     *bars, roofline = drawn[0].axes
     for axes, tensors in zip(bars, (2, 5), strict=True):  # reads 1 and writes 1; backward reads 2 and writes 1

@@ -15,17 +15,6 @@ from scratchnet import columns
 from scratchnet.ops import ACTIVATIONS, GATES, OPS, RECURRENCES, REDUCTIONS
 
 INF, NAN = math.inf, math.nan
-OUTPUTS = {op: ("y",) for op in OPS} | {
-    "linear": ("y", "saved"),
-    "recurrence": ("y", "h_n", "c_n", "activations", "inner"),
-    "cross_entropy": ("loss", "lse", "total_weight"),
-    "linear_cross_entropy": ("loss", "lse", "total_weight"),
-    "layer_norm": ("y", "mean", "rstd"),
-    "rms_norm": ("y", "rstd"),
-    "add_layer_norm": ("total", "y", "mean", "rstd"),
-    "batch_norm": ("y", "mean", "var"),
-    "max_pool2d": ("y", "index"),
-}
 INSIDE = {"activations", "inner"}  # of a recurrence: for a second derivative they are made anew from the inputs
 STATISTICS = {"lse", "total_weight", "mean", "rstd", "var"} | INSIDE  # float32 or wider whatever the input
 
@@ -48,38 +37,41 @@ class Case:
     @property
     def differentiable(self) -> list[str]:
         """Outputs that get an upstream gradient."""
-        return [name for name in OUTPUTS[self.op] if name not in STATISTICS | {"saved", "index"}]
+        return [name for name in OPS[self.op].outputs if name not in OPS[self.op].constant]
 
     @property
     def wanted(self) -> list[str]:
         """Inputs that get a gradient, in the order in which backward returns them."""
-        return [name for name in self._gradients() if self.args[name] is not None]
+        return [name for name in OPS[self.op].gradients if self.args[name] is not None]
 
-    def _gradients(self) -> list[str]:
-        needs = [n.removeprefix("need_") for n in parameters(self.kernel("reference", "backward")) if n.startswith("need_")]
-        return needs or ["weight" if self.op == "embedding" else "x"]
+    def names(self, way: str) -> list[str]:
+        """The arguments of a kernel with the options one by one."""
+        op = OPS[self.op]
+        return list(op.flat(way, [op.options._fields if name == "options" else name for name in op.arguments(way)]))
 
     def kernel(self, column: str, way: str) -> Callable:
         return columns.kernel(OPS[self.op], column, way)
 
     def run_forward(self, column: str, args: dict) -> dict:
         """Outputs by name."""
-        return dict(zip(OUTPUTS[self.op], as_tuple(self.kernel(column, "forward")(*args.values())), strict=True))
+        op = OPS[self.op]
+        results = self.kernel(column, "forward")(*op.packed("forward", [*args.values()]))
+        return dict(zip(op.results, as_tuple(results), strict=True))
 
     def run_backward(self, column: str, upstream: dict, args: dict, outputs: dict, wanted: list[str] | None = None) -> dict:
         """Gradients by input name; None for all that is not wanted."""
-        wanted = self.wanted if wanted is None else wanted
-        needs = {f"need_{name}": name in wanted for name in self._gradients()}
+        op, wanted = OPS[self.op], self.wanted if wanted is None else wanted
+        needs = {f"need_{name}": name in wanted for name in op.gradients}
         values = {**self.backward, **args, **outputs, **needs, **upstream}
         if self.op == "linear" and ACTIVATIONS[args["activation"]] == "relu":
             values["saved"] = outputs["y"]
-        kernel = self.kernel(column, "backward")
-        return dict(zip(self._gradients(), as_tuple(kernel(*(values[n] for n in parameters(kernel)))), strict=True))
+        arguments = op.packed("backward", [values[name] for name in self.names("backward")])
+        return dict(zip(op.gradients, as_tuple(self.kernel(column, "backward")(*arguments)), strict=True))
 
     def upstream(self, outputs: dict) -> dict:
         """An incoming gradient for each differentiable output."""
-        names = [name for name in parameters(self.kernel("reference", "backward")) if name.startswith("grad")]
-        return {name: randn(*outputs[out].shape, seed=7) for name, out in zip(names, self.differentiable, strict=True)}
+        pairs = zip(OPS[self.op].grads, self.differentiable, strict=True)
+        return {name: randn(*outputs[out].shape, seed=7) for name, out in pairs}
 
 
 def parameters(function: Callable) -> list[str]:
@@ -112,7 +104,7 @@ CASES: list[Case] = []
 
 def case(op: str, own: Callable, label: str, smooth: bool = True, backward: dict | None = None, **args) -> None:
     entry = Case(op, own, label, smooth, args, backward or {})
-    entry.args = {name: args[name] for name in parameters(entry.kernel("reference", "forward"))}
+    entry.args = {name: args[name] for name in entry.names("forward")}
     CASES.append(entry)
 
 
@@ -369,8 +361,7 @@ case("add_layer_norm", own_add_layer_norm, "special", False, residual=randn(5, 3
 
 
 # batch_norm
-def own_batch_norm(x, weight, bias, running_mean, running_var, eps):
-    training = running_mean is None
+def own_batch_norm(x, weight, bias, running_mean, running_var, training, eps):
     y = F.batch_norm(x, running_mean, running_var, weight, bias, training, eps=eps)
     if not training:
         return y, running_mean, running_var
@@ -389,14 +380,14 @@ for shape in ((4, 3), (2, 3, 5), (3, 2, 4, 5), (2, 3, 40), (300, 2), (2, 20, 2))
                 "running_var": None if training else randn(channels, seed=4).abs(),
             }
             label = f"{shape} {affine} {'training' if training else 'running'}"
-            case("batch_norm", own_batch_norm, label, True, {"training": training}, x=randn(*shape), eps=1e-2, **args)
+            case("batch_norm", own_batch_norm, label, True, x=randn(*shape), training=training, eps=1e-2, **args)
 special = t([[1, INF, NAN, 2, 0], [2, 1, 1, -INF, 0], [3, 2, 2, INF, 0]])
 for x in (special, special.repeat_interleave(40).reshape(3, 5, 40)):
     for training in (True, False):
         args = {"weight": randn(5), "bias": randn(5, seed=1), "eps": 1e-5}
         args |= {"running_mean": None if training else randn(5), "running_var": None if training else randn(5).abs()}
         label = f"special {tuple(x.shape)} {'training' if training else 'running'}"
-        case("batch_norm", own_batch_norm, label, False, {"training": training}, x=x, **args)
+        case("batch_norm", own_batch_norm, label, False, x=x, training=training, **args)
 
 
 # gelu
@@ -427,7 +418,12 @@ for tanh in (False, True):
         case("geglu", own_geglu, f"{name} {shape} {dim}", 0 not in shape, x=randn(*shape), dim=dim, tanh=tanh)
     case("geglu", own_geglu, f"{name} special", False, x=torch.stack([special.flip(0), special]), dim=0, tanh=tanh)
 
+
 # gather
+def own_gather(x, index, dim):
+    return torch.gather(x, dim, index)
+
+
 for shape, dim, indices in (
     ((4, 5), 0, (6, 5)),
     ((4, 5), 1, (4, 3)),
@@ -442,8 +438,8 @@ for shape, dim, indices in (
 ):
     x = randn(*shape)
     index = integers(max(shape[dim], 1) if shape else 1, *indices)
-    case("gather", torch.gather, f"{shape} {dim} {indices}", 0 not in indices, {"shape": shape}, x=x, dim=dim, index=index)
-case("gather", torch.gather, "nan", False, {"shape": (3,)}, x=t([NAN, INF, 1]), dim=0, index=integers(3, 3))
+    case("gather", own_gather, f"{shape} {dim} {indices}", 0 not in indices, {"shape": shape}, x=x, dim=dim, index=index)
+case("gather", own_gather, "nan", False, {"shape": (3,)}, x=t([NAN, INF, 1]), dim=0, index=integers(3, 3))
 for shape in ((6,), (2, 3), (), (0,), (2, 0)):
     for padding, freq in ((-1, False), (1, False), (-1, True), (2, True)):
         case(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from column_cases import CASES, INSIDE, OUTPUTS, STATISTICS, Case, as_tuple, parameters, randn
+from column_cases import CASES, INSIDE, STATISTICS, Case, as_tuple, parameters, randn
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -35,7 +35,7 @@ def leaves(case: Case) -> dict:
 
 
 def torch_forward(case: Case, args: dict) -> dict:
-    return dict(zip(OUTPUTS[case.op], as_tuple(case.own(*args.values())), strict=True))
+    return dict(zip(OPS[case.op].results, as_tuple(case.own(*args.values())), strict=True))
 
 
 def torch_backward(case: Case, upstream: dict, args: dict, outputs: dict, **options) -> dict:
@@ -58,9 +58,10 @@ def to(values: dict, **options) -> dict:
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 def test_arguments_are_those_of_the_schema(op, column):
     case = next(c for c in CASES if c.op == op.name)
-    for way, schema in (("forward", op.forward), ("backward", op.backward)):
-        names = [argument.name for argument in torch._C.parse_schema(f"f{schema}").arguments]
-        assert parameters(case.kernel(column, way)) == names
+    for way in ("forward", "backward"):
+        assert parameters(case.kernel(column, way)) == list(op.arguments(way))
+        *flat, rung = [argument.name for argument in torch._C.parse_schema(f"f{op.schema(way)}").arguments]
+        assert flat == case.names(way) and rung == "rung"
 
 
 @every_case
@@ -80,7 +81,7 @@ def test_float64_agrees_with_torch(case):
 
 
 @pytest.mark.parametrize("column", ["numpy", "reference"])
-@pytest.mark.parametrize("op", [name for name, op in OPS.items() if "need_" in op.backward])
+@pytest.mark.parametrize("op", [name for name, op in OPS.items() if op.needs])
 def test_only_needed_gradients_are_returned(op, column):
     case = max((c for c in CASES if c.op == op), key=lambda c: len(c.wanted))
     args = to_numpy(case.args) if column == "numpy" else case.args

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Callable
 import numpy as np
 import pytest
 import torch
-from column_cases import CASES, STATISTICS, Case, parameters
+from column_cases import CASES, STATISTICS, Case
 from test_columns_agree import assert_close, to, to_numpy
 
 from scratchnet import _compiled
@@ -27,13 +26,12 @@ class ArrayCase(Case):
     def kernel(self, column: str, way: str) -> Callable:
         if column not in RUNGS:
             return super().kernel(column, way)
-        like = super().kernel("numpy", way)
         compiled, rung = getattr(_compiled.module, f"{self.op}_{way}"), int(column[-1])
 
-        @functools.wraps(like)
         def call(*args):
-            self.called = dict(zip(parameters(like), args, strict=True))
-            return compiled(*args, rung)
+            flat = OPS[self.op].flat(way, args)
+            self.called = dict(zip(self.names(way), flat, strict=True))
+            return compiled(*flat, rung)
 
         return call
 

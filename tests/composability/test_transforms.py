@@ -183,11 +183,12 @@ def test_opcheck(name, example, monkeypatch):
         kernel = operator.kernel("cpu", torch.float64)
         detached = tuple(a.detach() if isinstance(a, torch.Tensor) else a for a in args)
         for arguments in (detached, tuple(a.requires_grad_() if is_float(a) else a for a in map(clone, detached))):
-            torch.library.opcheck(kernel.differentiable, (*arguments, kernel.rung))
-        torch.library.opcheck(kernel._forward, (*detached, kernel.rung))
-        if operator.op.gradients and REDUCTIONS[detached[5]] != "none":
+            torch.library.opcheck(kernel.differentiable, kernel.flat(arguments))
+        torch.library.opcheck(kernel._forward, kernel.flat(detached))
+        if operator.op.at_once and REDUCTIONS[detached[-1].reduction] != "none":
             both = getattr(torch.ops.scratchnet, f"{operator.op.name}_gradients").default
-            torch.library.opcheck(both, (*detached, True, True, detached[2] is not None, kernel.rung))
+            needs = True, True, detached[2] is not None
+            torch.library.opcheck(both, (*operator.op.flat("gradients", (*detached, *needs)), kernel.rung))
     assert calls
 
 

@@ -5,7 +5,6 @@ went wrong and exits with 1 if anything did."""
 from __future__ import annotations
 
 import ctypes
-import functools
 import sys
 from typing import Callable
 
@@ -20,7 +19,7 @@ from scratchnet import backends
 from scratchnet.columns import NAMESPACES, numbered
 from scratchnet.functions import dispatch, library
 from scratchnet.measure.verify import SIZES, compare, sliced, transposed
-from scratchnet.ops import BACKENDS, OPS
+from scratchnet.ops import OPS
 
 NAMESPACE = "scratchnet_emulated"
 
@@ -107,12 +106,11 @@ class EmulatedCase(ArrayCase):
     def kernel(self, column: str, way: str) -> Callable:
         if not column.startswith("cuda"):
             return super().kernel(column, way)
-        like = super().kernel("numpy", way)
         emulated, rung = getattr(getattr(torch.ops, NAMESPACE), f"{self.op}_{way}"), int(column[-1])
 
-        @functools.wraps(like)
         def call(*args):
-            results = emulated(*(torch.from_numpy(a.copy("K")) if isinstance(a, np.ndarray) else a for a in args), rung)
+            flat = OPS[self.op].flat(way, args)
+            results = emulated(*(torch.from_numpy(a.copy("K")) if isinstance(a, np.ndarray) else a for a in flat), rung)
             return results.numpy() if isinstance(results, torch.Tensor) else tuple(t.numpy() for t in results)
 
         return call
@@ -142,8 +140,8 @@ def refusals(primitive: str) -> list[str]:
     calls = {
         "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
         "cross_entropy_backward": lambda bad: (one, *targets(bad), torch.ones(1, 2).double(), one, 1, -100, 0.0),
-        "gather_forward": lambda bad: (torch.ones(4, 5), 1, torch.full((4, 5), bad)),
-        "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], 1, torch.full((4, 5), bad)),
+        "gather_forward": lambda bad: (torch.ones(4, 5), torch.full((4, 5), bad), 1),
+        "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], torch.full((4, 5), bad), 1),
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
         "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
     }
@@ -174,4 +172,4 @@ if __name__ == "__main__":
         emulation.sn_emulation_determinism(ctypes.c_bool(True))
         wrong += grid(primitive, step) + cases(primitive, step) + refusals(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
-    raise SystemExit(bool(wrong) or not BACKENDS["cuda"].rungs[primitive] or not emulation.sn_emulation_launches())
+    raise SystemExit(bool(wrong) or not OPS[primitive].rungs("cuda") or not emulation.sn_emulation_launches())

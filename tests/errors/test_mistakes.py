@@ -95,7 +95,7 @@ MISTAKES: list[tuple[int, Callable, type, str]] = [
     (6, lambda: scratchnet.bmm(X[None], torch.ones(2, 3, 1)), RuntimeError, "[1, 3] | [2, 3] | scratchnet.matmul broadcasts"),
     (12, lambda: network()(X.double()), RuntimeError, "float64 | float32 | input.float() | layer '0'"),
     (13, lambda: network()(X.long()), RuntimeError, "int64 | ids | embedding"),
-    (17, changes_what_was_saved, RuntimeError, "modified by an inplace operation | GELU saved this tensor for its backward pass | x = x + 1"),
+    (17, changes_what_was_saved, RuntimeError, "modified by an inplace operation | GELU saved this tensor | x = x + 1"),
     (21, train("bs"), Teaching, "gradients that the step before has already used | zero_grad()"),
     (23, train("zsb"), Teaching, "SGD: step() has found no gradient | zero_grad(), forward, loss.backward(), step()"),
     (27, lambda: network().to("meta")(X), RuntimeError, "weight is on meta, different from input on cpu | .to(input.device)"),

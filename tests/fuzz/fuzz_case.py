@@ -11,7 +11,7 @@ from fuzz_calls import DRAWERS, Draw
 from torch import Tensor
 
 from scratchnet.measure.verify import on_tensors
-from scratchnet.ops import BACKENDS, OPS, Op
+from scratchnet.ops import OPS, Op
 
 DTYPES = (torch.float64, torch.float32, torch.float32, torch.bfloat16, torch.float16)
 THREADS = (1, 2, 3, 4, 6, 8)
@@ -79,7 +79,7 @@ def draw(seed: int) -> Case:
         if op.name != "recurrence" and d.chance(0.2):  # torch's layers look at no shape and write past their memory
             args, kwargs, mistake = spoil(d, args, kwargs)
     column = source.choice(("cpp",) * 5 + ("rung",) * 3 + (None,) * 2 + ("reference", "numpy"))
-    highest = max(map(len, BACKENDS["cpp"].rungs.values()))
+    highest = max(len(op.rungs("cpp")) for op in OPS.values())
     if column == "reference" and (values != "normal" or d.dtype != torch.float64):
         column = (
             "cpp"  # that column is torch's own sums and autograd, with torch's rounding and infinities: its formulas are judged

@@ -16,9 +16,8 @@ import scratchnet
 from scratchnet import _compiled, backends, cli
 from scratchnet.measure.gpu_code import cuda as cuda_code
 from scratchnet.measure.gpu_code.triton import SHARED_MEMORY
-from scratchnet.ops import BACKENDS, OPS
+from scratchnet.ops import OPS, PRIMITIVES
 
-PRIMITIVES = list(BACKENDS["cuda"].rungs)
 NAMES = [op.name for op in OPS.values() if op.rungs("cuda")]
 
 

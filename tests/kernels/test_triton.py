@@ -18,7 +18,8 @@ from scratchnet import backends
 from scratchnet.columns import kernel
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.measure.verify import compare
-from scratchnet.ops import BACKENDS, OPS
+from scratchnet.ops import OPS, PRIMITIVES
+from scratchnet.ops.gelu import GegluOptions
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
@@ -29,7 +30,7 @@ LAYOUTS = (  # transposed, sliced
     lambda t: t.mT.contiguous().mT if t.dim() > 1 else t,
     lambda t: t.repeat_interleave(2, -1)[..., ::2] if t.dim() else t,
 )
-OPERATORS = {p: [name for name in dict(OURS) if OPS[name].primitive == p] for p in BACKENDS["triton"].rungs}
+OPERATORS = {p: [name for name in dict(OURS) if OPS[name].primitive == p] for p in PRIMITIVES}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -49,7 +50,7 @@ def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
     function = kernel(OPS["geglu"], "triton", direction)
     monkeypatch.setattr(sys.modules[function.__module__], "launch", lambda kernel, grid, *args, **options: grids.append(grid))
     x = torch.empty(8192, 4096, device="meta")
-    function(*([x[:4096]] if direction == "backward" else []), x, 0, False)
+    function(*([x[:4096]] if direction == "backward" else []), x, GegluOptions(0, False))
     assert grids and all(programs <= 65_535 for grid in grids for programs in grid[1:])
 
 

@@ -19,6 +19,7 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 from scratchnet.kernels import linear_cross_entropy as fused  # noqa: E402
 from scratchnet.kernels import online_softmax  # noqa: E402
+from scratchnet.ops.cross_entropy import LossOptions  # noqa: E402
 
 VOCABULARY = 262_144
 FAMILY = {
@@ -157,9 +158,10 @@ def test_the_logits_are_never_held(monkeypatch):
     monkeypatch.setattr(fused, "CHUNK", 128)
     x, w, target = torch.randn(64, 4), torch.randn(640, 4), torch.randint(640, (64,))
     with Largest() as seen:
-        _, lse, total_weight = fused.linear_cross_entropy_forward(x, w, None, target, None, 1, -100, 0.1)
+        options = LossOptions(1, -100, 0.1)
+        _, lse, total_weight = fused.linear_cross_entropy_forward(x, w, None, target, None, options)
         grad = torch.ones(())
-        fused.linear_cross_entropy_backward(grad, x, w, None, target, None, lse, total_weight, 1, -100, 0.1, True, True, False)
+        fused.linear_cross_entropy_backward(grad, x, w, None, target, None, lse, total_weight, options, True, True, False)
     assert seen.nbytes == 64 * 128 * x.element_size()
 
 
@@ -207,6 +209,8 @@ from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels import cross_entropy as ce, linear_cross_entropy as fused
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul import product_kernel
+from scratchnet.ops import DimOptions
+from scratchnet.ops.cross_entropy import LossOptions
 
 def compiled(target, call, *args):
     launches = []
@@ -221,16 +225,17 @@ def losses(rows, dtype, probabilities, weighted, smoothing):
     target = torch.empty(rows, 300, dtype=dtype) if probabilities else torch.zeros(rows, dtype=torch.int64)
     weight = torch.empty(300, dtype=dtype) if weighted else None
     grad, lse, total = torch.empty(rows, dtype=dtype), torch.empty(rows, dtype=torch.float64), torch.empty(())
-    options, needs = (0, -100, smoothing), (True, True, True)
-    yield ce.cross_entropy_forward, logits, target[..., None], weight, *options
-    yield ce.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, *options
-    yield fused.linear_cross_entropy_forward, x, w, w[:, 0], target, weight, *options
-    yield fused.linear_cross_entropy_backward, grad, x, w, w[:, 0], target, weight, lse, total, *options, *needs
+    options, needs = LossOptions(0, -100, smoothing), (True, True, True)
+    yield ce.cross_entropy_forward, logits, target[..., None], weight, options
+    yield ce.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, options
+    yield fused.linear_cross_entropy_forward, x, w, w[:, 0], target, weight, options
+    yield fused.linear_cross_entropy_backward, grad, x, w, w[:, 0], target, weight, lse, total, options, *needs
 
 rows = {}
 for n in (64, 65, 100, 8192):
     x = torch.empty(n, 1000)
-    calls = [(ce.softmax_forward, x, 1), (ce.softmax_backward, x, x, 1), (ce.logsumexp_forward, x, 1)]
+    last = DimOptions(1)
+    calls = [(ce.softmax_forward, x, last), (ce.softmax_backward, x, x, last), (ce.logsumexp_forward, x, last)]
     for number, call in enumerate([*calls, *losses(n, torch.float32, False, True, 0.1)]):
         for i, (_, kernel, code) in enumerate(compiled("sm_80", *call)):
             rows.setdefault(f"{number} {i} {kernel}", []).append(code.hash)

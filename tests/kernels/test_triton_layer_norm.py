@@ -9,6 +9,7 @@ import scratchnet  # noqa: E402
 from scratchnet.kernels import column_sums, layer_norm  # noqa: E402
 from scratchnet.measure.verify import compare  # noqa: E402
 from scratchnet.ops import OPS  # noqa: E402
+from scratchnet.ops.layer_norm import NormOptions  # noqa: E402
 
 OURS = [op for op in OPS.values() if op.primitive == "layer_norm" and op.rungs("triton")]
 NORMS = [(op.name, example) for op in OURS for example in op.examples]
@@ -43,7 +44,7 @@ def test_a_large_mean_does_not_cancel():
     """The variance of long rows is merged from blocks: sum of squares minus square of sum would lose it."""
     for columns in (100, layer_norm.LONGEST + 1000):
         x = torch.randn(2, columns, dtype=torch.float64) + 1e4
-        y, mean, rstd = layer_norm.layer_norm_forward(x.float(), None, None, 1, 1e-5)
+        y, mean, rstd = layer_norm.layer_norm_forward(x.float(), None, None, NormOptions(1, 1e-5))
         wide = x.float().double()
         expected = torch.nn.functional.layer_norm(wide, (columns,))
         torch.testing.assert_close(y.double(), expected, rtol=0, atol=4e-3)  # an ulp of 1e4 is 1e-3
@@ -53,8 +54,10 @@ def test_a_large_mean_does_not_cancel():
 
 def test_the_same_bits_every_run():
     x, grad, weight = torch.randn(700, 48), torch.randn(700, 48), torch.randn(48)
-    _, mean, rstd = layer_norm.layer_norm_forward(x, weight, None, 1, 1e-5)
-    first, second = (layer_norm.layer_norm_backward(grad, x, mean, rstd, weight, 1, 1e-5, True, True, True) for _ in range(2))
+    _, mean, rstd = layer_norm.layer_norm_forward(x, weight, None, NormOptions(1, 1e-5))
+    first, second = (
+        layer_norm.layer_norm_backward(grad, x, mean, rstd, weight, NormOptions(1, 1e-5), True, True, True) for _ in range(2)
+    )
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 

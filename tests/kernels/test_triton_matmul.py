@@ -99,6 +99,7 @@ import json, sys, torch
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul import linear_backward, linear_forward, matmul_forward
+from scratchnet.ops.matmul import LinearOptions
 
 def compiled(target, call, *args):
     launches = []
@@ -113,8 +114,8 @@ for m in (64, 65, 100, 8192):
     x, weight, bias = torch.empty(m, 64), torch.empty(32, 64), torch.empty(32)
     y = torch.empty(m, 32)
     for name, call in {
-        "forward": (linear_forward, x, weight, bias, 2),
-        "backward": (linear_backward, y, x, weight, y, 2, True, True, True),
+        "forward": (linear_forward, x, weight, bias, LinearOptions(2)),
+        "backward": (linear_backward, y, x, weight, y, LinearOptions(2), True, True, True),
     }.items():
         for i, (_, kernel, code) in enumerate(compiled("sm_80", *call)):
             rows.setdefault(f"{name} {i} {kernel}", []).append(code.hash)

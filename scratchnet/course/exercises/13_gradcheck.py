@@ -7,13 +7,15 @@ from typing import Callable
 
 import numpy as np
 
+from scratchnet.ops import DimOptions
 from scratchnet.oracle.cross_entropy import softmax_forward
 
+softmax = lambda x: softmax_forward(x, DimOptions(dim=1))
 # name -> forward(x) for x (R, C), and backward(g, x), which shall give the gradient of x
 PAIRS = {
     "square": (lambda x: x**2, lambda g, x: 2 * x * g),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda g, x: g * np.exp(-x) / (1 + np.exp(-x)) ** 2),
-    "softmax": (lambda x: softmax_forward(x, 1), lambda g, x: g * softmax_forward(x, 1) * (1 - softmax_forward(x, 1))),
+    "softmax": (softmax, lambda g, x: g * softmax(x) * (1 - softmax(x))),
     "centred": (lambda x: x - x.mean(axis=1, keepdims=True), lambda g, x: g - g.mean(axis=1, keepdims=True)),
     "mean": (lambda x: x.mean(axis=0), lambda g, x: g * np.ones_like(x)),
 }

@@ -20,6 +20,7 @@ import scratchnet.numpy
 from scratchnet import backends, data
 from scratchnet.course import Checks
 from scratchnet.ops import OPS
+from scratchnet.ops.layer_norm import NormOptions
 
 check = Checks("08")
 
@@ -207,7 +208,7 @@ check("layer_norm divides by n: 1 / sqrt(2 / 3)", abs(normal[2] - 1 / math.sqrt(
 # %%
 row = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 60.0]])  # (N, D)
 layer_norm_forward = scratchnet.oracle.layer_norm.layer_norm_forward
-y, mean, rstd = layer_norm_forward(row, weight=None, bias=None, ndim=1, eps=1e-5)
+y, mean, rstd = layer_norm_forward(row, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))
 print("means           ", mean.tolist())
 print("1 / deviations  ", rstd.round(4).tolist())
 print("normalised      ", y.round(4).tolist())

@@ -21,7 +21,8 @@ import scratchnet.numpy
 from scratchnet import backends
 from scratchnet.course import Checks
 from scratchnet.measure import verify
-from scratchnet.ops import OPS, PRIMITIVES
+from scratchnet.ops import OPS, PRIMITIVES, DimOptions
+from scratchnet.ops.layer_norm import NormOptions
 
 check = Checks("13")
 
@@ -131,7 +132,7 @@ softmax_backward = scratchnet.oracle.cross_entropy.softmax_backward
 
 
 def softmax(x):
-    return softmax_forward(x, dim=-1)
+    return softmax_forward(x, DimOptions(dim=-1))
 
 
 def diagonal_backward(g, p):
@@ -141,10 +142,10 @@ def diagonal_backward(g, p):
 x, g = random.normal(size=(1, 3)), random.normal(size=(1, 3))
 p = softmax(x)
 print("tried out:    ", numeric_gradient(softmax, x, g).round(4))
-print("the library's:", softmax_backward(g, p, dim=-1).round(4))
+print("the library's:", softmax_backward(g, p, DimOptions(dim=-1)).round(4))
 print("p (1 - p) g:  ", diagonal_backward(g, p).round(4))
 
-check("the library's agrees", difference(softmax, softmax_backward(g, p, dim=-1), x, g) < 1e-6)
+check("the library's agrees", difference(softmax, softmax_backward(g, p, DimOptions(dim=-1)), x, g) < 1e-6)
 check("p (1 - p) does not", difference(softmax, diagonal_backward(g, p), x, g) > 0.1)
 
 # %% [markdown]
@@ -172,7 +173,7 @@ check("its diagonal is p (1 - p)", np.allclose(J.diagonal(), P * (1 - P), atol=1
 check("off the diagonal it is -p_i p_j", np.allclose(J, np.diag(P) - np.outer(P, P), atol=1e-8))
 check("each column adds up to 0: what one gains the others lose", np.allclose(J.sum(axis=0), 0))
 by_jacobian = J.T @ g[0]
-check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p, dim=-1)[0]))
+check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p, DimOptions(dim=-1))[0]))
 
 # %% [markdown]
 # The right backward is p (g - sum of g p): the whole matrix, and yet no matrix is ever made.
@@ -184,7 +185,7 @@ check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p,
 
 # %%
 ones = np.ones_like(g)
-true = softmax_backward(ones, p, dim=-1)
+true = softmax_backward(ones, p, DimOptions(dim=-1))
 print("true gradient for g = 1:", true.round(12) + 0.0)
 
 check("for g = 1 returning zeros passes", np.abs(true).max() < 1e-12)
@@ -203,11 +204,11 @@ layer_norm_forward = scratchnet.oracle.layer_norm.layer_norm_forward
 
 
 def normalise(x):
-    return layer_norm_forward(x, weight=None, bias=None, ndim=1, eps=1e-5)[0]
+    return layer_norm_forward(x, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))[0]
 
 
 x, g = random.normal(size=(4, 6)), random.normal(size=(4, 6))
-h, _, r = layer_norm_forward(x, weight=None, bias=None, ndim=1, eps=1e-5)
+h, _, r = layer_norm_forward(x, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))
 over_mean = g.mean(axis=1, keepdims=True)
 over_deviation = h * (g * h).mean(axis=1, keepdims=True)
 candidates = {

@@ -107,7 +107,8 @@ def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tup
         def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
             if operator not in directions:
                 return operator(*args, **kwargs or {})
-            direction, arguments = directions[operator], args[:-1]  # without the rung
+            direction = directions[operator]
+            arguments = op.packed(direction, args[:-1])  # without the rung
             calls[direction] = arguments
             return _full(kernel_of(op, "reference", direction)(*arguments), arguments)
 
