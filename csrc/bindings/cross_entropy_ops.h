@@ -12,21 +12,27 @@
 namespace scratchnet {
 enum Reduction { NONE, MEAN, SUM };  // torch's own numbering
 
+// As scratchnet/ops/cross_entropy.py has them.
+struct LossOptions {
+  int64_t reduction, ignore_index;
+  double label_smoothing;
+};
+
 // ---- cross_entropy ------------------------------------------------------------------------------------------------------
 
 // x (rows, classes, positions). Where operators can read what tensors hold, a class index that is out of range is refused before
 // any kernel runs; elsewhere the kernel stops there.
 template <class Tensor>
 Targets targets(const char* function, int64_t rows, int64_t classes, int64_t positions, const Tensor& target,
-                const std::optional<Tensor>& weight, int64_t ignore_index, double smoothing) {
-  Targets to = {rows, classes, positions, nullptr, nullptr, data(weight), ignore_index, smoothing};
+                const std::optional<Tensor>& weight, const LossOptions& options) {
+  Targets to = {rows, classes, positions, nullptr, nullptr, data(weight), options.ignore_index, options.label_smoothing};
   if (!is_index(target)) {
     to.probabilities = data(target);
     return to;
   }
   to.index = (const int64_t*)data(target);
   for (int64_t i = 0; ON_HOST && i < rows * positions; i++)
-    if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != ignore_index)
+    if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != to.ignore_index)
       throw std::out_of_range(std::string(function) + "(): Target " + std::to_string(to.index[i]) + " is out of bounds.");
   return to;
 }
@@ -79,7 +85,7 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target
   expect_loss(expect, target, all_axes(x), {shape.data(), 2}, x.size(1), weight, reduction);
   x = in_order(x), target = in_order(target), weight = in_order(weight);
   const Targets to =
-      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
+      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, {reduction, ignore_index, label_smoothing});
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>());
   Tensor loss = reduction == NONE ? fresh<Tensor>(shape, x.scalar_type()) : none(x);
   Tensor totals = no_totals<Tensor>();
@@ -99,7 +105,7 @@ Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optiona
   expect_loss_backward(expect, grad, lse, total_weight, {shape, 2}, reduction);
   grad = in_order(grad), x = in_order(x), target = in_order(target), weight = in_order(weight), lse = in_order(lse);
   const Targets to =
-      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, ignore_index, label_smoothing);
+      targets("cross_entropy", x.size(0), x.size(1), x.size(2), target, weight, {reduction, ignore_index, label_smoothing});
   Tensor dx = fresh_like(x);
   cross_entropy_kernels(rung).cross_entropy_backward(on(x), to, data(grad), reduction != NONE,
                                                      reduction == MEAN ? data(total_weight) : nullptr, data(x),

@@ -64,7 +64,7 @@ std::tuple<Tensor, Tensor, Tensor> norm_backward(const Expect& expect, const std
                                                  std::optional<Tensor> weight, int64_t ndim, bool need_x, bool need_weight,
                                                  bool need_bias, int64_t rung) {
   expect_norm(expect, x, ndim, weight);
-  expect.shape("grad", grad, all_axes(x));
+  expect.shape(grad_total ? "grad_y" : "grad", grad, all_axes(x));
   expect.shape("grad_total", grad_total, all_axes(x));
   expect_statistic(expect, "rstd", rstd, x, ndim);
   if (mean) expect_statistic(expect, "mean", *mean, x, ndim);
@@ -125,11 +125,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
 }
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad, Tensor total, Tensor mean,
+std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Tensor grad_y, Tensor total, Tensor mean,
                                                            Tensor rstd, std::optional<Tensor> weight, int64_t ndim, double,
                                                            bool need_x, bool need_weight, bool need_bias, int64_t rung) {
   const Expect expect("add_layer_norm_backward", "total", total, rung);
-  return norm_backward<Tensor>(expect, grad_total, grad, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+  return norm_backward<Tensor>(expect, grad_total, grad_y, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
 }
 
 }  // namespace scratchnet

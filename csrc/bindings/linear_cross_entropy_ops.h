@@ -67,8 +67,8 @@ struct Chunks {
   }
   Matrix logits_matrix() const { return {data(logits), classes, 1, nullptr}; }
 
-  Targets targets(int64_t ignore_index, double smoothing) const {
-    return scratchnet::targets("linear_cross_entropy", rows, classes, 1, target, class_weight, ignore_index, smoothing);
+  Targets targets(const LossOptions& options) const {
+    return scratchnet::targets("linear_cross_entropy", rows, classes, 1, target, class_weight, options);
   }
 
   // f(first row, targets of the chunk), the logits of its rows being in `logits`
@@ -96,7 +96,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   const std::vector<int64_t> shape = {chunks.rows};
   Tensor lse = fresh<Tensor>(shape, double_dtype<Tensor>()), losses = fresh<Tensor>(shape, statistics_dtype(x));
   Tensor totals = no_totals<Tensor>();
-  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  const Targets all = chunks.targets({reduction, ignore_index, label_smoothing});
   chunks.for_each(products(rung, cross_entropy_rungs), all, [&](int64_t row, const Targets& to) {
     cross_entropy_kernels(rung).cross_entropy_forward(on(chunks.logits), to, data(chunks.logits), chunks.at(losses, row, 1),
                                                       (double*)out(lse) + row, (Totals*)out(totals));
@@ -164,7 +164,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
   const Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
   grad = in_order(wide(grad, statistics_dtype(x))), lse = in_order(lse);
-  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  const Targets all = chunks.targets({reduction, ignore_index, label_smoothing});
   chunks.for_each(products(rung, cross_entropy_rungs), all, [&](int64_t row, const Targets& to) {
     gradients.add(row, to, chunks.at(grad, reduction == NONE ? row : 0, 1), reduction != NONE,
                   reduction == MEAN ? data(total_weight) : nullptr, (const double*)data(lse));
@@ -201,7 +201,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> linear_cross_entropy_
   expect.that(reduction != NONE, "reduction must be 1 (mean) or 2 (sum): of many losses nobody knows the gradients yet");
   const Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
-  const Targets all = chunks.targets(ignore_index, label_smoothing);
+  const Targets all = chunks.targets({reduction, ignore_index, label_smoothing});
   const Tensor divisor = total_weight_of(chunks.logits, all);
   const double one64 = 1;
   const float one32 = 1;

@@ -91,7 +91,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
 // Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_backward(
-    Tensor grad, Tensor grad_h, Tensor grad_c, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,
+    Tensor grad_y, Tensor grad_h_n, Tensor grad_c_n, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,
     std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode,
     bool reverse, bool need_x, bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0,
     bool need_w_hr, int64_t rung) {
@@ -101,9 +101,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
   const int64_t rows = x.size(0), gates = layer.gates();
   const bool gru = layer.mode == Mode::gru, has_inner = gru || layer.mode == Mode::lstm;
   const DType saved = expect.dtype == DType::f64 ? DType::f64 : DType::f32;
-  expect.shape("grad", grad, {rows, layer.state}), expect.shape("grad_h", grad_h, all_axes(h0));
-  if (c0) expect.shape("grad_c", grad_c, all_axes(*c0));
-  expect.type("grad_c", grad_c);
+  expect.shape("grad_y", grad_y, {rows, layer.state}), expect.shape("grad_h_n", grad_h_n, all_axes(h0));
+  if (c0) expect.shape("grad_c_n", grad_c_n, all_axes(*c0));
+  expect.type("grad_c_n", grad_c_n);
   expect.shape("y", y, {rows, layer.state});
   expect.numel("activations", activations, rows * gates, saved);
   expect.numel("inner", inner, has_inner ? rows * layer.hidden : 0, saved);
@@ -111,15 +111,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
 
   const Tensor like = x;
   x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), h0 = wide(h0), c0 = wide(c0), w_hr = wide(w_hr);
-  grad = wide(grad), y = wide(y), activations = in_order(activations), inner = in_order(inner);
+  grad_y = wide(grad_y), y = wide(y), activations = in_order(activations), inner = in_order(inner);
   const auto scalar = x.scalar_type();
   const DType dtype = dtype_of(x);
-  Tensor dh = wide_copy(grad_h), dc = wide_copy(grad_c), du = fresh<Tensor>({rows, gates}, scalar);
+  Tensor dh = wide_copy(grad_h_n), dc = wide_copy(grad_c_n), du = fresh<Tensor>({rows, gates}, scalar);
   Tensor dv = gru ? fresh_like(du) : du, before = fresh<Tensor>({rows, layer.state}, scalar);
   Tensor m = w_hr ? fresh<Tensor>({rows, layer.hidden}, scalar) : none(x), dy = w_hr ? fresh_like(before) : none(x);
   layer.w_hh = data(w_hh), layer.w_hr = data(w_hr);
   recurrence_kernels(rung).backward(dtype, layer,
-                                    {data(grad), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
+                                    {data(grad_y), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
                                      out(du), out(dv), out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
 
   const MatmulKernels& kernels = products(rung, recurrence_rungs);

@@ -188,26 +188,27 @@ def _reduction(name: str, reduction: str) -> int:
     return REDUCTIONS.index(reduction)
 
 
-def _check_options(
-    name: str, input: Tensor, classes: int, weight: Tensor | None, ignore_index: int, label_smoothing: float
-) -> None:
+def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, options: LossOptions) -> None:
     if weight is not None:
         check_class_weight(name, input, classes, weight)
-    if isinstance(ignore_index, bool) or not hasattr(ignore_index, "__index__"):
-        fail(TypeError, name, "ignore_index", f"must be int, not {type(ignore_index).__name__}")
-    if not 0.0 <= label_smoothing <= 1.0:
-        fail(RuntimeError, name, "label_smoothing", f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if isinstance(options.ignore_index, bool) or not hasattr(options.ignore_index, "__index__"):
+        fail(TypeError, name, "ignore_index", f"must be int, not {type(options.ignore_index).__name__}")
+    if not 0.0 <= options.label_smoothing <= 1.0:
+        problem = f"label_smoothing must be between 0.0 and 1.0. Got: {options.label_smoothing}"
+        fail(RuntimeError, name, "label_smoothing", problem)
 
 
-def _call(operator: Operator, args: tuple, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int) -> Tensor:
+def _call(
+    operator: Operator, inputs: tuple, options: LossOptions, target: Tensor, classes: int, weight: Tensor | None
+) -> Tensor:
     """The operator's result. Gradients of probabilities and class weights, which no kernel has, take the reference."""
     trained = target.requires_grad or weight is not None and weight.requires_grad
     run = operator.plain if trained and torch.is_grad_enabled() else operator
     try:
-        return run(*args)
+        return run(*inputs, options)
     except (RuntimeError, IndexError):
         if not torch.compiler.is_compiling() and not target.is_floating_point() and target.device.type == "cpu":
-            check_classes(operator.op.name, target, classes, ignore_index)
+            check_classes(operator.op.name, target, classes, options.ignore_index)
         raise
 
 
@@ -238,7 +239,8 @@ def cross_entropy(
         )
     probabilities = check_target("cross_entropy", input, shape, target, ignore_index)
     classes = shape[min(rank, 2) - 1]
-    _check_options("cross_entropy", input, classes, weight, ignore_index, label_smoothing)
+    options = LossOptions(code, ignore_index, float(label_smoothing))
+    _check_options("cross_entropy", input, classes, weight, options)
     input, target, weight = one_dtype("cross_entropy", input, target, weight)
 
     # (N, C, S)
@@ -247,8 +249,7 @@ def cross_entropy(
         rows = target.unsqueeze(-1)
     else:
         rows = target.reshape(x.shape if probabilities else (x.shape[0], x.shape[2]))
-    args = (x, rows, weight, LossOptions(code, ignore_index, float(label_smoothing)))
-    loss = _call(_cross_entropy, args, target, classes, weight, ignore_index)
+    loss = _call(_cross_entropy, (x, rows, weight), options, target, classes, weight)
     if code:
         return loss
     return loss.squeeze(-1) if rank == 2 else loss.reshape((shape[0], *shape[2:]) if rank > 2 else ())
@@ -308,13 +309,14 @@ def linear_cross_entropy(
 
     code = _reduction(name, reduction)
     probabilities = check_target(name, input, shape, target, ignored)
-    _check_options(name, input, classes, weight, ignored, label_smoothing)
+    loss_options = LossOptions(code, ignored, float(label_smoothing))  # torch's own `options` mean something else
+    _check_options(name, input, classes, weight, loss_options)
     kept, target, weight = one_dtype(name, input, target, weight)
     if kept is not input:  # wider probabilities or class weights
         linear_weight = linear_weight.to(kept.dtype)
         linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)
     x = kept if input.dim() == 2 else kept.unsqueeze(0)  # (N, K)
     rows = target.reshape((x.shape[0], classes) if probabilities else x.shape[:1])
-    args = (x, linear_weight, linear_bias, rows, weight, LossOptions(code, ignored, float(label_smoothing)))
-    loss = _call(_linear_cross_entropy, args, target, classes, weight, ignored)
+    inputs = x, linear_weight, linear_bias, rows, weight
+    loss = _call(_linear_cross_entropy, inputs, loss_options, target, classes, weight)
     return loss.squeeze(0) if input.dim() == 1 and code == 0 else loss

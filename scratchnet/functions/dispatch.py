@@ -42,13 +42,13 @@ def needs(ctx) -> tuple[bool, ...]:
     return tuple(ctx.needs_input_grad[1 + place] for place in ctx.kernel.op.places)
 
 
-def lined_up(ctx, *gradients: Tensor | None) -> list[Tensor | None]:
+def lined_up(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The operator's gradients in the places of the arguments of `forward`, None in the others and where none is needed."""
     result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
     for place, gradient in zip(ctx.kernel.op.places, gradients, strict=True):
         if ctx.needs_input_grad[1 + place]:
             result[1 + place] = gradient
-    return result
+    return tuple(result)
 
 
 def _naming(name: str, backward: Callable) -> Callable:

@@ -60,9 +60,8 @@ class AddLayerNorm(Function):
         _, need_x, need_residual, need_weight, need_bias, _ = ctx.needs_input_grad
         flags = need_x or need_residual, need_weight, need_bias
         dx, dweight, dbias = ctx.kernel.backward(grad_total, grad, *ctx.saved_tensors, ctx.options, *flags)
-        result = lined_up(ctx, dx, dweight, dbias)
-        result[2] = dx if need_residual else None  # the residual's is that of x
-        return tuple(result)
+        kernel, dx_, _, *others = lined_up(ctx, dx, dweight, dbias)
+        return kernel, dx_, dx if need_residual else None, *others  # the residual's is that of x
 
 
 _AUTOCAST = {"cuda": "float32"}  # as torch: on a CPU a norm computes in float32 inside whatever dtype comes

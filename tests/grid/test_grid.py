@@ -11,7 +11,7 @@ from cases import EXAMPLES, MIDDLE, case, scalar
 import scratchnet
 from scratchnet import _compiled
 from scratchnet.measure.verify import EMPTY, LAYOUTS, SIZES, compare, expanded
-from scratchnet.ops import OPS
+from scratchnet.ops import FILES, OPS
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -40,7 +40,8 @@ def check(name, example, dtype, backend, layout, sizes=SIZES):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_fast_kernels(name, example, dtype, layout):
-    check(name, example, dtype, "cpp", layout, SIZES[::3] if OPS[name].file else SIZES)  # layers have tests of their own too
+    sizes = SIZES if FILES[name] == OPS[name].primitive else SIZES[::3]  # layers have tests of their own too
+    check(name, example, dtype, "cpp", layout, sizes)
 
 
 @pytest.mark.parametrize("backend", ("cpp:1", "reference", None))

@@ -208,7 +208,8 @@ check("layer_norm divides by n: 1 / sqrt(2 / 3)", abs(normal[2] - 1 / math.sqrt(
 # %%
 row = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 60.0]])  # (N, D)
 layer_norm_forward = scratchnet.oracle.layer_norm.layer_norm_forward
-y, mean, rstd = layer_norm_forward(row, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))
+options = NormOptions(ndim=1, eps=1e-5)  # over the last axis
+y, mean, rstd = layer_norm_forward(row, weight=None, bias=None, options=options)
 print("means           ", mean.tolist())
 print("1 / deviations  ", rstd.round(4).tolist())
 print("normalised      ", y.round(4).tolist())

@@ -129,10 +129,11 @@ check("a tiny step ruins float32 altogether", errors[np.float32][-1] > 0.5)
 # %%
 softmax_forward = scratchnet.oracle.cross_entropy.softmax_forward
 softmax_backward = scratchnet.oracle.cross_entropy.softmax_backward
+last = DimOptions(dim=-1)
 
 
 def softmax(x):
-    return softmax_forward(x, DimOptions(dim=-1))
+    return softmax_forward(x, last)
 
 
 def diagonal_backward(g, p):
@@ -142,10 +143,10 @@ def diagonal_backward(g, p):
 x, g = random.normal(size=(1, 3)), random.normal(size=(1, 3))
 p = softmax(x)
 print("tried out:    ", numeric_gradient(softmax, x, g).round(4))
-print("the library's:", softmax_backward(g, p, DimOptions(dim=-1)).round(4))
+print("the library's:", softmax_backward(g, p, last).round(4))
 print("p (1 - p) g:  ", diagonal_backward(g, p).round(4))
 
-check("the library's agrees", difference(softmax, softmax_backward(g, p, DimOptions(dim=-1)), x, g) < 1e-6)
+check("the library's agrees", difference(softmax, softmax_backward(g, p, last), x, g) < 1e-6)
 check("p (1 - p) does not", difference(softmax, diagonal_backward(g, p), x, g) > 0.1)
 
 # %% [markdown]
@@ -173,7 +174,7 @@ check("its diagonal is p (1 - p)", np.allclose(J.diagonal(), P * (1 - P), atol=1
 check("off the diagonal it is -p_i p_j", np.allclose(J, np.diag(P) - np.outer(P, P), atol=1e-8))
 check("each column adds up to 0: what one gains the others lose", np.allclose(J.sum(axis=0), 0))
 by_jacobian = J.T @ g[0]
-check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p, DimOptions(dim=-1))[0]))
+check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p, last)[0]))
 
 # %% [markdown]
 # The right backward is p (g - sum of g p): the whole matrix, and yet no matrix is ever made.
@@ -185,7 +186,7 @@ check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p,
 
 # %%
 ones = np.ones_like(g)
-true = softmax_backward(ones, p, DimOptions(dim=-1))
+true = softmax_backward(ones, p, last)
 print("true gradient for g = 1:", true.round(12) + 0.0)
 
 check("for g = 1 returning zeros passes", np.abs(true).max() < 1e-12)
@@ -201,14 +202,15 @@ check("for a random g it does not", difference(softmax, zeros, x, g) > 0.9)
 
 # %%
 layer_norm_forward = scratchnet.oracle.layer_norm.layer_norm_forward
+over_rows = NormOptions(ndim=1, eps=1e-5)
 
 
 def normalise(x):
-    return layer_norm_forward(x, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))[0]
+    return layer_norm_forward(x, weight=None, bias=None, options=over_rows)[0]
 
 
 x, g = random.normal(size=(4, 6)), random.normal(size=(4, 6))
-h, _, r = layer_norm_forward(x, weight=None, bias=None, options=NormOptions(ndim=1, eps=1e-5))
+h, _, r = layer_norm_forward(x, weight=None, bias=None, options=over_rows)
 over_mean = g.mean(axis=1, keepdims=True)
 over_deviation = h * (g * h).mean(axis=1, keepdims=True)
 candidates = {
