@@ -1,4 +1,4 @@
-"""Calls of every operator, as the tests need them: read from the registry, so that a new operator is tested at once."""
+"""Calls of every operator, as the tests need them: read from scratchnet.ops, so that a new operator is tested at once."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class KernelError(Exception):
 
 
 class Contract:
-    """What a kernel of one operator takes and returns, read from the registry's examples."""
+    """What a kernel of one operator takes and returns, read from an operator's examples."""
 
     def __init__(self, op: Op):
         self.op = op

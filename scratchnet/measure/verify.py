@@ -128,7 +128,7 @@ def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Call:
-    """One of the registry's example calls, the gradients that come back to it, and what the oracle makes of them."""
+    """One of an operator's example calls, the gradients that come back to it, and what the oracle makes of them."""
 
     op: Op
     args: tuple
@@ -207,7 +207,7 @@ def compare(
     seed: int = 0,
     oracle: str = "numpy",
 ) -> Result:
-    """Run one of the registry's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
+    """Run one of an operator's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
 
     layout: gives every tensor other strides, also the gradients that come in (`lambda t: t.mT.contiguous().mT`); it may
     change values (`lambda t: t[:1].expand_as(t)`), never shapes. The caller's random state is untouched.

@@ -1,4 +1,4 @@
-"""The registry of batch_norm: the normalisation by channel."""
+"""The description of batch_norm: the normalisation by channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of conv2d: unfolding and a matrix product."""
+"""The description of conv2d: unfolding and a matrix product."""
 
 from __future__ import annotations
 

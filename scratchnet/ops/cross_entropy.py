@@ -1,4 +1,4 @@
-"""The registry of cross_entropy, the softmax family, and linear + cross_entropy."""
+"""The description of cross_entropy, the softmax family, and linear + cross_entropy."""
 
 from __future__ import annotations
 

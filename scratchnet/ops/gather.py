@@ -1,4 +1,4 @@
-"""The registry of gather and embedding."""
+"""The description of gather and embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of gelu and its fused forms."""
+"""The description of gelu and its fused forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of layer_norm, rms_norm and the residual sum with its norm."""
+"""The description of layer_norm, rms_norm and the residual sum with its norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of matmul and linear."""
+"""The description of matmul and linear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry is made of: operators, backends, costs, and the numbers that example calls are made of.
+"""What describes the grid: operators, backends, costs, and the numbers that example calls are made of.
 
 Codes that cross into C++ are integers: `activation`, `mode` and `reduction` are indices into the tuples below.
 """

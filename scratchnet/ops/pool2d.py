@@ -1,4 +1,4 @@
-"""The registry of pooling: which entries of a window are taken, or added up."""
+"""The description of pooling: which entries of a window are taken, or added up."""
 
 from __future__ import annotations
 

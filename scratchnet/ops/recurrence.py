@@ -1,4 +1,4 @@
-"""The registry of recurrence: a layer of an RNN, LSTM or GRU."""
+"""The description of recurrence: a layer of an RNN, LSTM or GRU."""
 
 from __future__ import annotations
 

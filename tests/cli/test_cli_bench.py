@@ -50,7 +50,7 @@ def test_quick_measures_every_operator(small, clock, tmp_path, capsys):
     assert text.count("2.00 (2.00-2.00)") == 2 * len(OPS)
 
 
-def test_bytes_are_those_of_the_registry(small, clock, tmp_path):
+def test_bytes_are_those_of_the_operator(small, clock, tmp_path):
     path = tmp_path / "figures.csv"
     assert main(["bench", "gelu", "--quick", "--csv", str(path)]) == 0
     forward, both = records(path)[:2]

@@ -1,4 +1,4 @@
-"""How the options of each operator are drawn; an operator without an entry here is drawn from the registry's examples alone."""
+"""How the options of each operator are drawn; an operator without an entry here is drawn from its Op's examples alone."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _logsumexp(d: Draw):
 
 
 def _eps(d: Draw, count: int) -> float:
-    """Over one or two numbers a large one, as in the registry: with a small one only rounding would be left to compare."""
+    """Over one or two numbers a large one, as in scratchnet.ops: with a small one only rounding would be left to compare."""
     return d.pick(0.5, 1e-2, 1e-5) if count > 2 else 0.5
 
 

@@ -29,7 +29,7 @@ class Case:
     backend: str | None
     threads: tuple[int, int]  # the result is the same on both
     values: str  # "normal", or one of VALUES
-    example: str  # of the registry, or "drawn" by fuzz_calls
+    example: str  # of the operator, or "drawn" by fuzz_calls
     mistake: str  # what was spoiled; empty for a call that is meant to be right
     layouts: random.Random  # how the gradients lie that come in
 

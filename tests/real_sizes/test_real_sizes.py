@@ -120,7 +120,7 @@ def log_uniform(rng, most):
 
 
 def check_example(name, example, rng, mebibytes):
-    """One of the registry's examples with random rows and columns, which moves so much memory at most in float32."""
+    """One of the operator's examples with random rows and columns, which moves so much memory at most in float32."""
     op, most = OPS[name], mebibytes * 2**18
     product = op.primitive == "matmul" or name == "linear_cross_entropy"  # has a tensor of rows x rows or columns x columns
     while True:

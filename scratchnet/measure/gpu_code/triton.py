@@ -1,6 +1,6 @@
 """What the compilers make of our Triton kernels for GPUs that need not be here: registers, spills, shared memory, instructions.
 
-Every launch of the registry's example calls is compiled, and each configuration of an autotuned kernel, for each target; the
+Every launch of an operator's example calls is compiled, and each configuration of an autotuned kernel, for each target; the
 machine code is read with the disassemblers that Triton's wheel ships. Nothing runs. A process that interprets Triton cannot
 compile it, so `report` starts one of its own. `scratchnet.measure.gpu_code.cuda` says the same of the CUDA kernels.
 """
