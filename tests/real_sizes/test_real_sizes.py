@@ -159,6 +159,7 @@ def test_random_sizes(name, example, number):
     check_example(name, example, random.Random(f"{SEED} {name} {example} {number}"), 16)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("isa", ("baseline", "avx2"))
 def test_other_instruction_sets(isa):
     """In a process of their own: random sizes, and one model of each operator, which is another one with every seed."""
