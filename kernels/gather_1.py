@@ -66,9 +66,8 @@ def add_kernel(grad, index, dx, bad, n, m, inner, BLOCK: tl.constexpr):
 def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:
     if not shape:
         return grad.sum()
-    reached = [
-        size if axis == options.dim else index.shape[axis] for axis, size in enumerate(shape)
-    ]  # the rest of x gets nothing
+    # The rest of x gets nothing.
+    reached = [size if axis == options.dim else index.shape[axis] for axis, size in enumerate(shape)]
     grad, index, bad = grad.contiguous(), index.contiguous(), flag(grad)
     grid, sizes = _columns(reached, index.shape, options.dim)
     part = statistics(grad, *reached).zero_()

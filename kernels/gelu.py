@@ -58,16 +58,8 @@ def gelu_forward_kernel(x, y, n, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK: t
 def gelu_forward(x: Tensor, options: GeluOptions) -> Tensor:
     x = x.contiguous()
     y = torch.empty_like(x)
-    launch(
-        gelu_forward_kernel,
-        (triton.cdiv(x.numel(), BLOCK),),
-        x,
-        y,
-        x.numel(),
-        TANH=options.tanh,
-        ACC=accumulator(x),
-        BLOCK=BLOCK,
-    )
+    grid = (triton.cdiv(x.numel(), BLOCK),)
+    launch(gelu_forward_kernel, grid, x, y, x.numel(), TANH=options.tanh, ACC=accumulator(x), BLOCK=BLOCK)
     return y
 
 

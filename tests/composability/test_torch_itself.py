@@ -10,8 +10,13 @@ from scratchnet.functions import dispatch
 from scratchnet.nn import functional as F
 
 
+def of(name, example):
+    """A call with float16 numbers, which ours take at every size when nothing is named."""
+    return case(name, example, 40, 33, torch.float16)
+
+
 def results(call, c):
-    """Outputs and gradients; of large tensors, for which ours run when nothing is named."""
+    """Outputs and gradients."""
     outputs = call(*(leaves := c.leaves))
     reached = [y for y in outputs if y.requires_grad]
     return *outputs, *torch.autograd.grad(reached, leaves, [y.detach().sin() for y in reached])
@@ -25,9 +30,16 @@ def launched(monkeypatch) -> list:
 
 
 @pytest.mark.parametrize("name, example", EXAMPLES)
+def test_ours_run_when_nothing_is_named(name, example, monkeypatch):
+    c, calls = of(name, example), launched(monkeypatch)
+    c.ours(*c.leaves)
+    assert calls
+
+
+@pytest.mark.parametrize("name, example", EXAMPLES)
 def test_torch_is_named(name, example, monkeypatch):
     """The same bits, and nothing of ours runs."""
-    c, calls = case(name, example, 40, 33, torch.float32), launched(monkeypatch)
+    c, calls = of(name, example), launched(monkeypatch)
     with scratchnet.backend("torch"):
         torch.testing.assert_close(results(c.ours, c), results(c.torch, c), rtol=0, atol=0)
     assert not calls
@@ -36,7 +48,7 @@ def test_torch_is_named(name, example, monkeypatch):
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_without_the_compiled_module(name, example, monkeypatch):
     monkeypatch.setattr(dispatch, "_FASTEST", backends.TORCH)
-    c, calls = case(name, example, 40, 33, torch.float32), launched(monkeypatch)
+    c, calls = of(name, example), launched(monkeypatch)
     torch.testing.assert_close(results(c.ours, c), results(c.torch, c), rtol=0, atol=0)
     assert not calls
 
@@ -44,7 +56,7 @@ def test_without_the_compiled_module(name, example, monkeypatch):
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_a_device_without_measured_kernels(name, example, monkeypatch):
     """ "meta" stands for every device but the CPU."""
-    c, calls = case(name, example, 40, 33, torch.float32), launched(monkeypatch)
+    c, calls = of(name, example), launched(monkeypatch)
     c.tensors = [t.to("meta") for t in c.tensors]
     on_meta = lambda t: t.to("meta") if isinstance(t, torch.Tensor) and name != "recurrence" else t
     c.args, c.kwargs = tuple(map(on_meta, c.args)), {key: on_meta(value) for key, value in c.kwargs.items()}

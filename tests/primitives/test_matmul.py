@@ -206,6 +206,15 @@ def test_a_long_sum_is_a_sum_of_sums(m, n):
             assert error <= 6 * torch.finfo(torch.float32).eps * exact.max()
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("rows", (1, 5, 40))
+def test_a_long_sum_meets_its_bias_and_activation_once(rows, activation):
+    x, weight, bias = torch.randn(rows, 9001) / 100, torch.randn(70, 9001), torch.randn(70)
+    exact = ACTIVATIONS[activation](x.double() @ weight.double().T + bias.double())
+    with scratchnet.backend("cpp"):
+        torch.testing.assert_close(linear(x, weight, bias, activation).double(), exact, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape_a, shape_b", [((300, 1100), (1100, 200)), ((5, 3000), (3000, 100)), ((6, 90, 80), (6, 80, 70))])
 def test_threads_do_not_change_a_bit(shape_a, shape_b):
     a, b = torch.randn(shape_a, requires_grad=True), torch.randn(shape_b, requires_grad=True)
