@@ -42,6 +42,7 @@ BLOCK_ROWS = 128  # of the kernel that finishes the losses
 MATRIX_UNITS = {"BLOCK_M": 128, "BLOCK_N": 128, "K_BYTES": 128, "num_warps": 8, "num_stages": 3}
 WITH_SHARES = {**MATRIX_UNITS, "BLOCK_M": 64}  # a share for every class takes registers too
 SMALL = {"BLOCK_M": 64, "BLOCK_N": 64, "K_BYTES": 64, "num_warps": 8, "num_stages": 3}  # as in matmul
+assert all(CHUNK % tile["BLOCK_N"] == 0 for tile in (MATRIX_UNITS, WITH_SHARES, SMALL))  # a row of d is whole tiles
 
 
 def _tile(x: Tensor, w: Tensor, shares: bool) -> dict:

@@ -31,7 +31,6 @@ from scratchnet.ops.matmul import LinearOptions
 
 ENOUGH_PROGRAMS = 128  # about one for each processor of a large GPU; a constant, so that sums do not depend on the GPU
 SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; less does not pay for the second kernel
-LONGEST_BLOCK_K = 64
 FEW_ROWS = 16
 GROUP = 8  # rows of tiles that are visited together
 
@@ -54,6 +53,8 @@ SMALL = [
     _config(64, 64, 64, 8, 3),
     _config(16, 64, 64, 4, 3),
 ]
+# Each part of a split sum is a whole number of steps of every configuration: powers of two, the longest in 16-bit elements.
+LONGEST_BLOCK_K = max(config.kwargs["K_BYTES"] for config in LARGE + SMALL) // 2
 
 
 def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:

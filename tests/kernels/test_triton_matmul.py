@@ -60,6 +60,13 @@ def test_strides_are_read_in_place(layout, launches):
     assert all(storage(args[0]) == storage(x) and storage(args[1]) == storage(y) for _, _, args in launches)
 
 
+@pytest.mark.parametrize("bytes_each", (2, 4, 8))
+def test_a_part_of_a_split_sum_is_whole_steps(bytes_each):
+    """A step is masked at the end of the whole sum, not of its part: the rest of a step would count twice."""
+    for config in matmul_kernels.LARGE + matmul_kernels.SMALL:
+        assert matmul_kernels.LONGEST_BLOCK_K % (config.kwargs["K_BYTES"] // bytes_each) == 0
+
+
 @pytest.mark.parametrize("m, k, n, split", [(2, 1100, 3, True), (2, 1000, 3, False), (600, 1100, 600, False)])
 def test_k_is_split_where_tiles_are_few(m, k, n, split):
     parts, length = matmul_kernels._split(-(-m // 64) * -(-n // 64), k)
