@@ -91,7 +91,7 @@ again = torch.randn(1000)
 print(f"randn: mean {first.mean():.2f}, standard deviation {first.std():.2f}")
 
 check("the same seed, the same numbers", torch.equal(first, again))
-check("without a new seed the numbers go on", not torch.equal(first, second))
+check("without a new seed the sequence continues", not torch.equal(first, second))
 check("randn is centred at 0", abs(first.mean()) < 0.1)
 check("and about 1 wide", abs(first.std() - 1) < 0.1)
 
@@ -99,7 +99,7 @@ check("and about 1 wide", abs(first.std() - 1) < 0.1)
 # ## Dtype: what kind of number
 #
 # All entries of a tensor have one **dtype**. It decides how many bytes an entry takes and which
-# numbers it can hold. Four are enough for years:
+# numbers it can hold. These few will last you for years:
 #
 # | dtype | bytes | used for |
 # |---|---|---|
@@ -157,8 +157,8 @@ check("half the bytes per entry, half the memory", in_bfloat16 * 2 == in_float32
 #
 # A tensor lives in one place: the memory of the processor (`cpu`) or of a graphics card (`cuda`).
 # Operations need their tensors in the same place. So choose the device once, at the top of a
-# program, create things there, and move what comes from elsewhere with `.to(device)`. Code that is
-# written like this runs on both.
+# program, create things there, and move what comes from elsewhere with `.to(device)`. Code written
+# this way runs on both.
 
 # %%
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -168,7 +168,7 @@ print("device:", device)
 
 both = made_there + moved_there
 check("the sum of two tensors is on their device", both.device.type == device.type)
-check("`.to` the device where it already is copies nothing", both.to(both.device) is both)
+check("`.to` the device it is already on copies nothing", both.to(both.device) is both)
 
 # %% [markdown]
 # ## The inspector
@@ -182,9 +182,9 @@ print(describe(x))
 
 # %% [markdown]
 # Memory has no rows and columns: it is one long line of cells. The six numbers lie side by side,
-# and the shape is only a way to *read* them. The stride says how: to go one step along an axis,
-# jump over so many cells. Stride `(3, 1)` means: the next row is 3 cells on, the next column is the
-# next cell.
+# and the shape is only a way to *read* them. The stride says how: it is the number of cells to jump
+# for one step along an axis. Stride `(3, 1)` means: the next row is 3 cells on, the next column is
+# the next cell.
 #
 #     entry [i, j] is in cell  3 * i + 1 * j
 #
@@ -204,7 +204,7 @@ check("a transpose swaps the strides and moves no number", x.T.stride() == (1, 3
 # their own, only another way to read the cells of `x`. Making a view costs nothing, however large
 # `x` is. `clone()` is a **copy** with memory of its own.
 #
-# The price: whoever writes into a view writes into the original.
+# The price: writing into a view writes into the original.
 
 # %%
 x = torch.zeros(2, 3)
@@ -238,7 +238,7 @@ check("`row = row + 1` leaves the original alone", x.sum() == 0 and row.sum() ==
 # - shape: the sizes of the axes; `()` is a single number
 # - dtype: `float32` for data, `int64` for labels; bytes = entries x bytes per entry
 # - device: choose once, create there, move the rest
-# - stride: how to walk the one line of memory that is really there
+# - stride: how to walk the one line of memory that really exists
 # - a view shares that memory, a clone does not
 #
 # In the exercise you predict first and look second. It is the fastest way to learn shapes.

@@ -5,8 +5,9 @@
 #
 # Most data reach you as NumPy arrays: tables, pictures, the output of other programs. Networks want
 # tensors. The way from one to the other is one short call, and it has two traps. Some calls share
-# memory and some copy; and NumPy's numbers are twice as wide as torch's. At the end you choose the
-# right call on purpose, and the error message about `double` and `float` does not frighten you.
+# memory and some copy; and NumPy's numbers are twice as wide as torch's. At the end you can choose
+# the right call on purpose, and the error message about `double` and `float` no longer frightens
+# you.
 
 # %%
 import numpy as np
@@ -52,7 +53,7 @@ check("size: a number in NumPy, a shape in torch", a.size == 3 and t.size() == (
 # %% [markdown]
 # ## Sharing: two names for one memory
 #
-# `torch.from_numpy(a)` makes a tensor that reads the very cells in which the array has its numbers.
+# `torch.from_numpy(a)` makes a tensor that reads the very cells that hold the array's numbers.
 # Nothing is copied, however large the array is. The way back, `t.numpy()`, shares too.
 #
 #     array a   ----+
@@ -74,8 +75,8 @@ check("`.numpy()` goes back to the same memory", np.shares_memory(t.numpy(), a))
 # %% [markdown]
 # ## Copying: which call does what
 #
-# Do not learn it by heart; ask. `np.shares_memory` answers for any two arrays. Here every usual
-# call is asked, once for an array in float64 and once for one in float32.
+# Do not learn it by heart; ask. `np.shares_memory` answers for any two arrays. Here we ask it about
+# every usual call, once for an array in float64 and once for one in float32.
 
 # %%
 calls = {
@@ -98,9 +99,9 @@ check("from_numpy and as_tensor share", all(shares[c, np.float64] for c in list(
 check("torch.tensor and clone copy", not any(shares[c, np.float64] for c in list(calls)[2:4]))
 
 # %% [markdown]
-# The last line is the trap. `.float()` copies a float64 array, because the numbers must change. A
-# float32 array it leaves as it is, and then the result still shares. A cast copies *only if there
-# is something to cast*. Code that relied on the copy breaks on the day when its data arrive in
+# The last line is the trap. `.float()` copies a float64 array, because the numbers must change. It
+# leaves a float32 array untouched, and then the result still shares memory. A cast copies *only if
+# there is something to cast*. Code that relied on the copy breaks on the day its data arrive in
 # float32.
 #
 # So say what you mean:
@@ -118,7 +119,7 @@ check("`.float()` shares float32", shares["torch.from_numpy(a).float()", np.floa
 # A float32 number has 4 bytes and about 7 digits. NumPy's default is float64: 8 bytes, about 16
 # digits. torch's default is float32, because networks do not need more and memory is what they run
 # out of. The dtype survives the crossing, so data from NumPy arrive twice as wide as the weights
-# that wait for them.
+# waiting for them.
 
 # %%
 a = np.random.default_rng(0).normal(size=(4, 3))  # (B, D), float64
@@ -132,7 +133,7 @@ except RuntimeError as error:
     print("\nRuntimeError:", message)
 
 check("a float32 layer refuses float64 data", "double != float" in message)
-check("and the message says how to mend it", "call input.float()" in message)
+check("and the message says how to fix it", "call input.float()" in message)
 
 # %% [markdown]
 # Read `double` as float64 and `float` as float32: their names in C. The cure is one cast, at the
@@ -169,7 +170,7 @@ check("a Python number does not widen a tensor", (ones * 2.5).dtype == torch.flo
 #     t.detach().cpu().numpy()
 #
 # In the other direction there is one obstacle: an array that is read backwards has a negative
-# stride, and torch has none. Give it memory of its own first.
+# stride, and torch does not allow those. Give it memory of its own first.
 
 # %%
 weights = layer.weight  # a tensor that wants gradients
@@ -188,7 +189,7 @@ check("a copy lets it in", torch.from_numpy(backwards.copy()).tolist() == [3, 2,
 # %% [markdown]
 # ## The same mathematics twice
 #
-# scratchnet is built on five **primitives**: functions that everything else is made of. Each of
+# scratchnet is built on five **primitives**: functions from which everything else is made. Each of
 # them is written several times, and two of the versions are for reading: one in NumPy, in float64,
 # which is the mathematics; one in plain torch. The table below is made from the library's own list.
 # Every row calls a primitive on both with the same float32 numbers.

@@ -5,8 +5,8 @@
 #
 # A network that recognises digits answers with ten numbers for each picture, one per digit. How
 # sure was it of the *right* digit? To learn anything at all, training has to pick that one number
-# out of every row. It is a small question with three good answers and one famous wrong one, and on
-# the way to it lies everything about indexing.
+# out of every row. It is a small question with three good answers and one famous wrong one, and
+# answering it takes you through everything about indexing.
 
 # %%
 import torch
@@ -21,11 +21,11 @@ check = Checks("03")
 # %% [markdown]
 # ## Numbers drop an axis, slices keep it
 #
-# An index has one place for each axis, and counting starts at 0. In each place stands either
+# An index has one place for each axis, and counting starts at 0. In each place goes either
 #
 # - a **number**, which takes one entry of that axis, and the axis is gone, or
-# - a **slice** `start:end`, which takes a stretch of it (without `end`), and the axis stays. A `:`
-#   alone takes everything, `start:end:2` every second entry.
+# - a **slice** `start:end`, which takes a stretch of it (excluding `end`), and the axis stays. A
+#   `:` alone takes everything, `start:end:2` every second entry.
 #
 # Negative numbers count from the end: -1 is the last entry.
 
@@ -41,7 +41,7 @@ check("a slice of one keeps it", x[1:2].shape == (1, 4))
 check("two numbers leave no axis", x[1, 2].shape == ())
 
 # %% [markdown]
-# `x[1, 2]` is still a tensor, one without axes. `.item()` makes a plain Python number of it: for
+# `x[1, 2]` is still a tensor, one without axes. `.item()` turns it into a plain Python number: for
 # printing, and for every number that you keep from a training run. (A kept tensor would keep the
 # memory of everything it was computed from.)
 
@@ -63,22 +63,23 @@ check("a slice is a view", x[::2, 1:3].data_ptr() == x[0, 1:].data_ptr())
 # ## Masks: ask every entry
 #
 # A comparison asks every entry a question. The answers are a **mask**, a bool tensor of the same
-# shape. Use it as an index and you get the entries that said yes, in a row: nobody knows beforehand
-# how many they are, so the shape is lost. And they are a copy, for no stride could describe them.
+# shape. Use it as an index and you get the entries that said yes, in one row: how many there will
+# be is not known in advance, so the shape is lost. And they are a copy, because no stride could
+# describe them.
 
 # %%
 x = torch.tensor([[3.0, -1.0, 2.0], [-5.0, 4.0, 0.0]])
 mask = x < 0
 print(mask)
 print("negative:", x[mask])
-print("how many:", mask.sum().item(), f"  which share: {mask.float().mean().item():.2f}")
+print("how many:", mask.sum().item(), f"  fraction: {mask.float().mean().item():.2f}")
 
 check("one entry for every yes", x[mask].numel() == mask.sum())
 check("the picked entries are a copy", x[mask].data_ptr() != x.data_ptr())
 
 # %% [markdown]
 # Masks combine with `&` (and), `|` (or), `~` (not). Put brackets around every comparison: `&` binds
-# tighter than `<`. Python's own `and` does not work here; it wants one single yes or no.
+# tighter than `<`. Python's own `and` does not work here; it wants a single yes or no.
 
 # %%
 print("between -2 and 2:", x[(x > -2) & (x < 2)])
@@ -91,8 +92,8 @@ except RuntimeError as error:
 check("`and` cannot decide for many entries at once", "ambiguous" in refusal)
 
 # %% [markdown]
-# `torch.where(mask, a, b)` keeps the shape: from `a` where the mask says yes, from `b` elsewhere.
-# It makes a new tensor. An assignment `x[mask] = 0` writes into `x` itself.
+# `torch.where(mask, a, b)` keeps the shape: it takes from `a` where the mask says yes, from `b`
+# elsewhere. It makes a new tensor. An assignment `x[mask] = 0` writes into `x` itself.
 
 # %%
 positive_part = torch.where(x > 0, x, 0.0)
@@ -116,7 +117,7 @@ check("assigning through a mask gives the same, in place", torch.equal(y, positi
 #     row 2     -1.0     [ 1.5 ]     0.0           1
 #     row 3      0.3       0.9     [-0.5 ]         2
 #
-# The first attempt of everyone is `logits[:, y]`. It runs, and it is wrong.
+# Everyone's first attempt is `logits[:, y]`. It runs, and it is wrong.
 
 # %%
 rows = [[2.0, 0.5, -1.0], [0.1, 0.2, 3.0], [-1.0, 1.5, 0.0], [0.3, 0.9, -0.5]]
@@ -129,7 +130,7 @@ check("`logits[:, y]` has a column for each label: (B, B)", logits[:, y].shape =
 check("what we want is on its diagonal", torch.equal(logits[:, y].diagonal(), right))
 
 # %% [markdown]
-# It says: *all* rows, and of each the columns 0, 2, 1, 2. With a batch of 1,000 that is a million
+# It says: *all* rows, and from each the columns 0, 2, 1, 2. With a batch of 1,000 that is a million
 # numbers to get a thousand.
 #
 # **First way: pairs.** Two lists of numbers as an index are read together, like coordinates: row 0
@@ -150,8 +151,8 @@ check("pairs of coordinates pick one entry per row", torch.equal(by_pairs, right
 #
 #     result[i][j] = logits[i][ index[i][j] ]
 #
-# We want one entry per row, so the index is a column, (B, 1). `unsqueeze(1)` makes one of `y`, and
-# `squeeze(1)` takes that axis off the result.
+# We want one entry per row, so the index is a column, (B, 1). `unsqueeze(1)` turns `y` into one,
+# and `squeeze(1)` takes that axis off the result.
 
 # %%
 by_gather = scratchnet.gather(logits, 1, y.unsqueeze(1)).squeeze(1)
@@ -184,14 +185,14 @@ multiplied = (ruled_out * mask).sum(dim=1)
 print("multiplied:", multiplied)
 print("picked:    ", ruled_out[mask])
 
-check("multiplying makes NaN of an entry that nobody asked for", multiplied.isnan().any())
+check("multiplying turns an entry that nobody asked for into NaN", multiplied.isnan().any())
 check("picking does not touch it", torch.equal(ruled_out[mask], right))
 
 # %% [markdown]
 # ## One function, many machines
 #
 # Which of the three is best? Pairs are the shortest to write. `gather` is the primitive underneath,
-# the one that is written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in
+# the one written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in
 # C++ and in Triton; `scratchnet.backend` chooses. Whatever can run on your machine runs here.
 
 # %%
@@ -223,9 +224,9 @@ check("the message says where the bad index is", "at position (1, 0)" in message
 # ## What to keep
 #
 # - a number drops its axis, a slice keeps it; both are views
-# - a mask picks copies in a row; `where` keeps the shape
+# - a mask picks copies, all in one row; `where` keeps the shape
 # - one entry per row: `logits[arange(B), y]`, or `gather`, never `logits[:, y]`
-# - do not multiply by a mask what may hold infinities; choose
+# - never multiply by a mask what may hold infinities; select
 # - `.item()` for numbers that leave the world of tensors
 
 # %%

@@ -6,8 +6,8 @@
 # A language model begins by looking up each word of a sentence in a table. That is a `gather`: it
 # copies rows, and nothing could be simpler. To *learn* the table, training must go the other way:
 # from "how should the copies change" to "how should the table change". When a word occurs twice
-# there is a trap, and libraries have fallen into it. This is the first **backward pass** of the
-# course; you will see where it comes from, in numbers small enough to add up yourself.
+# there is a trap, and real libraries have fallen into it. This is the first **backward pass** of
+# the course; you will see where it comes from, in numbers small enough to add up yourself.
 
 # %%
 import inspect
@@ -65,7 +65,7 @@ check("dim 1 takes entries of each row", along.tolist() == [[2, 0], [11, 11]])
 
 # %% [markdown]
 # To take *whole rows*, every column needs the same index. `expand` repeats it along a new axis
-# without copying a number: the stride of that axis is 0, each step stays where it is.
+# without copying a number: the stride of that axis is 0, so each step stays where it is.
 
 # %%
 words = torch.tensor([1, 0, 1])
@@ -127,9 +127,9 @@ check("nothing is lost: the sums are equal", dx.sum() == g.sum())
 # ## The trap: the last one wins
 #
 # Without the loop it looks like one line, `dx[index] += g`. It runs, and it is wrong as soon as an
-# index repeats. It means `dx[index] = dx[index] + g`: read all places, add, write all places. The
-# place 2 is read twice before it is written, so both read 0; then 1 is written, and then 300 on top
-# of it.
+# index repeats. It means `dx[index] = dx[index] + g`: read all places, add, write all places. Place
+# 2 is read twice before it is written, so both read 0; then 1 is written, and then 300 on top of
+# it.
 
 # %%
 wrong = np.zeros(4)
@@ -145,7 +145,7 @@ check("np.add.at adds one after the other", right[2] == 301)
 # %% [markdown]
 # It is a nasty bug: tests with small random data may never repeat an index, and text always does.
 #
-# Here is the whole backward of gather in the room of scratchnet that holds the mathematics. It
+# Here is the whole backward of gather, from the part of scratchnet that holds the mathematics. It
 # works for any axis, and the line that matters is the one you just saw.
 
 # %%
@@ -160,8 +160,8 @@ check("the library adds one after the other", "np.add.at" in source)
 # Write a 1 for every copy: row `i` of the matrix P has its 1 in column `index[i]`. Then `y = P x`,
 # a matrix product (lesson 07). Such a product has a known reverse, the product with its transpose:
 # `dx = P.T g`. The two ones in column 2 of P become two ones in a row of P.T, and that row *adds*.
-# (Nobody computes it like this: P is nearly all zeros. But it shows that scatter-add is no trick.
-# It is the transpose of copying.)
+# (Nobody computes it like this: P is nearly all zeros. But it shows that scatter-add is not a
+# trick. It is the transpose of copying.)
 
 # %%
 P = torch.zeros(4, 4)
@@ -174,7 +174,7 @@ check("P.T g is scatter-add", torch.equal(P.T @ g, dx))
 # %% [markdown]
 # ## Every backend, forward and backward
 #
-# torch remembers how `y` was computed and asks each step for its backward (lesson 12 tells how).
+# torch remembers how `y` was computed and asks each step for its backward (lesson 12 explains how).
 # scratchnet answers with the backward of the same backend. Let us ask all of them, with 1,000
 # indices into only 50 rows, so that every row is repeated about 20 times.
 
@@ -227,7 +227,7 @@ check("the same bits with one thread and with two", torch.equal(*runs))
 # ## Where you meet it
 #
 # `nn.Embedding` is this lesson as a layer: a table with one row for each word. Watch what a
-# sentence does to its gradient. Here the loss is the plain sum, so every copy has the gradient 1.
+# sentence does to its gradient. Here the loss is a plain sum, so every copy has gradient 1.
 
 # %%
 vocabulary = ["the", "cat", "sat", "on", "mat", "dog"]
@@ -247,7 +247,7 @@ check('"dog" does not occur and learns nothing', (embed.weight.grad[5] == 0).all
 # - its backward is scatter-add: each gradient goes home, and what meets is *added*
 # - an entry that was copied twice gets both gradients; one that was not copied gets 0
 # - `dx[index] += g` loses repeated indices; `np.add.at` and torch's `index_add_` do not
-# - nudging an input is how any gradient can be checked; lesson 13 makes a tool of it
+# - nudging an input is how any gradient can be checked; lesson 13 turns it into a tool
 
 # %%
 check.done()

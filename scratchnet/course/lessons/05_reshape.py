@@ -3,7 +3,7 @@
 #
 # Concepts: 13, 14, 15, 16, 23. Lessons 01 and 03 come before.
 #
-# Half of the work on a network is to bring tensors into the shape that the next layer wants. There
+# Half of the work on a network is bringing tensors into the shape that the next layer wants. There
 # are two families of tools, and they look alike: their results can have the same shape and hold the
 # same numbers, and one of them is still nonsense. After this lesson you know which one you need,
 # when a new shape is free and when it copies, and why the same sum can take five times as long.
@@ -21,8 +21,8 @@ check = Checks("05")
 # %% [markdown]
 # ## Reshape: the same line of numbers, other brackets
 #
-# Memory is one line (lesson 01). `reshape` leaves the line alone and sets the brackets anew: first
-# fill a row, then the next. The number of entries must stay; one size may be -1, "whatever is
+# Memory is one line (lesson 01). `reshape` leaves the line alone and places the brackets anew: fill
+# one row, then the next. The number of entries must stay the same; one size may be -1, "whatever is
 # left".
 
 # %%
@@ -40,7 +40,7 @@ check("-1 stands for what is left: 12 / 4", x.reshape(4, -1).shape == (4, 3))
 # %% [markdown]
 # The most common reshape adds or removes an axis of size 1. A layer wants a *batch* of pictures and
 # you have one: `unsqueeze(0)`. It gave back a batch of one: `squeeze(0)`. The other common one
-# melts axes together: `flatten(1)` makes one long row of each picture and leaves the batch axis
+# melts axes together: `flatten(1)` turns each picture into one long row and leaves the batch axis
 # alone.
 
 # %%
@@ -68,9 +68,9 @@ check("both have the shape (3, 2)", x.T.shape == x.reshape(3, 2).shape)
 check("and they are different", not torch.equal(x.T, x.reshape(3, 2)))
 
 # %% [markdown]
-# Look at the picture. Both read the same cells. The reshape counts them through in order; the
+# Look at the picture. Both read the same cells. The reshape counts through them in order; the
 # transpose finds each number under its old coordinates, swapped. If the axes *mean* something, and
-# they always do, the question is: shall the coordinates survive? Then it is transpose or permute.
+# they always do, the question is: should the coordinates survive? Then it is transpose or permute.
 #
 # The classic accident: a camera delivers pictures as (N, H, W, C), the three colours of a pixel
 # side by side. torch wants (N, C, H, W), the whole red picture first. Here is a tiny one, its
@@ -90,7 +90,7 @@ check("permute: the red picture is all red", (right[0, 0] // 100 == 1).all())
 check("reshape: a mixture of colours", len((wrong[0, 0] // 100).unique()) == 3)
 
 # %% [markdown]
-# No error, a right shape, and the network learns from confetti. Whenever an axis changes its
+# No error, the right shape, and the network learns from confetti. Whenever an axis changes its
 # *place*, permute.
 #
 # ## Contiguous
@@ -119,9 +119,9 @@ check("reshape of a transposed one had to copy", x.T.reshape(6).data_ptr() != x.
 # ## Why memory order matters: time
 #
 # A processor does not fetch single numbers. It fetches 64 bytes at once, sixteen float32 cells that
-# lie side by side. Whoever walks along the memory uses all sixteen. Whoever jumps uses one, throws
-# fifteen away and fetches again. The same matrix, every number added once, along the rows and down
-# the columns:
+# lie side by side. Code that walks along the memory uses all sixteen. Code that jumps uses one,
+# throws fifteen away and fetches again. The same matrix, every number added once, along the rows
+# and down the columns:
 
 # %%
 matrix = torch.rand(2048, 2048)
@@ -134,10 +134,10 @@ print(f"{across / along:.1f} times as long")
 check("jumping through memory costs time", across > 1.5 * along)
 
 # %% [markdown]
-# Libraries know this. A good kernel is not slow on a transposed matrix: while it copies blocks into
-# fast memory it puts them in order. So there is no need for `.contiguous()` before a matrix product
-# (lesson 07 takes it apart; here only shapes and strides matter). Every version of it in scratchnet
-# takes any strides.
+# Libraries know this. A good kernel is not slow on a transposed matrix: it puts blocks in order
+# while it copies them into fast memory. So there is no need for `.contiguous()` before a matrix
+# product (lesson 07 takes it apart; here only shapes and strides matter). Every version of it in
+# scratchnet takes any strides.
 
 # %%
 torch.manual_seed(0)
@@ -153,9 +153,9 @@ for name in backends.runnable(OPS["matmul"]):
 # %% [markdown]
 # ## Put together: cat and stack
 #
-# `cat` glues along an axis that is there. `stack` makes a new axis and lays the tensors along it.
-# Samples of one batch are stacked; two batches are cat-ed to a longer one. (`x[None]` is short for
-# `x.unsqueeze(0)`.)
+# `cat` glues along an existing axis. `stack` makes a new axis and lays the tensors along it.
+# Samples of one batch are stacked; two batches are cat-ed into a longer one. (`x[None]` is short
+# for `x.unsqueeze(0)`.)
 
 # %%
 one, two = torch.zeros(2, 3), torch.ones(2, 3)
@@ -166,7 +166,7 @@ print("cat along axis 1:", tuple(glued.shape))
 print("stack:           ", tuple(stacked.shape))
 
 check("cat adds up the sizes of one axis", glued.shape == (2, 3 + 3))
-check("stack has one axis more", stacked.shape == (2, 2, 3))
+check("stack has one more axis", stacked.shape == (2, 2, 3))
 check("stack adds an axis, then cats", stacked.equal(torch.cat([one[None], two[None]])))
 
 # %% [markdown]
@@ -175,8 +175,8 @@ check("stack adds an axis, then cats", stacked.equal(torch.cat([one[None], two[N
 # `matmul` works on the last two axes, `(..., M, K) @ (..., K, N)`; everything in front is a batch.
 # A layer applies *one* weight to every word of every sentence, (B, S, D) @ (D, E). Nothing in it
 # depends on which sentence a word is in. So we may melt batch and sequence into one long list of
-# words, multiply two plain matrices, and put the brackets back. That is what libraries do, for one
-# large product is faster than many small ones.
+# words, multiply two plain matrices, and put the brackets back. That is what libraries do, because
+# one large product is faster than many small ones.
 #
 #     (B, S, D)  --reshape-->  (B*S, D)  @ (D, E)  =  (B*S, E)  --reshape-->  (B, S, E)
 #
@@ -192,11 +192,11 @@ print("direct:", tuple(direct.shape), "  melted and back:", tuple(melted.shape))
 check("one weight for all: melt, multiply, put back", torch.allclose(direct, melted, atol=1e-5))
 
 # %% [markdown]
-# With a matrix of its own for each sample, (B, S, D) @ (B, D, E), there is a product for each index
-# of the batch. Batch axes of size 1, or missing ones, are repeated; lesson 06 has the rule.
+# If each sample has its own matrix, (B, S, D) @ (B, D, E), there is one product per index of the
+# batch. Batch axes of size 1, or missing ones, are repeated; lesson 06 has the rule.
 
 # %%
-keys = torch.randn(4, 8, 7)  # (B, D, E): another matrix for each sample
+keys = torch.randn(4, 8, 7)  # (B, D, E): a different matrix for each sample
 each = scratchnet.matmul(x, keys)
 print(tuple(x.shape), "@", tuple(keys.shape), "=", tuple(each.shape))
 shared = scratchnet.matmul(torch.randn(4, 1, 5, 8), torch.randn(3, 8, 7))

@@ -5,9 +5,9 @@
 #
 # Add a bias to every row, subtract the mean of every picture, scale every sample: again and again a
 # small tensor meets a large one. **Broadcasting** is the rule for it, three lines long. It saves
-# all loops, and it is behind the most expensive silent bug there is: a network that trains, prints
-# a loss, and has learned nothing, because a column met a row. You will make that bug, and then know
-# it for life.
+# you the loops, and it is behind the most expensive silent bug there is: a network that trains,
+# prints a loss, and has learned nothing, because a column met a row. You will make that bug, and
+# then know it for life.
 
 # %%
 import warnings
@@ -42,9 +42,9 @@ check("* and @ are different", not torch.equal(a * b, a @ b))
 #
 # When the shapes differ:
 #
-# 1. Write them under each other, aligned at the **right**.
+# 1. Write them one under the other, aligned at the **right**.
 # 2. Where one shape is shorter, think 1.
-# 3. Each pair of sizes must be equal, or one of them 1. The 1 is stretched to the other.
+# 3. Each pair of sizes must be equal, or one of them must be 1. The 1 is stretched to the other.
 #
 # `meeting` from scratchnet's teaching tools writes it down. Here a batch of 32 samples with 10
 # features meets one bias for each feature:
@@ -63,8 +63,8 @@ check("each colour got its number", (images + colour)[0, 2].equal(images[0, 2] +
 # 28, 28). The two ones are put there on purpose, with `reshape(3, 1, 1)` or `x[:, None, None]`:
 # **None** in an index adds an axis of size 1, just as `unsqueeze` does.
 #
-# Nothing is copied in all this. A stretched axis has stride 0: to take a step is to stay. Below,
-# both rows of the stretched bias are read from the same three cells.
+# Nothing is copied in all this. A stretched axis has stride 0: taking a step means staying put.
+# Below, both rows of the stretched bias are read from the same three cells.
 
 # %%
 bias = torch.tensor([1.0, 2.0, 3.0])
@@ -104,9 +104,9 @@ print((x * weights[:, None]).tolist())
 check("each row got its own weight", torch.equal((x * weights[:, None])[2], x[2] * 100))
 
 # %% [markdown]
-# Layers do not stretch their parameters at all: a bias of a wrong size is a mistake, never a wish.
-# Their messages say which argument it is. A matrix product stretches the batch axes, and only
-# those.
+# Layers do not stretch their parameters at all: a bias of the wrong size is a mistake, never
+# intended. Their messages say which argument it is. A matrix product stretches the batch axes, and
+# only those.
 
 # %%
 calls = (
@@ -180,13 +180,13 @@ check("squeeze(1) cures it", F.mse_loss(prediction.squeeze(1), target) == 0)
 
 # %% [markdown]
 # Gradient descent on this loss pulls every prediction towards the *mean* of all targets. The loss
-# falls for a while and then rests, and it looks like a network that is too small. Therefore:
+# falls for a while and then levels off, and it looks like a network that is too small. Therefore:
 # `print` both shapes before you believe a loss, and never wave this warning away.
 #
 # ## In place
 #
 # Operations whose name ends in `_`, such as `add_`, and also `+=` and its like, write the result
-# into their tensor. They save memory, and they have two dangers. The first you know: everyone who
+# into their tensor. They save memory, and they bring two dangers. You know the first: everyone who
 # shares the memory sees the change. It bites when a function changes what it was given.
 
 # %%
@@ -212,7 +212,7 @@ check("both compute the same", torch.equal(result, data))
 # %% [markdown]
 # The other danger comes with training: the backward pass may need the old value that was
 # overwritten. torch notices and refuses (lesson 12). So write in place only where you own the
-# tensor and nobody needs the old numbers.
+# tensor and nothing needs the old numbers.
 #
 # And the target of an in-place operation is never stretched; its memory is what it is. Nor can you
 # write into a stretched tensor: which of its rows would it be?
@@ -235,7 +235,7 @@ check("both are refused", len(refused) == 2)
 # - stand a vector upright with `[:, None]`; keep a summed axis with `keepdim=True`
 # - (B, 1) against (B,) makes (B, B): look at shapes before you look at losses
 # - square tensors hide a wrong axis: test with sizes that all differ
-# - in place only on tensors that you own
+# - work in place only on tensors that you own
 
 # %%
 check.done()

@@ -3,9 +3,9 @@
 #
 # Concepts: 21, 22. Lessons 05 and 06 come before.
 #
-# Most of the time that a network takes goes into one operation. A layer of a network is a matrix
+# Most of a network's running time goes into one operation. A layer of a network is a matrix
 # product, attention is two of them, and a convolution can be written as one. After this lesson you
-# can compute one with a pencil, see from two shapes what comes out, choose the right bracket in a
+# can compute one with a pencil, see from two shapes what comes out, choose the right brackets in a
 # chain of them, and say why two programs that do exactly the same multiplications can differ in
 # speed by a factor of thirty.
 
@@ -41,8 +41,8 @@ check("a dot product is a sum of products", torch.dot(amounts, prices) == by_han
 # %% [markdown]
 # ## Many of them: the matrix product
 #
-# Bob shops too, and there is a second shop. Two persons and two shops make four sums. Write the
-# persons as *rows*, the shops as *columns*, and put each sum where its row and its column cross:
+# Bob shops too, and there is a second shop. Two people and two shops make four sums. Write the
+# people as *rows*, the shops as *columns*, and put each sum where its row and its column cross:
 #
 #                                      shop 0   shop 1
 #                            bread        1        2
@@ -57,9 +57,9 @@ check("a dot product is a sum of products", torch.dot(amounts, prices) == by_han
 # with column `j` of B.
 
 # %%
-A = torch.tensor([[2.0, 1.0, 3.0], [0.0, 4.0, 1.0]])  # (M, K): persons, things
+A = torch.tensor([[2.0, 1.0, 3.0], [0.0, 4.0, 1.0]])  # (M, K): people, things
 B = torch.tensor([[1.0, 2.0], [3.0, 2.0], [2.0, 1.0]])  # (K, N): things, shops
-Y = scratchnet.matmul(A, B)  # (M, N): persons, shops
+Y = scratchnet.matmul(A, B)  # (M, N): people, shops
 print(Y)
 
 check("Bob pays 0 * 1 + 4 * 3 + 1 * 2 in shop 0", Y[1, 0] == 0 * 1 + 4 * 3 + 1 * 2)
@@ -74,10 +74,10 @@ check("`@` is the same function", torch.equal(A @ B, Y))
 #          meet, are summed over, and are gone
 #
 # The two inner sizes must be equal, because there the entries are paired: things with things. The
-# outer sizes remain. Always read it with the meanings: (persons, *things*) @ (*things*, shops) is
-# (persons, shops).
+# outer sizes remain. Always read it with the meanings: (people, *things*) @ (*things*, shops) is
+# (people, shops).
 #
-# When they do not fit, torch's error tells both shapes. Ours adds what might mend it.
+# When they do not fit, torch's error names both shapes. Ours adds a likely fix.
 
 # %%
 try:
@@ -94,7 +94,7 @@ check("the message names both shapes", "(2x3 and 2x3)" in message)
 # `*` multiplies entry by entry (lesson 06). With two square matrices both run, and only one is what
 # you meant. Nothing will warn you.
 #
-# And unlike numbers, matrices may not change places: `A @ B` pairs the rows of A with the columns
+# And unlike numbers, matrices may not swap places: `A @ B` pairs the rows of A with the columns
 # of B, `B @ A` the rows of B with the columns of A. What does hold: the transpose of a product is
 # the product of the transposes *in reverse order*. Read it in shapes: (M, K) @ (K, N) transposed is
 # (N, M), and only (N, K) @ (K, M) gives that.
@@ -114,10 +114,10 @@ check("(A B) transposed is B.T A.T", torch.equal((A @ B).T, B.T @ A.T))
 # ## Vectors and batches
 #
 # `matmul` also takes vectors and batches. A vector on the left is a row, on the right a column, and
-# its axis is missing in the result. With more than two axes, the last two are the matrices and all
-# in front is the batch (lesson 05). Its strict relatives accept one case each, which makes them
-# good at catching mistakes: `dot` two vectors, `mm` two matrices, `bmm` two batches of equal
-# length.
+# its axis is missing from the result. With more than two axes, the last two are the matrices and
+# everything in front is the batch (lesson 05). Its strict relatives accept one case each, which
+# makes them good at catching mistakes: `dot` two vectors, `mm` two matrices, `bmm` two batches of
+# equal length.
 
 # %%
 cases = (((3,), (3,)), ((2, 3), (3,)), ((2,), (2, 3)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)))
@@ -167,7 +167,7 @@ print(f"(A @ B) @ v: {slow:.2f} ms    A @ (B @ v): {quick:.2f} ms    {slow / qui
 
 left, right = (big_a @ big_b) @ v, big_a @ (big_b @ v)
 check("the same numbers up to rounding", torch.allclose(left, right, rtol=1e-3, atol=1e-1))
-check("the right bracket is at least three times as fast", slow > 3 * quick)
+check("the right brackets are at least three times as fast", slow > 3 * quick)
 
 # %% [markdown]
 # ## Three orders of the same loops
@@ -194,18 +194,18 @@ for i in range(M):
 
 layers = torch.zeros(M, N)
 for k in range(K):
-    layers += A[:, k, None] * B[k]  # a table of products for each thing, all added up
+    layers += A[:, k, None] * B[k]  # one table of products per thing, all added up
 
 for name, result in (("entries", entries), ("rows", mixtures), ("layers", layers)):
     print(f"{name:9}{result.tolist()}")
     check(f"by {name}: the same product", torch.equal(result, Y))
 
 # %% [markdown]
-# Another order, by columns of the result, does the same as *by rows*, turned on its side. On paper
+# A fourth order, by columns of the result, does the same as *by rows*, turned on its side. On paper
 # there is no difference at all. But a matrix lies in memory row by row (lesson 01), and a processor
-# fetches 64 bytes at a time (lesson 05). Whoever goes down a column lands in another row with each
-# step, and of 16 fetched numbers 15 are thrown away. Both functions below take equally many steps
-# of Python and do the same multiplications. (In NumPy, since its steps cost less.)
+# fetches 64 bytes at a time (lesson 05). A walk down a column lands in another row with each step,
+# and 15 of the 16 fetched numbers are thrown away. Both functions below take the same number of
+# Python steps and do the same multiplications. (They use NumPy because its steps cost less.)
 
 # %%
 
@@ -231,7 +231,7 @@ rows, columns = best(lambda: by_rows(a, b), times=2), best(lambda: by_columns(a,
 print(f"by rows {rows:.0f} ms, by columns {columns:.0f} ms: {columns / rows:.1f} times")
 
 check("the same numbers", np.array_equal(by_rows(a, b), by_columns(a, b)))
-check("down the columns it takes more than one and a half times as long", columns > 1.5 * rows)
+check("down the columns takes more than one and a half times as long", columns > 1.5 * rows)
 
 # %% [markdown]
 # ## Why it can be so fast
@@ -245,15 +245,15 @@ cost = op.cost(big_a, big_b)
 print(f"product: {cost.forward_flops:,} flops for {cost.forward_bytes:,} bytes")
 print(f"sum:     {n * n:,} flops for {3 * n * n * 4:,} bytes")
 
-check("a product: more than 100 flops a byte", cost.forward_flops > 100 * cost.forward_bytes)
+check("a product: more than 100 flops per byte", cost.forward_flops > 100 * cost.forward_bytes)
 
 # %% [markdown]
 # In a sum each number is used once. In a product each is used 1000 times. Fetch it once, use it a
 # thousand times before you let it go: that is the whole art of fast matrix products. The fast
 # kernels cut the matrices into small **tiles** that fit into the fastest memory of the machine, and
-# do all the work on one before they touch the next. They may, since the rule for numbers holds for
-# tiles as well: tile [i, j] of the product is the sum over k of tile [i, k] of A times tile [k, j]
-# of B. You will write that in the exercise.
+# do all the work on one before they touch the next. This is allowed because the rule for numbers
+# holds for tiles as well: tile [i, j] of the product is the sum over k of tile [i, k] of A times
+# tile [k, j] of B. You will write that in the exercise.
 #
 # Below are all the versions in scratchnet that run here; `cpp:1` is the plain triple loop.
 # (`triton` is made for graphics cards. On a processor it runs in an interpreter, to be tested; its
@@ -282,8 +282,8 @@ climbed = not ladder or speed[ladder[-1]] > 3 * speed[ladder[0]]
 check("where C++ is built: its last version is over three times as fast as its first", climbed)
 
 # %% [markdown]
-# They agree up to rounding, not to the last bit: each version adds in another order, as in lesson
-# 04.
+# They agree up to rounding, not to the last bit: each version adds in a different order, as in
+# lesson 04.
 #
 # ## The way back is two more products
 #
@@ -295,8 +295,8 @@ check("where C++ is built: its last version is over three times as fast as its f
 #     dA = G @ B.T        (M, K) from (M, N) @ (N, K)
 #     dB = A.T @ G        (K, N) from (K, M) @ (M, N)
 #
-# In words: if milk gets 1 dearer in shop 0, Ann pays 1 more, for she buys 1, and Bob pays 4 more.
-# Weight these by G and add up: that is one entry of `A.T @ G`.
+# In words: if milk gets 1 dearer in shop 0, Ann pays 1 more, because she buys 1, and Bob pays 4
+# more. Weight these by G and add up: that is one entry of `A.T @ G`.
 
 # %%
 G = torch.tensor([[1.0, 10.0], [100.0, 1000.0]])
@@ -312,7 +312,7 @@ moved = loss(dearer) - loss(B)
 print(f"the loss moves by {moved:.0f}; A.T @ G says {(A.T @ G)[1, 0]:.0f}")
 check("1 * 1 for Ann and 4 * 100 for Bob", moved == (A.T @ G)[1, 0] == 1 * 1 + 4 * 100)
 
-tracked = [A.clone().requires_grad_(), B.clone().requires_grad_()]  # torch shall watch them
+tracked = [A.clone().requires_grad_(), B.clone().requires_grad_()]  # ask torch to track them
 right_way = []
 for name in backends.runnable(op):
     with scratchnet.backend(name):

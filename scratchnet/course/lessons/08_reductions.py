@@ -3,11 +3,12 @@
 #
 # Concepts: 24, 25, 28. Lesson 06 comes before.
 #
-# A loss is one number made of a whole batch. A LayerNorm wants the mean of every word, a photo the
-# mean of every colour, a table the spread of every column. All of these are **reductions**: many
-# numbers go in, fewer come out. The only hard part is to say *which* axis shall go, and everyone
-# gets that wrong at first. After this lesson you get it right, you know why there are two standard
-# deviations, and you can bring a table of houses onto a scale that a network likes, and back.
+# A loss is one number made from a whole batch. A LayerNorm needs the mean of every word, a photo
+# the mean of every colour, a table the spread of every column. All of these are **reductions**:
+# many numbers go in, fewer come out. The only hard part is saying *which* axis should go, and
+# everyone gets that wrong at first. After this lesson you will get it right, know why there are two
+# standard deviations, and be able to bring a table of houses onto a scale that a network likes, and
+# back.
 
 # %%
 import math
@@ -55,7 +56,7 @@ check("both ways lead to the total", scores.sum(0).sum() == scores.sum(1).sum() 
 # %% [markdown]
 # Here is the collapse in slow motion. Along dim 0 the slices `scores[0]`, `scores[1]` fall onto
 # each other, along dim 1 the slices `scores[:, 0]`, `scores[:, 1]`, `scores[:, 2]`. A slice has the
-# shape without that axis, and so has the result.
+# shape without that axis, and so does the result.
 
 # %%
 for dim in (0, 1):
@@ -74,12 +75,12 @@ for dim in (0, 1):
 # | `sum`, `mean` | 9, 3 | `mean` wants floats |
 # | `max`, `min` | 6, 1 | with `dim` they return two things: values and places |
 # | `amax`, `amin` | 6, 1 | only the values |
-# | `any`, `all` | True, True | of a mask: one yes? only yes? |
+# | `any`, `all` | True, True | of a mask: any yes? all yes? |
 # | `var`, `std` | 7, 2.65 | spread, see below |
 #
 # Two of them have a trap. `mean` refuses whole numbers, since a mean is hardly ever whole. And
-# `max(dim=...)` answers two questions at once, how large and where; whoever forgets that compares a
-# pair with a number.
+# `max(dim=...)` answers two questions at once, how large and where; if you forget that, you compare
+# a pair with a number.
 
 # %%
 mishaps = []
@@ -93,14 +94,14 @@ largest = scores.max(dim=1)
 print("values", largest.values.tolist(), "  places", largest.indices.tolist())
 
 check("the mean of integers is refused", "floating point" in str(mishaps[0]))
-check("`.float()` mends it", torch.tensor([1, 2, 6]).float().mean() == 3)
+check("`.float()` fixes it", torch.tensor([1, 2, 6]).float().mean() == 3)
 check("max(dim) has `.values` and `.indices`", largest.indices.tolist() == [2, 2])
 check("amax has only the values", torch.equal(scores.amax(dim=1), largest.values))
 
 # %% [markdown]
 # And what is the sum of nothing? Such questions are not idle: a mask may pick nothing at all
-# (lesson 03). A sum of nothing is 0, as adding nothing changes nothing. A mean of nothing is 0 / 0,
-# NaN. The largest of nothing does not exist.
+# (lesson 03). A sum of nothing is 0, because adding nothing changes nothing. A mean of nothing is 0
+# / 0, NaN. The largest of nothing does not exist.
 
 # %%
 nothing = torch.zeros(0)
@@ -128,7 +129,7 @@ check("every row is now centred at 0", torch.allclose(centred.mean(dim=1), torch
 # %% [markdown]
 # ## Several axes at once
 #
-# A batch of photos is (N, C, H, W). One mean for each colour: all axes but C shall go. `dim` takes
+# A batch of photos is (N, C, H, W). One mean for each colour: all axes but C should go. `dim` takes
 # a tuple.
 
 # %%
@@ -142,9 +143,9 @@ check("what is not named stays: (C,)", by_colour.shape == (3,))
 check("red is photos[:, 0]", torch.isclose(by_colour[0], photos[:, 0].mean()))
 
 # %% [markdown]
-# Sums, means and maxima may also be taken one axis after the other; the result is the same. Spread
-# may not. Two photos, one all black, one all white: inside each there is no spread at all, and over
-# both there is a lot.
+# Sums, means and maxima may also be taken one axis after another; the result is the same. For the
+# spread it is not. Two photos, one all black, one all white: inside each there is no spread at all,
+# and over both there is a lot.
 
 # %%
 pair = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])  # (N, H, W)
@@ -159,7 +160,7 @@ check("a mean of spreads is not the spread", in_steps == 0 and at_once > 0.4)
 # ## Spread, and why there are two
 #
 # How far are numbers from their mean? Take 1, 2, 3. Their mean is 2, the distances are -1, 0, 1,
-# their squares 1, 0, 1. The **variance** is the mean of these squares, its root the **standard
+# and their squares 1, 0, 1. The **variance** is the mean of these squares, its root the **standard
 # deviation**. To get that mean we add the squares up and divide. By what?
 #
 #     1 + 0 + 1 = 2        2 / 3 = 0.667     divided by n:      population variance
@@ -168,7 +169,7 @@ check("a mean of spreads is not the spread", in_steps == 0 and at_once > 0.4)
 # If 1, 2, 3 are *all there is*, divide by n. If they are a few drawn from many, and you want to
 # guess the spread of the many, divide by n - 1. The reason: you measure distances from the mean of
 # the few, and that mean lies in their middle, closer to them than the true one. So the squares come
-# out too small, on average by (n - 1) / n. You need not believe it. Draw three numbers, 20,000
+# out too small, on average by (n - 1) / n. Do not take it on trust. Draw three numbers, 20,000
 # times, from a bell curve whose variance is 1:
 
 # %%
@@ -184,7 +185,7 @@ check("divided by n - 1, it is right on average", abs(sample - 1) < 0.03)
 # %% [markdown]
 # Which one do you get if you do not ask? torch's `std` and `var` divide by n - 1, NumPy's by n.
 # LayerNorm (and BatchNorm, when it normalises) divides by n: its row is all there is. Mixing them
-# up is the most common reason why a LayerNorm written by hand is slightly off.
+# up is the most common reason for a hand-written LayerNorm being slightly off.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -201,9 +202,9 @@ check("layer_norm divides by n: 1 / sqrt(2 / 3)", abs(normal[2] - 1 / math.sqrt(
 # ## Two reductions make a LayerNorm
 #
 # LayerNorm brings each row to mean 0 and standard deviation 1. It reduces each row twice, to its
-# mean and to its variance, and puts both back with broadcasting. Here it is from the room of
-# mathematics; the result comes with the two statistics, for the way back needs them. (`eps` is a
-# tiny number that keeps a constant row from being divided by 0.)
+# mean and to its variance, and puts both back with broadcasting. Here it is from the part of
+# scratchnet that holds the mathematics; the result comes with the two statistics, because the way
+# back needs them. (`eps` is a tiny number that keeps a constant row from being divided by 0.)
 
 # %%
 row = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 60.0]])  # (N, D)
@@ -233,8 +234,8 @@ for name in backends.runnable(OPS["layer_norm"]):
 #
 # Here are houses: area, rooms, bathrooms, age, distance to the centre. The areas go up to 250, the
 # bathrooms to 3. To a network a number is a number: a column of large ones drowns out a column of
-# small ones. So bring every *column* to mean 0 and deviation 1. It is called **standardising**, and
-# it is LayerNorm's formula along the other axis: dim=0, over the houses.
+# small ones. So bring every *column* to mean 0 and deviation 1. This is called **standardising**,
+# and it is LayerNorm's formula along the other axis: dim=0, over the houses.
 
 # %%
 (x_train, y_train), (x_test, y_test) = data.houses()
@@ -252,14 +253,15 @@ check("and deviation 1", torch.allclose(train.std(dim=0), torch.ones(5)))
 check("the test columns only nearly", 1e-3 < test.mean(dim=0).abs().max() < 0.5)
 
 # %% [markdown]
-# Mind the line of the test houses. They are measured with the ruler of the training houses. They
-# must be: the network learns what "0.7 deviations above the mean" is worth on that ruler. And when
-# a single house comes in tomorrow, it has no mean of its own. (Here the sample deviation was used.
-# For 400 houses the two differ by a part in 800; nobody will notice, as long as one of them is used
-# throughout.)
+# Look at the line for the test houses. They are measured with the ruler of the training houses.
+# They must be: the network learns what "0.7 deviations above the mean" is worth on that ruler. And
+# when a single house comes in tomorrow, it has no mean of its own. (Here the sample deviation was
+# used. For 400 houses the two differ by one part in 800, which goes unnoticed as long as one of
+# them is used throughout.)
 #
 # If the prices are standardised too, the network predicts standardised prices. To read them, **map
-# back**: undo the steps, the last one first. It was *subtract, divide*; so now *multiply, add*.
+# back**: undo the steps, the last one first. Going in was *subtract, divide*; coming back is
+# *multiply, add*.
 
 # %%
 y_mean, y_std = y_train.mean(), y_train.std()

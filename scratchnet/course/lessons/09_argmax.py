@@ -3,10 +3,10 @@
 #
 # Concepts: 26, 27. Lessons 07 and 08 come before.
 #
-# A network that tells digits apart does not say "seven". It gives ten scores, and somebody has to
+# A network that tells digits apart does not say "seven". It gives ten scores, and something has to
 # read an answer out of them, and then count how many answers are right. That is a few short lines,
 # and still there are ways to fool yourself: a model that is broken can reach 100 %. In this lesson
-# you build a classifier of nothing but a mean and a matrix product, and grade it in four ways.
+# you build a classifier from nothing but a mean and a matrix product, and grade it in four ways.
 
 # %%
 import torch
@@ -40,7 +40,7 @@ for line in zip(*map(rows_of, (means[0], means[1], means[8], x[0])), strict=True
 check("one mean picture for each digit", means.shape == (10, 8, 8))
 
 # %% [markdown]
-# A new picture belongs to the mean that it is closest to. With x and m as long rows of 64 pixels,
+# A new picture belongs to the closest mean. With x and m as long rows of 64 pixels,
 # the squared distance is
 #
 #     |x - m|^2  =  |x|^2  -  2 x . m  +  |m|^2
@@ -49,9 +49,9 @@ check("one mean picture for each digit", means.shape == (10, 8, 8))
 # What is left, times -1/2, is a score that is *large* when the picture is close:
 #
 #     score  =  x . m  -  |m|^2 / 2
-#
-# A dot product for each picture with each mean: one matrix product (lesson 07), and one number for
-# each digit, broadcast (lesson 06). Such scores, which may be any numbers, are called **logits**.
+# A dot product of each picture with each mean: one matrix product (lesson 07), and one number for
+# each digit, broadcast (lesson 06). Scores like these, which may be any numbers, are called
+# **logits**.
 
 # %%
 pixels, centres = x.flatten(1), means.flatten(1)  # (N, 64), (10, 64)
@@ -84,9 +84,9 @@ check("dim=0 finds a picture for each class", logits.argmax(dim=0).shape == (10,
 # ## Accuracy
 #
 # **Accuracy** is the share of right answers: compare, and take the mean of the mask (lesson 08: it
-# wants floats). Always put a second number beside it, that of a model that does not look at the
-# picture. With ten digits, someone who always says "3" is right about one time in ten. With 99
-# healthy patients among 100, someone who always says "healthy" reaches 99 %.
+# wants floats). Always put a second number beside it: the accuracy of a model that does not look at
+# the picture. With ten digits, someone who always says "3" is right about one time in ten. With 99
+# healthy patients in 100, someone who always says "healthy" reaches 99 %.
 
 # %%
 accuracy = (predicted == y).float().mean().item()
@@ -94,7 +94,7 @@ always_three = (y == 3).float().mean().item()
 print(f"nearest mean {accuracy:.1%}, always 3 {always_three:.1%}")
 
 check("nine of ten are right, without any training", 0.85 < accuracy < 0.95)
-check("it is far better than not to look", accuracy > 5 * always_three)
+check("it is far better than not looking", accuracy > 5 * always_three)
 check("the library counts the same", abs(training.accuracy(logits, y) - accuracy) < 1e-6)
 
 # %% [markdown]
@@ -103,7 +103,7 @@ check("the library counts the same", abs(training.accuracy(logits, y) - accuracy
 # Later, logits will be turned into probabilities by **softmax**: `exp` of every score, then each
 # row divided by its sum. (Lesson 10 does it safely.) `exp` is increasing: what was larger stays
 # larger. Dividing a row by one positive number changes no order either. So the largest logit
-# becomes the largest probability, and whoever only wants the answer needs no softmax.
+# becomes the largest probability, and if you only want the answer you need no softmax.
 
 # %%
 probabilities = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
@@ -111,12 +111,12 @@ print("picture 0:", [f"{p:.2f}" for p in probabilities[0].tolist()])
 
 check("every row adds up to 1", torch.allclose(probabilities.sum(dim=1), torch.ones(len(y))))
 check("the answers stay the same", torch.equal(probabilities.argmax(dim=1), predicted))
-check("also of the logits times 2 plus 1", torch.equal((2 * logits + 1).argmax(1), predicted))
+check("even for the logits times 2 plus 1", torch.equal((2 * logits + 1).argmax(1), predicted))
 
 # %% [markdown]
-# Why then do we not train networks to have a high accuracy? Ask as in lesson 04: nudge the logits a
-# little, how far does the accuracy move? Not at all. It is a staircase, flat nearly everywhere, and
-# on a flat floor nothing tells you which way is up. Training needs a smooth loss (lesson 19).
+# Why then do we not train networks for high accuracy? Ask as in lesson 04: if you nudge the logits
+# a little, how far does the accuracy move? Not at all. It is a staircase, flat nearly everywhere,
+# and on a flat floor nothing tells you which way is up. Training needs a smooth loss (lesson 19).
 # Accuracy is for people.
 
 # %%
@@ -164,9 +164,9 @@ check("NumPy picks the first", tied.numpy().argmax() == 1)
 check("a mask finds all of them", (tied == tied.max()).nonzero().flatten().tolist() == [1, 2])
 
 # %% [markdown]
-# Ties sound rare. But a network that has died gives the same score to every class, and then *all*
-# is tied. How a top-k accuracy treats ties decides whether you notice. Count, for every picture,
-# the classes that do better than the right one. There are two ways to say "better":
+# Ties sound rare. But a network that has died gives the same score to every class, and then
+# *everything* is tied. How a top-k accuracy treats ties decides whether you notice. For every
+# picture, count the classes that do better than the right one. There are two ways to say "better":
 #
 #     generous   larger:              a hit if fewer than k scores are larger
 #     strict     at least as large:   a hit if at most k scores are at least as large (its own is one)
@@ -194,8 +194,8 @@ check("the strict rule gives it nothing", top_3["dead"][1] == 0)
 # %% [markdown]
 # The worst broken score is NaN. It is not larger than anything, and yet argmax reports it as the
 # largest, so that it is not overlooked. But the *answer* is then a class like any other, and the
-# accuracy of a network full of NaN looks like that of a bad network. When an accuracy is near that
-# of pure chance, look for NaN first.
+# accuracy of a network full of NaN looks like that of a bad network. When an accuracy is near pure
+# chance, look for NaN first.
 
 # %%
 broken = torch.tensor([[1.0, torch.nan, 5.0]])
@@ -208,9 +208,9 @@ check("our logits are healthy", not logits.isnan().any())
 # %% [markdown]
 # ## Which ones are mixed up?
 #
-# One number hides who is taken for whom. The **confusion matrix** shows it: row = the right digit,
-# column = the answer, entry = how often. Many pictures fall into the same cell and must be *added*
-# there. That is the scatter-add of lesson 04, and the same trap waits.
+# One number hides which digit is taken for which. The **confusion matrix** shows it: row = the
+# right digit, column = the answer, entry = how often. Many pictures fall into the same cell and
+# must be *added* there. That is the scatter-add of lesson 04, and the same trap waits.
 
 # %%
 confusion = torch.zeros(10, 10, dtype=torch.int64)
@@ -232,10 +232,10 @@ check("argmax without dim counts through rows", mixed[worst // 10, worst % 10] =
 # ## What to keep
 #
 # - `argmax(dim=1)` makes the classes disappear and leaves the answer
-# - accuracy is the mean of a mask; put that of a model that does not look beside it
+# - accuracy is the mean of a mask; compare it with that of a model that does not look
 # - softmax changes no answer, and accuracy gives no gradient
-# - top-k: is the right one among the k best? Count ties against the model
-# - NaN wins every argmax; a confusion matrix says who is mixed up
+# - top-k: is the right answer among the k best? Count ties against the model
+# - NaN wins every argmax; a confusion matrix says what is mixed up
 
 # %%
 check.done()

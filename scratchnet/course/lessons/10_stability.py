@@ -4,10 +4,10 @@
 # Concepts: 29, 57, 58. Lessons 08 and 09 come before.
 #
 # One day a loss prints `nan`, and from then on everything is `nan`. That is not bad luck: a
-# computer's numbers have an end and a last digit, and some formulas run into one of the two. There
-# are only a handful of such formulas in deep learning, and each has a twin that is equal on paper
-# and safe. You will break softmax, mend it in one line, and recognise the others when you meet
-# them.
+# computer's numbers have a largest value and a last digit, and some formulas run into one of the
+# two. There are only a handful of such formulas in deep learning, and each has a twin that is equal
+# on paper and safe. You will break softmax, fix it in one line, and recognise the others when you
+# meet them.
 
 # %%
 import warnings
@@ -25,8 +25,8 @@ check = Checks("10")
 # ## Numbers have an end
 #
 # A float32 reaches up to 3.4e38. That sounds like enough for anything, until somebody takes an
-# exponential. What is too large becomes **infinity**; that is called overflow. What is too small
-# becomes 0, underflow.
+# exponential. A number that is too large becomes **infinity**; that is called overflow. One that is
+# too small becomes 0; that is underflow.
 
 # %%
 print("exp(88) ", torch.tensor(88.0).exp().item())
@@ -43,8 +43,8 @@ check("exp(-104) is 0 in float32", torch.tensor(-104.0).exp() == 0)
 
 # %% [markdown]
 # Infinity itself is harmless. It compares as it should, and 1 / inf is 0. But some questions about
-# it have no answer, and the answer "none" is **NaN**. What is computed with NaN is NaN again, and
-# NaN is not even equal to itself.
+# it have no answer, and "no answer" is written **NaN**. Whatever is computed with NaN is NaN again,
+# and NaN is not even equal to itself.
 
 # %%
 inf = torch.tensor(torch.inf)
@@ -59,12 +59,12 @@ check("one NaN makes the whole mean NaN", torch.tensor([1.0, 2.0, torch.nan]).me
 # %% [markdown]
 # ## Softmax
 #
-# Softmax makes probabilities of scores, here written p: `exp` of every score, divided by the sum
+# Softmax turns scores into probabilities, here written p: `exp` of every score, divided by the sum
 # along the axis of classes (lesson 09).
 #
 #     p_i = exp(x_i) / (exp(x_1) + exp(x_2) + ... + exp(x_C))
 #
-# All are positive and together they are 1. A score that is larger by 1 gets 2.72 times the
+# All are positive and together they add up to 1. A score that is larger by 1 gets 2.72 times the
 # probability. So only *differences* of scores count; adding the same number to all of them changes
 # nothing. Take the formula at its word:
 
@@ -100,7 +100,7 @@ check("too small: 0 / 0", naive_softmax(scores - 1000).isnan().all())
 # If we may add any number to all scores, we may choose it. Subtract the largest score. Then the
 # largest exponent is 0 and its exponential is 1: nothing overflows, and the sum is at least 1, so
 # nothing is divided by 0. A score that is 200 below the largest still underflows to 0, and that is
-# right: its probability, 1e-87, is 0 to all digits that we have.
+# right: its probability, 1e-87, is 0 to all the digits we have.
 
 # %%
 
@@ -118,11 +118,11 @@ check("and takes any finite scores", softmax(wild).isfinite().all())
 
 # %% [markdown]
 # Each row has a maximum of its own, so mind the axis. One maximum for the whole batch looks
-# simpler, and fails where one row is far below another.
+# simpler, but fails where one row is far below another.
 #
 # The axis of softmax itself deserves a look, too. `dim` is the axis along which the probabilities
 # add up to 1, the classes. With the wrong one nothing complains; the columns add up to 1 instead. A
-# sum along the rows tells at once.
+# sum along the rows shows it at once.
 
 # %%
 batch = torch.tensor([[1.0, 2.0, 3.0], [1.0, 5.0, 0.0]])  # (B, C)
@@ -137,15 +137,15 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     nn.Softmax()(batch)
 print("\nnn.Softmax() without dim:", caught[0].message)
-check("who leaves dim to chance is warned", "Implicit dimension" in str(caught[0].message))
+check("leaving dim to chance gets a warning", "Implicit dimension" in str(caught[0].message))
 
 # %% [markdown]
 # ## Temperature
 #
 # A language model that always writes its most probable word is dull; one that rolls fair dice
 # writes nonsense. Between the two there is a knob: divide the scores by a **temperature** T before
-# the softmax. Below 1 it exaggerates differences and in the limit only the largest is left, argmax.
-# Above 1 it evens them out, in the limit to equal shares.
+# the softmax. Below 1 it exaggerates differences, and in the limit only the largest is left:
+# argmax. Above 1 it evens them out, in the limit to equal shares.
 
 # %%
 hot = {}
@@ -167,8 +167,8 @@ check("a cold softmax needs the shift, too", naive_softmax(scores / 0.01).isnan(
 # 19. Say the right class has a score 1000 below the best. The true surprise is 1000. But p has
 # underflowed to 0, and log 0 is minus infinity. The digits were lost one step too early.
 #
-# People then write `log(p + eps)`, to be safe. That is worse: no warning, and an answer that is
-# wrong by far.
+# People then write `log(p + eps)`, to be safe. That is worse: no warning, and an answer that is far
+# off.
 
 # %%
 x = torch.tensor([0.0, 1000.0])
@@ -187,7 +187,7 @@ check("log_softmax knows: -1000", scratchnet.log_softmax(x, dim=0)[0] == -1000)
 #     log p_i  =  x_i - log(exp(x_1) + ... + exp(x_C))  =  x_i - logsumexp(x)
 #
 # **logsumexp** is one number for each row, and it needs the shift again: take the maximum m out of
-# the sum, and out of the logarithm it comes as it is.
+# the sum, and it comes out of the logarithm unchanged.
 #
 #     logsumexp(x)  =  m + log(exp(x_1 - m) + ... + exp(x_C - m))
 #
@@ -212,10 +212,10 @@ check("x - logsumexp(x) is log p", torch.allclose(scores - logsumexp(scores), lo
 # ## Rows of minus infinity
 #
 # A class that is ruled out gets the score -inf. Its exponential is 0, as it should be, and the
-# others share what is there. But when *all* classes of a row are ruled out, the maximum is -inf
-# too, and -inf - (-inf) is NaN. What is right? The logsumexp of such a row is the log of an empty
-# sum, log 0 = -inf; a careful function says so. Probabilities that add up to 1 do not exist; so
-# softmax answers NaN, in torch as well.
+# others share the whole probability. But when *all* classes of a row are ruled out, the maximum is
+# -inf too, and -inf - (-inf) is NaN. What is right? The logsumexp of such a row is the log of an
+# empty sum, log 0 = -inf; a careful function says so. Probabilities that add up to 1 do not exist,
+# so softmax answers NaN, in torch as well.
 #
 # Here is everything in scratchnet that takes these rows, on each backend:
 
@@ -230,15 +230,15 @@ for name in backends.runnable(OPS["cross_entropy"]):
         loss = scratchnet.cross_entropy(wild, torch.tensor([2, 0, 0]), reduction="none")
     print(f"{name:6} logsumexp {sums.tolist()}, losses {loss.tolist()}")
     check(f"{name}: the log of nothing is -inf", sums[2] == minus)
-    check(f"{name}: what is ruled out gets nothing", shares[1].tolist() == [0.5, 0.0, 0.5])
+    check(f"{name}: a class that is ruled out gets nothing", shares[1].tolist() == [0.5, 0.0, 0.5])
     check(f"{name}: no probabilities, NaN", shares[2].isnan().all())
     check(f"{name}: a loss of 20,000 is a number", loss[0] == 20_000)
 
 check("our own is not careful yet", logsumexp(rows)[2].isnan())
 
 # %% [markdown]
-# To make it careful will be one of your exercises. (These losses are *one* function in the library
-# and not softmax, log and pick. The reason is this lesson.)
+# Making it careful is one of the exercises. (These losses are *one* function in the library, not
+# softmax followed by log and pick. This lesson is the reason.)
 #
 # ## Numbers have a last digit
 #
@@ -257,10 +257,10 @@ ones = torch.ones(1000, dtype=torch.bfloat16)
 check("torch sums in a wider type", ones.sum() == 1000)
 
 # %% [markdown]
-# Good kernels know it: they add numbers of 16 bits up in 32, and long rows in pieces.
+# Good kernels take care of this: they add up 16-bit numbers in 32 bits, and long rows in pieces.
 #
 # The worst way to lose digits is to **subtract numbers that are nearly equal**. The leading digits
-# are the same and vanish, and what is left is the part that was rounded. The famous victim is the
+# are the same and vanish, and only the rounded part is left. The famous victim is the
 # variance. On paper, mean((x - m)^2) = mean(x^2) - m^2, and the right side needs only one walk
 # through the data. Try it on numbers around 10,000:
 
@@ -298,7 +298,7 @@ check("log1p does not", torch.isclose(tiny.log1p(), tiny))
 # to nothing.
 #
 # Such an eps guards a division in which 0 may really occur. It is no cure for lost digits: that is
-# why it helped the logarithm so badly.
+# why it did the logarithm so little good.
 
 # %%
 constant = torch.full((1, 4), 7.0)

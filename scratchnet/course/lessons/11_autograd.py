@@ -3,11 +3,11 @@
 #
 # Concepts: 31, 32, 33. Lessons 04 and 10 come before.
 #
-# A network has millions of weights and one loss. To train it, somebody must know for *each* weight:
-# if it grows a little, how far does the loss move? Libraries answer all these questions at once, in
-# about the time that two more forward passes would take, and it looks like magic. It is one rule
-# from school and some bookkeeping, less than a hundred lines of plain Python. You will read the
-# heart of it, watch it work, and hold it against torch.
+# A network has millions of weights and one loss. To train it, we must know for *each* weight: if it
+# grows a little, how far does the loss move? Libraries answer all these questions at once, in about
+# the time that two more forward passes would take, and it looks like magic. It is one rule from
+# school and some bookkeeping, less than a hundred lines of plain Python. You will read the heart of
+# it, watch it work, and check it against torch.
 
 # %%
 import inspect
@@ -51,8 +51,9 @@ check("x * x at 3 moves 6 times as far", abs(slope(square, 3) - 6) < 1e-6)
 # derivatives **multiply**. And if the first wheel drives the last one over two different chains,
 # both movements arrive: they **add**. That is the whole chain rule.
 #
-# Take z = x * y + x at x = 2, y = 3. In between is p = x * y. On every arrow stands how fast its
-# target moves with its source. For a product that is the *other* factor; for a sum it is 1.
+# Take z = x * y + x at x = 2, y = 3. In between is p = x * y. The number on every arrow says how
+# fast its target moves with its source. For a product that is the *other* factor; for a sum it is
+# 1.
 #
 #     x = 2 ------ 3 -----> p = 6 ------ 1 -----> z = 8
 #       |                     ^                     ^
@@ -72,20 +73,20 @@ check("one chain leads from y to z: 2 * 1", abs(slope(lambda y: 2 * y + 2, 3) - 
 # %% [markdown]
 # ## A number that remembers
 #
-# To let a program do this, let every number remember what it was computed from, with the numbers on
-# the arrows. That is a `Value`. Its **parents** are pairs: a value, and how fast we move with it.
-# Here is how it is made, and what `+` and `*` do. (The other operations are just like them; all of
-# it is in `scratchnet/course/scalar.py`.)
+# To let a program do this, let every number remember what it was computed from, together with the
+# numbers on the arrows. That is a `Value`. Its **parents** are pairs: a value, and how fast we move
+# with it. Here is how it is made, and what `+` and `*` do. (The other operations work the same way;
+# all of them are in `scratchnet/course/scalar.py`.)
 
 # %%
 for method in (Value.__init__, Value.__add__, Value.__mul__):
     print(inspect.getsource(method))
 
 # %% [markdown]
-# So `x * y` computes the product as ever, and beside it writes down: one arrow from x, on it the
-# data of y; one from y, on it the data of x. The arrows are known as soon as the product is, in the
-# **forward pass**. What they make together is the **computation graph**. Below it is drawn from the
-# result down to the inputs.
+# So `x * y` computes the product as usual, and also writes down: one arrow from x, labelled with
+# the data of y; one from y, labelled with the data of x. The arrows are known as soon as the
+# product is, in the **forward pass**. Together they make the **computation graph**. Below it is
+# drawn from the result down to the inputs.
 
 # %%
 x, y = Value(2.0, "x"), Value(3.0, "y")
@@ -99,7 +100,7 @@ def parents(value):
 
 print(tree(z, parents))
 
-check("the product is computed as ever", p.data == 6)
+check("the product is computed as usual", p.data == 6)
 check("p remembers x and y, and the other factor of each", p.parents == ((x, 3.0), (y, 2.0)))
 check("nothing is known about derivatives yet", x.grad == 0)
 
@@ -107,12 +108,12 @@ check("nothing is known about derivatives yet", x.grad == 0)
 # ## Backward
 #
 # Now go from the result back to the inputs. The result moves as fast as itself: its `grad` is 1.
-# Then every value hands to each parent: my grad, times the number on the arrow between us. The
+# Then every value hands each parent its own grad times the number on the arrow between them. The
 # parent *adds* what it receives, because it may stand at the end of several chains.
 #
-# The order matters. A value may hand on only when it has received everything. So all values are put
-# into an order in which each stands after its parents, and the list is walked from its end. The
-# program is not longer than its description:
+# The order matters. A value may pass its grad on only when it has received everything. So all
+# values are put into an order in which each stands after its parents, and the list is walked from
+# its end. The program is no longer than its description:
 
 # %%
 for method in (Value.history, Value.backward):
@@ -135,16 +136,16 @@ check("y receives 2 over p", y.grad == 2)
 # %% [markdown]
 # The picture shows the whole graph with its gradients, the inputs at the left.
 #
-# What if `+=` were a plain `=`? Then of two chains the last one would win, and x.grad would be 3.
-# You have met this mistake in lesson 04 as "the last one wins". It is the same one: a number that
-# is used twice is a copy, and gradients of copies are added.
+# What if `+=` were a plain `=`? Then the last of two chains would win, and x.grad would be 3. You
+# met this mistake in lesson 04 as "the last one wins". It is the same one: a number that is used
+# twice is a copy, and gradients of copies are added.
 #
 # ## The same in torch
 #
 # torch does exactly this. A tensor made with `requires_grad=True` is an input; every operation on
 # it leaves a note in the result, its `grad_fn`: a function that knows the way back through this one
-# operation. The notes know each other by `next_functions`, so the graph can be walked from the
-# result, as ours can.
+# operation. The notes are linked by `next_functions`, so the graph can be walked from the result,
+# as ours can.
 
 # %%
 tx, ty = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
@@ -160,20 +161,20 @@ tz.backward()
 print(f"x.grad = {tx.grad}, y.grad = {ty.grad}")
 
 check("the same gradients as ours", (tx.grad, ty.grad) == (x.grad, y.grad))
-check("an input has no grad_fn, a result has", tx.grad_fn is None and tz.grad_fn is not None)
+check("an input has no grad_fn, a result has one", tx.grad_fn is None and tz.grad_fn is not None)
 check("the last step was an addition", type(tz.grad_fn).__name__ == "AddBackward0")
 
 # %% [markdown]
 # `AccumulateGrad` is where an input is reached: "accumulate" is the `+=`. And there is one
 # difference that makes torch fast. Its values are whole tensors, so one note stands for millions of
-# multiplications. What a matrix product hands back, for instance, you know from lesson 07: `G @
+# multiplications. You know from lesson 07, for instance, what a matrix product hands back: `G @
 # B.T` to the one side, `A.T @ G` to the other.
 #
 # ## The graph is made anew each time
 #
 # Nobody declares the graph. It is a trace of what was computed. So Python's own `if` and `while`
-# may decide what is computed, and the gradient is that of the path that was taken. Here a number is
-# doubled until it exceeds 100. How often depends on the number, and so does the derivative.
+# may decide what is computed, and the gradient is that of the path taken. Here a number is doubled
+# until it exceeds 100. How often depends on the number, and so does the derivative.
 
 # %%
 
@@ -231,9 +232,8 @@ check("trying gives the middle", abs(tried - 0.5) < 1e-9)
 #
 # One could also nudge every input and compute the result again. That is right, and hopeless: a
 # million weights would need a million forward passes for a single step. Backward visits every arrow
-# once, no matter how many inputs there are. An operation with two operands has two arrows, and on
-# each there is one multiplication to do: so backward takes about twice the work of forward, and not
-# a million times.
+# once, no matter how many inputs there are. An operation with two operands has two arrows, and each
+# costs one multiplication: so backward takes about twice the work of forward, not a million times.
 
 # %%
 weights = [Value(0.01 * k, f"w{k}") for k in range(200)]
@@ -252,7 +252,7 @@ check("at most two arrows for each operation", arrows <= 2 * operations)
 # %% [markdown]
 # ## What it is good for
 #
-# A gradient says which way is up. So take a small step down, and again. Here a line w * x + b,
+# A gradient says which way is up. So take a small step down, and repeat. Here a line w * x + b,
 # which knows nothing, meets four points of y = 2 x + 1. The loss is the mean of the squared errors.
 # Fifty steps, and you have trained your first model, with an engine that you understand down to the
 # last line.

@@ -5,8 +5,8 @@
 #
 # You know how gradients are found. This lesson is about living with the machine that finds them:
 # when it remembers and when it does not, where it leaves its results, why they are doubled, and
-# what it means when it refuses. Nearly every error of autograd that you will meet is one of the six
-# below. Make each of them once on purpose, and it will cost you a minute instead of an evening.
+# what it means when it refuses. Nearly every autograd error you will meet is one of the six below.
+# Make each of them once on purpose, and later it will cost you a minute instead of an evening.
 
 # %%
 import inspect
@@ -23,13 +23,13 @@ from scratchnet.ops import OPS
 check = Checks("12")
 
 # %% [markdown]
-# ## Who is remembered
+# ## What is remembered
 #
-# torch follows a computation only if somebody asks for it. You ask by `requires_grad=True` on a
-# tensor that you make. Such a tensor is a **leaf**: it was not computed from anything. Every result
-# with at least one such tensor behind it is followed too; it requires a gradient, and it has a
-# `grad_fn`, its note of the way back. Plain data stay plain, and cost nothing. (They count as
-# leaves too: nothing that torch follows lies behind them.)
+# torch follows a computation only if asked to. You ask with `requires_grad=True` on a tensor that
+# you make. Such a tensor is a **leaf**: it was not computed from anything. Every result with at
+# least one such tensor behind it is followed too; it requires a gradient, and it has a `grad_fn`,
+# its note of the way back. Plain data stay plain, and cost nothing. (They count as leaves too:
+# nothing that torch follows stands behind them.)
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)  # a weight
@@ -55,7 +55,7 @@ refused = []
 
 
 def attempt(call):
-    """Run what torch will refuse, and show its words."""
+    """Run what torch will refuse, and show its message."""
     try:
         call()
     except RuntimeError as error:
@@ -74,7 +74,7 @@ check("backward wants one number", "only for scalar outputs" in refused[-1])
 #
 # `backward` leaves its results in the leaves, as `.grad`. Before the first backward it is None: not
 # zero, but nothing. Afterwards it has the shape of its tensor, always: one number for each weight,
-# since each weight asks its own question.
+# because each weight asks its own question.
 
 # %%
 print("before:", w.grad)
@@ -86,9 +86,9 @@ check("a gradient has the shape of its tensor", w.grad.shape == w.shape)
 check("data get no gradient", x.grad is None)
 
 # %% [markdown]
-# What is in between, such as `scaled`, was needed on the way and is forgotten. Asking for its
-# `.grad` gives None and a warning. If you are curious about it, to find out where gradients vanish
-# for instance, call `retain_grad()` before backward.
+# The gradients of results in between, such as `scaled`, were needed on the way and are forgotten.
+# Asking for its `.grad` gives None and a warning. If you are curious about it, for instance to find
+# out where gradients vanish, call `retain_grad()` before backward.
 
 # %%
 with warnings.catch_warnings(record=True) as caught:
@@ -108,7 +108,7 @@ check("unless you ask for it", torch.equal(scaled.grad, 2 * scaled))
 #
 # That was the second backward, and we have not looked at `w.grad` since. The first left x in it,
 # and the second did not replace it. It **added**. Always: `.grad` is a running sum over all
-# backward calls until somebody empties it. Three ways to do so:
+# backward calls until you empty it. There are three ways to do so:
 #
 #     w.grad = None            nothing again
 #     w.grad.zero_()           zeros, in place
@@ -128,9 +128,9 @@ layer.zero_grad()
 check("zero_grad leaves None, not zeros", layer.weight.grad is None)
 
 # %% [markdown]
-# Who forgets to empty it walks with the sum of all gradients so far. Nothing complains. Watch both:
-# the same start, the same step size, one line of difference. The right one rolls into the valley of
-# (w - 1)^2 and rests. The other gathers speed, shoots over it and swings.
+# If you forget to empty it, you step along the sum of all gradients so far. Nothing complains.
+# Watch both: the same start, the same step size, one line of difference. The right one rolls into
+# the valley of (w - 1)^2 and settles. The other gathers speed, overshoots and swings.
 
 # %%
 
@@ -152,16 +152,16 @@ right, forgotten = descend(True), descend(False)
 print("emptied:  ", "  ".join(f"{w:5.2f}" for w in right))
 print("forgotten:", "  ".join(f"{w:5.2f}" for w in forgotten))
 
-check("with an empty grad it rests at 1", abs(right[-1] - 1) < 0.01)
-check("with a full one it shoots over", max(forgotten) > 1.5)
+check("with an empty grad it settles at 1", abs(right[-1] - 1) < 0.01)
+check("with a full one it overshoots", max(forgotten) > 1.5)
 
 # %% [markdown]
 # ## Adding on purpose
 #
 # Why does torch add at all, when it is such a trap? Because gradients of parts add up to the
-# gradient of the whole (lesson 11). A batch that is too large for the memory can be cut into
-# pieces, with a backward for each and one step at the end: **gradient accumulation**. Mind the
-# mean. The loss is a mean over the batch, so each piece counts with its share of the samples.
+# gradient of the whole (lesson 11). A batch too large for the memory can be cut into pieces, with a
+# backward for each and one step at the end: **gradient accumulation**. Watch out for the mean. The
+# loss is a mean over the batch, so each piece counts in proportion to its share of the samples.
 
 # %%
 torch.manual_seed(0)
@@ -184,9 +184,9 @@ check("the pieces add up to the whole", torch.allclose(w.grad, whole))
 # ## Once through the graph
 #
 # For its way back, each note has saved what it needs, such as the other factor of a product. These
-# saved tensors are what fills the memory in training. So backward frees them as it goes, and a
-# second walk through the *same* graph is refused. Nearly always the cure is to compute the forward
-# again. Only if two results share a graph, say `retain_graph=True` for all walks but the last.
+# saved tensors are what fills memory in training. So backward frees them as it goes, and a second
+# walk through the *same* graph is refused. Nearly always the cure is to compute the forward again.
+# Only if two results share a graph, say `retain_graph=True` for all walks but the last.
 
 # %%
 v = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -204,9 +204,9 @@ check("with retain_graph it adds once more", torch.equal(v.grad, 2 * (2 * v)))
 # %% [markdown]
 # ## Not remembering
 #
-# Remembering costs memory: what the notes save, for all layers at once. Let us weigh it. torch can
-# be told to call a function of ours, a **hook**, whenever a note saves a tensor; ours adds up the
-# bytes.
+# Remembering costs memory: everything the notes save, for all layers at once. Let us weigh it.
+# torch can be told to call a function of ours, a **hook**, whenever a note saves a tensor; ours
+# adds up the bytes.
 
 # %%
 saved = []
@@ -232,8 +232,8 @@ check("under no_grad nothing is saved", sum(saved) == 0)
 
 # %% [markdown]
 # So when you only want predictions, say `with torch.no_grad():`. `detach()` does it for one tensor:
-# the same numbers, the same memory, without a past. And a loss that you keep for a plot, keep as
-# `loss.item()`. A list of loss tensors would hold the graph of every one of them.
+# the same numbers, the same memory, without a past. And keep a loss for a plot as `loss.item()`. A
+# list of loss tensors would hold on to the graph of every one of them.
 
 # %%
 with torch.no_grad():
@@ -245,19 +245,19 @@ check("under no_grad nothing has a grad_fn", prediction.grad_fn is None)
 check("detach shares the memory", w.detach().data_ptr() == w.data_ptr())
 constant = (w.detach() * w).sum()
 (gradient,) = torch.autograd.grad(constant, w)
-check("what is detached counts as a constant", torch.equal(gradient, w))
+check("a detached tensor counts as a constant", torch.equal(gradient, w))
 
 attempt(prediction.sum().backward)
 check("without a past there is no way back", "does not require grad" in refused[-1])
 
 # %% [markdown]
 # Read that last message as a question: where was the past lost? Under a `no_grad` that reaches too
-# far, by a `detach`, by `.item()`, or on a detour through NumPy.
+# far, through a `detach`, through `.item()`, or on a detour through NumPy?
 #
 # The update of a weight is the one computation that must *not* be remembered: it is not part of the
 # model. torch insists. It refuses to change a leaf in place unless you say `no_grad`. And do not
-# dodge it with `w = w - 0.1 * w.grad`: that makes a new tensor, computed from the old w, and no
-# leaf any more; its `.grad` stays None.
+# dodge it with `w = w - 0.1 * w.grad`: that makes a new tensor, computed from the old w, which is
+# no longer a leaf; its `.grad` stays None.
 
 
 # %%
@@ -272,7 +272,7 @@ with torch.no_grad():
     w -= 0.1 * w.grad
 
 check("a leaf is not changed in place", "a leaf Variable" in refused[-1])
-check("the dodge makes a tensor that is no leaf", not dodged.is_leaf)
+check("the dodge makes a tensor that is not a leaf", not dodged.is_leaf)
 check("under no_grad w changes and stays a leaf", w.is_leaf and w.requires_grad)
 
 # %% [markdown]
@@ -302,7 +302,7 @@ check("where nothing is saved, writing is harmless", v.grad.tolist() == [2, 2])
 # torch knows the way back of its own operations. A library with kernels of its own has to tell it,
 # with a `torch.autograd.Function`: a class with a forward, which computes and saves, and a
 # backward, which is handed the gradient of the result and returns one for each argument (None where
-# there is nothing to return). Here is all that scratchnet needs for GELU, a function used in
+# there is nothing to return). Here is everything that scratchnet needs for GELU, a function used in
 # transformers (lesson 21). `ctx` is the note.
 
 # %%
@@ -331,11 +331,11 @@ one_note = [name for name in graphs if graphs[name] == graphs["numpy"]]
 check("all but the reference leave a single note", set(graphs) - set(one_note) == {"reference"})
 
 # %% [markdown]
-# The version named `reference` is made of plain torch operations; each left a note and saved what it
-# needed, tensors as large as x. The other versions leave one note with one saved tensor, x itself.
-# Fewer passes over memory and less of it: that is half of what makes a fused kernel fast. The price
-# is that its backward was derived and written by hand, and may be wrong. How to find out is the
-# next lesson.
+# The version named `reference` is made of plain torch operations; each left a note and saved what
+# it needed: tensors as large as x. The other versions leave one note with one saved tensor, x
+# itself. Fewer passes over memory and less of it: that is half of what makes a fused kernel fast.
+# The price is that its backward was derived and written by hand, and may be wrong. The next lesson
+# shows how to find out.
 
 # %%
 with scratchnet.backend("numpy"):
@@ -352,7 +352,7 @@ check("it saved x and nothing else", torch.equal(only, x))
 # - backward *adds*: empty `.grad` before each step, or add pieces of a batch on purpose
 # - a graph can be walked once; compute the forward again
 # - `no_grad` for predictions and updates, `detach` for constants, `.item()` for what you keep
-# - do not write into what was saved
+# - do not write into a tensor that was saved
 # - a Function tells torch the way back of a kernel: forward saves, backward returns gradients
 
 # %%

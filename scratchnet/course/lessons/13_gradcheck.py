@@ -3,11 +3,11 @@
 #
 # Concepts: 33, 40. Lesson 12 comes before.
 #
-# Whoever writes a backward by hand makes mistakes in it: a forgotten path, a missing factor, a
+# Everyone who writes a backward by hand makes mistakes in it: a forgotten path, a missing factor, a
 # transpose. The cruel part is that the network often trains all the same, only worse, and nobody
 # looks. There is a test that finds nearly all of them, it is ten lines long, and it needs no
-# knowledge of the right answer. You will write it, learn where it lies, and let it loose on the
-# whole library.
+# knowledge of the right answer. You will write it, learn where it can be fooled, and let it loose
+# on the whole library.
 
 # %%
 import functools
@@ -30,8 +30,8 @@ check = Checks("13")
 # ## A falling loss proves nothing
 #
 # Find the w whose cube is 8, by descent on (w^3 - 8)^2. The derivative is 2 (w^3 - 8) times 3 w^2.
-# Now somebody writes w^2 and forgets the 3. The sign is right, so every step goes downhill, and the
-# loss falls nicely.
+# Now suppose you write w^2 and forget the 3. The sign is right, so every step goes downhill, and
+# the loss falls nicely.
 
 # %%
 
@@ -56,7 +56,7 @@ for name, slope_of_cube in (("3 w^2", lambda w: 3 * w * w), ("w^2", lambda w: w 
 #
 # ## The check
 #
-# Lesson 11 tried derivatives out with a central difference. For a function of many numbers do it
+# Lesson 11 measured derivatives with a central difference. For a function of many numbers, do it
 # for each of them: nudge one entry up, nudge it down, and see how far the results moved. There are
 # many results too, so weigh them with a gradient g, as if a loss stood behind them: the sum of g
 # times the results is one number. That is what a backward computes from g, so the two can be
@@ -66,7 +66,8 @@ for name, slope_of_cube in (("3 w^2", lambda w: 3 * w * w), ("w^2", lambda w: w 
 
 
 def numeric_gradient(f, x, g, step=1e-5):
-    """The gradient of (g * f(x)).sum() by every entry of x, tried out: the shape of x."""
+    """The measured gradient of (g * f(x)).sum() with respect to every entry of x: the shape of
+    x."""
     dx = np.zeros_like(x)
     for position in np.ndindex(x.shape):
         nudge = np.zeros_like(x)
@@ -76,7 +77,7 @@ def numeric_gradient(f, x, g, step=1e-5):
 
 
 def difference(f, backward, x, g):
-    """How far a backward is from what was tried out, as a share of the largest entry."""
+    """How far a backward is from the measured gradient, as a fraction of its largest entry."""
     tried = numeric_gradient(f, x, g)
     return np.abs(backward - tried).max() / np.abs(tried).max()
 
@@ -93,9 +94,10 @@ check("without the 3 it is off by two thirds", difference(lambda x: x**3, wrong,
 # %% [markdown]
 # ## How small is a small step?
 #
-# The two nudged results are nearly equal, and lesson 10 told what happens when such numbers are
-# subtracted: digits vanish. So the step must not be too small. Nor too large, for then the curve
-# bends under it. Here is the error of the slope of exp at 1 for many steps, in both precisions.
+# The two nudged results are nearly equal, and lesson 10 showed what happens when such numbers are
+# subtracted: digits vanish. So the step must not be too small. Nor may it be too large, for then
+# the curve bends within it. Here is the error of the slope of exp at 1 for many steps, in both
+# precisions.
 
 # %%
 steps = [10.0**-k for k in range(1, 11)]
@@ -119,12 +121,12 @@ check("a tiny step ruins float32 altogether", errors[np.float32][-1] > 0.5)
 # So gradients are checked in **float64**, with a step near 1e-5, and agreement to six digits or
 # better.
 #
-# ## Where the check lies
+# ## Where the check can be fooled
 #
-# It can be fooled in two ways. The first are corners: where the slope jumps, a nudge and a library
+# There are two ways. The first is corners: where the slope jumps, a nudge and a library
 # may disagree and both be right (lesson 11). Keep test inputs away from them. The second is worse:
-# **lazy test data**. Here is a backward of softmax that is wrong. It is a famous one: somebody has
-# read that the derivative of softmax is p (1 - p), and multiplied.
+# **lazy test data**. Here is a backward of softmax that is wrong. It is a famous mistake: someone
+# read that the derivative of softmax is p (1 - p), and multiplied by it.
 
 # %%
 softmax_forward = scratchnet.oracle.cross_entropy.softmax_forward
@@ -142,7 +144,7 @@ def diagonal_backward(g, p):
 
 x, g = random.normal(size=(1, 3)), random.normal(size=(1, 3))
 p = softmax(x)
-print("tried out:    ", numeric_gradient(softmax, x, g).round(4))
+print("measured:     ", numeric_gradient(softmax, x, g).round(4))
 print("the library's:", softmax_backward(g, p, last).round(4))
 print("p (1 - p) g:  ", diagonal_backward(g, p).round(4))
 
@@ -151,8 +153,8 @@ check("p (1 - p) does not", difference(softmax, diagonal_backward(g, p), x, g) >
 
 # %% [markdown]
 # p (1 - p) answers how fast a probability moves with *its own* score. But each score moves *all*
-# probabilities, since they share one sum. All these answers together are a matrix, the
-# **Jacobian**: entry [i, j] says how fast result i moves with input j. We can try it out, one
+# probabilities, because they share one sum. All these answers together are a matrix, the
+# **Jacobian**: entry [i, j] says how fast result i moves with input j. We can measure it, one
 # column at a time. For functions that work entry by entry, such as a cube, everything off the
 # diagonal is 0. For softmax it is -p_i p_j.
 
@@ -177,12 +179,13 @@ by_jacobian = J.T @ g[0]
 check("backward is J.T times g", np.allclose(by_jacobian, softmax_backward(g, p, last)[0]))
 
 # %% [markdown]
-# The right backward is p (g - sum of g p): the whole matrix, and yet no matrix is ever made.
+# The right backward is p (g - sum of g p): the effect of the whole matrix, and yet no matrix is
+# ever made.
 #
-# And the lazy test? Take g = 1 everywhere, as `y.sum().backward()` does. The probabilities always
-# add up to 1, so the true gradient of their sum is 0, whatever x is. *Any* backward that returns
-# zeros passes. With a single class the true gradient is 0 as well, and a symmetric matrix hides a
-# forgotten transpose. So: random inputs, random g, and sizes that all differ.
+# And the lazy test? It takes g = 1 everywhere, as `y.sum().backward()` does. The probabilities
+# always add up to 1, so the true gradient of their sum is 0, whatever x is. *Any* backward that
+# returns zeros passes. With a single class the true gradient is 0 as well, and a symmetric matrix
+# hides a forgotten transpose. So: random inputs, random g, and sizes that all differ.
 
 # %%
 ones = np.ones_like(g)
@@ -196,7 +199,7 @@ check("for a random g it does not", difference(softmax, zeros, x, g) > 0.9)
 # %% [markdown]
 # ## Break one and watch
 #
-# LayerNorm is where most people err, because x reaches the result over three paths: directly,
+# LayerNorm is where most people go wrong, because x reaches the result along three paths: directly,
 # through the mean and through the deviation (lesson 08). Here is its backward with one path left
 # out at a time.
 
@@ -231,7 +234,7 @@ check("even one percent too much is found", off["all, times 1.01"] > 0.001)
 # %% [markdown]
 # ## The whole library
 #
-# torch has this check built in, `torch.autograd.gradcheck`. It tries out the whole Jacobian, every
+# torch has this check built in, `torch.autograd.gradcheck`. It measures the whole Jacobian, every
 # result against every input, and compares it with what backward says. It wants float64 and
 # complains if it gets something else. Here it is at work on every primitive, on every backend that
 # runs here.
@@ -285,7 +288,7 @@ with warnings.catch_warnings(record=True) as caught:
     narrow = torch.randn(4, requires_grad=True)
     in_float32 = torch.autograd.gradcheck(scratchnet.gelu, narrow, raise_exception=False)
 
-check("it shows what was tried out, and what backward says", "numerical:tensor([[ 3." in report)
+check("it shows what was measured, and what backward says", "numerical:tensor([[ 3." in report)
 check("in float32 even a right one fails", not in_float32)
 check("and gradcheck says why", "not a double precision" in str(caught[0].message))
 
@@ -329,9 +332,9 @@ check("and dx, all the way back", difference(lambda x: network(x, W1, b1), dx, x
 check("each has the shape of what it belongs to", (dW1.shape, dx.shape) == (W1.shape, x.shape))
 
 # %% [markdown]
-# One more classic mistake, about order. A layer that takes its own step inside of its backward must
+# One more classic mistake, about order. A layer that takes its own step inside its backward must
 # compute `dh` *before* it changes W2. Afterwards, W2 is not the one that the forward used, and
-# everything further back is wrong, a little, forever. Losses will not tell you. The check does.
+# everything further back is wrong, a little, for ever. Losses will not tell you. The check does.
 
 # %%
 stepped = W2 - 0.1 * dW2
@@ -350,8 +353,8 @@ check("after the step it is not", late_error > 1e-3)
 # - float64, step near 1e-5, compare relative to size
 # - random inputs, random g, sizes that differ, away from corners
 # - softmax and LayerNorm: every input moves every result of its row
-# - hand the gradient on before you change the weights
-# - `torch.autograd.gradcheck` before anything you wrote is used
+# - pass the gradient on before you change the weights
+# - run `torch.autograd.gradcheck` before anything you wrote is used
 
 # %%
 check.done()

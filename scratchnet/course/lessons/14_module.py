@@ -3,11 +3,11 @@
 #
 # Concepts: 44, 45, 46, 47, 48, 49, 50. Lessons 01 and 12 come before.
 #
-# A network is a function with many numbers inside, and training changes those numbers. Somebody has
-# to know where they all are: to move them, to count them, to save them, to hold some of them still.
-# That is the whole job of a **module**. At the end you can write one, find every number in a
-# network by its name, start it at a good size, freeze a part of it and let two parts share their
-# weights.
+# A network is a function with many numbers inside, and training changes those numbers. Something
+# has to know where they all are: to move them, to count them, to save them, to hold some of them
+# still. That is the whole job of a **module**. At the end you can write one, find every number in a
+# network by its name, give its weights a good size to start with, freeze a part of it and let two
+# parts share their weights.
 
 # %%
 import copy
@@ -31,7 +31,7 @@ check = Checks("14")
 #
 # A number that training may change is a **parameter**. You say so by wrapping the tensor in
 # `nn.Parameter`. That does two things: autograd follows it from now on, and the module writes it
-# into its list. A plain tensor is only an attribute, like any other.
+# into its list. A plain tensor is only an attribute like any other.
 
 
 # %%
@@ -39,7 +39,7 @@ class Scale(nn.Module):
     def __init__(self, features):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(features))  # learned
-        self.unit = torch.ones(features)  # a plain tensor: nobody will find it
+        self.unit = torch.ones(features)  # a plain tensor: the module will not find it
 
     def forward(self, x):  # (..., features)
         return x * self.gain
@@ -88,10 +88,10 @@ check("a hook sees the call, not the bare forward", seen == [(5, 3)])
 # %% [markdown]
 # ## Build from modules
 #
-# A module may own other modules. It finds their parameters too, and each gets the path to it as its
-# name. The simplest container is `nn.Sequential`: what the first layer returns goes into the
-# second, and so on. Its parts are numbered, or have the names that you give. This is the network
-# for digits from lesson 01 (`ReLU` turns negative numbers into 0; lesson 21 is about it):
+# A module may own other modules. It finds their parameters too, and names each one by the path to
+# it. The simplest container is `nn.Sequential`: what the first layer returns goes into the second,
+# and so on. Its parts are numbered, or have the names that you give. This is the network for digits
+# from lesson 01 (`ReLU` turns negative numbers into 0; lesson 21 is about it):
 
 # %%
 torch.manual_seed(0)
@@ -143,9 +143,9 @@ check("a ModuleList does not", len([*found.parameters()]) == 6)
 # ## Save and load
 #
 # `state_dict()` is a dictionary from names to tensors: all that a trained network knows, without
-# the code. Whoever builds the same modules can load it. scratchnet uses torch's names and shapes,
-# so a network moves freely between the two. It even starts with the same bits, because it draws the
-# same random numbers in the same order.
+# the code. Anyone who builds the same modules can load it. scratchnet uses torch's names and
+# shapes, so a network moves freely between the two. It even starts with the same bits, because it
+# draws the same random numbers in the same order.
 
 # %%
 torch.manual_seed(0)
@@ -153,7 +153,7 @@ twin = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.
 same = [torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True)]
 check("the same seed gives torch's layers and ours the same bits", all(same))
 
-file = io.BytesIO()  # stands for a file on the disk: torch.save(..., "digits.pt")
+file = io.BytesIO()  # stands for a file on disk: torch.save(..., "digits.pt")
 with torch.no_grad():
     network[2].bias += 1  # as if it had learned something
 torch.save(network.state_dict(), file)
@@ -173,15 +173,15 @@ except RuntimeError as error:
 # %% [markdown]
 # ## How to start: initialisation
 #
-# Which numbers should a weight begin with? Not zeros. If all the units of a layer start alike, they
-# get the same gradient and move alike, and stay copies of each other for ever. Random numbers break
-# the tie. A **bias**, the number that is added at the end, may start at 0: the weights already
-# differ.
+# Which numbers should the weights begin with? Not zeros. If all the units of a layer start alike,
+# they get the same gradient and move alike, and stay copies of each other for ever. Random numbers
+# break the tie. A **bias**, the number that is added at the end, may start at 0: the weights
+# already differ.
 
 
 # %%
 def gradient_rows(start):
-    """Of a network with 4 hidden units: the gradient of each unit's weights."""
+    """The gradient of each unit's weights, in a network with 4 hidden units."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     for layer in (model[0], model[2]):
@@ -213,8 +213,8 @@ check("random ones differ", len(mixed.norm(dim=1).unique()) == 4)
 # | Xavier | sqrt(2 / (fan_in + fan_out)) | keeps the width, forward and backward |
 # | Kaiming (He) | sqrt(2 / fan_in) | the same behind ReLU, which halves the mean square |
 #
-# `fan_out` counts the outputs: going backward, each gradient is a sum over them. Xavier takes the
-# middle between the two wishes. What a wrong size does shows after some layers:
+# `fan_out` counts the outputs: going backward, each gradient is a sum over them. Xavier is a
+# compromise between the two. The effect of a wrong size shows after a few layers:
 
 
 # %%
@@ -276,7 +276,7 @@ print("moved:", moved)
 check("the frozen layer kept every bit", moved == ["2.weight", "2.bias"])
 check("it never got a gradient", model[0].weight.grad is None)
 
-model[2].requires_grad = False  # an attribute of the module, which nobody reads
+model[2].requires_grad = False  # an attribute of the module, which nothing reads
 check("setting requires_grad on a module freezes nothing", model[2].weight.requires_grad)
 
 # %% [markdown]
@@ -311,8 +311,9 @@ check("counted once", sum(p.numel() for p in tied.parameters()) == 50 * 8)
 check("saved under both names", list(tied.state_dict()) == ["embed.weight", "head.weight"])
 
 # %% [markdown]
-# And the gradient? Lesson 04 had the answer: what is used twice forward is added up backward. To
-# see it, we untie the two in a copy, with equal numbers, and look at each gradient alone.
+# And the gradient? Lesson 04 had the answer: what is used twice going forward is added up going
+# backward. To see it, we untie the two in a copy, with equal numbers, and look at each gradient
+# alone.
 
 # %%
 untied = copy.deepcopy(tied)
@@ -335,7 +336,7 @@ check("and there is only one gradient", tied.head.weight.grad is both)
 # - only `nn.Parameter`, modules and ModuleList are found; plain tensors and lists are not
 # - call `layer(x)`, not `layer.forward(x)`
 # - `state_dict`: name -> tensor, the same names as torch's
-# - random start, about 1 / sqrt(fan_in) wide; Kaiming for ReLU; bias 0
+# - start at random, about 1 / sqrt(fan_in) wide; Kaiming for ReLU; bias 0
 # - freeze with `requires_grad_(False)`; share by assigning the Parameter: gradients add up
 
 # %%

@@ -26,9 +26,8 @@ check = Checks("15")
 # ## One row of weights, one question
 #
 # A sample is a row of features. An output of the layer multiplies each feature by a weight and adds
-# everything up. So a row of weights is a *question* that is put to the sample, and the output is
-# the answer. Here is one sample and six questions; work out each answer in your head before you
-# look.
+# everything up. So a row of weights is a *question* put to the sample, and the output is the
+# answer. Here is one sample and six questions; work out each answer in your head before you look.
 
 # %%
 x = torch.tensor([2.0, 4.0, 9.0])
@@ -40,7 +39,7 @@ questions = {
     "excited by first, inhibited by third": [1.0, 0.0, -1.0],
     "the same, louder": [10.0, 0.0, -10.0],
 }
-weight = torch.tensor(list(questions.values()))  # (6, 3): one row a question
+weight = torch.tensor(list(questions.values()))  # (6, 3): one row per question
 answers = weight @ x
 for name, row, answer in zip(questions, weight.tolist(), answers.tolist(), strict=True):
     print(f"{name:38} {str([round(w, 2) for w in row]):20} {answer:6.1f}")
@@ -52,8 +51,8 @@ check("ten times the weight, ten times the answer", answers[5] == 10 * answers[4
 
 # %% [markdown]
 # A positive weight **excites**: more of this feature, more output. A negative one **inhibits**. A
-# weight near 0 does not care. The magnitude says how much a feature counts, *compared with the size
-# of the feature*: a weight of 0.001 on a salary may matter more than a weight of 1 on a number of
+# weight near 0 ignores it. The magnitude says how much a feature counts, *compared with the size of
+# the feature*: a weight of 0.001 on a salary may matter more than a weight of 1 on a number of
 # children. Nobody writes these rows by hand; training finds the questions.
 #
 # ## The layer
@@ -81,9 +80,9 @@ check("the layer is the product and the sum", torch.allclose(layer(batch), by_ha
 
 # %% [markdown]
 # Only the last axis matters to the layer: it must have `in` entries. Everything in front is batch,
-# however many axes there are. A sentence goes in word by word without a loop. A wrong last axis is
-# the most common error of all, and here is how to read it: the first shape is your data, the second
-# the transposed weight, and the two numbers in the middle should have been equal.
+# however many axes there are. A sentence goes in, word by word, without a loop. A wrong last axis
+# is the most common error of all, and here is how to read it: the first shape is your data, the
+# second the transposed weight, and the two numbers in the middle should have been equal.
 
 # %%
 words = torch.randn(2, 5, 3)  # (B, S, in)
@@ -98,7 +97,7 @@ check("any leading axes", layer(words).shape == (2, 5, 2))
 check("each word is treated alone", layer(words)[1, 3].allclose(layer(words[1, 3])))
 
 # %% [markdown]
-# Books do not agree on the layout. All three say the same; mind which one you are reading.
+# Books do not agree on the layout. All three say the same thing; know which one you are reading.
 #
 # | who | data | weight | formula |
 # |---|---|---|---|
@@ -139,13 +138,13 @@ check("with one, the line is found", abs(slope - 2) < 1e-4 and abs(intercept - 5
 # (A column of ones whose weight is the intercept: that is all a bias is.)
 #
 # **When to drop it.** Some layers subtract from every feature its mean over the samples; batch norm
-# is the best known. A number that was added to all samples vanishes there again. In front of such a
-# layer `bias=False` saves parameters and loses nothing.
+# is the best known. A number that was added to all samples vanishes again there. In front of such a
+# layer, `bias=False` saves parameters and loses nothing.
 #
 # **Unequal classes.** A classifier that has seen nothing yet should answer with what is common. If
-# 90 of 100 mails are no spam, the best blind guess is 90 % to 10 %. Put the logarithm of the
+# 90 of 100 mails are not spam, the best blind guess is 90 % to 10 %. Put the logarithm of the
 # frequencies into the bias of the last layer: softmax turns it back into them (lesson 10), and
-# training need not spend its first steps on finding that out.
+# training need not spend its first steps finding that out.
 
 # %%
 head = nn.Linear(3, 2)
@@ -165,8 +164,8 @@ check("subtracting the mean takes a bias out again", centred.allclose(z - z.mean
 # %% [markdown]
 # ## Backward
 #
-# Let `g` be the gradient of `y`: how fast the loss grows with each output, (B, out). Write one
-# entry of the forward pass out and look where each number goes:
+# Let `g` be the gradient of `y`: how fast the loss grows with each output, (B, out). Write out one
+# entry of the forward pass and look where each number goes:
 #
 #     y[n, o] = sum over i of  x[n, i] * weight[o, i]   + bias[o]
 #
@@ -200,9 +199,9 @@ for name, mine, theirs in zip(("dx", "dW", "db"), by_hand, autograd, strict=True
 # %% [markdown]
 # ## Two layers by hand
 #
-# A network is layers in a row, and its backward is their backwards in reverse: the `dx` of a layer
-# is the `g` of the layer below. Here is the whole of it in NumPy, for two linear layers with a ReLU
-# between them (negative numbers become 0, and so do the gradients at these places). The loss is
+# A network is a row of layers, and its backward is their backwards in reverse: the `dx` of a layer
+# is the `g` of the layer below. Here is all of it in NumPy, for two linear layers with a ReLU
+# between them (negative numbers become 0, and so do the gradients in those places). The loss is
 # half the sum of the squared outputs, because its gradient is the output itself.
 
 # %%
@@ -231,17 +230,17 @@ for (name, mine), tensor in zip(by_hand.items(), tensors, strict=True):
     check(f"{name} is right", difference < 1e-12)
 
 # %% [markdown]
-# One trap is in the order. If you update `W2` *before* you send the gradient down through it, the
-# lower layer gets the gradient of a network that never ran. First all gradients, then the update.
-# In the exercise you will see what it does.
+# There is one trap, the order. If you update `W2` *before* you send the gradient down through it,
+# the lower layer gets the gradient of a network that never ran. First all gradients, then the
+# update. The exercise shows what that does.
 #
 # ## The layer on every machine
 #
-# In a network the product is often followed by a bend such as GELU (lesson 21). In three steps all
-# the outputs go to memory and come back twice, for the bias and for the GELU. A **fused** kernel,
-# such as the fast ones in C++ and Triton, does all three at once, while a piece of the product is
-# still in the registers of the processor. In scratchnet this is one call, `linear(x, weight, bias,
-# activation="gelu")`. Every backend that runs here must give the same:
+# In a network the product is often followed by a bend such as GELU (lesson 21). In three separate
+# steps, all the outputs go to memory and come back twice, for the bias and for the GELU. A
+# **fused** kernel, such as the fast ones in C++ and Triton, does all three at once, while a piece
+# of the product is still in the registers of the processor. In scratchnet this is one call,
+# `linear(x, weight, bias, activation="gelu")`. Every backend that runs here must give the same:
 
 # %%
 torch.manual_seed(0)
@@ -259,7 +258,8 @@ for name in backends.runnable(OPS["linear"]):
 #
 # - y = x @ weight.T + bias; weight (out, in): a row is a question; any leading axes
 # - weights select, average, excite, inhibit; their size counts relative to the feature's
-# - the bias is the answer to nothing: intercept, class frequencies; useless before a batch norm
+# - the bias is the answer to an input of 0: intercept, class frequencies; useless before a batch
+#   norm
 # - dx = g @ W, dW = g.T @ x, db = g.sum(0): each has the shape of the thing itself
 # - backward runs through the layers in reverse, with the weights that the forward pass used
 

@@ -4,7 +4,7 @@
 # Concepts: 28, 75, 76. Lessons 12, 14 and 15 come before.
 #
 # Now a layer learns. We begin with the smallest task there is, a line with two unknown numbers, and
-# go on to house prices with six. It is the whole craft in small: a model, a loss, a gradient, a
+# go on to house prices with six. It is the whole craft in miniature: a model, a loss, a gradient, a
 # step; a second way to check the first; features of a good size; and a judgement on data that the
 # model has not seen. And we know the true numbers, so nothing can hide.
 
@@ -25,15 +25,15 @@ check = Checks("16")
 #
 # The guess for a point is `w x + b`, the error is the guess minus `y`. The **loss** is one number
 # that says how bad all guesses are: the mean of the squared errors, MSE. Its gradient is quickly
-# found. The square gives twice the error, and then the error moves with `w` as fast as `x` is
-# large, and with `b` one to one:
+# found. The square gives twice the error, and then the error moves `x` times as far as `w`, and
+# just as far as `b`:
 #
 #     loss = mean of (w x + b - y)^2
 #
 #     dloss/dw = mean of 2 (w x + b - y) x
 #     dloss/db = mean of 2 (w x + b - y)
 #
-# The gradient points to where the loss grows. So go a small step the other way, and again, and
+# The gradient points to where the loss grows. So take a small step the other way, and again, and
 # again. That is **gradient descent**; lesson 17 is about the size of the step.
 
 # %%
@@ -49,7 +49,7 @@ for step in range(201):
 
 check("the slope is found", abs(w.item() - 2) < 0.1)
 check("the intercept is found", abs(b.item() - 1) < 0.1)
-check("what is left is the noise, 0.1 squared", 0.005 < loss < 0.02)
+check("the rest is the noise, 0.1 squared", 0.005 < loss < 0.02)
 
 # %% [markdown]
 # The loss does not go to 0. Each point was moved by about 0.1 up or down, at random, and no line
@@ -78,7 +78,7 @@ for _ in range(201):
 print(f"w {model.weight.item():.3f}   b {model.bias.item():.3f}")
 
 check("with the tools: the same numbers", torch.allclose(model.weight[0], w, atol=1e-4))
-check("the loop by hand was the tools", torch.allclose(model.bias, b, atol=1e-4))
+check("the loop by hand did what the tools do", torch.allclose(model.bias, b, atol=1e-4))
 
 # %% [markdown]
 # ## A second opinion
@@ -87,7 +87,7 @@ check("the loop by hand was the tools", torch.allclose(model.bias, b, atol=1e-4)
 # the loss the gradient is zero, and "gradient is zero" is a set of linear equations. This is the
 # **closed form**. A column of ones next to `x` makes the intercept a weight like the others;
 # `torch.linalg.lstsq` ("least squares") solves the equations in a stable way. We do it in float64,
-# for it will be our judge.
+# because it will be our judge.
 
 
 # %%
@@ -103,7 +103,7 @@ print(f"closed form: w {best_w.item():.3f}   b {best_b.item():.3f}")
 errors = x * best_w + best_b - y
 
 at_the_bottom = errors.mean().abs() + (errors * x).mean().abs()
-check("descent has arrived where the closed form is", abs(w.item() - best_w.item()) < 1e-4)
+check("descent has arrived at the closed form", abs(w.item() - best_w.item()) < 1e-4)
 check("at the bottom both gradients are zero", at_the_bottom < 1e-6)
 
 # %% [markdown]
@@ -112,13 +112,13 @@ check("at the bottom both gradients are zero", at_the_bottom < 1e-6)
 #
 # ## Houses
 #
-# 500 houses have five features each, and the price in thousands follows a formula that the data
-# keep to themselves:
+# 500 houses have five features each, and the price in thousands follows a formula that the data do
+# not reveal:
 #
 #     price = 0.15 area + 20 rooms + 15 bathrooms - 1 age - 3 distance + 50    and noise of 10
 #
-# 400 houses are for training. The other 100 are **held out**: no decision may look at them, they
-# judge at the end. Look at the sizes of the features first.
+# 400 houses are for training. The other 100 are **held out**: no decision may look at them; they
+# are the judge at the end. Look at the sizes of the features first.
 
 # %%
 train, test = data.houses()
@@ -151,7 +151,7 @@ check("a small one crawls: far above the noise, 100", losses[3e-5] > 1000)
 # while the number of bathrooms is around 2. A step that suits one weight is far too large or far
 # too small for the other. The cure is not a cleverer step but features of equal size: subtract the
 # mean, divide by the standard deviation. The result is around 0 and about 1 wide, for every
-# feature. This is to **standardise**.
+# feature. This is called **standardising**.
 
 # %%
 x = (train.x - mean) / std
@@ -166,7 +166,7 @@ check("now the loss is down at the noise", 80 < loss < 120)
 # ## Back to square metres
 #
 # The weights that came out belong to standardised features: "thousands per standard deviation of
-# area". To read them, map them back. Put the definition in and sort by x:
+# area". To read them, map them back. Substitute the definition and collect the terms in x:
 #
 #     sum of w (x - mean) / std + b   =   sum of (w / std) x   +   b - sum of w mean / std
 #
@@ -188,8 +188,8 @@ check("and so is the bias", abs(bias - HOUSE_BIAS) < 5)
 
 # %% [markdown]
 # They are near, not equal, and both ways agree on the same "wrong" numbers. That is not the fault
-# of either: with noise of 10 in every price, 400 houses do not tell more. With a tenth of the
-# noise, everything comes out ten times as near.
+# of either: with noise of 10 in every price, 400 houses cannot tell us more. With a tenth of the
+# noise, everything comes out ten times as close.
 
 # %%
 quiet, _ = data.houses(noise=1.0)
@@ -225,7 +225,7 @@ lazy = test.y.mean().expand_as(test.y)
 lazy_mse, lazy_r2 = training.mse(lazy, test.y), training.r2(lazy, test.y)
 print(f"always the mean: RMSE {lazy_mse**0.5:.1f}   R2 {abs(lazy_r2):.3f}")
 
-check("on unseen houses it is about as far off as the noise, 10", 8 < mse**0.5 < 12)
+check("on unseen houses it is off by about as much as the noise, 10", 8 < mse**0.5 < 12)
 check("the model explains more than nine tenths of the variance", r2 > 0.9)
 check("always guessing the mean is worth 0", abs(lazy_r2) < 1e-6)
 check("MAE is below RMSE: squares count large errors more", mae < mse**0.5)
@@ -236,15 +236,15 @@ check("MAE is below RMSE: squares count large errors more", mae < mse**0.5)
 # ## Real data
 #
 # With real patients nobody knows the formula. 442 of them had ten measurements taken, and a year
-# later the progress of their diabetes was assessed. The same lines as above give a sober answer:
-# the measurements explain about half of the differences between the patients. The exercise asks you
-# for it (the data come with scikit-learn: `pip install 'scratchnet[data]'`).
+# later the progress of their diabetes was assessed. The same lines as above give a sobering answer:
+# the measurements explain about half of the differences between the patients. The exercise asks for
+# it (the data come with scikit-learn: `pip install 'scratchnet[data]'`).
 #
 # ## What to keep
 #
 # - five lines: zero_grad, guess, loss, backward, step
 # - the closed form is the judge for linear models; descent works for all
-# - standardise features, or no learning rate is right; map back by w / std
+# - standardise features, or no learning rate is right; map back with w / std
 # - mean and standard deviation come from the training data, always
 # - judge on held-out data: RMSE and MAE in the unit of y, R2 without one
 # - noise sets a floor under the loss, and a limit to what can be known

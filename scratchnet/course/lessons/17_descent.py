@@ -26,8 +26,8 @@ check = Checks("17")
 # ## One number
 #
 # Take the simplest loss that has a bottom, `(w - 3)^2`. Its gradient is `2 (w - 3)`: negative on
-# the left of 3, positive on the right, larger the farther away. Start at 0 with the learning rate
-# 0.1, and compute the first two steps in your head.
+# the left of 3, positive on the right, larger the farther away. Start at 0 with learning rate 0.1,
+# and compute the first two steps in your head.
 
 
 # %%
@@ -48,7 +48,7 @@ check("the first step: 0 - 0.1 * 2 * (0 - 3)", math.isclose(path(0.1, 1)[-1], 0.
 check("every step leaves 0.8 of the distance", math.isclose(3 - path(0.1, 6)[-1], 3 * 0.8**6))
 
 # %% [markdown]
-# Where does the 0.8 come from? Subtract 3 on both sides of the step:
+# Where does the 0.8 come from? Subtract 3 from both sides of the step:
 #
 #     w - lr * 2 (w - 3)  -  3   =   (1 - 2 lr) (w - 3)
 #
@@ -60,7 +60,7 @@ check("every step leaves 0.8 of the distance", math.isclose(3 - path(0.1, 6)[-1]
 # | 0.1 | 0.8 | arrives |
 # | 0.5 | 0 | lands in one step |
 # | 0.9 | -0.8 | jumps across the bottom each time, and still arrives |
-# | 1.0 | -1 | jumps to and fro for ever |
+# | 1.0 | -1 | jumps back and forth for ever |
 # | 1.1 | -1.2 | jumps farther each time: **diverges** |
 
 # %%
@@ -80,16 +80,16 @@ check("1.1 is farther away after every step", exploded == sorted(exploded))
 # by 1. A valley with steep walls has a large one. As long as the factor is between -1 and 1 we
 # arrive, and that is the rule:
 #
-#     lr  <  2 / curvature         and best is  1 / curvature
+#     lr  <  2 / curvature         and the best is  1 / curvature
 #
 # ## Two numbers
 #
 # With two numbers the valley may be steep in one direction and flat in the other. Here the
 # curvatures are 1 and 25. The learning rate is the same for both, so the *steep* direction sets the
-# limit, 2 / 25, and then the *flat* one has to wait.
+# limit, 2 / 25, and the *flat* one has to wait.
 #
-# We do the steps with the optimizer from the NumPy room of scratchnet. This is all of it (the
-# momentum part is for lesson 25):
+# We take the steps with the optimizer from scratchnet's NumPy part. This is all of it (the momentum
+# part is for lesson 25):
 
 # %%
 print(inspect.getsource(scratchnet.numpy.SGD.update))
@@ -120,14 +120,14 @@ check("a tenth of the limit is far behind", tenth > 1000 * half)
 
 # %% [markdown]
 # How long does it take? With the best rate the flat direction shrinks by a factor of about `1 - 2 /
-# ratio` in a step, where ratio is the largest curvature over the smallest, the **condition
-# number**. With a ratio of 25 that takes some dozens of steps. With 600,000 it takes a million.
+# ratio` per step, where the ratio is the largest curvature over the smallest, the **condition
+# number**. With a ratio of 25 that takes a few dozen steps. With 600,000 it takes a million.
 #
 # ## The houses, explained
 #
 # Now we can understand lesson 16. For a linear model with MSE the curvatures do not depend on the
 # weights, only on the features: they are the **eigenvalues** of `2 / N * X.T @ X`, the curvatures
-# along the valley's own axes, and torch computes them.
+# along the valley's own axes, and torch can compute them.
 
 
 # %%
@@ -168,7 +168,7 @@ for name, features in (("raw", x), ("standardised", standardised)):
 #
 # In a network the curvature changes from place to place, and nobody computes it. So we measure: a
 # short run for each of several rates, each about three times the one before, and one far beyond.
-# Two half moons, one hidden layer (lesson 20 has them in full):
+# The data are two half moons, the network has one hidden layer (lesson 20 has them in full):
 
 # %%
 (x, y), _ = data.moons()
@@ -192,18 +192,18 @@ check("3 does", max(histories[3.0]) > 2 * histories[3.0][0])
 check("100 does, far more", max(histories[100.0]) > 10 * max(histories[3.0]))
 
 # %% [markdown]
-# Read such a table like this. From 0.01 to 1 every step up pays. 3 first leaps to ten times its
+# Read such a table like this. From 0.01 to 1 every step up pays off. 3 first leaps to ten times its
 # first loss; here it comes down again, and with other data it may not. So: **take the largest rate
-# that never rises above its start**, here 1. A rate three times smaller costs some time and is
-# safe, a rate three times larger may cost the run.
+# whose loss never rises above its start**, here 1. A rate three times smaller costs some time and
+# is safe; a rate three times larger may cost you the run.
 #
 # ## See early that a run is lost
 #
 # A diverging loss grows until it is infinite. Infinity minus infinity is NaN, NaN times anything is
 # NaN, and a step later every weight is NaN. No smaller learning rate brings them back.
 #
-# And NaN deceives: `<`, `>` and `==` with it are all False, so `loss > 1000` does not notice. Ask
-# `math.isfinite`.
+# And NaN is deceptive: `<`, `>` and `==` with it are all False, so `loss > 1000` does not notice
+# it. Ask `math.isfinite`.
 
 # %%
 (x, y), _ = data.houses()  # raw features
@@ -237,7 +237,8 @@ except FloatingPointError as error:
 # - a step: w = w - lr * gradient; the gradient points uphill
 # - the limit is 2 / (largest curvature); the flattest direction sets the time
 # - standardised features make the valley round
-# - for a network, try rates by factors of 3; take the largest that never rises above its start
+# - for a network, try rates in factors of 3; take the largest whose loss never rises above its
+#   start
 # - a loss that is NaN or infinite ends the run: check with isfinite, not with `>`
 
 # %%

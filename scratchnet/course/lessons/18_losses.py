@@ -3,8 +3,8 @@
 #
 # Concepts: 20, 62, 63, 64. Lessons 10 and 16 come before.
 #
-# Training makes one number small, whatever that number is. If it counts the wrong thing, a little,
-# you get a model that is a little wrong, and nothing tells you. This lesson is about choosing the
+# Training makes one number small, whatever that number is. If it counts slightly the wrong thing,
+# you get a model that is slightly wrong, and nothing tells you. This lesson is about choosing the
 # number, taking the mean of the right things, and reading what it says. At the end you know MSE,
 # L1, Huber and BCE, you can weigh samples and skip padding, and you can write a loss of your own.
 
@@ -25,7 +25,7 @@ check = Checks("18")
 # %% [markdown]
 # ## Three losses, three answers
 #
-# Five houses cost 100, 110, 120, 130 and 1000. You must name *one* price for all. Which is the
+# Five houses cost 100, 110, 120, 130 and 1000. You must name *one* price for all of them. Which is
 # best? That depends on how an error `e` counts:
 #
 # | loss | an error counts | best single guess |
@@ -60,8 +60,8 @@ check("Huber is hardly moved by one strange house", best["L1"] <= best["Huber"] 
 # Choose on purpose.
 #
 # The reason shows in the **slopes**, which are what training feels. The MSE pulls at each error in
-# proportion to its size, L1 pulls at all alike, and Huber is the MSE near 0 with a limit on the
-# pull. (`delta` is where it changes; torch's `SmoothL1Loss` is Huber divided by its limit.)
+# proportion to its size, L1 pulls at all of them equally, and Huber is the MSE near 0 with a limit
+# on the pull. (`delta` is where it changes; torch's `SmoothL1Loss` is Huber divided by its limit.)
 
 # %%
 errors = torch.tensor([-100.0, -1.0, -0.1, 0.1, 1.0, 100.0])
@@ -80,9 +80,9 @@ check("Huber: the error, cut off at 1", torch.equal(slopes["Huber"], errors.clam
 # ## Reductions
 #
 # A batch gives one loss for each entry, and training needs one number. The **reduction** says how
-# to get it: `"mean"` (the default), `"sum"`, or `"none"`, which leaves them alone. The gradient of
-# the sum is N times that of the mean. So with "sum" a batch twice as large takes steps twice as
-# long, and with "mean" it does not. That is why "mean" is the default.
+# to get it: `"mean"` (the default), `"sum"`, or `"none"`, which leaves the losses alone. The
+# gradient of the sum is N times that of the mean. So with "sum" a batch twice as large takes steps
+# twice as long, and with "mean" it does not. That is why "mean" is the default.
 
 # %%
 guess = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], requires_grad=True)  # (B, D)
@@ -98,7 +98,7 @@ check("the gradient of the sum is N times the mean's", gradients["sum"].allclose
 check("and N counts entries here, not rows", loss.isclose(guess.square().sum() / 6))
 
 # %% [markdown]
-# Here is the same in the NumPy room: the loss and its gradient by the formula. (It takes the target
+# Here is the same in NumPy: the loss and its gradient by the formula. (It takes the target
 # first; torch takes it second.)
 
 # %%
@@ -121,15 +121,15 @@ right = sum(mean * len(batch) for mean, batch in zip(means, batches, strict=True
 print("batch means", means, " their mean", mean_of_means, " mean of all", right)
 
 of_all = torch.cat(batches).mean().item()
-check("weighed by their sizes: the mean of all", math.isclose(right, of_all, rel_tol=1e-6))
+check("weighted by their sizes: the mean of all", math.isclose(right, of_all, rel_tol=1e-6))
 check("the plain mean of the means is something else", mean_of_means > 1.5 * right)
 
 # %% [markdown]
 # ## Reading a loss
 #
-# Is a loss of 40 good? Alone, the number says nothing. Hold it against the laziest model there is.
-# For MSE, that one always guesses the mean, and its loss is the *variance* of the targets. For
-# cross-entropy with C classes (lesson 19) it finds all classes equally likely, and its loss is log
+# Is a loss of 40 good? Alone, the number says nothing. Compare it with the laziest model there is.
+# For MSE, that model always guesses the mean, and its loss is the *variance* of the targets. For
+# cross-entropy with C classes (lesson 19) it calls all classes equally likely, and its loss is log
 # C: 2.3 for ten. A model that has been trained and is still above it, on its own training data, has
 # a bug.
 
@@ -138,7 +138,7 @@ check("the plain mean of the means is something else", mean_of_means > 1.5 * rig
 lazy = price.mean().expand_as(price)
 print(f"houses: {F.mse_loss(lazy, price):.0f} is the loss of always guessing the mean")
 uniform = F.cross_entropy(torch.zeros(100, 10), torch.randint(10, (100,)))
-print(f"ten classes: {uniform:.2f} is the loss of finding all equally likely")
+print(f"ten classes: {uniform:.2f} is the loss of calling all equally likely")
 
 variance = price.var(correction=0)
 check("the laziest MSE is the variance", F.mse_loss(lazy, price).isclose(variance))
@@ -160,7 +160,7 @@ with warnings.catch_warnings(record=True) as heard:
 print("loss of a perfect guess:", wrong.item())
 print("warning:", heard[0].message)
 
-check("the warning names the mend", "input.squeeze(1)" in str(heard[0].message))
+check("the warning names the fix", "input.squeeze(1)" in str(heard[0].message))
 check("a perfect guess: twice the variance", wrong.isclose(2 * y.var(correction=0)))
 check("with equal shapes it is 0", F.mse_loss(perfect.squeeze(1), y) == 0)
 
@@ -170,7 +170,7 @@ check("with equal shapes it is 0", F.mse_loss(perfect.squeeze(1), y) == 0)
 # Give each entry a weight, and the mean must be taken over the *weights*: a sample of weight 2
 # counts as two samples. The special case is a weight of 0: an entry that is not there. Sentences in
 # a batch have different lengths, and the short ones are filled up with **padding**. It has no right
-# answer, so it must not count, in the sum *nor* in the number to divide by.
+# answer, so it must not count, *neither* in the sum *nor* in the number to divide by.
 
 # %%
 weighted = F.mse_loss(torch.tensor([1.0, 4.0]), torch.zeros(2), weight=torch.tensor([2.0, 1.0]))
@@ -202,7 +202,7 @@ check("ignore_index takes the mean over the rest", torch.isclose(built_in, right
 # ## Yes or no: BCE
 #
 # Is this mail spam? One output is enough. The model gives a **logit** z, any number, and the
-# **sigmoid** `1 / (1 + exp(-z))` makes a probability p of it: 0 becomes a half, large becomes
+# **sigmoid** `1 / (1 + exp(-z))` turns it into a probability p: 0 becomes a half, a large z becomes
 # nearly 1. The right answer t is 1 or 0. The loss is minus the logarithm of the probability that
 # the model gave to the right answer, **binary cross-entropy**:
 #
@@ -225,7 +225,7 @@ check("on moderate logits both forms agree", torch.isclose(in_two_steps, in_one)
 # Now a logit of 200 where the answer is no. In float32 the sigmoid rounds to exactly 1, nothing is
 # left for "no", and log(0) is minus infinity. torch's `BCELoss` cuts the loss off at 100, and the
 # gradient is lost in the rounding. The form on logits never computes p. Some algebra (write `1 - p`
-# as `exp(-z) p` and sort) gives a formula in which nothing overflows:
+# as `exp(-z) p` and rearrange) gives a formula in which nothing overflows:
 #
 #     loss = max(z, 0) - z t + log(1 + exp(-|z|))
 
@@ -248,7 +248,7 @@ check("and a slope that brings z down", slope == 1)
 
 # %% [markdown]
 # Take the form on logits, always, and the sigmoid only when you want to show a probability. Its
-# slope is `p - t`, guess minus truth. Remember that; in the next lesson it comes back for many
+# slope is `p - t`, guess minus truth. Remember that; the next lesson brings it back for many
 # classes.
 #
 # ## Your own
@@ -257,7 +257,8 @@ check("and a slope that brings z down", slope == 1)
 # **penalty** that keeps weights small, so that a model does not bend itself around single samples:
 # the sum of the squared weights, times a strength. Its gradient is `2 * strength * w`, a pull
 # towards 0. Biases are usually left out; they bend nothing. Optimizers offer the same under the
-# name `weight_decay`, which is added to the gradient as it stands, so it is twice the strength:
+# name `weight_decay`. The decay times w is added to the gradient directly, so it is twice the
+# strength:
 
 # %%
 torch.manual_seed(0)
@@ -286,16 +287,16 @@ free = torch.linalg.lstsq(x, y).solution
 check("it pulls the weights towards 0", penalised.weight.norm() < free.norm())
 
 # %% [markdown]
-# (In Adam the two are *not* the same; lesson 25 tells why AdamW exists.)
+# (In Adam the two are *not* the same; lesson 25 explains why AdamW exists.)
 #
 # ## What to keep
 #
-# - MSE follows the mean and fears large errors, L1 the median, Huber is between
+# - MSE follows the mean and fears large errors, L1 follows the median, Huber is in between
 # - "mean" keeps the learning rate independent of the batch size; know what it divides by
 # - (B, 1) against (B,) is (B, B): heed the warning
 # - divide by what counted: sum of the weights, number of real words
 # - BCE on logits, not on probabilities
-# - compare a loss with the laziest model; add what you want to a loss, if it has a gradient
+# - compare a loss with the laziest model; add to a loss what you want, if it has a gradient
 
 # %%
 check.done()

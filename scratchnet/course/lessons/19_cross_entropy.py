@@ -27,7 +27,7 @@ check = Checks("19")
 # ## Logits
 #
 # The last layer of a classifier gives one score for each class, any number, positive or negative.
-# They are the **logits**. Softmax (lesson 10) makes probabilities of them. Only the *differences*
+# They are the **logits**. Softmax (lesson 10) turns them into probabilities. Only the *differences*
 # between the logits of a row count: a lead of 1 is a factor of 2.72 in probability, a lead of 2 a
 # factor of 7.39.
 
@@ -52,8 +52,8 @@ check("but nearly certain", p[0, 0] < 0.75 and p[3, 0] > 0.999)
 # ## The loss: surprise
 #
 # Take the probability that the model gave to the *right* class. The loss is minus its logarithm. It
-# is 0 if the model was certain and right, and it grows without end as the right class becomes less
-# likely: the surprise.
+# is 0 if the model was certain and right, and it grows without limit as the right class becomes
+# less likely: the surprise.
 
 # %%
 for probability in (1.0, 0.5, 0.1, 0.01, 0.0001):
@@ -76,15 +76,15 @@ check("ten equal logits cost log 10", math.isclose(equal, math.log(10), rel_tol=
 # %% [markdown]
 # ## The short way
 #
-# Put the formulas into each other. The logarithm undoes the exponential, and the probabilities
+# Substitute one formula into the other. The logarithm undoes the exponential, and the probabilities
 # disappear:
 #
 #     -log( exp(x_t) / sum of exp(x_c) )   =   log( sum of exp(x_c) )  -  x_t
 #
 #                                          =   logsumexp(x)  -  x_t
 #
-# This is not only shorter. In two steps a very unlikely class gets the probability 0, rounded, and
-# log(0) is minus infinity. The short way never makes that 0. It subtracts two ordinary numbers.
+# This is not only shorter. In two steps the probability of a very unlikely class is rounded to 0,
+# and log(0) is minus infinity. The short way never makes that 0. It subtracts two ordinary numbers.
 
 # %%
 sure = torch.tensor([[0.0, 200.0]])
@@ -103,8 +103,9 @@ check("it is logsumexp - x_t", short == scratchnet.logsumexp(sure, 1)[0] - sure[
 #
 # ## The gradient
 #
-# How does the loss change with a logit? The `- x_t` has the slope -1 for the right class. And the
-# slope of logsumexp by x_c is exp(x_c) over the sum of all exp: the probability of c. Together:
+# How does the loss change with a logit? The `- x_t` has slope -1 for the right class. And the slope
+# of logsumexp with respect to x_c is exp(x_c) over the sum of all exp: the probability of c.
+# Together:
 #
 #     dloss/dx_c  =  p_c - 1   for the right class
 #                    p_c       for all others
@@ -129,13 +130,13 @@ check("no entry is beyond 1 / N, however wrong", gradient.abs().max() <= 1 / 4)
 # %% [markdown]
 # You have met it before: the slope of the MSE is the error, that of BCE is `p - t`. Compare with
 # what a squared error on *probabilities* would do: its slope has a factor p (1 - p), which vanishes
-# when the model is sure, also when it is sure and wrong. Cross-entropy pulls hardest just there.
+# when the model is sure, even when it is sure and wrong. Cross-entropy pulls hardest exactly there.
 #
 # ## The most common bug
 #
-# A model that ends in softmax, and then a loss that takes softmax again. It runs, it even learns.
-# But the second softmax sees numbers between 0 and 1, and the lead of one class over another can
-# never be more than 1. For a perfect guess among three classes the loss is not 0:
+# A model that ends in softmax, and then a loss that takes softmax again. It runs, and it even
+# learns. But the second softmax sees numbers between 0 and 1, and the lead of one class over
+# another can never be more than 1. For a perfect guess among three classes the loss is not 0:
 
 # %%
 logits, y = torch.tensor([[10.0, 0.0, 0.0]]), torch.tensor([0])
@@ -153,15 +154,15 @@ floor = math.log(math.e + 9) - 1
 check("with ten classes the loss cannot fall below 1.46", 1.46 < floor < 1.47)
 
 # %% [markdown]
-# torch itself says nothing. Remember the number: a classifier of ten digits whose loss is stuck
-# near 1.5, while its accuracy is fine, has softmax twice.
+# torch itself says nothing. Remember the number: if a classifier of ten digits has a loss stuck
+# near 1.5 while its accuracy is fine, it has softmax twice.
 #
 # ## Memory
 #
-# For the backward pass autograd keeps what it will need (lesson 12). In two steps it keeps the
-# probabilities, as many numbers as there are logits. The short way needs only one number a row, the
-# logsumexp: with it, p is `exp(x - logsumexp)`, made afresh on the way back. We can watch autograd
-# keep things:
+# For the backward pass, autograd keeps what it will need (lesson 12). In two steps it keeps the
+# probabilities, as many numbers as there are logits. The short way needs only one number per row,
+# the logsumexp: from it p is recomputed on the way back, as `exp(x - logsumexp)`. We can watch
+# autograd keep things:
 
 
 # %%
@@ -192,14 +193,14 @@ for name, loss_of in (("two steps", in_two_steps), ("fused", F.cross_entropy)):
     megabytes = kept(loss_of, x, y) / 1e6
     print(f"{name:10} kept {megabytes:7.3f} MB   forward and backward {milliseconds:6.1f} ms")
 
-check("two steps keep a number for each logit", kept(in_two_steps, x, y) >= 4 * x.numel())
+check("two steps keep one number per logit", kept(in_two_steps, x, y) >= 4 * x.numel())
 
 # %% [markdown]
 # A loss that does all this in one kernel is called **fused**. For a language model with 100,000
 # words the probabilities of a batch of 10,000 would be 4 GB; this is where that memory is saved.
 # Every backend of the library has such a kernel, from the naive loop to the fast one. Only the one
-# called "reference", which is there to be read, keeps what its steps keep. All of them give the same
-# loss and the same gradient:
+# called "reference", which is there to be read, keeps what its separate steps keep. All of them
+# give the same loss and the same gradient:
 
 # %%
 torch.manual_seed(0)
@@ -258,7 +259,7 @@ check("the library did the same steps", torch.allclose(model.weight, W, atol=1e-
 # - the loss is the surprise, -log of the right class's probability; log C at the start
 # - give the loss logits, never probabilities; stuck at 1.46 with ten classes: softmax twice
 # - loss = logsumexp(x) - x_t, and its gradient is guess minus truth, over N
-# - fused keeps one number a row instead of C
+# - a fused loss keeps one number per row instead of C
 
 # %%
 check.done()
