@@ -230,7 +230,7 @@ for name in backends.runnable(OPS["cross_entropy"]):
         loss = scratchnet.cross_entropy(wild, torch.tensor([2, 0, 0]), reduction="none")
     print(f"{name:6} logsumexp {sums.tolist()}, losses {loss.tolist()}")
     check(f"{name}: the log of nothing is -inf", sums[2] == minus)
-    check(f"{name}: a class that is ruled out gets nothing", shares[1].tolist() == [0.5, 0.0, 0.5])
+    check(f"{name}: a ruled-out class gets nothing", shares[1].tolist() == [0.5, 0.0, 0.5])
     check(f"{name}: no probabilities, NaN", shares[2].isnan().all())
     check(f"{name}: a loss of 20,000 is a number", loss[0] == 20_000)
 

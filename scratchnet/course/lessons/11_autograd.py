@@ -161,7 +161,7 @@ tz.backward()
 print(f"x.grad = {tx.grad}, y.grad = {ty.grad}")
 
 check("the same gradients as ours", (tx.grad, ty.grad) == (x.grad, y.grad))
-check("an input has no grad_fn, a result has one", tx.grad_fn is None and tz.grad_fn is not None)
+check("a result has a grad_fn, an input has none", tx.grad_fn is None and tz.grad_fn is not None)
 check("the last step was an addition", type(tz.grad_fn).__name__ == "AddBackward0")
 
 # %% [markdown]

@@ -3,11 +3,11 @@
 #
 # Concepts: 52, 78. Lessons 15, 17 and 19 come before.
 #
-# Four points are enough to defeat every linear model there is. This lesson shows why, and what the
-# smallest remedy is: a bend between two layers. With it a network can follow any curve, and with
-# several such layers it can do so with far fewer numbers. At the end you have solved XOR by hand
-# and by training, seen a boundary wrap itself around two moons, and met the block that holds most
-# of the numbers of a language model.
+# Four points are enough to defeat every linear model there is. This lesson shows why, and
+# introduces the smallest remedy: a bend between two layers. With it a network can follow any curve,
+# and with several such layers it can do so with far fewer numbers. At the end you will have solved
+# XOR by hand and by training, seen a boundary wrap itself around two moons, and met the block that
+# holds most of the numbers in a language model.
 
 # %%
 import torch
@@ -23,7 +23,7 @@ check = Checks("20")
 # %% [markdown]
 # ## Four points
 #
-# XOR, "one or the other, but not both", is the answer 1 when exactly one of two inputs is 1:
+# XOR, "one or the other, but not both", gives 1 when exactly one of two inputs is 1:
 #
 #     x2
 #      1 |  1     0        (0, 1) -> 1      (1, 1) -> 0
@@ -35,8 +35,8 @@ check = Checks("20")
 # Try to draw one straight line with the ones on one side and the zeros on the other. You cannot,
 # and here is the proof. A linear model gives each point the score `w1 x1 + w2 x2 + b`. Add the
 # scores of the two ones, (0, 1) and (1, 0): w1 + w2 + 2 b. Add those of the two zeros, (0, 0) and
-# (1, 1): w1 + w2 + 2 b again. The ones should be positive, so their sum too, and the zeros
-# negative. The same sum cannot be both.
+# (1, 1): w1 + w2 + 2 b again. The ones should be positive, and so should their sum; the zeros
+# should be negative. The same sum cannot be both.
 
 # %%
 points = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -52,8 +52,8 @@ check("ones and zeros have the same sum of scores", torch.allclose(ones, zeros, 
 check("no line gets all four", right.max() == 3)
 
 # %% [markdown]
-# Training does not even stop at three of four. Whatever raises the score of one pair raises that of
-# the other pair as much, so the smallest loss is at "fifty-fifty" for all four: log 2 = 0.693.
+# Training does not even get three of the four. Whatever raises the score of one pair raises that of
+# the other pair just as much, so the smallest loss is at "fifty-fifty" for all four: log 2 = 0.693.
 
 
 # %%
@@ -76,12 +76,12 @@ check("it answers fifty-fifty", torch.allclose(answers, torch.full((4,), 0.5), a
 # %% [markdown]
 # ## More linear layers do not help
 #
-# The obvious idea is a second layer. But a linear function of a linear function is linear. Put one
-# into the other:
+# The obvious idea is a second layer. But a linear function of a linear function is linear.
+# Substitute one into the other:
 #
 #     W2 (W1 x + b1) + b2   =   (W2 W1) x  +  (W2 b1 + b2)
 #
-# Two layers, with all their numbers, are one layer in disguise. A hundred are, too.
+# Two layers, with all their numbers, are one layer in disguise. So are a hundred.
 
 # %%
 torch.manual_seed(0)
@@ -98,12 +98,12 @@ check("three linear layers are one", deep(x).allclose(F.linear(x, weight, bias),
 # %% [markdown]
 # ## One bend
 #
-# Something must come between the layers that is not linear: an **activation**, a function applied
-# to each number alone. The simplest is the **ReLU**: negative numbers become 0, the others stay. A
+# Something nonlinear must come between the layers: an **activation**, a function applied to each
+# number on its own. The simplest is the **ReLU**: negative numbers become 0, the others stay. A
 # line with one bend. (Lesson 21 compares it with others.)
 #
 # With two ReLU units XOR is solved by hand. The first counts the ones. The second is 1 only if both
-# are there. Take away the second twice:
+# are there. Subtract the second twice:
 #
 #     h1 = relu(x1 + x2)          0, 1, 1, 2
 #     h2 = relu(x1 + x2 - 1)      0, 0, 0, 1
@@ -116,15 +116,15 @@ print("h:", h.tolist())
 print("y:", y.tolist())
 
 check("two bent units solve XOR", torch.equal(y, xor.float()))
-check("in h the points can be parted by a line", h[1].equal(h[2]))
+check("in h a line can separate the points", h[1].equal(h[2]))
 
 # %% [markdown]
 # See what happened to the points: the hidden layer *moved* them. Both ones landed on the same
-# place, and now a line can part them from the zeros. That is what hidden layers do. They do not
+# place, and now a line can separate them from the zeros. That is what hidden layers do. They do not
 # draw a crooked line; they bend the space until a straight one will do.
 #
-# And training finds such weights by itself, from random ones. Linear, bend, linear is called a
-# **multi-layer perceptron** (MLP) or **feed-forward network** (FFN).
+# And training finds such weights by itself, from random ones. A network of linear, bend, linear is
+# called a **multi-layer perceptron** (MLP) or **feed-forward network** (FFN).
 
 # %%
 for seed in range(3):
@@ -138,8 +138,8 @@ for seed in range(3):
 # %% [markdown]
 # ## Two moons
 #
-# Now with noise, and with points that were held out: two half circles that reach into each other.
-# No bend, one hidden layer, two. In each picture the dots are where the model says class 1.
+# Now with noise, and with held-out points: two half circles that reach into each other. We try no
+# hidden layer, then one, then two. In each picture the dots are where the model says class 1.
 
 # %%
 train_data, test_data = data.moons()
@@ -178,14 +178,14 @@ check("with two as well", accuracies[2] > 0.96)
 # ## Any curve
 #
 # How far does one hidden layer go? All the way, and for one input you can see why. Each ReLU unit
-# `relu(x - k)` is flat up to `k` and rises behind it. Add one for each **knot** k, times the change
+# `relu(x - k)` is flat up to `k` and rises beyond it. Add one for each **knot** k, times the change
 # of slope that you want there, and you get any chain of straight pieces. Short pieces follow any
 # smooth curve. No training here: the weights are written down.
 
 
 # %%
 def connect(f, knots):
-    """A network of one hidden layer that equals f at the knots and is straight between them."""
+    """A network with one hidden layer: equal to f at the knots and straight between them."""
     x = torch.linspace(0, 2 * torch.pi, knots + 1, dtype=torch.float64)
     slopes = f(x).diff() / x.diff()
     changes = torch.cat([slopes[:1], slopes.diff()])
@@ -198,16 +198,16 @@ for knots in (4, 16, 64, 256):
     errors[knots] = (connect(torch.sin, knots)(z) - torch.sin(z)).abs().max().item()
     print(f"{knots:3} hidden units: sin is off by at most {errors[knots]:.5f}")
 outside = connect(torch.sin, 256)(torch.tensor([4 * torch.pi]).double()).item()
-print(f"at 4 pi, outside of the knots, where sin is 0: {outside:.2f}")
+print(f"at 4 pi, outside the knots, where sin is 0: {outside:.2f}")
 
 check("four times the units, about a sixteenth of the error", 10 < errors[16] / errors[64] < 20)
-check("outside of the data nothing is promised", abs(outside) > 5)
+check("outside the data nothing is promised", abs(outside) > 5)
 
 # %% [markdown]
 # That is the **universal approximation theorem**: one hidden layer, wide enough, comes as close as
-# you like to any continuous function on a bounded region. Mind what it does not say. It does not
-# say how wide; for many inputs that can be hopelessly much. It does not say that training finds the
-# weights. And outside of the region it says nothing at all.
+# you like to any continuous function on a bounded region. Note what it does not say. It does not
+# say how wide; for many inputs that can be hopelessly wide. It does not say that training finds the
+# weights. And outside the region it says nothing at all.
 #
 # ## Why depth
 #
@@ -217,13 +217,13 @@ check("outside of the data nothing is promised", abs(outside) > 5)
 #
 #     tent(x) = relu(2 x) - relu(4 x - 2)
 #
-# Put it behind itself, and the fold is folded. Each layer adds two units and doubles the number of
-# straight pieces. With one hidden layer each unit adds at most *one* piece.
+# Apply it to its own result, and the fold is folded. Each layer adds two units and doubles the
+# number of straight pieces. With one hidden layer each unit adds at most *one* piece.
 
 
 # %%
 def pieces(y):
-    """Into how many straight pieces the curve falls, from the changes of its slope."""
+    """How many straight pieces the curve has, counted by the changes of its slope."""
     slopes = y.diff()
     return 1 + ((slopes[1:] - slopes[:-1]).abs() > 1e-9).sum().item()
 
@@ -241,8 +241,8 @@ check("16 units in 8 layers do the work of 255 in one", found[-1] - 1 == 255)
 
 # %% [markdown]
 # Real functions are not tents, but many are made of parts: edges make shapes, shapes make faces;
-# letters make words. A deep network can use a part again and again, where a flat one must write out
-# each case.
+# letters make words. A deep network can use a part again and again, where a shallow one must write
+# out each case.
 #
 # The price: gradients have to come back through all layers, and may fade or explode on the way
 # (lesson 14 started them at a good size; lessons 21 and 23 do the rest).
@@ -251,8 +251,8 @@ check("16 units in 8 layers do the work of 255 in one", found[-1] - 1 == 255)
 #
 # A transformer has an FFN in each of its layers: a Linear that makes each word's vector four times
 # as wide, a GELU, and a Linear back. It is applied to each word *alone*; the words talk to each
-# other elsewhere, in attention (lesson 28). Two of the five primitives, matmul and GELU, are all it
-# is, and in scratchnet the first product and the GELU are one kernel (lesson 15).
+# other elsewhere, in attention (lesson 28). It consists of just two of the five primitives, matmul
+# and GELU, and in scratchnet the first product and the GELU are one kernel (lesson 15).
 
 # %%
 torch.manual_seed(0)
@@ -278,7 +278,7 @@ check("8 D^2 + 5 D numbers", numbers == 8 * 24**2 + 5 * 24)
 #
 # ## What to keep
 #
-# - no line parts XOR; linear layers in a row are one linear layer
+# - no line separates XOR; linear layers in a row are one linear layer
 # - a bend between them moves the points until a line will do
 # - one wide hidden layer can follow any curve, on a bounded region, somehow
 # - depth folds: pieces double with each layer, while width only adds them

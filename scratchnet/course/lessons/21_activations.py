@@ -42,12 +42,12 @@ check("tanh is a stretched sigmoid", torch.allclose(x.tanh(), 2 * (2 * x).sigmoi
 check("the slope of sigmoid is at most 1/4", 0.249 < steep.max() <= 0.25)
 
 # %% [markdown]
-# Look at the ends: both curves lie flat. There they are **saturated**: the pre-activation can move
-# as it likes, the output hardly follows. Flat means slope near 0, and the gradient is multiplied by
-# the slope. So a saturated unit learns hardly at all.
+# Look at the ends: both curves are flat. There they are **saturated**: however the pre-activation
+# moves, the output hardly follows. Flat means slope near 0, and the gradient is multiplied by the
+# slope. So a saturated unit hardly learns at all.
 #
-# Even in the best place a sigmoid passes only a quarter. Let us pile up ten of them and ask how
-# much of the gradient arrives at the bottom (`gradient_through` asks autograd, lesson 12):
+# Even in the best place a sigmoid passes only a quarter. Let us stack ten of them and ask how much
+# of the gradient arrives at the bottom (`gradient_through` asks autograd, lesson 12):
 
 
 # %%
@@ -72,9 +72,9 @@ check("tanh at 6 is flat: 1 - t * t", tanh_derivative(6.0) < 1e-4)
 check("ten ReLUs let all of it through", arrives["relu"] == 1)
 
 # %% [markdown]
-# This is the **vanishing gradient**. Sigmoid and tanh still have their work: where a number has to
-# be between 0 and 1, as a probability or as a valve inside an LSTM. Between the layers of a deep
-# network they have been replaced by what comes now.
+# This is the **vanishing gradient**. Sigmoid and tanh still have their uses: where a number has to
+# stay within bounds, as a probability or as a valve inside an LSTM. Between the layers of a deep
+# network they have been replaced by what comes next.
 #
 # ## ReLU: pass or block
 #
@@ -106,7 +106,7 @@ torch.manual_seed(0)
 layer = nn.Linear(64, 256)
 h = F.relu(layer(torch.randn(1000, 64)))  # (N, units)
 closed = (h == 0).double()
-print(f"closed, all in all: {closed.mean():.2f}")
+print(f"closed, overall: {closed.mean():.2f}")
 print(f"units that are closed for every input: {int(closed.all(dim=0).sum())}")
 
 check("about half of the gates are closed", 0.45 < closed.mean() < 0.55)
@@ -115,21 +115,22 @@ check("but no unit is closed for every input", not closed.all(dim=0).any())
 # %% [markdown]
 # ## How a unit dies
 #
-# A zero here and there is no harm. The trouble is a unit whose pre-activation is negative for
+# A zero here and there does no harm. The trouble is a unit whose pre-activation is negative for
 # *every* input. Its gate is always closed, so the gradient of its weights is exactly 0, and it
-# cannot move: a **dead** unit. In the first layer, where the inputs stay what they are, that is for
-# ever; further up only a change in the layers below can wake it.
+# cannot move: a **dead** unit. In the first layer, where the inputs never change, it stays dead for
+# ever; further up, only a change in the layers below can wake it.
 #
 # The usual murder weapon is a learning rate that is too large. One step throws the weights far out,
-# and wherever a unit lands on the negative side of all data, it does not come back. We train the
-# two moons of lesson 20 with 32 hidden units, and count.
+# and a unit that lands on the negative side of all data does not come back. We train the two moons
+# of lesson 20 with 32 hidden units, and count.
 
 # %%
 (x_train, y_train), (x_test, y_test) = data.moons()
 
 
 def train(activation, lr, steps, lower_bias=0.0):
-    """A network 2 -> 32 -> 2, its units pushed down by `lower_bias`, after so many steps."""
+    """A network 2 -> 32 -> 2, its units pushed down by `lower_bias`, after `steps` steps of
+    training."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 32), activation, nn.Linear(32, 2))
     with torch.no_grad():
@@ -164,12 +165,12 @@ check("the gradient of the dead is exactly 0", (gradient == 0).all())
 
 # %% [markdown]
 # No warning appears, only a network that is smaller than you believe. So count: `dead` above is all
-# there is to it. Mind the `all(dim=0)`: a unit is dead if it is closed for *all* inputs, not if it
+# there is to it. Note the `all(dim=0)`: a unit is dead if it is closed for *all* inputs, not if it
 # is closed for one.
 #
 # **LeakyReLU** leaves the gate open a crack: slope 1 above 0 and 0.01 below. Gradient always
-# passes, if only a hundredth. To see the difference we make a layer of nothing but dead units, by
-# pushing all biases down, and let three activations try to climb out.
+# passes, if only a hundredth. To see the difference we make a layer of dead units only, by pushing
+# all biases down, and let three activations try to climb out.
 
 # %%
 results = {}
@@ -189,15 +190,16 @@ check("through the crack of LeakyReLU they do", results["LeakyReLU"] > results["
 # %% [markdown]
 # ReLU guesses to the end. And GELU, the third one, recovers best. What is it?
 #
-# ## GELU: ReLU with a soft hand
+# ## GELU: a soft ReLU
 #
-# ReLU multiplies `x` by 1 or by 0, by a hard rule: is x above 0? GELU multiplies it by something in
-# between: the probability that a random number from the bell curve is below `x`. That probability
-# is called Phi(x). It is near 1 for large `x`, near 0 for very negative `x`, and 1/2 at 0.
+# ReLU multiplies `x` by 1 or by 0, following a hard rule: is x above 0? GELU multiplies it by
+# something in between: the probability that a random number from the bell curve is below `x`. That
+# probability is called Phi(x). It is near 1 for large `x`, near 0 for very negative `x`, and 1/2 at
+# 0.
 #
 #     gelu(x) = x * Phi(x)         Phi(x) = (1 + erf(x / sqrt(2))) / 2
 #
-# (`erf` is the function for such areas that every programming language has; the sqrt(2) fits its
+# (`erf` is the function for such areas, found in every programming language; the sqrt(2) fits its
 # scale to the bell curve of width 1.)
 
 # %%
@@ -256,12 +258,12 @@ check("a slope may be above 1 and below 0", slope.max() > 1.1 and slope.min() < 
 #
 # ## Two formulas, one name
 #
-# erf used to be slow, so there is a second formula that gets by with a tanh:
+# erf used to be slow, so there is a second formula that makes do with a tanh:
 #
 #     gelu(x) ~ x (1 + tanh(u)) / 2        u = sqrt(2 / pi) (x + 0.044715 x^3)
 #
-# How far are the two apart? The picture shows their difference. Each line down is the same factor,
-# about 2.
+# How far are the two apart? The picture shows their difference. Each line further down is smaller
+# by the same factor, about 2.
 
 # %%
 exact, tanh = F.gelu(x), F.gelu(x, approximate="tanh")
@@ -278,7 +280,7 @@ check("the two never differ by more than 0.0005", 1e-4 < apart.max() < 5e-4)
 # digit, look there.
 #
 # Here are both formulas, forward and backward, in every backend that runs here, in float32 and
-# compared with the float64 of the room of mathematics.
+# compared with the float64 NumPy version.
 
 # %%
 torch.manual_seed(0)
@@ -308,7 +310,7 @@ check("every backend, both formulas, within rounding", max(errors.values()) < 1e
 #
 # There is one more trap in the formula, at its quiet end. At x = -6, erf is so close to -1 that
 # float32 cannot tell it apart: 1 + erf is 0, and all digits are lost. `erfc(t)` is 1 - erf(t)
-# without that subtraction. Its Phi(x) = erfc(-x / sqrt(2)) / 2 keeps them.
+# without that subtraction. So Phi(x) = erfc(-x / sqrt(2)) / 2 keeps the digits.
 
 # %%
 z = torch.tensor([-6.0])
@@ -328,7 +330,8 @@ check("the library keeps them", math.isclose(close, true, rel_tol=1e-4))
 # - sigmoid and tanh saturate: flat ends, vanishing gradients
 # - ReLU passes or blocks; a unit that is closed for *every* input is dead, its gradient exactly 0
 # - count the dead; a smaller learning rate prevents them, LeakyReLU and GELU let them recover
-# - gelu(x) = x Phi(x), its slope is Phi(x) + x phi(x); erf and tanh formula are 0.0005 apart
+# - gelu(x) = x Phi(x), its slope is Phi(x) + x phi(x); the erf and tanh formulas differ by up to
+#   0.0005
 
 # %%
 check.done()

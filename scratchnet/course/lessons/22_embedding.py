@@ -3,9 +3,9 @@
 #
 # Concepts: 82. Lessons 04 and 20 come before.
 #
-# A network computes with numbers that mean "more" and "less". A word is no such number: word 7 is
-# not a little more than word 6. So every word gets a row of numbers of its own, which training may
-# move as it likes, and what the network sees is the row. In this lesson you look rows up, send
+# A network computes with numbers that mean "more" and "less". A word is not such a number: word 7
+# is not a little more than word 6. So every word gets a row of numbers of its own, which training
+# may move as it likes, and what the network sees is the row. In this lesson you look rows up, send
 # gradients back into the table, fill up sentences of different lengths without harm, and watch a
 # network find out by itself which letters are vowels.
 
@@ -26,8 +26,8 @@ check = Checks("22")
 # ## One-hot: honest and wasteful
 #
 # First every word of the **vocabulary**, the list of all words we know, gets its place in that list
-# as an **id**. How shall the id enter a matrix product? Not as the number 7. The honest way gives
-# every word an input of its own: a row of zeros with a single 1 at the place of the word. This is
+# as an **id**. How does the id enter a matrix product? Not as the number 7. The honest way gives
+# every word an input of its own: a row of zeros with a single 1 at the word's place. This is
 # **one-hot**.
 
 # %%
@@ -41,7 +41,7 @@ print(one_hot)
 check("one-hot times table picks rows of the table", torch.equal(one_hot @ table, table[ids]))
 
 # %% [markdown]
-# Do it with a pencil: in row 2 of the product all terms are multiplied by 0 but one, and that one
+# Do it with a pencil: in row 2 of the product all terms but one are multiplied by 0, and that one
 # by 1. A linear layer without bias (lesson 15), fed with one-hot words, does nothing but choose
 # rows. So why multiply at all? An **embedding** is that layer without the multiplication: it takes
 # the row, as gather does (lesson 04).
@@ -85,7 +85,7 @@ for wrong in (torch.tensor([1.0, 2.0]), torch.tensor([1, 6]), torch.tensor([3, -
         messages.append(str(error))
         print(f"{type(error).__name__}: {error}\n")
 
-check("ids are no floats", "call .long() on it" in messages[0])
+check("ids are not floats", "call .long() on it" in messages[0])
 check("a table of 6 rows ends at 5", "from 0 to 5" in messages[1])
 check("-1 is not the last row here", "negative indices" in messages[2])
 
@@ -98,7 +98,7 @@ check("-1 is not the last row here", "negative indices" in messages[2])
 #     gradient of the table = P.T @ g
 #
 # Row `w` of that is the sum of the gradients of all places where word `w` stood. No product is
-# computed in truth: the gradients are *added* into the rows they came from. Every backend does it,
+# actually computed: the gradients are *added* into the rows they came from. Every backend does it,
 # here with 200 words from a vocabulary of 30, so that each occurs several times.
 
 # %%
@@ -118,13 +118,13 @@ check("word 0 did not occur: its row is 0", (by_product[0] == 0).all())
 
 # %% [markdown]
 # So a step of gradient descent moves the rows of the words in the batch and no others. Rare words
-# learn rarely. (Optimizers with a memory may also move a row for what was some steps ago: lesson
-# 25.)
+# learn rarely. (Optimizers with a memory may also move a row because of a gradient from some steps
+# ago: lesson 25.)
 #
 # ## Padding
 #
 # A tensor is a rectangle and sentences are not. Shorter ones are filled up, **padded**, with an id
-# that means "nothing here", mostly 0:
+# that means "nothing here", usually 0:
 
 # %%
 sentences = [[1, 2, 3, 4, 1, 5], [1, 2]]  # the cat sat on the mat; the cat
@@ -153,8 +153,8 @@ check('"the" occurs three times', (embed.weight.grad[1] == 3).all())
 
 # %% [markdown]
 # It does not do a third thing, although many believe it: nobody *forces* the row to be zero later.
-# Load other numbers into the table and the padding row holds what you loaded. No gradient will mend
-# it. So after loading, zero it yourself.
+# Load other numbers into the table and the padding row holds what you loaded. No gradient will
+# correct it. So after loading, zero it yourself.
 
 # %%
 vectors = torch.full((6, 4), 7.0)  # as if someone had trained them
@@ -168,10 +168,10 @@ with torch.no_grad():
 check("now it is", (embed(torch.tensor([0])) == 0).all())
 
 # %% [markdown]
-# And a row of zeros is not yet the end of it: the *place* still counts. Take the mean of the rows
+# And a row of zeros is not the end of it: the *place* still counts. Take the mean of the rows
 # of a sentence, the simplest way to turn a sentence into one vector. Zeros do not change the sum,
-# but `mean` divides by all places. A **mask** (lesson 03), 1 where a word is and 0 where padding
-# is, counts right.
+# but `mean` divides by all places. A **mask** (lesson 03), 1 where there is a word and 0 where
+# there is padding, counts correctly.
 
 # %%
 rows = embed(padded)  # (B, S, D)
@@ -192,9 +192,9 @@ check("with a mask the mean of sevens is 7", torch.allclose(right, torch.tensor(
 #
 # ## A table from elsewhere
 #
-# Vectors that someone has trained on much text are a good start. `from_pretrained` makes a layer of
-# them. Two things to know: the layer is *frozen* unless you say `freeze=False`, and it uses your
-# tensor itself, not a copy.
+# Vectors that someone has trained on a lot of text are a good start. `from_pretrained` turns them
+# into a layer. Two things to know: the layer is *frozen* unless you say `freeze=False`, and it uses
+# your tensor itself, not a copy.
 
 # %%
 frozen = nn.Embedding.from_pretrained(vectors, padding_idx=0)
@@ -233,8 +233,8 @@ for step in range(200):
 
 # %% [markdown]
 # Now compare the rows. Two rows are alike if they point in the same direction. The **cosine**
-# measures it: divide both by their length and take the dot product. 1 is the same direction, 0 is a
-# right angle, -1 is opposite.
+# measures this: divide both by their lengths and take the dot product. 1 is the same direction, 0
+# is a right angle, -1 is opposite.
 
 # %%
 rows = model[0].weight[1:].detach()  # (26, D), without the boundary
@@ -257,9 +257,9 @@ check("vowels are like vowels, not like consonants", among > across + 0.3)
 check("next to a, o and u is a vowel, or y", all(closest[k][0] in "aeiouy" for k in "aou"))
 
 # %% [markdown]
-# The network was never told what a vowel is. But what follows after "a" is much like what follows
-# after "o", so their rows do the same work, and training made them alike. With words instead of
-# letters and more text, the same thing puts "cat" next to "dog".
+# The network was never told what a vowel is. But what follows "a" is much like what follows "o", so
+# their rows do the same work, and training made them alike. With words instead of letters and more
+# text, the same thing puts "cat" next to "dog".
 #
 # ## What to keep
 #

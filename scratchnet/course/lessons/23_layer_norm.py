@@ -3,10 +3,10 @@
 #
 # Concepts: 25, 80, 81. Lessons 08, 13 and 21 come before.
 #
-# Pile up twenty layers and the numbers inside grow or fade, a bit with each layer, until nothing
-# can be learned. LayerNorm stops that after every layer: whatever comes in, each row goes out with
-# mean 0 and deviation 1. After this lesson you can write it with its three gradients, you know two
-# ways to get its variance wrong, and why transformers took it and not BatchNorm.
+# Stack twenty layers and the numbers inside grow or fade, a bit with each layer, until nothing can
+# be learned. LayerNorm stops that after every layer: whatever comes in, each row goes out with mean
+# 0 and deviation 1. After this lesson you can write it with its three gradients, and you know two
+# ways to get its variance wrong and why transformers use it rather than BatchNorm.
 
 # %%
 import math
@@ -24,13 +24,13 @@ check = Checks("23")
 # %% [markdown]
 # ## What it does
 #
-# Take a row of D numbers, say what a network knows about one word. Two lines:
+# Take a row of D numbers, for example what a network knows about one word. Two lines:
 #
 #     h = (x - mean) / sqrt(variance + eps)        mean 0, deviation 1
 #     y = h * weight + bias                        learned: D numbers each
 #
 # The mean and the variance are those of *this row* and nothing else. `weight` starts as ones and
-# `bias` as zeros, so at first y is h; training may then give every feature a size and a place of
+# `bias` as zeros, so at first y is h; training may then give every feature a size and a centre of
 # its own. `eps` is tiny (0.00001). It stands inside the root and keeps a row of equal numbers,
 # whose variance is 0, from being divided by 0.
 #
@@ -52,9 +52,9 @@ moved = norm(10 * row + 300)
 check("shift a row and stretch it: the same y", torch.allclose(moved, y, atol=1e-4))
 
 # %% [markdown]
-# The last line is the point. LayerNorm forgets where a row lies and how large it is, and keeps its
-# pattern. Watch what that does to twenty layers whose weights are a little too small, or too large
-# (lesson 14 had the right size; but weights move while they are trained):
+# The last line is the point. LayerNorm forgets where a row is centred and how large it is, and
+# keeps its pattern. Watch what that does to twenty layers whose weights are a little too small, or
+# too large (lesson 14 had the right size; but weights move during training):
 
 
 # %%
@@ -93,7 +93,7 @@ check("with LayerNorm both stay at 1", all(abs(size - 1) < 0.01 for size in last
 #     LayerNorm(D)            on (B, S, D)        a mean for each of B * S words
 #     LayerNorm((C, H, W))    on (N, C, H, W)     a mean for each of N images
 #
-# If the last axes are others, it is an error that says what it expected.
+# If the last axes differ from that, the error says what was expected.
 
 # %%
 words, images = torch.randn(4, 5, 8), torch.randn(4, 3, 6, 6)
@@ -134,12 +134,12 @@ check("correction=0 divides by n", torch.allclose(right, y))
 # ## Second trap: one pass too few
 #
 # To get the variance you read the row twice: once for the mean, once for the distances from it. A
-# well-known formula needs only one reading, since both sums can run along together:
+# well-known formula needs only one reading, because both sums can be collected together:
 #
 #     variance = mean of (x * x)  -  (mean of x) squared
 #
-# On paper it is the same. In float32 it is a disaster as soon as the mean is large beside the
-# deviation. We try both on rows of deviation 1, and move the mean.
+# On paper it is the same. In float32 it is a disaster as soon as the mean is large compared with
+# the deviation. We try both on rows of deviation 1, and move the mean.
 
 
 # %%
@@ -163,12 +163,12 @@ for mean in (0, 100, 1_000, 10_000):
 check("around 0 the one-pass formula is fine", torch.allclose(found[0], two_passes(spread)))
 check("at 10,000 its result is worthless", (found[10_000] - 1).abs().max() > 3)
 two = two_passes(spread + 10_000)
-check("two passes hold", torch.allclose(two, two_passes(spread), rtol=0.01))
+check("two passes hold up", torch.allclose(two, two_passes(spread), rtol=0.01))
 
 # %% [markdown]
 # Look at the last line. The variance is 1, and the results jump about in whole steps of 8. At
-# 10,000 the squares are 100,000,000, and there float32 has room for every *eighth* number only
-# (lesson 10: about 7 digits). Two such numbers are subtracted, and of the true 1 nothing is left. A
+# 10,000 the squares are 100,000,000, and there float32 only has room for every *eighth* number
+# (lesson 10: about 7 digits). Two such numbers are subtracted, and nothing is left of the true 1. A
 # variance may even come out negative, and its root is NaN. Subtract *first*, square later: that is
 # the whole cure.
 #
@@ -198,11 +198,11 @@ for name in backends.runnable(OPS["layer_norm"]):
     idea = OPS["layer_norm"].rungs(column)[(rung or 0) - 1]
     print(f"{name:7} off by {off[name]:.0e}: {idea}")
 
-check("every backend of the library holds at 10,000", max(off.values()) < 5e-3)
+check("every backend of the library holds up at 10,000", max(off.values()) < 5e-3)
 
 # %% [markdown]
-# (Where about 0.001 is left, it comes from the mean itself: near 10,000 float32 has steps of 0.001,
-# and a mean that is kept in float32 is rounded to them.)
+# (Where an error of about 0.001 is left, it comes from the mean itself: near 10,000 float32 has
+# steps of 0.001, and a mean that is kept in float32 is rounded to them.)
 #
 # ## The way back
 #
@@ -259,7 +259,7 @@ print("sums of dx:   ", (dx.sum(dim=1).abs() < 1e-9).tolist())
 print("dx times h:   ", [f"{value:.0e}" for value in (dx * h).sum(dim=1).tolist()])
 
 check("no shift is left in dx", dx.sum(dim=1).abs().max() < 1e-9)
-check("no stretch, but for the little that eps allows", (dx * h).sum(dim=1).abs().max() < 1e-3)
+check("nor any stretch, but what little eps allows", (dx * h).sum(dim=1).abs().max() < 1e-3)
 
 # %% [markdown]
 # For the way back a kernel keeps x and, for each row, two numbers: mean and r. It computes h again,
@@ -277,10 +277,10 @@ check("no stretch, but for the little that eps allows", (dx * h).sum(dim=1).abs(
 #                      ^
 #                  BatchNorm: down a column
 #
-# That has consequences. What comes out for a sample depends on who else is in the batch. A batch of
-# one has no spread. And what shall it do when a single picture comes in after training? It keeps
-# **running statistics**, a slowly moving mean over the batches it saw, and uses those in evaluation
-# mode. (`model.eval()` switches; lesson 24.)
+# That has consequences. What comes out for a sample depends on what else is in the batch. A batch
+# of one has no spread. And what should it do when a single picture comes in after training? It
+# keeps **running statistics**, a slowly moving mean over the batches it saw, and uses those in
+# evaluation mode. (`model.eval()` switches; lesson 24.)
 
 # %%
 torch.manual_seed(0)

@@ -4,7 +4,7 @@
 # Concepts: 51, 79. Lessons 14 and 20 come before.
 #
 # A network with many units and few examples learns the examples by heart. **Dropout** makes that
-# hard: in every step a random part of the units is switched off. No unit can rely on a certain
+# hard: in every step a random part of the units is switched off. No unit can rely on any particular
 # other one, so each has to be useful on its own. But once the network is asked for answers, nothing
 # may be random any more. So the same network has two modes, and forgetting to switch is one of the
 # commonest mistakes there is. At the end you can write dropout, its backward and the switch.
@@ -24,9 +24,9 @@ check = Checks("24")
 # %% [markdown]
 # ## A coin for every number
 #
-# `nn.Dropout(p)` throws a coin for every single entry. With probability `p` the entry becomes 0.
-# Mind what `p` is: the probability to be **dropped**, not to be kept. Let us send ones through, to
-# see what happens to them.
+# `nn.Dropout(p)` tosses a coin for every single entry. With probability `p` the entry becomes 0.
+# Note what `p` is: the probability of being **dropped**, not of being kept. Let us send ones
+# through, to see what happens to them.
 
 # %%
 torch.manual_seed(0)
@@ -42,7 +42,7 @@ try:
     nn.Dropout(p=25)
 except ValueError as error:
     print(error)
-    check("p is a probability, not percent", "between 0 and 1" in str(error))
+    check("p is a probability, not a percentage", "between 0 and 1" in str(error))
 
 # %% [markdown]
 # ## Why the ones became 1.33
@@ -50,7 +50,7 @@ except ValueError as error:
 # The ones that stayed are 1.3333 now: they were divided by 1 - p = 0.75. Here is the reason. The
 # next layer adds up what comes in. With a quarter of the numbers gone, its sums are a quarter too
 # small, and later, when nothing is dropped, they would be larger than anything it has seen. So the
-# rest is made larger by just as much. Count in your head, 100 ones and p = 0.25:
+# rest is made larger to make up for it. Count in your head, for 100 ones and p = 0.25:
 #
 #     without dropout       100 ones                 sum 100
 #     dropped               75 ones                  sum  75
@@ -69,13 +69,13 @@ check("values are 0 or x / (1 - p)", torch.isclose(y, x / (1 - p))[y != 0].all()
 # The mean is kept *on average*; the spread grows, and that is the noise that keeps the network from
 # learning by heart. This way is called **inverted dropout**: all the work is done while training,
 # and afterwards the layer does nothing. (The first version scaled by 1 - p afterwards. On average
-# it comes to the same, but whoever uses the network has to remember it.)
+# that comes to the same thing, but everyone who uses the network has to remember it.)
 #
 # ## Backward: the same mask
 #
-# Dropout multiplies by a **mask**, whose entries are 0 or 1 / (1 - p). To multiply by a number is
-# to multiply the gradient by the same number. So the mask of the forward pass must be kept, and the
-# way back uses it again. A new coin would be wrong: it would blame units that were switched off.
+# Dropout multiplies by a **mask**, whose entries are 0 or 1 / (1 - p). Multiplying by a number also
+# multiplies the gradient by that number. So the mask of the forward pass must be kept, and the way
+# back uses it again. A new coin would be wrong: it would blame units that were switched off.
 
 # %%
 x = torch.full((10,), 3.0, requires_grad=True)
@@ -87,10 +87,10 @@ print(inspect.getsource(scratchnet.numpy.dropout_forward))
 print(inspect.getsource(scratchnet.numpy.dropout_backward))
 
 check("the gradient went through the same mask", torch.equal(x.grad, y.detach() / 3))
-check("what was dropped gets no gradient", (x.grad[y == 0] == 0).all())
+check("a dropped entry gets no gradient", (x.grad[y == 0] == 0).all())
 
 # %% [markdown]
-# Those few lines are all of it. scratchnet's torch version throws the coins in the same order as
+# Those few lines are all of it. scratchnet's torch version tosses the coins in the same order as
 # torch's own, so on a CPU the same seed gives the same mask.
 
 # %%
@@ -122,14 +122,14 @@ check("and the same question gets the same answer", same)
 model.train()
 answers = torch.cat([model(question) for _ in range(5)])
 print("in training mode, the same question five times:", answers[:, 0].detach())
-check("in training mode every answer is another one", len(answers[:, 0].unique()) == 5)
+check("in training mode every answer is different", len(answers[:, 0].unique()) == 5)
 
 # %% [markdown]
 # There is no error and no warning. The loss is a bit too high, the accuracy a bit too low, and no
 # two runs agree: those are the signs of a forgotten `eval()`. The other mistake, a forgotten
 # `train()` after the evaluation, is quieter still: from then on there is no dropout at all.
 #
-# `eval()` has a neighbour that it is often taken for. They are two switches for two things:
+# `eval()` has a neighbour that it is often confused with. They are two switches for two things:
 #
 # | | what it does | what it does not do |
 # |---|---|---|
@@ -154,8 +154,8 @@ check("no_grad() does not stop dropout", differ)
 # ## The trap in the functional form
 #
 # A module knows its mode. A function does not: `F.dropout(x, p)` has an argument `training`, and
-# its default is True. Whoever writes `F.dropout(x, 0.5)` inside a `forward` has dropout for ever,
-# whatever the mode. Hand the flag on.
+# its default is True. With `F.dropout(x, 0.5)` inside a `forward` you get dropout for ever,
+# whatever the mode. Pass the flag on.
 
 
 # %%
@@ -181,15 +181,15 @@ check("with it nothing is dropped", dropped["Switching"] == 0)
 # %% [markdown]
 # ## Where to put it, and does it help?
 #
-# Dropout usually stands behind the activation of a hidden layer, with p between 0.1 and 0.5. Not
-# behind the last layer: there it would throw away the answer itself. In a transformer it stands at
-# the end of each block, before the result is added to what came in (lesson 28). For images there is
-# `nn.Dropout2d`, which drops whole channels: a single pixel can be guessed from its neighbours, so
-# dropping it hides nothing.
+# Dropout usually comes after the activation of a hidden layer, with p between 0.1 and 0.5. It does
+# not come after the last layer: there it would throw away the answer itself. In a transformer it
+# comes at the end of each block, before the result is added to what came in (lesson 28). For images
+# there is `nn.Dropout2d`, which drops whole channels: a single pixel can be guessed from its
+# neighbours, so dropping it hides nothing.
 #
 # It helps where there is something to cure: a large network, little data. So we take 200 digits to
 # learn from, 256 hidden units, and train until the 200 are known by heart. What counts is the loss
-# on digits that it has never seen.
+# on digits it has never seen.
 
 # %%
 train, test = data.digits()
@@ -213,9 +213,10 @@ lower = unseen[0.5]["loss"] < unseen[0.0]["loss"]
 check("with dropout the loss on unseen digits is lower", lower)
 
 # %% [markdown]
-# Both know the 200 nearly by heart; on the unseen ones the network with dropout is surer of what is
-# right. It is no miracle: the number of right answers hardly moves here. More data would help more.
-# And where a network does not even learn its examples, dropout only makes it worse.
+# Both know the 200 nearly by heart; on the unseen ones the network with dropout is more certain of
+# the right answers. It is no miracle: the number of right answers hardly moves here. More data
+# would help more. And where a network does not even learn its examples, dropout only makes it
+# worse.
 #
 # `training.evaluate` of scratchnet switches to evaluation mode, turns autograd off, and puts the
 # mode back as it was. That last step is the one you will write in the exercise.
@@ -228,10 +229,11 @@ check("evaluate puts the mode back", model.training and model[3].training)
 # %% [markdown]
 # ## What to keep
 #
-# - while training: 0 with probability p, else x / (1 - p); the mean stays
-# - p is the probability to be dropped
+# - while training: 0 with probability p, else x / (1 - p); the mean stays the same
+# - p is the probability of being dropped
 # - backward multiplies by the same mask
-# - `model.eval()` before you ask, `model.train()` before you go on; `no_grad()` is another switch
+# - `model.eval()` before you ask, `model.train()` before you go on; `no_grad()` is a separate
+#   switch
 # - `F.dropout(x, p, self.training)`, never without the flag
 
 # %%

@@ -5,7 +5,7 @@
 #
 # Gradient descent knows one thing: downhill is that way. It takes the same learning rate for every
 # weight and forgets each step as soon as it is done. Optimizers add two ideas, a *memory* and a
-# *scale for each weight*, and everything from momentum to AdamW is made of these two. After this
+# *scale for each weight*, and everything from momentum to AdamW is made from these two. After this
 # lesson you can write each of them in a few lines, and you know what `zero_grad` and `step` really
 # do.
 
@@ -35,7 +35,7 @@ check = Checks("25")
 #
 # For b to get smaller, 1 - 100 lr must stay above -1, so lr must stay below 0.02. And with such a
 # small lr, a creeps: each step takes away less than 2 percent of it. The steep direction dictates
-# the learning rate, the flat one pays for it.
+# the learning rate, and the flat one pays for it.
 
 
 # %%
@@ -70,15 +70,15 @@ check("a is not even near 0 after 100 steps", plain[100, 0] > 1)
 # %% [markdown]
 # ## Momentum: a memory
 #
-# Let the step be not the gradient but a running sum of gradients, in which older ones fade:
+# Instead of the gradient, step along a running sum of gradients in which older ones fade:
 #
 #     v = 0.9 * v + gradient
 #     w -= lr * v
 #
 # Along b the gradients alternate, plus, minus, plus: in the sum they cancel. Along a they all point
-# the same way: they pile up. With a gradient of 1 in every step, v is 1, 1.9, 2.71, ... and comes
-# to rest where v = 0.9 v + 1, at 10. So along a steady slope **momentum** goes ten times as far,
-# like a ball that gathers speed. And like a ball it rolls past the lowest point and comes back.
+# the same way: they pile up. With a gradient of 1 in every step, v is 1, 1.9, 2.71, ... and settles
+# where v = 0.9 v + 1, at 10. So along a steady slope **momentum** goes ten times as far, like a
+# ball that gathers speed. And like a ball it rolls past the lowest point and comes back.
 
 # %%
 v, speeds = 0.0, []
@@ -88,7 +88,7 @@ for _ in range(50):
 print("v:", [f"{value:.2f}" for value in speeds[:5]], f"... {speeds[-1]:.2f}")
 
 check("1, 1.9, 2.71", np.allclose(speeds[:3], [1, 1.9, 2.71]))
-check("at rest at 1 / (1 - 0.9) = 10", 9.9 < speeds[-1] < 10)
+check("it settles at 1 / (1 - 0.9) = 10", 9.9 < speeds[-1] < 10)
 
 paths["momentum"] = walk(lambda weights: optim.SGD(weights, lr=0.01, momentum=0.9))
 print(chart({name: path[:40].T for name, path in paths.items()}))
@@ -129,7 +129,8 @@ check("without the correction: 0.1 / sqrt(0.001)", 3.1 < uncorrected < 3.2)
 
 # %% [markdown]
 # A run of Adam whose first step is not lr is wrong; it is the quickest test there is. And now the
-# three of them in the valley. The height is the loss, and each line down is the same factor.
+# three of them in the valley. The height is the loss, and each line further down is smaller by the
+# same factor.
 
 # %%
 paths["Adam"] = walk(lambda weights: optim.Adam(weights, lr=0.5))
@@ -148,8 +149,8 @@ check("Adam too", last["Adam"] < last["SGD, lr 0.019"] / 10)
 #
 # ## The same steps, bit for bit or nearly
 #
-# Each rule stands in the NumPy room of scratchnet in two or three lines, in `scratchnet.optim` with
-# all of torch's options, and in torch. Give all three the same start and the same 100 gradients.
+# Each rule exists in `scratchnet.numpy` in two or three lines, in `scratchnet.optim` with all of
+# torch's options, and in torch. Give all three the same start and the same 100 gradients.
 
 # %%
 torch.manual_seed(0)
@@ -181,19 +182,19 @@ for rule, (in_numpy, options) in rules.items():
 check("NumPy, scratchnet and torch agree", max(apart.values()) < 1e-12)
 
 # %% [markdown]
-# ## AdamW: decay that is no gradient
+# ## AdamW: decay that is not a gradient
 #
 # **Weight decay** pulls every weight a little towards 0, so that no weight grows large without a
 # reason (as a penalty in the loss would: half of decay * w * w has the gradient decay * w). For
 # plain SGD it makes no difference whether you add `decay * w` to the gradient or shrink the weight
-# itself. For Adam it does: what is added to the gradient is *divided by the scale* with it. A
+# itself. For Adam it does: what is added to the gradient is *divided by the scale* along with it. A
 # weight with large gradients then hardly decays at all. **AdamW** shrinks the weight directly:
 #
 #     w *= 1 - lr * decay          then a step of Adam, from the gradient alone
 #
 # Here are two weights whose gradients flip their sign in every step, of size 100 and of size 0.01.
-# They ask for nothing: without decay both end at 0.98 after 200 steps. With it, both should be
-# smaller by (1 - 0.01 * 0.1) ** 200 = 0.82.
+# On balance they ask for nothing: without decay both end at 0.98 after 200 steps. With it, both
+# should be smaller by (1 - 0.01 * 0.1) ** 200 = 0.82.
 
 # %%
 ends = {}
@@ -216,7 +217,7 @@ check("Adam: small gradients, far too much", ends["Adam"][1] < 0.1)
 #
 # An optimizer holds a list of parameters. `step()` looks at the `.grad` of each and moves it.
 # `zero_grad()` sets each `.grad` to None. That is all: it knows no loss, no model, and computes no
-# gradient. From this follow the classic mistakes, and three of the four raise no error.
+# gradient. The classic mistakes follow from this, and three of the four raise no error.
 
 # %%
 model = nn.Linear(2, 1)
@@ -267,9 +268,9 @@ check("word 2, always 0, never moved", moved[2] == 0)
 # ## Groups
 #
 # Not every parameter needs the same options. Give the optimizer a list of dictionaries, the
-# **parameter groups**: each has its parameters and whatever shall differ, and takes the rest from
-# the defaults. Two common uses: a small learning rate for a part that is trained already, and
-# weight decay for matrices only, not for biases and norms.
+# **parameter groups**: each has its parameters and the options that should differ, and takes the
+# rest from the defaults. Two common uses: a small learning rate for a part that is already trained,
+# and weight decay for matrices only, not for biases and norms.
 
 # %%
 model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
@@ -293,8 +294,8 @@ check("the first layer moved a hundredth as far", max(steps[:2]) < 3e-4 < 5e-3 <
 # %% [markdown]
 # ## What to keep
 #
-# - SGD: the steepest direction dictates the learning rate of all
-# - momentum sums gradients: what alternates cancels, what is steady goes 10 times as far
+# - SGD: the steepest direction dictates the learning rate of all directions
+# - momentum sums gradients: alternating ones cancel, steady ones go 10 times as far
 # - Adam divides by the size of each weight's gradients; its first step is lr everywhere
 # - bias correction makes up for running means that start at 0
 # - AdamW shrinks the weight itself; in plain Adam the decay is divided by the scale too

@@ -5,9 +5,9 @@
 #
 # You have all the parts: layers, a loss, gradients, an optimizer. This lesson puts them together
 # into the loop that trains every network in this course, and most others in the world. It is short.
-# What takes care is what stands around it: which data may be seen when, in what order, with which
-# learning rate, and how you know that the network has learned and not memorised. At the end it
-# reads handwritten digits, better than 95 in 100, after a few seconds of training.
+# What needs care is everything around it: which data may be seen when, in what order, with which
+# learning rate, and how you know that the network has learned and not memorised. At the end your
+# network reads more than 95 of 100 handwritten digits, after a few seconds of training.
 
 # %%
 import copy
@@ -32,14 +32,14 @@ check = Checks("26")
 # |---|---|---|
 # | training | the gradients come from it | the network |
 # | validation | to choose: learning rate, size, when to stop | you, all the time |
-# | test | one honest number at the very end | nobody before |
+# | test | one honest number at the very end | nobody until then |
 #
 # Why three? Whatever you optimise on, you will do well on. The network is tuned to the training
 # pile. You tune your choices to the validation pile. Only the test pile has no influence on
 # anything, so only it tells the truth about new digits.
 #
-# Divide at *random*. Files are often sorted, by class or by the person who wrote; the last fifth of
-# such a file is not like the rest.
+# Divide at *random*. Files are often sorted, by class or by writer; the last fifth of such a file
+# is not like the rest.
 
 # %%
 train, test = data.digits()  # shuffled, then divided
@@ -54,16 +54,16 @@ leaked = sum(tuple(picture.flatten().tolist()) in known for picture in test.x)
 check("no test picture is among the training pictures", leaked == 0)
 
 # %% [markdown]
-# A **leak** is any way in which the test pile gets a say. The plain one, the same sample in two
-# piles, was just ruled out. The sly ones: to standardise with the mean of *all* data (lesson 08),
-# to try twenty learning rates and keep the one with the best *test* result.
+# A **leak** is any way in which the test pile gets a say. The obvious one, the same sample in two
+# piles, was just ruled out. The sly ones: standardising with the mean of *all* data (lesson 08), or
+# trying twenty learning rates and keeping the one with the best *test* result.
 #
 # ## Batches and epochs
 #
 # A gradient from all the data costs a pass over all of it, for a single step. A **mini-batch** of
 # 32 samples gives a gradient that points roughly the same way for a fraction of the work, so take
-# many rough steps instead of few exact ones. One pass over all training data, batch by batch, is an
-# **epoch**. Before each epoch the data are shuffled anew, so that no two epochs have the same
+# many rough steps instead of a few exact ones. One pass over all training data, batch by batch, is
+# an **epoch**. Before each epoch the data are shuffled anew, so that no two epochs have the same
 # batches.
 #
 # That needs no machinery: a random order, cut into slices.
@@ -74,7 +74,7 @@ order = torch.randperm(len(train.x))
 sizes = [len(order[start : start + 32]) for start in range(0, len(order), 32)]
 print(f"{len(order)} samples in {len(sizes)} batches of 32, the last one of {sizes[-1]}")
 
-check("so many steps make an epoch", len(sizes) == math.ceil(1200 / 32) == 38)
+check("an epoch has 1200 / 32 steps, rounded up", len(sizes) == math.ceil(1200 / 32) == 38)
 everyone = torch.equal(order.sort().values, torch.arange(1200))
 check("nobody is left out, nobody comes twice", everyone)
 
@@ -104,8 +104,8 @@ check("samples are stacked along a new first axis", x.shape == (2, 1) and y.shap
 check("for tensors there is TensorDataset", len(loader) == 38)
 
 # %% [markdown]
-# For tensors that fit into memory, slicing is faster, since no sample is fetched alone.
-# `training.Batches` of scratchnet slices; its order comes from its own seed.
+# For tensors that fit into memory, slicing is faster, because no sample is fetched alone.
+# scratchnet's `training.Batches` slices; its order comes from its own seed.
 #
 # ## The five steps
 #
@@ -116,10 +116,11 @@ check("for tensors there is TensorDataset", len(loader) == 38)
 #     5  optimizer.step()                 move them
 #
 # Learn them like a rhyme. Each has its mistake, and you have met them all: without 1 gradients pile
-# up, 5 before 4 uses old ones, softmax between 2 and 3 is one too many (lesson 19).
+# up, 5 before 4 uses old ones, a softmax between 2 and 3 is one too many (lesson 19).
 #
-# Around them is the loop over batches, and around that the loop over epochs. There the model is set
-# to training mode, the loss is averaged, and the validation pile is looked at in evaluation mode.
+# Around them is the loop over batches, and around that the loop over epochs. The outer loop sets
+# the model to training mode, averages the loss, and looks at the validation pile in evaluation
+# mode.
 
 
 # %%
@@ -200,14 +201,14 @@ check("fit is the same loop", same)
 # ## A learning rate with a plan
 #
 # At first large steps are good: there is far to go. Near the end they are not: the network jumps
-# about the goal. A **scheduler** changes the optimizer's learning rate from epoch to epoch.
+# around the goal. A **scheduler** changes the optimizer's learning rate from epoch to epoch.
 #
-#     StepLR(step_size=10, gamma=0.1)    every 10 epochs to a tenth
+#     StepLR(step_size=10, gamma=0.1)    a tenth of the rate every 10 epochs
 #     CosineAnnealingLR(T_max=30)        down half a cosine wave: lr (1 + cos(pi epoch / 30)) / 2
 #     LinearLR(start_factor=0.1, ...)    a warm-up: from a tenth up to the full rate
 #
 # A **warm-up** is for large models with Adam, whose first steps are blind (its means have seen only
-# one batch). `SequentialLR` puts one behind the other.
+# one batch). `SequentialLR` runs one after the other.
 
 
 # %%
@@ -236,12 +237,12 @@ plans = {
 print(chart({name: (range(30), values) for name, values in plans.items()}))
 
 check("StepLR: a tenth after 10 epochs", math.isclose(plans["StepLR"][10], 0.01))
-check("cosine: half at half time", math.isclose(plans["CosineAnnealingLR"][15], 0.05))
+check("cosine: half the rate at half-time", math.isclose(plans["CosineAnnealingLR"][15], 0.05))
 check("the warm-up begins at a tenth", math.isclose(plans["warm-up, then cosine"][0], 0.01))
 
 # %% [markdown]
-# The order counts: first `optimizer.step()`, then `scheduler.step()`, once an epoch. The other way
-# round the first rate of the plan is skipped, and you are warned.
+# The order counts: first `optimizer.step()`, then `scheduler.step()`, once per epoch. The other way
+# round, the first rate of the plan is skipped, and you are warned.
 
 # %%
 optimizer = optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
@@ -256,7 +257,7 @@ check("the wrong order is noticed", "before `optimizer.step()`" in str(caught[0]
 # %% [markdown]
 # ## Too little, too much
 #
-# Two losses side by side tell what is wrong.
+# Two losses side by side show what is wrong.
 #
 # | training loss | validation loss | it is called | what to do |
 # |---|---|---|---|
@@ -264,8 +265,8 @@ check("the wrong order is noticed", "before `optimizer.step()`" in str(caught[0]
 # | low | much higher | **overfitting** | more data, dropout, weight decay, stop earlier |
 # | low | low | good | look at the test pile, once |
 #
-# To see both ends: a network with 2 hidden units, which cannot tell ten digits apart; and one with
-# 512 that gets 100 pictures whose labels were drawn *at random*. There is nothing to learn in
+# Here are both extremes: a network with 2 hidden units, which cannot tell ten digits apart, and one
+# with 512 that gets 100 pictures whose labels were drawn *at random*. There is nothing to learn in
 # those. It learns them anyway, by heart.
 
 
@@ -293,13 +294,13 @@ check("overfitting: all training labels right", large[0]["accuracy"] == 1)
 check("and no better than a guess on others", large[1]["accuracy"] < 0.25)
 
 # %% [markdown]
-# Remember the second one. Perfect on the training data, and it knows nothing. A training accuracy
-# alone says nothing at all.
+# Remember the second one. It is perfect on the training data, and it knows nothing. A training
+# accuracy alone says nothing at all.
 #
 # ## Milestone: digits
 #
 # Everything together: batches, five steps, Adam, a cosine plan, twenty epochs. The choices were
-# made on the validation pile. Now, once, the test pile.
+# made on the validation pile. Now look at the test pile, once.
 
 # %%
 model = network(hidden=256)
@@ -312,12 +313,12 @@ print(chart(curves, log=True))
 picture.curves("26_loss", {"digits": curves}, x="epoch", y="cross-entropy (nats)", log=True)
 print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {result['loss']:.3f}")
 
-check("at least 95 percent of new digits are read", result["accuracy"] >= 0.95)
+check("at least 95 percent of new digits are read correctly", result["accuracy"] >= 0.95)
 
 # %% [markdown]
 # **Accuracy**, the share of right answers, is the number that people want to hear. It cannot be
-# trained on: it is flat almost everywhere, a nudge of a weight changes no answer, so its gradient
-# is 0. That is why the loss is there. They need not move together: the loss also feels *how sure*
+# trained on: it is flat almost everywhere: nudging a weight changes no answer, so its gradient is
+# 0. That is what the loss is for. The two need not move together: the loss also feels *how sure*
 # the network is.
 #
 # Which ones did it get wrong? Always look. Some of them you would get wrong too.
@@ -340,7 +341,7 @@ check("accuracy is the share of right answers", math.isclose(result["accuracy"],
 # - zero_grad, forward, loss, backward, step: over batches, over epochs
 # - `model.train()` before an epoch, `model.eval()` and `no_grad()` for the validation
 # - first `optimizer.step()`, then `scheduler.step()`; cosine is a good plan
-# - both losses high: too little; training low, validation high: too much
+# - both losses high: underfitting; training low, validation high: overfitting
 
 # %%
 check.done()

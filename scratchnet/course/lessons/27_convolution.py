@@ -3,11 +3,11 @@
 #
 # Concepts: 15, 83. Lessons 04, 15 and 26 come before.
 #
-# The network of lesson 26 reads digits well, as long as they sit where it has learned them. Move
-# one by two pixels, and you see the same digit, while the network sees 64 new numbers. This lesson
-# builds the layer that cures it. You will compute it by hand, find that it is made of two
-# primitives you know, gather and matmul, derive its backward from theirs, and let it win against
-# the network of lesson 26 on digits that are not in the middle.
+# The network of lesson 26 reads digits well, as long as they sit where it learned them. Move one by
+# two pixels, and you see the same digit, while the network sees 64 new numbers. This lesson builds
+# the layer that cures this. You will compute it by hand, find that it is made of two primitives you
+# know, gather and matmul, derive its backward from theirs, and see it beat the network of lesson 26
+# on digits that are not in the middle.
 
 # %%
 import torch
@@ -23,9 +23,9 @@ check = Checks("27")
 # %% [markdown]
 # ## What a shift does to an MLP
 #
-# Here the digits of lesson 26 are laid on a dark square of 12 x 12 pixels. The first network learns
-# them in the middle. Then it is asked twice: about new digits in the middle, and about the same
-# digits moved by up to two pixels in each direction.
+# Here the digits of lesson 26 are placed on a dark square of 12 x 12 pixels. The first network
+# learns them in the middle. Then it is asked twice: about new digits in the middle, and about the
+# same digits moved by up to two pixels in each direction.
 #
 # Pictures have four axes: (N, C, H, W), number, channels, height, width. A **channel** is one
 # number for each pixel: a grey picture has 1, a coloured one 3 (red, green, blue).
@@ -67,18 +67,18 @@ model = learn(mlp(), on_canvas(train.x, most=0), train.y)
 print(f"in the middle {right(model, middle):.1%} right, moved {right(model, moved):.1%}")
 
 check("in the middle the MLP reads well", right(model, middle) > 0.9)
-check("moved, it reads less than half", right(model, moved) < 0.5)
+check("moved, it reads fewer than half", right(model, moved) < 0.5)
 
 # %% [markdown]
-# No wonder: each pixel has weights of its own. What was learned about a stroke at one place says
+# No wonder: each pixel has weights of its own. What was learned about a stroke in one place says
 # nothing about the same stroke next to it.
 #
 # ## One small window
 #
 # So take a *small* table of weights, a **filter**, say 3 x 3. Lay it on a corner of the picture,
-# multiply what lies on top of each other, add up: a dot product, one number. Move it by one pixel,
-# do it again, with the *same* weights. The numbers, laid out as they were found, are the result.
-# That is a **convolution**.
+# multiply each weight by the pixel under it, add up: a dot product, one number. Move it by one
+# pixel, do it again, with the *same* weights. The numbers, laid out as they were found, are the
+# result. That is a **convolution**.
 #
 # This filter asks: "is it brighter on the right than on the left?" The picture is dark, and from
 # column 3 on bright.
@@ -96,20 +96,20 @@ print(found)
 
 x, W = picture[None, None], edge[None, None]  # (N, C, H, W) and (F, C, kh, kw)
 y = F.conv2d(x, W)
-check("the window answers only where the edge is", found[0].tolist() == [0, 3, 3, 0])
-check("conv2d walks in the same way", torch.equal(y[0, 0], found))
+check("the window responds only where the edge is", found[0].tolist() == [0, 3, 3, 0])
+check("conv2d walks the same way", torch.equal(y[0, 0], found))
 
 # %% [markdown]
 # Now move the picture by one pixel: the answer moves by one pixel, and is otherwise the same. The
 # layer need not learn the edge again at each place. And it has 9 weights, however large the
 # picture.
 #
-# (Mathematicians call "convolution" what you get with the filter turned by 180 degrees. Since the
-# weights are learned, nobody turns them in deep learning. But mind it when you copy a formula.)
+# (Mathematicians call "convolution" what you get with the filter turned by 180 degrees. Because the
+# weights are learned, nobody turns them in deep learning. But remember it when you copy a formula.)
 
 # %%
 shifted = picture.roll(-1, dims=1)
-shifted[:, -1] = 1.0  # what came round the edge
+shifted[:, -1] = 1.0  # repair what wrapped around the edge
 z = F.conv2d(shifted[None, None], W)
 print(z[0, 0])
 check("a moved picture gives a moved answer", torch.equal(z[..., :-1], y[..., 1:]))
@@ -117,8 +117,8 @@ check("a moved picture gives a moved answer", torch.equal(z[..., :-1], y[..., 1:
 # %% [markdown]
 # ## Channels, padding, stride
 #
-# One filter asks one question. A layer has F of them, and gets F pictures back: F output channels.
-# If the input has C channels, each filter is C tables, one for each, and their dot products are
+# One filter asks one question. A layer has F of them and produces F pictures: F output channels.
+# If the input has C channels, each filter is C tables, one per channel, and their dot products are
 # added. So the weight has the shape (F, C, kh, kw), and there is one bias for each filter.
 #
 # At the edge a window of k fits n - k + 1 times, so the picture shrinks. **Padding** lays a frame
@@ -186,9 +186,9 @@ check("gather and matmul make a convolution", torch.allclose(y, F.conv2d(x, W), 
 # %% [markdown]
 # Pixel 5 occurs four times in the table: four windows cover it. With 3 x 3 windows the columns hold
 # nine times the picture. That is the price of im2col; it buys the fastest operation there is.
-# scratchnet's fast C++ kernel gets the product without the copies, from shifted views of the
-# picture; you will write that in the exercise. The room with the mathematics does it as you just
-# did, and they agree:
+# scratchnet's fast C++ kernel computes the product without the copies, from shifted views of the
+# picture; you will write that in the exercise. The NumPy version does it as you just did, and they
+# agree:
 
 # %%
 kept = {}
@@ -208,7 +208,7 @@ check("all backends agree", all((r - kept["numpy"]).abs().max() < 1e-5 for r in 
 #     dW       = G @ columns.T
 #     dcolumns = W.T @ G          then each entry goes home, and what meets is added
 #
-# Sending the columns home is called **col2im**. A pixel that four windows cover gets four
+# Sending the columns home is called **col2im**. A pixel covered by four windows gets four
 # gradients. And a filter that looked at every place learns from every place: dW is a *sum* over all
 # windows.
 
@@ -231,7 +231,7 @@ print("how many windows cover each pixel:", covered.tolist())
 check("corners are seen once, the inside four times", covered[0, 0] == 1 and covered[1, 1] == 4)
 
 # %% [markdown]
-# ## Pooling: never mind exactly where
+# ## Pooling: it does not matter exactly where
 #
 # A convolution moves its answer when the picture moves. Often you want an answer that does *not*
 # move: is there an edge, wherever it is? **Max pooling** keeps the largest number of each window,
@@ -254,8 +254,8 @@ check("average pooling keeps the mean", F.avg_pool2d(x, 2).flatten().tolist() ==
 #
 # Convolution, bend, pooling, and again; then a linear layer as in lesson 26. The second convolution
 # sees the 16 answers of the first: not pixels but strokes. After the pooling, its 3 x 3 window
-# covers 8 x 8 pixels of the picture. At the end, each of the 64 filters says with one number how
-# much it found of what it looks for, *anywhere*.
+# covers 8 x 8 pixels of the picture. At the end, each of the 64 filters gives one number: how much
+# it found of what it looks for, *anywhere*.
 #
 # How many inputs does the linear layer need? Do not guess. Send one picture through and print.
 
@@ -314,12 +314,12 @@ for name, build in (("MLP", mlp), ("CNN", cnn)):
 
 check("the CNN reads more than 90 percent", share["CNN"] > 0.9)
 fewer = 1 - share["CNN"] < (1 - share["MLP"]) / 2
-check("it makes less than half the mistakes of the MLP", fewer)
+check("it makes less than half as many mistakes as the MLP", fewer)
 
 # %% [markdown]
 # What made the difference was not size. It was something you *knew* and built in: a digit is the
-# same digit wherever it stands. Weights that are shared over all places say that; the MLP would
-# have to learn it from examples, place by place.
+# same digit wherever it is. Weights that are shared across all places say exactly that; the MLP
+# would have to learn it from examples, place by place.
 #
 # For larger pictures there is more of the same. This is the network that the course trains on
 # MNIST, 28 x 28 pixels; `scratchnet train mnist` runs it.

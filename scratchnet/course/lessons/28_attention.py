@@ -3,11 +3,12 @@
 #
 # Concepts: 84, 85, 86, 89. Lessons 10, 19, 20, 22, 23 and 26 come before.
 #
-# A language model does one thing: it reads what is there and says how likely each next word is. The
-# large ones you know and the small one you build here are the same machine in different sizes. This
-# lesson adds the last part, attention, which is two matrix products with a softmax between. Then
-# all five primitives work together: gather, LayerNorm, matmul, GELU and cross-entropy. At the end
-# your model invents first names, and you can calculate what a model of 8 billion numbers costs.
+# A language model does one thing: it reads what is there and says how likely each possible next
+# word is. The large ones you know and the small one you build here are the same machine in
+# different sizes. This lesson adds the last part, attention, which is two matrix products with a
+# softmax between them. Then all five primitives work together: gather, LayerNorm, matmul, GELU and
+# cross-entropy. At the end your model invents first names, and you can calculate what a model of 8
+# billion numbers costs.
 
 # %%
 import math
@@ -34,8 +35,8 @@ check = Checks("28")
 #     next       e   v   e    .
 #
 # One row of tokens holds all four: the input is the name with the boundary in front, the target is
-# the same, one place to the left. Names differ in length, so the rest of a row is filled up, and
-# the target there is -100, which `cross_entropy` leaves out (lesson 18).
+# the same, moved one place to the left. Names differ in length, so the rest of a row is filled up,
+# and the target there is -100, which `cross_entropy` leaves out (lesson 18).
 
 # %%
 train, test = data.names()
@@ -65,9 +66,10 @@ check("the target is the input, one place to the left", moved_left)
 # %% [markdown]
 # ## The baseline: count pairs
 #
-# Before you train anything, find out what is easy. Count how often each letter follows each letter,
-# and use the shares as probabilities (with 1 added to every count, so that nothing is impossible).
-# Such a table of pairs is called a **bigram** model. It sees one letter and forgets the rest.
+# Before you train anything, find out how far you get with something simple. Count how often each
+# letter follows each letter, and use the proportions as probabilities (with 1 added to every count,
+# so that nothing is impossible). Such a table of pairs is called a **bigram** model. It sees one
+# letter and forgets the rest.
 
 # %%
 
@@ -84,7 +86,7 @@ bigram = (counts / counts.sum(dim=1, keepdim=True)).log()  # (27, 27): log proba
 
 before, after = pairs(new_tokens, new_targets)
 baseline = -bigram[before, after].mean().item()
-print(f"guessing: {math.log(27):.3f} nats a letter   pairs: {baseline:.3f}")
+print(f"guessing: {math.log(27):.3f} nats per letter   pairs: {baseline:.3f}")
 q, u = vocabulary.encode("qu").tolist()
 print(f"after q comes u with probability {bigram[q, u].exp():.2f}")
 
@@ -93,20 +95,20 @@ check("pairs are far better than guessing", baseline < math.log(27) - 0.5)
 # %% [markdown]
 # ## Attention: a soft lookup
 #
-# To do better, a letter must know what stood before it, further back than one place. Fixed weights
-# cannot do that: which place matters depends on what stands there.
+# To do better, a letter must know what came before it, further back than one place. Fixed weights
+# cannot do that: which place matters depends on what is there.
 #
 # So let every token ask. It makes three vectors of itself, by three linear layers:
 #
 # - a **query**: what am I looking for?
-# - a **key**: what have I to offer?
+# - a **key**: what do I have to offer?
 # - a **value**: what will I say, if you choose me?
 #
-# Query and key are compared by a dot product (lesson 07). Softmax makes weights of the results, and
-# what the token gets is the weighted mean of the values. A gather takes *one* row of a table;
-# attention takes a bit of each, and so it has a gradient with respect to what is chosen.
+# Query and key are compared by a dot product (lesson 07). Softmax turns the results into weights,
+# and the token receives the weighted mean of the values. A gather takes *one* row of a table;
+# attention takes a bit of each, and so it has a gradient with respect to the choice.
 #
-#     scores  = Q @ K.T / sqrt(d)       (T, T): row t, how much t cares for each
+#     scores  = Q @ K.T / sqrt(d)       (T, T): row t: how much t cares about each
 #     weights = softmax(scores)         each row sums to 1
 #     Y       = weights @ V             (T, d)
 
@@ -125,8 +127,9 @@ check("a query that asks nothing gets the mean of all", Y[3].allclose(V.mean()))
 
 # %% [markdown]
 # Why divide by sqrt(d)? A dot product of two random vectors of d numbers is a sum of d products,
-# and such a sum grows like sqrt(d). For large d the scores would be large, softmax nearly 0 or 1,
-# and its gradient nearly 0 (lesson 10: a low temperature). The division keeps them at size 1.
+# and such a sum grows like sqrt(d). For large d the scores would be large, the softmax nearly 0 or
+# 1, and its gradient nearly 0 (lesson 10: a low temperature). The division keeps the scores at size
+# 1.
 
 # %%
 torch.manual_seed(0)
@@ -144,12 +147,12 @@ check("unscaled, one takes nearly all; scaled, none does", raw > 0.8 and scaled 
 # %% [markdown]
 # ## No looking ahead
 #
-# Our rows hold the answers: the target of place t stands at place t + 1. If a token may ask later
-# ones, it learns to copy, the loss goes to 0, and the model is worthless, for when it writes there
-# is nothing to copy from. So later places are hidden: their score becomes minus infinity *before*
-# the softmax, and their weight exactly 0. That is the **causal mask**.
+# Our rows hold the answers: the target of place t is the token at place t + 1. If a token may ask
+# later ones, it learns to copy, the loss goes to 0, and the model is worthless: when it writes,
+# there is nothing to copy from. So later places are hidden: their score becomes minus infinity
+# *before* the softmax, and their weight exactly 0. That is the **causal mask**.
 #
-# There is a test for it that you should run on every model you write: change the last token;
+# There is a test for it that you should run on every model you write: change the last token, and
 # nothing before it may change.
 
 
@@ -202,7 +205,7 @@ turned = layer(x.flip(1), x.flip(1), x.flip(1))[0].flip(1)
 check("words in another order: the same answers", torch.allclose(turned, theirs, atol=1e-6))
 
 # %% [markdown]
-# Mind the last check. Attention does not know the order of the words: "dog bites man" and "man
+# Look at the last check. Attention does not know the order of the words: "dog bites man" and "man
 # bites dog" are the same to it. So the order is put into the tokens: a second embedding table with
 # a row for each *position* (lesson 22) is added to the first.
 #
@@ -216,8 +219,8 @@ check("words in another order: the same answers", torch.allclose(turned, theirs,
 #     x = x + feed_forward(norm(x))
 #
 # The `x +` is called a **residual connection**. Backwards, the gradient of a sum goes to both terms
-# unchanged, so there is a way past every block on which it does not shrink. Look at what arrives at
-# the bottom of 24 blocks:
+# unchanged, so there is a way past every block along which it does not shrink. Look at what arrives
+# at the bottom of 24 blocks:
 
 # %%
 torch.manual_seed(0)
@@ -235,8 +238,8 @@ for residual in (False, True):
 check("without residuals it dies on the way", arrives[False] < 1e-6 * arrives[True])
 
 # %% [markdown]
-# The norm *before* each part, as here, is called **pre-norm**; GPT-2 and nearly all since do so.
-# The first transformer had it behind the sum, **post-norm**: x = norm(x + attention(x)). There
+# The norm *before* each part, as here, is called **pre-norm**; GPT-2 and nearly all models since do
+# so. The first transformer had it after the sum, **post-norm**: x = norm(x + attention(x)). There
 # every gradient has to pass every norm, and training deep models needs a warm-up (lesson 26).
 #
 # `nn.TransformerEncoderLayer` has both; post-norm is its default, as in torch.
@@ -287,7 +290,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## Milestone: names
 #
-# The loop is that of lesson 26.
+# The loop is the one from lesson 26.
 
 # %%
 EPOCHS = 2
@@ -308,7 +311,7 @@ with torch.no_grad():
 means = torch.tensor(curve[: len(curve) // 5 * 5]).reshape(-1, 5).mean(dim=1).tolist()
 steps = range(0, 5 * len(means), 5)
 print(chart({"loss": (steps, means), "pairs": (steps, [baseline] * len(means))}))
-print(f"names it has not seen: {result:.3f} nats a letter; pairs {baseline:.3f}")
+print(f"names it has not seen: {result:.3f} nats per letter; pairs {baseline:.3f}")
 
 check("better than counting pairs, on new names", result < baseline)
 
@@ -316,12 +319,13 @@ changed = new_tokens.clone()
 changed[:, -1] = 5
 with torch.no_grad():
     future = (model(new_tokens)[:, :-1] - model(changed)[:, :-1]).abs().max().item()
-check("and honestly so: the last token does not touch the past", future < 1e-6)
+check("and without cheating: the last token does not touch the past", future < 1e-6)
 
 # %% [markdown]
-# What does it look at? Here are the weights of its first block for one name, a map for each head:
-# dark is much. Above the diagonal lies the future, and all is white. The first row can ask only
-# itself; further down the weight is spread over what came before, by each head in its own way.
+# What does it look at? Here are the weights of its first block for one name, one map per head: dark
+# means a large weight. The future lies above the diagonal, and all of it is white. The first row
+# can ask only itself; further down the weight is spread over what came before, by each head in its
+# own way.
 
 # %%
 name = "olivia"
@@ -362,8 +366,8 @@ check("it invents names", len(fresh) > 0)
 # ## What the others cost
 #
 # Count one block of width C: four matrices (C, C) in attention, two of (C, 4 C) in the feed-forward
-# network: 12 C^2. Biases and norms are small change, 13 C. Add the tables. Here is GPT-2, the small
-# one, from its published sizes; `device="meta"` makes tensors that have a shape and no memory.
+# network: 12 C^2. Biases and norms are small change, 13 C. Add the tables. Here is the small GPT-2,
+# from its published sizes; `device="meta"` makes tensors that have a shape but no memory.
 
 # %%
 
@@ -384,9 +388,9 @@ check("and GPT-2: 124 million", count(*gpt2.values()) == exact == 124_439_808)
 # %% [markdown]
 # Llama 3 8B has 32 blocks of width 4096. Its keys and values have only 1024 numbers (heads share
 # them), its feed-forward network has three matrices of (4096, 14336), there are no biases, its norm
-# has a weight only, and the table of 128,256 tokens is not shared with the last layer. The same
-# arithmetic. To train it, Adam needs four numbers for each of them: the weight, its gradient and
-# two means (lesson 25).
+# has only a weight, and the table of 128,256 tokens is not shared with the last layer. The
+# arithmetic is the same. To train it, Adam needs four numbers for each of them: the weight, its
+# gradient and two means (lesson 25).
 
 # %%
 C = 4096
@@ -397,18 +401,18 @@ print(f"Llama 3 8B: {llama:,} numbers, {3 * C * 14_336 / block:.0%} of a block i
 print(f"to hold it in bfloat16: {2 * llama / 1e9:.0f} GB")
 print(f"to train it with Adam in float32: {16 * llama / 1e9:.0f} GB")
 
-check("that is where the 8 billion are", 8.0e9 < llama < 8.1e9)
+check("that is where the 8 billion come from", 8.0e9 < llama < 8.1e9)
 
 # %% [markdown]
 # And the work? Each weight of a matrix is used once for each token: one multiplication, one
-# addition. So a forward pass costs about 2 flops a parameter and token, the backward twice that
-# (lesson 07: two products). For a whole training, 6 times parameters times tokens. Attention comes
-# on top: its scores are T x T, so a text twice as long has four times as many.
+# addition. So a forward pass costs about 2 flops per parameter and token, the backward twice that
+# (lesson 07: two products). A whole training run costs 6 times parameters times tokens. Attention
+# comes on top: its scores are T x T, so a text twice as long has four times as many.
 
 # %%
 per_token = 6 * llama
 print(f"Llama 3 8B: {per_token:.1e} flops to learn from one token")
-print(f"a machine that does 1e11 flops a second needs {per_token / 1e11:.2f} s for it")
+print(f"a machine that does 1e11 flops per second needs {per_token / 1e11:.2f} s for it")
 q = {length: torch.empty(length, 128, device="meta") for length in (1024, 2048)}
 flops = {length: OPS["matmul"].cost(q[length], q[length].T).forward_flops for length in q}
 check("twice the text, four times the work for scores", flops[2048] == 4 * flops[1024])
@@ -417,9 +421,9 @@ check("twice the text, four times the work for scores", flops[2048] == 4 * flops
 # ## Before attention: recurrent layers
 #
 # A **recurrent** layer reads one token after the other and carries a state along: it is causal by
-# nature, and slow, since step t has to wait for step t - 1. Attention does all places at once; that
-# is why it won. You will still meet `nn.RNN`, `nn.LSTM` and `nn.GRU`. Their results are pairs: the
-# output at every step, and the last state.
+# nature, and slow, because step t has to wait for step t - 1. Attention does all places at once;
+# that is why it won. You will still meet `nn.RNN`, `nn.LSTM` and `nn.GRU`. Their results are pairs:
+# the output at every step, and the last state.
 
 # %%
 torch.manual_seed(0)
@@ -430,7 +434,7 @@ print("LSTM: output", tuple(y.shape), "state", tuple(h.shape), "cell", tuple(c.s
 print("GRU:  output", tuple(gru(x)[0].shape), "state", tuple(gru(x)[1].shape))
 
 check("the last output is the state", torch.equal(y[:, -1], h[0]))
-check("causal: the first three steps need no later one", lstm(x[:, :3])[0].allclose(y[:, :3]))
+check("causal: the first three steps need no later ones", lstm(x[:, :3])[0].allclose(y[:, :3]))
 gates = len(lstm.weight_ih_l0) // 16, len(gru.weight_ih_l0) // 16
 check("an LSTM makes four vectors from each input, a GRU three", gates == (4, 3))
 
@@ -441,7 +445,7 @@ check("an LSTM makes four vectors from each input, a GRU three", gates == (4, 3)
 # - softmax(Q K^T / sqrt(d)) V: a soft gather, every token asks all tokens
 # - hide the future before the softmax, and test it: change the last token, compare the past
 # - a block: attention between places, feed-forward within one; norm first, add to what was there
-# - 12 C^2 numbers a block, 2 flops a number and token forward, 6 with the backward
+# - 12 C^2 numbers per block; 2 flops per number and token forward, 6 with the backward
 
 # %%
 check.done()

@@ -3,11 +3,11 @@
 #
 # Concepts: 8, 36, 90. Lessons 05, 07, 12 and 26 come before.
 #
-# "Mine is twice as fast." Everybody who writes kernels says that sooner or later, and often it is
-# not true. Nobody lied; the clock was asked the wrong question. This lesson shows the ways in which
-# a measurement deceives, on your own machine: the first call, the queue, the cache, the other
-# programs. Then it gives you the one question that puts a speed in its place: how fast could it be
-# at most?
+# "Mine is twice as fast." Everyone who writes kernels says that sooner or later, and often it is
+# not true. Nobody lied; the clock was asked the wrong question. This lesson shows how a measurement
+# can deceive you, on your own machine: the first call, the queue, the cache, the other programs.
+# Then it gives you the one question that puts a speed into perspective: how fast could it possibly
+# be?
 
 # %%
 import math
@@ -28,7 +28,7 @@ from scratchnet.ops import OPS
 check = Checks("29")
 
 # %% [markdown]
-# ## One run is no run
+# ## One run tells you nothing
 #
 # Start the clock, call, stop the clock. Here is the same call 40 times in a row.
 
@@ -50,7 +50,7 @@ print(f"shortest {min(times):.3f}   median {middle:.3f}   longest {max(times):.3
 
 spread = max(times) / min(times)
 print(f"the longest took {spread:.1f} times as long as the shortest")
-check("no two numbers alike: which one would you report?", len(set(times)) > 1)
+check("the numbers differ: which one would you report?", len(set(times)) > 1)
 
 # %% [markdown]
 # The work was the same each time. What differs is everything else. Three rules:
@@ -59,8 +59,8 @@ check("no two numbers alike: which one would you report?", len(set(times)) > 1)
 #   `torch.compile` or Triton they compile, which takes seconds. Call a few times before you measure:
 #   the **warm-up**.
 # - Other programs can only make a run *longer*. So the shortest run says most about your code, and
-#   the **median**, the one in the middle, about what a user will see. The mean is pulled up by a
-#   single bad run.
+#   the **median**, the one in the middle, says most about what a user will see. The mean is pulled
+#   up by a single bad run.
 # - Say which one you report, and how much it varied.
 #
 # `time.perf_counter` is the clock for this. `time.time` may jump when the computer sets its clock.
@@ -68,7 +68,8 @@ check("no two numbers alike: which one would you report?", len(set(times)) > 1)
 # ## Too small to see
 #
 # A call costs something before any number is touched: Python, checks, choosing a kernel. For small
-# tensors that is all there is. So a benchmark of small tensors compares overheads, not kernels.
+# tensors that is nearly all the time. So a benchmark of small tensors compares overheads, not
+# kernels.
 
 # %%
 for n in (1, 1000, 1_000_000):
@@ -88,7 +89,7 @@ check("a thousand numbers do not take a hundred times as long as one", larger < 
 # ## The queue
 #
 # A graphics card is a second computer. When you call a kernel, Python only puts it into a **queue**
-# and goes on at once; the card works through the queue on its own. The clock is in Python. So it
+# and carries on at once; the card works through the queue on its own. The clock is in Python. So it
 # measures how long it takes to *ask*. You have to wait for the answer before you stop the clock:
 # `torch.cuda.synchronize()`.
 #
@@ -108,27 +109,27 @@ device.shutdown()
 print(f"asked after {1e6 * asked:.0f} us, done after {1e6 * done:.0f} us")
 
 check("the answer came", torch.allclose(product, large @ large @ large, rtol=1e-3, atol=1e-1))
-check("who does not wait measures less than a third", asked < done / 3)
+check("without waiting you measure less than a third", asked < done / 3)
 
 # %% [markdown]
-# Wait *before* the start as well, or your clock pays for what was in the queue already. Some things
-# wait without being asked, since they need the numbers: `.item()`, `.cpu()`, `print`. They are why
-# a loop with `loss.item()` in every step is slower on a card, and why a time seems to sit in a
-# harmless print. On the CPU torch has no such queue: when a call returns, its result is there.
+# Wait *before* the start as well, or your clock pays for what was already in the queue. Some things
+# wait without being asked, because they need the numbers: `.item()`, `.cpu()`, `print`. They are
+# why a loop with `loss.item()` in every step is slower on a card, and why time seems to be spent in
+# a harmless print. On the CPU torch has no such queue: when a call returns, its result is there.
 #
 # ## Devices
 #
 # One line chooses the device (lesson 01). Create tensors there, or move what exists with
-# `.to(device)`: of a tensor that gives a new one, of a module it moves the parameters in place.
-# Operands must be on the same device. torch does not move them for you, since a move is slow and
-# you should know of it. You can try that without a card: the device "meta" is on every machine. Its
-# tensors have a shape and no numbers.
+# `.to(device)`: for a tensor that gives a new one, for a module it moves the parameters in place.
+# Operands must be on the same device. torch does not move them for you, because a move is slow and
+# you should know about it. You can try that without a card: the device "meta" is on every machine.
+# Its tensors have a shape and no numbers.
 
 # %%
 device = "cuda" if torch.cuda.is_available() else "cpu"
 x = torch.ones(4, 3, device=device)
 model = nn.Linear(3, 2).to(device)
-print(f"a card: {torch.cuda.is_available()}; the result is on {model(x).device}")
+print(f"a graphics card: {torch.cuda.is_available()}; the result is on {model(x).device}")
 check("the result is where the operands are", model(x).device == x.device)
 
 try:
@@ -158,16 +159,17 @@ def cold():
 
 warm_ms, cold_ms = best(lambda: x.sum(), times=20), min(cold() for _ in range(4))
 print(f"sum of 1 MB: warm {warm_ms:.3f} ms, cold {cold_ms:.3f} ms")
-check("the same sum takes longer where the cache holds nothing of it", cold_ms > warm_ms)
+check("the same sum takes longer when none of it is in the cache", cold_ms > warm_ms)
 
 # %% [markdown]
 # ## Side by side
 #
 # To compare two programs, let them run *in turns*: A B, B A, A B. If the machine slows down, it
 # slows both. Divide within each round, and take the median of these ratios. And compare equals: the
-# same inputs, dtype, number of threads; both with the backward, or both without; both right. (A
-# wrong kernel is easily fast.) That is what `scratchnet bench` does; it does not time what is not
-# right. Above 1 means faster than torch's own; in brackets the middle half of the rounds.
+# same inputs, dtype, number of threads; both with the backward, or both without; both right. (It is
+# easy for a wrong kernel to be fast.) That is what `scratchnet bench` does; it does not time a
+# kernel that is not right. Above 1 means faster than torch's own; in brackets the middle half of
+# the rounds.
 
 # %%
 roof = Roof.measure("cpu", torch.float32)
@@ -192,22 +194,25 @@ check("a ratio comes with its spread", all(r.low <= r.median <= r.high for r in 
 # ## How fast could it be?
 #
 # A ratio to another program says little if that one is slow. Ask the machine instead. It has two
-# limits: how many bytes its memory moves in a second, the **bandwidth**, and how many flops its
-# units compute. scratchnet measures both, with a long addition and a large product.
+# limits: how many bytes its memory moves per second, the **bandwidth**, and how many flops its
+# units compute per second. scratchnet measures both: the bandwidth with a long addition, the
+# arithmetic with multiply-adds that stay in the registers (or with a large product, where the
+# compiled module is missing).
 #
-# A kernel has to move certain bytes and to do certain flops, whoever writes it. So no kernel can
-# take less than the longer of the two:
+# A kernel has to move certain bytes and do certain flops, no matter who writes it. So no kernel can
+# take less than the longer of the two times:
 #
 #     time >= max(bytes / bandwidth, flops / arithmetic)
 #
 # Divide flops by bytes: the **intensity**. If it is low, memory decides, and better arithmetic is
 # wasted: the kernel is **memory-bound**. If it is high, it is **compute-bound**. Between them lies
-# the **ridge**. Drawn over the intensity, the limit looks like a roof, so this is a **roofline**.
+# the **ridge**. Plotted against the intensity, the limit looks like a roof, so this is called a
+# **roofline**.
 
 # %%
 ridge = roof.arithmetic / roof.bandwidth
 print(f"{roof.bandwidth / 1e9:.1f} GB/s, {roof.arithmetic / 1e9:.0f} GFLOP/s", end="; ")
-print(f"ridge: {ridge:.1f} flops a byte")
+print(f"ridge: {ridge:.1f} flops per byte")
 
 x, w = torch.randn(512, 1024), torch.randn(1024, 1024)
 calls = {
@@ -223,18 +228,18 @@ for name, call in calls.items():
     limit = max(cost.forward_bytes / roof.bandwidth, cost.forward_flops / roof.arithmetic)
     seconds = best(call) / 1000
     dots[name] = math.log10(intensity[name]), cost.forward_flops / seconds / 1e9
-    print(f"{name:11} {intensity[name]:6.2f} flops a byte", end="   ")
+    print(f"{name:11} {intensity[name]:6.2f} flops per byte", end="   ")
     print(f"at least {1e3 * limit:.3f} ms, measured {1e3 * seconds:.3f} ms")
 
 # %%
 across = [k / 20 for k in range(-20, 61)]  # log10 of the intensity
 limits = [min(10**k * roof.bandwidth, roof.arithmetic) / 1e9 for k in across]
-curves = {"roof (GFLOP/s over log10 of flops a byte)": (across, limits)}
+curves = {"roof (GFLOP/s over log10 of flops per byte)": (across, limits)}
 curves |= {name: ([x], [y]) for name, (x, y) in dots.items()}
 print(chart(curves, log=True))
 
 few = max(intensity["gelu"], intensity["layer_norm"])
-check("GELU and LayerNorm: few flops a byte", few < 10)
+check("GELU and LayerNorm: few flops per byte", few < 10)
 check("a matrix product: many", intensity["matmul"] > 10 * intensity["gelu"])
 
 # %% [markdown]
@@ -249,9 +254,9 @@ check("a matrix product: many", intensity["matmul"] > 10 * intensity["gelu"])
 #
 # ## Smaller numbers: mixed precision
 #
-# bfloat16 has half the bytes (lesson 01), and only two or three digits. So use it where it does no
-# harm. Under `torch.autocast`, matrix products run in bfloat16, while parameters, sums and losses
-# stay in float32. That is **mixed precision**.
+# bfloat16 takes half the bytes (lesson 01), and has only two or three digits. So use it where it
+# does no harm. Under `torch.autocast`, matrix products run in bfloat16, while parameters, sums and
+# losses stay in float32. That is **mixed precision**.
 
 # %%
 torch.manual_seed(0)
@@ -271,12 +276,13 @@ check("two digits are right", abs(loss - exact) < 0.02 * exact)
 
 # %% [markdown]
 # (float16 has a narrow range: small gradients become 0 in it. So the loss is multiplied by a large
-# number before the backward and the gradients divided after: `torch.amp.GradScaler`.)
+# number before the backward and the gradients are divided by it afterwards:
+# `torch.amp.GradScaler`.)
 #
 # ## Large batches in small pieces
 #
 # When a batch does not fit into memory, feed it in pieces, and call `step` only after the last one.
-# Gradients add up by themselves (lesson 12). Divide each loss by the number of pieces, since the
+# Gradients add up by themselves (lesson 12). Divide each loss by the number of pieces, because the
 # loss is a mean.
 
 # %%
@@ -293,7 +299,7 @@ check("four pieces of 8 have the gradient of 32", same)
 #
 # - warm up; time many runs; report the median or the shortest, and the spread
 # - wait for the device before you start the clock and before you stop it
-# - compare in turns, with equal inputs, and only what is right
+# - compare in turns, with equal inputs, and only kernels that are right
 # - least time = max(bytes / bandwidth, flops / arithmetic); faster than that is a bug
 # - low intensity: move less, fuse; high intensity: keep the units busy
 

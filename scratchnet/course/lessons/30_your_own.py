@@ -5,9 +5,9 @@
 #
 # Every layer of this library was once an idea on paper. In this last lesson you take one such idea
 # all the way: first in four operations of torch, then with a backward derived by hand, then as a
-# **kernel**, the inner loop in C that does the whole row at once, and at last as an operator that
-# torch knows like its own: with gradients, checked, compiled, in a network that reads digits. And
-# since nothing works the first time: the routine that finds out why a network does not learn.
+# **kernel**, the inner loop in C that does the whole row at once, and finally as an operator that
+# torch treats like its own: with gradients, checked, compiled, in a network that reads digits. And
+# because nothing works the first time: the routine that finds out why a network does not learn.
 
 # %%
 import ctypes
@@ -28,11 +28,11 @@ from scratchnet.course import Checks, best
 check = Checks("30")
 
 # %% [markdown]
-# ## The idea, in operations that are there
+# ## The idea, in existing operations
 #
 # LayerNorm subtracts the mean of a row and divides by its deviation (lesson 23). **RMSNorm** leaves
-# the mean alone and only divides by the root of the mean square. That is enough, people found, and
-# most of today's large language models do it:
+# the mean alone and only divides by the root of the mean square. People found that this is enough,
+# and most of today's large language models do it:
 #
 #     y = x r w        r = 1 / sqrt(mean(x^2) + eps), one number for each row
 #
@@ -63,7 +63,7 @@ library = F.rms_norm(x, (6,), torch.ones(6), 1e-6)
 check("the library has it too, so we can compare", torch.allclose(y, library))
 
 # %% [markdown]
-# What is not good about it? Each operation reads its input from memory and writes a result of the
+# What is wrong with it? Each operation reads its input from memory and writes a result of the
 # same size, and autograd keeps two tensors of that size for the backward: x and the normalised rows.
 #
 # ## The backward, on paper
@@ -74,10 +74,10 @@ check("the library has it too, so we can compare", torch.allclose(y, library))
 #     h  = g w                                  the gradient of u
 #     dx = r (h - u mean(h u))
 #
-# The last line: `x` reaches `u` in two ways. Directly, that is `r h`. And through `r`, which every
-# number of the row has a part in: that is where the mean over the row comes from, and the minus,
-# for a larger `x` makes `r` smaller. So the backward needs `x`, `w` and `r`: one number for each
-# row is all that must be kept beside the inputs.
+# The last line: `x` reaches `u` in two ways. Directly: that is `r h`. And through `r`, to which
+# every number of the row contributes: that is where the mean over the row comes from, and the
+# minus, because a larger `x` makes `r` smaller. So the backward needs `x`, `w` and `r`: one number
+# per row is all that must be kept besides the inputs.
 
 
 # %%
@@ -99,10 +99,11 @@ def backward(g, x, weight, r):
 # Now the same in C. One loop over the rows; a row of a few thousand numbers stays in the cache, so
 # memory is read once and written once, whatever happens in between. The line with `pragma` allows
 # the compiler to add up in several lanes side by side, which changes the order of the sum; without
-# that promise it must not.
+# that permission it must not.
 #
-# No libraries, no torch: pointers and sizes. `scratchnet/csrc/cpu` is made of such functions. A C
-# compiler is on most machines; where there is none, this lesson goes on with the formulas above.
+# No libraries, no torch: pointers and sizes. The folder `csrc/cpu` of scratchnet's source is made
+# of such functions. Most machines have a C compiler; where there is none, this lesson carries on
+# with the formulas above.
 
 # %%
 SOURCE = """
@@ -187,7 +188,7 @@ check("the kernel is right on one number, odd sizes, no rows", all(agrees(*s) fo
 #
 # ## An operator that torch knows
 #
-# A Python function that calls C is a hole to torch: autograd sees no graph, `torch.compile` cannot
+# To torch, a Python function that calls C is a hole: autograd sees no graph, `torch.compile` cannot
 # look inside. You fill the hole with three promises:
 #
 # | promise | what it says |
@@ -227,7 +228,7 @@ def keep(ctx, inputs, output):
 
 
 def way_back(ctx, g, gradient_of_r):
-    return *rms_norm_backward(g, *ctx.saved_tensors), None  # eps is a setting, it gets none
+    return *rms_norm_backward(g, *ctx.saved_tensors), None  # eps is a setting and gets none
 
 
 rms_norm.register_autograd(way_back, setup_context=keep)
@@ -237,17 +238,17 @@ y, r = rms_norm(rows, torch.ones(512), 1e-6)
 kept = y.grad_fn.saved_tensors
 print("kept for the backward:", *(tuple(tensor.shape) for tensor in kept))
 sizes = [tensor.numel() for tensor in kept]
-check("x, w and one number a row, no more", sizes == [rows.numel(), 512, 1000])
+check("x, w and one number per row, no more", sizes == [rows.numel(), 512, 1000])
 
 # %% [markdown]
 # ## Prove it
 #
-# Never trust a kernel that "looks right". Four judges, each for another kind of lie:
+# Never trust a kernel that "looks right". Call four judges, each for a different kind of lie:
 #
 # - float64 is the truth: is the float32 error as small as that of torch's own operations?
 # - `gradcheck` (lesson 13): is the backward the derivative of the forward?
 # - `opcheck`: are the three promises kept, with gradients, with fake tensors, under compilation?
-# - inputs that are not nice: a transposed view.
+# - awkward inputs: a transposed view.
 
 # %%
 a, w = torch.randn(64, 300), torch.randn(300)
@@ -268,13 +269,13 @@ check("a transposed view is no problem", torch.allclose(first(view, w), naive(vi
 
 # %% [markdown]
 # A proof that cannot fail proves nothing. In lesson 13 the check found every path that was left out
-# of LayerNorm's backward; it would find it here if you forgot that `r` depends on `x` as well.
+# of LayerNorm's backward; here too it would notice if you forgot that `r` depends on `x` as well.
 #
 # ## Use it
 #
 # The layer is short now. It goes into a network like any other, and `torch.compile` takes the whole
 # network with it: `fullgraph=True` fails if there is a hole. (Its backend "aot_eager" does all of
-# the work but the last, the generation of code, which takes longer.)
+# the work except the last part, generating code, which takes longer.)
 
 
 # %%
@@ -309,8 +310,8 @@ check("at least 90 in 100 new digits are right", accuracy >= 0.9)
 check("compiled as one graph, the same results", same)
 
 # %% [markdown]
-# And was it worth it? Ask the clock (lesson 29), and not only about the best competitor: the first
-# thing one writes is a loop over the rows.
+# And was it worth it? Ask the clock (lesson 29), and do not only compare with the best competitor:
+# the first thing people write is a loop over the rows.
 
 
 # %%
@@ -335,7 +336,7 @@ check("more than three times as fast as the loop over rows", faster > 3)
 # %% [markdown]
 # For the next one, the library does all of this by itself. `scratchnet new my_primitive` writes a
 # scaffold that runs from the first minute: oracle, kernels, operator, test, benchmark. And
-# `scratchnet check my_kernel.py --primitive layer_norm` asks a kernel of yours, for any of the five
+# `scratchnet check my_kernel.py --primitive layer_norm` asks your own kernel, for any of the five
 # primitives, the hard questions: odd sizes, strange strides, large numbers. Then it times it.
 #
 # ## When it does not learn
@@ -343,12 +344,13 @@ check("more than three times as fast as the loop over rows", faster > 3)
 # Your layer is proved, and the network still does not learn. Do not guess. Look, in this order:
 #
 # 1. **Shapes**: is every output as large as you think? A silent broadcast is the usual suspect.
-# 2. **Statistics**: mean and deviation of each layer's output. Do they explode, vanish, all turn 0?
+# 2. **Statistics**: mean and deviation of each layer's output. Do they explode, vanish, or all turn
+#    0?
 # 3. **Gradients**: is there one at every parameter, neither 0 nor NaN?
-# 4. **Modes**: does dropout sleep when you train, or work when you test?
+# 4. **Modes**: is dropout off when you train, or on when you test?
 # 5. **One batch**: can the network learn 10 samples by heart? If not, it is a bug, not the data.
 #
-# `training.watch` looks at the first four. Here a healthy network:
+# `training.watch` looks at the first four. Here is a healthy network:
 
 # %%
 model = network(Norm)
@@ -360,7 +362,7 @@ print(report)
 print(f"loss of one batch after 40 steps: {loss:.4f}")
 
 check("ten samples are learned by heart", loss < 0.1)
-check("your layer puts out a deviation of about 1", 0.5 < report.layers["2"].std < 2)
+check("your layer's output has a deviation of about 1", 0.5 < report.layers["2"].std < 2)
 check("a gradient at every layer that has parameters", report.layers["1"].gradient > 0)
 
 # %% [markdown]
@@ -392,14 +394,14 @@ check("the first layer with NaN or infinity is named", "layer '0'" in said)
 # %% [markdown]
 # ## What to keep
 #
-# - first write it in operations that are there; often that is enough
+# - first write it in existing operations; often that is enough
 # - derive the backward, keep as little as it needs, prove it with `gradcheck` in float64
 # - an operator makes three promises: types, fake shapes, a backward; `opcheck` holds you to them
 # - judge a kernel on odd sizes, views and in float64 before you look at its speed
 # - it does not learn: shapes, statistics, gradients, modes, one batch by heart
 #
 # That was the last lesson. You have built every part of a network and a few of your own. Now read
-# the library, it holds no secrets any more; or take an idea that has no layer yet, and make one.
+# the library, which holds no more secrets; or take an idea that has no layer yet, and make one.
 
 # %%
 check.done()
