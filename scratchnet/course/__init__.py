@@ -1,4 +1,4 @@
-"""What the lessons are made with: cells, checks, exercises and their grades, pictures, the concepts of the course."""
+"""What the lessons are made with: cells, checks, exercises and their grading, pictures, the concepts of the course."""
 
 from scratchnet.course import picture
 from scratchnet.course.concepts import CONCEPTS

@@ -1,4 +1,4 @@
-"""The concepts of the course in teaching order, numbered from 1. A lesson names the numbers that it serves."""
+"""The concepts of the course in teaching order, numbered from 1. A lesson names the numbers that it teaches."""
 
 CONCEPTS: dict[int, str] = dict(
     enumerate(

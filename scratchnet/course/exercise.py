@@ -1,9 +1,9 @@
 """How an exercise is graded.
 
-A task is a function (or class) that the reader writes. What counts is not its text but what is seen of it: `facts(function)`
-tries it and returns name -> value. An answer is right when all its facts are those of the solution. A wrong one is compared
-with the mistakes that come with the task: the mistake that shows the same wrong facts is the one that was made, and its
-docstring is what the reader is told.
+A task is a function (or class) that the reader writes. What counts is not its text but its behaviour: `facts(function)` tries
+it and returns name -> value. An answer is right when all its facts equal those of the solution. A wrong one is compared with
+the mistakes that come with the task: the mistake with the same wrong facts is the one that was made, and its docstring is what
+the reader is told.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Facts = dict[str, object]
 
 
 class Task:
-    """One function of an exercise: its solution, the facts that are looked at, three hints and the known mistakes.
+    """One function of an exercise: its solution, the facts to compare, three hints and the known mistakes.
 
-    reveal: whether the reader is told the right value of a fact; not where the value is the answer.
+    reveal: whether the reader is told the right value of a fact; False where that value is itself the answer.
     """
 
     def __init__(self, solution: Callable, facts: Callable[[Callable], Facts], hints: tuple[str, str, str], reveal: bool):
@@ -37,7 +37,7 @@ class Task:
         self.mistakes: list[Callable] = []
 
     def mistake(self, function: Callable) -> Callable:
-        """Decorator of a wrong answer; its docstring tells the reader what is wrong and why."""
+        """Decorator for a wrong answer; its docstring tells the reader what is wrong and why."""
         self.mistakes.append(function)
         return function
 
@@ -67,7 +67,7 @@ class Task:
 
     @functools.cached_property
     def _known(self) -> dict[Callable, Facts]:
-        """Mistake -> what is seen of it."""
+        """Mistake -> its facts."""
         return {mistake: self._try(mistake) for mistake in self.mistakes}
 
     def _try(self, answer: Callable) -> Facts:
@@ -75,7 +75,7 @@ class Task:
         torch.manual_seed(0)
         try:
             return self.facts(answer)
-        except Exception as error:  # whatever the reader's code raises is what is seen of it
+        except Exception as error:  # whatever the reader's code raises becomes its facts
             torch.manual_seed(0)
             return dict.fromkeys(self.facts(self.solution), error)
 
@@ -129,7 +129,7 @@ def same(a: object, b: object) -> bool:
 
 
 def _blanks(source: str) -> dict[str, list[int]]:
-    """Function or class -> lines with a `...` that is not part of an index."""
+    """Function or class -> the lines with a `...` that is not part of an index."""
     blanks = {}
     for part in ast.parse(source).body:
         if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
@@ -140,7 +140,7 @@ def _blanks(source: str) -> dict[str, list[int]]:
 
 
 def _text(value: object, path: Path | None = None) -> str:
-    """A fact in a sentence; of an exception also the line of the reader's file."""
+    """A fact in words; for an exception also the line in the reader's file."""
     if isinstance(value, Exception):
         lines = [frame.lineno for frame in traceback.extract_tb(value.__traceback__) if frame.filename == str(path)]
         return f"{type(value).__name__}: {value}" + (f" (line {lines[-1]} of {path})" if lines else "")

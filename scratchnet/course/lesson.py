@@ -13,11 +13,11 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands between two `# %%` lines: prose in Markdown, or code."""
+    """The text between two `# %%` lines: prose in Markdown, or code."""
 
     prose: bool
     text: str
-    line: int  # of the file, where the text begins
+    line: int  # line of the file where the text begins
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Lesson:
         return found[1]
 
     def cells(self) -> list[Cell]:
-        """Prose without its comment signs, code as it stands."""
+        """Prose without its comment signs, code unchanged."""
         cells, start = [], 0
         lines = self.path.read_text(encoding="utf-8").splitlines()
         marks = [i for i, line in enumerate(lines) if line.startswith("# %%")] + [len(lines)]
@@ -90,7 +90,7 @@ class Lesson:
 
 
 class Checks:
-    """Counts the claims of a lesson that hold: `check("a view shares memory", condition)`, at the end `check.done()`."""
+    """Counts the claims of a lesson that hold: `check("a view shares memory", condition)`, and `check.done()` at the end."""
 
     def __init__(self, number: str):
         self.number = number
@@ -108,12 +108,12 @@ class Checks:
 
 
 def all_lessons() -> list[Lesson]:
-    """Every lesson that is there, in order."""
+    """Every lesson, in order."""
     return [Lesson(path.stem) for path in sorted((FOLDER / "lessons").glob("[0-9][0-9]_*.py"))]
 
 
 def find(number: str) -> Lesson:
-    """The lesson of a number such as "7" or "07"; ValueError if there is none."""
+    """The lesson with a number such as "7" or "07"; ValueError if there is none."""
     there = {lesson.number: lesson for lesson in all_lessons()}
     if number.zfill(2) not in there:
         raise ValueError(f"there is no lesson {number!r}; the lessons are {', '.join(there)}")
@@ -121,6 +121,6 @@ def find(number: str) -> Lesson:
 
 
 def index() -> dict[int, list[Lesson]]:
-    """Concept -> the lessons that serve it."""
+    """Concept -> the lessons that teach it."""
     taught = {lesson: lesson.concepts for lesson in all_lessons()}
     return {number: [lesson for lesson in taught if number in taught[lesson]] for number in CONCEPTS}

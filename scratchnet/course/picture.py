@@ -1,4 +1,4 @@
-"""The pictures of a lesson as PNG files, in the folder `pictures` where the reader works."""
+"""The pictures of a lesson as PNG files, in the folder `pictures` of the current directory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ FOLDER = Path("pictures")
 
 
 def saved(width: float, height: float) -> Callable:
-    """Make `draw(figure, ...)` a function `(name, ...)` that saves its picture, of so many inches, and prints where.
+    """Turn `draw(figure, ...)` into a function `(name, ...)` that saves its picture, of this size in inches, and prints its
+    path.
 
-    Without matplotlib it prints how to get it: a lesson goes on without its pictures.
+    Without matplotlib it prints how to get it: a lesson carries on without its pictures.
     """
 
     def decorate(draw: Callable) -> Callable:
@@ -44,7 +45,7 @@ def saved(width: float, height: float) -> Callable:
 
 @saved(9, 4)
 def curves(figure, panels: dict[str, dict[str, tuple[Sequence, Sequence]]], x: str, y: str = "", log: bool = False) -> None:
-    """Panels side by side: title -> name of the curve -> (x, y). log: equal factors of y are equal heights."""
+    """Panels side by side: title -> name of the curve -> (x, y). log: y on a logarithmic scale."""
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name, line in lines.items():
             axes.plot(*line, label=name)
@@ -56,7 +57,8 @@ def curves(figure, panels: dict[str, dict[str, tuple[Sequence, Sequence]]], x: s
 
 @saved(7, 4)
 def graph(figure, result: Value) -> None:
-    """What a value was computed from, inputs at the left; on each arrow how fast its target moves with its source."""
+    """What a value was computed from, inputs on the left; the number on each arrow is how fast its target moves with its
+    source."""
     history = result.history()
     steps = dict.fromkeys(history, 0)  # value -> the most arrows from it to the result
     for value in reversed(history):  # each before its parents
@@ -77,7 +79,7 @@ def graph(figure, result: Value) -> None:
     for value, (x, y) in places.items():
         for parent, derivative in value.parents:
             left, height = places[parent]
-            bend = 0.3 * (steps[parent] - steps[value] > 1)  # around what stands between
+            bend = 0.3 * (steps[parent] - steps[value] > 1)  # around the values in between
             style = {"arrowstyle": "-|>", "color": "gray", "shrinkA": 34, "shrinkB": 34, "connectionstyle": f"arc3,rad={-bend}"}
             axes.annotate("", (x, y), (left, height), arrowprops=style)
             top = (left + x - bend * (y - height)) / 2, (height + y + bend * (x - left)) / 2  # the middle of the arc
@@ -90,7 +92,7 @@ def graph(figure, result: Value) -> None:
 
 @saved(9, 2.6)
 def attention(figure, weights: Tensor, tokens: Sequence[str]) -> None:
-    """One map a head, weights (heads, T, T): in row t how much token t takes from each."""
+    """One map per head, weights (heads, T, T): row t shows how much token t takes from each token."""
     panels = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
     for head, (axes, part) in enumerate(zip(panels, weights.tolist(), strict=True), start=1):
         image = axes.imshow(part, vmin=0, vmax=1, cmap="Blues")

@@ -16,7 +16,7 @@ def exercise(lesson: Lesson) -> Path:
 
 
 def load(lesson: Lesson) -> dict:
-    """The tasks that "passed" at the last check and how many "hints" of each task were shown."""
+    """The tasks that "passed" at the last check and how many "hints" were shown for each task."""
     return {"passed": [], "hints": {}} | _read().get(lesson.number, {})
 
 

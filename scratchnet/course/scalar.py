@@ -6,8 +6,8 @@ from __future__ import annotations
 class Value:
     """A number that remembers what it was computed from.
 
-    name: of an input its name, of a result the operation; parents: what it was computed from, each with the derivative of
-    this value by that parent; grad: the derivative of the result by this value, once `backward` of the result was called.
+    name: an input's name, or the operation of a result; parents: what it was computed from, each with the derivative of this
+    value with respect to it; grad: the derivative of the result with respect to this value, after the result's `backward`.
     """
 
     def __init__(self, data: float, name: str = "", parents: tuple[tuple[Value, float], ...] = ()):
@@ -60,7 +60,7 @@ class Value:
         """Add the derivative of this value to the `grad` of every input that it was computed from."""
         history = self.history()
         for value in history:
-            if value.parents:  # results start anew; inputs keep what earlier calls added
+            if value.parents:  # results start from 0; inputs keep what earlier calls added
                 value.grad = 0.0
         self.grad = 1.0
         for value in reversed(history):

@@ -1,4 +1,4 @@
-"""Where the library serves a concept of the course: concept number -> public names, without the leading `scratchnet.`."""
+"""Which parts of the library belong to a concept of the course: number -> public names, without the leading `scratchnet.`."""
 
 SERVED_BY: dict[int, tuple[str, ...]] = {
     6: ("training.Comparison", "training.compare"),

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 Node = TypeVar("Node")
-SIGNS = "●○+x·"  # of the curves of a chart, in order
+SIGNS = "●○+x·"  # for the curves of a chart, in order
 
 
 def describe(x: Tensor | np.ndarray) -> str:
     """Shape, strides, dtype, device and size of a tensor or array in one line."""
-    x = torch.as_tensor(x)  # of an array: the same memory, seen by torch
+    x = torch.as_tensor(x)  # for an array: the same memory, seen by torch
     kind = str(x.dtype).removeprefix("torch.")
     return f"shape {tuple(x.shape)}, stride {x.stride()}, {kind}, {x.device}, {x.numel() * x.element_size()} bytes"
 
 
 def memory(base: Tensor, views: dict[str, Tensor]) -> str:
-    """The memory of `base`, cell by cell, and under each cell the indices at which every view sees it."""
+    """The memory of `base`, cell by cell, and under each cell the indices at which every view finds it."""
     values = torch.empty(0, dtype=base.dtype).set_(base.untyped_storage())
     rows = [("value", [f"{value:g}" for value in values.tolist()])]
     for name, view in views.items():
@@ -38,10 +38,10 @@ def memory(base: Tensor, views: dict[str, Tensor]) -> str:
 
 
 def meeting(*shapes: tuple[int, ...]) -> str:
-    """Shapes under each other, aligned at the right, and what broadcasting makes of them: a shape, or where they clash."""
+    """Shapes one under the other, aligned at the right, and what broadcasting makes of them: a shape, or where they clash."""
     axes = max(map(len, shapes))
     padded = [("",) * (axes - len(shape)) + tuple(shape) for shape in shapes]
-    wanted = [set(column) - {"", 1} for column in zip(*padded, strict=True)]  # the sizes that insist
+    wanted = [set(column) - {"", 1} for column in zip(*padded, strict=True)]  # the sizes that cannot be stretched
     if any(len(sizes) > 1 for sizes in wanted):
         result = ("clash", ["^" if len(sizes) > 1 else "" for sizes in wanted])
     else:
@@ -56,9 +56,9 @@ def chart(
     log: bool = False,
     top: float = math.inf,
 ) -> str:
-    """Points drawn with characters: name -> (x, y), each curve with a sign of its own, a later one on top of an earlier.
+    """Points drawn with characters: name -> (x, y), each curve with its own sign, later ones on top of earlier ones.
 
-    log: equal factors of y (larger than 0) are equal heights. What is above `top` is drawn there; points that are NaN, or still
+    log: y (larger than 0) on a logarithmic scale. Points above `top` are drawn at `top`; points that are NaN, or still
     infinite, are left out.
     """
     points = {name: np.asarray(curve, dtype=np.float64) for name, curve in curves.items()}  # each (2, n)
@@ -84,7 +84,7 @@ def chart(
 
 
 def _table(rows: list[tuple[str, Sequence | str]]) -> str:
-    """Names and their cells, centred under each other; a text in place of cells stands as it is."""
+    """Names and their cells, centred in columns; text in place of cells is left as it is."""
     label = max(len(name) for name, _ in rows)
     width = max(len(str(cell)) for _, cells in rows if not isinstance(cells, str) for cell in cells)
     lines = []
@@ -95,7 +95,8 @@ def _table(rows: list[tuple[str, Sequence | str]]) -> str:
 
 
 def tree(result: Node, parents: Callable[[Node], Sequence[Node]], label: Callable[[Node], str] = str) -> str:
-    """A graph as a tree: a result and, indented, what it was computed from; what was drawn before is not opened again."""
+    """A graph as a tree: a result and, indented, what it was computed from; a node that was drawn before is not expanded
+    again."""
     drawn, lines = set(), []
 
     def draw(node: Node, before: str, indent: str) -> None:

@@ -29,7 +29,7 @@ def dtypes() -> dict:
 
 
 def megabytes(batch: int, channels: int, height: int, width: int, dtype: torch.dtype) -> float:
-    """How many MB (millions of bytes) a batch of images (N, C, H, W) takes; dtype.itemsize is the bytes of an entry."""
+    """How many MB (millions of bytes) a batch of images (N, C, H, W) takes; dtype.itemsize is the number of bytes per entry."""
     return ...
 
 

@@ -18,12 +18,12 @@ def own(a: np.ndarray) -> torch.Tensor:
 
 
 def to_array(t: torch.Tensor) -> np.ndarray:
-    """The numbers of t as a NumPy array, also when t wants gradients; t stays as it is."""
+    """The numbers of t as a NumPy array, even when t wants gradients; t stays as it is."""
     return ...
 
 
 def dtypes() -> dict:
-    """Which dtype has each of these: torch.float32 or torch.float64? Here n stands for np.zeros(3), t for torch.zeros(3)."""
+    """The dtype of each of these: torch.float32 or torch.float64? Here n stands for np.zeros(3), t for torch.zeros(3)."""
     return {
         "torch.tensor([0.5])": ...,
         "torch.tensor(n)": ...,

@@ -17,7 +17,7 @@ def without_missing(x: torch.Tensor) -> torch.Tensor:
 
 
 def pick_by_pairs(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Of each row of logits (B, C) the entry of its class y (B,): (B,). With a pair of indices."""
+    """From each row of logits (B, C) the entry of its class y (B,): (B,). Use a pair of indices."""
     return ...
 
 

@@ -7,12 +7,12 @@ import torch
 
 
 def gather_rows(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """The rows of x (R, D) at index (n,): (n, D). With x.gather along dim 0: only its index is yours to build."""
+    """The rows of x (R, D) at index (n,): (n, D). It uses x.gather along dim 0; you only build the index."""
     return x.gather(0, ...)
 
 
 def scatter_add(g: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
-    """The backward of y = x[index], x (size,): g (n,) holds the gradient of y, returned is that of x, (size,)."""
+    """The backward of y = x[index], x (size,): g (n,) is the gradient of y; return that of x, (size,)."""
     dx = torch.zeros(size)
     ...
     return dx

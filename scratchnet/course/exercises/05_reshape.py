@@ -1,4 +1,4 @@
-"""Exercise 05: bring tensors into shape without making confetti of them.
+"""Exercise 05: bring tensors into shape without turning them into confetti.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 05
 """
@@ -23,7 +23,7 @@ def on_every_word(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """The D features of each word in `heads` equal pieces, pieces before words: (B, S, D) to (B, heads, S, D / heads).
+    """The D features of each word, split into `heads` equal pieces, pieces before words: (B, S, D) to (B, heads, S, D / heads).
 
     Piece 0 of a word holds its first D / heads features, piece 1 the next ones, and so on. Attention does this.
     """

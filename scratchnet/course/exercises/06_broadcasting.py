@@ -1,4 +1,4 @@
-"""Exercise 06: explain a clash of shapes, and mend four broken pieces of code.
+"""Exercise 06: explain a clash of shapes, and fix four broken pieces of code.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 06
 """
@@ -15,7 +15,7 @@ def clash(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
 
 
 def scale_samples(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Every sample of x (B, D) times its own number of scale (B,): (B, D)."""
+    """Every sample of x (B, D) times its own number from scale (B,): (B, D)."""
     # broken: return x * scale
     return ...
 
@@ -33,6 +33,6 @@ def squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tenso
 
 
 def standardised(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """images (N, C, H, W), from each channel its mean (C,) subtracted, then divided by its std (C,): a new tensor."""
+    """images (N, C, H, W), each channel minus its mean (C,), then divided by its std (C,): a new tensor."""
     # broken: images -= mean; return images / std
     return ...

@@ -26,7 +26,7 @@ def chain_flops(m: int, k: int, n: int, p: int) -> tuple[int, int]:
 def matmul_in_tiles(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
     """A @ B for a (M, K) and b (K, N), in tiles of size x size; at the edges tiles may be smaller.
 
-    `@` may be used on two tiles. A slice that reaches over the end, such as a[4:8] of 6 rows, takes what is there.
+    `@` may be used on two tiles. A slice that reaches past the end, such as a[4:8] of 6 rows, takes what is there.
     """
     y = np.zeros((a.shape[0], b.shape[1]))
     for i in range(0, a.shape[0], size):
@@ -36,5 +36,5 @@ def matmul_in_tiles(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
 
 
 def product_backward(g: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The backward of Y = A @ B: from the gradient g (M, N) of Y those of A (M, K) and of B (K, N)."""
+    """The backward of Y = A @ B: from the gradient g (M, N) of Y, the gradients of A (M, K) and of B (K, N)."""
     return ..., ...

@@ -25,7 +25,7 @@ def normalised_rows(x: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def standardised(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both tables (N, D) and (M, D), standardised column by column for a network that learns from `train`. With `.std`."""
+    """Both tables (N, D) and (M, D), standardised column by column for a network that learns from `train`. Use `.std`."""
     return ..., ...
 
 

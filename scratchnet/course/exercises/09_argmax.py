@@ -7,14 +7,14 @@ import torch
 
 
 def accuracy(logits: torch.Tensor, y: torch.Tensor) -> float:
-    """The share of right answers as a Python float. Mind the shapes: logits are (N, C), and y comes as a column, (N, 1)."""
+    """The share of right answers as a Python float. Watch the shapes: logits are (N, C), and y comes as a column, (N, 1)."""
     return ...
 
 
 def top_k_accuracy(logits: torch.Tensor, y: torch.Tensor, k: int) -> float:
     """The share of rows of logits (N, C) in which the right class of y (N,) is surely among the k best; a Python float.
 
-    Surely: a row counts only if at most k of its scores, that of the right class included, are at least as large as that one.
+    Surely: a row counts only if at most k of its scores, including the right class's own, are at least as large as that one.
     """
     return ...
 
@@ -27,5 +27,5 @@ def confusion(predicted: torch.Tensor, y: torch.Tensor, classes: int) -> torch.T
 
 
 def recall(counts: torch.Tensor) -> torch.Tensor:
-    """From such a matrix (C, C): of the pictures *of* each class, the share that was recognised, (C,)."""
+    """From such a matrix (C, C): the share of the pictures *of* each class that was recognised, (C,)."""
     return ...

@@ -13,7 +13,7 @@ def softmax(x: torch.Tensor, temperature: float) -> torch.Tensor:
 
 
 def logsumexp(x: torch.Tensor) -> torch.Tensor:
-    """log(sum(exp(x))) along the last axis of x (B, C): (B,). Also for large x, and -inf for a row of -inf only."""
+    """log(sum(exp(x))) along the last axis of x (B, C): (B,). It is right for large x too, and -inf for a row of -inf only."""
     return ...
 
 

@@ -1,4 +1,4 @@
-"""Exercise 11: derivatives by hand, two operations more for the engine, and its backward.
+"""Exercise 11: derivatives by hand, two more operations for the engine, and its backward.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 11
 """
@@ -14,7 +14,7 @@ def by_hand() -> dict[str, float]:
 
 
 def exp(x: Value) -> Value:
-    """e to the power of x, as a Value that remembers x. math.exp computes with plain numbers."""
+    """e to the power of x, as a Value that remembers x. math.exp works on plain numbers."""
     return Value(..., "exp", ...)
 
 

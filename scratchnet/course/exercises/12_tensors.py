@@ -1,4 +1,4 @@
-"""Exercise 12: predict what is in .grad, mend a descent, cut a batch into pieces, and write the way back of a Function.
+"""Exercise 12: predict what is in .grad, fix a descent, cut a batch into pieces, and write the way back of a Function.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 12
 """
@@ -7,7 +7,7 @@ import torch
 
 
 def grads() -> dict:
-    """w = torch.tensor(3.0, requires_grad=True). What is w.grad after each line, one after the other? None or a number."""
+    """w = torch.tensor(3.0, requires_grad=True). What is w.grad after each line, run one after another? None or a number."""
     return {
         "w is made": ...,
         "(w * w).backward()": ...,
@@ -32,7 +32,7 @@ def descend(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor, steps: int, lr: f
 
 
 def gradient_in_pieces(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor, size: int) -> torch.Tensor:
-    """The gradient (D,) of the loss ((x @ w - y) ** 2).mean() by w, of pieces of `size` samples each; the last may be smaller.
+    """The gradient (D,) of ((x @ w - y) ** 2).mean() with respect to w, from pieces of `size` samples; the last may be smaller.
 
     w (D,) is a leaf whose grad is None; x (B, D), y (B,).
     """
@@ -44,9 +44,9 @@ def gradient_in_pieces(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor, size: 
 
 
 def cube_backward(ctx, grad: torch.Tensor) -> torch.Tensor:
-    """The backward of a torch.autograd.Function for x ** 3: from grad, the gradient of the result, that of x, (...) like x.
+    """The backward of a torch.autograd.Function for x ** 3: the gradient of x from grad, that of the result; both (...) like x.
 
-    Its forward has called ctx.save_for_backward(x); ctx.saved_tensors is the tuple of what was saved. (x ** 3)' = 3 * x * x.
+    Its forward has called ctx.save_for_backward(x); ctx.saved_tensors is the tuple of saved tensors. (x ** 3)' = 3 * x * x.
     """
     (x,) = ...
     return ...

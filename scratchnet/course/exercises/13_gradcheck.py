@@ -1,4 +1,4 @@
-"""Exercise 13: write the check, find the wrong backwards, mend two of them.
+"""Exercise 13: write the check, find the wrong backwards, fix two of them.
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 13
 """
@@ -11,7 +11,7 @@ from scratchnet.ops import DimOptions
 from scratchnet.oracle.cross_entropy import softmax_forward
 
 softmax = lambda x: softmax_forward(x, DimOptions(dim=1))
-# name -> forward(x) for x (R, C), and backward(g, x), which shall give the gradient of x
+# name -> forward(x) for x (R, C), and backward(g, x), which should give the gradient of x
 PAIRS = {
     "square": (lambda x: x**2, lambda g, x: 2 * x * g),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda g, x: g * np.exp(-x) / (1 + np.exp(-x)) ** 2),
@@ -22,7 +22,7 @@ PAIRS = {
 
 
 def numeric_gradients(f: Callable, arguments: list[np.ndarray], g: np.ndarray, step: float) -> list[np.ndarray]:
-    """The gradient of (g * f(*arguments)).sum() by every entry of every argument, by central differences: arrays like them.
+    """The gradient of (g * f(*arguments)).sum() for every entry of every argument, by central differences: arrays like them.
 
     The arguments hold what they held before when you return.
     """
@@ -36,7 +36,7 @@ def numeric_gradients(f: Callable, arguments: list[np.ndarray], g: np.ndarray, s
 
 
 def wrong_ones() -> list[str]:
-    """The names of the backwards in PAIRS that are wrong, in the order in which they stand there. Find out with the check."""
+    """The names of the wrong backwards in PAIRS, in the order in which they appear there. Find out with the check."""
     return [...]
 
 
@@ -48,6 +48,6 @@ def softmax_backward(g: np.ndarray, p: np.ndarray) -> np.ndarray:
 def dense_backward_and_step(W: np.ndarray, a_prev: np.ndarray, dz: np.ndarray, lr: float) -> np.ndarray:
     """The way back through z = W a_prev, and one step of W (out, in) downhill, in place; returns da_prev (in, m).
 
-    a_prev (in, m) and dz (out, m) hold one sample a column; the gradient of W is dz a_prev^T.
+    a_prev (in, m) and dz (out, m) hold one sample per column; the gradient of W is dz a_prev^T.
     """
     ...

@@ -18,7 +18,7 @@ class Stretch(nn.Module):
 
 
 def count(model: nn.Module) -> int:
-    """How many numbers of the model training may change: frozen ones do not count, shared ones count once."""
+    """How many of the model's numbers training may change: frozen ones do not count, shared ones count once."""
     return ...
 
 
@@ -32,7 +32,7 @@ def xavier_(weight: nn.Parameter) -> nn.Parameter:
 
 
 def freeze(model: nn.Module, name: str) -> None:
-    """Freeze all parameters of the model whose name begins with `name`, and no other."""
+    """Freeze all parameters of the model whose name begins with `name`, and no others."""
     ...
 
 

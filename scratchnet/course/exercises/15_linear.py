@@ -18,7 +18,7 @@ def questions() -> dict:
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """x (..., in), weight (out, in), bias (out,) or None -> (..., out). With `@`, not with a function that does it all."""
+    """x (..., in), weight (out, in), bias (out,) or None -> (..., out). Use `@`, not a function that does it all."""
     ...
 
 
@@ -35,6 +35,6 @@ def class_bias(labels: torch.Tensor, classes: int) -> torch.Tensor:
 def backward_and_update(g: np.ndarray, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, lr: float) -> np.ndarray:
     """Move weight and bias in place, each by -lr times its gradient, and return dx for the layer below.
 
-    As in linear_backward, in NumPy. The layer below needs the dx of the forward pass that has been.
+    As in linear_backward, in NumPy. The layer below needs the dx of the forward pass that was run.
     """
     ...

@@ -9,14 +9,14 @@ import torch
 
 
 def descend(gradient: Callable, w: torch.Tensor, lr: float, steps: int) -> torch.Tensor:
-    """Where gradient descent is after so many steps from w (D,); gradient(w) is (D,). The w that was given stays as it is."""
+    """Where gradient descent is after `steps` steps from w (D,); gradient(w) is (D,). The given w stays as it is."""
     ...
 
 
 def what_happens() -> dict:
     """Descent on the loss 5 w^2, whose gradient is 10 w, from w = 1. Work out the first two steps.
 
-    "arrives" (on the same side), "jumps across" (and arrives), "for ever" (to and fro) or "diverges".
+    "arrives" (on the same side), "jumps across" (and arrives), "for ever" (back and forth) or "diverges".
     """
     return {
         "lr 0.05": ...,
@@ -39,6 +39,6 @@ def diverged(losses: list) -> bool:
 def choose(histories: dict) -> float:
     """The learning rate with the lowest last loss among those whose losses never rise above their first one.
 
-    histories: learning rate -> losses, NaN and infinity among them.
+    histories: learning rate -> losses, which may include NaN and infinity.
     """
     ...

@@ -9,7 +9,7 @@ from scratchnet import nn
 
 
 def weighted_mse(guess: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The weighted mean () of the squared errors; all (B,). An error of weight 2 counts like two errors."""
+    """The weighted mean () of the squared errors; all (B,). An error of weight 2 counts as two errors."""
     return ...
 
 

@@ -25,7 +25,7 @@ def predictions() -> dict:
 def forward(x: torch.Tensor, y: torch.Tensor) -> tuple:
     """The loss of each row (N,) and the logsumexp of each row (N,), of logits x (N, C) and classes y (N,).
 
-    For any finite x: subtract the largest logit first. With exp, log and sum, not with a function that does it all.
+    It works for any finite x: subtract the largest logit first. Use exp, log and sum, not a function that does it all.
     """
     ...
 
@@ -33,19 +33,19 @@ def forward(x: torch.Tensor, y: torch.Tensor) -> tuple:
 def backward(g: torch.Tensor, x: torch.Tensor, y: torch.Tensor, lse: torch.Tensor) -> torch.Tensor:
     """The gradient of the logits (N, C), from g (N,), the gradient of each row's loss, and the lse (N,) of `forward`.
 
-    The probabilities are made afresh from x and lse; x stays as it is.
+    The probabilities are recomputed from x and lse; x stays as it is.
     """
     ...
 
 
 def language_loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy () of logits (B, S, C) and words y (B, S), with F.cross_entropy of logits (N, C), words (N,)."""
+    """The mean cross-entropy () of logits (B, S, C) and words y (B, S), using F.cross_entropy on logits (N, C), words (N,)."""
     return F.cross_entropy(...)
 
 
 def train_step(W: torch.Tensor, b: torch.Tensor, x: torch.Tensor, y: torch.Tensor, lr: float) -> None:
     """One step of softmax regression, in place: logits x @ W.T + b, mean loss, W (C, D) and b (C,) move by -lr * gradient.
 
-    Without autograd: you know the gradient of the logits, and lesson 15 the rest.
+    Do it without autograd: you know the gradient of the logits, and lesson 15 has the rest.
     """
     ...

@@ -31,7 +31,7 @@ def both_or_none(x: torch.Tensor) -> torch.Tensor:
 def learn(x: torch.Tensor, y: torch.Tensor) -> nn.Module:
     """A trained network for points x (4, 2) and classes y (4,): logits (N, 2), with a loss below 0.1 on XOR.
 
-    The first layer has the random numbers that torch draws; plain SGD is enough.
+    The layers keep the random numbers that torch draws; plain SGD is enough.
     """
     model = ...
     optimizer = optim.SGD(model.parameters(), lr=1.0)

@@ -9,7 +9,7 @@ import torch
 
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
-    """The exact GELU, x * Phi(x), of every entry; with torch.erf."""
+    """The exact GELU, x * Phi(x), of every entry; use torch.erf."""
     return ...
 
 
@@ -19,7 +19,7 @@ def gelu_slope(x: torch.Tensor) -> torch.Tensor:
 
 
 def tanh_gelu_slope(x: torch.Tensor) -> torch.Tensor:
-    """The slope of x * (1 + tanh(u)) / 2 with u = sqrt(2 / pi) * (x + 0.044715 * x**3); one part is there."""
+    """The slope of x * (1 + tanh(u)) / 2 with u = sqrt(2 / pi) * (x + 0.044715 * x**3); one part is given."""
     k = math.sqrt(2 / math.pi)
     t = torch.tanh(k * (x + 0.044715 * x**3))
     return (1 + t) / 2 + ...

@@ -8,7 +8,7 @@ import torch
 
 def embed_by_product(ids: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """The rows of table (V, D) at ids (B, S), as a matrix product: (B, S, D)."""
-    one_hot = torch.zeros(*ids.shape, len(table))  # (B, S, V): what is missing is a 1 in each row; scatter_ can write it
+    one_hot = torch.zeros(*ids.shape, len(table))  # (B, S, V): a 1 is missing in each row; scatter_ can write it
     ...
     return one_hot @ table
 
@@ -22,7 +22,7 @@ def pad(sentences: list[list[int]], padding: int = 0) -> torch.Tensor:
 
 
 def mean_vector(ids: torch.Tensor, table: torch.Tensor, padding: int) -> torch.Tensor:
-    """The mean of the rows of the words of each sentence, paddings left out: ids (B, S), table (V, D) -> (B, D)."""
+    """The mean of the word rows of each sentence, without padding: ids (B, S), table (V, D) -> (B, D)."""
     return ...
 
 

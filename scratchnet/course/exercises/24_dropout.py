@@ -10,7 +10,7 @@ from scratchnet import nn
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    """Inverted dropout with p < 1: while training 0 with probability p, else x / (1 - p); otherwise x. Without F.dropout."""
+    """Inverted dropout, p < 1: while training, 0 with probability p, else x / (1 - p); otherwise x. Do not use F.dropout."""
     if ...:
         return x
     kept = torch.rand_like(x) >= ...  # True where x stays
@@ -36,5 +36,5 @@ class Block(nn.Module):
 
 
 def answer(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """model(x) in evaluation mode, without recording for autograd; afterwards the model is in the mode it came in."""
+    """model(x) in evaluation mode, without recording for autograd; afterwards the model is back in the mode it came in."""
     ...

@@ -24,7 +24,7 @@ def prepare(x: torch.Tensor, y: torch.Tensor, held_out: int) -> tuple:
 def fit(
     model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, epochs: int, batch_size: int
 ) -> list[float]:
-    """Train with F.cross_entropy: for each epoch the mean loss of a sample, as a number."""
+    """Train with F.cross_entropy; return the mean loss per sample for each epoch, as numbers."""
     history = []
     for _ in range(epochs):
         ...  # 1: the mode
@@ -47,8 +47,8 @@ def accuracy(model: nn.Module, batches: list[tuple[torch.Tensor, torch.Tensor]])
 def rate(epoch: int, epochs: int, warm_up: int, lr: float) -> float:
     """The learning rate of an epoch 0, 1, ..., epochs - 1: a straight line up, then half a cosine down.
 
-    In the warm-up, lr * 1 / warm_up, lr * 2 / warm_up, ..., lr. Then lr * (1 + cos(pi * share)) / 2, where share is how much
-    of the epochs after the warm-up is over: 0 in the first of them.
+    In the warm-up, lr * 1 / warm_up, lr * 2 / warm_up, ..., lr. Then lr * (1 + cos(pi * share)) / 2, where share is the
+    fraction of the epochs after the warm-up that are over: 0 in the first of them.
     """
     if epoch < warm_up:
         return ...

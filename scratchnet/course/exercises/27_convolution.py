@@ -9,14 +9,15 @@ from scratchnet import nn
 
 
 def output_size(n: int, window: int, stride: int, padding: int) -> int:
-    """How many windows fit along an axis of n pixels, with `padding` zeros at each end; what does not fit is left out."""
+    """How many windows fit along an axis of n pixels, with `padding` zeros at each end; a window that does not fit is left
+    out."""
     return ...
 
 
 def conv2d_forward(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """x (N, C, H, W), W (F, C, k, k), b (F,) -> y (N, F, H - k + 1, W - k + 1), without F.conv2d.
 
-    Lay all windows at once: the pixel at (i, j) of every window is a part of the picture, moved by (i, j).
+    Handle all windows at once: the pixels at (i, j) of all windows form a part of the picture, moved by (i, j).
     """
     filters, _, k, _ = W.shape
     height, width = x.shape[2] - k + 1, x.shape[3] - k + 1

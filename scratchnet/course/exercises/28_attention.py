@@ -29,8 +29,8 @@ def sees_the_future(model: nn.Module, tokens: torch.Tensor) -> bool:
 
 
 def bigram_loss(seen: torch.Tensor, new: torch.Tensor, size: int) -> float:
-    """The mean loss in nats, on the pairs `new`, of the bigram model that was counted on the pairs `seen`.
+    """The mean loss in nats, on the pairs `new`, of the bigram model counted on the pairs `seen`.
 
-    Pairs are (N, 2) int64, below `size`: a token and the one after it. Every count is 1 too high, so that none is 0.
+    Pairs are (N, 2) int64, below `size`: a token and the one after it. Every count starts at 1, so that none is 0.
     """
     return ...

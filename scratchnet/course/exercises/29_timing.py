@@ -2,7 +2,7 @@
 
 Each `...` is a blank for you to fill in. Then: scratchnet check 29
 
-The clock and the device are handed to your functions, so that the grader can bring its own: a device with a queue, whose first
+The clock and the device are passed to your functions, so that the grader can bring its own: a device with a queue, whose first
 call is slow and which is disturbed now and then.
 """
 
@@ -23,9 +23,9 @@ from scratchnet.measure.roof import Roof
 
 
 def seconds(call: Callable, wait: Callable, clock: Callable[[], float], warm_up: int, runs: int) -> float:
-    """The honest one: how long a call takes, the median of `runs` runs that are timed one by one, after `warm_up` calls.
+    """The honest one: how long a call takes, the median of `runs` runs timed one by one, after `warm_up` calls.
 
-    `call()` asks the device, `wait()` returns when all is done that it was asked for, `clock()` tells the time in seconds.
+    `call()` asks the device, `wait()` returns when everything it was asked for is done, `clock()` tells the time in seconds.
     `statistics.median` is fine.
     """
     ...
@@ -44,9 +44,9 @@ def speedup(time_theirs: Callable[[], float], time_ours: Callable[[], float], ro
 
 
 def least_seconds(flops: float, moved: float, roof: Roof) -> tuple[float, str]:
-    """The time below which no kernel can be, and what sets it: "memory" or "arithmetic".
+    """The least time that any kernel needs, and what sets it: "memory" or "arithmetic".
 
-    The kernel does `flops` and moves `moved` bytes; roof.arithmetic is in FLOP a second, roof.bandwidth in bytes a second.
+    The kernel does `flops` and moves `moved` bytes; roof.arithmetic is in FLOP per second, roof.bandwidth in bytes per second.
     """
     return ..., ...
 

@@ -1,4 +1,4 @@
-"""Exercise 30: an activation of your own, from the paper to the operator; and the layer that spoils it all.
+"""Exercise 30: an activation of your own, from paper to operator; and the layer that spoils it all.
 
 Swish is y = x s, where s = sigmoid(x) = 1 / (1 + exp(-x)): a line on the right, nearly 0 on the left, a small dip between.
 Ramachandran, Zoph, Le: Searching for activation functions, https://arxiv.org/abs/1710.05941
@@ -49,7 +49,7 @@ def operator(name: str, backward: Callable[[Tensor, Tensor], Tensor]) -> Callabl
 
 
 def first_sick_layer(model: nn.Module, x: Tensor) -> str | None:
-    """The name (as in named_modules) of the first layer without layers inside whose output holds NaN or infinity, for input x.
+    """The name (as in named_modules) of the first layer without sublayers whose output for input x holds NaN or infinity.
 
     None if there is none. No hook is left on the model.
     """

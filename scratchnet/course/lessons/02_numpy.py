@@ -38,7 +38,7 @@ check = Checks("02")
 # | `a.size` | `t.numel()` | number of entries |
 # | `a.shape` | `t.shape`, `t.size()` | shape |
 #
-# Mind the last two: `size` is a number in NumPy and a shape in torch.
+# Note the last two: `size` is a number in NumPy and a shape in torch.
 
 # %%
 a = np.array([1.0, 4.0, 9.0])

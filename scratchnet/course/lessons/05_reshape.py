@@ -21,8 +21,8 @@ check = Checks("05")
 # %% [markdown]
 # ## Reshape: the same line of numbers, other brackets
 #
-# Memory is one line (lesson 01). `reshape` leaves the line alone and places the brackets anew: fill
-# one row, then the next. The number of entries must stay the same; one size may be -1, "whatever is
+# Memory is one line (lesson 01). `reshape` leaves the line alone and sets new brackets: fill one
+# row, then the next. The number of entries must stay the same; one size may be -1, "whatever is
 # left".
 
 # %%

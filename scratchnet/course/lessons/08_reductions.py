@@ -78,7 +78,7 @@ for dim in (0, 1):
 # | `any`, `all` | True, True | of a mask: any yes? all yes? |
 # | `var`, `std` | 7, 2.65 | spread, see below |
 #
-# Two of them have a trap. `mean` refuses whole numbers, since a mean is hardly ever whole. And
+# Two of them have a trap. `mean` refuses whole numbers, because a mean is hardly ever whole. And
 # `max(dim=...)` answers two questions at once, how large and where; if you forget that, you compare
 # a pair with a number.
 

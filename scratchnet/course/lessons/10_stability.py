@@ -117,7 +117,7 @@ check("the shift changes no result", torch.allclose(softmax(scores), p))
 check("and takes any finite scores", softmax(wild).isfinite().all())
 
 # %% [markdown]
-# Each row has a maximum of its own, so mind the axis. One maximum for the whole batch looks
+# Each row has its own maximum, so watch the axis. One maximum for the whole batch looks
 # simpler, but fails where one row is far below another.
 #
 # The axis of softmax itself deserves a look, too. `dim` is the axis along which the probabilities

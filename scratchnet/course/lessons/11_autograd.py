@@ -161,7 +161,7 @@ tz.backward()
 print(f"x.grad = {tx.grad}, y.grad = {ty.grad}")
 
 check("the same gradients as ours", (tx.grad, ty.grad) == (x.grad, y.grad))
-check("a result has a grad_fn, an input has none", tx.grad_fn is None and tz.grad_fn is not None)
+check("a result has a grad_fn, an input none", tx.grad_fn is None and tz.grad_fn is not None)
 check("the last step was an addition", type(tz.grad_fn).__name__ == "AddBackward0")
 
 # %% [markdown]
@@ -169,8 +169,7 @@ check("the last step was an addition", type(tz.grad_fn).__name__ == "AddBackward
 # difference that makes torch fast. Its values are whole tensors, so one note stands for millions of
 # multiplications. You know from lesson 07, for instance, what a matrix product hands back: `G @
 # B.T` to the one side, `A.T @ G` to the other.
-#
-# ## The graph is made anew each time
+# ## The graph is built afresh each time
 #
 # Nobody declares the graph. It is a trace of what was computed. So Python's own `if` and `while`
 # may decide what is computed, and the gradient is that of the path taken. Here a number is doubled
@@ -195,7 +194,7 @@ check("5 was doubled five times: 2 ** 5", x.grad == 2**5)
 
 # %% [markdown]
 # You can even take the derivative of an *algorithm*. The ancient way to compute a square root:
-# guess, divide, take the mean of both, repeat. Nobody tells the engine that this is a root, and yet
+# guess, divide, take the mean of both, repeat. Nobody told the engine that this is a root, and yet
 # the derivative comes out as that of the root, 1 / (2 sqrt(x)).
 
 # %%

@@ -299,7 +299,7 @@ check("where nothing is saved, writing is harmless", v.grad.tolist() == [2, 2])
 # %% [markdown]
 # ## How a kernel joins in
 #
-# torch knows the way back of its own operations. A library with kernels of its own has to tell it,
+# torch knows the way back of its own operations. A library with its own kernels has to tell it,
 # with a `torch.autograd.Function`: a class with a forward, which computes and saves, and a
 # backward, which is handed the gradient of the result and returns one for each argument (None where
 # there is nothing to return). Here is everything that scratchnet needs for GELU, a function used in

@@ -129,8 +129,7 @@ check("but no unit is closed for every input", not closed.all(dim=0).any())
 
 
 def train(activation, lr, steps, lower_bias=0.0):
-    """A network 2 -> 32 -> 2, its units pushed down by `lower_bias`, after `steps` steps of
-    training."""
+    """A network 2 -> 32 -> 2, its units pushed down by `lower_bias`, trained for some steps."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 32), activation, nn.Linear(32, 2))
     with torch.no_grad():

@@ -63,7 +63,7 @@ check("no test picture is among the training pictures", leaked == 0)
 # A gradient from all the data costs a pass over all of it, for a single step. A **mini-batch** of
 # 32 samples gives a gradient that points roughly the same way for a fraction of the work, so take
 # many rough steps instead of a few exact ones. One pass over all training data, batch by batch, is
-# an **epoch**. Before each epoch the data are shuffled anew, so that no two epochs have the same
+# an **epoch**. Before each epoch the data are shuffled again, so that no two epochs have the same
 # batches.
 #
 # That needs no machinery: a random order, cut into slices.

@@ -13,7 +13,7 @@ def as_they_stand(predict):
     facts=as_they_stand,
     hints=(
         "A shape has one size for each axis. Count the opening brackets, or the numbers in zeros(...).",
-        "An index that is one number, such as [0], takes its axis away. `:` keeps an axis as it is.",
+        "An index that is a single number, such as [0], takes its axis away. `:` keeps an axis as it is.",
         "arange(start, end, step) stops before end: write its numbers down and count them. "
         "`.T` swaps the two sizes. A number without brackets has no axis: ().",
     ),
@@ -52,7 +52,7 @@ def outer_brackets_do_not_count():
 
 @shapes.mistake
 def range_with_its_end():
-    """arange stops before its end, as Python's range does: 2, 4, 6, 8 and no 10."""
+    """arange stops before its end, as Python's range does: 2, 4, 6, 8 but not 10."""
     return shapes() | {"torch.arange(2, 10, 2)": (5,)}
 
 
@@ -64,7 +64,7 @@ def index_keeps_its_axis():
 
 @shapes.mistake
 def column_stays_upright():
-    """A column that was picked by one number is a plain vector (2,), one entry a row. [:, 0:1] would be (2, 1)."""
+    """A column picked by a single number is a plain vector (2,), one entry per row. [:, 0:1] would be (2, 1)."""
     return shapes() | {"torch.zeros(2, 3)[:, 0]": (2, 1)}
 
 
@@ -76,7 +76,7 @@ def the_other_axis():
 
 @shapes.mistake
 def transpose_changes_nothing():
-    """A transpose makes rows of columns: the two sizes change places."""
+    """A transpose turns columns into rows: the two sizes swap places."""
     return shapes() | {"torch.zeros(2, 3).T": (2, 3)}
 
 
@@ -108,7 +108,7 @@ def small_integers():
 
 @dtypes.mistake
 def whole_results_stay_whole():
-    """`/` always divides to floats, also where nothing remains: the dtype cannot depend on the values. `//` keeps int64."""
+    """`/` always gives floats, even where nothing remains: the dtype cannot depend on the values. `//` keeps int64."""
     return dtypes() | {"torch.tensor([4, 6]) / 2": torch.int64}
 
 
@@ -145,7 +145,7 @@ def entries_only(batch, channels, height, width, dtype):
 
 @megabytes.mistake
 def bits(batch, channels, height, width, dtype):
-    """That is in bits: eight times too much. dtype.itemsize is in bytes already."""
+    """That is in bits: eight times too much. dtype.itemsize is already in bytes."""
     return batch * channels * height * width * dtype.itemsize * 8 / 1e6
 
 
@@ -221,7 +221,7 @@ def doubled(x):
 
 @doubled.mistake
 def in_place(x):
-    """x itself was changed: y = x gives the tensor a second name, it copies nothing. Begin with x.clone()."""
+    """x itself was changed: y = x gives the tensor a second name and copies nothing. Begin with x.clone()."""
     y = x
     y[0] *= 2
     return y

@@ -34,7 +34,7 @@ def copied(a):
 
 @shared.mistake
 def cast_by_habit(a):
-    """.float() turns float64 into float32. Other numbers need other cells, so it copied, and the sharing was lost."""
+    """.float() turns float64 into float32. Different numbers need different cells, so it copied, and the sharing was lost."""
     return torch.from_numpy(a).float()
 
 
@@ -63,8 +63,8 @@ def own(a):
 
 @own.mistake
 def trusts_the_cast(a):
-    """For an array in float32, .float() has nothing to do and hands the same memory on, and so does as_tensor. torch.tensor
-    always copies."""
+    """For an array in float32, .float() has nothing to do and passes on the same memory; so does as_tensor. torch.tensor always
+    copies."""
     return torch.from_numpy(a).float()
 
 
@@ -97,7 +97,7 @@ def to_array(t):
 
 @to_array.mistake
 def without_detach(t):
-    """A tensor that wants gradients refuses .numpy(): NumPy could change it unseen. Put .detach() before it."""
+    """A tensor that wants gradients refuses .numpy(): NumPy could change it unnoticed. Put .detach() before it."""
     return t.cpu().numpy()
 
 
@@ -118,7 +118,7 @@ def gradients_switched_off(t):
     hints=(
         "NumPy's default is float64, torch's is float32, and the dtype survives the crossing.",
         "Between two tensors the wider dtype wins. A Python number takes the dtype of the tensor.",
-        "A list holds Python numbers: they have forgotten that they came from NumPy, and torch chooses anew.",
+        "A list holds Python numbers: they have forgotten that they came from NumPy, and torch chooses again.",
     ),
     reveal=False,
 )
@@ -148,7 +148,7 @@ def torch_narrows():
 
 @dtypes.mistake
 def left_side_decides():
-    """Where two tensors meet the wider dtype wins, on whichever side it stands: float64 spreads without a word."""
+    """Where two tensors meet, the wider dtype wins, whichever side it is on: float64 spreads without a word."""
     return dtypes() | {"t + torch.from_numpy(n)": torch.float32}
 
 

@@ -27,7 +27,7 @@ def last_columns(x):
 
 @last_columns.mistake
 def without_the_last(x):
-    """The end of a slice is not part of it: -2:-1 is one column only. Leave the end away to go up to the last one."""
+    """The end of a slice is not part of it: -2:-1 is only one column. Leave the end out to go up to the last one."""
     return x[::2, -2:-1]
 
 
@@ -82,13 +82,13 @@ def compared_with_nan(x):
 
 @without_missing.mistake
 def only_the_rest(x):
-    """A mask as an index gives the entries that are left, in a row: the shape is lost. torch.where keeps it."""
+    """A mask as an index gives the entries that are left, all in one row: the shape is lost. torch.where keeps it."""
     return x[~x.isnan()]
 
 
 @without_missing.mistake
 def infinities_too(x):
-    """Infinity is not missing: nan_to_num replaces it too, by the largest number there is. Ask x.isnan()."""
+    """Infinity is not missing: nan_to_num replaces it too, with the largest number there is. Ask x.isnan()."""
     return x.nan_to_num()
 
 
@@ -117,7 +117,7 @@ def pick_by_pairs(logits, y):
 
 @pick_by_pairs.mistake
 def whole_columns(logits, y):
-    """logits[:, y] means all rows, and of each the columns y: a (B, B) table. Pair every row with its own column."""
+    """logits[:, y] means all rows, and from each the columns y: a (B, B) table. Pair every row with its own column."""
     return logits[:, y]
 
 
@@ -129,7 +129,7 @@ def rows_instead(logits, y):
 
 @pick_by_pairs.mistake
 def largest_of_each_row(logits, y):
-    """That is the largest entry of each row, the network's guess. Asked for is the entry of the right class, y."""
+    """That is the largest entry of each row, the network's guess. The task asks for the entry of the right class, y."""
     return logits.max(dim=1).values
 
 
@@ -147,7 +147,7 @@ def pick_by_gather(logits, y):
 
 @pick_by_gather.mistake
 def axis_left_on(logits, y):
-    """The result has the shape of the index, (B, 1). squeeze(1) takes the axis off that unsqueeze(1) put on."""
+    """The result has the shape of the index, (B, 1). squeeze(1) takes off the axis that unsqueeze(1) put on."""
     return logits.gather(1, y.unsqueeze(1))
 
 
@@ -165,7 +165,7 @@ def along_the_rows(logits, y):
 
 @pick_by_gather.mistake
 def index_of_one_axis(logits, y):
-    """gather wants an index with as many axes as the input: y has one, logits two. Give it the other by unsqueeze(1)."""
+    """gather wants an index with as many axes as the input: y has one, logits two. Give y its second one with unsqueeze(1)."""
     return logits.gather(1, y)
 
 
@@ -201,5 +201,5 @@ def labels_in_a_row(logits, y):
 
 @pick_by_mask.mistake
 def zeros_left_in(logits, y):
-    """where keeps the whole table, with zeros in the other places. An index by the mask keeps the picked entries alone."""
+    """where keeps the whole table, with zeros in the other places. Indexing with the mask keeps only the picked entries."""
     return torch.where(y.unsqueeze(1) == torch.arange(logits.shape[1]), logits, 0.0)

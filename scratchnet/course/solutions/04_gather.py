@@ -36,7 +36,7 @@ def one_axis(x, index):
 
 @gather_rows.mistake
 def crosswise(x, index):
-    """Every column asks for another row now: the index lies on its side. unsqueeze(1) stands it upright."""
+    """Every column asks for a different row now: the index lies on its side. unsqueeze(1) stands it upright."""
     return x.gather(0, index[: x.shape[1]].unsqueeze(0).expand(len(index), -1))
 
 
@@ -51,7 +51,7 @@ def gradients_of_a_vector(scatter_add):
 @task(
     facts=gradients_of_a_vector,
     hints=(
-        "Each g[i] goes to dx[index[i]], and what is there already must stay: add.",
+        "Each g[i] goes to dx[index[i]], and what is already there must stay: add.",
         "A loop over i does it. So does a method of tensors whose name begins with index_.",
         "dx.index_add_(0, index, g), or: for i, k in enumerate(index): dx[k] += g[i]",
     ),
@@ -62,7 +62,7 @@ def scatter_add(g, index, size):
 
 @scatter_add.mistake
 def last_one_wins(g, index, size):
-    """The place 2 occurs twice and got only its last gradient. `dx[index] += g` reads all places before it writes: add one
+    """Place 2 occurs twice and got only its last gradient. `dx[index] += g` reads all places before it writes: add one gradient
     after the other."""
     dx = torch.zeros(size)
     dx[index] += g
@@ -108,7 +108,7 @@ def gather_backward(g, index, columns):
 
 @gather_backward.mistake
 def assigned(g, index, columns):
-    """`=` forgets what came before: of repeated indices only the last gradient is left. Add with `+=`."""
+    """`=` forgets what came before: for repeated indices only the last gradient is left. Add with `+=`."""
     dx = torch.zeros(len(g), columns)
     for i in range(len(g)):
         for j in range(g.shape[1]):
@@ -118,7 +118,7 @@ def assigned(g, index, columns):
 
 @gather_backward.mistake
 def all_into_one_row(g, index, columns):
-    """The gradients of all rows were added together in the first one. The row i stays what it is: dx[i, index[i, j]]."""
+    """The gradients of all rows were added together in the first one. The row i stays the same: dx[i, index[i, j]]."""
     dx = torch.zeros(len(g), columns)
     for i in range(len(g)):
         for j in range(g.shape[1]):

@@ -25,8 +25,8 @@ def channels_first(images):
 
 @channels_first.mistake
 def confetti(images):
-    """The shape is right and the pixels are confetti: reshape refills the brackets in memory order. An axis that moves
-    wants permute."""
+    """The shape is right and the pixels are confetti: reshape refills the brackets in memory order. To move an axis, use
+    permute."""
     n, h, w, c = images.shape
     return images.reshape(n, c, h, w)
 
@@ -53,7 +53,7 @@ def a_batch(batch_of):
     facts=a_batch,
     hints=(
         "Two new axes: one for the batch, one for the channel.",
-        "stack makes the batch axis, unsqueeze the other. At which place does the channel axis stand?",
+        "stack makes the batch axis, unsqueeze the other. In which place is the channel axis?",
         "torch.stack(images).unsqueeze(1)",
     ),
 )
@@ -63,7 +63,7 @@ def batch_of(images):
 
 @batch_of.mistake
 def glued(images):
-    """cat glues along an axis that is there: the pictures became one tall picture. stack makes a new axis."""
+    """cat glues along an existing axis: the pictures became one tall picture. stack makes a new axis."""
     return torch.cat(images)
 
 
@@ -96,7 +96,7 @@ def words_times_a_matrix(on_every_word):
     facts=words_times_a_matrix,
     hints=(
         "No axis changes its place: melt the first two, multiply, and split them again.",
-        "x.reshape(-1, D) has one row for each word; the product has too. Which shape does the docstring ask for?",
+        "x.reshape(-1, D) has one row for each word, and so has the product. Which shape does the docstring ask for?",
         "words = x.reshape(-1, x.shape[2]); return (words @ w).reshape(x.shape[0], x.shape[1], -1)",
     ),
 )
@@ -107,13 +107,13 @@ def on_every_word(x, w):
 
 @on_every_word.mistake
 def left_melted(x, w):
-    """The product is right, but the brackets are not back: a last reshape makes (B, S, E) of (B * S, E)."""
+    """The product is right, but the brackets are not back: a last reshape turns (B * S, E) into (B, S, E)."""
     return x.reshape(-1, x.shape[2]) @ w
 
 
 @on_every_word.mistake
 def sentences_and_words_swapped(x, w):
-    """The words are dealt out wrongly: melting (B, S) puts all words of sentence 0 first, so splitting must say B, then S."""
+    """The words are handed out wrongly: melting (B, S) puts all words of sentence 0 first, so splitting must say B, then S."""
     return (x.reshape(-1, x.shape[2]) @ w).reshape(x.shape[1], x.shape[0], -1)
 
 

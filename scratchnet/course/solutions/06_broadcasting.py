@@ -15,7 +15,7 @@ def clashes(clash):
 @task(
     facts=clashes,
     hints=(
-        "Walk through both shapes from the right, one pair of sizes after the other.",
+        "Walk through both shapes from the right, one pair of sizes after another.",
         "A pair clashes if the sizes differ and neither is 1. Where the shorter shape ends, nothing can clash any more.",
         "for axis in range(1, min(len(a), len(b)) + 1): compare a[-axis] with b[-axis]; return -axis at a clash",
     ),
@@ -29,7 +29,7 @@ def clash(a, b):
 
 @clash.mistake
 def from_the_left(a, b):
-    """(4, 3) and (4,) do clash: shapes are aligned at the right, so 3 meets 4. Count from the end, a[-1] with b[-1]."""
+    """(4, 3) and (4,) do clash: shapes are aligned at the right, so 3 meets 4. Count from the end: a[-1] meets b[-1]."""
     for axis, (m, n) in enumerate(zip(a, b, strict=False)):
         if m != n and 1 not in (m, n):
             return axis - max(len(a), len(b))
@@ -47,7 +47,7 @@ def one_is_a_size_like_others(a, b):
 
 @clash.mistake
 def counted_from_the_left(a, b):
-    """The right axis, but counted from the left. Asked for is the number from the right: the last axis is -1."""
+    """The right axis, but counted from the left. The task counts from the right: the last axis is -1."""
     axis = clash(a, b)
     return axis if axis is None else axis + max(len(a), len(b))
 
@@ -82,8 +82,8 @@ def scale_samples(x, scale):
 
 @scale_samples.mistake
 def as_it_was(x, scale):
-    """Aligned at the right, the numbers of scale stand under the columns of x. Where x is square nobody complains; else they
-    clash. Make scale a column: scale[:, None]."""
+    """Aligned at the right, the numbers of scale stand under the columns of x. Where x is square nothing complains; otherwise
+    they clash. Make scale a column: scale[:, None]."""
     return x * scale
 
 
@@ -95,7 +95,7 @@ def turned_and_not_turned_back(x, scale):
 
 @scale_samples.mistake
 def added_up(x, scale):
-    """scale @ x multiplies and adds the samples up into one. Asked for is each sample by itself: x * scale[:, None]."""
+    """scale @ x multiplies and adds the samples up into one. The task asks for each sample by itself: x * scale[:, None]."""
     return scale @ x
 
 
@@ -136,7 +136,7 @@ def shares_of_everything(x):
 
 @row_shares.mistake
 def softmax_instead(x):
-    """softmax makes rows that add up to 1 as well, but it takes exponentials first. Asked for is the plain share."""
+    """softmax makes rows that add up to 1 as well, but it takes exponentials first. The task asks for the plain share."""
     return x.softmax(dim=1)
 
 
@@ -152,7 +152,7 @@ def errors(squared_error):
 @task(
     facts=errors,
     hints=(
-        "Write the shapes under each other: (B, 1) and (B,). What becomes of them?",
+        "Write the shapes one under the other: (B, 1) and (B,). What becomes of them?",
         "Bring both to the same shape first. Take one axis off, or put one on.",
         "((prediction.squeeze(1) - target) ** 2).mean()",
     ),
@@ -181,7 +181,7 @@ def not_squared(prediction, target):
 
 @squared_error.mistake
 def means_compared(prediction, target):
-    """The mean was taken first, and then errors up and down cancel. Square each difference, then take the mean."""
+    """The mean was taken first, so errors up and down cancel. Square each difference, then take the mean."""
     return prediction.mean() - target.mean()
 
 
@@ -237,6 +237,6 @@ def one_parameter_forgotten(images, mean, std):
 
 @standardised.mistake
 def in_place(images, mean, std):
-    """The numbers are right, but -= changed the images of the caller. `images - ...` makes a new tensor."""
+    """The numbers are right, but -= changed the caller's images. `images - ...` makes a new tensor."""
     images -= mean[:, None, None]
     return images / std[:, None, None]

@@ -52,19 +52,19 @@ def last_with_last(a, b):
 
 @product_shape.mistake
 def everything_fits(a, b):
-    """(2, 3) and (2, 3) do not fit: 3 numbers of a row against 2 of a column. The inner sizes must be equal."""
+    """(2, 3) and (2, 3) do not fit: 3 numbers in a row against 2 in a column. The inner sizes must be equal."""
     return (*torch.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
 
 
 def bills(chain_flops):
-    return {"flops of both brackets for m, k, n, p = 2, 3, 5, 7": chain_flops(2, 3, 5, 7)}
+    return {"flops of both ways for m, k, n, p = 2, 3, 5, 7": chain_flops(2, 3, 5, 7)}
 
 
 @task(
     facts=bills,
     hints=(
-        "One product of (M, K) and (K, N) costs 2 M N K. Here are two of them for each bracket.",
-        "A @ B is (m, n): the second product is (m, n) @ (n, p). Which shape has B @ C?",
+        "One product of (M, K) and (K, N) costs 2 M N K. Each way takes two of them.",
+        "A @ B is (m, n): the second product is (m, n) @ (n, p). Which shape does B @ C have?",
         "2 * m * n * k + 2 * m * p * n for the first; for the second B @ C is (k, p)",
     ),
 )
@@ -86,7 +86,7 @@ def first_product_only(m, k, n, p):
 
 @chain_flops.mistake
 def brackets_do_not_matter(m, k, n, p):
-    """The results are the same, the bills are not: with the bracket around B @ C the first product is (k, n) @ (n, p)."""
+    """The results are the same, the bills are not: with the brackets around B @ C the first product is (k, n) @ (n, p)."""
     return 2 * m * n * k + 2 * m * p * n, 2 * m * n * k + 2 * m * p * n
 
 
@@ -146,14 +146,14 @@ def one_pair_of_tiles(a, b, size):
 
 @matmul_in_tiles.mistake
 def edge_forgotten(a, b, size):
-    """What does not fill a whole tile was left out. range(0, K, size) comes by the last, smaller one; K // size does not."""
+    """What does not fill a whole tile was left out. range(0, K, size) reaches the last, smaller one; K // size does not."""
     full = a.shape[1] // size * size
     return a[:, :full] @ b[:full]
 
 
 @matmul_in_tiles.mistake
 def one_entry_at_a_time(a, b, size):
-    """The product is right, but every number takes a step of Python. Leave the work inside of two tiles to `@`."""
+    """The product is right, but every number takes a step of Python. Leave the work within two tiles to `@`."""
     return three_loops(a, b)
 
 
@@ -178,7 +178,8 @@ def product_backward(g, a, b):
 
 @product_backward.mistake
 def not_transposed(g, a, b):
-    """The inner sizes do not fit: g is (M, N) and b is (K, N), so b must be transposed to meet g with its N. The same for a."""
+    """The inner sizes do not fit: g is (M, N) and b is (K, N), so b must be transposed for its N to meet that of g. Likewise
+    for a."""
     return g @ b, a @ g
 
 
@@ -196,6 +197,6 @@ def lying_down(g, a, b):
 
 @product_backward.mistake
 def upstream_forgotten(g, a, b):
-    """g has no part in it. These are the gradients of the plain sum of Y, for which g is all ones."""
+    """g is not used. These are the gradients of the plain sum of Y, for which g is all ones."""
     ones = torch.ones_like(g)
     return ones @ b.T, a.T @ ones

@@ -13,7 +13,7 @@ def means_of_images(channel_means):
 @task(
     facts=means_of_images,
     hints=(
-        "dim names the axes that disappear. Which ones must go, so that of (N, C, H, W) only C is left?",
+        "dim names the axes that disappear. Which ones must go so that only C is left of (N, C, H, W)?",
         "`dim` takes a tuple of axes; the batch is axis 0.",
         "images.mean(dim=(0, 2, 3))",
     ),
@@ -24,13 +24,13 @@ def channel_means(images):
 
 @channel_means.mistake
 def channels_gone(images):
-    """dim=1 makes the channels disappear. Name the axes that shall go, not the one that shall stay."""
+    """dim=1 makes the channels disappear. Name the axes that should go, not the one that should stay."""
     return images.mean(dim=1)
 
 
 @channel_means.mistake
 def per_image(images):
-    """That is a mean for each channel of each image, (N, C). The batch axis has to go too."""
+    """That is one mean per channel of each image, (N, C). The batch axis has to go too."""
     return images.mean(dim=(2, 3))
 
 
@@ -54,7 +54,7 @@ def variances(sample_variance):
     facts=variances,
     hints=(
         "Distances from the mean, squared, added up, divided.",
-        "Of n distances from their own mean only n - 1 are free: the last one follows from the others. Divide by that.",
+        "Only n - 1 of n distances from their own mean are free: the last one follows from the others. Divide by that.",
         "((x - x.mean()) ** 2).sum() / (len(x) - 1)",
     ),
 )
@@ -70,13 +70,13 @@ def population(x):
 
 @sample_variance.mistake
 def deviation(x):
-    """That is its root, the standard deviation. The variance is what stands under the root."""
+    """That is its root, the standard deviation. The variance is what is under the root."""
     return (((x - x.mean()) ** 2).sum() / (len(x) - 1)).sqrt()
 
 
 @sample_variance.mistake
 def not_centred(x):
-    """These are the squares of the numbers themselves. Variance is about distances from the mean: subtract it first."""
+    """These are the squares of the numbers themselves. Variance is about distances from the mean: subtract the mean first."""
     return (x**2).sum() / (len(x) - 1)
 
 
@@ -109,19 +109,20 @@ def normalised_rows(x, eps):
 
 @normalised_rows.mistake
 def sample_statistics(x, eps):
-    """Nearly: torch's var and std divide by n - 1 unless told otherwise. A row of LayerNorm is all there is: correction=0."""
+    """Nearly right: torch's var and std divide by n - 1 unless told otherwise. A row of LayerNorm is all there is:
+    correction=0."""
     return (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, keepdim=True) + eps).sqrt()
 
 
 @normalised_rows.mistake
 def eps_outside(x, eps):
-    """eps stands under the root, beside the variance: sqrt(v + eps), not sqrt(v) + eps."""
+    """eps belongs under the root, added to the variance: sqrt(v + eps), not sqrt(v) + eps."""
     return (x - x.mean(dim=1, keepdim=True)) / (x.std(dim=1, correction=0, keepdim=True) + eps)
 
 
 @normalised_rows.mistake
 def columns(x, eps):
-    """Those are the columns: dim=0 makes the samples disappear. Each row on its own: dim=1."""
+    """That normalises the columns: dim=0 makes the samples disappear. Take each row on its own: dim=1."""
     return (x - x.mean(dim=0, keepdim=True)) / (x.var(dim=0, correction=0, keepdim=True) + eps).sqrt()
 
 

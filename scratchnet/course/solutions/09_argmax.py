@@ -33,7 +33,7 @@ def column_against_row(logits, y):
 
 @accuracy.mistake
 def best_row_of_each_class(logits, y):
-    """argmax(dim=0) makes the pictures disappear and leaves one for each class. The classes shall go: dim=1."""
+    """argmax(dim=0) makes the pictures disappear and leaves one for each class. The classes should go: dim=1."""
     return (logits.argmax(dim=0) == y.squeeze(1)).float().mean().item()
 
 
@@ -62,7 +62,7 @@ def hits_among_the_best(top_k_accuracy):
 @task(
     facts=hits_among_the_best,
     hints=(
-        "Do not ask topk who is in; ask how many classes stand at or above the right one.",
+        "Do not ask topk which classes are in; ask how many score at least as high as the right one.",
         "The score of the right class is one gather away (lesson 03). Compare all scores of the row with it, and count.",
         "own = logits.gather(1, y[:, None]); ((logits >= own).sum(dim=1) <= k).float().mean().item()",
     ),
@@ -89,14 +89,14 @@ def off_by_one(logits, y, k):
 
 @top_k_accuracy.mistake
 def left_to_topk(logits, y, k):
-    """Which of several equal scores topk takes is not promised, so the result is a matter of luck. Count the scores that are
-    at least as large as the right one instead."""
+    """topk does not promise which of several equal scores it takes, so the result is a matter of luck. Count the scores that
+    are at least as large as the right one instead."""
     return (logits.topk(k, dim=1).indices == y[:, None]).any(dim=1).float().mean().item()
 
 
 @top_k_accuracy.mistake
 def everybodys_columns(logits, y, k):
-    """`logits[:, y]` takes all rows with all labels, (N, N). One entry of each row: gather with y[:, None]."""
+    """`logits[:, y]` takes all rows with all labels, (N, N). Take one entry per row: gather with y[:, None]."""
     return ((logits >= logits[:, y]).sum(dim=1) <= k).float().mean().item()
 
 
@@ -134,7 +134,7 @@ def sides_swapped(predicted, y, classes):
 
 @confusion.mistake
 def only_hits(predicted, y, classes):
-    """Only the right answers were counted. What is off the diagonal is the interesting part."""
+    """Only the right answers were counted. The interesting part is off the diagonal."""
     return confusion(y[y == predicted], y[y == predicted], classes)
 
 
@@ -145,7 +145,7 @@ def shares_of_each_class(recall):
 @task(
     facts=shares_of_each_class,
     hints=(
-        "The pictures of one class stand in one row. How many were recognised, and how many are there?",
+        "The pictures of one class are in one row. How many were recognised, and how many are there?",
         "The diagonal over the sums of the rows. Which axis must disappear?",
         "counts.diagonal() / counts.sum(dim=1)",
     ),
@@ -156,14 +156,15 @@ def recall(counts):
 
 @recall.mistake
 def precision(counts):
-    """You divided by the columns: of the answers "i", how many were right? That has a name too, precision. Recall divides by
-    the rows."""
+    """You divided by the columns: how many of the answers "i" were right? That has a name too, precision. Recall divides by the
+    rows."""
     return counts.diagonal() / counts.sum(dim=0)
 
 
 @recall.mistake
 def share_of_all(counts):
-    """Divided by all pictures, the shares add up to the accuracy. Each class by its own number of pictures: sum(dim=1)."""
+    """Divided by all pictures, the shares add up to the accuracy. Divide each class by its own number of pictures:
+    sum(dim=1)."""
     return counts.diagonal() / counts.sum()
 
 

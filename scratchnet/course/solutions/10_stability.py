@@ -48,7 +48,7 @@ def one_shift_for_all(x, temperature):
 
 @softmax.mistake
 def temperature_upside_down(x, temperature):
-    """Multiplied by the temperature, a high one exaggerates. It divides the scores: hot means equal shares."""
+    """You multiplied by the temperature, so a high one exaggerates. It divides the scores: hot means equal shares."""
     return softmax(x, 1 / temperature)
 
 
@@ -83,7 +83,7 @@ def logs_of_sums(logsumexp):
 @task(
     facts=logs_of_sums,
     hints=(
-        "Shift by the maximum m of the row and add it again at the end. What if m is -inf?",
+        "Shift by the maximum m of the row and add it back at the end. What if m is -inf?",
         "Where m is infinite, shift by 0 instead: exp(-inf - 0) is 0, the sum 0, its log -inf.",
         "m = x.amax(1, keepdim=True); m = torch.where(m.isinf(), 0.0, m); then (m + ((x - m).exp().sum(...)).log()).squeeze(1)",
     ),
@@ -96,7 +96,7 @@ def logsumexp(x):
 
 @logsumexp.mistake
 def no_maximum(x):
-    """exp(1000) is infinite, and exp(-1000) is 0 with the log -inf. Take the maximum of the row out of the sum first."""
+    """exp(1000) is infinite, and exp(-1000) is 0, whose log is -inf. Take the maximum of the row out of the sum first."""
     return x.exp().sum(dim=1).log()
 
 
@@ -109,7 +109,7 @@ def row_of_nothing(x):
 
 @logsumexp.mistake
 def not_added_again(x):
-    """The maximum was subtracted and never added again. Out of the logarithm it comes as it is: m + log(...)."""
+    """The maximum was subtracted and never added again. It comes out of the logarithm unchanged: m + log(...)."""
     m = x.amax(dim=1, keepdim=True)
     return (x - m).exp().sum(dim=1).log()
 
@@ -160,7 +160,7 @@ def log_probability(logits, y):
 
 @surprise.mistake
 def every_class(logits, y):
-    """`logits[:, y]` takes every label from every row, (B, B). One entry for each row: logits[torch.arange(len(y)), y]."""
+    """`logits[:, y]` takes every label from every row, (B, B). Take one entry per row: logits[torch.arange(len(y)), y]."""
     return logsumexp(logits) - logits[:, y]
 
 
@@ -177,7 +177,7 @@ def softened(softplus):
 @task(
     facts=softened,
     hints=(
-        "With -|x| the exponential is at most 1. What is left is the 1 that swallows a tiny exponential.",
+        "With -|x| the exponential is at most 1. The other danger is the 1 that swallows a tiny exponential.",
         "log(1 + tiny) has a twin: log1p(tiny).",
         "x.clamp(min=0) + (-x.abs()).exp().log1p()",
     ),
@@ -200,7 +200,7 @@ def swallowed(x):
 
 @softplus.mistake
 def both(x):
-    """Overflow at 1000, and at -30 the 1 swallows what is added to it. Use the second form, and log1p."""
+    """It overflows at 1000, and at -30 the 1 swallows what is added to it. Use the second form, and log1p."""
     return (1 + x.exp()).log()
 
 

@@ -30,13 +30,14 @@ def one_place_of_y():
 
 @by_hand.mistake
 def y_alone():
-    """y goes into s twice. You counted where it stands alone; in the product it is multiplied by x, and that adds x * dL/ds."""
+    """y goes into s twice. You counted only where it stands alone; in the product it is multiplied by x, and that adds x *
+    dL/ds."""
     return by_hand() | {"dL/dy": 30.0}
 
 
 @by_hand.mistake
 def own_factor():
-    """A product moves with one factor as fast as the *other* one is large: s moves with x by y = 5."""
+    """A product moves with one factor as fast as the *other* one is large: s moves y = 5 times as fast as x."""
     return by_hand() | {"dL/dx": 60.0}
 
 
@@ -48,12 +49,12 @@ def not_chained():
 
 @by_hand.mistake
 def one_factor_of_the_square():
-    """s * s has s in it twice, so both chains add up: 2 s = 30."""
+    """s * s contains s twice, so both chains add up: 2 s = 30."""
     return by_hand() | {"dL/ds": 15.0, "dL/dx": 75.0, "dL/dy": 45.0}
 
 
 def an_operation(name):
-    """Facts of a new operation: its value, its derivative, and both inside of a longer expression."""
+    """Facts of a new operation: its value, its derivative, and both inside a longer expression."""
 
     def facts(operation):
         x = Value(0.5, "x")
@@ -73,7 +74,7 @@ def an_operation(name):
 @task(
     facts=an_operation("exp"),
     hints=(
-        "A Value needs three things: its data, its name, and its parents with the derivative by each of them.",
+        "A Value needs three things: its data, its name, and its parents with the derivative with respect to each.",
         "There is one parent, x. The derivative of exp is exp itself: the result's own data.",
         'y = math.exp(x.data); return Value(y, "exp", ((x, y),))',
     ),
@@ -97,7 +98,7 @@ def no_parents(x):
 
 @exp.mistake
 def power_rule(x):
-    """x * exp(x - 1) is the rule for powers, where x is below. Here x is the exponent: the derivative of exp is exp."""
+    """x * exp(x - 1) is the rule for powers, where x is the base. Here x is the exponent: the derivative of exp is exp."""
     return Value(math.exp(x.data), "exp", ((x, x.data * math.exp(x.data - 1)),))
 
 
@@ -111,7 +112,7 @@ def derivative_one(x):
     facts=an_operation("tanh"),
     hints=(
         "Built like exp: data, name, and one parent with its derivative.",
-        "Compute t first, it serves twice: as the data and in the derivative.",
+        "Compute t first; it is used twice: as the data and in the derivative.",
         't = math.tanh(x.data); return Value(t, "tanh", ((x, 1 - t * t),))',
     ),
 )
@@ -122,7 +123,7 @@ def tanh(x):
 
 @tanh.mistake
 def square_of_the_input(x):
-    """1 - x * x takes the input. It is 1 - t * t, with the result t = tanh(x)."""
+    """1 - x * x uses the input. It is 1 - t * t, with the result t = tanh(x)."""
     return Value(math.tanh(x.data), "tanh", ((x, 1 - x.data**2),))
 
 
@@ -153,7 +154,7 @@ def gradients_of_a_graph(backward):
     x, y = Value(2.0, "x"), Value(3.0, "y")
     p = x * y
     s = p + x
-    backward(s * p)  # 48: s = 8 with p = 6 inside of it
+    backward(s * p)  # 48: s = 8 with p = 6 inside it
     return seen | {"x.grad of (x * y + x) * (x * y)": x.grad, "y.grad of it": y.grad, "the grad of x * y in it": p.grad}
 
 
@@ -161,7 +162,7 @@ def gradients_of_a_graph(backward):
     facts=gradients_of_a_graph,
     hints=(
         "The result's grad is 1. Then each value hands its grad, times the number on the arrow, to its parents.",
-        "Walk the history from its end, so that a value has everything before it hands on. Parents add what they get.",
+        "Walk the history from its end, so that a value has received everything before it passes anything on. Parents add.",
         "result.grad = 1.0; for value in reversed(result.history()): parent.grad += derivative * value.grad for each parent",
     ),
 )
@@ -183,7 +184,8 @@ def last_chain_wins(result):
 
 @backward.mistake
 def from_the_inputs(result):
-    """You walked from the inputs to the result, so everyone handed on before receiving anything. Begin at the end: reversed."""
+    """You walked from the inputs to the result, so every value passed on its grad before receiving any. Begin at the end:
+    reversed."""
     result.grad = 1.0
     for value in result.history():
         for parent, derivative in value.parents:

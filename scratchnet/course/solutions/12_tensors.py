@@ -13,7 +13,7 @@ def as_they_stand(grads):
     facts=as_they_stand,
     hints=(
         "Before any backward there is nothing. Every backward adds to what is there.",
-        "The derivative of w * w is 2 w; of c * w with a constant c it is c. What is detached is a constant.",
+        "The derivative of w * w is 2 w; of c * w with a constant c it is c. A detached tensor is a constant.",
         "None first; then 2 * 3, then the same added once more, then 5, then the 3 that was detached. zero_ leaves zeros.",
     ),
     reveal=False,
@@ -48,19 +48,19 @@ def replaced():
 
 @grads.mistake
 def added_to_nothing():
-    """`w.grad = None` emptied it. What came before is gone: the 5 stands alone."""
+    """`w.grad = None` emptied it. What came before is gone: only the 5 is left."""
     return grads() | {"w.grad = None; (5 * w).backward()": 17.0}
 
 
 @grads.mistake
 def detached_counts():
-    """What is detached is a constant, here 3. So this is 3 * w, and its derivative is 3; only one factor moves."""
+    """A detached tensor is a constant, here 3. So this is 3 * w, and its derivative is 3; only one factor moves."""
     return grads() | {"w.grad = None; (w.detach() * w).backward()": 6.0}
 
 
 @grads.mistake
 def zeroed_is_none():
-    """zero_() fills the gradient with zeros, in place, as its name says. Nothing at all, None, is what zero_grad() leaves."""
+    """zero_() fills the gradient with zeros, in place, as its name says. It is zero_grad() that leaves nothing at all, None."""
     return grads() | {"w.grad.zero_()": None}
 
 
@@ -105,7 +105,7 @@ def _descent(w, x, y, steps, step):
 
 @descend.mistake
 def never_emptied(w, x, y, steps, lr):
-    """The first two losses are right, then it goes wrong: each backward added to the gradients of the steps before. Empty
+    """The first two losses are right, then it goes wrong: each backward added to the gradients of earlier steps. Empty
     w.grad in every round."""
     return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad)))
 
@@ -119,7 +119,7 @@ def emptied_too_early(w, x, y, steps, lr):
 
 @descend.mistake
 def remembered_step(w, x, y, steps, lr):
-    """torch refuses to change a leaf in place while it remembers: the step is no part of the model. Put it under
+    """torch refuses to change a leaf in place while it remembers: the step is not part of the model. Put it under
     `with torch.no_grad():`."""
     return _descent(w, x, y, steps, lambda w: w.sub_(lr * w.grad))
 
@@ -144,7 +144,7 @@ def gradients_of_pieces(gradient_in_pieces):
     facts=gradients_of_pieces,
     hints=(
         "Backward adds. But the loss of a piece is a mean over few samples, and you need the mean over all.",
-        "Weigh each piece by its share of the samples, len(piece_x) / len(x), before its backward.",
+        "Weight each piece by its share of the samples, len(piece_x) / len(x), before its backward.",
         "(loss * len(piece_x) / len(x)).backward()",
     ),
 )
@@ -165,14 +165,15 @@ def _pieces(w, x, y, size, share):
 
 @gradient_in_pieces.mistake
 def means_added(w, x, y, size):
-    """Three means were added up, so the gradient is about three times too large. Each piece counts with its share of the
-    samples."""
+    """Three means were added up, so the gradient is about three times too large. Each piece counts in proportion to its share
+    of the samples."""
     return _pieces(w, x, y, size, lambda count: 1)
 
 
 @gradient_in_pieces.mistake
 def mean_of_means(w, x, y, size):
-    """Divided by the number of pieces, the last one, which is smaller, counts too much. Its share is its samples over all."""
+    """You divided by the number of pieces, so the last one, which is smaller, counts too much. Its share is its samples over
+    all."""
     return _pieces(w, x, y, size, lambda count: 1 / -(-len(x) // size))
 
 
@@ -216,18 +217,19 @@ def cube_backward(ctx, grad):
 
 @cube_backward.mistake
 def upstream_forgotten(ctx, grad):
-    """The derivative is right, but what comes in was dropped. Behind the cube the loss goes on: multiply by grad."""
+    """The derivative is right, but the incoming gradient was dropped. The computation goes on after the cube: multiply by
+    grad."""
     (x,) = ctx.saved_tensors
     return 3 * x * x
 
 
 @cube_backward.mistake
 def incoming_cubed(ctx, grad):
-    """The derivative was taken at grad. It belongs to the place where the forward was, the saved x; grad only multiplies it."""
+    """The derivative was taken at grad. It must be taken where the forward was, at the saved x; grad only multiplies it."""
     return 3 * grad * grad
 
 
 @cube_backward.mistake
 def passed_through(ctx, grad):
-    """The gradient went through as it came. The cube moves 3 * x * x times as fast as x: multiply by that."""
+    """The gradient went through unchanged. The cube moves 3 * x * x times as fast as x: multiply by that."""
     return grad

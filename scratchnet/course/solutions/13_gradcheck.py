@@ -1,4 +1,4 @@
-"""Exercise 13: central differences by every argument, the wrong pairs, softmax's backward, gradient before step."""
+"""Exercise 13: central differences for every argument, the wrong pairs, softmax's backward, gradient before step."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def tried_out(numeric_gradients):
     a, b, g = random.normal(size=(2, 3)), random.normal(size=(3, 2)), random.normal(size=(2, 2))
     before = a.copy()
     first, second = numeric_gradients(lambda a, b: (a**2) @ b, [a, b], g, 0.01)
-    seen = {"the gradient of (a ** 2) @ b by a": first, "the gradient of it by b": second}
+    seen = {"the gradient of (a ** 2) @ b for a": first, "its gradient for b": second}
     return seen | {"a holds what it held before": bool(np.array_equal(a, before))}
 
 
@@ -18,7 +18,7 @@ def tried_out(numeric_gradients):
     facts=tried_out,
     hints=(
         "Write into argument[position], call f, write again, call f again, and put back what was there.",
-        "up: before + step, down: before - step. The results are arrays; g weighs them into one number.",
+        "up: before + step, down: before - step. The results are arrays; weighted with g they become one number.",
         "argument[position] = before + step; up = f(*arguments); and so on; then (g * (up - down)).sum() / (2 * step)",
     ),
 )
@@ -39,7 +39,7 @@ def numeric_gradients(f, arguments, g, step):
 
 
 def _differences(f, arguments, step, ratio, put_back=True):
-    """The same with another ratio of the results above, at and below, or without putting back what was there."""
+    """The same with a different ratio of the results above, at and below, or without putting back what was there."""
     gradients = []
     for argument in arguments:
         gradient = np.zeros_like(argument)
@@ -69,13 +69,13 @@ def one_step_wide(f, arguments, g, step):
 
 @numeric_gradients.mistake
 def g_forgotten(f, arguments, g, step):
-    """g has no part in it: this is the gradient of the plain sum. Multiply the results by g before you add them up."""
+    """g is not used: this is the gradient of the plain sum. Multiply the results by g before you add them up."""
     return _differences(f, arguments, step, lambda up, here, down: (up - down).sum() / (2 * step))
 
 
 @numeric_gradients.mistake
 def not_put_back(f, arguments, g, step):
-    """The entries were not put back after their nudge, so each later one is tried out at another place: argument[position] =
+    """The entries were not put back after their nudge, so each later one is measured at a different place: argument[position] =
     before."""
     return _differences(f, arguments, step, lambda up, here, down: (g * (up - down)).sum() / (2 * step), put_back=False)
 
@@ -87,7 +87,7 @@ def as_it_stands(wrong_ones):
 @task(
     facts=as_it_stands,
     hints=(
-        "Do not read the formulas, try them out: random x, random g, and more rows than columns or the other way round.",
+        "Do not read the formulas, try them out: random x, random g, and more rows than columns or vice versa.",
         "For each pair: numeric_gradients(forward, [x], g, 1e-5)[0] against backward(g, x). g has the shape of forward(x).",
         "x = np.random.default_rng(0).normal(size=(3, 4)); g likewise with the shape of forward(x). Two of the five disagree.",
     ),
@@ -99,13 +99,13 @@ def wrong_ones():
 
 @wrong_ones.mistake
 def only_softmax():
-    """softmax is wrong indeed, and there is another one. Its gradient is too large by a factor: the number of rows."""
+    """softmax is indeed wrong, and so is another one. Its gradient is too large by a factor: the number of rows."""
     return ["softmax"]
 
 
 @wrong_ones.mistake
 def only_the_mean():
-    """The mean is wrong indeed, and there is another one, the famous diagonal. Run the check on all five."""
+    """The mean is indeed wrong, and so is another one, the famous diagonal. Run the check on all five."""
     return ["mean"]
 
 
@@ -154,7 +154,7 @@ def diagonal(g, p):
 
 @softmax_backward.mistake
 def sum_without_p(g, p):
-    """The sum is one of g times p, not of g alone. (That would be the backward of log_softmax, nearly.)"""
+    """The sum is over g times p, not over g alone. (That would nearly be the backward of log_softmax.)"""
     return p * (g - g.sum(axis=1, keepdims=True))
 
 
@@ -165,8 +165,8 @@ def all_rows_together(g, p):
 
 
 @softmax_backward.mistake
-def not_weighed(g, p):
-    """The difference g - sum of g p is right, and one factor is missing: p in front of it."""
+def not_weighted(g, p):
+    """The difference g - sum of g p is right, but one factor is missing: p in front of it."""
     return g - (g * p).sum(axis=1, keepdims=True)
 
 
@@ -180,7 +180,7 @@ def a_layer(dense_backward_and_step):
 @task(
     facts=a_layer,
     hints=(
-        "Two things: hand the gradient on, and change W. Which of them needs the old W?",
+        "Two things: pass the gradient on, and change W. Which of them needs the old W?",
         "da_prev = W^T dz has the shape of a_prev. `-=` changes W in place.",
         "da_prev = W.T @ dz; W -= lr * dz @ a_prev.T; return da_prev",
     ),
@@ -216,7 +216,7 @@ def uphill(W, a_prev, dz, lr):
 
 @dense_backward_and_step.mistake
 def w_not_transposed(W, a_prev, dz, lr):
-    """W is (out, in) and dz (out, m): the axis `out` has to meet itself, so W must be transposed."""
+    """W is (out, in) and dz (out, m): the axis `out` has to meet `out`, so W must be transposed."""
     da_prev = W @ dz
     W -= lr * dz @ a_prev.T
     return da_prev

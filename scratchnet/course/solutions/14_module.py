@@ -1,4 +1,4 @@
-"""Exercise 14: a module of one's own, counting, Xavier's width, freezing, sharing."""
+"""Exercise 14: a module of your own, counting, Xavier's width, freezing, sharing."""
 
 import torch
 
@@ -38,7 +38,7 @@ class Stretch(nn.Module):
 
 @Stretch.mistake
 class PlainTensors(nn.Module):
-    """gain and shift are plain tensors, so the module does not list them and nobody will train them: wrap them in
+    """gain and shift are plain tensors, so the module does not list them and nothing will train them: wrap them in
     nn.Parameter."""
 
     def __init__(self, features):
@@ -86,7 +86,7 @@ def three_counts(count):
 @task(
     facts=three_counts,
     hints=(
-        "model.parameters() yields each parameter once, also a shared one. How many numbers does one hold?",
+        "model.parameters() yields each parameter once, even a shared one. How many numbers does one hold?",
         "A frozen parameter has requires_grad False.",
         "sum(p.numel() for p in model.parameters() if p.requires_grad)",
     ),
@@ -194,7 +194,7 @@ def attribute_of_the_module(model, name):
 
 @freeze.mistake
 def eval_mode(model, name):
-    """eval() changes how layers like dropout compute; it stops no gradient. Freezing is requires_grad_(False)."""
+    """eval() changes how layers such as dropout compute; it stops no gradient. To freeze, use requires_grad_(False)."""
     model.eval()
 
 
@@ -236,8 +236,8 @@ def tie(model):
 
 @tie.mistake
 def copied(model):
-    """The numbers were copied: equal now, but each weight gets its own gradient and goes its own way. Assign the Parameter
-    itself."""
+    """The numbers were copied: they are equal now, but each weight gets its own gradient and goes its own way. Assign the
+    Parameter itself."""
     with torch.no_grad():
         model.head.weight.copy_(model.embed.weight)
 

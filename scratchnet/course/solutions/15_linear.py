@@ -15,7 +15,7 @@ def rows_of_weights(questions):
     hints=(
         "The answer is first * row[0] + second * row[1] + third * row[2].",
         "A feature that plays no part gets the weight 0; one that counts against gets a negative weight.",
-        "A mean of two is half of the one and half of the other. A difference is 1 and -1.",
+        "A mean of two is half of one and half of the other. A difference is 1 and -1.",
     ),
     reveal=False,
 )
@@ -48,13 +48,13 @@ def sum_of_two():
 
 @questions.mistake
 def mean_of_three():
-    """A third each is the mean of all three; the third feature shall play no part here."""
+    """A third each is the mean of all three; the third feature should play no part here."""
     return questions() | {"the mean of the first and the second": [1 / 3, 1 / 3, 1 / 3]}
 
 
 @questions.mistake
 def wrong_way_round():
-    """That is how much larger the third is than the first: what is subtracted gets the -1."""
+    """That is how much larger the third is than the first: the one that is subtracted gets the -1."""
     return questions() | {"how much larger the first is than the third": [-1, 0, 1]}
 
 
@@ -103,7 +103,7 @@ def weight_first(x, weight, bias):
 
 @linear.mistake
 def always_biased(x, weight, bias):
-    """Without a bias, bias is None, and nothing can be added to None: ask for it first."""
+    """Without a bias, bias is None, and None cannot be added to anything: check for it first."""
     return linear(x, weight, torch.zeros(len(weight))) + bias
 
 
@@ -139,14 +139,14 @@ def transposed_gradient(g, x, weight):
 
 @linear_backward.mistake
 def transposed_again(g, x, weight):
-    """dx = g @ weight, without a transpose: the forward pass had it already, and the way back undoes it."""
+    """dx = g @ weight, without a transpose: the forward pass already had it, and the way back undoes it."""
     return g @ weight.T, g.T @ x, g.sum(0)
 
 
 @linear_backward.mistake
 def averaged_bias(g, x, weight):
-    """The bias went into every sample, and its gradients are added, not averaged. Where a mean is wanted, the loss takes it,
-    and then it is in g already."""
+    """The bias went into every sample, and its gradients are added, not averaged. If a mean is wanted, the loss takes it, and
+    then it is already in g."""
     return g @ weight, g.T @ x, g.mean(0)
 
 
@@ -158,7 +158,7 @@ def bias_over_outputs(g, x, weight):
 
 @linear_backward.mistake
 def averaged_weight(g, x, weight):
-    """Nothing is divided by the number of samples here. Where a mean is wanted, the loss takes it, and it is in g already."""
+    """Nothing is divided by the number of samples here. If a mean is wanted, the loss takes it, and it is already in g."""
     return g @ weight, g.T @ x / len(x), g.sum(0)
 
 
@@ -190,7 +190,8 @@ def without_logarithm(labels, classes):
 
 @class_bias.mistake
 def rare_ones_first(labels, classes):
-    """The rare classes get the large bias now: a minus too many. This is no weight against imbalance, but a blind guess."""
+    """The rare classes get the large bias now: there is a minus too many. This is not a weight against imbalance but a blind
+    guess."""
     return -class_bias(labels, classes)
 
 

@@ -29,8 +29,8 @@ def standardise(train, test):
 
 @standardise.mistake
 def each_its_own(train, test):
-    """The test data were standardised by their own mean and standard deviation. Then the same house gets another price in
-    another company: use those of train for both."""
+    """The test data were standardised with their own mean and standard deviation. Then the same house gets a different price in
+    different company: use those of train for both."""
     return tuple((part - part.mean(0)) / part.std(0) for part in (train, test))
 
 
@@ -63,8 +63,8 @@ def raw_numbers(map_back):
 @task(
     facts=raw_numbers,
     hints=(
-        "Write w (x - mean) / std + b out and sort: what stands before x, what does not depend on x?",
-        "Before x stands w / std. The rest is b and - w mean / std, summed over the features.",
+        "Write out w (x - mean) / std + b and collect terms: what multiplies x, what does not depend on x?",
+        "w / std multiplies x. The rest is b and - w mean / std, summed over the features.",
         "weights / std, bias - (weights * mean / std).sum()",
     ),
 )
@@ -125,13 +125,14 @@ def sample_variance(guess, y):
 
 @r2.mistake
 def the_share_that_is_left(guess, y):
-    """That is the share that is not explained. R2 is 1 minus it, so that 1 is perfect."""
+    """That is the share that is not explained. R2 is 1 minus that, so that 1 is perfect."""
     return (guess - y).square().mean() / y.var(correction=0)
 
 
 @r2.mistake
 def variance_of_the_guesses(guess, y):
-    """The guesses are compared with the spread of y, not with their own: guessing one number for all would divide by 0."""
+    """The guesses are compared with the spread of y, not with their own: guessing one number for everything would divide by
+    0."""
     return 1 - (guess - y).square().mean() / guess.var(correction=0)
 
 
@@ -201,7 +202,7 @@ def patients(predict):
 @task(
     facts=patients,
     hints=(
-        "Train on x and y, then apply the same weights, treated the same way, to new.",
+        "Train on x and y, then apply the same weights to new, treated the same way.",
         "With recover(x, y) there is nothing to standardise: it gives weights for raw features.",
         "weights, bias = recover(x, y); return new @ weights[:, None] + bias",
     ),
@@ -219,8 +220,8 @@ def one_axis(x, y, new):
 
 
 @predict.mistake
-def by_their_own_mean(x, y, new):
-    """new was standardised by its own mean and standard deviation, and a patient alone has none. Use those of x."""
+def with_their_own_mean(x, y, new):
+    """new was standardised with its own mean and standard deviation, and a single patient has none. Use those of x."""
     weights, bias = recover((x - x.mean(0)) / x.std(0), y)
     return (new - new.mean(0)) / new.std(0, correction=0) @ weights[:, None] + bias
 

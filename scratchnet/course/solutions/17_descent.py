@@ -18,7 +18,7 @@ def places(descend):
 @task(
     facts=places,
     hints=(
-        "A step goes against the gradient, and the gradient is another one after every step.",
+        "A step goes against the gradient, and the gradient is a different one after every step.",
         "w = w - lr * gradient(w) makes a new tensor; w -= ... would write into the one that was given.",
         "for _ in range(steps): w = w - lr * gradient(w), then return w",
     ),
@@ -51,7 +51,7 @@ def one_gradient(gradient, w, lr, steps):
 
 @descend.mistake
 def one_step_less(gradient, w, lr, steps):
-    """One step is missing: range(1, steps) makes steps - 1 rounds, range(steps) makes all of them."""
+    """One step is missing: range(1, steps) runs steps - 1 times, range(steps) runs steps times."""
     return descend(gradient, w, lr, steps - 1)
 
 
@@ -92,7 +92,7 @@ def at_the_limit():
 
 @what_happens.mistake
 def the_limit_of_the_lesson():
-    """The lesson's loss had the curvature 2, and there 0.5 landed in one step. Here it is 10: 1 - 10 * 0.5 = -4."""
+    """The lesson's loss had curvature 2, and there 0.5 landed in one step. Here it is 10: 1 - 10 * 0.5 = -4."""
     return what_happens() | {"lr 0.5": "arrives"}
 
 
@@ -137,13 +137,13 @@ def sum_of_squares(x):
 
 @limit.mistake
 def without_the_two(x):
-    """The square of the error brings a factor 2 into the curvature: 2 / N * x.T @ x."""
+    """The square of the error brings a factor of 2 into the curvature: 2 / N * x.T @ x."""
     return 2 / torch.linalg.eigvalsh(x.T @ x / len(x))[-1]
 
 
 @limit.mistake
 def diagonal(x):
-    """The diagonal holds the curvatures along w[0] and w[1]. The valley may lie across: take the eigenvalues."""
+    """The diagonal holds the curvatures along w[0] and w[1]. The valley may lie at an angle: take the eigenvalues."""
     return 2 / (2 / len(x) * x.T @ x).diagonal().max()
 
 
@@ -228,7 +228,7 @@ def choose(histories):
 
 @choose.mistake
 def lowest_end(histories):
-    """The rate 1 ended lowest, but it leapt to five times its start on the way: such a run is not allowed."""
+    """The rate 1 ended lowest, but it leapt to five times its starting loss on the way: such a run is not allowed."""
     return min((lr for lr in histories if math.isfinite(histories[lr][-1])), key=lambda lr: histories[lr][-1])
 
 

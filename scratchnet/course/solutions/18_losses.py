@@ -60,8 +60,8 @@ def two_epochs(epoch_loss):
 @task(
     facts=two_epochs,
     hints=(
-        "A mean times its size is the sum that it came from.",
-        "Add those sums, and divide by how many samples there were.",
+        "A mean times its batch size is the sum that it came from.",
+        "Add those sums, and divide by the number of samples.",
         "sum(m * n for m, n in zip(means, sizes)) / sum(sizes)",
     ),
 )
@@ -116,14 +116,15 @@ def padding_counts(each, y, pad):
 
 @padded_loss.mistake
 def divided_by_all_words(each, y, pad):
-    """The sum is right, but it was divided by all places. Padding then counts as predicted perfectly: divide by how many words
-    are real."""
+    """The sum is right, but it was divided by all places. Padding then counts as predicted perfectly: divide by the number of
+    real words."""
     return each[y != pad].sum() / y.numel()
 
 
 @padded_loss.mistake
 def sentence_by_sentence(each, y, pad):
-    """A mean for each sentence and then the mean of those lets a word of a short sentence count more. One mean over all."""
+    """A mean for each sentence and then the mean of those lets a word of a short sentence count more. Take one mean over
+    all."""
     return torch.stack([losses[words != pad].mean() for losses, words in zip(each, y, strict=True)]).mean()
 
 
@@ -200,7 +201,7 @@ def penalised(with_penalty):
 @task(
     facts=penalised,
     hints=(
-        "model.parameters() yields weights and biases. How many axes has a bias?",
+        "model.parameters() yields weights and biases. How many axes does a bias have?",
         "Square every weight, sum them all, multiply by the strength, add the loss. Keep it in the graph.",
         "loss + strength * sum(p.square().sum() for p in model.parameters() if p.ndim > 1)",
     ),
@@ -211,7 +212,7 @@ def with_penalty(loss, model, strength):
 
 @with_penalty.mistake
 def biases_too(loss, model, strength):
-    """The biases were punished too. They only shift the answer: leave out what has one axis."""
+    """The biases were penalised too. They only shift the answer: leave out parameters with one axis."""
     return loss + strength * sum(p.square().sum() for p in model.parameters())
 
 

@@ -34,7 +34,7 @@ def predictions():
 
 @predictions.mistake
 def equal_logits_cost_nothing():
-    """Equal logits are no perfect guess: each of the four classes has the probability 1/4, and the loss is -log(1/4)."""
+    """Equal logits are not a perfect guess: each of the four classes has probability 1/4, and the loss is -log(1/4)."""
     return predictions() | {"the loss of four equal logits": 0}
 
 
@@ -52,7 +52,7 @@ def without_the_minus():
 
 @predictions.mistake
 def larger_logits_larger_loss():
-    """Only differences of logits count: 100 more for all changes no probability, and so no loss."""
+    """Only differences of logits count: 100 more for all of them changes no probability, and so no loss."""
     return predictions() | {"the loss was 0.3; what is it after 100 is added to every logit": 100.3}
 
 
@@ -118,7 +118,7 @@ def the_mean(x, y):
 
 @forward.mistake
 def through_probabilities(x, y):
-    """A probability of 0 has no logarithm: 1000 apart the loss is infinite. Subtract logits, not logarithms."""
+    """A probability of 0 has no logarithm: with logits 1000 apart the loss is infinite. Subtract logits, not logarithms."""
     return -F.softmax(x, 1)[torch.arange(len(x)), y].log(), forward(x, y)[1]
 
 
@@ -168,7 +168,7 @@ def without_g(g, x, y, lse):
 
 @backward.mistake
 def averaged(g, x, y, lse):
-    """Nothing is divided by N here: if a mean was taken behind the losses, its 1 / N is in g already."""
+    """Nothing is divided by N here: if a mean is taken of the losses later, its 1 / N is already in g."""
     return backward(g, x, y, lse) / len(x)
 
 
@@ -191,7 +191,7 @@ def language_loss(logits, y):
 
 @language_loss.mistake
 def reshaped_axes(logits, y):
-    """reshape mixed words and classes: the axes change their places there. Melt the first two axes with flatten(0, 1)."""
+    """reshape mixed up words and classes, because it would have to move axes. Melt the first two axes with flatten(0, 1)."""
     return F.cross_entropy(logits.reshape(2, 4, 3), y)
 
 
@@ -243,4 +243,4 @@ def over_the_samples(W, b, x, y, lr):
 
 @train_step.mistake
 def renamed(W, b, x, y, lr):
-    """W and b are as they were: `W = W - ...` makes a new tensor. Write `W -= ...`."""
+    """W and b have not changed: `W = W - ...` makes a new tensor. Write `W -= ...`."""

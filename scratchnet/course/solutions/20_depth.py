@@ -17,15 +17,15 @@ def as_one(collapse):
     one = collapse(first, second)
     return {
         "its weight": one.weight.detach() - second.weight.detach() @ first.weight.detach(),
-        "its answer to zeros, less that of both layers": (one(torch.zeros(3)) - second(first(torch.zeros(3)))).detach(),
+        "its answer to zeros, minus that of both layers": (one(torch.zeros(3)) - second(first(torch.zeros(3)))).detach(),
     }
 
 
 @task(
     facts=as_one,
     hints=(
-        "Write second(first(x)) out and sort by x: W2 (W1 x + b1) + b2.",
-        "The weights are stored as (out, in), so the product (2, 5) @ (5, 3) has the right shape as it is.",
+        "Write out second(first(x)) and collect the terms in x: W2 (W1 x + b1) + b2.",
+        "The weights are stored as (out, in), so the product (2, 5) @ (5, 3) already has the right shape.",
         "second.weight @ first.weight, and second.weight @ first.bias + second.bias",
     ),
 )
@@ -70,7 +70,7 @@ def four_answers(both_or_none):
     facts=four_answers,
     hints=(
         "XNOR is 1 - XOR. What has to change in the output, and what may stay?",
-        "Hidden: relu(x1 + x2) and relu(x1 + x2 - 1). XOR is h1 - 2 h2; turn the signs around and begin at 1.",
+        "Hidden: relu(x1 + x2) and relu(x1 + x2 - 1). XOR is h1 - 2 h2; flip the signs and begin at 1.",
         "W = [[1.0, 1.0], [1.0, 1.0]], b = [0.0, -1.0], w = [-1.0, 2.0], c = 1.0",
     ),
 )
@@ -80,13 +80,13 @@ def both_or_none(x):
 
 @both_or_none.mistake
 def still_xor(x):
-    """That is XOR, 1 where the two differ. Wanted is 1 where they are equal: 1 minus it."""
+    """That is XOR, 1 where the two differ. The task wants 1 where they are equal: 1 minus that."""
     return 1 - both_or_none(x)
 
 
 @both_or_none.mistake
 def no_start(x):
-    """The signs are turned, but without c = 1 the answer to (0, 0) is 0, for both hidden units are."""
+    """The signs are flipped, but without c = 1 the answer to (0, 0) is 0, because both hidden units are 0 there."""
     return both_or_none(x) - 1
 
 
@@ -98,7 +98,7 @@ def second_once(x):
 
 @both_or_none.mistake
 def same_bend(x):
-    """Both hidden units bend at the same place, so they are one: the second must wake up later, with the bias -1."""
+    """Both hidden units bend in the same place, so they are one: the second must wake up later, with the bias -1."""
     return F.relu(x @ torch.ones(2, 2)) @ torch.tensor([-1.0, 2.0]) + 1.0
 
 
@@ -139,7 +139,7 @@ def _train(model, x, y):
 
 @learn.mistake
 def without_a_bend(x, y):
-    """Two linear layers in a row are one linear layer, and no line parts XOR: put an activation between them."""
+    """Two linear layers in a row are one linear layer, and no line separates XOR: put an activation between them."""
     return _train(nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 2)), x, y)
 
 
@@ -151,7 +151,7 @@ def bend_at_the_end(x, y):
 
 @learn.mistake
 def bend_behind_both(x, y):
-    """The only bend comes after the last layer, where no layer is left that could use it: put it between the two."""
+    """The only bend comes after the last layer, where no layer is left to use it: put it between the two."""
     return _train(nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 2), nn.ReLU()), x, y)
 
 
@@ -199,7 +199,7 @@ def as_they_stand(predict):
 @task(
     facts=as_they_stand,
     hints=(
-        "One fold makes two pieces of one. What does the next fold do to each of them?",
+        "One fold turns one piece into two. What does the next fold do to each of them?",
         "Pieces double with every layer; units come two at a time.",
         "In one hidden layer n units make at most n + 1 pieces.",
     ),
@@ -216,7 +216,7 @@ def folds():
 
 @folds.mistake
 def added_not_doubled():
-    """Each fold doubles all pieces that are there: 2, 4, 8. Two units more in *one* layer would add two."""
+    """Each fold doubles all existing pieces: 2, 4, 8. Two more units in *one* layer would add two."""
     return folds() | {"straight pieces with 3 layers": 6}
 
 
@@ -228,11 +228,11 @@ def squared():
 
 @folds.mistake
 def one_unit_a_fold():
-    """A fold needs two units, one for the rise and one for the way down: two in each of 10 layers."""
+    """A fold needs two units, one for the way up and one for the way down: two in each of 10 layers."""
     return folds() | {"ReLU units in those 10 layers": 10}
 
 
 @folds.mistake
 def one_too_many():
-    """Without any bend the line is one piece already: n units make n + 1 pieces."""
+    """Without any bend the line is already one piece: n units make n + 1 pieces."""
     return folds() | {"ReLU units that one hidden layer needs for as many pieces": 1024}

@@ -98,7 +98,7 @@ def slopes_multiplied(x):
 
 @gelu_slope.mistake
 def bell_not_normalised(x):
-    """exp(-x * x / 2) has an area of sqrt(2 pi) below it. A bell curve of probabilities has the area 1: divide."""
+    """exp(-x * x / 2) has an area of sqrt(2 pi) below it. A bell curve of probabilities has an area of 1: divide."""
     return _Phi(x) + x * torch.exp(-x * x / 2)
 
 
@@ -142,7 +142,7 @@ def cubic_as_it_stands(x):
 
 @tanh_gelu_slope.mistake
 def without_tanh_itself(x):
-    """The slope of tanh is 1 - t * t; only the slope of what is inside was taken."""
+    """The slope of tanh is 1 - t * t; you took only the slope of what is inside it."""
     t, u_slope = _tanh_parts(x)
     return (1 + t) / 2 + x * u_slope / 2
 
@@ -156,7 +156,7 @@ def half_forgotten(x):
 
 @tanh_gelu_slope.mistake
 def of_the_exact_one(x):
-    """That is the slope of the exact GELU. The formula with tanh is another function, and has a slope of its own."""
+    """That is the slope of the exact GELU. The formula with tanh is a different function with a slope of its own."""
     return gelu_slope(x)
 
 
@@ -188,7 +188,8 @@ def dead_share(z):
 
 @dead_share.mistake
 def share_of_closed_gates(z):
-    """That is the share of closed gates, which is about a half in a healthy layer. Dead is a unit that is closed for all."""
+    """That is the share of closed gates, which is about a half in a healthy layer. A unit is dead if it is closed for all
+    inputs."""
     return (z <= 0).double().mean().item()
 
 

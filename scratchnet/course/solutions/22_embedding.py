@@ -14,7 +14,7 @@ def looked_up(embed_by_product):
 @task(
     facts=looked_up,
     hints=(
-        "In each row of one_hot, along the last axis, write a 1 at the place that the id names.",
+        "In each row of one_hot, along the last axis, write a 1 in the place that the id names.",
         "scatter_(dim, index, value) writes through an index, which needs as many axes as one_hot: unsqueeze.",
         "one_hot.scatter_(2, ids.unsqueeze(2), 1.0)",
     ),
@@ -116,7 +116,7 @@ def means(mean_vector):
 @task(
     facts=means,
     hints=(
-        "Paddings may neither be added nor be counted. A mask does both.",
+        "Padding must be neither added nor counted. A mask takes care of both.",
         "mask = (ids != padding).unsqueeze(2) is (B, S, 1), so that it broadcasts over the D numbers of a row.",
         "(table[ids] * mask).sum(dim=1) / mask.sum(dim=1)",
     ),
@@ -128,7 +128,7 @@ def mean_vector(ids, table, padding):
 
 @mean_vector.mistake
 def plain_mean(ids, table, padding):
-    """The paddings were added and counted like words. Multiply by a mask and divide by its sum."""
+    """The padding was added and counted like words. Multiply by a mask and divide by its sum."""
     return table[ids].mean(dim=1)
 
 
@@ -140,7 +140,7 @@ def counted_but_not_added(ids, table, padding):
 
 @mean_vector.mistake
 def added_but_not_counted(ids, table, padding):
-    """The rows of the paddings are still in the sum. Their row need not be zero: multiply by the mask before adding."""
+    """The padding rows are still in the sum. They need not be zero: multiply by the mask before adding."""
     return table[ids].sum(dim=1) / (ids != padding).sum(dim=1, keepdim=True)
 
 
@@ -160,7 +160,7 @@ def gradients(table_gradient):
 @task(
     facts=gradients,
     hints=(
-        "Each g[b, s] goes to the row ids[b, s], and what meets there is added. Then think of the padding row.",
+        "Each g[b, s] goes to row ids[b, s], and what meets there is added. Then think of the padding row.",
         "Flatten both: ids.flatten() is (B * S,), g.flatten(0, 1) is (B * S, D). index_add_ adds rows.",
         "dtable = torch.zeros(size, g.shape[2]).index_add_(0, ids.flatten(), g.flatten(0, 1)); dtable[padding] = 0",
     ),
@@ -179,7 +179,7 @@ def padding_learns(ids, g, size, padding):
 
 @table_gradient.mistake
 def last_one_wins(ids, g, size, padding):
-    """Word 1 occurs twice, and only its last gradient is left: `=` and `+=` through an index do not add what repeats."""
+    """Word 1 occurs twice, and only its last gradient is left: `=` and `+=` through an index do not add up repeats."""
     dtable = torch.zeros(size, g.shape[2])
     dtable[ids.flatten()] = g.flatten(0, 1)
     dtable[padding] = 0

@@ -13,7 +13,7 @@ def as_they_stand(predict):
     facts=as_they_stand,
     hints=(
         "LayerNorm has a mean for each row, where a row is what normalized_shape covers. BatchNorm has one for each feature.",
-        "For LayerNorm cross the last axes, those in normalized_shape, out of the shape and multiply what is left.",
+        "For LayerNorm, cross out the last axes, those in normalized_shape, and multiply what is left of the shape.",
         "LayerNorm(8) for (4, 5, 8): 4 * 5. BatchNorm2d has as many means as there are channels, whatever the batch.",
     ),
     reveal=False,
@@ -48,7 +48,7 @@ def one_for_each_channel():
 
 @how_many_means.mistake
 def one_for_each_sample():
-    """BatchNorm goes down the columns: a mean for each of the 8 features, over all 32 samples."""
+    """BatchNorm goes down the columns: one mean per feature, 8 in all, over all 32 samples."""
     return how_many_means() | {"BatchNorm1d(8) for (32, 8)": 32}
 
 
@@ -138,7 +138,7 @@ def sample_variance(x, weight, bias, eps):
 
 @layer_norm.mistake
 def eps_outside_the_root(x, weight, bias, eps):
-    """eps belongs inside the root, beside the variance: sqrt(variance + eps), not sqrt(variance) + eps."""
+    """eps belongs inside the root, added to the variance: sqrt(variance + eps), not sqrt(variance) + eps."""
     mean, std = x.mean(dim=-1, keepdim=True), x.std(dim=-1, keepdim=True, correction=0)
     return (x - mean) / (std + eps) * weight + bias
 
@@ -173,7 +173,7 @@ def gradients(layer_norm_gradients):
 @task(
     facts=gradients,
     hints=(
-        "weight and bias serve all rows, so their gradients are sums over the rows. From a, take shift and stretch out.",
+        "weight and bias serve all rows, so their gradients are sums over the rows. Take shift and stretch out of a.",
         "The shift is the mean of a in each row; the stretch is h times the mean of a * h. Both means with keepdim=True.",
         "r * (a - a.mean(dim=1, keepdim=True) - h * (a * h).mean(dim=1, keepdim=True)), (g * h).sum(dim=0), g.sum(dim=0)",
     ),
@@ -192,7 +192,7 @@ def _parts(g, x, weight, eps):
 
 @layer_norm_gradients.mistake
 def statistics_held_still(g, x, weight, eps):
-    """dx is r * a only if mean and variance stood still. They move with x: take the shift and the stretch out of a."""
+    """dx would be r * a only if mean and variance stood still. They move with x: take the shift and the stretch out of a."""
     h, a, r = _parts(g, x, weight, eps)
     return r * a, (g * h).sum(dim=0), g.sum(dim=0)
 

@@ -1,4 +1,4 @@
-"""Exercise 24: inverted dropout, the same mask going back, the flag handed on, and an evaluation that puts the mode back."""
+"""Exercise 24: inverted dropout, the same mask going back, the flag passed on, and an evaluation that restores the mode."""
 
 import torch
 
@@ -36,19 +36,19 @@ def dropout(x, p, training):
 
 @dropout.mistake
 def not_scaled(x, p, training):
-    """What stays was not made larger, so the sums of the next layer shrink while training. Divide by 1 - p."""
+    """What stays was not made larger, so the next layer's sums shrink while training. Divide by 1 - p."""
     return x * (torch.rand_like(x) >= p) if training else x
 
 
 @dropout.mistake
 def p_is_kept(x, p, training):
-    """p is the probability to be dropped. Here it is the probability to be kept."""
+    """p is the probability of being dropped. You used it as the probability of being kept."""
     return x * (torch.rand_like(x) < p) / p if training else x
 
 
 @dropout.mistake
 def scaled_the_wrong_way(x, p, training):
-    """What stays has to become larger, to make up for what is gone: divide by 1 - p instead of multiplying."""
+    """What stays has to become larger to make up for what is gone: divide by 1 - p instead of multiplying."""
     return x * (torch.rand_like(x) >= p) * (1 - p) if training else x
 
 
@@ -60,7 +60,7 @@ def always_on(x, p, training):
 
 @dropout.mistake
 def scaled_in_evaluation(x, p, training):
-    """While training x was divided by 1 - p already. Scaling in evaluation too makes up for the same loss twice."""
+    """While training, x was already divided by 1 - p. Scaling in evaluation too makes up for the same loss twice."""
     return dropout(x, p, True) if training else x * (1 - p)
 
 
@@ -139,7 +139,7 @@ class Block(nn.Module):
 
 @Block.mistake
 class StuckInTraining(Block.solution):
-    """In evaluation mode it still drops: F.dropout is on unless you hand it the flag, self.training."""
+    """In evaluation mode it still drops: F.dropout is on unless you give it the flag, self.training."""
 
     def forward(self, x):
         return F.dropout(F.relu(self.linear(x)), self.p)
@@ -218,7 +218,7 @@ def left_in_evaluation(model, x):
 
 @answer.mistake
 def always_training_afterwards(model, x):
-    """A model that came in evaluation mode left in training mode. Put back the mode it had: model.train(mode)."""
+    """A model that came in evaluation mode left in training mode. Restore the mode it had: model.train(mode)."""
     with torch.no_grad():
         y = model.eval()(x)
     model.train()

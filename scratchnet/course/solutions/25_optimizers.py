@@ -7,7 +7,7 @@ from scratchnet.course import task
 
 
 def after_100_steps(step, zeros, optimizer):
-    """The distance of `step`, called as step(w, g, *state, t), from the library's optimizer after the same 100 gradients."""
+    """Whether `step`, called as step(w, g, *state, t), ends where the library's optimizer does after the same 100 gradients."""
     start, gradients = torch.randn(5, dtype=torch.float64), torch.randn(100, 5, dtype=torch.float64)
     ours, theirs = start, start.clone().requires_grad_()
     library, state = optimizer([theirs]), [torch.zeros_like(start)] * zeros
@@ -34,7 +34,7 @@ def momentum_steps(momentum_step):
     facts=momentum_steps,
     hints=(
         "v is a sum of gradients in which older ones fade. The step follows v, not g.",
-        "Fade what was there, then add the gradient as it is.",
+        "Fade what was there, then add the plain gradient.",
         "v = momentum * v + g; return w - lr * v, v",
     ),
 )
@@ -45,7 +45,7 @@ def momentum_step(w, g, v, lr, momentum):
 
 @momentum_step.mistake
 def a_mean_instead_of_a_sum(w, g, v, lr, momentum):
-    """That is a running mean: (1 - momentum) * g. Momentum in torch adds the gradient as it is, so v grows up to 10 g."""
+    """That is a running mean: (1 - momentum) * g. Momentum in torch adds the plain gradient, so v grows up to 10 g."""
     v = momentum * v + (1 - momentum) * g
     return w - lr * v, v
 
@@ -58,7 +58,7 @@ def follows_the_gradient(w, g, v, lr, momentum):
 
 @momentum_step.mistake
 def steps_before_it_looks(w, g, v, lr, momentum):
-    """w moved by the old v. First bring v up to date, then step."""
+    """w moved by the old v. First update v, then step."""
     return w - lr * v, momentum * v + g
 
 
@@ -90,7 +90,7 @@ def adam_steps(adam_step):
     facts=adam_steps,
     hints=(
         "Two running means, their bias correction, then the step. The first step must be lr everywhere.",
-        "The corrected means are used for the step alone; what is kept and returned are m and s themselves.",
+        "The corrected means are used only for the step; m and s themselves are kept and returned.",
         "w - lr * (m / (1 - 0.9**t)) / ((s / (1 - 0.999**t)).sqrt() + 1e-8)",
     ),
 )
@@ -155,8 +155,8 @@ def adamw_steps(adamw_step):
 @task(
     facts=adamw_steps,
     hints=(
-        "The decay is no part of the gradient: it shrinks the weight itself, before an ordinary step of Adam.",
-        "You have adam_step already; give it a smaller w.",
+        "The decay is not part of the gradient: it shrinks the weight itself, before an ordinary step of Adam.",
+        "You already have adam_step; give it a smaller w.",
         "return adam_step(w * (1 - lr * decay), g, m, s, t, lr)",
     ),
 )
@@ -197,7 +197,7 @@ def who_is_where(groups):
 @task(
     facts=who_is_where,
     hints=(
-        "A matrix has two axes or more; biases and the weights of a norm have one. The name does not tell: ask the shape.",
+        "A matrix has two axes or more; biases and the weights of a norm have one. The name does not tell you: ask the shape.",
         "model.parameters() gives all of them; parameter.ndim is the number of axes.",
         '{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": decay}, and likewise for the others',
     ),
@@ -210,7 +210,7 @@ def groups(model, decay):
 
 @groups.mistake
 def by_name(model, decay):
-    """LayerNorm's weight is called weight too, but it is no matrix. Ask for the number of axes, not for the name."""
+    """LayerNorm's weight is called weight too, but it is not a matrix. Ask for the number of axes, not for the name."""
     weights = [parameter for name, parameter in model.named_parameters() if name.endswith("weight")]
     others = [parameter for name, parameter in model.named_parameters() if not name.endswith("weight")]
     return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]

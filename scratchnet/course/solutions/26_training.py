@@ -15,7 +15,7 @@ def what_is_prepared(prepare):
     torch.manual_seed(3)
     x_train, y_train, x_test, y_test = prepare(x, y, 5)
     return {
-        "how many rows there are to train and to test": (len(y_train), len(y_test)),
+        "how many rows there are to train and to test on": (len(y_train), len(y_test)),
         "how many rows are in both": len(set(y_train.tolist()) & set(y_test.tolist())),
         "rows of the test": y_test.tolist(),
         "the means of the columns to train on": x_train.mean(dim=0),
@@ -27,8 +27,8 @@ def what_is_prepared(prepare):
 @task(
     facts=what_is_prepared,
     hints=(
-        "Draw one random order of the rows. Its end is the test, the rest is to train on.",
-        "The test must have no say, not even in a mean: take mean and deviation of x[train] alone, along dim=0.",
+        "Draw one random order of the rows. Its end is the test set, the rest is for training.",
+        "The test set must have no say, not even in a mean: take mean and deviation of x[train] alone, along dim=0.",
         "train, test = order[:-held_out], order[-held_out:]; mean, std = x[train].mean(dim=0), x[train].std(dim=0)",
     ),
 )
@@ -50,7 +50,7 @@ def statistics_of_everything(x, y, held_out):
 
 @prepare.mistake
 def a_ruler_of_its_own(x, y, held_out):
-    """The test was standardised with its own mean and deviation: another ruler than the one the network learned with."""
+    """The test set was standardised with its own mean and deviation: not the ruler that the network learned with."""
     x_train, y_train, x_test, y_test = prepare(x, y, held_out)
     return x_train, y_train, (x_test - x_test.mean(dim=0)) / x_test.std(dim=0), y_test
 
@@ -65,7 +65,7 @@ def not_shuffled(x, y, held_out):
 
 @prepare.mistake
 def seen_before(x, y, held_out):
-    """A leak: the test rows are among the training rows. Train on order[:-held_out], not on all."""
+    """A leak: the test rows are among the training rows. Train on order[:-held_out], not on everything."""
     order = torch.randperm(len(x))
     mean, std = x.mean(dim=0), x.std(dim=0)
     return (x[order] - mean) / std, y[order], (x[order[-held_out:]] - mean) / std, y[order[-held_out:]]
@@ -141,7 +141,7 @@ def steps_before_backward(*args, **options):
 
 @fit.mistake
 def softmax_too_many(*args, **options):
-    """cross_entropy takes logits. A softmax before it is one too many: the loss is flatter, and learning slow."""
+    """cross_entropy takes logits. A softmax before it is one too many: the loss is flatter, and learning is slow."""
     return _loop(*args, **options, probabilities=True)
 
 
@@ -169,7 +169,7 @@ def counted(accuracy):
 @task(
     facts=counted,
     hints=(
-        "Count what is right and count the samples, over all batches; divide once, at the end.",
+        "Count the right answers and the samples over all batches; divide once, at the end.",
         "model.eval(), torch.no_grad(), then for x, y in batches: model(x).argmax(dim=1) == y.",
         "right += (model(x).argmax(dim=1) == y).sum().item(); samples += len(y); after the loop: right / samples",
     ),
@@ -214,7 +214,7 @@ def plan(rate):
 @task(
     facts=plan,
     hints=(
-        "Two formulas, one for epoch < warm_up and one for the rest. Put the first and the last epoch of each into them.",
+        "Two formulas, one for epoch < warm_up and one for the rest. Try them on the first and the last epoch of each.",
         "In epoch 0 the line is at 1 / warm_up, so it counts epoch + 1. After the warm-up, count from its end.",
         "lr * (epoch + 1) / warm_up, and share = (epoch - warm_up) / (epochs - warm_up)",
     ),
@@ -227,7 +227,7 @@ def rate(epoch, epochs, warm_up, lr):
 
 @rate.mistake
 def first_epoch_at_zero(epoch, epochs, warm_up, lr):
-    """In epoch 0 the rate is 0, and nothing is learned in it: the line counts epoch + 1."""
+    """In epoch 0 the rate is 0, so nothing is learned: the line counts epoch + 1."""
     return lr * epoch / warm_up if epoch < warm_up else rate(epoch, epochs, warm_up, lr)
 
 
@@ -240,6 +240,6 @@ def share_of_all_epochs(epoch, epochs, warm_up, lr):
 
 @rate.mistake
 def too_long_a_way(epoch, epochs, warm_up, lr):
-    """There are epochs - warm_up epochs after the warm-up; divided by all epochs the rate never gets down."""
+    """There are epochs - warm_up epochs after the warm-up; divided by all epochs the rate never comes down to 0."""
     share = (epoch - warm_up) / epochs
     return lr * (1 + math.cos(math.pi * share)) / 2 if epoch >= warm_up else rate(epoch, epochs, warm_up, lr)

@@ -20,7 +20,7 @@ def sizes(output_size):
     facts=sizes,
     hints=(
         "Padding first: how long is the axis then? How far can the first window move until it reaches the end?",
-        "It can move by n + 2 padding - window pixels, in steps of the stride; and where it begins counts too.",
+        "It can move by n + 2 padding - window pixels, in steps of the stride; and its first position counts too.",
         "(n + 2 * padding - window) // stride + 1",
     ),
 )
@@ -30,7 +30,7 @@ def output_size(n, window, stride, padding):
 
 @output_size.mistake
 def steps_not_windows(n, window, stride, padding):
-    """That counts the steps. The window where the walk begins is one more: + 1."""
+    """That counts the steps. The window at the start is one more: + 1."""
     return (n + 2 * padding - window) // stride
 
 
@@ -71,7 +71,7 @@ def convolved(conv2d_forward):
     facts=convolved,
     hints=(
         "The weights that meet the part moved by (i, j) are one number for each filter and each channel: a matrix (F, C).",
-        "That matrix is W at (i, j). The bias must be stretched over the pictures and the places: which shape has it then?",
+        "That matrix is W at (i, j). The bias must be stretched over the pictures and the places: what shape does it need?",
         "torch.einsum('fc,nchw->nfhw', W[:, :, i, j], part), and b[:, None, None], (F, 1, 1)",
     ),
 )
@@ -93,7 +93,7 @@ def _convolved(x, W, b, mirror=False, swap=False):
 
 @conv2d_forward.mistake
 def turned_filter(x, W, b):
-    """The filter is turned by 180 degrees. That is the convolution of mathematics; here W[:, :, i, j] meets the part moved by
+    """The filter is turned by 180 degrees. That is the mathematicians' convolution; here W[:, :, i, j] meets the part moved by
     (i, j)."""
     return _convolved(x, W, b, mirror=True)
 
@@ -118,7 +118,7 @@ def no_bias(x, W, b):
 
 @conv2d_forward.mistake
 def bias_at_every_tap(x, W, b):
-    """The bias was added once for every place of the filter. It is added once, after the loops."""
+    """The bias was added once for every place in the filter. Add it only once, after the loops."""
     return _convolved(x, W, b * W.shape[2] * W.shape[3])
 
 
@@ -157,7 +157,7 @@ def conv2d_backward(g, x, W):
 
 @conv2d_backward.mistake
 def last_window_wins(g, x, W):
-    """Windows overlap: a pixel that four of them cover gets four gradients. Add with `+=`; `=` keeps only the last."""
+    """Windows overlap: a pixel covered by four of them gets four gradients. Add with `+=`; `=` keeps only the last."""
     _, dW, db = conv2d_backward(g, x, W)
     k, (height, width) = W.shape[2], g.shape[2:]
     dx = torch.zeros_like(x)
@@ -205,7 +205,7 @@ def what_fits(network):
 @task(
     facts=what_fits,
     hints=(
-        "Write the size behind each layer beside it. Padding 1 keeps it with 3 x 3 windows, and each pooling halves it.",
+        "Write the size after each layer beside it. With 3 x 3 windows padding 1 keeps it, and each pooling halves it.",
         "After two poolings there are 16 channels of size / 4 times size / 4. Linear wants their product as its inputs.",
         "nn.Conv2d(channels, 8, 3, padding=1), ..., nn.Conv2d(8, 16, 3, padding=1), ..., "
         "nn.Linear(16 * (size // 4) ** 2, classes)",
@@ -230,7 +230,7 @@ def forgot_the_poolings(channels, size, classes):
 
 @network.mistake
 def forgot_the_channels(channels, size, classes):
-    """Flatten lays all 16 channels in one row: the linear layer gets 16 * (size / 4) * (size / 4) numbers."""
+    """Flatten puts all 16 channels into one row: the linear layer gets 16 * (size / 4) * (size / 4) numbers."""
     return _stack(channels, classes, (size // 4) ** 2)
 
 

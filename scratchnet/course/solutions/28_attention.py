@@ -17,7 +17,7 @@ def heads_of(split_heads):
 @task(
     facts=heads_of,
     hints=(
-        "Two steps: give the numbers of a token another bracket, then exchange two axes.",
+        "Two steps: put another bracket around the numbers of a token, then swap two axes.",
         "reshape keeps the order of the numbers, so C becomes (heads, C / heads) in place. Then the heads move to the front.",
         "x.reshape(B, T, heads, C // heads).transpose(1, 2)",
     ),
@@ -28,7 +28,7 @@ def split_heads(x, heads):
 
 @split_heads.mistake
 def reshaped_at_once(x, heads):
-    """The shape is right, but a head now holds whole tokens in place of a part of each. reshape to (B, T, heads, d) first,
+    """The shape is right, but a head now holds whole tokens instead of a part of each. reshape to (B, T, heads, d) first,
     then transpose(1, 2)."""
     return x.reshape(len(x), heads, x.shape[1], -1)
 
@@ -59,7 +59,7 @@ def attended(attention):
     facts=attended,
     hints=(
         "scores = every query times every key, divided by sqrt(d); hide; softmax over the keys.",
-        "k.mT is k with its last two axes exchanged. Hide with masked_fill(later, -math.inf) before the softmax.",
+        "k.mT is k with its last two axes swapped. Hide with masked_fill(later, -math.inf) before the softmax.",
         "q @ k.mT / math.sqrt(q.shape[-1]); torch.ones(T, T).triu(1).bool(); scores.masked_fill(later, -math.inf).softmax(-1)",
     ),
 )
@@ -85,7 +85,7 @@ def not_hidden(q, k, v):
 
 @attention.mistake
 def hidden_after_softmax(q, k, v):
-    """The later places were set to 0 after the softmax, so the weights that are left no longer sum to 1: hide before it."""
+    """The later places were set to 0 after the softmax, so the remaining weights no longer sum to 1: hide before it."""
     return _attention(q, k, v, before=False)
 
 
@@ -103,13 +103,13 @@ def over_the_queries(q, k, v):
 
 @attention.mistake
 def hides_the_past(q, k, v):
-    """The past is hidden and the future is seen: it is the wrong triangle. Later keys are on the right, triu(1)."""
+    """The past is hidden and the future is seen: that is the wrong triangle. Later keys are on the right, triu(1)."""
     return _attention(q.flip(-2), k.flip(-2), v.flip(-2)).flip(-2)
 
 
 @attention.mistake
 def not_scaled(q, k, v):
-    """The scores are not divided by sqrt(d), so they are too large, and softmax nearly takes one place alone."""
+    """The scores are not divided by sqrt(d), so they are too large, and the softmax picks almost a single place."""
     return _attention(q, k, v, scale=0)
 
 
@@ -138,7 +138,7 @@ def found(sees_the_future):
     return {
         "a causal model sees the future": bool(sees_the_future(_Mixer(causal), tokens)),
         "a model without a mask does": bool(sees_the_future(_Mixer(torch.ones(4, 4)), tokens)),
-        "a model of which only the place before the last does": bool(sees_the_future(_Mixer(leak), tokens)),
+        "a model in which only the place before the last does": bool(sees_the_future(_Mixer(leak), tokens)),
         "it leaves the tokens as they were": tokens.tolist() == [[0, 1, 0, 1], [1, 1, 0, 1]],
     }
 
@@ -170,7 +170,7 @@ def compares_the_last_place(model, tokens):
 
 @sees_the_future.mistake
 def same_tokens(model, tokens):
-    """The last token did not change, here it was 1 before: write 1 - token, or no leak can show."""
+    """The last token did not change: here it was already 1. Write 1 - token, or no leak can show."""
     return _differs(model, tokens, 1, slice(-1))
 
 
@@ -189,7 +189,7 @@ def the_other_way_round(model, tokens):
 def counted(bigram_loss):
     seen, new = torch.tensor([[0, 1], [0, 1], [0, 1], [0, 2], [1, 0]]), torch.tensor([[0, 1], [0, 2], [1, 2]])
     return {
-        "a pair that was seen 3 times of 4, among 3 tokens": float(bigram_loss(seen, new[:1], 3)),
+        "a pair that was seen 3 times out of 4, among 3 tokens": float(bigram_loss(seen, new[:1], 3)),
         "three pairs, one of them never seen": float(bigram_loss(seen, new, 3)),
     }
 
@@ -214,7 +214,7 @@ def _shares(seen, size, repeats=True, start=1.0, axis=1):
 
 @bigram_loss.mistake
 def repeated_pairs_lost(seen, new, size):
-    """Pairs that came three times were counted once: counts[i, j] += 1 reads all before it writes. Use index_put_ with
+    """Pairs that came three times were counted once: counts[i, j] += 1 reads everything before it writes. Use index_put_ with
     accumulate=True."""
     return -_shares(seen, size, repeats=False)[new[:, 0], new[:, 1]].log().mean().item()
 
@@ -227,13 +227,13 @@ def over_the_columns(seen, new, size):
 
 @bigram_loss.mistake
 def nothing_added(seen, new, size):
-    """A pair that was never seen has probability 0 and loss infinity: begin to count at 1."""
+    """A pair that was never seen has probability 0 and loss infinity: start counting at 1."""
     return -_shares(seen, size, start=0.0)[new[:, 0], new[:, 1]].log().mean().item()
 
 
 @bigram_loss.mistake
 def in_bits(seen, new, size):
-    """That is in bits, with the logarithm to base 2. Nats have the natural one: log()."""
+    """That is in bits, with the logarithm to base 2. Nats use the natural one: log()."""
     return bigram_loss(seen, new, size) / math.log(2)
 
 

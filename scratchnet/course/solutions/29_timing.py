@@ -1,4 +1,4 @@
-"""Exercise 29: warm up, wait, take the median; in turns; the longer of two limits; pieces that weigh what they hold."""
+"""Exercise 29: warm up, wait, take the median; in turns; the longer of two limits; pieces weighted by their size."""
 
 import statistics
 
@@ -11,7 +11,7 @@ from scratchnet.measure.roof import Roof
 
 
 class Device:
-    """A device with a queue and a clock of its own: asking takes 1 second, the jobs what is listed, the last one repeated."""
+    """A device with a queue and a clock of its own: asking takes 1 second, each job the time listed (the last one repeats)."""
 
     def __init__(self, *jobs):
         self.jobs, self.now, self.done = list(jobs), 0.0, 0.0
@@ -42,7 +42,7 @@ def measured(seconds):
 @task(
     facts=measured,
     hints=(
-        "Three lies: the first calls are slow, nobody waits for the answer, one run is no run.",
+        "Three lies: the first calls are slow, nobody waits for the answer, one run tells you nothing.",
         "After the warm-up, wait. Then in each run: clock, call, wait, clock.",
         "start = clock(); call(); wait(); times.append(clock() - start), and at the end statistics.median(times)",
     ),
@@ -97,7 +97,7 @@ def compared(speedup):
     def program(name, base):
         def run():
             machine["order"] += name
-            machine["speed"] *= 1.25  # the machine is slowed down more and more
+            machine["speed"] *= 1.25  # the machine gets slower and slower
             return base * machine["speed"]
 
         return run
@@ -114,7 +114,7 @@ def compared(speedup):
 @task(
     facts=compared,
     hints=(
-        "Run both in each round, in the order that is asked for, and divide there and then.",
+        "Run both in each round, in the order that the docstring asks for, and divide there and then.",
         "number % 2 says whose turn it is. The ratio is theirs / ours, whoever went first.",
         "if number % 2: ours = time_ours(); theirs = time_theirs(); else the other way; ratios.append(theirs / ours); median",
     ),
@@ -145,7 +145,8 @@ def one_after_the_other(time_theirs, time_ours, rounds):
 
 @speedup.mistake
 def always_the_same_first(time_theirs, time_ours, rounds):
-    """Theirs always went first. Who goes second finds another machine, warmer or slower: change the order in each round."""
+    """Theirs always went first. Whichever goes second finds a different machine, warmer or slower: change the order in each
+    round."""
     return statistics.median(time_theirs() / time_ours() for _ in range(rounds))
 
 
@@ -189,7 +190,7 @@ def one_after_another(flops, moved, roof):
 
 @least_seconds.mistake
 def the_wrong_name(flops, moved, roof):
-    """The times are right, but the names are exchanged: what takes longer sets the pace."""
+    """The times are right, but the names are swapped: what takes longer sets the pace."""
     right = least_seconds(flops, moved, roof)
     return right[0], "arithmetic" if right[1] == "memory" else "memory"
 
@@ -207,7 +208,7 @@ def gradients(gradient_in_pieces):
 @task(
     facts=gradients,
     hints=(
-        "Gradients add up by themselves. Each piece has to come in with its share of the whole batch.",
+        "Gradients add up by themselves. Each piece has to count with its share of the whole batch.",
         "The loss is a mean over the piece; in the whole batch the piece has a share of len(piece) / len(x).",
         "(loss * len(piece) / len(x)).backward()",
     ),
@@ -224,25 +225,26 @@ def _in_pieces(model, x, y, size, share):
 
 @gradient_in_pieces.mistake
 def not_divided(model, x, y, size):
-    """The gradients of all pieces were added as they are, so the sum is too large: each piece counts with its share."""
+    """The gradients of all pieces were added unscaled, so the sum is too large: each piece counts with its share."""
     _in_pieces(model, x, y, size, lambda piece: 1)
 
 
 @gradient_in_pieces.mistake
 def pieces_of_one_size(model, x, y, size):
-    """Divided by the number of pieces, the small last piece counts as much as the others: its share is len(piece) / len(x)."""
+    """You divided by the number of pieces, so the small last one counts as much as the others: its share is len(piece) /
+    len(x)."""
     _in_pieces(model, x, y, size, lambda piece: 1 / len(x.split(size)))
 
 
 @gradient_in_pieces.mistake
 def only_the_last(model, x, y, size):
-    """Only the last piece is left, for the gradients were set to zero in the loop: call zero_grad once, before it."""
+    """Only the last piece is left, because the gradients were set to zero in the loop: call zero_grad once, before it."""
     for piece, target in zip(x.split(size), y.split(size), strict=True):
         _in_pieces(model, piece, target, size, lambda _: len(piece) / len(x))  # noqa: B023
 
 
 @gradient_in_pieces.mistake
 def all_at_once(model, x, y, size):
-    """The gradient is right, but all rows went through the model at once: only `size` rows fit into the memory."""
+    """The gradient is right, but all rows went through the model at once: only `size` rows fit into memory."""
     model.zero_grad()
     F.cross_entropy(model(x), y).backward()

@@ -27,20 +27,20 @@ def swish_backward(g, x):
 
 @swish_backward.mistake
 def only_the_gate(g, x):
-    """You took s for a constant, but it depends on x as well. A product has two slopes: 1 s + x s (1 - s)."""
+    """You treated s as a constant, but it depends on x as well. A product has two slopes: 1 s + x s (1 - s)."""
     return g * torch.sigmoid(x)
 
 
 @swish_backward.mistake
 def only_the_slope_of_the_gate(g, x):
-    """You took the factor x for a constant; its slope is 1. A product has two slopes: 1 s + x s (1 - s)."""
+    """You treated the factor x as a constant; its slope is 1. A product has two slopes: 1 s + x s (1 - s)."""
     s = torch.sigmoid(x)
     return g * x * s * (1 - s)
 
 
 @swish_backward.mistake
 def g_forgotten(g, x):
-    """That is the slope of y alone. What comes from above, g, is multiplied with it: the chain rule."""
+    """That is the slope of y alone. Multiply it by the incoming gradient, g: the chain rule."""
     return swish_backward(torch.ones_like(x), x)
 
 
@@ -67,7 +67,7 @@ def learned(Swish):
     facts=learned,
     hints=(
         "A module prepares itself first, then it makes what it owns. What is learned is a Parameter.",
-        "super().__init__(), then self.beta = nn.Parameter(a tensor without axes). In forward, beta stands inside the sigmoid.",
+        "super().__init__(), then self.beta = nn.Parameter(a tensor without axes). In forward, beta goes inside the sigmoid.",
         "self.beta = nn.Parameter(torch.tensor(1.0)); x * torch.sigmoid(self.beta * x)",
     ),
 )
@@ -81,7 +81,7 @@ class Swish(nn.Module):
 
 
 class _Swish(nn.Module):
-    """The layer, to make mistakes of."""
+    """The layer, for making mistakes with."""
 
     def __init__(self, beta, formula=lambda x, beta: x * torch.sigmoid(beta * x)):
         super().__init__()
@@ -93,7 +93,7 @@ class _Swish(nn.Module):
 
 @Swish.mistake
 def a_plain_tensor():
-    """beta is a plain tensor, so nobody will train it or save it: wrap it in nn.Parameter."""
+    """beta is a plain tensor, so nothing will train it or save it: wrap it in nn.Parameter."""
     return _Swish(torch.tensor(1.0))
 
 
@@ -113,13 +113,13 @@ class not_prepared(nn.Module):
 
 @Swish.mistake
 def beta_unused():
-    """beta has no effect: it belongs into the sigmoid, x sigmoid(beta x)."""
+    """beta has no effect: it belongs inside the sigmoid, x sigmoid(beta x)."""
     return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: x * torch.sigmoid(x))
 
 
 @Swish.mistake
 def beta_outside():
-    """beta multiplies the whole result. It belongs into the sigmoid, where it makes the bend sharper: x sigmoid(beta x)."""
+    """beta multiplies the whole result. It belongs inside the sigmoid, where it makes the bend sharper: x sigmoid(beta x)."""
     return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: beta * x * torch.sigmoid(x))
 
 
@@ -189,7 +189,7 @@ class _Logarithm(nn.Module):
 
 
 def diagnosed(first_sick_layer):
-    inner = nn.Sequential(nn.ReLU(), _Logarithm())  # the log of 0 is minus infinity, and from then on all is NaN or infinite
+    inner = nn.Sequential(nn.ReLU(), _Logarithm())  # log 0 is minus infinity; everything after it is NaN or infinite
     model = nn.Sequential(nn.Linear(3, 4), inner, nn.Linear(4, 4), nn.Linear(4, 2))
     healthy, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.randn(8, 3)
     return {
@@ -202,7 +202,7 @@ def diagnosed(first_sick_layer):
 @task(
     facts=diagnosed,
     hints=(
-        "A hook is called after its layer, with what came out. It notes the name; at the end the hooks go.",
+        "A hook is called after its layer, with what came out. It notes the name; at the end the hooks are removed.",
         "torch.isfinite(output).all() is true if there is neither NaN nor infinity.",
         "if not torch.isfinite(output).all(): sick.append(name), and at the end: for hook in hooks: hook.remove()",
     ),
@@ -226,13 +226,13 @@ def _first_sick_layer(model, x, bad=lambda y: ~torch.isfinite(y), which=0, remov
 
 @first_sick_layer.mistake
 def only_nan(model, x):
-    """You looked for NaN alone. The logarithm of 0 is minus infinity; NaN comes later, in the next layer: isfinite."""
+    """You looked only for NaN. The logarithm of 0 is minus infinity; NaN comes later, in the next layer: isfinite."""
     return _first_sick_layer(model, x, bad=torch.isnan)
 
 
 @first_sick_layer.mistake
 def hooks_stay(model, x):
-    """The hooks are still on the model and would run in every forward from now on: call remove() of each."""
+    """The hooks are still on the model and would run in every forward from now on: call remove() on each."""
     return _first_sick_layer(model, x, remove=False)
 
 
