@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 01: A tensor is a row of numbers and a way to read it
 #
-# Concepts: 1, 2, 3, 4, 5, 6, 8, 13. No lesson comes before this one.
+# Concepts: 1, 2, 3, 4, 5, 6, 8, 13. This is the first lesson.
 #
 # Everything that a neural network touches is a *tensor*: the pictures that go in, the weights it
 # learns, the guesses that come out. So we start by taking one apart. At the end you can look at any

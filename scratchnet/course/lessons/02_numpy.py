@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 02: A NumPy array and a tensor can be the same memory
 #
-# Concepts: 7, 17. Lesson 01 comes before.
+# Concepts: 7, 17. Builds on lesson 01.
 #
 # Most data reach you as NumPy arrays: tables, pictures, the output of other programs. Networks want
 # tensors. The way from one to the other is one short call, and it has two traps. Some calls share

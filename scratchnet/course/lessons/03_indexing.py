@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 03: An index asks a tensor for some of its entries
 #
-# Concepts: 9, 10, 11, 12. Lesson 01 comes before.
+# Concepts: 9, 10, 11, 12. Builds on lesson 01.
 #
 # A network that recognises digits answers with ten numbers for each picture, one per digit. How
 # sure was it of the *right* digit? To learn anything at all, training has to pick that one number
@@ -161,8 +161,9 @@ print(by_gather)
 check("gather picks the same", torch.equal(by_gather, right))
 
 # %% [markdown]
-# **Third way: a mask.** Write the class numbers 0, 1, 2 beside each other and the labels below each
-# other, and compare. Each row says yes once. (How a column meets a row is the story of lesson 06.)
+# **Third way: a mask.** Write the class numbers 0, 1, 2 side by side and the labels one below
+# another, and compare. Each row says yes once. (How a column meets a row is the story of lesson
+# 06.)
 
 # %%
 mask = y.unsqueeze(1) == torch.arange(3)  # (B, 1) against (C,) gives (B, C)
@@ -174,9 +175,9 @@ check("one yes in every row", (mask.sum(dim=1) == 1).all())
 check("the mask picks the same", torch.equal(by_mask, right))
 
 # %% [markdown]
-# People also multiply by the mask and sum: `(logits * mask).sum(1)`. That fails for the worst
-# reason, only sometimes. Scores of classes that are ruled out are often set to minus infinity, and
-# infinity times zero is not zero. It is **NaN**, "not a number".
+# People also multiply by the mask and sum: `(logits * mask).sum(1)`. That fails in the worst way:
+# only sometimes. Scores of classes that are ruled out are often set to minus infinity, and infinity
+# times zero is not zero. It is **NaN**, "not a number".
 
 # %%
 ruled_out = logits.clone()
@@ -192,8 +193,8 @@ check("picking does not touch it", torch.equal(ruled_out[mask], right))
 # ## One function, many machines
 #
 # Which of the three is best? Pairs are the shortest to write. `gather` is the primitive underneath,
-# the one written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in
-# C++ and in Triton; `scratchnet.backend` chooses. Whatever can run on your machine runs here.
+# the one written for each kind of hardware. scratchnet has it in NumPy, in plain torch, in C++ and
+# in Triton; `scratchnet.backend` chooses. Whatever can run on your machine runs here.
 
 # %%
 same = {}
@@ -208,7 +209,7 @@ check("every backend picks the same bits", all(same.values()))
 # %% [markdown]
 # And when an index is wrong, all of them refuse in the same words. A label can be wrong in two
 # ways: too large, because someone counted the classes from 1, or negative, because someone marked
-# "unknown" by -1.
+# "unknown" with -1.
 
 # %%
 for label in (3, -1):

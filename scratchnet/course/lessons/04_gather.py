@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 04: What is copied forward is added up backward
 #
-# Concepts: 12. Lesson 03 comes before.
+# Concepts: 12. Builds on lesson 03.
 #
 # A language model begins by looking up each word of a sentence in a table. That is a `gather`: it
 # copies rows, and nothing could be simpler. To *learn* the table, training must go the other way:

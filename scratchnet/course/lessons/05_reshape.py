@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 05: Reshape keeps the order of the numbers, transpose keeps their meaning
 #
-# Concepts: 13, 14, 15, 16, 23. Lessons 01 and 03 come before.
+# Concepts: 13, 14, 15, 16, 23. Builds on lessons 01 and 03.
 #
 # Half of the work on a network is bringing tensors into the shape that the next layer wants. There
 # are two families of tools, and they look alike: their results can have the same shape and hold the
@@ -19,7 +19,7 @@ from scratchnet.ops import OPS
 check = Checks("05")
 
 # %% [markdown]
-# ## Reshape: the same line of numbers, other brackets
+# ## Reshape: the same line of numbers, new brackets
 #
 # Memory is one line (lesson 01). `reshape` leaves the line alone and sets new brackets: fill one
 # row, then the next. The number of entries must stay the same; one size may be -1, "whatever is
@@ -53,7 +53,7 @@ check("squeeze removes only axes of size 1", image.squeeze(0).shape == image.sha
 check("flatten(1) keeps the batch", batch.flatten(1).shape == (1, 3 * 28 * 28))
 
 # %% [markdown]
-# ## Transpose: other strides, the meaning stays
+# ## Transpose: new strides, the same meaning
 #
 # `x.T` swaps the two axes of a matrix; `permute` reorders any number of them. No number moves. Only
 # the strides change places, so that entry `[i, j]` is found under `[j, i]`.
@@ -70,7 +70,7 @@ check("and they are different", not torch.equal(x.T, x.reshape(3, 2)))
 # %% [markdown]
 # Look at the picture. Both read the same cells. The reshape counts through them in order; the
 # transpose finds each number under its old coordinates, swapped. If the axes *mean* something, and
-# they always do, the question is: should the coordinates survive? Then it is transpose or permute.
+# they always do, the question is: should the coordinates survive? If so, use transpose or permute.
 #
 # The classic accident: a camera delivers pictures as (N, H, W, C), the three colours of a pixel
 # side by side. torch wants (N, C, H, W), the whole red picture first. Here is a tiny one, its
@@ -120,8 +120,8 @@ check("reshape of a transposed one had to copy", x.T.reshape(6).data_ptr() != x.
 #
 # A processor does not fetch single numbers. It fetches 64 bytes at once, sixteen float32 cells that
 # lie side by side. Code that walks along the memory uses all sixteen. Code that jumps uses one,
-# throws fifteen away and fetches again. The same matrix, every number added once, along the rows
-# and down the columns:
+# throws fifteen away and fetches again. Here every number of one matrix is added once, first along
+# the rows, then down the columns:
 
 # %%
 matrix = torch.rand(2048, 2048)

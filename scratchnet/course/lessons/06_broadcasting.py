@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Lesson 06: Shapes meet from the right, and size 1 stretches
 #
-# Concepts: 17, 18, 19, 20. Lesson 05 comes before.
+# Concepts: 17, 18, 19, 20. Builds on lesson 05.
 #
 # Add a bias to every row, subtract the mean of every picture, scale every sample: again and again a
 # small tensor meets a large one. **Broadcasting** is the rule for it, three lines long. It saves
 # you the loops, and it is behind the most expensive silent bug there is: a network that trains,
-# prints a loss, and has learned nothing, because a column met a row. You will make that bug, and
-# then know it for life.
+# prints a loss, and has learned nothing, because a column met a row. You will create that bug
+# yourself, and then recognise it for life.
 
 # %%
 import warnings
@@ -185,7 +185,7 @@ check("squeeze(1) cures it", F.mse_loss(prediction.squeeze(1), target) == 0)
 #
 # ## In place
 #
-# Operations whose name ends in `_`, such as `add_`, and also `+=` and its like, write the result
+# Operations whose names end in `_`, such as `add_`, and also `+=` and the like, write the result
 # into their tensor. They save memory, and they bring two dangers. You know the first: everyone who
 # shares the memory sees the change. It bites when a function changes what it was given.
 

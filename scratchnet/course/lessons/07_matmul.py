@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 07: A matrix product is many small sums
 #
-# Concepts: 21, 22. Lessons 05 and 06 come before.
+# Concepts: 21, 22. Builds on lessons 05 and 06.
 #
 # Most of a network's running time goes into one operation. A layer of a network is a matrix
 # product, attention is two of them, and a convolution can be written as one. After this lesson you
@@ -256,8 +256,8 @@ check("a product: more than 100 flops per byte", cost.forward_flops > 100 * cost
 # tile [k, j] of B. You will write that in the exercise.
 #
 # Below are all the versions in scratchnet that run here; `cpp:1` is the plain triple loop.
-# (`triton` is made for graphics cards. On a processor it runs in an interpreter, to be tested; its
-# time means nothing here.) Speed is in GFLOP/s, billions of flops per second.
+# (`triton` is made for graphics cards. On a processor it runs in an interpreter, for testing only;
+# its time means nothing here.) Speed is in GFLOP/s, billions of flops per second.
 
 # %%
 for column in ("cpp", "triton"):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 08: A reduction makes an axis disappear
 #
-# Concepts: 24, 25, 28. Lesson 06 comes before.
+# Concepts: 24, 25, 28. Builds on lesson 06.
 #
 # A loss is one number made from a whole batch. A LayerNorm needs the mean of every word, a photo
 # the mean of every colour, a table the spread of every column. All of these are **reductions**:
@@ -169,8 +169,8 @@ check("a mean of spreads is not the spread", in_steps == 0 and at_once > 0.4)
 # If 1, 2, 3 are *all there is*, divide by n. If they are a few drawn from many, and you want to
 # guess the spread of the many, divide by n - 1. The reason: you measure distances from the mean of
 # the few, and that mean lies in their middle, closer to them than the true one. So the squares come
-# out too small, on average by (n - 1) / n. Do not take it on trust. Draw three numbers, 20,000
-# times, from a bell curve whose variance is 1:
+# out too small, on average by a factor of (n - 1) / n. Do not take it on trust. Draw three numbers,
+# 20,000 times, from a bell curve whose variance is 1:
 
 # %%
 torch.manual_seed(0)
@@ -179,7 +179,7 @@ population = draws.var(dim=1, correction=0).mean().item()
 sample = draws.var(dim=1).mean().item()
 print(f"the true variance is 1;  divided by n: {population:.2f},  by n - 1: {sample:.2f}")
 
-check("divided by n, it is too small by 2 / 3", abs(population - 2 / 3) < 0.03)
+check("divided by n, it is too small by a factor of 2 / 3", abs(population - 2 / 3) < 0.03)
 check("divided by n - 1, it is right on average", abs(sample - 1) < 0.03)
 
 # %% [markdown]

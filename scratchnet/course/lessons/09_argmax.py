@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 09: Argmax turns scores into an answer
 #
-# Concepts: 26, 27. Lessons 07 and 08 come before.
+# Concepts: 26, 27. Builds on lessons 07 and 08.
 #
 # A network that tells digits apart does not say "seven". It gives ten scores, and something has to
 # read an answer out of them, and then count how many answers are right. That is a few short lines,
@@ -20,9 +20,9 @@ check = Checks("09")
 # %% [markdown]
 # ## Digits, and a mean digit
 #
-# 1,797 handwritten digits of 8 x 8 pixels, one in five held out to be graded on. Take all training
-# pictures of the same digit and average them: a reduction over the samples (lesson 08). Ten such
-# means are all that our classifier will know.
+# There are 1,797 handwritten digits of 8 x 8 pixels; one in five is held out for grading. Take all
+# training pictures of the same digit and average them: a reduction over the samples (lesson 08).
+# Ten such means are all that our classifier will know.
 
 # %%
 (x_train, y_train), (x, y) = data.digits()  # x (N, 8, 8), y (N,)
@@ -40,8 +40,8 @@ for line in zip(*map(rows_of, (means[0], means[1], means[8], x[0])), strict=True
 check("one mean picture for each digit", means.shape == (10, 8, 8))
 
 # %% [markdown]
-# A new picture belongs to the closest mean. With x and m as long rows of 64 pixels,
-# the squared distance is
+# A new picture belongs to the closest mean. With x and m as long rows of 64 pixels, the squared
+# distance is
 #
 #     |x - m|^2  =  |x|^2  -  2 x . m  +  |m|^2
 #
@@ -49,6 +49,7 @@ check("one mean picture for each digit", means.shape == (10, 8, 8))
 # What is left, times -1/2, is a score that is *large* when the picture is close:
 #
 #     score  =  x . m  -  |m|^2 / 2
+#
 # A dot product of each picture with each mean: one matrix product (lesson 07), and one number for
 # each digit, broadcast (lesson 06). Scores like these, which may be any numbers, are called
 # **logits**.

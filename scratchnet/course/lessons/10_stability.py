@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 10: Two formulas can be equal on paper and different in a computer
 #
-# Concepts: 29, 57, 58. Lessons 08 and 09 come before.
+# Concepts: 29, 57, 58. Builds on lessons 08 and 09.
 #
 # One day a loss prints `nan`, and from then on everything is `nan`. That is not bad luck: a
 # computer's numbers have a largest value and a last digit, and some formulas run into one of the
@@ -117,8 +117,8 @@ check("the shift changes no result", torch.allclose(softmax(scores), p))
 check("and takes any finite scores", softmax(wild).isfinite().all())
 
 # %% [markdown]
-# Each row has its own maximum, so watch the axis. One maximum for the whole batch looks
-# simpler, but fails where one row is far below another.
+# Each row has its own maximum, so watch the axis. One maximum for the whole batch looks simpler,
+# but fails where one row is far below another.
 #
 # The axis of softmax itself deserves a look, too. `dim` is the axis along which the probabilities
 # add up to 1, the classes. With the wrong one nothing complains; the columns add up to 1 instead. A
@@ -260,9 +260,9 @@ check("torch sums in a wider type", ones.sum() == 1000)
 # Good kernels take care of this: they add up 16-bit numbers in 32 bits, and long rows in pieces.
 #
 # The worst way to lose digits is to **subtract numbers that are nearly equal**. The leading digits
-# are the same and vanish, and only the rounded part is left. The famous victim is the
-# variance. On paper, mean((x - m)^2) = mean(x^2) - m^2, and the right side needs only one walk
-# through the data. Try it on numbers around 10,000:
+# are the same and vanish, and only the rounded part is left. The famous victim is the variance. On
+# paper, mean((x - m)^2) = mean(x^2) - m^2, and the right side needs only one walk through the data.
+# Try it on numbers around 10,000:
 
 # %%
 torch.manual_seed(0)

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 11: A computation that remembers its steps can be run backwards
 #
-# Concepts: 31, 32, 33. Lessons 04 and 10 come before.
+# Concepts: 31, 32, 33. Builds on lessons 04 and 10.
 #
 # A network has millions of weights and one loss. To train it, we must know for *each* weight: if it
 # grows a little, how far does the loss move? Libraries answer all these questions at once, in about
@@ -30,7 +30,7 @@ check = Checks("11")
 
 
 def slope(f, x, step=1e-4):
-    """The derivative of f at x, tried out."""
+    """The derivative of f at x, measured with a nudge."""
     return (f(x + step) - f(x - step)) / (2 * step)
 
 
@@ -48,7 +48,7 @@ check("x * x at 3 moves 6 times as far", abs(slope(square, 3) - 6) < 1e-6)
 #
 # Think of gear wheels. If the second wheel turns 3 times as fast as the first, and the third 2
 # times as fast as the second, the third turns 6 times as fast as the first. Along a chain,
-# derivatives **multiply**. And if the first wheel drives the last one over two different chains,
+# derivatives **multiply**. And if the first wheel drives the last one through two different chains,
 # both movements arrive: they **add**. That is the whole chain rule.
 #
 # Take z = x * y + x at x = 2, y = 3. In between is p = x * y. The number on every arrow says how
@@ -61,8 +61,8 @@ check("x * x at 3 moves 6 times as far", abs(slope(square, 3) - 6) < 1e-6)
 #       |                                           |
 #       +-------------------- 1 --------------------+
 #
-#     from x to z:   3 * 1  over p    plus    1  directly    =  4
-#     from y to z:   2 * 1  over p                           =  2
+#     from x to z:   3 * 1  via p     plus    1  directly    =  4
+#     from y to z:   2 * 1  via p                            =  2
 
 # %%
 print("x:", slope(lambda x: x * 3 + x, 2), "  y:", slope(lambda y: 2 * y + 2, 3))
@@ -130,11 +130,11 @@ print(f"x.grad = {x.grad:g}, y.grad = {y.grad:g}")
 picture.graph("11_graph", z)
 
 check("each value stands after its parents", z.history() == [x, y, p, z])
-check("x receives 1 directly and 3 over p", x.grad == 1 + 3)
-check("y receives 2 over p", y.grad == 2)
+check("x receives 1 directly and 3 via p", x.grad == 1 + 3)
+check("y receives 2 via p", y.grad == 2)
 
 # %% [markdown]
-# The picture shows the whole graph with its gradients, the inputs at the left.
+# The picture shows the whole graph with its gradients, the inputs on the left.
 #
 # What if `+=` were a plain `=`? Then the last of two chains would win, and x.grad would be 3. You
 # met this mistake in lesson 04 as "the last one wins". It is the same one: a number that is used
@@ -169,6 +169,7 @@ check("the last step was an addition", type(tz.grad_fn).__name__ == "AddBackward
 # difference that makes torch fast. Its values are whole tensors, so one note stands for millions of
 # multiplications. You know from lesson 07, for instance, what a matrix product hands back: `G @
 # B.T` to the one side, `A.T @ G` to the other.
+#
 # ## The graph is built afresh each time
 #
 # Nobody declares the graph. It is a trace of what was computed. So Python's own `if` and `while`
@@ -221,10 +222,10 @@ corner.relu().backward()
 t = torch.tensor(0.0, requires_grad=True)
 t.relu().backward()
 tried = slope(lambda x: max(x, 0.0), 0.0)
-print("at the corner: ours", corner.grad, " torch", t.grad.item(), " tried out", tried)
+print("at the corner: ours", corner.grad, " torch", t.grad.item(), " nudged", tried)
 
 check("ours and torch's choose 0 at the corner", corner.grad == t.grad == 0)
-check("trying gives the middle", abs(tried - 0.5) < 1e-9)
+check("nudging gives the middle", abs(tried - 0.5) < 1e-9)
 
 # %% [markdown]
 # ## Why backwards?
@@ -275,7 +276,7 @@ check("the line is found: 2 x + 1", abs(w.data - 2) < 0.05 and abs(b.data - 1) <
 # ## What to keep
 #
 # - a derivative says how far the result moves when an input is nudged
-# - the chain rule: multiply along a path, add over the paths
+# - the chain rule: multiply along a path, add up the paths
 # - forward writes down the graph with the number on each arrow; backward walks it once, from the end
 # - the graph is a trace: `if`, `for` and `while` are welcome
 # - torch's notes are `grad_fn` and `next_functions`, and its inputs end in `AccumulateGrad`

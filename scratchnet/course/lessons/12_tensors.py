@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 12: torch remembers what you compute, and adds up what it finds
 #
-# Concepts: 18, 30, 31, 34, 35, 36, 37, 38, 39. Lesson 11 comes before.
+# Concepts: 18, 30, 31, 34, 35, 36, 37, 38, 39. Builds on lesson 11.
 #
 # You know how gradients are found. This lesson is about living with the machine that finds them:
 # when it remembers and when it does not, where it leaves its results, why they are doubled, and
@@ -86,9 +86,9 @@ check("a gradient has the shape of its tensor", w.grad.shape == w.shape)
 check("data get no gradient", x.grad is None)
 
 # %% [markdown]
-# The gradients of results in between, such as `scaled`, were needed on the way and are forgotten.
-# Asking for its `.grad` gives None and a warning. If you are curious about it, for instance to find
-# out where gradients vanish, call `retain_grad()` before backward.
+# A result in between, such as `scaled`, does not keep its gradient: it was needed on the way and is
+# then forgotten. Asking for its `.grad` gives None and a warning. If you are curious about it, for
+# instance to find out where gradients vanish, call `retain_grad()` before backward.
 
 # %%
 with warnings.catch_warnings(record=True) as caught:

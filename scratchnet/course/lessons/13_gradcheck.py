@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 13: A backward is right when it agrees with a nudge
 #
-# Concepts: 33, 40. Lesson 12 comes before.
+# Concepts: 33, 40. Builds on lesson 12.
 #
 # Everyone who writes a backward by hand makes mistakes in it: a forgotten path, a missing factor, a
 # transpose. The cruel part is that the network often trains all the same, only worse, and nobody
@@ -58,7 +58,7 @@ for name, slope_of_cube in (("3 w^2", lambda w: 3 * w * w), ("w^2", lambda w: w 
 #
 # Lesson 11 measured derivatives with a central difference. For a function of many numbers, do it
 # for each of them: nudge one entry up, nudge it down, and see how far the results moved. There are
-# many results too, so weigh them with a gradient g, as if a loss stood behind them: the sum of g
+# many results too, so weight them with a gradient g, as if a loss came after them: the sum of g
 # times the results is one number. That is what a backward computes from g, so the two can be
 # compared.
 
@@ -66,8 +66,7 @@ for name, slope_of_cube in (("3 w^2", lambda w: 3 * w * w), ("w^2", lambda w: w 
 
 
 def numeric_gradient(f, x, g, step=1e-5):
-    """The measured gradient of (g * f(x)).sum() with respect to every entry of x: the shape of
-    x."""
+    """The measured gradient of (g * f(x)).sum() for every entry of x: the shape of x."""
     dx = np.zeros_like(x)
     for position in np.ndindex(x.shape):
         nudge = np.zeros_like(x)
@@ -123,8 +122,8 @@ check("a tiny step ruins float32 altogether", errors[np.float32][-1] > 0.5)
 #
 # ## Where the check can be fooled
 #
-# There are two ways. The first is corners: where the slope jumps, a nudge and a library
-# may disagree and both be right (lesson 11). Keep test inputs away from them. The second is worse:
+# There are two ways. The first is corners: where the slope jumps, a nudge and a library may
+# disagree and both be right (lesson 11). Keep test inputs away from them. The second is worse:
 # **lazy test data**. Here is a backward of softmax that is wrong. It is a famous mistake: someone
 # read that the derivative of softmax is p (1 - p), and multiplied by it.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 14: A module is a function that owns its numbers
 #
-# Concepts: 44, 45, 46, 47, 48, 49, 50. Lessons 01 and 12 come before.
+# Concepts: 44, 45, 46, 47, 48, 49, 50. Builds on lessons 01 and 12.
 #
 # A network is a function with many numbers inside, and training changes those numbers. Something
 # has to know where they all are: to move them, to count them, to save them, to hold some of them

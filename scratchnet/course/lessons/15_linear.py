@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 15: A linear layer asks every sample the same weighted questions
 #
-# Concepts: 40, 41, 42, 43. Lessons 07 and 14 come before.
+# Concepts: 40, 41, 42, 43. Builds on lessons 07 and 14.
 #
 # Nearly all the numbers of a network sit in linear layers, and nearly all its time is spent there.
 # A linear layer is a matrix product and a sum, nothing more. So it pays to know it inside out: what

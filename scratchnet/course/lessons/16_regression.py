@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 16: Regression finds the numbers behind the data
 #
-# Concepts: 28, 75, 76. Lessons 12, 14 and 15 come before.
+# Concepts: 28, 75, 76. Builds on lessons 12, 14 and 15.
 #
 # Now a layer learns. We begin with the smallest task there is, a line with two unknown numbers, and
 # go on to house prices with six. It is the whole craft in miniature: a model, a loss, a gradient, a

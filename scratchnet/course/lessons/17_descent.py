@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 17: The learning rate decides between crawling, arriving and exploding
 #
-# Concepts: 65, 66. Lesson 16 comes before.
+# Concepts: 65, 66. Builds on lesson 16.
 #
 # Gradient descent has one number that you must choose yourself, the **learning rate**: how far a
 # step goes. Ten times too small, and you wait all night. Three times too large, and the loss is NaN

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Lesson 18: A loss says what you want, and you get what it says
 #
-# Concepts: 20, 62, 63, 64. Lessons 10 and 16 come before.
+# Concepts: 20, 62, 63, 64. Builds on lessons 10 and 16.
 #
 # Training makes one number small, whatever that number is. If it counts slightly the wrong thing,
 # you get a model that is slightly wrong, and nothing tells you. This lesson is about choosing the
 # number, taking the mean of the right things, and reading what it says. At the end you know MSE,
-# L1, Huber and BCE, you can weigh samples and skip padding, and you can write a loss of your own.
+# L1, Huber and BCE, you can weight samples and skip padding, and you can write a loss of your own.
 
 # %%
 import math
@@ -98,8 +98,8 @@ check("the gradient of the sum is N times the mean's", gradients["sum"].allclose
 check("and N counts entries here, not rows", loss.isclose(guess.square().sum() / 6))
 
 # %% [markdown]
-# Here is the same in NumPy: the loss and its gradient by the formula. (It takes the target
-# first; torch takes it second.)
+# Here is the same in NumPy: the loss and its gradient by the formula. (It takes the target first;
+# torch takes it second.)
 
 # %%
 value, gradient = scratchnet.numpy.loss.mse(y.numpy(), guess.detach().double().numpy())

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 19: Cross-entropy wants logits, and gives back guess minus truth
 #
-# Concepts: 59, 60, 61, 77. Lessons 03, 10 and 18 come before.
+# Concepts: 59, 60, 61, 77. Builds on lessons 03, 10 and 18.
 #
 # Every classifier, and every language model, is trained with one loss: how surprised was the model
 # by the right answer? This lesson takes it apart: from scores to probabilities to a loss, then the

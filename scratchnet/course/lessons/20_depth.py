@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 20: Linear layers stay a line, however many; a bend between them changes everything
 #
-# Concepts: 52, 78. Lessons 15, 17 and 19 come before.
+# Concepts: 52, 78. Builds on lessons 15, 17 and 19.
 #
 # Four points are enough to defeat every linear model there is. This lesson shows why, and
 # introduces the smallest remedy: a bend between two layers. With it a network can follow any curve,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 21: An activation bends the line, and lets the gradient pass or not
 #
-# Concepts: 53, 54, 55, 56. Lesson 20 comes before.
+# Concepts: 53, 54, 55, 56. Builds on lesson 20.
 #
 # Between two linear layers a network needs a bend, or the two are one (lesson 20). Which bend? For
 # the forward pass almost any curve will do. It is the way back that decides: the gradient of
@@ -198,7 +198,7 @@ check("through the crack of LeakyReLU they do", results["LeakyReLU"] > results["
 #
 #     gelu(x) = x * Phi(x)         Phi(x) = (1 + erf(x / sqrt(2))) / 2
 #
-# (`erf` is the function for such areas, found in every programming language; the sqrt(2) fits its
+# (`erf` is the function for such areas, found in every mathematics library; the sqrt(2) fits its
 # scale to the bell curve of width 1.)
 
 # %%
@@ -217,8 +217,8 @@ check("far out it is ReLU", (F.gelu(x) - F.relu(x))[[0, -1]].abs().max() < 1e-3)
 check("it goes down before it goes up", -0.18 < F.gelu(x).min() < -0.16 and -0.8 < low < -0.7)
 
 # %% [markdown]
-# Smooth, with no corner at 0; and just below 0 its slope is not 0, so units that are a little too
-# low can still come back. Most transformers use it, or a close relative of it (lesson 28).
+# It is smooth, with no corner at 0; and just below 0 its slope is not 0, so units that are a little
+# too low can still come back. Most transformers use it, or a close relative of it (lesson 28).
 #
 # ## Its slope
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 22: An embedding is a table with a row for every word
 #
-# Concepts: 82. Lessons 04 and 20 come before.
+# Concepts: 82. Builds on lessons 04 and 20.
 #
 # A network computes with numbers that mean "more" and "less". A word is not such a number: word 7
 # is not a little more than word 6. So every word gets a row of numbers of its own, which training
@@ -152,7 +152,7 @@ check("four paddings, and still no gradient", (embed.weight.grad[0] == 0).all())
 check('"the" occurs three times', (embed.weight.grad[1] == 3).all())
 
 # %% [markdown]
-# It does not do a third thing, although many believe it: nobody *forces* the row to be zero later.
+# It does not do a third thing, although many believe it: nothing *forces* the row to be zero later.
 # Load other numbers into the table and the padding row holds what you loaded. No gradient will
 # correct it. So after loading, zero it yourself.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 23: LayerNorm keeps every row at one size, and its gradient too
 #
-# Concepts: 25, 80, 81. Lessons 08, 13 and 21 come before.
+# Concepts: 25, 80, 81. Builds on lessons 08, 13 and 21.
 #
 # Stack twenty layers and the numbers inside grow or fade, a bit with each layer, until nothing can
 # be learned. LayerNorm stops that after every layer: whatever comes in, each row goes out with mean
@@ -213,12 +213,13 @@ check("every backend of the library holds up at 10,000", max(off.values()) < 5e-
 #     dbias   = sum over rows of g
 #     dweight = sum over rows of g * h
 #
-# Now `x`. What reaches h is a = g * weight. If mean and variance were constants, dx would be r * a,
-# with r = 1 / sqrt(variance + eps). But every x in the row also moves the mean and the variance.
-# You can work that out with the chain rule; here is a way to *see* it. Shift the whole row, and y
-# does not change; stretch it away from its mean, and y does not change. A gradient says which moves
-# of x matter, and these two do not. So it has no part along a shift, which is the same number
-# everywhere, and none along a stretch, which is a multiple of h. Take both parts out of a:
+# Now `x`. The gradient that reaches h is a = g * weight. If mean and variance were constants, dx
+# would be r * a, with r = 1 / sqrt(variance + eps). But every x in the row also moves the mean and
+# the variance. You can work that out with the chain rule; here is a way to *see* it. Shift the
+# whole row, and y does not change; stretch it away from its mean, and y does not change. A gradient
+# says which moves of x matter, and these two do not. So it has no part along a shift, which is the
+# same number everywhere, and none along a stretch, which is a multiple of h. Take both parts out of
+# a:
 #
 #     dx = r * (a  -  mean(a)  -  h * mean(a * h))
 #                     shift        stretch

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 24: Dropout is there while you train and gone when you ask
 #
-# Concepts: 51, 79. Lessons 14 and 20 come before.
+# Concepts: 51, 79. Builds on lessons 14 and 20.
 #
 # A network with many units and few examples learns the examples by heart. **Dropout** makes that
 # hard: in every step a random part of the units is switched off. No unit can rely on any particular
@@ -218,7 +218,7 @@ check("with dropout the loss on unseen digits is lower", lower)
 # would help more. And where a network does not even learn its examples, dropout only makes it
 # worse.
 #
-# `training.evaluate` of scratchnet switches to evaluation mode, turns autograd off, and puts the
+# scratchnet's `training.evaluate` switches to evaluation mode, turns autograd off, and puts the
 # mode back as it was. That last step is the one you will write in the exercise.
 
 # %%

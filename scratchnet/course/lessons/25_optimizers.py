@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 25: An optimizer is a rule for the next step
 #
-# Concepts: 67, 68, 70. Lessons 17 and 22 come before.
+# Concepts: 67, 68, 70. Builds on lessons 17 and 22.
 #
 # Gradient descent knows one thing: downhill is that way. It takes the same learning rate for every
 # weight and forgets each step as soon as it is done. Optimizers add two ideas, a *memory* and a

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 26: Training is five steps inside two loops
 #
-# Concepts: 69, 71, 72, 73, 74, 75. Lessons 09, 19, 24 and 25 come before.
+# Concepts: 69, 71, 72, 73, 74, 75. Builds on lessons 09, 19, 24 and 25.
 #
 # You have all the parts: layers, a loss, gradients, an optimizer. This lesson puts them together
 # into the loop that trains every network in this course, and most others in the world. It is short.
@@ -26,7 +26,8 @@ check = Checks("26")
 # %% [markdown]
 # ## Three piles
 #
-# 1,797 small pictures of digits, 8 by 8 pixels from 0 to 1. Before anything else, they are divided:
+# There are 1,797 small pictures of digits, 8 by 8 pixels from 0 to 1. Before anything else, they
+# are divided:
 #
 # | pile | what for | who sees it |
 # |---|---|---|
@@ -317,8 +318,8 @@ check("at least 95 percent of new digits are read correctly", result["accuracy"]
 
 # %% [markdown]
 # **Accuracy**, the share of right answers, is the number that people want to hear. It cannot be
-# trained on: it is flat almost everywhere: nudging a weight changes no answer, so its gradient is
-# 0. That is what the loss is for. The two need not move together: the loss also feels *how sure*
+# trained on: it is flat almost everywhere, nudging a weight changes no answer, and so its gradient
+# is 0. That is what the loss is for. The two need not move together: the loss also feels *how sure*
 # the network is.
 #
 # Which ones did it get wrong? Always look. Some of them you would get wrong too.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 27: A convolution looks everywhere with the same small window
 #
-# Concepts: 15, 83. Lessons 04, 15 and 26 come before.
+# Concepts: 15, 83. Builds on lessons 04, 15 and 26.
 #
 # The network of lesson 26 reads digits well, as long as they sit where it learned them. Move one by
 # two pixels, and you see the same digit, while the network sees 64 new numbers. This lesson builds
@@ -80,8 +80,8 @@ check("moved, it reads fewer than half", right(model, moved) < 0.5)
 # pixel, do it again, with the *same* weights. The numbers, laid out as they were found, are the
 # result. That is a **convolution**.
 #
-# This filter asks: "is it brighter on the right than on the left?" The picture is dark, and from
-# column 3 on bright.
+# This filter asks: "is it brighter on the right than on the left?" The picture is dark up to column
+# 2 and bright from column 3 on.
 
 # %%
 picture = torch.zeros(5, 6)
@@ -165,7 +165,7 @@ check("a window larger than the picture", "Kernel size can't be greater" in mess
 #
 # Write the pixels of a 3 x 4 picture in a row, 0 to 11, as they lie in memory. A 2 x 2 window fits
 # 2 * 3 = 6 times. Below, each *column* is one window: the places of its four pixels. This table
-# depends only on the sizes. To collect the pixels is a gather, and it has a name: **im2col**, image
+# depends only on the sizes. Collecting the pixels is a gather, and it has a name: **im2col**, image
 # to columns.
 
 # %%

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 28: Attention lets every word ask all words before it
 #
-# Concepts: 84, 85, 86, 89. Lessons 10, 19, 20, 22, 23 and 26 come before.
+# Concepts: 84, 85, 86, 89. Builds on lessons 10, 19, 20, 22, 23 and 26.
 #
 # A language model does one thing: it reads what is there and says how likely each possible next
 # word is. The large ones you know and the small one you build here are the same machine in
@@ -27,9 +27,9 @@ check = Checks("28")
 # %% [markdown]
 # ## The task: the next letter
 #
-# 5,163 first names. Our "words" are letters, the ids 1 to 26; a model that reads words, or pieces
-# of words, differs only in the size of its table. Such a unit is called a **token**. Id 0 is the
-# boundary: it begins a name and ends it. From "eve" the model has to learn four things:
+# We have 5,163 first names. Our "words" are letters, the ids 1 to 26; a model that reads words, or
+# pieces of words, differs only in the size of its table. Such a unit is called a **token**. Id 0 is
+# the boundary: it begins a name and ends it. From "eve" the model has to learn four things:
 #
 #     seen       .   .e  .ev  .eve
 #     next       e   v   e    .
@@ -98,7 +98,7 @@ check("pairs are far better than guessing", baseline < math.log(27) - 0.5)
 # To do better, a letter must know what came before it, further back than one place. Fixed weights
 # cannot do that: which place matters depends on what is there.
 #
-# So let every token ask. It makes three vectors of itself, by three linear layers:
+# So let every token ask. It turns itself into three vectors, with three linear layers:
 #
 # - a **query**: what am I looking for?
 # - a **key**: what do I have to offer?
@@ -363,7 +363,7 @@ print(f"{len(fresh)} of 12 are not among the {len(train):,} it was trained on")
 check("it invents names", len(fresh) > 0)
 
 # %% [markdown]
-# ## What the others cost
+# ## What other models cost
 #
 # Count one block of width C: four matrices (C, C) in attention, two of (C, 4 C) in the feed-forward
 # network: 12 C^2. Biases and norms are small change, 13 C. Add the tables. Here is the small GPT-2,

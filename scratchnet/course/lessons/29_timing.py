@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 29: A time means nothing until you know what was waited for
 #
-# Concepts: 8, 36, 90. Lessons 05, 07, 12 and 26 come before.
+# Concepts: 8, 36, 90. Builds on lessons 05, 07, 12 and 26.
 #
 # "Mine is twice as fast." Everyone who writes kernels says that sooner or later, and often it is
 # not true. Nobody lied; the clock was asked the wrong question. This lesson shows how a measurement

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 30: A layer of your own needs a formula, a backward and a proof
 #
-# Concepts: 87, 88. Lessons 13, 14, 23, 26 and 29 come before.
+# Concepts: 87, 88. Builds on lessons 13, 14, 23, 26 and 29.
 #
 # Every layer of this library was once an idea on paper. In this last lesson you take one such idea
 # all the way: first in four operations of torch, then with a backward derived by hand, then as a
@@ -344,8 +344,7 @@ check("more than three times as fast as the loop over rows", faster > 3)
 # Your layer is proved, and the network still does not learn. Do not guess. Look, in this order:
 #
 # 1. **Shapes**: is every output as large as you think? A silent broadcast is the usual suspect.
-# 2. **Statistics**: mean and deviation of each layer's output. Do they explode, vanish, or all turn
-#    0?
+# 2. **Statistics**: mean and deviation of each layer's output. Exploding, vanishing, all 0?
 # 3. **Gradients**: is there one at every parameter, neither 0 nor NaN?
 # 4. **Modes**: is dropout off when you train, or on when you test?
 # 5. **One batch**: can the network learn 10 samples by heart? If not, it is a bug, not the data.
@@ -366,8 +365,8 @@ check("your layer's output has a deviation of about 1", 0.5 < report.layers["2"]
 check("a gradient at every layer that has parameters", report.layers["1"].gradient > 0)
 
 # %% [markdown]
-# And two sick ones, which run to the end without an error. `watch` finds more: a `zero_grad` that
-# was forgotten (lesson 12), layers in a list that nobody trains (lesson 14).
+# And here are two sick ones, which run to the end without an error. `watch` finds more: a
+# `zero_grad` that was forgotten (lesson 12), layers in a list that nobody trains (lesson 14).
 
 
 # %%
