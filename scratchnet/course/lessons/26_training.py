@@ -49,7 +49,7 @@ for name, pile in (("training", train), ("validation", validation), ("test", tes
     print(f"{name:10} {tuple(pile.x.shape)!s:13} each digit: {torch.bincount(pile.y).tolist()}")
 
 ordered = train.y.sort().values
-check("sorted by class, the last fifth would know no 0 and no 1", ordered[-240:].min() > 1)
+check("sorted by class, the last fifth would have no 0 and no 1", ordered[-240:].min() > 1)
 known = {tuple(picture.flatten().tolist()) for picture in train.x}
 leaked = sum(tuple(picture.flatten().tolist()) in known for picture in test.x)
 check("no test picture is among the training pictures", leaked == 0)
@@ -77,7 +77,7 @@ print(f"{len(order)} samples in {len(sizes)} batches of 32, the last one of {siz
 
 check("an epoch has 1200 / 32 steps, rounded up", len(sizes) == math.ceil(1200 / 32) == 38)
 everyone = torch.equal(order.sort().values, torch.arange(1200))
-check("nobody is left out, nobody comes twice", everyone)
+check("no sample is left out, none comes twice", everyone)
 
 # %% [markdown]
 # When data do not fit into memory, or each sample has to be read from a file, slices are not

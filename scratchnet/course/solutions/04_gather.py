@@ -118,7 +118,7 @@ def assigned(g, index, columns):
 
 @gather_backward.mistake
 def all_into_one_row(g, index, columns):
-    """The gradients of all rows were added together in the first one. The row i stays the same: dx[i, index[i, j]]."""
+    """The gradients of all rows were added together in the first one. Row i stays row i: dx[i, index[i, j]]."""
     dx = torch.zeros(len(g), columns)
     for i in range(len(g)):
         for j in range(g.shape[1]):

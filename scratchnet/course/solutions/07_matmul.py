@@ -57,13 +57,13 @@ def everything_fits(a, b):
 
 
 def bills(chain_flops):
-    return {"flops of both ways for m, k, n, p = 2, 3, 5, 7": chain_flops(2, 3, 5, 7)}
+    return {"flops of both bracketings for m, k, n, p = 2, 3, 5, 7": chain_flops(2, 3, 5, 7)}
 
 
 @task(
     facts=bills,
     hints=(
-        "One product of (M, K) and (K, N) costs 2 M N K. Each way takes two of them.",
+        "One product of (M, K) and (K, N) costs 2 M N K. Each bracketing takes two of them.",
         "A @ B is (m, n): the second product is (m, n) @ (n, p). Which shape does B @ C have?",
         "2 * m * n * k + 2 * m * p * n for the first; for the second B @ C is (k, p)",
     ),

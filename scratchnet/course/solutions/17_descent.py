@@ -51,7 +51,7 @@ def one_gradient(gradient, w, lr, steps):
 
 @descend.mistake
 def one_step_less(gradient, w, lr, steps):
-    """One step is missing: range(1, steps) runs steps - 1 times, range(steps) runs steps times."""
+    """One step is missing: range(1, steps) runs steps - 1 times, range(steps) runs all of them."""
     return descend(gradient, w, lr, steps - 1)
 
 
