@@ -288,7 +288,8 @@ def build(module: Module) -> Path:
 
     with open(folder / "lock", "w") as lock:  # two installs at a time take turns
         fcntl.flock(lock, fcntl.LOCK_EX)
-        write_if_changed(folder / "build.ninja", "\n".join(lines))
+        # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed.
+        write_if_changed(folder / "build.ninja", "\n".join(lines).replace(str(ROOT), "../.."))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "-k", "0", "-j", str(job_count()), target]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode:

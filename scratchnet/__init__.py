@@ -1,35 +1,44 @@
 """scratchnet: five primitives, each written once per backend behind one signature, and the network library built on them."""
 
-from importlib import import_module
-from types import ModuleType
+import importlib
+import types
 
 import torch.fx
 
-from scratchnet.accelerate import accelerate
-from scratchnet.backends import backend
-from scratchnet.functions.checks import TeachingWarning
-from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entropy, log_softmax, logsumexp, softmax
-from scratchnet.functions.gather import embedding, gather
-from scratchnet.functions.gelu import bias_gelu, geglu, gelu
-from scratchnet.functions.layer_norm import add_layer_norm, layer_norm, rms_norm
-from scratchnet.functions.matmul import bmm, linear, matmul, mm
+# `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
+from scratchnet import drop_in
+from scratchnet.accelerate import accelerate as accelerate
+from scratchnet.backends import backend as backend
+from scratchnet.functions.checks import TeachingWarning as TeachingWarning
+from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy
+from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cross_entropy
+from scratchnet.functions.cross_entropy import log_softmax as log_softmax
+from scratchnet.functions.cross_entropy import logsumexp as logsumexp
+from scratchnet.functions.cross_entropy import softmax as softmax
+from scratchnet.functions.gather import embedding as embedding
+from scratchnet.functions.gather import gather as gather
+from scratchnet.functions.gelu import bias_gelu as bias_gelu
+from scratchnet.functions.gelu import geglu as geglu
+from scratchnet.functions.gelu import gelu as gelu
+from scratchnet.functions.layer_norm import add_layer_norm as add_layer_norm
+from scratchnet.functions.layer_norm import layer_norm as layer_norm
+from scratchnet.functions.layer_norm import rms_norm as rms_norm
+from scratchnet.functions.matmul import bmm as bmm
+from scratchnet.functions.matmul import linear as linear
+from scratchnet.functions.matmul import matmul as matmul
+from scratchnet.functions.matmul import mm as mm
 
 __version__ = "0.1.0"
-__all__ = [
-    "TeachingWarning", "accelerate", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather",
-    "geglu", "gelu",
-    "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
-]  # fmt: skip
-
+__all__ = drop_in.public(globals())
 for _name in __all__:
     torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
 
 _ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use: the import of scratchnet itself stays short
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> types.ModuleType:
     if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

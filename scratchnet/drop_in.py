@@ -11,6 +11,11 @@ import torch.fx
 from torch.nn import Module
 
 
+def public(names: dict[str, object]) -> list[str]:
+    """The public names of a module whose `globals()` these are: the functions and classes that it has, in the end."""
+    return [name for name, value in names.items() if callable(value) and not name.startswith("_")]
+
+
 def missing(module: str, torch_module: ModuleType) -> Callable[[str], NoReturn]:
     """A module-level `__getattr__` that says where to find what torch has and scratchnet does not have yet."""
 

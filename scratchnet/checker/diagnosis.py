@@ -6,29 +6,21 @@ Most hypotheses are wrong kernels themselves: what a usual mistake would have re
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
 from typing import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from scratchnet.checker.exam import RULE, Trial, Verdict
-from scratchnet.checker.mistakes import BACKWARD_MISTAKES, MISTAKES, wide
-from scratchnet.measure.verify import Call, Check
+from scratchnet.measure.verify import Call, Check, on_tensors
 
 PARTS = {
     "strides": "right on contiguous arrays, wrong on other strides: it reads memory as if every array were contiguous. Use the "
     "strides, or make a contiguous copy first",
     "empty": "sizes of zero are calls like any other: an empty sum is 0, an empty mean NaN, an empty array stays empty",
-}
-VALUES = {
-    ("cross_entropy", "numbers of +-1e4"): "exp overflows or underflows: subtract the largest logit of each row before "
-    "exp, and take log of the sum, not of a quotient",
-    (
-        "layer_norm",
-        "numbers around 1e4",
-    ): "E[x^2] - E[x]^2 cancels: two numbers of 1e8 agree in all the digits that float32 has. "
-    "Subtract the mean first, then square",
 }
 SPECIAL = "NaN and infinity must come out where the formula has them: max, where and nan_to_num can hide them"
 
@@ -110,7 +102,7 @@ def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | N
     if first.part in PARTS:
         yield PARTS[first.part]
     if first.part == "values":
-        yield VALUES.get((first.call.op.name, first.where.split(", ")[1]), SPECIAL)
+        yield _mistakes(misses).VALUES.get(first.where.split(", ")[1], SPECIAL)
     yield _tail(misses)
     yield _sixteen_bits(misses)
     yield _sizes(misses, trials)
@@ -143,11 +135,16 @@ def _inputs(call: Call) -> list[Tensor]:
     return [call.upstream[0], call.upstream[0], *floats]
 
 
+def _mistakes(misses: list[Miss]) -> ModuleType:
+    """The usual ones of the primitive."""
+    return import_module(f"scratchnet.checker.mistakes.{misses[0].trial.call.op.primitive}")
+
+
 def _mistake(misses: list[Miss]) -> str | None:
-    """The usual mistakes of this operator."""
-    op = misses[0].trial.call.op.name
-    backward = {text: lambda call, wrong=wrong: (None, *wrong(call)) for text, wrong in BACKWARD_MISTAKES[op].items()}
-    both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in MISTAKES[op].items()}
+    """A usual mistake whose results these are."""
+    usual = _mistakes(misses)
+    backward = {text: lambda call, wrong=wrong: (None, *wrong(call)) for text, wrong in usual.BACKWARD.items()}
+    both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in usual.FORWARD.items()}
     for sentence, wrong in {**(backward if misses[0].index else {}), **both}.items():
         if all(miss.fits(_predict(miss, wrong)) for miss in misses):
             return sentence
@@ -158,9 +155,16 @@ def _predict(miss: Miss, wrong: Callable[[Call], tuple]) -> Tensor | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return wrong(wide(miss.trial.call))[miss.index]
+            return wrong(_wide(miss.trial.call))[miss.index]
     except RuntimeError:  # it does not go with these shapes or has no gradient
         return None
+
+
+def _wide(call: Call) -> Call:
+    """The call in float64, in which predictions are computed."""
+    widen = lambda t: t.detach().double().requires_grad_(t.requires_grad) if t.is_floating_point() else t
+    args, kwargs = on_tensors(widen, call.args, call.kwargs)
+    return replace(call, args=args, kwargs=kwargs, upstream=tuple(map(widen, call.upstream)))
 
 
 def _factor(misses: list[Miss]) -> str | None:
