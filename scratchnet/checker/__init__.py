@@ -13,11 +13,11 @@ It is worth something only as long as it cannot be fooled:
 `scratchnet check my_kernel.py --primitive layer_norm` is the command for it.
 """
 
+from scratchnet.checker.candidate import Candidate
 from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError
 from scratchnet.checker.diagnosis import explain
 from scratchnet.checker.exam import Verdict, check
-from scratchnet.checker.kernel import Kernel
 from scratchnet.checker.load import load
 from scratchnet.checker.speed import Speed, measure
 
-__all__ = ["Contract", "DIRECTIONS", "Kernel", "KernelError", "Speed", "Verdict", "check", "explain", "load", "measure"]
+__all__ = ["Contract", "DIRECTIONS", "Candidate", "KernelError", "Speed", "Verdict", "check", "explain", "load", "measure"]

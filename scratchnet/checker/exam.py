@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
+from scratchnet.checker.candidate import Candidate, guarded, in_words
 from scratchnet.checker.contract import DIRECTIONS, KernelError
-from scratchnet.checker.kernel import Kernel, guarded, in_words
 from scratchnet.measure import verify
 from scratchnet.measure.verify import Call, Check, Rule
 from scratchnet.ops import Op
@@ -73,7 +73,7 @@ class Verdict:
         return not self.problem and all(trial.ok for trial in self.trials)
 
 
-def check(kernel: Kernel, direction: str = "both") -> list[Verdict]:
+def check(kernel: Candidate, direction: str = "both") -> list[Verdict]:
     """Every part of the exam in one direction or, as far as they are written, in both; KernelError if it is not written."""
     asked = [name for name in DIRECTIONS if direction in (name, "both")]
     written = [name for name in asked if name in kernel.prepare]
@@ -92,7 +92,7 @@ def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguo
 class Exam:
     """One direction of a kernel before the oracle."""
 
-    def __init__(self, kernel: Kernel, direction: str, draw: Callable[..., Call]):
+    def __init__(self, kernel: Candidate, direction: str, draw: Callable[..., Call]):
         self.kernel, self.contract, self.direction, self.draw = kernel, kernel.contract, direction, draw
 
     def verdict(self) -> Verdict:

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scratchnet.checker.candidate import CANARY, GUARD, Candidate, in_words, inside
 from scratchnet.checker.compiler import CompilerError, shared_library
 from scratchnet.checker.contract import C_TYPES, DIRECTIONS, Contract, KernelError
-from scratchnet.checker.kernel import CANARY, GUARD, Kernel, in_words, inside
 
 
-def load(path: Path, contract: Contract) -> Kernel:
+def load(path: Path, contract: Contract) -> Candidate:
     """The kernel in a file; KernelError says what the file lacks."""
     if not path.exists():
         raise KernelError(f"there is no file {path}")
@@ -48,7 +48,7 @@ def _missing(path: Path, signatures: list[str], there: list[str]) -> KernelError
 # ---- Python -------------------------------------------------------------------------------------------------------------
 
 
-def _load_python(path: Path, contract: Contract) -> Kernel:
+def _load_python(path: Path, contract: Contract) -> Candidate:
     interpreted = False
     try:
         imported = _imports(path)
@@ -73,7 +73,7 @@ def _imports(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def from_module(module: ModuleType, contract: Contract, kind: str, path: Path, **facts) -> Kernel:
+def from_module(module: ModuleType, contract: Contract, kind: str, path: Path, **facts) -> Candidate:
     """The kernel whose functions are `module.forward` and `module.backward`."""
     functions = {name: getattr(module, name) for name in DIRECTIONS if callable(getattr(module, name, None))}
     if not functions:
@@ -85,7 +85,7 @@ def from_module(module: ModuleType, contract: Contract, kind: str, path: Path, *
     prepare = {direction: adapt(written) for direction, written in functions.items()}
     if kind == "torch" and "backward" not in functions:
         prepare["backward"] = _by_autograd(functions["forward"])
-    return Kernel(path.name, contract, kind, prepare, getattr(module, "deterministic", True), **facts)
+    return Candidate(path.name, contract, kind, prepare, getattr(module, "deterministic", True), **facts)
 
 
 def _check_signature(written: Callable, direction: str, contract: Contract, path: Path) -> None:
@@ -146,7 +146,7 @@ def _tensor(value: object) -> Tensor | None:
 # ---- C++ ----------------------------------------------------------------------------------------------------------------
 
 
-def _load_cpp(path: Path, contract: Contract) -> Kernel:
+def _load_cpp(path: Path, contract: Contract) -> Candidate:
     prototypes = [contract.prototype(direction) for direction in DIRECTIONS]
     text = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +161,7 @@ def _load_cpp(path: Path, contract: Contract) -> Kernel:
         there = sorted(set(re.findall(r"^\w[\w*<> ]* \**(\w+) *\(", text, re.MULTILINE)))
         raise _missing(path, prototypes, [f"{name} (with other arguments)" if name in DIRECTIONS else name for name in there])
     prepare = {direction: _on_pointers(getattr(library, direction), direction, contract) for direction in written}
-    return Kernel(path.name, contract, "C++", prepare, not re.search(r"\bdeterministic\s*=\s*false", text))
+    return Candidate(path.name, contract, "C++", prepare, not re.search(r"\bdeterministic\s*=\s*false", text))
 
 
 def _on_pointers(written: Callable, direction: str, contract: Contract) -> Callable:

@@ -8,9 +8,9 @@ from typing import Callable
 import torch
 
 from scratchnet import backends
+from scratchnet.checker.candidate import Candidate
 from scratchnet.checker.contract import KernelError
 from scratchnet.checker.exam import RULE, aligned
-from scratchnet.checker.kernel import Kernel
 from scratchnet.measure import verify
 from scratchnet.measure.bench import KERNEL, Spread, Timing, interleave
 from scratchnet.measure.roof import Roof, timed
@@ -39,7 +39,7 @@ class Speed:
         return f"{self.rows}x{self.columns}: {ms:.3g} ms, {share}; the speed of {beside}"
 
 
-def measure(kernel: Kernel, direction: str) -> Speed:
+def measure(kernel: Candidate, direction: str) -> Speed:
     """Time a direction at the largest size that is not too slow; KernelError if it is wrong there, or faster than possible."""
     op, example = kernel.contract.op, kernel.contract.examples[0]
     with kernel.on_device():
@@ -59,7 +59,7 @@ def _judge(call: Call, direction: str, results: tuple, problem: str) -> None:
             raise KernelError(f"{problem}: {check}")
 
 
-def _size(kernel: Kernel, op: Op, example: str, direction: str) -> tuple[int, int]:
+def _size(kernel: Candidate, op: Op, example: str, direction: str) -> tuple[int, int]:
     """The benchmark's columns, and as many rows as patience allows."""
     most, columns = op.sizes[0]
     sizes = [rows for rows in (most >> k for k in range(most.bit_length() - 1, -1, -1)) if rows * columns <= MOST]

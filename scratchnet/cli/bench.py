@@ -13,7 +13,7 @@ from rich.table import Table
 from scratchnet import backends
 from scratchnet.cli import markdown, options
 from scratchnet.measure import bench, machine, roofline
-from scratchnet.measure.bench import Result, Settings, Spread, Timing
+from scratchnet.measure.bench import Measurement, Settings, Spread, Timing
 from scratchnet.measure.roof import Roof
 from scratchnet.ops import BACKENDS, Op
 from scratchnet.optional import need
@@ -107,7 +107,7 @@ def _usual(device: str) -> list[str]:
     return [name for name in BACKENDS if name != "reference" and backends.runs(name, device)]
 
 
-def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Result]:
+def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, screen: Console) -> list[Measurement]:
     cases = [case for op in options.operators(args) for case in _cases(op, sizes, args.quick)]
     results = []
     with options.progress(screen) as progress:
@@ -122,7 +122,7 @@ def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tupl
     return cases[:1] if quick else cases
 
 
-def _table(results: list[Result], settings: Settings) -> list[tuple[str, ...]]:
+def _table(results: list[Measurement], settings: Settings) -> list[tuple[str, ...]]:
     """The header, then one line a call, backend and state of the caches, both directions in it."""
     ratios = ("x torch", "x compiled") if settings.compile else ("x torch",)
     directions = ("forward ms", *ratios, "fwd+bwd ms", *ratios, "fwd+bwd moves")
@@ -154,7 +154,7 @@ def _caption(facts: dict, settings: Settings) -> str:
     )
 
 
-def _write_csv(path: Path, results: list[Result], facts: dict) -> None:
+def _write_csv(path: Path, results: list[Measurement], facts: dict) -> None:
     lines = [_record(result, timing) | facts for result in results for timing in result.timings]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=lines[0] if lines else facts)
@@ -162,7 +162,7 @@ def _write_csv(path: Path, results: list[Result], facts: dict) -> None:
         writer.writerows(lines)
 
 
-def _record(result: Result, timing: Timing) -> dict:
+def _record(result: Measurement, timing: Timing) -> dict:
     spreads = {"seconds": timing.seconds, "torch_seconds": timing.torch_seconds, "ratio": timing.ratio}
     if timing.compiled_ratio:
         spreads["compiled_ratio"] = timing.compiled_ratio

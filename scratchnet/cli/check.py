@@ -66,7 +66,7 @@ def _check(screen: Console, path: Path, contract: checker.Contract, direction: s
     return int(any([_print_verdict(screen, kernel, verdict, timed) for verdict in verdicts]))
 
 
-def _print_verdict(screen: Console, kernel: checker.Kernel, verdict: checker.Verdict, timed: bool) -> bool:
+def _print_verdict(screen: Console, kernel: checker.Candidate, verdict: checker.Verdict, timed: bool) -> bool:
     """One direction; whether it is wrong."""
     passed = "; ".join(f"{part}: {what}" for part, what in verdict.passed.items())
     lines = [f"passed {passed}"] if passed else []

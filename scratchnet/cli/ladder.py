@@ -11,7 +11,7 @@ from rich.table import Table
 
 from scratchnet.cli import markdown, options
 from scratchnet.measure import ladder, machine
-from scratchnet.measure.bench import Result, Settings, Timing
+from scratchnet.measure.bench import Measurement, Settings, Timing
 from scratchnet.measure.ladder import COLUMNS, Rung
 from scratchnet.measure.roof import Roof
 from scratchnet.ops import PRIMITIVES
@@ -69,7 +69,7 @@ def _find(name: str, steps: list[Rung]) -> Rung:
     raise SystemExit(f"scratchnet ladder: there is no rung {name!r}; the rungs are {', '.join(step.name for step in steps)}")
 
 
-def _table(steps: list[Rung], results: dict[str, Result]) -> list[tuple[str, ...]]:
+def _table(steps: list[Rung], results: dict[str, Measurement]) -> list[tuple[str, ...]]:
     """The header, then one line a rung, both directions in it."""
     speeds = ("forward ms", "pace", "x rung 1", "x torch", "fwd+bwd ms", "pace", "x rung 1", "x torch")
     lines = [("rung", "idea", "lines", "error", *speeds)]
@@ -88,7 +88,7 @@ def _speed(timing: Timing, first: Timing) -> tuple[str, ...]:
     return f"{timing.seconds.median * 1e3:.3g}", timing.pace, f"{gain:.3g}", f"{timing.ratio.median:.2f}"
 
 
-def _caption(primitive: str, results: dict[str, Result], facts: dict, settings: Settings) -> str:
+def _caption(primitive: str, results: dict[str, Measurement], facts: dict, settings: Settings) -> str:
     timed = [result for result in results.values() if result.timings]
     call = f"{primitive} [{timed[0].example}], {timed[0].rows}x{timed[0].columns}, float32. " if timed else ""
     return (

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scratchnet.cli import options
-from scratchnet.measure.verify import TIMES_TORCH, ULPS, Result, compare
+from scratchnet.measure.verify import TIMES_TORCH, ULPS, Judgement, compare
 from scratchnet.ops import Op
 
 SIZES = ((1, 3), (3, 33), (17, 129))
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _compare_all(op: Op, name: str, dtype: torch.dtype) -> tuple[list[Result], list[str]]:
+def _compare_all(op: Op, name: str, dtype: torch.dtype) -> tuple[list[Judgement], list[str]]:
     """The results of every example at every size, and a line for each that raised instead."""
     results, broken = [], []
     for example, (rows, columns) in itertools.product(op.examples, SIZES):
@@ -57,7 +57,7 @@ def _compare_all(op: Op, name: str, dtype: torch.dtype) -> tuple[list[Result], l
     return results, broken
 
 
-def _figures(results: list[Result], failed: bool) -> tuple[str, ...]:
+def _figures(results: list[Judgement], failed: bool) -> tuple[str, ...]:
     """Error, torch's, bound, verdict and place of the call that used most of its bound."""
     verdict = "[red]FAIL[/red]" if failed else "[green]ok[/green]"
     if not results:

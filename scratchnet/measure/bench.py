@@ -118,7 +118,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Result:
+class Measurement:
     """One call on one backend: how right it is and, if it is right and runs for real, how fast."""
 
     op: str
@@ -146,7 +146,7 @@ class Result:
         return f"{self.check.error:.0e} / {self.check.torch_error:.0e}{judged}"
 
 
-def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> list[Result]:
+def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> list[Measurement]:
     """Judge one example call on every backend that has kernels for it; time the right ones beside torch's own."""
     names = [name for name in settings.backends if op.rungs(backends.parse(name)[0])]
     judged = {name: _judge(op, example, rows, columns, name, settings) for name in names}
@@ -154,7 +154,7 @@ def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> l
     return [replace(result, timings=tuple(timings.get(name, ()))) for name, result in judged.items()]
 
 
-def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: Settings) -> Result:
+def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: Settings) -> Measurement:
     """The call on one backend against the float64 oracle: on a GPU at its full size too, where 32-bit offsets would show."""
     interpreted = settings.device == "cpu" and name.startswith("triton")
     if interpreted:
@@ -168,7 +168,7 @@ def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: S
     untimed = "WRONG" if not check.ok else "interpreter, not a speed" if interpreted else ""
     default = backends.fastest() if settings.device == "cpu" else backends.TORCH
     dtype = str(settings.dtype).removeprefix("torch.")
-    return Result(op.name, example, rows, columns, dtype, settings.device, name, default, check, judged_rows, (), untimed)
+    return Measurement(op.name, example, rows, columns, dtype, settings.device, name, default, check, judged_rows, (), untimed)
 
 
 def _times(op: Op, example: str, rows: int, columns: int, names: list[str], settings: Settings) -> dict[str, list[Timing]]:

@@ -11,7 +11,7 @@ import scratchnet
 from scratchnet import backends
 from scratchnet.columns import module
 from scratchnet.measure import bench, roofline
-from scratchnet.measure.bench import Result, Settings
+from scratchnet.measure.bench import Measurement, Settings
 from scratchnet.ops import OPS
 from scratchnet.optional import need
 
@@ -69,7 +69,7 @@ def lines(steps: list[Rung], step: Rung) -> str:
     return f"{length}, {sum(line.startswith('+') for line in difference(below, step)[2:])} new"
 
 
-def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Result]:
+def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Measurement]:
     """Rung -> the primitive's first example, judged and, where it runs for real, timed beside torch's own.
 
     size: rows and columns; None: the smallest that `scratchnet bench` times, for naive loops are slow.
@@ -81,7 +81,7 @@ def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, set
     return {result.backend: result for result in results}
 
 
-def plot(steps: list[Rung], results: dict[str, Result], path: str | Path) -> None:
+def plot(steps: list[Rung], results: dict[str, Measurement], path: str | Path) -> None:
     """Draw what each timed rung reaches, torch's own beside it, as bars and as dots under the roofline, into a PNG file.
 
     ValueError if nothing was timed, ImportError if matplotlib is missing.

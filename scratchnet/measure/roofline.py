@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scratchnet.measure.bench import Result, Timing
+from scratchnet.measure.bench import Measurement, Timing
 from scratchnet.ops import PRIMITIVES
 from scratchnet.optional import need
 
 
-def plot(results: list[Result], path: str | Path) -> None:
+def plot(results: list[Measurement], path: str | Path) -> None:
     """Draw FLOP/s over FLOP per byte, forward+backward, ours and torch's own, into a PNG file.
 
     ValueError if nothing was timed, ImportError if matplotlib is missing.

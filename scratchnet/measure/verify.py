@@ -88,7 +88,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Result:
+class Judgement:
     """All checks of one call."""
 
     op: str
@@ -206,7 +206,7 @@ def compare(
     layout: Callable[[Tensor], Tensor] = lambda t: t,
     seed: int = 0,
     oracle: str = "numpy",
-) -> Result:
+) -> Judgement:
     """Run one of an operator's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
 
     layout: gives every tensor other strides, also the gradients that come in (`lambda t: t.mT.contiguous().mT`); it may
@@ -218,7 +218,7 @@ def compare(
     with use_backend(backend):
         ours = call.run(function(op))
     label = f"[{example}] {rows}x{columns} {str(dtype).removeprefix('torch.')} on {backend or 'the default'}"
-    return Result(op.name, label, call.judge(ours))
+    return Judgement(op.name, label, call.judge(ours))
 
 
 def copied(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:

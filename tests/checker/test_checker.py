@@ -187,7 +187,7 @@ def test_errors_about_the_command(monkeypatch, capsys):
 
 @needs_compiler
 def test_a_crash_and_an_endless_loop_are_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr("scratchnet.checker.kernel.PATIENCE", 0.2)
+    monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 0.2)
     contract = checker.Contract(OPS["gelu"])
     for body, words in (
         ("*(volatile int*)8 = 1;", r"it crashed \(Segmentation fault\)"),

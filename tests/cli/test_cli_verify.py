@@ -15,7 +15,7 @@ from scratchnet.ops import OPS
 GELU = OPS["gelu"]
 
 
-def gelu(dtype=torch.float32, **options) -> verify.Result:
+def gelu(dtype=torch.float32, **options) -> verify.Judgement:
     return verify.compare(GELU, "none", 3, 33, dtype, "reference", **options)
 
 

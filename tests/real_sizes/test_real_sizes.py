@@ -27,7 +27,7 @@ from scratchnet import _compiled
 from scratchnet.measure.verify import (
     ULPS,
     Call,
-    Result,
+    Judgement,
     Rule,
     as_tuple,
     differentiable,
@@ -97,7 +97,7 @@ def check_by_rule(op, make, dtype, threads, rng):
     with scratchnet.backend("cpp"):
         ours = call.run(function(op))
     checks = call.judge(ours, Rule(ulps=FLOAT64_ULPS if dtype == torch.float64 else ULPS))
-    result = Result(op.name, str(dtype), checks)
+    result = Judgement(op.name, str(dtype), checks)
     assert result.ok, f"seed {SEED}: {threads} threads, {result}"
 
 

@@ -23,7 +23,7 @@ PATIENCE = 20  # seconds that a call in C++ may take
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Candidate:
     """A kernel of any kind, called alike: `prepare[direction](*args)` is a call that returns its results as tensors."""
 
     name: str
