@@ -108,7 +108,7 @@ MISTAKES: list[tuple[int, Callable, type, str]] = [
     (34, lambda: nn.BCELoss()(2 * ROWS, ROWS.abs()), RuntimeError, "between 0 and 1 | logits"),
     (36, lambda: nn.Softmax()(X), UserWarning, "mplicit dimension | dim=-1"),
     (37, exponential_of_large_numbers, Teaching, "layer '1', Exp() | holds NaN or infinity | what goes in"),
-    (40, lambda: nn.Dropout(80), ValueError, "between 0 and 1, but got 80 | to be zeroed, not to be kept"),
+    (40, lambda: nn.Dropout(80), ValueError, "between 0 and 1, but got 80 | of being zeroed, not of being kept"),
     (41, dead_units, Teaching, "layer '1', ReLU() | 4 of 4 units | LeakyReLU"),
     (42, lambda: nn.LayerNorm(5)(X), RuntimeError, "normalized_shape=[5], expected input with shape [*, 5] | [8, 3]"),
     (44, lambda: nn.LayerNorm(3)(X.double()), RuntimeError, "float64 | float32"),
