@@ -16,15 +16,32 @@ from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
 __version__ = "0.1.0"
 __all__ = [
-    "TeachingWarning", "accelerate", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather",
-    "geglu", "gelu",
-    "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
-]  # fmt: skip
+    "TeachingWarning",
+    "accelerate",
+    "add_layer_norm",
+    "backend",
+    "bias_gelu",
+    "bmm",
+    "cross_entropy",
+    "embedding",
+    "gather",
+    "geglu",
+    "gelu",
+    "layer_norm",
+    "linear",
+    "linear_cross_entropy",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "mm",
+    "rms_norm",
+    "softmax",
+]
 
 for _name in __all__:
-    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
+    torch.fx.wrap(_name)  # torch.fx records a call of the function instead of tracing into it
 
-_ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use: the import of scratchnet itself stays short
+_ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use, so that importing scratchnet itself stays fast
 
 
 def __getattr__(name: str) -> ModuleType:

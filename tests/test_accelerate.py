@@ -160,7 +160,7 @@ def test_the_report_says_it_all():
         "0  Linear    scratchnet's now",
         "1  Bilinear  left: scratchnet has none",
         "1 layers swapped, 1 left",
-        "torch.ao.quantization looks layers up by their exact class and passes swapped ones by: undo() first",
+        "torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first",
     ]
     assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
 
@@ -215,9 +215,9 @@ LEFT = [
     (lambda: MyEncoder(4, 2, 8), "a subclass of TransformerEncoderLayer"),
     (lambda: parametrizations.weight_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
     (lambda: parametrizations.spectral_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
-    (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm makes its weight anew before every call"),
-    (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm makes its weight anew before every call"),
-    (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured makes its weight anew"),
+    (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm recomputes its weight before every call"),
+    (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm recomputes its weight before every call"),
+    (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured recomputes its weight"),
     (lambda: torch.nn.LazyLinear(3), "lazy: call the model once, then accelerate it"),
     (patched, "its forward has been replaced"),
     (lambda: torch.jit.script(torch.nn.Linear(3, 3)), "compiled by torch.jit"),

@@ -356,7 +356,7 @@ def test_data_that_do_not_fit_are_told(rng):
             small_dense().fit(*arguments, progress=False)
     with np.errstate(all="ignore"):
         with pytest.raises(
-            FloatingPointError, match="epoch [0-9]+, batch 1. The training diverges: try a learning rate below 1000"
+            FloatingPointError, match="epoch [0-9]+, batch 1. Training diverges: try a learning rate below 1000"
         ):
             small_dense("linear").fit(X * 100, X[:, :3], 50, 6, 1000.0, progress=False)
 

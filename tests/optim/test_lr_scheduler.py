@@ -273,7 +273,7 @@ def twice(schedules, optimizer):
 
 WRONG = [
     ("StepLR", lambda s, o: ((3, 2), {}), "int is not an Optimizer"),
-    ("LambdaLR", lambda s, o: ((o, [abs]), {}), "Expected 2 lr_lambdas, but got 1: one a parameter group"),
+    ("LambdaLR", lambda s, o: ((o, [abs]), {}), "Expected 2 lr_lambdas, but got 1: one per parameter group"),
     ("LinearLR", lambda s, o: ((o, 0), {}), "Starting multiplicative factor expected to be greater than 0.*It is 0"),
     ("LinearLR", lambda s, o: ((o, 1.5), {}), "Starting multiplicative factor"),
     ("LinearLR", lambda s, o: ((o, 0.5, -1), {}), "Ending multiplicative factor expected to be between 0 and 1. It is -1"),

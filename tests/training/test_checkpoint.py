@@ -100,7 +100,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     options = {"loss": nn.CrossEntropyLoss(), "optimizer": optim.SGD(model.parameters()), "epochs": 2, "progress": False}
     with pytest.raises(ValueError, match="(?s)run.pt does not fit this model: .*Missing key.*weight"):
         fit(model, moons()[0], checkpoint=path, resume=True, **options)
-    with pytest.raises(ValueError, match="run.pt holds no scheduler: it is of another run"):
+    with pytest.raises(ValueError, match="run.pt holds no scheduler: it belongs to another run"):
         run(2, rule="cosine", checkpoint=path, resume=True)
 
 
@@ -154,9 +154,9 @@ def test_no_damaged_byte_goes_unnoticed(tmp_path):
     # A prime step meets the headers, the pickle, the tensors, the directory and the checksum at all offsets.
     for at in range(0, len(data), 211):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes do not match its checksum")
         path.write_bytes(data[:at])
-        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes do not match its checksum")
     path.write_bytes(data)
     assert checkpoints.load(path, *other, KINDS)["history"] == VALUES["history"]
     torch.testing.assert_close(everything(*other)[:2], everything(stateful, generator)[:2], rtol=0, atol=0)
