@@ -92,7 +92,7 @@ def _element(miss: Miss, check: Check) -> str:
 def _form(miss: Miss, ours: Tensor) -> str:
     """What a wrong shape or dtype means."""
     if ours.dtype != miss.trial.call.dtype:
-        return "a result has the dtype of the input; NumPy widens what is combined with a float64: .astype(input.dtype) narrows it again"
+        return "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) narrows it again"
     if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
         return "probably: it is right but transposed"
     return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over one axis too many or too few?"
@@ -214,7 +214,7 @@ def _sixteen_bits(misses: list[Miss]) -> str | None:
         near = lambda m: (m.ours - m.exact).abs().max() <= 0.1 * m.exact.abs().max()
         if all(_equal(m.ours, m.ours.to(dtype).double()) and near(m) for m in misses):
             name = str(dtype).removeprefix("torch.")
-            return f"every number of the result is a {name} number: it is rounded to or summed in 16 bits. Accumulate in float32"
+            return f"every number of the result fits {name}: it is rounded to or summed in 16 bits. Accumulate in float32"
     return None
 
 

@@ -4,7 +4,7 @@ sizes      odd ones, in memory between guards: numbers from two seeds in the sam
 strides    transposed, sliced after an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
 values     huge, equal and far from zero; -infinity and NaN
 empty      sizes of zero, wherever torch takes them
-gradcheck  backward against finite differences of forward in float64, alone and between two other functions (not in C++: float32)
+gradcheck  backward against finite differences in float64, alone and between two other functions (not in C++, which is float32)
 """
 
 from __future__ import annotations

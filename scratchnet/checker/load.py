@@ -40,9 +40,7 @@ def load(path: Path, contract: Contract) -> Kernel:
 
 def _missing(path: Path, signatures: list[str], there: list[str]) -> KernelError:
     has = f"it has {', '.join(there)}" if there else "it has no function at all"
-    return KernelError(
-        "\n".join([f"{path} defines neither forward nor backward; {has}. Expected one or both of", *signatures])
-    )
+    return KernelError("\n".join([f"{path} defines neither forward nor backward; {has}. Expected one or both of", *signatures]))
 
 
 # ---- Python -------------------------------------------------------------------------------------------------------------

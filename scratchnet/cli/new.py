@@ -21,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _name(text: str) -> str:
     if not text.isidentifier() or text != text.lower() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(
-            f"needs a name in lower case that Python can import, e.g. my_primitive, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"needs a name in lower case that Python can import, e.g. my_primitive, got {text!r}")
     return text
 
 

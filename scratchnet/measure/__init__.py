@@ -1,1 +1,1 @@
-"""How right and how fast: the judge, the benchmark, ladders, the machine's limits, and the code that compilers generate for GPUs."""
+"""How right and how fast: the judge, the benchmark, ladders, the machine's limits, and what compilers generate for GPUs."""

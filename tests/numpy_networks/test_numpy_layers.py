@@ -187,7 +187,7 @@ def test_dense_starts_and_keeps_what_the_convention_says(rng):
         assert abs(Dense(784, 128, init=init, seed=0).W.std() / scale - 1) < 0.01
     with pytest.raises(ValueError, match="no init 'big'"):
         Dense(2, 2, init="big")
-    with pytest.raises(ValueError, match=r"takes \(784, m\), one sample a column, not \(6, 784\)"):
+    with pytest.raises(ValueError, match=r"takes \(784, m\), one sample per column, not \(6, 784\)"):
         layer.forward(x.T)
 
 
@@ -277,7 +277,7 @@ def test_batch_norm_is_torchs(shape, backend, rng):
             close(mine, gradient)
         close(ours.running_mean, theirs.running_mean)
         close(ours.running_var, theirs.running_var)
-    with pytest.raises(ValueError, match="more than one number a feature"):
+    with pytest.raises(ValueError, match="more than one number per feature"):
         BatchNorm(4).forward(np.zeros((4, 1)), training=True)
 
 

@@ -314,21 +314,21 @@ def test_evaluate_of_many_samples_and_of_one_hot_rows(rng):
 
 def test_layers_that_do_not_fit_are_told():
     net = small_dense()
-    with pytest.raises(ValueError, match="cannot come behind softmax"):
+    with pytest.raises(ValueError, match="cannot come after softmax"):
         net.add_layer(Dense(3, 3))
     net = NeuralNetwork()
     with pytest.raises(ValueError, match="no layers"):
         net.forward(np.zeros((1, 4)))
     net.add_layer(Dense(4, 6))
     for layer, words in (
-        (Dense(5, 3), r"takes 5 numbers a sample, but the layer before it gives \(6,\)"),
+        (Dense(5, 3), r"takes 5 numbers per sample, but the layer before it gives \(6,\)"),
         (BatchNorm(5), "takes 5 features or channels"),
         (LayerNorm(5), r"takes samples of shape \(5,\)"),
     ):
         with pytest.raises(ValueError, match=words):
             net.add_layer(layer)
     assert len(net.layers) == 1
-    with pytest.raises(ValueError, match=r"takes X \(N, features\), one sample a row, not \(4,\)"):
+    with pytest.raises(ValueError, match=r"takes X \(N, features\), one sample per row, not \(4,\)"):
         net.forward(np.zeros(4))
 
     cnn = CNN((8, 8, 1))
