@@ -217,7 +217,7 @@ def architectures(nvcc: str) -> list[str]:
     for name in re.split(r"[;,\s]+", asked.strip()) if asked.strip() else [*usual[:-1], f"{usual[-1]}+PTX"]:
         parts = re.fullmatch(r"(\d+)\.(\d[af]?)(\+PTX)?", name)
         if not parts or int(parts[1]) < 8:
-            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is not 8.0 or more; write it as 8.0;9.0a;10.0+PTX.")
+            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is not a number >= 8.0, such as 8.0;9.0a;10.0+PTX.")
         number = parts[1] + parts[2]
         flags += ["-gencode", f"arch=compute_{number},code=sm_{number}"]
         if parts[3]:

@@ -35,7 +35,7 @@ def conv2d_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """dx (N, C, H, W), dW (F, C / groups, kh, kw) and db (F) of `conv2d_forward`.
 
-    dx is a convolution too: of dy, spread `stride` apart, with the filters turned by 180 degrees and their channel axes swapped.
+    dx is a convolution too: of dy, spread `stride` apart, with the filters turned by 180 degrees and their first axes swapped.
     """
     stride, padding, dilation, groups = options
     dx = dweight = None
