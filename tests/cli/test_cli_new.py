@@ -1,4 +1,4 @@
-"""`scratchnet new`: the scaffold works before its first change."""
+"""`scratchnet new`: the scaffold works before any change."""
 
 import os
 import subprocess

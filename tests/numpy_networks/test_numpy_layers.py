@@ -56,7 +56,7 @@ def leaf(array):
 
 
 def central_differences(loss, array, step=1e-6):
-    """dloss/darray, one number after the other, each moved up and down in place."""
+    """dloss/darray, one number after another, each moved up and down in place."""
     grad = np.zeros(array.shape)
     for i in np.ndindex(array.shape):
         kept = array[i]
@@ -192,7 +192,7 @@ def test_dense_starts_and_keeps_what_the_convention_says(rng):
 
 
 def test_dense_step_equals_the_one_with_the_mean_inside_the_layer(rng):
-    """1/m once in the gradient of the loss, or in dW and db of the layer: the same step; the old W hands the gradient on."""
+    """1/m once in the gradient of the loss, or in dW and db of the layer: the same step; the old W passes the gradient on."""
     a_prev, error = rng.standard_normal((4, 8)), rng.standard_normal((3, 8))
     ours = Dense(4, 3, "tanh", seed=5)
     W, b = ours.W.copy(), ours.b.copy()

@@ -1,4 +1,4 @@
-"""The schedules against torch's: the same rates to the bit over 60 epochs, state_dicts both ways, warnings and errors."""
+"""The schedules against torch's: bit-identical rates over 60 epochs, state_dicts both ways, warnings and errors."""
 
 import copy
 import inspect
@@ -127,7 +127,7 @@ def test_state_dict(name, options, direction):
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_last_epoch(name, options):
-    """Made anew in the middle, over an optimizer whose state was loaded."""
+    """Created halfway, over an optimizer whose state was loaded."""
     results = []
     for library, schedules in ((optim, lr_scheduler), (torch.optim, THEIRS)):
         optimizer, scheduler = made(library, schedules, name, options)

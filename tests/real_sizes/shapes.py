@@ -1,7 +1,7 @@
-"""Shapes of models that people train, for every operator: one line a call, the model beside it.
+"""Shapes of models that people train, for every operator: one line per call, with the model beside it.
 
 Each entry takes `t`, which draws a differentiable tensor of a shape, and returns the arguments of the operator. The widths and
-vocabularies are the models'; of the largest weights only a slice is taken along the other axis, so that a float64 judge fits in
+vocabularies are the models'; only a slice of the largest weights is taken along the other axis, so that a float64 judge fits in
 3 GiB: it is the odd sizes and the long axes that find what small tests cannot.
 """
 
@@ -14,7 +14,7 @@ from scratchnet.ops.op import indices
 
 
 def _recurrence(t, mode, steps, batch, inputs, hidden, projected=None):
-    """Weights scaled as a layer draws them: the gates are far from saturated."""
+    """Weights on the scale of a new layer's: the gates are far from saturated."""
     scale, state, gates = 1 / math.sqrt(3 * hidden), projected or hidden, GATES[mode] * hidden
     weight = lambda *shape: (t(*shape).detach() * scale).requires_grad_()
     args = (t(steps, batch, inputs), weight(gates, inputs), weight(gates, state), weight(gates), weight(gates), t(batch, state))
@@ -36,7 +36,7 @@ def _probabilities(t, rows, classes):
 
 
 def _logits(t, *shape):
-    """Of a young model: all classes are likely enough to show in the 8 bits of a bfloat16."""
+    """Logits of an untrained model: all classes are likely enough to show in the 8 bits of a bfloat16."""
     return (t(*shape).detach() / 4).requires_grad_()
 
 

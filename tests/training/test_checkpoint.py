@@ -22,7 +22,7 @@ SCHEDULERS = {
 
 
 def run(epochs, *, rule="none", loader=False, **options):
-    """Train a network with dropout on shuffled moons; the history and everything that it leaves behind."""
+    """Train a network with dropout on shuffled moons; return the history and everything that it leaves behind."""
     torch.manual_seed(7)
     train, test = moons(120)
     model = nn.Sequential(nn.Linear(2, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(0.3), nn.Linear(8, 2))
@@ -138,7 +138,7 @@ def everything(stateful, generator):
 
 
 def assert_refused(path, stateful, generator, match):
-    """`load` raises ValueError, and all is as before."""
+    """`load` raises ValueError and changes nothing."""
     before = everything(stateful, generator)
     with pytest.raises(ValueError, match=match):
         checkpoints.load(path, stateful, generator, KINDS)
@@ -172,7 +172,7 @@ def test_another_file_is_refused(tmp_path, content):
 
 
 DROP = object()
-OTHERS = {  # where in the state; what stands there instead
+OTHERS = {  # where in the state; what is there instead
     "list for all": ((), []),
     "number for the model": (("model",), 3),
     "key of another type": (("model", 5), torch.ones(2)),
@@ -234,7 +234,7 @@ def test_the_checkpoint_of_another_network_or_optimizer_changes_nothing(tmp_path
 
 @pytest.mark.parametrize("limit", [100, 5000, -10])
 def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, limit):
-    """A limit on the size of files stands for the disk; torch's writer then raises RuntimeError, `save` OSError."""
+    """A limit on the size of files stands in for the disk; torch's writer then raises RuntimeError, `save` OSError."""
     path = tmp_path / "run.pt"
     checkpoints.save(path, *parts(0), VALUES)
     before = path.read_bytes()
