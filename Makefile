@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# Folders too: their time changes when a file comes or goes.
+# Folders too: their timestamps change when a file is added or removed.
 SOURCES := setup.py pyproject.toml $(shell find csrc)
 # Waiting threads sleep: test workers share the cores, and so does whatever else runs while we measure.
 export OMP_WAIT_POLICY ?= passive
@@ -13,14 +13,14 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
-	@echo 'make test      style, types and a sample of every test (some 6 minutes on 2 cores)'
-	@echo 'make test-full the same with every case, as CI runs it (some 30 minutes)'
+	@echo 'make test      style, types and a sample of every test (about 6 minutes on 2 cores)'
+	@echo 'make test-full the same with every case, as CI runs it (about 30 minutes)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
-	@echo 'make fuzz      calls and sizes that nobody has tried, new ones every time (some 25 minutes)'
-	@echo 'make format    brings Python, C++ and CUDA into their style'
+	@echo 'make fuzz      random calls and sizes, new ones every time (about 25 minutes)'
+	@echo 'make format    format Python, C++ and CUDA'
 	@echo 'make bench     every primitive at every size against torch'
-	@echo 'make bench-check  has a kernel become slower or less accurate than benchmarks/expected.json says? (two minutes)'
-	@echo 'make gpu       the tests, the verification and the benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
+	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
+	@echo 'make gpu       tests, verification and benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
 
@@ -45,7 +45,7 @@ style: build
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 
-# --quick: of every test a sample of its cases, see tests/quick.py. The marks are explained in pyproject.toml.
+# --quick: a sample of the cases of every test, see tests/quick.py. The marks are explained in pyproject.toml.
 test: style
 	$(PYTEST) --quick -m 'not slow and not full'
 
@@ -59,7 +59,7 @@ format: build
 	$(BIN)/ruff format
 	git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs $(BIN)/clang-format -i
 
-# Calls and sizes that nobody has tried: new ones every time, where the other targets repeat the same. A failure prints its seed.
+# Random calls and sizes, new ones every time, while the other targets repeat the same ones. A failure prints its seed.
 fuzz: build
 	SCRATCHNET_REAL_SIZES_SEED=$$(date +%s) $(PYTEST) tests/fuzz tests/real_sizes --fuzz-seed $$(date +%s)
 
@@ -69,7 +69,7 @@ bench: build
 bench-check: build
 	$(BIN)/python benchmarks/check.py
 
-# The suite on CPU tensors; then the kernels on the device: right first, and only then how fast.
+# The suite on CPU tensors; then the kernels on the device, first whether they are right, then how fast they are.
 # On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.
 gpu: DEVICE ?= cuda
 gpu: COLUMNS = $(if $(filter cpu,$(DEVICE)),--backend triton)

@@ -2,15 +2,15 @@
 
 Kernels in csrc/cpu whose file name starts with a number of 2 or more are compiled once per instruction set; everything
 else once; csrc/cuda by nvcc. torch is located, never imported, so that the build works in pip's isolated environment and
-beside any torch.
+with any torch.
 
 SCRATCHNET_BUILD=0             install without the compiled kernels
 SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: install the other columns and say why)
 SCRATCHNET_DEBUG=1             kernels check every access to their workspace against its size (csrc/cpu/memory.h)
 SCRATCHNET_SANITIZE=address    likewise undefined, thread, or address,undefined: a slow build that finds memory errors and races
-SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, whatever torch this is, and then a failure stops the install
+SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, even for a torch without CUDA: a failure stops the install
 TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: one of each generation, and PTX)
-CXX=..., MAX_JOBS=...          the compiler; the most compilers to run at a time
+CXX=..., MAX_JOBS=...          the compiler; the largest number of compilers to run at a time
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 WHAT = {"_C": "C++ kernels", "_cuda": "CUDA kernels"}  # module -> what is in it
-NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # speak Python through pybind11; the others speak torch
+NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # they speak Python, through pybind11; the others torch
 
 ISA_FLAGS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -54,7 +54,7 @@ NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-f
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
-TORCH_TARGET_CUDA = "-DTORCH_TARGET_VERSION=0x020d000000000000"  # 2.13 tells the current stream
+TORCH_TARGET_CUDA = "-DTORCH_TARGET_VERSION=0x020d000000000000"  # 2.13 reports the current stream
 
 
 class BuildFailure(Exception):
@@ -66,7 +66,7 @@ class BuildFailure(Exception):
 
 
 class Skipped(BuildFailure):
-    """Nothing went wrong: the module is not wanted."""
+    """Nothing went wrong: the module is not to be built."""
 
 
 def find_compiler() -> list[str]:
@@ -75,8 +75,8 @@ def find_compiler() -> list[str]:
         if shutil.which(command[0]):
             return command
     names = ", ".join(shlex.join(command) for command in candidates)
-    mend = "xcode-select --install" if sys.platform == "darwin" else "sudo apt install g++"
-    raise BuildFailure(f"There is no C++ compiler ({names} not found): install one (e.g. `{mend}`) or set CXX.")
+    install = "xcode-select --install" if sys.platform == "darwin" else "sudo apt install g++"
+    raise BuildFailure(f"There is no C++ compiler ({names} not found): install one (e.g. `{install}`) or set CXX.")
 
 
 def find_package(name: str) -> Path:
@@ -90,7 +90,7 @@ def find_package(name: str) -> Path:
 
 
 def job_count() -> int:
-    """Compilers to run at a time: one a core, each with 2 GB of free memory, at most MAX_JOBS."""
+    """Compilers to run at a time: one per core, each with 2 GB of free memory, at most MAX_JOBS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
@@ -123,7 +123,7 @@ def kernel_objects() -> list[tuple[str, Path, list[str]]]:
 
 
 def binding_objects(torch: Path, target: str, cuda: bool) -> list[tuple[str, Path, list[str]]]:
-    """(object, source, flags) of csrc/bindings: of the CUDA module or of the other."""
+    """(object, source, flags) of everything in csrc/bindings, for the CUDA module or for the other one."""
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
     for source in sorted((CSRC / "bindings").glob("*.cpp")):
@@ -146,13 +146,13 @@ def write_if_changed(path: Path, text: str) -> None:
 
 @dataclass
 class Module:
-    """What a module is made of and by which commands; ninja adds the flags of an object, its source and its name."""
+    """What a module is built from and by which commands; ninja adds an object's flags, source and name."""
 
     name: str
-    facts: dict[str, str]  # what build_info() answers
+    facts: dict[str, str]  # what build_info() returns
     commands: dict[str, list[str]]  # rule -> command without sources and output
     objects: list[tuple[str, str, Path, list[str]]]  # object, rule, source, flags
-    link: tuple[list[str], list[str]]  # what stands before and behind the objects
+    link: tuple[list[str], list[str]]  # what comes before and after the objects
 
 
 def compiler_version(command: list[str]) -> str:
@@ -184,7 +184,7 @@ def cpu_module(version: str) -> Module:
     if sanitizer:
         names = sanitizer.split(",")
         if not set(names) <= set(SANITIZERS):
-            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose from {', '.join(SANITIZERS)}, with commas between.")
+            raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose from {', '.join(SANITIZERS)}, separated by commas.")
         common += ["-g1", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}"]
         common += [flag for name in names for flag in SANITIZERS[name]]
         objects = [(name, source, [*flags, "-O1"]) for name, source, flags in objects]
@@ -217,7 +217,7 @@ def architectures(nvcc: str) -> list[str]:
     for name in re.split(r"[;,\s]+", asked.strip()) if asked.strip() else [*usual[:-1], f"{usual[-1]}+PTX"]:
         parts = re.fullmatch(r"(\d+)\.(\d[af]?)(\+PTX)?", name)
         if not parts or int(parts[1]) < 8:
-            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is no number of 8.0 or more, such as 8.0;9.0a;10.0+PTX.")
+            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is not a number >= 8.0, such as 8.0;9.0a;10.0+PTX.")
         number = parts[1] + parts[2]
         flags += ["-gencode", f"arch=compute_{number},code=sm_{number}"]
         if parts[3]:
@@ -226,7 +226,7 @@ def architectures(nvcc: str) -> list[str]:
 
 
 def cuda_module(version: str) -> Module:
-    """scratchnet._cuda: for a torch with CUDA where there is an nvcc, or on demand."""
+    """scratchnet._cuda: built for a torch with CUDA where there is an nvcc, or on demand."""
     asked = os.environ.get("SCRATCHNET_CUDA")
     if asked == "0":
         raise Skipped("The CUDA kernels were skipped, as SCRATCHNET_CUDA=0 asked.")
@@ -248,17 +248,17 @@ def cuda_module(version: str) -> Module:
     objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
     bindings = binding_objects(torch, TORCH_TARGET_CUDA, cuda=True)
     objects += [(name, "compile", source, flags) for name, source, flags in bindings]
-    # nvcc links its runtime library in: one module for whatever torch brings of it.
+    # nvcc links its runtime library in: one module for whichever version torch brings.
     link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
     return Module("_cuda", facts, commands, objects, ([nvcc, *host, "-shared"], link))
 
 
 def build(module: Module) -> Path:
-    """Brings a module up to date and returns its path."""
+    """Bring a module up to date and return its path."""
     import fcntl  # not on Windows
 
     find_package("ninja")
-    # One folder a toolchain: another compiler, torch or Python never meets objects that it did not make.
+    # One folder per toolchain: another compiler, torch or Python never meets objects that it did not make.
     facts = module.facts
     distinct = ("compiler", "torch", "sanitizer", "debug", "architectures")
     toolchain = repr((module.link[0], *(facts.get(name) for name in distinct)))
@@ -301,7 +301,7 @@ def build(module: Module) -> Path:
 
 
 class BuildWithNinja(build_ext):
-    """Puts each module, or the reason why there is none, into the package."""
+    """Put each module, or the reason why there is none, into the package."""
 
     def run(self) -> None:
         package = ROOT / "scratchnet" if self.inplace else Path(self.build_lib, "scratchnet")

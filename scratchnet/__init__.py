@@ -31,9 +31,9 @@ from scratchnet.functions.matmul import mm as mm
 __version__ = "0.1.0"
 __all__ = drop_in.public(globals())
 for _name in __all__:
-    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
+    torch.fx.wrap(_name)  # torch.fx records a call of the function instead of tracing into it
 
-_ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use: the import of scratchnet itself stays short
+_ROOMS = ("data", "nn", "numpy", "optim", "training")  # imported on first use, so that importing scratchnet itself stays fast
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -1,4 +1,4 @@
-"""Turn the torch.nn layers of an existing model into ours, where they stand."""
+"""Turn the torch.nn layers of an existing model into ours, in place."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scratchnet import nn
 from scratchnet.functions.checks import fail
 from scratchnet.nn.attention import NonDynamicallyQuantizableLinear
 
-# Every layer that scratchnet.nn and torch.nn both have under one name. Ours keep torch's attributes, so that an instance of the
-# one is a valid instance of the other: swapping a layer is a change of its class, and nothing else about it changes.
+# Every layer that scratchnet.nn and torch.nn both have under one name. Ours keep torch's attributes, so that an instance of
+# one is a valid instance of the other: swapping a layer changes its class and nothing else.
 TWINS: dict[type[Module], type[Module]] = {
     getattr(torch.nn, name): getattr(nn, name)
     for name in nn.__all__
@@ -27,9 +27,9 @@ OURS = frozenset(TWINS.values())
 
 @dataclass
 class Report:
-    """What `accelerate` did: print it, or take it back with `undo()`.
+    """What `accelerate` did: print it, or reverse it with `undo()`.
 
-    swapped: the name and class of every layer that is ours now. left: name, class and reason of every one that is not.
+    swapped: the name and class of every layer that is ours now. left: name, class and reason for every layer that is not.
     """
 
     swapped: list[tuple[str, str]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Report:
     _before: list[tuple[Module, type[Module]]] = field(default_factory=list, repr=False)
 
     def undo(self) -> None:
-        """Give every swapped layer torch's class again; one that has been parametrized since is left as it is."""
+        """Give every swapped layer torch's class back; one that has been parametrized since is left as it is."""
         for module, kind in self._before:
             if type(module) is TWINS[kind]:
                 module.__class__ = kind
@@ -50,28 +50,28 @@ class Report:
         lines = [f"{name:{wide[0]}}  {kind:{wide[1]}}  {what}" for name, kind, what in rows]
         lines.append(f"{len(self.swapped)} layers swapped, {len(self.left)} left")
         if self.swapped:
-            lines.append("torch.ao.quantization looks layers up by their exact class and passes swapped ones by: undo() first")
+            lines.append("torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first")
         return "\n".join(lines)
 
 
 def accelerate(model: Module) -> Report:
     """Swap the torch.nn layers of a model for ours, in place, and say which: parameters, buffers, hooks, names and modes stay.
 
-    Only layers of exactly torch's class are swapped, and are instances of it still; subclasses, parametrized, lazy and scripted
-    ones are left, with the reason; our own layers and their subclasses stay. The results are torch's up to rounding;
-    optimizers, references and checkpoints made before go on working. TypeError for anything but a Module.
+    Only layers of exactly torch's class are swapped, and remain instances of it; subclasses, parametrized, lazy and scripted
+    layers are left, with the reason; our own layers and their subclasses stay. The results are torch's up to rounding;
+    optimizers, references and checkpoints made before keep working. TypeError for anything but a Module.
     """
     if not isinstance(model, Module):
         kind = model.__name__ if inspect.isclass(model) else type(model).__name__
-        mend = ": call it first, accelerate takes a model" if inspect.isclass(model) else ""
-        fail(TypeError, "accelerate", "model", f"must be torch.nn.Module, not {kind}{mend}")
+        hint = ": call it first, accelerate takes a model" if inspect.isclass(model) else ""
+        fail(TypeError, "accelerate", "model", f"must be torch.nn.Module, not {kind}{hint}")
     report = Report()
     _visit(model, "", report, set())
     return report
 
 
 def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None:
-    """Swap one module if it can be, then those below it; one that stands in several places is met once."""
+    """Swap one module if possible, then those inside it; one that occurs in several places is visited once."""
     if module in seen:
         return
     seen.add(module)
@@ -80,7 +80,7 @@ def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None
     if reason := _reason(module):
         report.left.append((shown, kind.__name__, reason))
         if _twin(module) or isinstance(module, torch.jit.ScriptModule):
-            return  # what it is made of is its own affair
+            return  # what is inside it is its own affair
     elif kind in TWINS:
         module.__class__ = TWINS[kind]
         report.swapped.append((shown, kind.__name__))
@@ -90,13 +90,13 @@ def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None
 
 
 def _twin(module: Module) -> type[Module] | None:
-    """The class of torch.nn that a module is an instance of and that we have too; None for one of ours and its subclasses."""
+    """The torch.nn class of a module that we have too; None for our own classes and their subclasses."""
     known = next((base for base in type(module).__mro__ if base in TWINS or base in OURS), None)
     return None if known in OURS else known
 
 
 def _reason(module: Module) -> str | None:
-    """Why a layer of torch's stays as it is; None for one that is swapped, for containers and for a user's own modules."""
+    """Why a torch.nn layer stays as it is; None for one that is swapped, for containers and for a user's own modules."""
     kind, twin = type(module), _twin(module)
     if isinstance(module, torch.jit.ScriptModule):
         return "compiled by torch.jit"
@@ -113,5 +113,5 @@ def _reason(module: Module) -> str | None:
         return "its forward has been replaced"
     for hook in module._forward_pre_hooks.values():
         if type(hook).__module__.startswith("torch.nn.utils"):
-            return f"{type(hook).__name__} makes its weight anew before every call"
+            return f"{type(hook).__name__} recomputes its weight before every call"
     return None

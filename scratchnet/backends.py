@@ -11,14 +11,14 @@ import torch
 from scratchnet import _compiled
 from scratchnet.ops import BACKENDS, OPS, Op
 
-TORCH = "torch"  # no column of the grid: torch's own functions
+TORCH = "torch"  # not a column of the grid: torch's own functions
 NAMES = (*BACKENDS, TORCH)
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
 
 def parse(name: str) -> tuple[str, int | None]:
-    """Split "cpp:1" into ("cpp", 1); without a number, ("cpp", None), the last rung of each primitive is meant.
+    """Split "cpp:1" into ("cpp", 1); without a number, ("cpp", None) means the last rung of each primitive.
 
     Raises ValueError for a backend that does not exist or a rung that it does not have, TypeError for another type.
     """
@@ -29,14 +29,14 @@ def parse(name: str) -> tuple[str, int | None]:
         return TORCH, None
     if column not in BACKENDS:
         raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(NAMES)}")
-    highest = max([len(op.rungs(column)) for op in OPS.values()])  # a list: torch.compile follows it
+    highest = max([len(op.rungs(column)) for op in OPS.values()])  # a list, which torch.compile can trace
     if colon and rung not in [str(r) for r in range(1, highest + 1)]:
         raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
     return column, int(rung) if rung else None
 
 
 def missing(column: str) -> str | None:
-    """Why a backend cannot run here, with the command that mends it; None if it can."""
+    """Why a backend cannot run here, with the command that fixes it; None if it can."""
     if column == "cpp" and _compiled.module is None:
         return _compiled.reason
     if column == "cuda":
@@ -51,8 +51,8 @@ class backend(contextlib.ContextDecorator):
 
     name: "cpp", "numpy", "reference", ..., or one rung of it such as "cpp:1"; "torch" runs torch's own functions. None restores
     the default, the fastest as measured. The choice holds for the process; a backward pass runs on the backend of its forward
-    pass. The bits of "cpp" do not depend on the number of threads; with none named those of small tensors do, for torch's own
-    functions run there.
+    pass. The bits of "cpp" do not depend on the number of threads; with no backend named those of small tensors do, because
+    torch's own functions run there.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
     """
 
@@ -88,7 +88,7 @@ def runs(column: str, device: str) -> bool:
 
 
 def runnable(op: Op, device: str = "cpu") -> list[str]:
-    """Every backend and rung with kernels of an operator that can run here, as `backend(...)` names it."""
+    """Every backend and rung that has kernels for an operator and can run here, as `backend(...)` names them."""
     names = []
     for column in BACKENDS:
         count = len(op.rungs(column))
@@ -103,7 +103,7 @@ def fastest() -> str:
 
 
 def reason(op: Op) -> str:
-    """Why `fastest` answers what it does, in one sentence."""
+    """Why `fastest` returns what it does, in one sentence."""
     if problem := missing("cpp"):
         return problem
     small = f"; up to {op.own_up_to:,} elements torch's own function" if op.own_up_to else ""

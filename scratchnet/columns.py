@@ -1,4 +1,4 @@
-"""Where the kernels are: `kernel` is the only place that knows how a cell of the grid is found by name."""
+"""Where the kernels are: `kernel` is the only place that knows how to find a cell of the grid by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from scratchnet import _compiled
 from scratchnet.ops import FILES, OPS, Op
 
-# Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
+# Where the operators of a backend are registered. C++ and CUDA share theirs: the device of the tensors decides.
 # "reference" has none: it is plain PyTorch code.
 NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
 
@@ -32,7 +32,7 @@ def kernel(op: Op, column: str, direction: str, rung: int | None = None) -> Call
 
 
 def for_arrays(op: Op, column: str, direction: str, rung: int | None = None) -> Callable | None:
-    """`kernel` for NumPy arrays, of "numpy" or "cpp"; None: compiled for tensors alone. A rung too high means the last."""
+    """`kernel` for NumPy arrays, of "numpy" or "cpp"; None if compiled for tensors only. Too high a rung means the last."""
     if column == "numpy":
         return kernel(op, column, direction)
     compiled, last = getattr(_compiled.module, f"{op.name}_{direction}", None), len(op.rungs(column))
@@ -40,7 +40,10 @@ def for_arrays(op: Op, column: str, direction: str, rung: int | None = None) -> 
 
 
 def raw(op: Op, column: str, direction: str = "") -> Callable:
-    """The registered operator: a raw kernel, or without a direction the differentiable one; options are flat, a rung last."""
+    """The registered operator: a raw kernel, whose last argument is the rung, or without a direction the differentiable one.
+
+    Options are passed one by one.
+    """
     name = f"{op.name}_{direction}" if direction else op.name
     return getattr(getattr(torch.ops, NAMESPACES[column]), name).default
 
@@ -55,13 +58,13 @@ def module(op: Op, column: str, rung: int | None = None) -> str:
 
 
 def shapes(op: Op, direction: str) -> Callable:
-    """What tells the shapes and dtypes of a kernel's results: <op>_<direction>_shapes of the reference, else its formula."""
+    """What gives the shapes and dtypes of a kernel's results: the reference's <op>_<direction>_shapes, else its formula."""
     column = import_module(module(op, "reference"))
     return getattr(column, f"{op.name}_{direction}_shapes", None) or kernel(op, "reference", direction)
 
 
 def numbered(op: Op, column: str) -> dict[str, int]:
-    """Every name of `backend(...)` for a column -> the operator's rung that it means; one with fewer rungs has its last one."""
+    """Each name that `backend(...)` has for a column -> the rung it means for this operator: the last if it has fewer."""
     last = len(op.rungs(column))
     highest = max(len(other.rungs(column)) for other in OPS.values())
     return {column: last, **{f"{column}:{rung}": min(rung, last) for rung in range(1, highest + 1)}} if last else {}

@@ -17,12 +17,12 @@ def public(names: dict[str, object]) -> list[str]:
 
 
 def missing(module: str, torch_module: ModuleType) -> Callable[[str], NoReturn]:
-    """A module-level `__getattr__` that says where to find what torch has and scratchnet does not have yet."""
+    """A module-level `__getattr__` that says where to find what torch has and scratchnet does not."""
 
     def __getattr__(name: str) -> NoReturn:
         here = not name.startswith("_") and hasattr(torch_module, name)
-        mend = f"; torch's own works beside ours: {torch_module.__name__}.{name}" if here else ""
-        raise AttributeError(f"module {module!r} has no attribute {name!r}{mend}")
+        hint = f"; torch's own works beside ours: {torch_module.__name__}.{name}" if here else ""
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
     return __getattr__
 
@@ -36,7 +36,7 @@ def alias(module: str, torch_module: ModuleType, *names: str) -> None:
 
 
 def leaves(package: str) -> None:
-    """Make the layers of a package leaves of torch.fx graphs, which are by default those whose class is in torch.nn."""
+    """Make the layers of a package leaves of torch.fx graphs; by default only classes of torch.nn are leaves."""
     known = torch.fx.Tracer.is_leaf_module
 
     @functools.wraps(known)

@@ -1,4 +1,4 @@
-"""Packages that `pip install scratchnet` leaves out and `pip install 'scratchnet[data]'` brings."""
+"""Packages that `pip install scratchnet` leaves out and `pip install 'scratchnet[data]'` adds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from importlib.util import find_spec
 
 
 def need(function: str, module: str, package: str) -> None:
-    """ImportError with the command that mends it if `module` cannot be imported; nothing is imported."""
+    """ImportError with the command that installs it if `module` cannot be imported; nothing is imported."""
     try:
         found = find_spec(module) is not None
-    except (ImportError, ValueError):  # ValueError: the entry in sys.modules is no module
+    except (ImportError, ValueError):  # ValueError: the entry in sys.modules is not a module
         found = False
     if not found:
         raise ImportError(f"{function} needs {package}: pip install 'scratchnet[data]'")

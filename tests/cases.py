@@ -53,7 +53,7 @@ class Case:
         return self.call(self.op.torch, *leaves)
 
     def transformable(self, *leaves: Tensor) -> tuple[Tensor, ...]:
-        """Torch's own under transforms; its recurrent layers have no rules for them: the column in plain operations has."""
+        """Torch's own under transforms, except that its recurrent layers have no rules for them: there, the reference."""
         if self.op.name != "recurrence":
             return self.torch(*leaves)
         with scratchnet.backend("reference"):
@@ -61,7 +61,7 @@ class Case:
 
 
 def scalar(call: Callable) -> Callable:
-    """A loss that weighs every element of every output differently."""
+    """A loss that weights every element of every output differently."""
 
     def loss(*leaves: Tensor) -> Tensor:
         outputs = call(*leaves)
@@ -71,7 +71,7 @@ def scalar(call: Callable) -> Callable:
 
 
 def assert_as_accurate(ours: Tensor, theirs: Tensor, exact: Tensor) -> None:
-    """The rule of `scratchnet verify` for a whole layer: an error of at most twice torch's and a few ulp of the largest."""
+    """The rule of `scratchnet verify` for a whole layer: an error of at most twice torch's plus a few ulp of the largest."""
     assert ours.dtype == theirs.dtype and ours.shape == exact.shape
     error, own = ((y.detach().double() - exact).abs().max() for y in (ours, theirs))
     assert error <= TIMES_TORCH * own + ULPS * torch.finfo(ours.dtype).eps * exact.abs().max()
@@ -89,7 +89,7 @@ def rungs(primitive: str) -> list[str]:
 
 
 EXAMPLES = [(name, example) for name, op in OPS.items() for example in op.examples]
-# The rungs between the naive loop and the last one: the grid meets each once, what is built on a rung meets the ends alone.
+# The rungs between the naive loop and the last one: the grid meets each once, what is built on a rung meets only the ends.
 MIDDLE = [(name, example, f"cpp:{n}") for name, example in EXAMPLES for n in range(2, len(OPS[name].rungs("cpp")))]
 # Cases whose gradient is by design not the derivative of the output: the padding row learns nothing, frequent rows learn less.
 NOT_THE_DERIVATIVE = {("embedding", "padding_idx"), ("embedding", "scale_grad_by_freq")}

@@ -12,11 +12,11 @@ from quick import quick  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the tensors of tests/kernels are: cpu or cuda")
-    parser.addoption("--quick", action="store_true", help="of every test a sample of its cases: see tests/quick.py")
+    parser.addoption("--quick", action="store_true", help="a sample of the cases of every test: see tests/quick.py")
     parser.addoption("--fuzz-seed", type=int, default=0, help="the first case of tests/fuzz; `make fuzz` takes a new one")
 
 
-@pytest.hookimpl(trylast=True)  # after -m and -k: the sample is one of what they left
+@pytest.hookimpl(trylast=True)  # after -m and -k: the sample is drawn from what they left
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--quick"):
         kept = quick(items)
@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Also after a crash, which leaves no message."""
+    """Also after a crash, which prints no message."""
     name = "SCRATCHNET_REAL_SIZES_SEED"
-    terminalreporter.write_line(f"the same random tests of tests/real_sizes again: {name}={os.environ[name]}")
+    terminalreporter.write_line(f"to repeat the random tests of tests/real_sizes: {name}={os.environ[name]}")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
-"""`pytest --quick`: of every test function so few cases that each row of each of its `parametrize` tables is met at least once.
+"""`pytest --quick`: just enough cases of every test function to meet each row of each of its `parametrize` tables once.
 
 A test over 74 examples x 4 dtypes x 4 layouts has 1,184 cases; 74 of them meet every example, every dtype and every layout.
-Which ones follows from their order alone, so two runs choose the same. A test without a table always runs.
+The choice depends only on their order, so two runs choose the same. A test without a table always runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def quick(items: list) -> list:
 
 
 def rows(item) -> tuple[Hashable, ...]:
-    """What a case is made of: of every table the names of its arguments and which objects they are."""
+    """What a case is made of: for every table, the names of its arguments and which objects they are."""
     if not hasattr(item, "callspec"):
         return ()
     tables = [mark.args[0] for mark in item.iter_markers("parametrize")]
@@ -31,7 +31,7 @@ def rows(item) -> tuple[Hashable, ...]:
 def sample(cases: list[tuple[Hashable, ...]]) -> set[int]:
     """Indices of cases that together meet every row, the rarest row first.
 
-    Of the cases that have it the one with the most new rows is chosen, then the one whose rows were met least, then the first.
+    Of the cases with that row it takes the one with the most new rows, then the one whose rows were met least, then the first.
     """
     holders = defaultdict(list)  # row -> the cases that have it; rows in the order in which they appear
     for index, case in enumerate(cases):

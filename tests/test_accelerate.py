@@ -1,4 +1,4 @@
-"""accelerate: torch's layers become ours where they stand; the model, its parameters and their users notice nothing."""
+"""accelerate: torch's layers become ours in place; the model, its parameters and their users notice nothing."""
 
 import copy
 import pickle
@@ -31,7 +31,7 @@ def cpp():
 
 
 class Block(torch.nn.Module):
-    """A user's module with everything that may trip a swap: lists, dicts, one layer in two places, tied weights, a buffer."""
+    """A user's module with everything that may break a swap: lists, dicts, one layer in two places, tied weights, a buffer."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ def types(model):
 
 @pytest.mark.parametrize("name", sorted(INFOS))
 def test_every_layer_with_pytorchs_samples(name):
-    """Ours works on torch's attributes: a swapped instance gives the results that it gave before."""
+    """Our layers work on torch's attributes: a swapped instance gives the results that it gave before."""
     for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", torch.float64, requires_grad=False, training=True):
         arguments = sample.constructor_input
         theirs = getattr(torch.nn, name)(*arguments.args, **arguments.kwargs).double()
@@ -127,7 +127,7 @@ def test_a_model_goes_on_as_if_nothing_had_happened():
         "unknown",
     }
     assert type(model) is Block and model.shortcut[0] is model.norm and model.heads["same"] is model.layers[0]
-    assert len(report.swapped) == len(before) - 6  # the block, three containers, Bilinear, and one layer that stands twice
+    assert len(report.swapped) == len(before) - 6  # the block, three containers, Bilinear, and one layer that occurs twice
     assert report.left == [("unknown", "Bilinear", "scratchnet has none")]
 
     model.train(), plain.train()
@@ -160,7 +160,7 @@ def test_the_report_says_it_all():
         "0  Linear    scratchnet's now",
         "1  Bilinear  left: scratchnet has none",
         "1 layers swapped, 1 left",
-        "torch.ao.quantization looks layers up by their exact class and passes swapped ones by: undo() first",
+        "torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first",
     ]
     assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
 
@@ -193,7 +193,7 @@ def test_ours_and_their_subclasses_are_none_of_its_business():
 
 
 def test_dynamic_quantisation_goes_by_the_exact_class():
-    """What the report says: a swapped layer is passed by, and taken after undo()."""
+    """As the report says: a swapped layer is skipped, and quantised after undo()."""
     model = torch.nn.Sequential(torch.nn.Linear(3, 3))
     report = accelerate(model)
     with warnings.catch_warnings():
@@ -215,9 +215,9 @@ LEFT = [
     (lambda: MyEncoder(4, 2, 8), "a subclass of TransformerEncoderLayer"),
     (lambda: parametrizations.weight_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
     (lambda: parametrizations.spectral_norm(torch.nn.Linear(3, 3)), "parametrized: weight"),
-    (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm makes its weight anew before every call"),
-    (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm makes its weight anew before every call"),
-    (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured makes its weight anew"),
+    (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm recomputes its weight before every call"),
+    (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm recomputes its weight before every call"),
+    (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured recomputes its weight"),
     (lambda: torch.nn.LazyLinear(3), "lazy: call the model once, then accelerate it"),
     (patched, "its forward has been replaced"),
     (lambda: torch.jit.script(torch.nn.Linear(3, 3)), "compiled by torch.jit"),
@@ -253,7 +253,7 @@ def test_torchs_own_layers_may_hold_ours():
     mask = torch.nn.Transformer.generate_square_subsequent_mask(4)
     assert_close(model(src, tgt, tgt_mask=mask, tgt_is_causal=True), plain(src, tgt, tgt_mask=mask, tgt_is_causal=True))
     padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
-    with torch.no_grad():  # torch's fused inference and its nested tensors must keep off our layers
+    with torch.no_grad():  # torch's fused inference and its nested tensors must stay away from our layers
         mine, wanted = (
             m.eval()(src, tgt, src_key_padding_mask=padding, memory_key_padding_mask=padding) for m in (model, plain)
         )
@@ -267,7 +267,7 @@ def test_a_swapped_layer_can_be_parametrized_and_pruned():
     prune.random_unstructured(model[1], "weight", 0.5)
     x = torch.randn(2, 3)
     expected = model(x)
-    report.undo()  # a parametrized layer has a class of its own, which is not for us to change
+    report.undo()  # a parametrized layer has its own class, which is not ours to change
     assert isinstance(model[0], nn.Linear) and type(model[1]) is torch.nn.Linear
     assert_close(model(x), expected)
     parametrize.remove_parametrizations(model[0], "weight")
@@ -288,7 +288,7 @@ def test_a_compiled_model():
     early = torch.compile(model, backend="aot_eager", fullgraph=True)
     assert_close(results(early), expected)
     accelerate(model)
-    assert_close(results(early), expected)  # sees the new classes and compiles anew
+    assert_close(results(early), expected)  # sees the new classes and recompiles
 
 
 def test_data_parallel(tmp_path):

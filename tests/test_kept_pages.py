@@ -1,4 +1,4 @@
-"""csrc/cpu/pages.h: large results lie in memory that is kept when they are freed, for the next one."""
+"""csrc/cpu/pages.h: the memory of large results is kept when they are freed, for the next one."""
 
 import copy
 import io
@@ -59,7 +59,7 @@ def test_results_in_use_share_nothing(release):
 
 
 def test_no_more_is_kept_than_was_in_use():
-    """In a process of its own: what was in use in this one so far is more."""
+    """In a separate process, because this one has used more so far."""
     program = """
 import torch
 from scratchnet import _compiled

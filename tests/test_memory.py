@@ -1,4 +1,4 @@
-"""csrc/cpu/memory.h, pages.h and bindings/sizes.h: too much is refused with an exception, forks are safe, nothing piles up."""
+"""csrc/cpu/memory.h, pages.h and bindings/sizes.h: too much is refused with an exception, forks are safe, nothing leaks."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ ops = torch.ops.scratchnet
 
 
 def child(program: str, *arguments: object, timeout: int = 300, **environment: str) -> list[str]:
-    """The words that a program printed in a process of its own, which must end well."""
+    """The words that a program printed in a separate process, which must succeed."""
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=os.environ | environment)
     assert run.returncode == 0, f"ended with {run.returncode}: {run.stdout}{run.stderr[-2000:]}"
@@ -50,7 +50,7 @@ SCRATCH = {
 @pytest.mark.parametrize("threads", (1, 2))
 @pytest.mark.parametrize("name", SCRATCH)
 def test_scratch_that_there_is_no_room_for_is_a_memory_error(name, threads):
-    """At every limit, until the call succeeds: an exception with the bytes that were wanted, and the process goes on."""
+    """At every limit, until the call succeeds: an exception with the bytes that were needed, and the process goes on."""
     program = f"""
 {LIMIT}
 import os
@@ -72,7 +72,7 @@ for mebibytes in (0, 1, 2, 4, 8, 16, 24, 28, 32, 512):
     assert torch.ones(3).sum() == 3
     os._exit(0)
 """
-    # malloc maps what is large, and does not find it among what was freed before the limit.
+    # malloc maps large blocks, so that it does not find them among what was freed before the limit.
     ends = child(program, threads, MALLOC_MMAP_THRESHOLD_="131072")
     assert len(ends) == 10 and {"MemoryError", "fits"} <= set(ends) <= {"MemoryError", "RuntimeError", "fits"}
 
@@ -109,7 +109,7 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("name", TOO_LARGE)
 def test_sizes_that_wrap_are_refused(name):
-    """Before any memory is touched: the exception of torch's own, which names bytes, sizes or the argument."""
+    """Before any memory is touched: the exception that torch raises, which names bytes, sizes or the argument."""
     with pytest.raises(RuntimeError, match="bytes|must be|must not"):
         TOO_LARGE[name]()
 
@@ -151,7 +151,7 @@ os._exit(0)
 
 
 def test_a_child_that_is_forked_meanwhile_can_make_results():
-    """The lock of the kept pages and their lists are whole in the child: of 85 children five hung, before."""
+    """The lock of the kept pages and their lists are intact in the child: before, five of 85 children hung."""
     assert child(FORKS, 60) == ["well"]
 
 
@@ -177,12 +177,12 @@ for worker in workers: worker.start()
 for worker in workers: worker.join()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
 """
-TENSORS = 4  # of a step that are alive at a time: x, y, the gradients of both
+TENSORS = 4  # alive at a time in a step: x, y, the gradients of both
 
 
 @pytest.mark.parametrize("steps", (200, pytest.param(2000, marks=pytest.mark.full)))
 def test_what_is_resident_does_not_grow_with_the_steps(steps):
-    """Sizes from 4 to 24 MiB: at most twice what a step of the largest needs, kept pages that fit no other size included."""
+    """Sizes from 4 to 24 MiB: at most twice what the largest step needs, including kept pages that fit no other size."""
     (mebibytes,) = map(int, child(RESIDENT, steps, 1, 1024, 6144, timeout=1800))
     assert mebibytes <= 2 * TENSORS * 24
 
@@ -201,14 +201,14 @@ def control_group():
     try:
         group.mkdir()
     except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
+        pytest.skip(f"no control group can be created here: {error}")
     limit = next((group / name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists()), None)
     yield group, limit
     group.rmdir()
 
 
 def test_kept_pages_make_way_under_a_control_groups_limit(control_group):
-    """A container's limit counts what is kept. The system takes it back when others need it: nothing is killed."""
+    """A container's limit counts what is kept. The system reclaims it when others need it: nothing is killed."""
     group, limit = control_group
     if limit is None:
         pytest.skip("this control group cannot limit memory")

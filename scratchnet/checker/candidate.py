@@ -1,4 +1,4 @@
-"""A kernel of any kind, called alike: what it does to its input, how many results it has, and whether it comes back at all."""
+"""A kernel of any kind behind one call, which sees whether it keeps its input, returns all results, and returns at all."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from scratchnet.checker.contract import Contract, KernelError
 
-GUARD = 64  # elements before and after an array that nobody may touch
-CANARY = -1234.5  # what they hold around results; around inputs NaN, so that it shows when they are read
+GUARD = 64  # elements before and after an array, which no kernel may touch
+CANARY = -1234.5  # what they hold around results; around inputs it is NaN, so that reading them shows
 PATIENCE = 20  # seconds that a call in C++ may take
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kernel of any kind, called alike: `prepare[direction](*args)` is a call that returns its results as tensors."""
+    """A kernel of any kind: `prepare[direction](*args)` is a call that returns its results as tensors."""
 
     name: str
     contract: Contract
@@ -38,7 +38,7 @@ class Candidate:
         object.__setattr__(self, "_observed", Child(self._observe) if self.kind == "C++" else self._observe)
 
     def on_device(self) -> contextlib.AbstractContextManager:
-        """Within it, calls are made for the kernel's device."""
+        """The context in which calls are created on the kernel's device."""
         return torch.device(self.device) if self.device != "cpu" else contextlib.nullcontext()
 
     def run(self, direction: str, *args) -> tuple[Tensor, ...]:
@@ -53,7 +53,7 @@ class Candidate:
                 raise KernelError(f"it writes to its input {name}: the caller still needs those numbers, work on a copy")
         needed = self.contract.results[direction]
         if len(results) != len(needed):
-            raise KernelError(f"it returned {len(results)} results, needed are {len(needed)}: {', '.join(needed)}")
+            raise KernelError(f"it returned {len(results)} results, expected {len(needed)}: {', '.join(needed)}")
         for name, result in zip(needed, results, strict=True):
             if not isinstance(result, Tensor):
                 raise KernelError(f"it returned {type(result).__name__} for {name}: is a return missing?")
@@ -82,14 +82,14 @@ class Child:
             number, self.process = -self.process.exitcode, None
             if number == signal.SIGKILL:
                 raise KernelError(f"it does not end: a loop was still running after {PATIENCE} s")
-            raise KernelError(f"it crashed ({signal.strsignal(number)}): it reads or writes far outside of its arrays")
+            raise KernelError(f"it crashed ({signal.strsignal(number)}): it reads or writes far outside its arrays")
         result, error = pickle.loads(data)
         if error is not None:
             raise error
         return result
 
     def _serve(self, pipe) -> None:
-        """Answer calls; arguments of the same form come in the same memory."""
+        """Answer calls; arguments of the same form arrive in the same memory."""
         faulthandler.disable()
         torch.set_num_threads(1)  # OpenMP's threads stayed behind in the parent
         self.pipe.close()
@@ -122,7 +122,7 @@ def _form(value: object) -> object:
 
 
 def _fingerprint(value: object) -> bytes | None:
-    """Of all the memory that a tensor lies in."""
+    """A hash of the whole storage of a tensor."""
     if not isinstance(value, Tensor):
         return None
     memory = torch.empty(0, dtype=torch.uint8, device=value.device).set_(value.untyped_storage())
@@ -141,7 +141,7 @@ def inside(memory: Tensor, shape: torch.Size) -> Tensor:
 
 
 def in_words(error: Exception, path: Path) -> str:
-    """An exception in words, with the line of the reader's file that it passed last."""
+    """An exception in words, with the last line of the reader's file that it passed through."""
     if isinstance(error, KernelError):
         return str(error)
     trace, line = error.__traceback__, getattr(error, "lineno", None)

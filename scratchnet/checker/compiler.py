@@ -1,4 +1,4 @@
-"""The machine's C++ compiler, for one file of a reader."""
+"""The machine's C++ compiler, for a reader's single file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")  # never -ffast-math: it does not see NaN
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")  # never -ffast-math: it ignores NaN
 
 
 class CompilerError(Exception):
-    """There is no compiler, or it refused the file; the message holds its own words."""
+    """There is no compiler, or it rejected the file; the message quotes it."""
 
 
 def find_compiler() -> list[str] | None:
-    """The command of CXX, or the first usual one that is there."""
+    """The command in CXX, or else the first of the usual ones that is installed."""
     named = shlex.split(os.environ.get("CXX", ""))
     candidates = [named] if named else [["g++"], ["clang++"], ["c++"]]
     return next((command for command in candidates if shutil.which(command[0])), None)
@@ -30,5 +30,5 @@ def shared_library(source: Path, target: Path, options: list[str] = []) -> Path:
     command = [*compiler, *FLAGS, *options, str(source), "-o", str(target)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
-        raise CompilerError(f"{compiler[0]} refuses it:\n{result.stderr.strip()}")
+        raise CompilerError(f"{compiler[0]} rejects it:\n{result.stderr.strip()}")
     return target

@@ -1,7 +1,7 @@
 """What a kernel takes and returns: `forward` and `backward` of one primitive, in Python or in C++.
 
 Both take the arguments of torch's function of that name, in its order; backward takes grad_output before them and returns one
-gradient for each float tensor. There is nothing to save: backward computes again what it needs.
+gradient for each float tensor. Nothing is saved: backward recomputes what it needs.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ C_TYPES = {float: (ctypes.c_double, "double"), int: (ctypes.c_int64, "int64_t")}
 
 
 class KernelError(Exception):
-    """What is wrong with a kernel, in words for the one who wrote it."""
+    """What is wrong with a kernel, in words for its author."""
 
 
 class Contract:
-    """What a kernel of one operator takes and returns, read from an operator's examples."""
+    """What a kernel of one operator takes and returns, read from the operator's examples."""
 
     def __init__(self, op: Op):
         self.op = op
@@ -51,7 +51,7 @@ class Contract:
         return f"void {direction}({', '.join(parts)})"
 
     def sizes(self, *args) -> dict[str, int]:
-        """The sizes that a C++ function gets: those of the first argument, for a product also the columns of the second."""
+        """The sizes that a C++ function gets: those of the first argument, and for a product the columns of the second."""
         if self.op.name == "matmul":
             return dict(zip(("rows", "inner", "columns"), (*args[0].shape, args[1].shape[1]), strict=True))
         return dict(zip(("rows", "columns"), args[0].shape, strict=True))

@@ -1,6 +1,6 @@
-"""Why a kernel is wrong, probably: a hypothesis is named if it fits every call that failed.
+"""The probable reason why a kernel is wrong: a hypothesis that fits every call that failed.
 
-Most hypotheses are wrong kernels themselves: what a usual mistake would have returned is computed and compared.
+Most hypotheses are themselves wrong kernels: what a common mistake would have returned is computed and compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPECIAL = "NaN and infinity must come out where the formula has them: max, where
 
 @dataclass(frozen=True)
 class Miss:
-    """What a trial gave for one output or gradient, and what is right, both in float64."""
+    """What a trial returned for one output or gradient, and what is right, both in float64."""
 
     trial: Trial
     index: int
@@ -36,24 +36,24 @@ class Miss:
 
     @property
     def wrong(self) -> Tensor:
-        """Which elements are."""
+        """Which elements are wrong."""
         check = next(check for check in self.trial.checks if check.what == self.trial.call.names[self.index])
         equal = (self.ours == self.exact) | (self.ours.isnan() & self.exact.isnan())
         return ~(equal | ((self.ours - self.exact).abs() <= check.bound))
 
     def fits(self, predicted: Tensor | None) -> bool:
-        """Whether a wrong kernel would have given this."""
+        """Whether a wrong kernel would have returned this."""
         if predicted is None or predicted.shape != self.ours.shape:
             return False
-        unknown = predicted.isnan() & self.exact.isfinite()  # memory that is not the array's
+        unknown = predicted.isnan() & self.exact.isfinite()  # memory outside the array
         return _close(self.ours, predicted.detach().double().where(~unknown, self.ours), self.exact)
 
 
 def explain(verdict: Verdict) -> list[str]:
-    """What is seen of the smallest call that failed, then what it probably means."""
+    """What the smallest failed call shows, then what it probably means."""
     trials = verdict.trials
     if verdict.problem:
-        meaning = "backward is right in float32: is something rounded to float32 all the same, or is forward wrong?"
+        meaning = "backward is right in float32: is something still rounded to float32, or is forward wrong?"
         return [f"gradcheck fails {verdict.problem}", meaning]
     failed = [trial for trial in trials if not trial.ok]
     first = failed[0]
@@ -68,7 +68,7 @@ def explain(verdict: Verdict) -> list[str]:
     if ours.shape != right.shape or ours.dtype != first.call.dtype:
         return [f"{seen}: {check.what} is {check.problem}", _form(misses[0], ours)]
     misses = [miss for miss in misses if miss.ours.shape == miss.exact.shape]
-    meaning = next(filter(None, _hypotheses(misses, trials)), "no usual mistake fits")
+    meaning = next(filter(None, _hypotheses(misses, trials)), "no common mistake fits")
     return [f"{seen}: {_element(misses[0], check)}", f"probably: {meaning}"]
 
 
@@ -77,7 +77,7 @@ def _miss(trial: Trial, index: int) -> Miss:
 
 
 def _element(miss: Miss, check: Check) -> str:
-    """The worst element beside the right one."""
+    """The worst element and the right value for it."""
     error = (miss.ours - miss.exact).abs().nan_to_num(nan=torch.inf).where(miss.wrong, -1)
     position = [int(i) for i in torch.unravel_index(error.argmax(), error.shape)]
     ours, right = (t[tuple(position)].item() for t in (miss.ours, miss.exact))
@@ -85,16 +85,16 @@ def _element(miss: Miss, check: Check) -> str:
 
 
 def _form(miss: Miss, ours: Tensor) -> str:
-    """What another shape or dtype means."""
+    """What a wrong shape or dtype means."""
     if ours.dtype != miss.trial.call.dtype:
         return "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) narrows it again"
     if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
         return "probably: it is right but transposed"
-    return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over an axis too many or too few?"
+    return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over one axis too many or too few?"
 
 
 def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | None]:
-    """Sentences in the order of trust; None for a hypothesis that does not fit."""
+    """Sentences, the most trustworthy first; None for a hypothesis that does not fit."""
     first = misses[0].trial
     yield _simple(misses)
     yield _mistake(misses)
@@ -107,13 +107,13 @@ def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | N
     yield _sixteen_bits(misses)
     yield _sizes(misses, trials)
     if all(miss.ours.isnan().any() for miss in misses):
-        yield "NaN: 0/0, infinity - infinity, memory that was never written, or an input that is read behind its end"
+        yield "NaN: 0/0, infinity - infinity, memory that was never written, or an input read past its end"
     if all((miss.ours - miss.exact).abs().max() <= 1e-2 * miss.exact.abs().max() for miss in misses):
         yield "right to two digits only: something is computed in 16 bits, in an unlucky order, or by an approximation"
 
 
 def _simple(misses: list[Miss]) -> str | None:
-    """Results that are no computation at all."""
+    """Results that take no computation at all."""
     if all(miss.fits(torch.zeros_like(miss.exact)) for miss in misses):
         return "it returns zeros: the result is never written, or multiplied by zero"
     for i, name in enumerate(["grad_output", *misses[0].trial.call.names]):
@@ -130,7 +130,7 @@ def _simple(misses: list[Miss]) -> str | None:
 
 
 def _inputs(call: Call) -> list[Tensor]:
-    """The gradient that comes in, then the float arguments, as Call.names has them behind the output."""
+    """The incoming gradient, then the float arguments, in the order in which Call.names has them after the output."""
     floats = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
     return [call.upstream[0], call.upstream[0], *floats]
 
@@ -141,7 +141,7 @@ def _mistakes(misses: list[Miss]) -> ModuleType:
 
 
 def _mistake(misses: list[Miss]) -> str | None:
-    """A usual mistake whose results these are."""
+    """The common mistake that gives these results."""
     usual = _mistakes(misses)
     backward = {text: lambda call, wrong=wrong: (None, *wrong(call)) for text, wrong in usual.BACKWARD.items()}
     both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in usual.FORWARD.items()}
@@ -156,7 +156,7 @@ def _predict(miss: Miss, wrong: Callable[[Call], tuple]) -> Tensor | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return wrong(_wide(miss.trial.call))[miss.index]
-    except RuntimeError:  # it does not go with these shapes or has no gradient
+    except RuntimeError:  # it does not fit these shapes or has no gradient
         return None
 
 
@@ -168,7 +168,7 @@ def _wide(call: Call) -> Call:
 
 
 def _factor(misses: list[Miss]) -> str | None:
-    """The right result times something that has a name."""
+    """The right result times a factor that has a name."""
     named = {
         "the number of rows: a mean over the batch needs the factor 1/N": lambda m: m.trial.rows,
         "the number of columns: a mean over the row needs the factor 1/D": lambda m: m.trial.columns,
@@ -188,7 +188,7 @@ def _factor(misses: list[Miss]) -> str | None:
 
 
 def _tail(misses: list[Miss]) -> str | None:
-    """Wrong from some column, row or element on, right before."""
+    """Right up to some column, row or element, wrong from there on."""
     views = {
         "column": lambda wrong: wrong.flatten(0, -2) if wrong.dim() > 1 else wrong[None],
         "row": lambda wrong: wrong.flatten(1).mT if wrong.dim() > 1 else wrong[None],
@@ -221,12 +221,12 @@ def _sixteen_bits(misses: list[Miss]) -> str | None:
         near = lambda m: (m.ours - m.exact).abs().max() <= 0.1 * m.exact.abs().max()
         if all(_equal(m.ours, m.ours.to(dtype).double()) and near(m) for m in misses):
             name = str(dtype).removeprefix("torch.")
-            return f"every number of the result is one of {name}: it is rounded to or summed in 16 bits. Accumulate in float32"
+            return f"every number of the result fits {name}: it is rounded to or summed in 16 bits. Accumulate in float32"
     return None
 
 
 def _sizes(misses: list[Miss], trials: Sequence[Trial]) -> str | None:
-    """Right up to some size, wrong beyond."""
+    """Right up to some size, wrong above it."""
     wrong = [miss.trial for miss in misses]
     right = [trial for trial in trials if trial.ok]
     for what in ("columns", "rows"):
@@ -241,7 +241,7 @@ def _equal(a: Tensor, b: Tensor) -> bool:
 
 
 def _close(ours: Tensor, predicted: Tensor, exact: Tensor) -> bool:
-    """Equal up to float32's rounding, which counts by the size of the right result."""
+    """Equal up to float32's rounding, relative to the largest entry of the right result."""
     if ours.shape != predicted.shape:
         return False
     finite = exact[exact.isfinite()].abs()

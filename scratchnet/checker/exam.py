@@ -1,10 +1,10 @@
 """What a kernel has to pass, in this order; the first part that it fails is explained, and the later ones are left out.
 
-sizes      odd ones, in memory of their own between guards: numbers of two seeds in the same memory, each of them twice
-strides    transposed, sliced behind an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
+sizes      odd ones, in memory between guards: numbers from two seeds in the same memory, each of them twice
+strides    transposed, sliced after an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
 values     huge, equal and far from zero; -infinity and NaN
 empty      sizes of zero, wherever torch takes them
-gradcheck  backward against differences of forward in float64, alone and between two other functions (not in C++: float32)
+gradcheck  backward against finite differences in float64, alone and between two other functions (not in C++, which is float32)
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of the kernel: what it gave and what is right."""
+    """One call of the kernel: what it returned and what is right."""
 
     part: str
     where: str  # "2x3", "17x31 sliced", ...
     rows: int
     columns: int
     call: Call
-    results: tuple[Tensor | None, ...]  # as call.exact, None in the other direction
+    results: tuple[Tensor | None, ...]  # in the order of call.exact, None in the other direction
     checks: tuple[Check, ...]
-    problem: str = ""  # what needs no figures: it raised, wrote to its input, ...
+    problem: str = ""  # a failure that needs no figures: it raised, wrote to its input, ...
 
     @property
     def ok(self) -> bool:
@@ -61,7 +61,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One direction of a kernel."""
+    """The outcome for one direction of a kernel."""
 
     direction: str
     passed: dict[str, str]  # part -> what was tried
@@ -74,7 +74,7 @@ class Verdict:
 
 
 def check(kernel: Candidate, direction: str = "both") -> list[Verdict]:
-    """Every part of the exam in one direction or, as far as they are written, in both; KernelError if it is not written."""
+    """Every part of the exam in one direction, or in both as far as they are written; KernelError if none is written."""
     asked = [name for name in DIRECTIONS if direction in (name, "both")]
     written = [name for name in asked if name in kernel.prepare]
     if not written:
@@ -90,7 +90,7 @@ def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguo
 
 
 class Exam:
-    """One direction of a kernel before the oracle."""
+    """The exam of one direction of a kernel."""
 
     def __init__(self, kernel: Candidate, direction: str, draw: Callable[..., Call]):
         self.kernel, self.contract, self.direction, self.draw = kernel, kernel.contract, direction, draw
@@ -171,7 +171,7 @@ class Exam:
         return f"{rows}x{columns}" + (f" ({example})" if len(self.contract.examples) > 1 else "")
 
     def _once(self, part: str, where: str, rows: int, columns: int, call: Call, memory: list) -> Trial:
-        """Run the kernel on the call's numbers in some memory."""
+        """Run the kernel on the call's numbers, which lie in `memory`."""
         try:
             results = self._run(call, memory)
         except Exception as error:  # whatever the reader's code raises
@@ -181,7 +181,7 @@ class Exam:
         return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))
 
     def _twice(self, where: str, rows: int, columns: int, first: Call, second: Call) -> Iterator[Trial]:
-        """Numbers of two seeds in the same memory, each of them twice; the second time must give the same bits."""
+        """Numbers from two seeds in the same memory, each of them twice; the second time must give the same bits."""
         memory = _memory(first)
         earlier, kept = (), ()
         for call, name in ((first, where), (second, f"{where}, other numbers in the same memory")):
@@ -189,7 +189,7 @@ class Exam:
                 if isinstance(place, Tensor):
                     place.copy_(value.detach())
             trial = self._once("sizes", name, rows, columns, call, memory)
-            results = trial.results  # what is in their memory may change; the trial keeps what was
+            results = trial.results  # their memory may change later: the trial keeps a copy
             trial = replace(trial, results=tuple(r if r is None else r.clone() for r in results))
             again = self._once("sizes", name, rows, columns, call, memory)
             if trial.ok and self.kernel.deterministic and not _same_bits(trial.results, again.results):
@@ -197,7 +197,7 @@ class Exam:
             if kept and results and not trial.ok and _same_bits(trial.results, kept):
                 trial = replace(trial, problem="it returns its earlier result for new numbers")
             elif kept and trial.ok and all(map(_shared, earlier, results)):
-                trial = replace(trial, problem="its first result changed when it computed the second: both are the same memory")
+                trial = replace(trial, problem="its first result changed when it computed the second: both share memory")
             yield trial
             earlier, kept = results, trial.results
 
@@ -220,7 +220,7 @@ def _values(call: Call) -> tuple:
 
 
 def _memory(call: Call, place: Callable[[Tensor], Tensor] = guarded) -> list:
-    """The call's values where a kernel may not do harm to them."""
+    """The call's values, placed where a kernel can do no harm."""
     return [place(value.detach()) if isinstance(value, Tensor) else value for value in _values(call)]
 
 
@@ -260,7 +260,7 @@ def _with_values(op: Op, change: Callable[[Tensor], Tensor]) -> Op:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
-    """No warnings of infinities and NaN, and NaN in all that torch.empty returns."""
+    """No warnings about infinities and NaN, and NaN in all that torch.empty returns."""
     mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

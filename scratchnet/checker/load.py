@@ -40,9 +40,7 @@ def load(path: Path, contract: Contract) -> Candidate:
 
 def _missing(path: Path, signatures: list[str], there: list[str]) -> KernelError:
     has = f"it has {', '.join(there)}" if there else "it has no function at all"
-    return KernelError(
-        "\n".join([f"{path} defines neither forward nor backward; {has}. Needed is one or both of", *signatures])
-    )
+    return KernelError("\n".join([f"{path} defines neither forward nor backward; {has}. Expected one or both of", *signatures]))
 
 
 # ---- Python -------------------------------------------------------------------------------------------------------------
@@ -52,7 +50,7 @@ def _load_python(path: Path, contract: Contract) -> Candidate:
     interpreted = False
     try:
         imported = _imports(path)
-        if "triton" in imported:  # it decides whether Triton compiles or interprets before the file imports it
+        if "triton" in imported:  # launch decides whether Triton compiles or interprets, before the file imports it
             from scratchnet.kernels.launch import INTERPRETED as interpreted
         spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
@@ -97,7 +95,7 @@ def _check_signature(written: Callable, direction: str, contract: Contract, path
         signature.bind(*contract.names(direction))
     except TypeError as error:
         needed = contract.python(direction)
-        raise KernelError(f"{path}: {direction}{signature} cannot be called: {error}. Needed is {needed}") from None
+        raise KernelError(f"{path}: {direction}{signature} cannot be called: {error}. Expected {needed}") from None
 
 
 def _on_arrays(written: Callable) -> Callable:
@@ -123,7 +121,7 @@ def _by_autograd(forward: Callable) -> Callable:
         with torch.enable_grad():
             output = forward(*leaves)
         if not isinstance(output, Tensor) or not output.requires_grad:
-            raise KernelError("autograd finds no way from forward's result to its inputs: write a function backward too")
+            raise KernelError("autograd finds no path from forward's result to its inputs: write a function backward too")
         return lambda: torch.autograd.grad(output, list(filter(floats, leaves)), grad, retain_graph=True)
 
     return prepare
@@ -139,7 +137,7 @@ def _tensor(value: object) -> Tensor | None:
     array = np.asarray(value)
     if array.dtype == object:
         raise KernelError(f"it returned {type(value).__name__}, not an array")
-    plain = array.flags.writeable and min(array.strides, default=0) >= 0  # others have no tensor
+    plain = array.flags.writeable and min(array.strides, default=0) >= 0  # torch.from_numpy takes no others
     return torch.from_numpy(array if plain else array.copy())
 
 
@@ -155,7 +153,7 @@ def _load_cpp(path: Path, contract: Contract) -> Candidate:
         try:
             library = ctypes.CDLL(str(shared_library(path, Path(folder, "kernel.so"), ["-include", str(header)])))
         except CompilerError as error:
-            raise KernelError(f"{path}: {error}\nIts functions are to be\n" + "\n".join(prototypes)) from error
+            raise KernelError(f"{path}: {error}\nIts functions must be\n" + "\n".join(prototypes)) from error
     written = [direction for direction in DIRECTIONS if hasattr(library, direction)]
     if not written:
         there = sorted(set(re.findall(r"^\w[\w*<> ]* \**(\w+) *\(", text, re.MULTILINE)))
@@ -178,7 +176,7 @@ def _on_pointers(written: Callable, direction: str, contract: Contract) -> Calla
             results = [inside(m, shape) for m, shape in zip(memory, shapes, strict=True)]
             written(*[_pass(value) for value in (*inputs, *results) if not isinstance(value, tuple)], *sizes)
             for name, ends in zip(contract.results[direction], guards, strict=True):
-                for end, place in zip(ends, ("before the beginning", "behind the end"), strict=True):
+                for end, place in zip(ends, ("before the beginning", "past the end"), strict=True):
                     if not (end == CANARY).all():
                         raise KernelError(f"it writes {place} of {name}: a loop goes too far")
             return tuple(results)

@@ -1,4 +1,4 @@
-"""How fast a right kernel is beside torch and our rungs; faster than this machine can be is a failure, not a medal."""
+"""How fast a right kernel is beside torch and our rungs; faster than this machine can be is a failure, not a record."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scratchnet.measure.verify import Call
 from scratchnet.ops import Op
 
 MOST = 2**23  # elements of the first argument
-PATIENCE = 0.1  # seconds a call, beyond which no larger size is tried
+PATIENCE = 0.1  # seconds per call, beyond which no larger size is tried
 SECONDS = 1.0  # of measurement, all candidates together
-MARGIN = 1.5  # how far above the roof a measurement may lie: the roof was measured too
+MARGIN = 1.5  # the factor by which a measurement may exceed the roof, which was measured too
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Speed:
     ratios: dict[str, Spread]  # "torch" or one of our rungs -> its time / the kernel's: above 1 the kernel is faster
 
     def __str__(self) -> str:
-        beside = ", ".join(f"{ratio.median:.3g} x {name}" for name, ratio in self.ratios.items())
+        beside = ", ".join(f"{ratio.median:.3g} times as fast as {name}" for name, ratio in self.ratios.items())
         ms = self.timing.seconds.median * 1e3
         share = f"{self.timing.rate}, {self.timing.share:.0%} of this machine's roof"
-        return f"{self.rows}x{self.columns}: {ms:.3g} ms, {share}; the speed of {beside}"
+        return f"{self.rows}x{self.columns}: {ms:.3g} ms, {share}; {beside}"
 
 
 def measure(kernel: Candidate, direction: str) -> Speed:
@@ -49,7 +49,7 @@ def measure(kernel: Candidate, direction: str) -> Speed:
         run = kernel.prepare[direction](*(call.upstream if direction == "backward" else ()), *arguments)
         _judge(call, direction, run(), f"right at small sizes, wrong at {rows}x{columns}")
         speed = _time(run, call, direction, kernel.device, rows, columns)
-        _judge(call, direction, run(), f"other results after it was timed at {rows}x{columns}")
+        _judge(call, direction, run(), f"different results after it was timed at {rows}x{columns}")
         return speed
 
 
@@ -60,7 +60,7 @@ def _judge(call: Call, direction: str, results: tuple, problem: str) -> None:
 
 
 def _size(kernel: Candidate, op: Op, example: str, direction: str) -> tuple[int, int]:
-    """The benchmark's columns, and as many rows as patience allows."""
+    """The benchmark's columns, and as many rows as PATIENCE allows."""
     most, columns = op.sizes[0]
     sizes = [rows for rows in (most >> k for k in range(most.bit_length() - 1, -1, -1)) if rows * columns <= MOST]
     for rows in sizes:

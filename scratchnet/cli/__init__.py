@@ -1,4 +1,4 @@
-"""The command `scratchnet`: one file a subcommand, each with add_arguments(parser) and run(args) -> exit code."""
+"""The command `scratchnet`: one file per subcommand, each with add_arguments(parser) and run(args) -> exit code."""
 
 from __future__ import annotations
 

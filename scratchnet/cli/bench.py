@@ -34,7 +34,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=options.positive, metavar="N", help=what)
     parser.add_argument("--dtype", default="float32", choices=["float64", "float32", "bfloat16", "float16"])
     parser.add_argument("--quick", action="store_true", help="the first example and size of each operator, under a minute")
-    parser.add_argument("--compile", action="store_true", help="beside torch.compile too; compiling takes some 10 s a call")
+    parser.add_argument("--compile", action="store_true", help="also beside torch.compile; compiling takes some 10 s per call")
     parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call as a PNG")
@@ -44,7 +44,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
     """Measure, then report; 1 if a result was wrong: speed does not excuse it."""
     if args.readme:
-        markdown.split("bench", args.readme)  # a file that cannot take the table is better known before the measurement
+        markdown.split("bench", args.readme)  # fail before the measurement if the file has no place for the table
     if args.plot:
         need("scratchnet bench --plot", "matplotlib", "matplotlib")
     threads = torch.get_num_threads()
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
 
 
 def sweep(sizes: Sizes, argv: list[str] | None = None) -> int:
-    """The files in benchmarks/: the same options as `scratchnet bench`, operators and sizes of their own."""
+    """For the files in benchmarks/: the options of `scratchnet bench`, with their own operators and sizes."""
     parser = argparse.ArgumentParser()
     _add_settings(parser)
     args = parser.parse_args(argv)
@@ -113,7 +113,7 @@ def _measure(args: argparse.Namespace, sizes: Sizes | None, settings: Settings, 
     with options.progress(screen) as progress:
         for op, example, shape in progress.track(cases, description="bench"):
             results += bench.case(op, example, *shape, settings)
-    return list(dict.fromkeys(results))  # what is interpreted has the same small size in place of each
+    return list(dict.fromkeys(results))  # an interpreted kernel runs at one small size in place of each
 
 
 def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tuple[int, int]]]:
@@ -123,7 +123,7 @@ def _cases(op: Op, sizes: Sizes | None, quick: bool) -> list[tuple[Op, str, tupl
 
 
 def _table(results: list[Measurement], settings: Settings) -> list[tuple[str, ...]]:
-    """The header, then one line a call, backend and state of the caches, both directions in it."""
+    """The header, then one line per call, backend and state of the caches, with both directions in it."""
     ratios = ("x torch", "x compiled") if settings.compile else ("x torch",)
     directions = ("forward ms", *ratios, "fwd+bwd ms", *ratios, "fwd+bwd moves")
     lines = [("operator", "size", "backend", "default", "caches", *directions, "error")]

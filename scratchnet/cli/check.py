@@ -1,4 +1,4 @@
-"""`scratchnet check`: grade the reader's exercise of a lesson, or a kernel that the reader wrote."""
+"""`scratchnet check`: grade a reader's exercise for a lesson, or a kernel that the reader wrote."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _contract() -> str:
-    """What a file has to define, of every primitive."""
+    """What a file has to define, for every primitive."""
     lines = [
         "A Python file (it gets torch tensors if it imports torch or triton, else NumPy arrays) or a C++ file (contiguous",
         "arrays, memory for the results) defines forward, backward or both. A torch file without backward is differentiated",
@@ -45,7 +45,7 @@ def _contract() -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if all of it is right."""
+    """Grade the exercise or check the kernel; 0 if all of it is right."""
     screen = options.page()
     if isinstance(args.what, Lesson):
         return _grade(screen, args.what, args.hint)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(screen: Console, path: Path, contract: checker.Contract, direction: str, timed: bool) -> int:
-    """A kernel of the reader."""
+    """Check a reader's kernel."""
     try:
         kernel = checker.load(path, contract)
         screen.print(f"[bold]{kernel.name}[/bold]: {contract.op.name} in {kernel.kind}", highlight=False)
@@ -67,7 +67,7 @@ def _check(screen: Console, path: Path, contract: checker.Contract, direction: s
 
 
 def _print_verdict(screen: Console, kernel: checker.Candidate, verdict: checker.Verdict, timed: bool) -> bool:
-    """One direction; whether it is wrong."""
+    """Print one direction, and return whether it is wrong."""
     passed = "; ".join(f"{part}: {what}" for part, what in verdict.passed.items())
     lines = [f"passed {passed}"] if passed else []
     problem = []
@@ -88,7 +88,7 @@ def _print_verdict(screen: Console, kernel: checker.Candidate, verdict: checker.
 
 
 def _grade(screen: Console, lesson: Lesson, hint: bool) -> int:
-    """The exercise of a lesson; the first time it is put into ./exercises."""
+    """Grade the exercise of a lesson; the first time, put it into ./exercises."""
     path = progress.exercise(lesson)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def _report(screen: Console, lesson: Lesson, verdicts: dict[str, str | None]) ->
 
 
 def _hint(screen: Console, lesson: Lesson, name: str, shown: dict[str, int]) -> None:
-    """The next hint of a task; when all were shown, the last one again and where the solution is."""
+    """Show the next hint for a task; after the last one, that one again and where the solution is."""
     hints = next(task.hints for task in course.tasks(lesson) if task.name == name)
     number = shown[name] = min(shown.get(name, 0) + 1, len(hints))
     screen.print(f"[bold]{name}[/bold], hint {number} of {len(hints)}: {escape(hints[number - 1])}", highlight=False)

@@ -129,7 +129,7 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
         "instruction set": f"{running['isa']} (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none",
         "threads": f"{running['threads']} (torch's pool; torch.set_num_threads changes it)",
         "OMP_WAIT_POLICY": running["OMP_WAIT_POLICY"] or "not set: idle threads spin; =passive is better on a shared machine",
-        "backend": running["backend_named"] or "none named: the fastest of each operator (SCRATCHNET_BACKEND names one)",
+        "backend": running["backend_named"] or "none named: the fastest for each operator (SCRATCHNET_BACKEND names one)",
         "torch": running["torch"],
         "python": running["python"],
     }

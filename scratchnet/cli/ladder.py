@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         screen.print(Syntax(difference, "diff", background_color="default"))
         return 0
     if args.readme:
-        markdown.split("ladder", args.readme)  # better known before the measurement
+        markdown.split("ladder", args.readme)  # fail before the measurement if there is no place for the table
     if args.plot:
         need("scratchnet ladder --plot", "matplotlib", "matplotlib")
     facts = machine.facts()
@@ -70,7 +70,7 @@ def _find(name: str, steps: list[Rung]) -> Rung:
 
 
 def _table(steps: list[Rung], results: dict[str, Measurement]) -> list[tuple[str, ...]]:
-    """The header, then one line a rung, both directions in it."""
+    """The header, then one line per rung, with both directions in it."""
     speeds = ("forward ms", "pace", "x rung 1", "x torch", "fwd+bwd ms", "pace", "x rung 1", "x torch")
     lines = [("rung", "idea", "lines", "error", *speeds)]
     for step in steps:

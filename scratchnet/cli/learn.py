@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the options say; an assertion in a lesson that fails comes through."""
+    """Do what the options say; an assertion that fails in a lesson is raised."""
     screen = options.page()
     if args.concepts:
         _list_concepts(screen)
@@ -65,7 +65,7 @@ def _list_concepts(screen: Console) -> None:
 
 
 def _teach(screen: Console, lesson: Lesson) -> None:
-    """Prose, code and what it prints, cell by cell."""
+    """Show prose, code and what the code prints, cell by cell."""
     module = sys.modules[lesson.name] = ModuleType(lesson.name)  # torch.compile finds a function's globals by their module
     for cell in lesson.cells():
         if cell.prose:

@@ -1,4 +1,4 @@
-"""Tables that a command writes into a Markdown file, between two lines that mark the place."""
+"""Tables that a command writes into a Markdown file, between two marker lines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 def add_readme(command: str, parser: argparse.ArgumentParser) -> None:
     """The option that names the file."""
     begin, end = _markers(command)
-    what = f"replace what stands between '{begin}' and '{end}' in FILE by the table"
+    what = f"replace what is between '{begin}' and '{end}' in FILE with the table"
     parser.add_argument("--readme", type=Path, metavar="FILE", help=what)
 
 
 def split(command: str, path: Path) -> tuple[str, str]:
-    """What stands before and after the table, markers included. SystemExit if the file has no place for it."""
+    """What comes before and after the table, markers included. SystemExit if the file has no place for it."""
     begin, end = _markers(command)
     parts = re.fullmatch(f"(.*{re.escape(begin)}\n).*({re.escape(end)}.*)", path.read_text(), re.DOTALL)
     if not parts:
@@ -24,7 +24,7 @@ def split(command: str, path: Path) -> tuple[str, str]:
 
 
 def write(command: str, path: Path, lines: list[tuple[str, ...]], caption: str) -> None:
-    """Put the table, its header the first line, and the caption between the marks."""
+    """Put the table, whose first line is the header, and the caption between the markers."""
     before, after = split(command, path)
     table = "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ("---",) * len(lines[0]), *lines[1:]])
     path.write_text(f"{before}\n{table}\n\n{caption}\n\n{after}")

@@ -1,4 +1,4 @@
-"""`scratchnet new`: the scaffold of an operator of the reader's own, which works before its first change."""
+"""`scratchnet new`: the scaffold of a reader's own operator, which works before any change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ NAME = "my_op"  # what the operator is called in the templates
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet new`."""
-    parser.add_argument("name", type=_name, help="of the operator and of the folder that is made, e.g. my_primitive")
+    parser.add_argument("name", type=_name, help="of the operator and of the folder to create, e.g. my_primitive")
 
 
 def _name(text: str) -> str:
     if not text.isidentifier() or text != text.lower() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(
-            f"needs a name in small letters that Python can import, e.g. my_primitive, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"needs a name in lower case that Python can import, e.g. my_primitive, got {text!r}")
     return text
 
 
@@ -31,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the folder; 1 if there is one already."""
     folder, screen = Path(args.name), options.page()
     if folder.exists():
-        screen.print(f"{folder} is there already: nothing was written", highlight=False)
+        screen.print(f"{folder} exists already: nothing was written", highlight=False)
         return 1
     folder.mkdir()
     for template in sorted(TEMPLATES.glob(f"*{NAME}*.*")):

@@ -25,7 +25,7 @@ def add_operator(parser: argparse.ArgumentParser) -> None:
 
 
 def add_backend(parser: argparse.ArgumentParser, default: str) -> None:
-    """The option that names backends; `default` is said in its help."""
+    """The option that names backends; its help mentions `default`."""
     what = f"{', '.join(BACKENDS)}, or one rung such as cpp:1; may be repeated (default: {default})"
     parser.add_argument("--backend", action="append", type=_backend, metavar="NAME", help=what)
 
@@ -43,7 +43,7 @@ def _device(name: str) -> str:
 
 def _backend(name: str) -> str:
     if name == backends.TORCH:
-        raise argparse.ArgumentTypeError(f"torch's own is what the others are held against: choose from {', '.join(BACKENDS)}")
+        raise argparse.ArgumentTypeError(f"torch's own is what the others are compared with: choose from {', '.join(BACKENDS)}")
     try:
         backends.backend(name)
     except (ValueError, RuntimeError) as error:
@@ -72,19 +72,19 @@ def lesson_or_file(text: str) -> Lesson | Path:
 
 
 def operators(args: argparse.Namespace) -> list[Op]:
-    """The operators that `add_operator` was told, or all."""
+    """The operators that the argument of `add_operator` names, or all."""
     return [op for op in OPS.values() if args.primitive in (None, op.name, op.primitive)]
 
 
 def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
-    """The backends and rungs with kernels of an operator: of the named ones, or else of all that can run here."""
+    """The backends and rungs that have kernels for an operator: among those named, or else all that can run here."""
     if named:
         return [name for name in named if op.rungs(backends.parse(name)[0])]
     return backends.runnable(op, device)
 
 
 def print_absent(screen: Console, device: str, named: list[str] | None) -> None:
-    """A sentence for each backend that cannot run here on tensors of that device, unless others were named."""
+    """Print a sentence for each backend that cannot run here on tensors of that device, unless backends were named."""
     for column, facts in BACKENDS.items():
         reason = backends.missing(column) or (device not in facts.devices and f"it runs on {facts.devices[0]} tensors")
         if reason and not named:
@@ -98,7 +98,7 @@ def console() -> Console:
 
 
 def page() -> Console:
-    """The terminal for prose: not wider than a page."""
+    """The terminal for prose: no wider than a page."""
     screen = Console()
     return Console(width=min(PAGE, screen.width) if screen.is_terminal else PAGE)
 

@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", action="store_true", help="train the same model in torch.nn beside it, from the same seed")
     parser.add_argument("--epochs", type=options.positive, help="passes over the training data (default: the task's)")
     parser.add_argument("--limit", type=options.positive, metavar="N", help="train on the first N samples only (default: all)")
-    parser.add_argument("--threads", type=options.positive, help="more only help larger models (default: the task's)")
+    parser.add_argument("--threads", type=options.positive, help="more help only larger models (default: the task's)")
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and the batches (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="write the state of the run to it after every epoch")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, if it is there")
-    parser.add_argument("--plot", metavar="FILE", help="draw the losses into a PNG file")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint, if it exists")
+    parser.add_argument("--plot", metavar="FILE", help="draw the losses as a PNG file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """ValueError for options that do not fit together, ImportError for a missing package: before the training, not after it."""
+    """ValueError for options that do not fit together, ImportError for a missing package: before training, not after it."""
     for name in ALONE:
         if args.compare and getattr(args, name):
-            raise ValueError(f"--{name} is for a model that is trained alone, without --compare")
+            raise ValueError(f"--{name} is for a model trained alone, without --compare")
     if args.resume and not args.checkpoint:
-        raise ValueError("--resume needs --checkpoint FILE, the run to go on with")
+        raise ValueError("--resume needs --checkpoint FILE, the run to continue")
     if args.plot:
         need("scratchnet train --plot", "matplotlib", "matplotlib")
 
@@ -103,7 +103,7 @@ def _fit(console: Console, args: argparse.Namespace, task: Task, epochs: int) ->
 
 
 def _show_text(console: Console, args: argparse.Namespace, task: Task, model: torch.nn.Module) -> None:
-    """What the language model writes: ten names, or a piece of prose."""
+    """Print what the language model writes: ten names, or a piece of prose."""
     generator = torch.Generator().manual_seed(args.seed)
     context = task.train.x.shape[1]
     count, length, gap = (10, 20, "  ") if args.task == "names" else (1, 300, "")

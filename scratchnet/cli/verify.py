@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """One line for each operator, backend and dtype: the call that came closest to its bound. 1 if any went beyond."""
+    """Print a line per operator, backend and dtype: the call that came closest to its bound. 1 if any exceeded it."""
     screen = options.console()
     table = Table("operator", "backend", "dtype", "calls", "error", "torch's", "bound", "", "the call closest to its bound")
     jobs = [(op, name) for op in options.operators(args) for name in options.rungs(op, args.device, args.backend)]

@@ -15,6 +15,20 @@ from scratchnet.data.split import Split, split
 from scratchnet.data.text import Vocabulary, windows
 
 __all__ = [
-    "DataLoader", "Dataset", "Split", "TensorDataset", "Vocabulary", "diabetes", "digits", "houses", "line", "mnist_5k",
-    "moons", "names", "prose", "spiral", "split", "windows",
-]  # fmt: skip
+    "DataLoader",
+    "Dataset",
+    "Split",
+    "TensorDataset",
+    "Vocabulary",
+    "diabetes",
+    "digits",
+    "houses",
+    "line",
+    "mnist_5k",
+    "moons",
+    "names",
+    "prose",
+    "spiral",
+    "split",
+    "windows",
+]

@@ -1,4 +1,4 @@
-"""Data with a known answer, drawn from a seed: what the network finds can be held against the formula."""
+"""Data with a known answer, drawn from a seed: what the network finds can be compared with the formula."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def line(count: int = 100, noise: float = 0.1, seed: int = 0) -> Split:
 
 
 def houses(count: int = 500, noise: float = 10.0, seed: int = 0) -> tuple[Split, Split]:
-    """Houses and their prices; a fifth is held out. To be standardised, fitted and mapped back.
+    """Houses and their prices, to be standardised, fitted and mapped back; a fifth is held out.
 
     x (N, 5) float32: area in m2 (50..250), rooms (1..6), bathrooms (1..3), age in years (0..50), distance to the centre in km
     (0..30). y (N, 1) float32: price in 1000 = x @ HOUSE_WEIGHTS + HOUSE_BIAS + noise; `noise` is a standard deviation.
@@ -40,7 +40,7 @@ def houses(count: int = 500, noise: float = 10.0, seed: int = 0) -> tuple[Split,
 
 
 def moons(count: int = 400, noise: float = 0.1, seed: int = 0) -> tuple[Split, Split]:
-    """Two interleaving half circles, which no straight line parts; a fifth is held out.
+    """Two interleaving half circles, which no straight line separates; a fifth is held out.
 
     x (N, 2) float32, y (N) int64: 0 for the upper half circle around (0, 0), 1 for the lower one around (1, 0.5).
     """

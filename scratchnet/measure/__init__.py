@@ -1,1 +1,1 @@
-"""How right and how fast: the judge, the benchmark, ladders, the machine's limits, the code that compilers make for GPUs."""
+"""How right and how fast: the judge, the benchmark, ladders, the machine's limits, and what compilers generate for GPUs."""

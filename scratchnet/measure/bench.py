@@ -1,9 +1,9 @@
 """The benchmark harness: ours and torch's own in turns, in one process, with the error beside the speed.
 
-A call is judged before it is timed, and a wrong one is not timed. It is timed in rounds; in each round every candidate runs
-once (small calls: often enough for a millisecond) and the one that goes first changes. A ratio is the median of torch's time /
-our time over the rounds, so that what slows the machine for a while slows both. Results are allocated and freed in every call,
-as they are in a model.
+A call is judged before it is timed, and a wrong one is not timed. Timing goes in rounds: in each round every candidate runs
+once (small calls run often enough to fill a millisecond), and the one that goes first changes. A ratio is the median of torch's
+time / our time over the rounds, so that what slows the machine for a while slows both. Results are allocated and freed in every
+call, as they are in a model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from scratchnet.measure import verify
 from scratchnet.measure.roof import Roof, timed
 from scratchnet.ops import BACKENDS, OPS, Op
 
-COMPUTE_BOUND = 16  # flops a byte from which FLOP/s say more than GB/s
-ORACLE_ELEMENTS = 2**18  # the float64 oracle judges at most so many elements of the first argument
+COMPUTE_BOUND = 16  # flops per byte above which FLOP/s say more than GB/s
+ORACLE_ELEMENTS = 2**18  # the float64 oracle judges at most this many elements of the first argument
 INTERPRETER_SIZE = (17, 33)  # Triton's interpreter is some 10,000 times slower than a kernel
 FLUSH = 2**28  # bytes that are written to empty the caches: more than any device's last cache
 COMPILED = "torch.compile"
@@ -37,11 +37,11 @@ class Settings:
 
     backends: tuple[str, ...]
     dtype: torch.dtype
-    seconds: float  # a direction of one call, all candidates together
+    seconds: float  # per direction of a call, all candidates together
     roof: Roof
     device: str = "cpu"
     compile: bool = False  # torch.compile of torch's own beside torch's own
-    cold: bool = False  # also with caches that hold nothing of the call
+    cold: bool = False  # also with caches that hold none of the call's data
 
 
 class Spread(NamedTuple):
@@ -53,7 +53,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """The spread of some measurements, two at the least."""
+        """The spread of at least two measurements."""
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
     @classmethod
@@ -86,12 +86,12 @@ class Timing:
 
     @property
     def gigabytes(self) -> float:
-        """GB moved a second."""
+        """GB moved per second."""
         return self.bytes / self.seconds.median / 1e9
 
     @property
     def gigaflops(self) -> float:
-        """GFLOP a second."""
+        """GFLOP per second."""
         return self.flops / self.seconds.median / 1e9
 
     @property
@@ -101,19 +101,19 @@ class Timing:
 
     @property
     def share(self) -> float:
-        """Of the roof that the call is under; of the bandwidth above 1 if the data came from a cache."""
+        """The fraction of the roof that the call reaches; above 1 of the bandwidth if the data came from a cache."""
         if self.compute_bound:
             return self.flops / self.seconds.median / self.roof.arithmetic
         return self.bytes / self.seconds.median / self.roof.bandwidth
 
     @property
     def rate(self) -> str:
-        """What the call computes or moves a second."""
+        """What the call computes or moves per second."""
         return f"{self.gigaflops:.0f} GFLOP/s" if self.compute_bound else f"{self.gigabytes:.1f} GB/s"
 
     @property
     def pace(self) -> str:
-        """The same, and the share of the roof."""
+        """The rate, and the fraction of the roof."""
         return f"{self.rate} ({self.share:.0%})"
 
 
@@ -129,14 +129,14 @@ class Measurement:
     device: str
     backend: str
     default: str  # the backend that runs when none is named
-    check: verify.Check  # against the oracle, outputs and gradients, the worst
+    check: verify.Check  # the worst output or gradient, against the oracle
     oracle_rows: int  # how many rows the oracle was given
     timings: tuple[Timing, ...]
     untimed: str = ""  # why there are none
 
     @property
     def primitive(self) -> str:
-        """Which primitive it belongs to."""
+        """The primitive that the operator belongs to."""
         return OPS[self.op].primitive
 
     @property
@@ -184,7 +184,7 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
     cost = op.cost(*args, **kwargs)
     candidates = {None: op.torch, **dict.fromkeys(names, verify.function(op))}
     if settings.compile:
-        torch._dynamo.reset()  # or the sizes before would make this one dynamic
+        torch._dynamo.reset()  # otherwise the earlier sizes would make this one dynamic
         candidates[COMPILED] = torch.compile(op.torch)
 
     def both(function: Callable) -> Callable:
@@ -210,7 +210,7 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
 
 
 def interleave(calls: dict[str | None, Callable], seconds: float, device: str, cold: bool) -> dict[str | None, list[float]]:
-    """Backend, or another name, which runs as it is (None: torch's own) -> seconds a call, round by round."""
+    """Each call's name -> seconds per call, round by round. The name of a backend selects it; any other call runs as it is."""
     named = {name for name in calls if name and name.split(":")[0] in BACKENDS}
     contexts = {name: backends.backend(name) if name in named else contextlib.nullcontext() for name in calls}
 
@@ -223,7 +223,7 @@ def interleave(calls: dict[str | None, Callable], seconds: float, device: str, c
     warm = {}
     for name in calls:
         warm[name] = once(name, 1)
-        if warm[name] < 0.01 or name == COMPILED:  # the first call of all, which allocates, loads or compiles, does not count
+        if warm[name] < 0.01 or name == COMPILED:  # the very first call, which allocates, loads or compiles, does not count
             warm[name] = once(name, 1)
     repeat = {name: 1 if cold else math.ceil(1e-3 / first) for name, first in warm.items()}
     rounds = sum(warm[name] * repeat[name] for name in calls)

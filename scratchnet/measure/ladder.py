@@ -22,7 +22,7 @@ COLUMNS = ("cpp", "cuda", "triton")
 
 @dataclass(frozen=True)
 class Rung:
-    """One way to write a primitive on one backend, the number counted from 1."""
+    """One way to write a primitive on one backend, numbered from 1."""
 
     column: str
     primitive: str
@@ -31,12 +31,12 @@ class Rung:
 
     @property
     def name(self) -> str:
-        """As `scratchnet.backend(...)` takes it."""
+        """The name that `scratchnet.backend(...)` takes."""
         return f"{self.column}:{self.number}"
 
     @property
     def source(self) -> Path | None:
-        """Its file; None where the sources are not."""
+        """Its file; None where the sources are missing."""
         if self.column == "triton":
             return Path(find_spec(module(OPS[self.primitive], "triton", self.number)).origin)
         files = (ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*") if self.column in FOLDERS else ()
@@ -51,7 +51,7 @@ def rungs(primitive: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:
 
 
 def difference(low: Rung, high: Rung) -> list[str]:
-    """The unified diff of two sources. FileNotFoundError where they are not."""
+    """The unified diff of two sources. FileNotFoundError where they are missing."""
     if missing := [rung.name for rung in (low, high) if rung.source is None]:
         raise FileNotFoundError(f"no source of {' and '.join(missing)} here: C++ and CUDA sources are in a clone")
     texts = [rung.source.read_text().splitlines() for rung in (low, high)]
@@ -72,7 +72,7 @@ def lines(steps: list[Rung], step: Rung) -> str:
 def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Measurement]:
     """Rung -> the primitive's first example, judged and, where it runs for real, timed beside torch's own.
 
-    size: rows and columns; None: the smallest that `scratchnet bench` times, for naive loops are slow.
+    size: rows and columns; None: the smallest that `scratchnet bench` times, because naive loops are slow.
     """
     op = OPS[primitive]
     size = size or min(op.sizes, key=lambda shape: shape[0] * shape[1])
@@ -82,7 +82,7 @@ def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, set
 
 
 def plot(steps: list[Rung], results: dict[str, Measurement], path: str | Path) -> None:
-    """Draw what each timed rung reaches, torch's own beside it, as bars and as dots under the roofline, into a PNG file.
+    """Draw what each timed rung reaches beside torch's own, as bars and as dots under the roofline, in a PNG file.
 
     ValueError if nothing was timed, ImportError if matplotlib is missing.
     """

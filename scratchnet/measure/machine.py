@@ -36,7 +36,7 @@ def facts(device: str = "cpu") -> dict[str, str | int]:
 
 
 def measured(facts: dict[str, str | int], device: str) -> str:
-    """The sentence that stands under a table of figures."""
+    """The sentence that goes under a table of figures."""
     cpu = (
         f"{facts['threads']} of {facts['cores']} cores, instruction set {facts['isa'] or 'none (not compiled)'}, "
         f"OMP_WAIT_POLICY {facts['OMP_WAIT_POLICY'] or 'not set'}"
@@ -48,7 +48,7 @@ def measured(facts: dict[str, str | int], device: str) -> str:
 
 
 def kind() -> str:
-    """What the speed of a kernel beside torch's depends on, for CPU tensors: measurements on machines of one kind compare."""
+    """What the ratio of a kernel's speed to torch's depends on, for CPU tensors; one kind of machine, comparable figures."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = (line.partition(":") for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()))
     processor = {name.strip(): value.strip() for name, _, value in lines}

@@ -1,4 +1,4 @@
-"""What a device can do at most, measured: no kernel moves bytes faster than its memory or computes faster than its units."""
+"""The measured limits of a device: no kernel moves bytes faster than its memory or computes faster than its units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from scratchnet import _compiled
 
-MEBIBYTES = 128  # of each array whose bandwidth is measured: more than the caches hold
+MEBIBYTES = 128  # of each array that measures the bandwidth: more than the caches hold
 ROUNDS = 2**20  # of multiply-adds: some 10 ms
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns of the matrices whose product measures the arithmetic
 
@@ -20,13 +20,13 @@ PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns of the matrices whose 
 class Roof:
     """The two limits of one device in one dtype."""
 
-    bandwidth: float  # bytes a second
-    arithmetic: float  # FLOP a second
-    what: str = ""  # measured the arithmetic
+    bandwidth: float  # bytes per second
+    arithmetic: float  # FLOP per second
+    what: str = ""  # what measured the arithmetic
 
     @classmethod
     def measure(cls, device: str, dtype: torch.dtype, moved: int | None = None) -> Roof:
-        """Both, on the threads that torch has; `moved` as in `bandwidth`."""
+        """Measure both, on torch's threads; `moved` as in `bandwidth`."""
         if device == "cpu" and _compiled.module and dtype in (torch.float32, torch.float64):
             return cls(bandwidth(device, moved), multiply_adds(dtype), "multiply-adds in registers")
         return cls(bandwidth(device, moved), product(device, dtype), f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}")
@@ -39,20 +39,20 @@ class Roof:
 
 
 def bandwidth(device: str, moved: int | None = None) -> float:
-    """Bytes a second of STREAM's add, c = a + b, by torch, memory warm: `moved` bytes, by default more than the caches hold."""
+    """Bytes per second of STREAM's add, c = a + b, by torch on warm arrays of `moved` bytes, by default beyond the caches."""
     n = MEBIBYTES * 2**18 if moved is None else max(1, moved // 12)
     a, b, c = (torch.ones(n, device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
 
 def multiply_adds(dtype: torch.dtype) -> float:
-    """FLOP a second of multiply-adds on numbers that never leave the registers."""
+    """FLOP per second of multiply-adds on numbers that never leave the registers."""
     call = functools.partial(_compiled.module.multiply_add, dtype == torch.float64, ROUNDS)
     return call() / _best(call, "cpu")
 
 
 def product(device: str, dtype: torch.dtype) -> float:
-    """FLOP a second of torch.mm on square matrices that are large enough to keep every unit busy."""
+    """FLOP per second of torch.mm on square matrices that are large enough to keep every unit busy."""
     n = PRODUCT[device]
     a, b, c = (torch.ones(n, n, dtype=dtype, device=device) for _ in range(3))
     return 2 * n**3 / _best(lambda: torch.mm(a, b, out=c), device)
@@ -64,7 +64,7 @@ def _best(call: Callable, device: str) -> float:
 
 
 def timed(call: Callable, repeat: int, device: str) -> float:
-    """Seconds a call. A GPU is timed by its own events: its work is queued, and a CPU's clock would read the queueing."""
+    """Seconds per call. A GPU is timed by its own events: its work is queued, and a CPU's clock would time the queueing."""
     if device == "cuda":
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()

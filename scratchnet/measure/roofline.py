@@ -1,4 +1,4 @@
-"""The roofline of a device with a dot for every measured call: how far each is from what the device can do at most.
+"""The roofline of a device with a dot for every measured call: how far each is from the device's limits.
 
 Samuel Williams et al., Roofline: an insightful visual performance model, https://doi.org/10.1145/1498765.1498785
 """
@@ -13,7 +13,7 @@ from scratchnet.optional import need
 
 
 def plot(results: list[Measurement], path: str | Path) -> None:
-    """Draw FLOP/s over FLOP per byte, forward+backward, ours and torch's own, into a PNG file.
+    """Draw FLOP/s over FLOP per byte, forward+backward, ours and torch's own, in a PNG file.
 
     ValueError if nothing was timed, ImportError if matplotlib is missing.
     """
@@ -38,9 +38,9 @@ def plot(results: list[Measurement], path: str | Path) -> None:
 
 
 def draw_roof(axes, timings: list[Timing]) -> None:
-    """The most that the device can do, over the intensities of the calls and a little beyond."""
+    """Draw the limits of the device over the intensities of the calls and a little beyond."""
     roof, intensities = timings[0].roof, [t.intensity for t in timings]
-    ridge = roof.arithmetic / roof.bandwidth  # FLOP a byte from which arithmetic is the limit
+    ridge = roof.arithmetic / roof.bandwidth  # FLOP per byte from which arithmetic is the limit
     x = min(*intensities, ridge) / 2, ridge, max(*intensities, ridge) * 2
     heights = [min(at * roof.bandwidth, roof.arithmetic) / 1e9 for at in x]
     axes.plot(x, heights, color="black", label=f"roof: {roof.bandwidth / 1e9:.0f} GB/s, {roof.arithmetic / 1e9:.0f} GFLOP/s")

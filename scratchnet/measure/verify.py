@@ -5,7 +5,7 @@
 for every output and every gradient, where the sensitivity is what moving every input by 4 ulp changes: no computation in
 that dtype can be asked for more (the gradient of a LayerNorm over two equal numbers, of a softmax over equal rows).
 `scratchnet verify`, the tests and the benchmarks share this one rule; `scratchnet check` gives a reader's kernel more room,
-but looks at each row for itself.
+but judges each row by itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rule:
     by_row: bool = False  # ulps of the largest entry of each row, not of all
 
 
-# What a kernel meets: (rows, columns) around powers of two, none at all, and strides. The layouts are for `compare`.
+# What a kernel meets: (rows, columns) around powers of two, empty ones, and strides. The layouts are for `compare`.
 SIZES = ((1, 1), (2, 3), (3, 2), (17, 31), (31, 17), (33, 127), (127, 33), (129, 2), (3, 129), (2, 1000))
 EMPTY = ((0, 3), (3, 0), (0, 0))
 
@@ -46,7 +46,7 @@ def transposed(t: Tensor) -> Tensor:
 
 
 def sliced(t: Tensor) -> Tensor:
-    """Every second element of a larger tensor, behind an offset."""
+    """Every second element of a larger tensor, after an offset."""
     if t.dim() == 0:
         return t
     wide = torch.full((*t.shape[:-1], 2 * t.shape[-1] + 1), 7, dtype=t.dtype, device=t.device)
@@ -55,7 +55,7 @@ def sliced(t: Tensor) -> Tensor:
 
 
 def expanded(t: Tensor) -> Tensor:
-    """The first row again and again, with stride 0."""
+    """The first row repeated, with stride 0."""
     return t[:1].expand_as(t) if t.dim() else t
 
 
@@ -79,7 +79,7 @@ class Check:
 
     @property
     def used(self) -> float:
-        """The share of the bound that the error takes: above 1 it is too large, infinite if no bound would do."""
+        """The fraction of the bound that the error takes: above 1 it is too large, infinite if no bound would do."""
         return math.inf if self.problem or math.isnan(self.error) else self.error / self.bound
 
     def __str__(self) -> str:
@@ -128,7 +128,7 @@ def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Call:
-    """One of an operator's example calls, the gradients that come back to it, and what the oracle makes of them."""
+    """One of an operator's example calls, its incoming gradients, and what the oracle returns for them."""
 
     op: Op
     args: tuple
@@ -136,7 +136,7 @@ class Call:
     upstream: tuple[Tensor, ...]
     dtype: torch.dtype
     exact: tuple[Tensor, ...]  # the outputs, then the gradients
-    nudged: tuple[Tensor, ...]  # the same from inputs that moved by 4 ulp
+    nudged: tuple[Tensor, ...]  # the same for inputs moved by 4 ulp
 
     @classmethod
     def make(
@@ -180,7 +180,7 @@ class Call:
         return [f"output {i}" if outputs > 1 else "output" for i in range(outputs)] + [f"gradient of {name}" for name in inputs]
 
     def run(self, call: Callable) -> tuple[Tensor, ...]:
-        """The outputs of a function of the same arguments, then its gradients by autograd."""
+        """The outputs of a function that takes the same arguments, then its gradients by autograd."""
         return run(call, self.args, self.kwargs, self.upstream)
 
     def judge(self, ours: Sequence[Tensor | None], rule: Rule = Rule()) -> tuple[Check, ...]:  # noqa: B008
@@ -209,9 +209,9 @@ def compare(
 ) -> Judgement:
     """Run one of an operator's example calls, forward and backward, on `backend` (None: the default), torch and the oracle.
 
-    layout: gives every tensor other strides, also the gradients that come in (`lambda t: t.mT.contiguous().mT`); it may
+    layout: gives every tensor, incoming gradients included, other strides (`lambda t: t.mT.contiguous().mT`); it may
     change values (`lambda t: t[:1].expand_as(t)`), never shapes. The caller's random state is untouched.
-    oracle: what judges in float64: "numpy" on the CPU, or, where that is too slow, "torch" on the device, its own functions.
+    oracle: what judges in float64: "numpy" on the CPU or, where that is too slow, "torch", its own functions on the device.
     The calls run on the device of the surrounding `with torch.device(...)` block, by default the CPU.
     """
     call = Call.make(op, example, rows, columns, dtype, layout, seed, oracle)
@@ -222,12 +222,12 @@ def compare(
 
 
 def copied(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A leaf of its own with the same numbers, floats in `dtype`."""
+    """A new leaf with the same numbers, floats in `dtype`."""
     return t.detach().clone().to(device, dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
 
 
 def nudge(t: Tensor, eps: float) -> Tensor:
-    """Every float moved up or down by a share `eps` of itself, at random."""
+    """Every float moved up or down, at random, by the fraction `eps` of itself."""
     if not t.is_floating_point():
         return t
     sign = torch.randint(2, t.shape, dtype=t.dtype) * 2 - 1
@@ -244,7 +244,7 @@ def _gradients(outputs: tuple[Tensor, ...], args: tuple, kwargs: dict, upstream:
 
 
 def run(call: Callable, args: tuple, kwargs: dict, upstream: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The outputs of a call, then the gradients of the arguments that want one; zeros for one that no output depends on."""
+    """The outputs of a call, then the gradients of the arguments that require one; zeros where no output depends on it."""
     outputs = as_tuple(call(*args, **kwargs))
     return (*outputs, *_gradients(outputs, args, kwargs, upstream))
 
@@ -254,12 +254,12 @@ def verdict(
 ) -> Check:
     """One output or gradient by the rule; `incoming` is the largest gradient that came in."""
     ours, own, oracle, nudged = (t.detach().cpu() for t in (ours, own, oracle, nudged))
-    expected = oracle.to(dtype)  # too large for a 16-bit type is infinite there
+    expected = oracle.to(dtype)  # what is too large for a 16-bit dtype is infinite in it
     finite = expected.isfinite()
     scales = _largest(oracle.where(finite, 0), rule.by_row)
     scale = _largest(scales).item()
     bits = torch.finfo(dtype)
-    # all zero: it cancelled, see what came in
+    # where all entries are 0, they cancelled: take the scale of what came in
     ulp = (bits.eps * scales.where(scales > 0, scale or incoming)).clamp(min=bits.smallest_normal * bits.eps)
     torch_error = _largest((own.double() - oracle)[finite & own.isfinite()]).item()
     sensitivity = _largest((nudged - oracle)[finite & nudged.isfinite()]).item()
@@ -276,7 +276,7 @@ def verdict(
         if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
             problem = "NaN or infinity in other places than the oracle's"
         elif not (torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps + 8 * sensitivity or bits.bits == 16):
-            # in 16 bits torch may sum in 16 bits; else: its 1 + erf(x) cancels in GELU's tail, more is another function
+            # 16 bits are exempt: torch may sum in them. Otherwise the worst is 1 + erf(x), which cancels in GELU's tail
             problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, errors[worst].item(), torch_error, bounds[worst].item(), problem)
 

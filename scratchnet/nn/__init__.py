@@ -1,7 +1,7 @@
 """Layers and losses under `torch.nn`'s names: `from scratchnet import nn` in place of `from torch import nn`.
 
-Layers, activations, losses, initialisers and gradient clipping are ours; what only holds a network together (Module,
-Parameter, Sequential, hooks, the other utils) is torch's own. Every class is a subclass of torch's of the same name.
+Layers, activations, losses, initialisers and gradient clipping are ours; what merely holds a network together (Module,
+Parameter, Sequential, hooks, the other utils) is torch's own. A class that torch has too is a subclass of torch's.
 """
 
 import torch.nn
@@ -117,7 +117,7 @@ __all__ = [
     "utils",
 ]
 
-if hasattr(torch.nn, "LinearCrossEntropyOptions"):  # newer than the oldest torch that we work with
+if hasattr(torch.nn, "LinearCrossEntropyOptions"):  # newer than the oldest torch we support
     LinearCrossEntropyOptions = torch.nn.LinearCrossEntropyOptions
     __all__.append("LinearCrossEntropyOptions")
 alias(__name__, torch.nn, "parallel", "parameter")

@@ -109,7 +109,7 @@ class LogSoftmax(Called, torch.nn.LogSoftmax):
 
 
 class Softmin(Called, torch.nn.Softmin):
-    """Softmax of -x along dim, in the shape of x: the smallest number gets most.
+    """Softmax of -x along dim, in the shape of x: the smallest number gets the largest share.
 
     Dtypes and errors as in nn.functional.softmin.
     """

@@ -1,4 +1,4 @@
-"""Attention: every position takes a weighted mean over the values of all positions, weighted by how query and key agree."""
+"""Attention: each position takes a mean of the values at all positions, weighted by how well its query matches their keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scratchnet.nn.linear import Linear
 
 
 class NonDynamicallyQuantizableLinear(Linear, torch.nn.modules.linear.NonDynamicallyQuantizableLinear):
-    """A Linear under the name that torch gives to MultiheadAttention.out_proj."""
+    """A Linear with the class name that torch gives MultiheadAttention.out_proj."""
 
 
 class MultiheadAttention(Called, torch.nn.MultiheadAttention):
@@ -51,8 +51,8 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         if embed_dim % num_heads:
             sizes = f"embed_dim must be divisible by num_heads, got {embed_dim} and {num_heads}"
             fitting = [heads for heads in range(1, embed_dim + 1) if embed_dim % heads == 0]
-            mend = min(fitting, key=lambda heads: abs(heads - num_heads))
-            fail(AssertionError, "MultiheadAttention", "num_heads", f"{sizes}; {mend} heads would do")
+            nearest = min(fitting, key=lambda heads: abs(heads - num_heads))
+            fail(AssertionError, "MultiheadAttention", "num_heads", f"{sizes}; {nearest} heads would do")
         Module.__init__(self)
         self.embed_dim = embed_dim
         self.kdim = embed_dim if kdim is None else kdim
@@ -66,7 +66,7 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         def parameter(wanted: bool, *shape: int) -> Parameter | None:
             return Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None
 
-        together = self._qkv_same_embed_dim  # one matrix for all three projections, or one each; None is registered as well
+        together = self._qkv_same_embed_dim  # one matrix for all three projections, or one each; the unused ones are None
         weights = {
             "q_proj_weight": parameter(not together, embed_dim, embed_dim),
             "k_proj_weight": parameter(not together, embed_dim, self.kdim),
@@ -108,19 +108,19 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         """(output in query's shape, weights): weights (N, L, S), (N, heads, L, S) if not averaged, None if not needed.
 
         key_padding_mask (N, S), attn_mask (L, S) or (N * heads, L, S): True hides a key, a float is added to its score.
-        is_causal says that attn_mask is the causal one: without key_padding_mask and need_weights it is not read, and may be of
+        is_causal says that attn_mask is the causal mask: without key_padding_mask and need_weights it is not read, and may have
         another length. AssertionError or RuntimeError, as from torch, for shapes that do not fit.
         """
         if unknown((query, key, value)):
             options = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
             return super().forward(query, key, value, *options)
         if is_causal and attn_mask is None:
-            mend = "Transformer.generate_square_subsequent_mask makes it"
-            fail(RuntimeError, "MultiheadAttention", "attn_mask", f"Need attn_mask if specifying the is_causal hint; {mend}")
+            hint = "Transformer.generate_square_subsequent_mask makes it"
+            fail(RuntimeError, "MultiheadAttention", "attn_mask", f"Need attn_mask if specifying the is_causal hint; {hint}")
         causal = is_causal and key_padding_mask is None and not need_weights
         batched = self._check(query, key, value, key_padding_mask, None if causal else attn_mask)
         extended = self.bias_k is not None or self.add_zero_attn
-        if causal and extended:  # the keys that are added are no later ones
+        if causal and extended:  # every query sees the added keys
             sequence = 1 if batched and self.batch_first else 0
             size = query.shape[sequence], key.shape[sequence]
             causal, attn_mask = False, torch.ones(size, dtype=torch.bool, device=query.device).triu(1)
@@ -141,7 +141,7 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
             weights = None
             y = scaled_dot_product_attention(q, k, v, None if mask is None else mask.to(q.dtype), dropout, causal)
 
-        # (L, N, E), the heads side by side: torch's order in memory, in which a dropout that follows draws its mask
+        # (L, N, E), the heads side by side: torch's order in memory, so that a dropout after this draws the same mask
         y = F.linear(y.permute(2, 0, 1, 3).flatten(2), self.out_proj.weight, self.out_proj.bias)
         if not batched:
             y = y.squeeze(1)
@@ -153,23 +153,23 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         return y, weights
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor, batched: bool) -> tuple[Tensor, ...]:
-        """The heads of Q, K, V, (N, L, heads, d) or (L, N, heads, d): as few products as query, key and value are tensors."""
+        """The heads of Q, K, V, (N, L, heads, d) or (L, N, heads, d); inputs that are the same tensor share a product."""
         inputs, weight, bias = [query, key, value], self.in_proj_weight, self.in_proj_bias
         e = self.embed_dim
         if weight is None:
             sizes, weights = [e, e, e], [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        else:  # one tensor in several places takes the product of their matrices, which stand below one another
+        else:  # the matrices are stacked: one product serves inputs that are the same tensor
             sizes = [3 * e] if query is key is value else [e, 2 * e] if key is value else [e, e, e]
             weights = weight.split(sizes)
         biases = [None] * len(sizes) if bias is None else bias.split(sizes)
         heads = []
-        for x, w, b in zip(inputs, weights, biases, strict=False):  # as many as weights
+        for x, w, b in zip(inputs, weights, biases, strict=False):  # stops at the last weight
             y = F.linear(x if batched else x.unsqueeze(0), w, b)
             heads += y.unflatten(-1, (-1, self.num_heads, self.head_dim)).unbind(2)
         return tuple(heads)
 
     def _extend(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One more key and value of learned biases, one more of zeros, both always visible."""
+        """Append a key and value of learned biases, then one of zeros, where asked for; every query sees them."""
         if self.bias_k is not None:
             biases = (b.view(1, self.num_heads, 1, self.head_dim) for b in (self.bias_k, self.bias_v))
             k, v = (torch.cat([t, b.expand(t.shape[0], -1, -1, -1)], 2) for t, b in zip((k, v), biases, strict=True))
@@ -180,7 +180,7 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         return k, v, mask
 
     def _mask(self, query: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None) -> Tensor | None:
-        """Both masks as one that is added to the scores, broadcastable to (N, heads, L, S)."""
+        """Both masks combined into one to add to the scores, broadcastable to (N, heads, L, S)."""
         name = "MultiheadAttention"
         padding = additive_mask(name, "key_padding_mask", key_padding_mask, query.dtype, "attn_mask", attn_mask)
         mask = additive_mask(name, "attn_mask", attn_mask, query.dtype)
@@ -215,7 +215,7 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         together = self._qkv_same_embed_dim
         if key.shape[:-1] != value.shape[:-1] or together and key.shape != value.shape:
             words = "key shape" if together else "key's sequence and batch dims, of shape"
-            wrong("value", f"{words} {tuple(key.shape)} does not match value shape {tuple(value.shape)}: a value for every key")
+            wrong("value", f"{words} {tuple(key.shape)} does not match value shape {tuple(value.shape)}: each key has a value")
         for argument, tensor, size in (("key", key, self.kdim), ("value", value, self.vdim)):
             if tensor.shape[-1] != size:
                 needs = f"needs a last axis of {argument[0]}dim = {size}, got {argument} {tuple(tensor.shape)}"
@@ -246,16 +246,16 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
 def additive_mask(
     function: str, name: str, mask: Tensor | None, dtype: torch.dtype, other_name: str = "", other: Tensor | None = None
 ) -> Tensor | None:
-    """A boolean mask (True: hidden) as one to add: 0 and -inf in `dtype`; a float mask stays. Warns if `other` is not alike."""
+    """A boolean mask (True: hidden) as 0 and -inf in `dtype`, to be added; a float mask as it is. Warns if dtypes differ."""
     if mask is None:
         return None
     if mask.dtype is not torch.bool and not mask.is_floating_point():
-        mend = "call .bool() on it, True hides a key"
-        needs = f"only bool and floating types of {name} are supported, got {mask.dtype}; {mend}"
+        hint = "call .bool() on it, True hides a key"
+        needs = f"only bool and floating types of {name} are supported, got {mask.dtype}; {hint}"
         fail(AssertionError, function, name, needs)
     if other is not None and other.dtype != mask.dtype:
-        mend = "is deprecated. Use same type for both instead."
-        warnings.warn(f"Support for mismatched {name} and {other_name} {mend}", stacklevel=4)
+        advice = "is deprecated. Use same type for both instead."
+        warnings.warn(f"Support for mismatched {name} and {other_name} {advice}", stacklevel=4)
     if mask.dtype is torch.bool:
         return torch.zeros_like(mask, dtype=dtype).masked_fill_(mask, -math.inf)
     return mask

@@ -1,4 +1,4 @@
-"""BatchNorm1d and BatchNorm2d: normalise every channel by the statistics of the batch, scale and shift."""
+"""BatchNorm1d and BatchNorm2d: normalise each channel by the statistics of the batch, then scale and shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scratchnet.nn.called import Called
 
 
 class _BatchNorm(Called, Module):
-    """The layer for any number of axes; `_axes` are those that it takes."""
+    """The layer for any number of axes; `_axes` lists the numbers that a subclass takes."""
 
     _axes: tuple[int, ...]
 
@@ -60,7 +60,7 @@ class _BatchNorm(Called, Module):
             wanted = " or ".join(f"{axes}D" for axes in self._axes)
             raise ValueError(f"{type(self).__name__}(): argument 'input': expected {wanted} input (got {input.dim()}D input)")
         tracking = self.training and self.track_running_stats
-        share = 0.0 if self.momentum is None else self.momentum  # of the batch in the running statistics
+        share = 0.0 if self.momentum is None else self.momentum  # the weight of this batch in the running statistics
         if tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:  # the mean over all batches
@@ -71,17 +71,17 @@ class _BatchNorm(Called, Module):
 
 
 class BatchNorm1d(_BatchNorm, torch.nn.BatchNorm1d):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias by feature, x (N, num_features) or (N, num_features, L).
+    """y = (x - mean) / sqrt(var + eps) * weight + bias per feature, x (N, num_features) or (N, num_features, L).
 
-    While training with the mean and the biased variance of the batch, which move the running ones by the share `momentum`
-    (None: their mean over all batches); in eval mode with the running ones, if track_running_stats. ValueError for another
-    number of axes. Ioffe, Szegedy: Batch Normalization, https://arxiv.org/abs/1502.03167.
+    In training mode mean and (biased) var are those of the batch, and the running statistics move towards the batch's by the
+    fraction `momentum` (None: to the mean over all batches); in eval mode they are the running ones, if track_running_stats.
+    ValueError for another number of axes. Ioffe, Szegedy: Batch Normalization, https://arxiv.org/abs/1502.03167.
     """
 
     _axes = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
-    """The same by channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes."""
+    """The same per channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes."""
 
     _axes = (4,)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
         def forward(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
 
     class Called:
-        """First base of a layer: a call takes what its `forward` takes and returns what that returns.
+        """First base of a layer: a call takes what its `forward` takes and returns what `forward` returns.
 
-        torch.nn.Module says only that it can be called with anything and returns anything.
+        torch.nn.Module says only that a call takes anything and returns anything.
         """
 
         def __call__(self: _HasForward[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
 
     class _Nothing:
-        def __mro_entries__(self, bases):  # a class that runs has its other bases alone
+        def __mro_entries__(self, bases):  # at run time a class has only its other bases
             return ()
 
     Called = _Nothing()

@@ -15,7 +15,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Convolution(Called, Module):
-    """What both layers share; the subclass says how many axes the images have and which function it is."""
+    """What both layers share; a subclass sets the number of spatial axes and calls its function."""
 
     AXES: int
 
@@ -68,7 +68,7 @@ class _Convolution(Called, Module):
         return tuple(value) if hasattr(value, "__iter__") else (value,) * self.AXES
 
     def _sides(self) -> list[int] | tuple[int, ...]:
-        """The padding as F.pad takes it: before and behind each axis, the last axis first."""
+        """The padding as F.pad takes it: before and after each axis, the last axis first."""
         if self.padding == "valid":
             return [0] * 2 * self.AXES
         if self.padding == "same":
@@ -86,10 +86,10 @@ class _Convolution(Called, Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.weight, self.bias)  # which subclasses call with weights of their own
+        return self._conv_forward(input, self.weight, self.bias)  # subclasses call it with weights of their own
 
     def _padded(self, input: Tensor) -> tuple[Tensor, tuple[int, ...] | str]:
-        """The input with the border of its padding mode, and what is left to pad with zeros."""
+        """The input with the border of its padding mode, and the zero padding that is left to do."""
         if self.padding_mode == "zeros":
             return input, self.padding
         border = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)

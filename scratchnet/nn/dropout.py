@@ -1,4 +1,4 @@
-"""Dropout: switch random elements, or whole channels, off while training."""
+"""Dropout: switch off random elements, or whole channels, while training."""
 
 import torch.nn
 from torch import Tensor
@@ -10,7 +10,7 @@ from scratchnet.nn.functional.dropouts import check_probability
 
 
 class _Dropout(Called, Module):
-    """p, the probability to be zeroed (not to be kept), and whether to overwrite the input."""
+    """p, the probability of being zeroed (not of being kept), and whether to overwrite the input."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         Module.__init__(self)
@@ -20,7 +20,7 @@ class _Dropout(Called, Module):
 
 
 class Dropout(_Dropout, torch.nn.Dropout):
-    """While training, zero each element, in any shape, with probability p, divide the rest by 1 - p; in eval mode y = x.
+    """While training, zero each element with probability p and divide the rest by 1 - p; in eval mode y = x. Any shape.
 
     ValueError unless 0 <= p <= 1. Hinton et al.: Improving neural networks by preventing co-adaptation of feature detectors,
     https://arxiv.org/abs/1207.0580.

@@ -1,4 +1,4 @@
-"""Pairs of layers that one kernel computes together, for as long as nobody listens in between."""
+"""Pairs of layers that one kernel computes together, as long as no hook listens in between."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scratchnet.nn.normalization import LayerNorm
 
 
 def epilogue(activation: Callable[[Tensor], Tensor]) -> str | None:
-    """The name under which `linear` knows an activation function, ours or torch's; None for another one."""
+    """The name by which `linear` knows an activation function, ours or torch's; None for any other."""
     for name in ("relu", "gelu"):
         if activation is getattr(F, name) or activation is getattr(torch.nn.functional, name):
             return name
@@ -39,6 +39,6 @@ def add_norm(x: Tensor, y: Tensor, norm: Module) -> tuple[Tensor, Tensor]:
 
 
 def _is_plain(module: Module, kind: type[Module]) -> bool:
-    """Whether calling the module does what its class says: no subclass, no hooks, no forward of its own."""
+    """Whether a call of the module does just what its class says: no subclass, no hooks, no forward of its own."""
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     return type(module) is kind and not hooks and "forward" not in module.__dict__ and not _has_any_global_hook()

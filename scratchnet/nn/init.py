@@ -1,4 +1,4 @@
-"""Initialisers under `torch.nn.init`'s names: each fills a tensor in place, unknown to autograd, and returns it.
+"""Initialisers under `torch.nn.init`'s names: each fills a tensor in place, unseen by autograd, and returns it.
 
 A layer keeps the size of what flows through it if the variance of its weights is gain^2 / fan: `fan_in` numbers are summed into
 each output (in backward `fan_out`), and `gain` makes up for what the activation takes away. The random draws are torch's: the
@@ -40,9 +40,9 @@ _GAINS = {**dict.fromkeys((*_LINEAR, "sigmoid"), 1), "tanh": 5.0 / 3, "relu": ma
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """By how much weights before an activation are larger; `param` is leaky_relu's negative slope, 0.01 if None.
+    """The factor by which weights before an activation are larger; `param` is leaky_relu's negative slope, 0.01 if None.
 
-    ValueError for an activation without a known gain or a slope that is no number.
+    ValueError for an activation without a known gain or a slope that is not a number.
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
@@ -51,12 +51,12 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity not in _GAINS:
         known = ", ".join([*_GAINS, "leaky_relu"])
-        fail(ValueError, "calculate_gain", "nonlinearity", f"Unsupported nonlinearity {nonlinearity}; there are {known}")
+        fail(ValueError, "calculate_gain", "nonlinearity", f"Unsupported nonlinearity {nonlinearity}; choose from {known}")
     return _GAINS[nonlinearity]
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Numbers drawn evenly from [a, b), in any shape."""
+    """Numbers drawn uniformly from [a, b), in any shape."""
     if has_torch_function((tensor,)):  # e.g. a sharded tensor, which draws its own part
         return handle_torch_function(torch.nn.init.uniform_, (tensor,), tensor=tensor, a=a, b=b, generator=generator)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Numbers drawn from the normal distribution of this mean and deviation, in any shape."""
+    """Numbers drawn from the normal distribution with this mean and standard deviation, in any shape."""
     if has_torch_function((tensor,)):
         return handle_torch_function(torch.nn.init.normal_, (tensor,), tensor=tensor, mean=mean, std=std, generator=generator)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def trunc_normal_(
 ) -> Tensor:
     """Numbers drawn from the normal distribution, in any shape; what falls outside [a, b] is drawn again.
 
-    If most of the distribution lies outside, the draws are even instead, and kept with the probability of the density.
+    If most of the distribution lies outside, the draws are uniform instead, each kept with probability proportional to density.
     Warns for a mean far outside.
     """
     if tensor.is_meta:
@@ -102,7 +102,7 @@ def trunc_normal_(
 
 
 def _redraw_outside(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator | None) -> Tensor:
-    low, high = (tensor.new_tensor(bound, device="cpu").item() for bound in (a, b))  # as the tensor's dtype has them
+    low, high = (tensor.new_tensor(bound, device="cpu").item() for bound in (a, b))  # rounded to the tensor's dtype
     tensor.normal_(mean, std, generator=generator)
     while (outside := (tensor < low) | (tensor > high)).any():
         tensor.copy_(torch.where(outside, torch.empty_like(tensor).normal_(mean, std, generator=generator), tensor))
@@ -156,11 +156,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     ValueError for a tensor without 3 to 5 axes, or groups that do not divide the first one.
     """
     if tensor.dim() not in (3, 4, 5):
-        fail(
-            ValueError, "dirac_", "tensor",
-            f"Only tensors with 3, 4, or 5 dimensions are supported, got shape {tuple(tensor.shape)}; "
-            "it is for the weights of convolutions",
-        )  # fmt: skip
+        problem = f"Only tensors with 3, 4, or 5 dimensions are supported, got shape {tuple(tensor.shape)}"
+        fail(ValueError, "dirac_", "tensor", f"{problem}; it is for the weights of convolutions")
     if tensor.shape[0] % groups != 0:
         fail(ValueError, "dirac_", "groups", f"dim 0 must be divisible by groups: it is {tensor.shape[0]}, groups {groups}")
     if tensor.is_meta:
@@ -175,19 +172,16 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def _fans(function: str, tensor: Tensor) -> tuple[int, int]:
-    """fan_in and fan_out of a weight (out, in, *kernel): how many numbers an output is summed from, an input is added to."""
+    """fan_in and fan_out of a weight (out, in, *kernel): how many inputs an output sums, how many outputs an input reaches."""
     if tensor.dim() < 2:
-        fail(
-            ValueError, function, "tensor",
-            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions: "
-            f"got shape {tuple(tensor.shape)}; a bias is initialised with zeros_",
-        )  # fmt: skip
+        problem = "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
+        fail(ValueError, function, "tensor", f"{problem}: got shape {tuple(tensor.shape)}; a bias is initialised with zeros_")
     kernel = math.prod(tensor.shape[2:])
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Even numbers with variance gain^2 * 2 / (fan_in + fan_out), a compromise of forward and backward: (out, in, *kernel).
+    """Uniform, variance gain^2 * 2 / (fan_in + fan_out), a compromise between forward and backward: (out, in, *kernel).
 
     Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010).
     ValueError for fewer than two axes.
@@ -198,7 +192,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal numbers with variance gain^2 * 2 / (fan_in + fan_out): (out, in, *kernel). ValueError for fewer than two axes."""
+    """Normal, with variance gain^2 * 2 / (fan_in + fan_out): (out, in, *kernel). ValueError for fewer than two axes."""
     std = gain * math.sqrt(2.0 / float(sum(_fans("xavier_normal_", tensor))))
     with torch.no_grad():
         return tensor.normal_(0.0, std, generator=generator)
@@ -211,7 +205,7 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Even numbers with variance gain^2 / fan, gain that of the nonlinearity (leaky_relu: of slope a): (out, in, *kernel).
+    """Uniform, with variance gain^2 / fan, gain that of the nonlinearity (leaky_relu of slope a): (out, in, *kernel).
 
     He et al.: Delving deep into rectifiers, https://arxiv.org/abs/1502.01852
     ValueError for fewer than two axes or a mode that is neither fan_in nor fan_out; a warning for a tensor without elements.
@@ -233,7 +227,7 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal numbers with variance gain^2 / fan; shape, options and errors are those of kaiming_uniform_."""
+    """Normal, with variance gain^2 / fan; shape, options and errors as in kaiming_uniform_."""
     if _is_empty(tensor):
         return tensor
     std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
@@ -256,7 +250,7 @@ def _kaiming_std(function: str, tensor: Tensor, a: float, mode: str, nonlinearit
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
-    """gain * Q, Q's rows (or columns, if these are fewer) orthonormal: lengths survive a layer. (rows, *columns).
+    """gain * Q, the rows (or columns, if fewer) of Q orthonormal: the layer preserves lengths. tensor: (rows, *columns).
 
     Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning, https://arxiv.org/abs/1312.6120
     ValueError for fewer than two axes.
@@ -270,13 +264,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     with torch.no_grad():
         draw = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
         q, r = torch.linalg.qr(draw.t() if rows < columns else draw)
-        q *= r.diagonal().sign()  # QR's choice of signs is no even draw: https://arxiv.org/abs/math-ph/0609050
+        q *= r.diagonal().sign()  # QR's choice of signs is not uniform: https://arxiv.org/abs/math-ph/0609050
         tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape)).mul_(gain)
     return tensor
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
-    """Normal numbers, but in each column a share `sparsity` of zeros. tensor: (rows, columns); ValueError for another shape.
+    """Normal, with a fraction `sparsity` of zeros in each column. tensor: (rows, columns); ValueError for another shape.
 
     Martens: Deep learning via Hessian-free optimization (2010).
     """

@@ -41,11 +41,11 @@ class DecoderBlock(Called, Module):
 
 
 class TransformerLM(Called, Module):
-    """A pre-norm, causal transformer with learned positions, as GPT-2: tokens (B, T) -> logits (B, T, vocab_size).
+    """A pre-norm, causal transformer with learned positions, like GPT-2: tokens (B, T) -> logits (B, T, vocab_size).
 
-    logits[:, t] scores what follows token t. tie_weights: the output layer reuses the token embedding's matrix. Weights start
-    from N(0, 0.02), the two that write to the residual stream from a 1/sqrt(2 num_layers) of that, biases from 0. ValueError
-    for sizes below 1, AssertionError unless num_heads divides embed_dim. Not in torch, whose Transformer is the
+    logits[:, t] scores what follows token t. tie_weights: the output layer reuses the token embedding's matrix. Weights are
+    drawn from N(0, 0.02), the two per block that write to the residual stream scaled by 1/sqrt(2 num_layers); biases start at
+    0. ValueError for sizes below 1, AssertionError unless num_heads divides embed_dim. Not in torch, whose Transformer is the
     encoder-decoder. Radford et al.: Language Models are Unsupervised Multitask Learners, 2019.
     """
 
@@ -94,20 +94,20 @@ class TransformerLM(Called, Module):
         return self.head(self._features(tokens))
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy, in nats a token, of targets (B, T), -100 not counted; the logits are never held as a whole."""
+        """Mean cross-entropy, in nats per token, of targets (B, T), -100 ignored; the logits are never held all at once."""
         x = self._features(tokens)
         check_tensor("TransformerLM.loss", "targets", targets)
         if targets.shape != tokens.shape:
             shapes = f"got {tuple(targets.shape)} and {tuple(tokens.shape)}"
-            fail(ValueError, "TransformerLM.loss", "targets", f"must have tokens' shape, a next token for each, {shapes}")
+            fail(ValueError, "TransformerLM.loss", "targets", f"must have the shape of tokens, a next token for each, {shapes}")
         return F.linear_cross_entropy(x.flatten(0, 1), self.head.weight, targets.flatten())
 
     def _features(self, tokens: Tensor) -> Tensor:
         check_tensor("TransformerLM", "tokens", tokens)
         if tokens.dim() != 2 or tokens.shape[1] > self.context_length:
             shape = f"needs shape (B, T) with T up to context_length = {self.context_length}, got {tuple(tokens.shape)}"
-            mend = "call unsqueeze(0) on one sequence" if tokens.dim() == 1 else "cut it, or give the model a longer context"
-            fail(ValueError, "TransformerLM", "tokens", f"{shape}; {mend}")
+            hint = "call unsqueeze(0) on one sequence" if tokens.dim() == 1 else "cut it, or give the model a longer context"
+            fail(ValueError, "TransformerLM", "tokens", f"{shape}; {hint}")
         steps = torch.arange(tokens.shape[1], device=tokens.device)
         mask = steps[:, None] < steps  # (T, T), True: a later token, hidden
         x = self.dropout(self.token_embedding(tokens) + self.position_embedding(steps))  # (B, T, C)
@@ -126,13 +126,13 @@ class TransformerLM(Called, Module):
     ) -> Tensor:
         """tokens (B, T), T >= 1, with max_new_tokens more drawn from softmax(logits / temperature): (B, T + max_new_tokens).
 
-        temperature 0 takes the likeliest token, top_k leaves the k likeliest to choose from; what lies further back than
-        context_length is forgotten. Runs in eval mode, without dropout; then every part has its own mode again.
+        temperature 0 takes the likeliest token, top_k leaves the k likeliest to choose from; tokens further back than
+        context_length are not seen. Runs in eval mode, without dropout, and then restores the mode of each module.
         ValueError for options out of range.
         """
         check_tensor("TransformerLM.generate", "tokens", tokens)
         if tokens.dim() != 2 or not tokens.shape[1]:
-            shape = f"needs shape (B, T) with at least one token to go on from, got {tuple(tokens.shape)}"
+            shape = f"needs shape (B, T) with at least one token to continue from, got {tuple(tokens.shape)}"
             fail(ValueError, "TransformerLM.generate", "tokens", shape)
         if max_new_tokens < 0:
             fail(ValueError, "TransformerLM.generate", "max_new_tokens", f"must be 0 or more, got {max_new_tokens}")
@@ -149,7 +149,7 @@ class TransformerLM(Called, Module):
 
 
 def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
-    """One token a row of logits (B, V): (B, 1)."""
+    """One token per row of logits (B, V): (B, 1)."""
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
     logits = logits.float()

@@ -1,7 +1,7 @@
 """Linear: y = x W^T + b, and Identity: y = x.
 
-Every layer that torch has too is a subclass of torch's: what looks for a torch.nn.Linear finds ours. A constructor that is
-written out here calls Module.__init__ in place of torch's own, which would make and draw the parameters a first time.
+Every layer that torch has too is a subclass of torch's: code that looks for a torch.nn.Linear finds ours. A constructor
+written out here calls Module.__init__ in place of torch's own, which would create and draw the parameters once before.
 """
 
 import math
@@ -15,7 +15,7 @@ from scratchnet.nn.called import Called
 
 
 class Identity(Called, torch.nn.Identity):
-    """y = x, any shape: stands for a layer that is left out, with whatever arguments it had."""
+    """y = x, any shape: stands in for a layer that is left out, and takes whatever arguments that layer had."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input
@@ -24,7 +24,7 @@ class Identity(Called, torch.nn.Identity):
 class Linear(Called, torch.nn.Linear):
     """y = x W^T + b: x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features).
 
-    RuntimeError if x has another last axis or dtype than the weight.
+    RuntimeError if the last axis or the dtype of x does not match the weight.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:

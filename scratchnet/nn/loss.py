@@ -67,11 +67,11 @@ class CrossEntropyLoss(Called, torch.nn.CrossEntropyLoss):
     """-log softmax(x)[target], in nats, for logits x (N, C, ...); target (N, ...) classes or (N, C, ...) probabilities.
 
     `weight` (C) rescales the classes, targets equal to `ignore_index` do not count, `label_smoothing` moves that share of
-    every target to the uniform distribution; reduction "mean", "sum" or "none". A TeachingWarning if the first x it sees are
-    probabilities already. Dtypes and errors as in nn.functional.cross_entropy.
+    every target to the uniform distribution; reduction "mean", "sum" or "none". A TeachingWarning if the first x it sees
+    holds probabilities already. Dtypes and errors as in nn.functional.cross_entropy.
     """
 
-    _looked = False  # at what comes in: once, for a softmax before this layer is there from the first call on
+    _looked = False  # at the input: once is enough, because a softmax before this layer is there from the first call on
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         if not torch.compiler.is_compiling() and not self._looked and type(input) is Tensor and not transforming():
@@ -91,8 +91,8 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
     """CrossEntropyLoss of a linear layer's logits, which exist only for a few rows at a time: a language model's last layer.
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
-    out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: taken for torch's sake and without effect, for the
-    rows are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit.
+    out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: torch's, accepted but without effect, because rows
+    are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit.
     Dtypes and errors as in nn.functional.linear_cross_entropy.
     """
 
@@ -206,7 +206,7 @@ class CosineEmbeddingLoss(Called, torch.nn.CosineEmbeddingLoss):
 class TripletMarginLoss(Called, torch.nn.TripletMarginLoss):
     """max(0, margin + |anchor - positive| - |anchor - negative|) with p-norms, for three tensors (N, D).
 
-    swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0.
+    swap: |positive - negative| counts instead where it is smaller. ValueError for margin <= 0.
     Balntas et al.: http://www.bmva.org/bmvc/2016/papers/paper119.
     Dtypes and errors as in nn.functional.triplet_margin_loss.
     """
@@ -222,8 +222,7 @@ class TripletMarginLoss(Called, torch.nn.TripletMarginLoss):
         reduction: str = "mean",
     ) -> None:
         if margin <= 0:
-            problem = f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
-            fail(ValueError, "TripletMarginLoss", "margin", problem)
+            fail(ValueError, "TripletMarginLoss", "margin", f"expected margin to be greater than 0, got {margin} instead")
         super().__init__(margin, p, eps, swap, size_average, reduce, reduction)
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Eval mode for a while."""
+"""Eval mode inside a `with` block."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import Module
 
 @contextlib.contextmanager
 def eval_mode(model: Module) -> Iterator[None]:
-    """The model in eval mode inside; afterwards each of its modules in its own mode again, a frozen part in eval mode."""
+    """The model is in eval mode inside; afterwards each module has its own mode again: a frozen part stays in eval mode."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(before[0][1])  # a model may do more than change modes here
+        model.train(before[0][1])  # a model may do more in train() than change modes
         for module, training in before:
             module.training = training

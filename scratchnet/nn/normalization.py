@@ -1,4 +1,4 @@
-"""LayerNorm and RMSNorm: normalise every row by its own statistics, then scale and shift."""
+"""LayerNorm and RMSNorm: normalise each row by its own statistics, then scale and shift."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LayerNorm(Called, torch.nn.LayerNorm):
 class RMSNorm(Called, torch.nn.RMSNorm):
     """y = x / sqrt(mean(x^2) + eps) * weight over the last axes of x (..., *normalized_shape).
 
-    eps=None is the machine epsilon of x's dtype, of float32 for the 16-bit ones.
+    eps=None is the machine epsilon of x's dtype, or of float32 for 16-bit dtypes.
     Zhang, Sennrich: Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467.
     Dtypes and errors as in nn.functional.rms_norm.
     """

@@ -10,7 +10,7 @@ from scratchnet.nn.called import Called
 
 
 class MaxPool2d(Called, torch.nn.MaxPool2d):
-    """The largest entry of each window of x (N, C, H, W) or (C, H, W); with return_indices also where it lies in its plane.
+    """The largest entry of each window of x (N, C, H, W) or (C, H, W); with return_indices also its index in its plane.
 
     stride is kernel_size unless given; the padding, at most half a window, counts as -infinity; ceil_mode admits a last window
     that reaches beyond the image. Dtypes and errors as in nn.functional.max_pool2d.

@@ -1,6 +1,6 @@
-"""RNN, LSTM and GRU: layers of recurrence over sequences, padded or packed.
+"""RNN, LSTM and GRU: recurrent layers over sequences, padded or packed.
 
-torch.compile leaves them, as torch's, outside its graphs unless torch._dynamo.config.allow_rnn = True.
+torch.compile leaves them outside its graphs, as it does torch's, unless torch._dynamo.config.allow_rnn = True.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class RNNBase(Called, torch.nn.RNNBase):
     """What the three layers share: parameters, checks, and the loop over layers and directions.
 
     input (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence -> output in the same form with
-    D P numbers a step, and the last state (L D, B, P) of L layers and D directions; P is proj_size, or hidden_size without one.
-    Parameters, for layer k and, behind it, its reverse direction: weight_ih_lk (G H, I or D P), weight_hh_lk (G H, P),
+    D P numbers per step, and the last state (L D, B, P), for L layers and D directions; P is proj_size, or else hidden_size.
+    Parameters, for layer k and then its reverse direction: weight_ih_lk (G H, I or D P), weight_hh_lk (G H, P),
     bias_ih_lk and bias_hh_lk (G H,), weight_hr_lk (P, H). ValueError and TypeError for sizes and options that do not fit;
     RuntimeError for an input or a state of another shape, ValueError for another dtype or number of axes.
     """
@@ -76,7 +76,7 @@ class RNNBase(Called, torch.nn.RNNBase):
                     setattr(self, name + suffix, Parameter(torch.empty(shape, device=device, dtype=dtype)))
                 self._all_weights.append([name + suffix for name in shapes])
         self._flat_weights_names = sum(self._all_weights, [])
-        self._init_flat_weights()  # torch's list beside the attributes, which its pickling and `to` renew
+        self._init_flat_weights()  # torch's own list of the parameters, which its pickling and `to` renew
         self.reset_parameters()
 
     def _check_options(self, input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size) -> None:
@@ -84,10 +84,9 @@ class RNNBase(Called, torch.nn.RNNBase):
         if isinstance(dropout, bool) or not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1:
             needs = "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
             fail(ValueError, name, "dropout", f"{needs}, got {dropout!r}")
-        for argument, value, kind in (
-            ("bias", bias, bool), ("batch_first", batch_first, bool), ("input_size", input_size, int),
-            ("hidden_size", hidden_size, int),
-        ):  # fmt: skip
+        flags = ("bias", bias, bool), ("batch_first", batch_first, bool)
+        sizes = ("input_size", input_size, int), ("hidden_size", hidden_size, int)
+        for argument, value, kind in (*flags, *sizes):
             if not isinstance(value, kind):
                 fail(TypeError, name, argument, f"{argument} should be of type {kind.__name__}, got: {type(value).__name__}")
         for argument, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
@@ -116,7 +115,7 @@ class RNNBase(Called, torch.nn.RNNBase):
             init.uniform_(parameter, -bound, bound)
 
     def flatten_parameters(self) -> None:
-        """Nothing: the kernels read the parameters wherever they are (torch's arranges them for cuDNN)."""
+        """Do nothing: the kernels read the parameters wherever they are (torch's arranges them for cuDNN)."""
 
     def forward(self, input: Tensor | PackedSequence, hx: Tensor | tuple[Tensor, Tensor] | None = None):
         if isinstance(input, PackedSequence):
@@ -132,7 +131,7 @@ class RNNBase(Called, torch.nn.RNNBase):
         check_tensor(self._name(), "input", input)
         if input.dim() not in (2, 3):
             shape = f"{input.dim()}D tensor instead, of shape {tuple(input.shape)}"
-            fail(ValueError, self._name(), "input", f"{self._name()}: Expected input to be 2D or 3D, got {shape}")
+            fail(ValueError, self._name(), "input", f"Expected input to be 2D or 3D, got {shape}")
         self._check_input(input, input.dim())
         x = input.unsqueeze(1) if input.dim() == 2 else input.transpose(0, 1) if self.batch_first else input  # (T, B, I)
         y, state = self._run(x, None, self._state(x, x.shape[1], hx, input.dim()))
@@ -143,8 +142,8 @@ class RNNBase(Called, torch.nn.RNNBase):
     def _check_input(self, x: Tensor, dims: int) -> None:
         weight = self.weight_ih_l0
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
-            mend = f"Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
-            problem = f"RNN input dtype ({x.dtype}) does not match weight dtype ({weight.dtype}). {mend}"
+            hint = f"Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
+            problem = f"RNN input dtype ({x.dtype}) does not match weight dtype ({weight.dtype}). {hint}"
             fail(ValueError, self._name(), "input", problem)
         if x.dim() != dims:
             fail(RuntimeError, self._name(), "input", f"input must have {dims} dimensions, got {x.dim()}")
@@ -154,7 +153,7 @@ class RNNBase(Called, torch.nn.RNNBase):
             fail(RuntimeError, self._name(), "input", problem)
 
     def _state(self, x: Tensor, batch: int, hx: Tensor | tuple[Tensor, Tensor] | None, dims: int) -> list[Tensor]:
-        """The first state: h, for an LSTM also c, each (L D, B, size); zeros if none is given."""
+        """The initial state: h, for an LSTM also c, each (L D, B, size); zeros if none is given."""
         name, lstm = self._name(), self.mode == "LSTM"
         rows = self.num_layers * self._directions
         wanted = [(rows, batch, self.proj_size or self.hidden_size), (rows, batch, self.hidden_size)][: 1 + lstm]
@@ -189,10 +188,18 @@ class RNNBase(Called, torch.nn.RNNBase):
                 at = len(last)
                 weights = {name.partition("_l")[0]: getattr(self, name) for name in self._all_weights[at]}
                 y, *end = recurrence(
-                    x, weights["weight_ih"], weights["weight_hh"], weights.get("bias_ih"), weights.get("bias_hh"), state[0][at],
-                    c0=state[1][at] if len(state) > 1 else None, weight_hr=weights.get("weight_hr"), batch_sizes=batch_sizes,
-                    mode=self.mode.lower(), reverse=direction == 1,
-                )  # fmt: skip
+                    x,
+                    weights["weight_ih"],
+                    weights["weight_hh"],
+                    weights.get("bias_ih"),
+                    weights.get("bias_hh"),
+                    state[0][at],
+                    c0=state[1][at] if len(state) > 1 else None,
+                    weight_hr=weights.get("weight_hr"),
+                    batch_sizes=batch_sizes,
+                    mode=self.mode.lower(),
+                    reverse=direction == 1,
+                )
                 outputs.append(y)
                 last.append(end)
             x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
@@ -205,7 +212,7 @@ class RNNBase(Called, torch.nn.RNNBase):
 class RNN(RNNBase, torch.nn.RNN):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu. -> output, h_n
 
-    x (T, B, input_size), or with batch_first (B, T, input_size); all else: see scratchnet.nn.rnn.RNNBase. ValueError for
+    x (T, B, input_size), or with batch_first (B, T, input_size); for the rest see scratchnet.nn.rnn.RNNBase. ValueError for
     another nonlinearity. torch.nn.RNN; Elman 1990.
     """
 
@@ -234,7 +241,7 @@ class RNN(RNNBase, torch.nn.RNN):
 
 
 class _Gated(RNNBase):
-    """An RNNBase of which the class names the mode."""
+    """An RNNBase whose class sets the mode."""
 
     MODE: str
 
@@ -257,11 +264,11 @@ class _Gated(RNNBase):
 
 
 class LSTM(_Gated, torch.nn.LSTM):
-    """i, f, o = sigmoid(...), g = tanh(...), c_t = f c_(t-1) + i g, h_t = o tanh(c_t), or W_hr of it. -> output, (h_n, c_n)
+    """i, f, o = sigmoid(...), g = tanh(...), c_t = f c_(t-1) + i g, h_t = o tanh(c_t), or W_hr times it. -> output, (h_n, c_n)
 
     Each ... is its quarter of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh. x (T, B, input_size), or with batch_first
-    (B, T, input_size); c_n (L D, B, H); all else, errors too: see scratchnet.nn.rnn.RNNBase. torch.nn.LSTM; Hochreiter and
-    Schmidhuber 1997.
+    (B, T, input_size); c_n (L D, B, H); for the rest, errors included, see scratchnet.nn.rnn.RNNBase. torch.nn.LSTM;
+    Hochreiter and Schmidhuber 1997.
     """
 
     MODE = "LSTM"
@@ -270,7 +277,7 @@ class LSTM(_Gated, torch.nn.LSTM):
 class GRU(_Gated, torch.nn.GRU):
     """r, z = sigmoid(...), n = tanh(x_n + r v_n), h_t = (1 - z) n + z h_(t-1), v = W_hh h_(t-1) + b_hh. -> output, h_n
 
-    x (T, B, input_size), or with batch_first (B, T, input_size); all else, errors too: see scratchnet.nn.rnn.RNNBase.
+    x (T, B, input_size), or with batch_first (B, T, input_size); for the rest, errors included, see scratchnet.nn.rnn.RNNBase.
     torch.nn.GRU; Cho et al., https://arxiv.org/abs/1406.1078.
     """
 

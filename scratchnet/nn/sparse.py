@@ -15,7 +15,7 @@ class Embedding(Called, torch.nn.Embedding):
     """y = weight[input]: integer input (...) -> y (..., embedding_dim); weight (num_embeddings, embedding_dim) from N(0, 1).
 
     The row `padding_idx` starts as zeros and gets no gradient; `max_norm` shrinks the rows that are looked up, in place.
-    AssertionError for a padding_idx or a table that does not fit, IndexError for an entry of input without a row.
+    AssertionError for a padding_idx or a table that does not fit, IndexError for an index without a row.
     Dtypes and errors as in nn.functional.embedding.
     """
 

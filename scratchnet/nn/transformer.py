@@ -26,7 +26,7 @@ def _activation(name: str, activation: str | Activation) -> Activation:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
-        problem = f"activation should be relu/gelu, not {activation}; any other function goes in as a callable"
+        problem = f"activation should be relu/gelu, not {activation}; pass any other function as a callable"
         fail(RuntimeError, name, "activation", problem)
     return getattr(F, activation)
 
@@ -67,7 +67,7 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
     Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745.
     """
 
-    activation_relu_or_gelu = 0  # torch's TransformerEncoder then makes no nested tensors for us, as it does for its own layers
+    activation_relu_or_gelu = 0  # torch's TransformerEncoder then makes no nested tensors, as it does for its own layers
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
 class TransformerEncoder(Called, torch.nn.TransformerEncoder):
     """num_layers copies of an encoder layer, one after the other, then `norm`: src (L, N, E) -> the same shape.
 
-    The copies start with equal parameters. The two last arguments are torch's, for its nested tensors: without effect here.
+    The copies start with equal parameters. The last two arguments are for torch's nested tensors and have no effect here.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class TransformerEncoder(Called, torch.nn.TransformerEncoder):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Tensor:
-        """mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L); is_causal=None: look whether mask is causal."""
+        """mask (L, L) or (N * nhead, L, L), src_key_padding_mask (N, L); is_causal=None: check whether mask is causal."""
         name = "TransformerEncoder"
         padding = additive_mask(name, "src_key_padding_mask", src_key_padding_mask, src.dtype, "mask", mask)
         mask = additive_mask(name, "mask", mask, src.dtype)
@@ -164,7 +164,7 @@ class TransformerEncoder(Called, torch.nn.TransformerEncoder):
         return src if self.norm is None else self.norm(src)
 
     def _is_causal(self, mask: Tensor, src: Tensor) -> bool:
-        """Whether mask hides the keys after each query and nothing else; a compiled graph, which cannot look, reads it."""
+        """Whether mask hides the keys after each query and nothing else; False in a compiled graph, which cannot look."""
         length = src.shape[1 if src.dim() == 3 and self.layers[0].self_attn.batch_first else 0]
         if mask.shape != (length, length) or torch.compiler.is_compiling():
             return False

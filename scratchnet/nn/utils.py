@@ -22,12 +22,12 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients by one factor, so that their norm as one long vector is at most max_norm; returns the norm before.
+    """Scale all gradients by one factor so that their norm as one long vector is at most max_norm; return the norm before.
 
     A single large gradient (a steep place, a bad batch) then keeps its direction but cannot throw the parameters far away.
-    `foreach` chooses among torch's implementations of one result; ours has one. Pascanu, Mikolov, Bengio: On the difficulty of
-    training recurrent neural networks, https://arxiv.org/abs/1211.5063. RuntimeError for a norm that is not finite, if asked;
-    a warning for a generator that was read before.
+    `foreach` chooses among torch's implementations; ours is one. Pascanu, Mikolov, Bengio: On the difficulty of training
+    recurrent neural networks, https://arxiv.org/abs/1211.5063. With error_if_nonfinite, RuntimeError for a norm that is not
+    finite; a warning for a generator that is exhausted.
     """
     parameters = _listed(parameters)
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None], norm_type, error_if_nonfinite)
@@ -42,7 +42,7 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The norm of all tensors, of any shape, as one long vector: a 0-d tensor. RuntimeError if it is not finite, if asked."""
+    """The norm of all tensors, of any shape, as one long vector: a 0-d tensor. RuntimeError if asked for and not finite."""
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return torch.tensor(0.0)
@@ -76,7 +76,7 @@ def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     if not listed and isinstance(parameters, types.GeneratorType):
         warnings.warn(
             "`parameters` is an empty generator, no gradient clipping will occur. model.parameters() can be read once: call it "
-            "anew for every step, or keep list(model.parameters())",
+            "again for every step, or keep list(model.parameters())",
             stacklevel=3,
         )
     return listed

@@ -1,7 +1,7 @@
-"""Networks of NumPy arrays in float64, every backward derived by hand.
+"""Networks on float64 NumPy arrays, every backward derived by hand.
 
-The layers compute with `scratchnet.oracle`, whose pairs that networks need are here by name, or with the compiled kernels of
-the same operators: `NeuralNetwork(backend="cpp")`.
+The layers compute with `scratchnet.oracle`, or with the compiled kernels of the same operators: `NeuralNetwork(backend="cpp")`.
+The pairs of the oracle that networks need can be imported from here too.
 """
 
 from scratchnet.numpy.activation import (
@@ -37,12 +37,62 @@ from scratchnet.oracle.pool2d import avg_pool2d_backward, avg_pool2d_forward, ma
 from scratchnet.oracle.windows import col2im, im2col
 
 __all__ = [
-    "Adam", "AdamW", "AvgPool2D", "BatchNorm", "CNN", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
-    "MaxPool2D", "NeuralNetwork", "Optimizer", "RMSprop", "SGD", "activation_pair", "avg_pool2d_backward",
-    "avg_pool2d_forward", "batch_norm", "batch_norm_backward", "batch_norm_forward", "col2im", "conv2d", "conv2d_backward",
-    "conv2d_forward", "cross_entropy", "cross_entropy_backward", "cross_entropy_forward", "dense_backward", "dense_forward",
-    "dropout_backward", "dropout_forward", "embedding_backward", "embedding_forward", "gather", "gather_backward",
-    "gather_forward", "gelu", "gelu_backward", "gelu_forward", "im2col", "kernel_table", "layer_norm", "layer_norm_backward",
-    "layer_norm_forward", "matmul", "max_pool2d_backward", "max_pool2d_forward", "pool2d", "recurrence", "relu",
-    "relu_derivative", "sigmoid", "sigmoid_derivative", "softmax_backward", "softmax_forward", "tanh_derivative",
-]  # fmt: skip
+    "Adam",
+    "AdamW",
+    "AvgPool2D",
+    "BatchNorm",
+    "CNN",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "LayerNorm",
+    "MaxPool2D",
+    "NeuralNetwork",
+    "Optimizer",
+    "RMSprop",
+    "SGD",
+    "activation_pair",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_forward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "dense_backward",
+    "dense_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "embedding_backward",
+    "embedding_forward",
+    "gather",
+    "gather_backward",
+    "gather_forward",
+    "gelu",
+    "gelu_backward",
+    "gelu_forward",
+    "im2col",
+    "kernel_table",
+    "layer_norm",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "matmul",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "pool2d",
+    "recurrence",
+    "relu",
+    "relu_derivative",
+    "sigmoid",
+    "sigmoid_derivative",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_derivative",
+]

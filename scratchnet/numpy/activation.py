@@ -4,11 +4,11 @@
     relu      max(z, 0)                 1 where z > 0, else 0 (also at 0)
     sigmoid   s = 1 / (1 + exp(-z))     s (1 - s)
     tanh      t                         1 - t^2
-    gelu      z P(z)                    P(z) + z p(z): see gelu.py
+    gelu      z P(z)                    P(z) + z p(z): see scratchnet.oracle.gelu
     softmax   exp(z) / sum exp(z)       not elementwise, see below
 
-Softmax runs over the classes, axis 0 of column-major data. It is paired with cross-entropy: the gradient that the loss hands to
-the layer is already that of z, a - y, so the derivative of the layer itself is one.
+Softmax runs over the classes, axis 0 of column-major data. It is paired with cross-entropy: the gradient that the loss passes
+to the layer is already that of z, a - y, so the layer's own derivative is 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def relu_derivative(z: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-z)), any shape; only negative numbers go through exp, so that it never overflows."""
+    """1 / (1 + exp(-z)), any shape; exp sees only negative numbers, so that it never overflows."""
     e = np.exp(-np.abs(z))
     return np.where(z >= 0, 1.0, e) / (1.0 + e)
 

@@ -1,11 +1,11 @@
-"""The dense layer on column-major data, one sample a column.
+"""The dense layer on column-major data, one sample per column.
 
 Forward:   Z = W A + b                        W (out, in), A (in, m), b (out, 1)
 Backward:  with dZ = dL/dZ,
 
     dW = dZ A^T        db = sum of the columns of dZ        dA = W^T dZ
 
-It is the linear layer of matmul.py with its data transposed, X = A^T and Y = Z^T: W is that of torch's nn.Linear.
+It is the linear layer of scratchnet.oracle.matmul with its data transposed, X = A^T and Y = Z^T: W is that of torch.nn.Linear.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Dense(WeightedLayer):
     """a (output_size, m) = activation(W a_prev + b) for a_prev (input_size, m).
 
     W (output_size, input_size) is standard normal times 0.01 (`init`: "small", "xavier" or "he"), b (output_size, 1) zero.
-    activation: "relu", "sigmoid", "tanh", "gelu", "softmax" or "linear"; see activation.py. softmax needs a cross-entropy
-    behind it: `backward` takes the gradient of z there, which is a - y over m.
+    activation: "relu", "sigmoid", "tanh", "gelu", "softmax" or "linear"; see activation.py. softmax has to be followed by
+    cross-entropy: `backward` then takes the gradient of z, which is (a - y) / m.
     After `forward` the layer has a_prev, m, z and a, after `backward` dW and db.
     """
 
@@ -49,7 +49,7 @@ class Dense(WeightedLayer):
 
     def forward(self, a_prev: np.ndarray, training: bool = False) -> np.ndarray:
         if a_prev.ndim != 2 or a_prev.shape[0] != self.W.shape[1]:
-            raise ValueError(f"{self} takes ({self.W.shape[1]}, m), one sample a column, not {a_prev.shape}")
+            raise ValueError(f"{self} takes ({self.W.shape[1]}, m), one sample per column, not {a_prev.shape}")
         self.a_prev, self.m = a_prev, a_prev.shape[1]
         self.z = dense_forward(a_prev, self.W, self.b, self.kernels)
         self.a = self.activation(self.z)
@@ -63,7 +63,7 @@ class Dense(WeightedLayer):
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape != (self.W.shape[1],):
             hint = ": a Flatten layer has to come before it" if len(shape) == 3 else ""
-            raise ValueError(f"{self} takes {self.W.shape[1]} numbers a sample, but the layer before it gives {shape}{hint}")
+            raise ValueError(f"{self} takes {self.W.shape[1]} numbers per sample, but the layer before it gives {shape}{hint}")
         return (self.W.shape[0],)
 
     def __repr__(self) -> str:

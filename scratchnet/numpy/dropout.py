@@ -20,10 +20,7 @@ def dropout_backward(dy: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class Dropout(Layer):
-    """Drops each number with probability p while training; does nothing otherwise. ValueError if p is not from 0 to 1.
-
-    x of any shape.
-    """
+    """While training, drop each number of x, of any shape, with probability p; ValueError unless 0 <= p <= 1."""
 
     def __init__(self, p: float = 0.5, *, seed: Seed = None):
         if not 0 <= p <= 1:

@@ -10,7 +10,7 @@ from scratchnet.numpy.layer import Layer
 
 
 class Flatten(Layer):
-    """Images (N, C, H, W) to columns (C * H * W, N), in torch's order: all rows of the first channel first."""
+    """Images (N, C, H, W) to columns (C * H * W, N), in torch's order: all rows of the first channel come first."""
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.shape = x.shape

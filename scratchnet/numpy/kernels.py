@@ -1,7 +1,7 @@
-"""The switch of the networks: a table of kernels for NumPy arrays, from the numpy column or the compiled one.
+"""How networks switch backends: a table of kernels for NumPy arrays, from the numpy column or the compiled one.
 
-`kernel_table("cpp").linear_forward(x, weight, bias, activation)` takes the arguments of the numpy column's `linear_forward`:
-what is written with a table runs on either, with the same numbers to rounding.
+`kernel_table("cpp").linear_forward(x, weight, bias, options)` takes the arguments of the numpy column's `linear_forward`:
+code written with a table runs on either, with the same numbers up to rounding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all layers share. Data are float64: column-major (features, m), one sample a column, or images (N, C, H, W)."""
+"""What all layers share. Data are float64: column-major (features, m), one sample per column, or images (N, C, H, W)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scratchnet.numpy.optimizers import SGD
 
 Seed = int | np.random.Generator | None
 
-# Standard deviation of the first weights. "small" is enough for a layer or two; through more of them the signal dies out, and
-# "he" keeps its size behind ReLU, "xavier" behind tanh.
+# Standard deviation of the initial weights. "small" is enough for a layer or two; through more of them the signal dies out, and
+# "he" keeps its size after ReLU, "xavier" after tanh.
 INITS = {
     "small": lambda fan_in, fan_out: 0.01,
     "xavier": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
@@ -25,25 +25,25 @@ INITS = {
 class Layer:
     """A function with a hand-derived backward, and the parameters that it learns.
 
-    `parameters` names them; the gradient of `W` is left in `dW`. The network says through `use` which kernels compute.
+    `parameters` names them; the gradient of `W` is left in `dW`. Through `use` the network says which kernels compute.
     """
 
     parameters: tuple[str, ...] = ()
     kernels: SimpleNamespace = NUMPY
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """The output; keeps what `backward` needs. `training` matters to Dropout and BatchNorm alone."""
+        """The output; keeps what `backward` needs. `training` matters only to Dropout and BatchNorm."""
         raise NotImplementedError
 
     def gradients(self, da: np.ndarray) -> np.ndarray:
-        """The gradient of the input from that of the output, the parameters' gradients on the way: sums over the batch.
+        """The gradient of the input from that of the output; sets the parameters' gradients, which are sums over the batch.
 
-        The mean over the batch is in the gradient of the loss, once, and not in the layers.
+        The mean over the batch is taken once, in the gradient of the loss, and not in the layers.
         """
         raise NotImplementedError
 
     def backward(self, da: np.ndarray, learning_rate: float | None = None) -> np.ndarray:
-        """`gradients`, and then one step of gradient descent; without a learning rate the parameters stay.
+        """`gradients`, then one step of gradient descent; without a learning rate the parameters stay.
 
         The order matters: the gradient of the input belongs to the parameters that `forward` used.
         """
@@ -53,7 +53,7 @@ class Layer:
         return da_prev
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one sample behind the layer: (features,) or (C, H, W); ValueError if it does not fit."""
+        """The shape of one sample after the layer: (features,) or (C, H, W); ValueError if it does not fit."""
         return shape
 
     def use(self, kernels: SimpleNamespace) -> None:

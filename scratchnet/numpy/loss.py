@@ -1,9 +1,9 @@
-"""Losses of a batch, target first, with their gradients; both are means, so 1 / N is in here and nowhere else.
+"""Losses of a batch, target first, with their gradients; both are means, so 1 / N appears here and nowhere else.
 
-Cross-entropy takes probabilities p, the output of softmax, and is the cross_entropy of cross_entropy.py: log p are logits whose
-softmax is p again. Its gradient is that of the logits, (p - y) / N, for the softmax layer passes it on unchanged.
+Cross-entropy takes probabilities p, the output of softmax, and is that of scratchnet.oracle.cross_entropy: log p are logits
+whose softmax is p again. Its gradient is that of the logits, (p - y) / N, because the softmax layer passes it on unchanged.
 
-Mean squared error is the mean of (p - y)^2 over all numbers of the batch; its gradient is 2 (p - y) / (how many).
+Mean squared error is the mean of (p - y)^2 over all n numbers of the batch; its gradient is 2 (p - y) / n.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def cross_entropy(y: np.ndarray, y_pred: np.ndarray, kernels: SimpleNamespace = 
     """The loss and dz (N, C), the gradient of the softmax's input, for labels y (N,) or one-hot y (N, C) and y_pred (N, C).
 
     A probability that is 0 in float64 counts as the smallest number above it: the loss stays finite.
-    ValueError for targets of another shape or dtype, IndexError for a label that is no class.
+    ValueError for targets of another shape or dtype, IndexError for a label that is not a class.
     """
     target = _classes(y, y_pred)
     logits = np.log(np.maximum(y_pred, np.finfo(np.float64).tiny))[..., None]  # (N, C, 1)
@@ -54,7 +54,7 @@ def mse(y: np.ndarray, y_pred: np.ndarray) -> tuple[float, np.ndarray]:
     """The loss and its gradient (N, D) for y (N, D), or (N,) if D is 1, and y_pred (N, D); ValueError for other shapes."""
     y = np.asarray(y, dtype=np.float64)
     if y.ndim == 1 and y_pred.shape == (len(y), 1):
-        y = y[:, None]  # or (N,) and (N, 1) would broadcast to (N, N)
+        y = y[:, None]  # otherwise (N,) and (N, 1) would broadcast to (N, N)
     if y.shape != y_pred.shape:
         raise ValueError(f"mse: y must have the shape of the prediction, {y_pred.shape}, not {y.shape}")
     error = y_pred - y

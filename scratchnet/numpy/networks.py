@@ -5,8 +5,8 @@
     net.add_layer(Dense(128, 10, "softmax"))
     history = net.fit(X, y, epochs=10, batch_size=32, learning_rate=0.1, shuffle=True)
 
-Samples are rows at the border, X (N, ...) and y (N, ...); the layers inside see columns, or images (N, C, H, W). The last layer
-decides the loss: cross-entropy behind softmax, mean squared error behind all others.
+To the user samples are rows, X (N, ...) and y (N, ...); the layers inside see columns, or images (N, C, H, W). The last layer
+decides the loss: cross-entropy after softmax, mean squared error after all others.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _EVALUATION_BATCH = 256  # bounds the memory that im2col takes
 class NeuralNetwork:
     """A network of layers for data X (N, features).
 
-    backend: "numpy", or "cpp" ("cpp:1", ...) for the same network on the compiled kernels, with the same numbers to rounding.
+    backend: "numpy", or "cpp" ("cpp:1", ...) for the same network on the compiled kernels, with equal numbers up to rounding.
     seed: for the order of the samples in `fit`. ValueError for another backend, RuntimeError if it is not built.
     """
 
     def __init__(self, *, backend: str = "numpy", seed: Seed = None):
         self.layers: list[Layer] = []
-        self.shape: tuple[int, ...] | None = None  # of a sample behind the last layer; None: not known yet
+        self.shape: tuple[int, ...] | None = None  # of a sample after the last layer; None: not known yet
         self.backend = backend
         self.kernels = kernel_table(backend)
         self.rng = np.random.default_rng(seed)
 
     def add_layer(self, layer: Layer) -> None:
-        """Append a layer; ValueError if it does not fit behind the one before."""
+        """Append a layer; ValueError if it does not fit after the last one."""
         if self.classifies:
-            raise ValueError(f"{layer} cannot come behind softmax, which is the last layer")
+            raise ValueError(f"{layer} cannot come after softmax, which is the last layer")
         if self.shape is not None:
             self.shape = layer.output_shape(self.shape)
         elif isinstance(layer, Dense):
@@ -52,7 +52,7 @@ class NeuralNetwork:
 
     @property
     def classifies(self) -> bool:
-        """True behind a softmax layer: the loss is cross-entropy, y are classes."""
+        """True if the last layer is softmax: the loss is cross-entropy, and y holds classes."""
         return bool(self.layers) and getattr(self.layers[-1], "activation_name", None) == "softmax"
 
     def count_parameters(self) -> int:
@@ -65,7 +65,7 @@ class NeuralNetwork:
         """Rows to columns: what the first layer takes."""
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2:
-            raise ValueError(f"NeuralNetwork takes X (N, features), one sample a row, not {X.shape}")
+            raise ValueError(f"NeuralNetwork takes X (N, features), one sample per row, not {X.shape}")
         return X.T
 
     def forward(self, X_batch: np.ndarray, training: bool = False) -> np.ndarray:
@@ -85,7 +85,7 @@ class NeuralNetwork:
         return self._loss(y_batch, y_pred)[0]
 
     def backward(self, y_batch: np.ndarray, y_pred: np.ndarray, learning_rate: float | None = None) -> None:
-        """Gradients of the loss, layer by layer from the last, each updated on the way; without a learning rate none is."""
+        """Gradients of the loss, layer by layer from the last, each updated on the way if there is a learning rate."""
         da = self._loss(y_batch, y_pred)[1].T
         for layer in reversed(self.layers):
             da = layer.backward(da, learning_rate)
@@ -105,12 +105,12 @@ class NeuralNetwork:
         validation: tuple[np.ndarray, np.ndarray] | None = None,
         progress: bool = True,
     ) -> dict[str, list[float]]:
-        """Train on X (N, ...) and y (N, ...) and return the history: one number an epoch under each name.
+        """Train on X (N, ...) and y (N, ...) and return the history: one number per epoch under each name.
 
         "loss" is the mean over the batches as they were seen; with validation=(X, y), "val_loss" and the other results of
-        `evaluate` on those. optimizer: "sgd", "rmsprop", "adam", "adamw", or an object such as SGD(0.1, momentum=0.9), which
-        has its own learning rate. shuffle: a new order of the samples in every epoch. progress: show a bar.
-        ValueError for data that do not fit, FloatingPointError as soon as the loss is not finite.
+        `evaluate` on that data. optimizer: "sgd", "rmsprop", "adam", "adamw", or an object such as SGD(0.1, momentum=0.9),
+        which has its own learning rate. shuffle: a new order of the samples in every epoch. progress: show a bar.
+        ValueError for data that does not fit, FloatingPointError as soon as the loss is not finite.
         """
         X, y = np.asarray(X), np.asarray(y)
         if len(X) != len(y) or not len(X):
@@ -158,7 +158,7 @@ class NeuralNetwork:
         return outputs.argmax(axis=1) if self.classifies else outputs
 
     def evaluate(self, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """The "loss" and the "accuracy" (share of right classes), or without softmax "mae" (mean absolute error) and "r2".
+        """The "loss" and the "accuracy" (fraction of right classes), or without softmax "mae" (mean absolute error) and "r2".
 
         r2 = 1 - loss / variance of y: 1 is perfect, 0 is as good as always predicting the mean. NaN for constant y.
         """
@@ -178,10 +178,10 @@ class NeuralNetwork:
 
 
 class CNN(NeuralNetwork):
-    """A network for images, the sizes of its layers inferred from the layer before.
+    """A network for images, the size of each layer inferred from the layer before.
 
     input_shape is (height, width, channels). Images X may be (N, H, W, C), (N, C, H, W) or, with one channel, (N, H, W); inside
-    they are (N, C, H, W). init is that of Dense, for all layers; seed draws the parameters and shuffles. ValueError for another
+    they are (N, C, H, W). init is as in Dense, for all layers; seed draws the parameters and shuffles. ValueError for another
     shape, RuntimeError for a backend that is not built.
     """
 
@@ -208,7 +208,7 @@ class CNN(NeuralNetwork):
         self.add_layer(pools[kind](pool_size, stride))
 
     def add_flatten(self) -> None:
-        """From images to columns: dense layers come behind it."""
+        """From images to columns, for dense layers to follow."""
         self.add_layer(Flatten())
 
     def add_dense_layer(self, units: int, activation: str = "relu") -> None:
@@ -216,7 +216,7 @@ class CNN(NeuralNetwork):
         self.add_layer(Dense(self.shape[0], units, activation, init=self.init, seed=self.rng))
 
     def _enter(self, X: np.ndarray) -> np.ndarray:
-        """Images to (N, C, H, W)."""
+        """Images as (N, C, H, W)."""
         if len(self.shape) != 1:
             raise ValueError("the network ends with images; add_flatten() and add_dense_layer(classes, 'softmax') end it")
         X = np.asarray(X, dtype=np.float64)
@@ -237,7 +237,7 @@ def _reason(X: np.ndarray, y: np.ndarray, rule: Optimizer) -> str:
             what = f"{count} of the {values.size} numbers in this batch's {name} are NaN or infinity"
             return f"The data is not finite: {what}; clean it first, np.isfinite(...) finds them"
     features = "features of mean 0 and standard deviation 1"
-    return f"The training diverges: try a learning rate below {rule.learning_rate} and {features}"
+    return f"Training diverges: try a learning rate below {rule.learning_rate} and {features}"
 
 
 def _progress_bar(show: bool):

@@ -1,8 +1,8 @@
 """Batch norm and layer norm, as layers.
 
-Both make numbers of mean 0 and variance 1, h = (x - mean) / sqrt(var + eps), and scale them, y = gamma h + beta. Layer norm
+Both produce numbers of mean 0 and variance 1, h = (x - mean) / sqrt(var + eps), and scale them, y = gamma h + beta. Layer norm
 takes the statistics of a sample, over its features; batch norm those of a feature, over the samples. The mathematics is in
-layer_norm.py and batch_norm.py.
+scratchnet.oracle.layer_norm and batch_norm.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class _Norm(Layer):
 
 
 class BatchNorm(_Norm):
-    """Normalises each of the `size` features of (size, m), or channels of (N, size, H, W), over the batch.
+    """Normalise each of the `size` features of (size, m), or channels of (N, size, H, W), over the batch.
 
-    While training with the statistics of the batch, which also move the running ones by the share `momentum` (the variance
-    unbiased, as torch does); otherwise with the running ones. ValueError for a batch with one number a feature.
+    While training the statistics are the batch's, and the running ones move towards them by the fraction `momentum` (the
+    variance unbiased, as in torch); otherwise they are the running ones. ValueError for a batch with one number per feature.
     """
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5):
@@ -35,14 +35,14 @@ class BatchNorm(_Norm):
         self.running_mean, self.running_var = np.zeros(size), np.ones(size)
 
     def _batch(self, x: np.ndarray) -> np.ndarray:
-        """(N, size, ...): columns are one image whose pixels are the samples."""
+        """(N, size, ...): columns count as one image whose pixels are the samples."""
         return x[None] if x.ndim == 2 else x
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.x, self.options = self._batch(x), BatchNormOptions(training, self.eps)
         count = x.size // len(self.gamma)
         if training and count < 2:
-            raise ValueError(f"{self} needs more than one number a feature to train, got {x.shape}")
+            raise ValueError(f"{self} needs more than one number per feature to train, got {x.shape}")
         running = (None, None) if training else (self.running_mean, self.running_var)
         y, *self.statistics = self.kernels.batch_norm_forward(self.x, self.gamma, self.beta, *running, self.options)
         if training:
@@ -67,13 +67,13 @@ class BatchNorm(_Norm):
 
 
 class LayerNorm(_Norm):
-    """Normalises each sample over all its features: `shape` is the number of rows of (features, m), or (C, H, W) of images."""
+    """Normalise each sample over all its features: `shape` is the number of rows of (features, m), or (C, H, W) of images."""
 
     def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5):
         super().__init__(shape, eps)
 
     def _samples(self, x: np.ndarray) -> np.ndarray:
-        """One sample a row, and back: columns are transposed, images are as they should be."""
+        """One sample per row, and back: columns are transposed, images are right as they are."""
         return x.T if x.ndim == 2 else x
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Optimizer:
-    """Walks over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate."""
+    """Walk over the parameters of layers; `update` is the rule for one of them. ValueError for a negative learning rate."""
 
     def __init__(self, learning_rate: float):
         if not learning_rate >= 0:
@@ -17,13 +17,13 @@ class Optimizer:
         self.state: dict[tuple[int, str], dict] = {}  # what the rule remembers about each parameter
 
     def step(self, layers: Iterable) -> None:
-        """Move the `parameters` of all layers once, by the gradients that their `backward` left."""
+        """Update the `parameters` of all layers once, from the gradients that their `backward` left."""
         for i, layer in enumerate(layers):
             for name in layer.parameters:
                 self.update(getattr(layer, name), getattr(layer, f"d{name}"), self.state.setdefault((i, name), {}))
 
     def update(self, param: np.ndarray, grad: np.ndarray, state: dict) -> None:
-        """Move one parameter, in place; `grad` points uphill."""
+        """Update one parameter in place; `grad` points uphill."""
         raise NotImplementedError
 
 

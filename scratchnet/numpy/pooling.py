@@ -1,4 +1,4 @@
-"""Pooling layers: one number for each window of each channel; the mathematics is in pool2d.py."""
+"""Pooling layers: one number for each window of each channel; the mathematics is in scratchnet.oracle.pool2d."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Optimizers under `torch.optim`'s names: `from scratchnet import optim` in place of `from torch import optim`.
 
 The update rules and schedules are ours; parameter groups, hooks and state_dicts are the mechanics of torch's own Optimizer.
-Every class is a subclass of torch's of the same name.
+Every class is a subclass of torch's class of the same name.
 """
 
 import torch.optim

@@ -18,8 +18,8 @@ class Adagrad(Rule, torch.optim.Adagrad):
         param -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(sum) + eps)
 
     Duchi, Hazan, Singer: Adaptive subgradient methods (2011), https://jmlr.org/papers/v12/duchi11a.html
-    One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations. Of a sparse
-    gradient only its rows are updated.
+    On CPUs a step is one compiled pass over the parameters; fused=False asks for the formula in plain operations. A sparse
+    gradient updates only its rows.
     ValueError for a negative option; RuntimeError in step for weight_decay with sparse gradients.
     """
 
@@ -39,10 +39,8 @@ class Adagrad(Rule, torch.optim.Adagrad):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_not_negative(
-            self, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value, eps=eps,
-        )  # fmt: skip
+        check_not_negative(self, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay)
+        check_not_negative(self, initial_accumulator_value=initial_accumulator_value, eps=eps)
         super().__init__(
             params,
             lr=lr,
@@ -55,12 +53,12 @@ class Adagrad(Rule, torch.optim.Adagrad):
             differentiable=differentiable,
             fused=fused,
         )
-        for group in self.param_groups:  # at once and not in the first step, so that processes can share it
+        for group in self.param_groups:  # now and not in the first step, so that processes can share it
             for param in group["params"]:
                 self.start(param, group)
 
     def share_memory(self) -> None:
-        """Move the sums to memory that other processes see."""
+        """Move the sums to memory that other processes can see."""
         for group in self.param_groups:
             for param in group["params"]:
                 self.state[param]["sum"].share_memory_()
@@ -73,11 +71,11 @@ class Adagrad(Rule, torch.optim.Adagrad):
         if group["weight_decay"] != 0:
             grad = grad.add(param, alpha=group["weight_decay"])
         if grad.is_sparse:
-            self._update_rows(param, grad.coalesce(), state["sum"], lr, group["eps"])  # squares of sums: each index once
+            self._update_rows(param, grad.coalesce(), state["sum"], lr, group["eps"])  # each row once: squares of sums
             return
         param, grad, total = real_views(param, grad, state["sum"])
         total.addcmul_(grad, grad)
-        if group["differentiable"]:  # autograd keeps what it takes the root of, and the next step changes the state in place
+        if group["differentiable"]:  # autograd keeps the argument of the root, and the next step changes the state in place
             total = total.clone()
         descend(param, lr, grad, total.sqrt().add(group["eps"]))
 

@@ -16,11 +16,11 @@ class Adam(Rule, torch.optim.Adam):
 
         g = grad + weight_decay * param                 (decoupled_weight_decay: param *= 1 - lr * weight_decay instead)
         m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g^2               (amsgrad: the largest v so far divides)
+        v = beta2 * v + (1 - beta2) * g^2               (amsgrad: the largest v so far is used)
         param -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
     Kingma, Ba: Adam, https://arxiv.org/abs/1412.6980; Reddi et al. (amsgrad), https://openreview.net/forum?id=ryQu7f-RZ
-    One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
+    On CPUs a step is one compiled pass over the parameters; fused=False asks for the formula in plain operations.
     ValueError for a negative option or a beta outside [0, 1); RuntimeError in step for sparse gradients.
     """
 
@@ -89,7 +89,7 @@ class Adam(Rule, torch.optim.Adam):
             v.lerp_(grad.square(), 1 - beta2.to(v))
         else:
             v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        if differentiable:  # autograd keeps what it multiplies, and the next step changes the state in place
+        if differentiable:  # autograd keeps its operands, and the next step changes the state in place
             m, v = m.clone(), v.clone()
         if group["amsgrad"]:
             v = largest.copy_(torch.maximum(largest.clone() if differentiable else largest, v))

@@ -1,4 +1,4 @@
-"""AdamW: Adam whose weight decay is no part of the gradient."""
+"""AdamW: Adam whose weight decay is not part of the gradient."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scratchnet.optim.adam import Adam
 class AdamW(Adam, torch.optim.AdamW):
     """Adam with decoupled_weight_decay: param *= 1 - lr * weight_decay, and m and v see the gradient alone.
 
-    Added to the gradient, the decay would be divided by sqrt(v) with it: weights with large gradients would hardly decay.
+    Added to the gradient, the decay would be divided by sqrt(v) too: weights with large gradients would hardly decay.
 
     Loshchilov, Hutter: Decoupled weight decay regularization, https://arxiv.org/abs/1711.05101
-    One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
+    On CPUs a step is one compiled pass over the parameters; fused=False asks for the formula in plain operations.
     ValueError for a negative option or a beta outside [0, 1); RuntimeError in step for sparse gradients.
     """
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from scratchnet import _compiled, backends
 from scratchnet.functions.library import transforming
 
-# Lists have one tensor a parameter; that of a state which the options do not need is empty. The result: the positions of the
-# parameters that the kernel left to the formula (another dtype than the four floats, tensors that differ in dtype or strides).
+# Lists hold one tensor per parameter; the list of a state that the options do not need is empty. The result: the positions of
+# the parameters that the kernel left to the formula (a dtype other than the four floats, tensors that differ in dtype or
+# strides).
 SCHEMAS = {
     "sgd": "Tensor(c!)[] momentum_buffers, float lr, float momentum, float dampening, float weight_decay, bool nesterov,"
     " bool maximize",
@@ -42,6 +43,6 @@ def kernel(rule: str) -> Callable[..., list[int]] | None:
 
 
 def takes(param: Tensor) -> bool:
-    """Whether a parameter and its gradient are of a kind that a kernel may look at; it judges dtype and strides itself."""
+    """Whether a parameter and its gradient are of a kind that a kernel may read; it checks dtype and strides itself."""
     grad = param.grad
     return type(param) in _PLAIN and type(grad) is Tensor and param.is_cpu and grad.layout is torch.strided

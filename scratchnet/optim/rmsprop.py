@@ -20,7 +20,7 @@ class RMSprop(Rule, torch.optim.RMSprop):
         param -= lr * g / a                             (momentum: b = momentum * b + g / a, param -= lr * b)
 
     Hinton: Neural networks for machine learning, lecture 6 (2012); centered: Graves, https://arxiv.org/abs/1308.0850
-    One compiled pass over the parameters a step on CPUs.
+    On CPUs a step is one compiled pass over the parameters.
     ValueError for a negative option; RuntimeError in step for sparse gradients.
     """
 
@@ -66,7 +66,7 @@ class RMSprop(Rule, torch.optim.RMSprop):
         )
 
         v.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
-        if group["differentiable"]:  # autograd keeps what it multiplies, and the next step changes the state in place
+        if group["differentiable"]:  # autograd keeps its operands, and the next step changes the state in place
             v = v.clone()
         if group["centered"]:
             mean.lerp_(grad, 1 - alpha)

@@ -13,39 +13,39 @@ from scratchnet import backends
 from scratchnet.functions.checks import fail, teach
 from scratchnet.optim import compiled
 
-_OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint means that lacks the option; others: False
+_OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint without the option means; other options: False
 
 
 class Rule(Optimizer):
     """torch's Optimizer whose step updates a group in one compiled pass, or calls `update` for each parameter.
 
-    `update` is the formula in plain operations: on every device, under torch.compile, with differentiable,
-    capturable or fused=False, and `with scratchnet.backend("reference")`. The kernel `operator` computes the same;
-    `with scratchnet.backend("torch")` torch's own step.
+    `update` is the formula in plain operations. It runs on other devices than the CPU, under torch.compile, with
+    differentiable, capturable or fused=False, and `with scratchnet.backend("reference")`. The kernel `operator` computes the
+    same. `with scratchnet.backend("torch")` torch's own step runs.
     """
 
     operator: str  # the compiled step: a key of compiled.SCHEMAS
-    _zeroed = _moved = False  # whether zero_grad was called since the last step; whether a step has found a gradient or said so
+    _zeroed = _moved = False  # whether zero_grad was called since the last step; whether a step found a gradient or warned
 
     def __init__(self, params: Iterable, **options: Any) -> None:
         name = type(self).__name__
         if not isinstance(params, Tensor):
             params = list(params)
             if not params:
-                fail(
-                    ValueError, name, "params",
+                problem = (
                     "optimizer got an empty parameter list; it needs model.parameters() of a model that has parameters (plain "
-                    "tensors and lists as attributes are none: nn.Parameter, nn.ModuleList); a generator that was read before "
-                    "is empty too (keep it as list(model.parameters()))",
-                )  # fmt: skip
+                    "tensors and lists as attributes do not count: use nn.Parameter, nn.ModuleList); a generator that was read "
+                    "before is empty too (keep it as list(model.parameters()))"
+                )
+                fail(ValueError, name, "params", problem)
         if options.get("fused") and options["differentiable"]:
             fail(RuntimeError, name, "fused", "`fused` does not support `differentiable`; leave one of them out")
         if options.get("fused") and options["foreach"]:
             fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
-        Optimizer.__init__(self, params, options)  # not super(): torch's optimizer of the same name stands in between
+        Optimizer.__init__(self, params, options)  # not super(): torch's optimizer of the same name comes first
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients: they are None until the next backward, or zeros."""
+        """Forget the gradients: until the next backward they are None, or zeros."""
         super().zero_grad(set_to_none)
         self._zeroed = True
 
@@ -70,16 +70,16 @@ class Rule(Optimizer):
         return loss
 
     def _look_for_gradients(self, work: list[tuple[dict[str, Any], list[Tensor]]]) -> None:
-        """A TeachingWarning if zero_grad was called and then no backward; a plan that is tried out calls step alone."""
+        """A TeachingWarning if zero_grad was called but no backward; code that tries out a schedule calls step alone."""
         found = any(params for _, params in work)
         trained = any(param.requires_grad for group, _ in work for param in group["params"])
         if self._zeroed and trained and not found:
-            problem = "step() has found no gradient at any parameter and moves nothing"
+            problem = "step() has found no gradient of any parameter and changes nothing"
             teach(f"{type(self).__name__}: {problem}. The order is zero_grad(), forward, loss.backward(), step().")
         self._moved, self._zeroed = found or self._zeroed, False
 
     def _compiled_step(self, group: dict[str, Any], params: list[Tensor]) -> list[Tensor]:
-        """Update in one pass what the kernel can update; returns the other parameters."""
+        """Update in one pass what the kernel can update, and return the other parameters."""
         kernel = compiled.kernel(self.operator)
         if kernel is None or group["differentiable"] or group.get("capturable") or group.get("fused") is False:
             return params
@@ -100,7 +100,7 @@ class Rule(Optimizer):
         return others
 
     def start(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor] | None:
-        """The parameter's state, made in its first step; None: the formula has to take this step."""
+        """The parameter's state, created in its first step; None: the formula has to take this step."""
         raise NotImplementedError
 
     def kernel_state(self, group: dict[str, Any]) -> tuple[str | None, ...]:
@@ -112,13 +112,13 @@ class Rule(Optimizer):
         raise NotImplementedError
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        """Move one parameter, in place; `grad` points uphill."""
+        """Update one parameter in place; `grad` points uphill."""
         raise NotImplementedError
 
     def check_sparse(self, group: dict[str, Any]) -> None:
         """RuntimeError where the rule has no formula for sparse gradients."""
         raise RuntimeError(
-            f"{type(self).__name__} does not support sparse gradients: take Embedding(sparse=False), or SGD without momentum"
+            f"{type(self).__name__} does not support sparse gradients: use Embedding(sparse=False), or SGD without momentum"
         )
 
     def new_step_count(self, param: Tensor, group: dict[str, Any]) -> Tensor:
@@ -129,10 +129,10 @@ class Rule(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Optimizer.__setstate__(self, state)
-        for group in self.param_groups:  # a checkpoint of an older torch lacks the younger options: switch them off
+        for group in self.param_groups:  # a checkpoint of an older torch lacks the newer options: switch them off
             for name in self.defaults:
                 group.setdefault(name, _OFF.get(name, False))
-            for param in group["params"]:  # and it counts in a plain number
+            for param in group["params"]:  # and its step count is a plain number
                 step = self.state.get(param, {}).get("step")
                 if step is not None and not isinstance(step, Tensor):
                     self.state[param]["step"] = self.new_step_count(param, group) + float(step)
@@ -149,12 +149,12 @@ def check_not_negative(optimizer: Rule, **options: float | Tensor) -> None:
 
 
 def scalar(option: float | Tensor) -> float | Tensor:
-    """A number stays; a one-element tensor loses its axes, so that it broadcasts against any parameter."""
+    """A number as it is; a one-element tensor without its axes, so that it broadcasts against any parameter."""
     return option.squeeze() if isinstance(option, Tensor) else option
 
 
 def number(option: float | Tensor) -> float:
-    """What a kernel takes for an option."""
+    """An option as the plain number that a kernel takes."""
     return option.item() if isinstance(option, Tensor) else option
 
 
@@ -166,7 +166,7 @@ def add_scaled(a: Tensor, b: Tensor, scale: float | Tensor) -> Tensor:
 
 
 def real_views(param: Tensor, *tensors: Tensor | None) -> list[Tensor | None]:
-    """The same tensors; for a complex parameter as real ones: its real and its imaginary part are two parameters."""
+    """The same tensors, viewed as real if the parameter is complex: its real and imaginary parts are two parameters."""
     if not param.is_complex():
         return [param, *tensors]
     return [None if tensor is None else torch.view_as_real(tensor) for tensor in (param, *tensors)]

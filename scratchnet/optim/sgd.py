@@ -19,7 +19,7 @@ class SGD(Rule, torch.optim.SGD):
         param -= lr * (g + momentum * b if nesterov else b)
 
     Sutskever et al.: On the importance of initialization and momentum in deep learning (2013).
-    One compiled pass over the parameters a step on CPUs; fused=False asks for the formula in plain operations.
+    On CPUs a step is one compiled pass over the parameters; fused=False asks for the formula in plain operations.
     ValueError for a negative option or for nesterov without momentum or with dampening.
     """
 
@@ -41,11 +41,9 @@ class SGD(Rule, torch.optim.SGD):
     ) -> None:
         check_not_negative(self, lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            fail(
-                ValueError, type(self).__name__, "nesterov",
-                "Nesterov momentum requires a momentum and zero dampening: "
-                f"got momentum={momentum}, dampening={dampening}; try momentum=0.9, dampening=0",
-            )  # fmt: skip
+            problem = "Nesterov momentum requires a momentum and zero dampening"
+            got = f"got momentum={momentum}, dampening={dampening}; try momentum=0.9, dampening=0"
+            fail(ValueError, type(self).__name__, "nesterov", f"{problem}: {got}")
         super().__init__(
             params,
             lr=lr,
@@ -87,4 +85,4 @@ class SGD(Rule, torch.optim.SGD):
         return tuple(group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"))
 
     def check_sparse(self, group: dict[str, Any]) -> None:
-        pass  # adding a sparse gradient touches its rows alone
+        pass  # adding a sparse gradient touches only its rows

@@ -2,11 +2,11 @@
 
 Forward:   m = mean(x),  v = mean((x - m)^2)  (biased),  r = 1 / sqrt(v + eps),  h = (x - m) r,  y = h w + b
 Backward:  dw = sum of g h,  db = sum of g  with g = dL/dy. A channel is to batch norm what a row is to layer norm (derived in
-layer_norm.py), and w is one number for all of it, so it stands in front:
+layer_norm.py), and w is one number for the whole channel, so it comes out as a factor:
 
     dx = w r (g - mean(g) - h mean(g h)) = w r (g - db / M - h dw / M)
 
-With running statistics m and v are constants: x reaches y in one way only, dx = w r g.
+With running statistics, m and v are constants: x reaches y in one way only, dx = w r g.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _axes(x: np.ndarray) -> tuple[int, ...]:
 
 
 def _per_channel(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(C) as (C, 1, ...), which meets the channels of x."""
+    """(C) as (C, 1, ...), which lines up with the channels of x."""
     return a.reshape(-1, *(1,) * (x.ndim - 2))
 
 

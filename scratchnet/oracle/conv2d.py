@@ -1,6 +1,6 @@
 """Convolution: unfolding and a matrix product.
 
-Y = W X + b with the windows of the image as the columns of X = im2col(x), one product a group of channels:
+Y = W X + b with the windows of the image as the columns of X = im2col(x), one product per group of channels:
 
     dW = dY X^T       dx = col2im(W^T dY)       db = sum of dY over the images and their outputs
 """

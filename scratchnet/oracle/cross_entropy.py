@@ -26,7 +26,7 @@ from scratchnet.oracle.matmul import linear_backward, linear_forward
 
 
 def _axis(x: np.ndarray, dim: int) -> int | tuple[()]:
-    """A scalar is a row of its own, as in torch: reduce over no axis."""
+    """A scalar is a row by itself, as in torch: reduce over no axis."""
     return dim if x.ndim else ()
 
 
@@ -43,7 +43,7 @@ def _sum(x: np.ndarray, dim: int) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def softmax_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
-    """Probabilities along `dim`, in the shape of x; NaN where the largest entry is infinite, as torch."""
+    """Probabilities along `dim`, in the shape of x; NaN where the largest entry is infinite, as in torch."""
     e = np.exp(x - _max(x, options.dim))
     return e / _sum(e, options.dim)
 
@@ -56,7 +56,7 @@ def softmax_backward(grad: np.ndarray, y: np.ndarray, options: DimOptions) -> np
 
 @np.errstate(all="ignore")
 def log_softmax_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
-    """Log-probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    """Log-probabilities along `dim`; NaN where the largest entry is infinite, as in torch."""
     shifted = x - _max(x, options.dim)
     return shifted - np.log(_sum(np.exp(shifted), options.dim))
 
@@ -77,7 +77,7 @@ def logsumexp_forward(x: np.ndarray, options: DimOptions) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def logsumexp_backward(grad: np.ndarray, x: np.ndarray, y: np.ndarray, options: DimOptions) -> np.ndarray:
-    """dx of `logsumexp_forward`; y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
+    """dx of `logsumexp_forward`; y is recomputed, because a 16-bit y has lost the digits that exp(x - y) needs."""
     return grad * np.exp(x - logsumexp_forward(x, options))
 
 
@@ -94,7 +94,7 @@ def _check(target: np.ndarray, classes: int, ignore_index: int) -> None:
 
 
 def _shares(target: np.ndarray, weight: np.ndarray | None, classes: int, options: LossOptions) -> tuple[np.ndarray, np.ndarray]:
-    """a (N, C, S) of the header, and which entries count at all: the others stay 0 whatever they are multiplied with."""
+    """a (N, C, S) of the header, and which entries count at all: the others stay 0 whatever they are multiplied by."""
     w = np.ones((classes, 1)) if weight is None else weight[:, None]  # (C, 1)
     uniform = options.label_smoothing / max(classes, 1)
     if np.issubdtype(target.dtype, np.floating):
@@ -112,7 +112,7 @@ def cross_entropy_forward(
     """Loss (N, S) or (), logsumexp of each row (N, S), divisor of the mean ().
 
     x (N, C, S); target (N, S) class indices or (N, C, S) probabilities; weight (C). A row whose largest logit is infinite
-    has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
+    has NaN for its loss and its logsumexp: torch computes the loss from log_softmax.
     """
     classes = x.shape[1]
     a, counts = _shares(target, weight, classes, options)
@@ -146,7 +146,7 @@ def cross_entropy_backward(
     total_weight: np.ndarray,
     options: LossOptions,
 ) -> np.ndarray:
-    """dx (N, C, S) of `cross_entropy_forward`; lse is computed again, for the saved one may be rounded to float32."""
+    """dx (N, C, S) of `cross_entropy_forward`; lse is recomputed, because the saved one may be rounded to float32."""
     a, counts = _shares(target, weight, x.shape[1], options)
     match REDUCTIONS[options.reduction]:
         case "none":

@@ -2,7 +2,7 @@
 
 Forward:   y_ij = x[index_ij, j]  (dim 0; likewise on any dim): a copy, so dy_ij/dx_kj = 1 where index_ij = k, else 0
 Backward:  dx_kj = sum of g_ij over all i with index_ij = k: scatter-add, the transpose of gather. np.add.at adds one entry
-after the other, so an index that occurs twice counts twice.
+after another, so an index that occurs twice counts twice.
 
 An embedding gathers whole rows of the weight. Rows of `padding_idx` take no gradient; `scale_grad_by_freq` divides the
 gradient of a row by how often the row occurs. IndexError for an index that is out of range.
@@ -24,14 +24,14 @@ def _check(name: str, index: np.ndarray, size: int) -> None:
 
 
 def _entries(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
-    """The entry of x that each entry of index names: its own position, with index in place of the coordinate `dim`."""
+    """The entry of x that each entry of index names: its own position, with the index as coordinate `dim`."""
     position = list(np.indices(index.shape, sparse=True))
     position[dim] = index
     return tuple(position)
 
 
 def gather_forward(x: np.ndarray, index: np.ndarray, options: DimOptions) -> np.ndarray:
-    """x at index along `dim`, shape of index, which is at most as large as x in the other dims; a scalar counts as (1,)."""
+    """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
     x, flat = np.atleast_1d(x, index)
     _check("gather", flat, x.shape[options.dim])
     return x[_entries(flat, options.dim)].reshape(index.shape)
@@ -48,14 +48,14 @@ def gather_backward(grad: np.ndarray, shape: tuple[int, ...], index: np.ndarray,
 
 
 def embedding_forward(weight: np.ndarray, index: np.ndarray, options: EmbeddingOptions) -> np.ndarray:
-    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the backward alone."""
+    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter only to the backward."""
     _check("embedding", index, weight.shape[0])
     return weight[index]
 
 
 @np.errstate(all="ignore")
 def embedding_backward(grad: np.ndarray, index: np.ndarray, num_embeddings: int, options: EmbeddingOptions) -> np.ndarray:
-    """dweight (V, D); padding_idx -1 is none."""
+    """dweight (V, D); padding_idx -1 means none."""
     _check("embedding", index, num_embeddings)
     kept = index != options.padding_idx
     row, grad = index[kept], grad[kept]  # (K,), (K, D)

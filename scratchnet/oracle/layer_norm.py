@@ -1,4 +1,4 @@
-"""LayerNorm and RMSNorm in float64 NumPy, over the last `ndim` axes: D numbers a row.
+"""LayerNorm and RMSNorm in float64 NumPy, over the last `ndim` axes: D numbers per row.
 
 LayerNorm:  m = mean(x),  v = mean((x - m)^2)  (biased),  r = 1 / sqrt(v + eps),  h = (x - m) r,  y = h w + b
 Backward:   with g = dL/dy and a = g w = dL/dh. x_i reaches h_j in three ways, directly, through m and through r:
@@ -7,7 +7,7 @@ Backward:   with g = dL/dy and a = g w = dL/dh. x_i reaches h_j in three ways, d
     dx = r (a - mean(a) - h mean(a h)),   dw = sum over rows of g h,   db = sum over rows of g
 
 RMSNorm:    r = 1 / sqrt(mean(x^2) + eps),  h = x r,  y = h w: the same without the mean,  dx = r (a - h mean(a h)).
-The backwards compute the statistics again: the saved ones may be rounded to float32.
+The backwards recompute the statistics: the saved ones may be rounded to float32.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def matmul_backward(
 def linear_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, options: LinearOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
+    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what else backward needs: Z for GELU, otherwise nothing."""
     z = x @ weight.T  # (..., N)
     if bias is not None:
         z = z + bias

@@ -3,7 +3,7 @@
 Maximum:  y = x[index], the arg-max of the window: a gather; so dx is its transpose, the scatter-add of gather.py
 Average:  y = sum of the window / divisor; so every entry of the window gets dy / divisor, and overlapping windows add up
 
-Windows are written as the places of their taps in the flattened plane, (windows, taps), and which of them lie inside: the
+Windows are given by the places of their taps in the flattened plane, (windows, taps), and by which of them lie inside: the
 padding is never read. Without an adaptive size, tap k of window o lies at o * stride - padding + k * dilation.
 """
 
@@ -20,7 +20,7 @@ from scratchnet.oracle.gather import gather_backward
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """How many windows fit along an axis; ceil_mode admits one that reaches beyond its end, but none that begins there."""
+    """How many windows fit along an axis; ceil_mode admits one that reaches beyond its end, but none that begins beyond it."""
     reach = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (reach + (stride - 1 if ceil_mode else 0)) // stride + 1
     return count - 1 if ceil_mode and (count - 1) * stride >= size + padding else count
@@ -33,7 +33,7 @@ def _regular(size: int, kernel: int, stride: int, padding: int, dilation: int, c
 
 
 def _adaptive(size: int, out: int) -> np.ndarray:
-    """(out, taps): from floor(o size / out) to ceil((o + 1) size / out); a tap behind its window lies at -1, outside."""
+    """(out, taps): from floor(o size / out) to ceil((o + 1) size / out); taps past the end of a window lie at -1, outside."""
     begin, end = np.arange(out) * size // out, -(-np.arange(1, out + 1) * size // out)
     taps = begin[:, None] + np.arange((end - begin).max(initial=0))
     return np.where(taps < end[:, None], taps, -1)
@@ -58,7 +58,7 @@ def max_pool2d_forward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window and its place in the flattened plane.
 
-    The first of equals wins, but a NaN wins over all, the last one of them: so does torch.
+    Of equal entries the first wins, but a NaN wins over all, and the last NaN over the others, as in torch.
     """
     kernel_size, stride, padding, dilation, ceil_mode = options
     axes = zip(x.shape[-2:], kernel_size, stride, padding, dilation, strict=True)
@@ -112,7 +112,7 @@ def avg_pool2d_forward(
     x: np.ndarray,
     options: AvgPoolOptions,
 ) -> np.ndarray:
-    """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 is none."""
+    """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 means none."""
     return _average(x, *_windows(x.shape, options))
 
 

@@ -1,7 +1,7 @@
 """One layer of an RNN, LSTM or GRU in float64 NumPy, in one direction over packed sequences.
 
 Packed: the rows of step 0, one for each sequence, then those of step 1, ...; sequences are sorted by length, the longest
-first, and batch_sizes says how many have step t. A sequence's state moves only in its own steps, in reverse from its last
+first, and batch_sizes says how many have step t. A sequence's state changes only in its own steps, in reverse from its last
 one to its first.
 
 Forward, with u = W_ih x + b_ih for all steps at once, v = W_hh h + b_hh for the state h of the step before, s the sigmoid:
@@ -10,8 +10,8 @@ Forward, with u = W_ih x + b_ih for all steps at once, v = W_hh h + b_hh for the
     LSTM   i, f, o = s(u + v), g = tanh(u + v) (quarters i, f, g, o);   c' = f c + i g;   m = o tanh(c');   h' = W_hr m, or m
     GRU    r, z = s(u + v),  n = tanh(u_n + r v_n) (its thirds r, z, n);    h' = n + z (h - n)
 
-Backward goes through the steps in the opposite order with dh and dc, what later steps want of the state. With s' = s (1 - s),
-tanh' = 1 - tanh^2, and dh' = dh + the gradient of this step's output:
+Backward goes through the steps in the opposite order with dh and dc, the gradients of the state from later steps. With
+s' = s (1 - s), tanh' = 1 - tanh^2, and dh' = dh + the gradient of this step's output:
 
     RNN    du = dv = dh' (1 - h'^2)
     LSTM   dm = W_hr^T dh';  dc' = dc + dm o (1 - tanh(c')^2);  dc = dc' f
@@ -23,7 +23,7 @@ and after the last step, as products over all rows: dW_ih = du^T x, dW_hh = dv^T
 dx = du W_ih, dW_hr = dh'^T m.
 
 LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al.,
-https://arxiv.org/abs/1406.1078, with the reset gate behind the product, as in torch.nn.GRU.
+https://arxiv.org/abs/1406.1078, with the reset gate after the product, as in torch.nn.GRU.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _steps(batch_sizes: np.ndarray, reverse: bool) -> Iterator[tuple[slice, int]
 
 
 def _before(after: np.ndarray, start: np.ndarray, batch_sizes: np.ndarray, reverse: bool) -> np.ndarray:
-    """The states that the steps begin with (N, D), from those after each step and the first ones (B, D)."""
+    """The states that the steps begin with (N, D), from those after each step and the initial ones (B, D)."""
     state, before = start.copy(), np.empty_like(after)
     for rows, n in _steps(batch_sizes, reverse):
         before[rows] = state[:n]

@@ -1,6 +1,6 @@
-"""The windows of an image, what lies in them as columns of a matrix, and the way back.
+"""The windows of an image, their pixels as the columns of a matrix, and the way back.
 
-im2col copies a pixel into every window that covers it; so col2im, its transpose, adds up what comes back from them.
+im2col copies a pixel into every window that covers it; so col2im, its transpose, adds up what comes back from those windows.
 A stride, padding or dilation is one number for both axes, or one for the height and one for the width.
 """
 
@@ -42,7 +42,7 @@ def windows(x: np.ndarray, window: tuple[int, int], stride: Pair, dilation: Pair
 
 
 def add_windows(d: np.ndarray, shape: tuple[int, ...], stride: Pair, dilation: Pair = 1) -> np.ndarray:
-    """The transpose of `windows`: numbers d (N, C, out_h, out_w, kh, kw) added up where they lie in images of that shape."""
+    """The transpose of `windows`: add the numbers d (N, C, out_h, out_w, kh, kw) up at their places in images of that shape."""
     x = np.zeros(shape)
     height, width, kh, kw = d.shape[2:]
     (sh, sw), (dh, dw) = _pair(stride), _pair(dilation)

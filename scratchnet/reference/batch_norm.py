@@ -1,6 +1,6 @@
 """BatchNorm in plain PyTorch, x (N, C, ...); derived in `scratchnet.oracle.batch_norm`.
 
-The backward computes the statistics of x again: the saved ones are constants to autograd.
+The backward recomputes the statistics of x: the saved ones are constants to autograd.
 """
 
 from __future__ import annotations

@@ -35,14 +35,14 @@ def conv2d_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """dx (N, C, H, W), dW (F, C / groups, kh, kw) and db (F) of `conv2d_forward`.
 
-    dx is a convolution again: of dy, its numbers `stride` apart, with the filters turned round and their axes exchanged.
+    dx is a convolution too: of dy, spread `stride` apart, with the filters turned by 180 degrees and their first axes swapped.
     """
     stride, padding, dilation, groups = options
     dx = dweight = None
     dy = widen(grad)
     if need_x:
         turned = _rows(widen(weight).flip(2, 3), groups).unflatten(2, weight.shape[1:]).transpose(1, 2).flatten(0, 1)
-        edges: list[int] = []  # of the last axis first, as F.pad wants them; a negative one cuts off
+        edges: list[int] = []  # the last axis first, as F.pad takes them; a negative one crops
         spread = dy
         for axis in (1, 0):
             zeros = (0, 0) * (1 - axis) + (0, stride[axis] - 1)  # y0 0 0 y1 0 0 ...
@@ -70,7 +70,7 @@ def _rows(weight: Tensor, groups: int) -> Tensor:
 def _unfold(x: Tensor, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], groups: int) -> Tensor:
     """The windows of x (N, C, H, W) as columns: (N, groups, C / groups * kh * kw, out_h * out_w)."""
     (kh, kw), (sh, sw), (dh, dw) = window, stride, dilation
-    bottom, right = x.shape[2] - dh * (kh - 1), x.shape[3] - dw * (kw - 1)  # where the first tap's pixels end
+    bottom, right = x.shape[2] - dh * (kh - 1), x.shape[3] - dw * (kw - 1)  # where the pixels of the first tap end
     taps = [x[:, :, i : i + bottom : sh, j : j + right : sw] for i in range(0, dh * kh, dh) for j in range(0, dw * kw, dw)]
     return torch.stack(taps, 2).unflatten(1, (groups, x.shape[1] // groups)).flatten(2, 3).flatten(3)
 

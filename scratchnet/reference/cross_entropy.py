@@ -13,7 +13,7 @@ from scratchnet.reference.matmul import linear_backward, linear_forward
 
 
 def _max(x: Tensor, dim: int) -> Tensor:
-    """Largest entry along `dim`, kept with size 1: a constant to autograd, for a shift by it changes nothing."""
+    """Largest entry along `dim`, kept with size 1: a constant to autograd, because a shift by it changes nothing."""
     x = x.detach()
     return x.amax(dim, keepdim=True) if x.ndim == 0 or x.shape[dim] else x.sum(dim, keepdim=True)  # no entry: 0
 
@@ -22,7 +22,7 @@ def _max(x: Tensor, dim: int) -> Tensor:
 
 
 def softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
-    """Probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    """Probabilities along `dim`; NaN where the largest entry is infinite, as in torch."""
     wide = widen(x)
     e = torch.exp(wide - _max(wide, options.dim))
     return (e / e.sum(options.dim, keepdim=True)).to(x.dtype)
@@ -35,7 +35,7 @@ def softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor:
 
 
 def log_softmax_forward(x: Tensor, options: DimOptions) -> Tensor:
-    """Log-probabilities along `dim`; NaN where the largest entry is infinite, as torch."""
+    """Log-probabilities along `dim`; NaN where the largest entry is infinite, as in torch."""
     wide = widen(x)
     shifted = wide - _max(wide, options.dim)
     return (shifted - shifted.exp().sum(options.dim, keepdim=True).log()).to(x.dtype)
@@ -56,7 +56,7 @@ def logsumexp_forward(x: Tensor, options: DimOptions) -> Tensor:
 
 
 def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, options: DimOptions) -> Tensor:
-    """dx of `logsumexp_forward`; y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
+    """dx of `logsumexp_forward`; y is recomputed, because a 16-bit y has lost the digits that exp(x - y) needs."""
     wide = widen(x)
     return (widen(grad) * (wide - logsumexp_forward(wide, options)).exp()).to(x.dtype)
 
@@ -81,7 +81,7 @@ def _shares(x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptio
 
 
 def _check(target: Tensor, classes: int, ignore_index: int) -> None:
-    """IndexError for a class that does not exist, which no comparison below would notice; where the numbers are at hand."""
+    """IndexError for a class that does not exist, which no comparison below would notice; only where values can be read."""
     if type(target) is not Tensor or target.is_floating_point() or target.device.type != "cpu":
         return
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
@@ -107,7 +107,7 @@ def cross_entropy_forward(
     """Loss (N, S) or (), logsumexp of each row (N, S), divisor of the mean ().
 
     x (N, C, S); target (N, S) class indices or (N, C, S) probabilities; weight (C). A row whose largest logit is infinite
-    has NaN for its loss and its logsumexp: torch makes the loss of log_softmax.
+    has NaN for its loss and its logsumexp: torch computes the loss from log_softmax.
     """
     _check(target, x.shape[1], options.ignore_index)
     wide, target = widen(x), widen(target)
@@ -133,7 +133,7 @@ def cross_entropy_backward(
     total_weight: Tensor,
     options: LossOptions,
 ) -> Tensor:
-    """dx (N, C, S) of `cross_entropy_forward`; lse is computed again, for the saved one is a constant to autograd."""
+    """dx (N, C, S) of `cross_entropy_forward`; lse is recomputed, because the saved one is a constant to autograd."""
     wide, target, grad = widen(x), widen(target), widen(grad)
     a, counts = _shares(wide, target, weight, options)
     match REDUCTIONS[options.reduction]:
@@ -205,7 +205,7 @@ def linear_cross_entropy_gradients(
     need_linear_weight: bool,
     need_linear_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """The results of forward, and those of backward for an incoming 1; of a mean or a sum."""
+    """The results of forward, and those of backward for an incoming gradient of 1; for reduction "mean" or "sum"."""
     inputs = x, linear_weight, linear_bias, target, weight
     loss, lse, total_weight = linear_cross_entropy_forward(*inputs, options)
     needs = need_x, need_linear_weight, need_linear_bias

@@ -11,7 +11,7 @@ from scratchnet.reference import widen
 
 
 def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
-    """x at index along `dim`, shape of index, which is at most as large as x in the other dims; a scalar counts as (1,)."""
+    """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
     return x.gather(options.dim, index)
 
 
@@ -22,12 +22,12 @@ def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimO
 
 
 def embedding_forward(weight: Tensor, index: Tensor, options: EmbeddingOptions) -> Tensor:
-    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter to the gradient alone."""
+    """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter only to the gradient."""
     return torch.embedding(weight, index, options.padding_idx, options.scale_grad_by_freq)
 
 
 def embedding_backward(grad: Tensor, index: Tensor, num_embeddings: int, options: EmbeddingOptions) -> Tensor:
-    """dweight (V, D); padding_idx -1 is none."""
+    """dweight (V, D); padding_idx -1 means none."""
     wide = widen(grad).where((index != options.padding_idx).unsqueeze(-1), 0.0)  # (*index.shape, D)
     row = index.reshape(-1)  # (I,)
     wide = wide.reshape(row.shape[0], grad.shape[-1])

@@ -1,6 +1,6 @@
 """LayerNorm and RMSNorm in plain PyTorch, over the last `ndim` axes; derived in `scratchnet.oracle.layer_norm`.
 
-The backwards compute the statistics again from x: the saved ones are constants to autograd.
+The backwards recompute the statistics from x: the saved ones are constants to autograd.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bo
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, options: LinearOptions) -> tuple[Tensor, Tensor]:
-    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what backward needs beside them: Z for GELU, else nothing."""
+    """act(x W^T + b) for x (..., K), weight (N, K), bias (N), and what else backward needs: Z for GELU, otherwise nothing."""
     z = widen(x) @ widen(weight).T  # (..., N)
     if bias is not None:
         z = z + bias
@@ -48,7 +48,7 @@ def linear_backward(
     need_weight: bool,
     need_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """dX (..., K), dW (N, K) and db (N) of `linear_forward`; for a second derivative, saved must be differentiable."""
+    """dX (..., K), dW (N, K) and db (N) of `linear_forward`; a second derivative needs a differentiable `saved`."""
     dz = widen(grad)
     match ACTIVATIONS[options.activation]:
         case "relu":

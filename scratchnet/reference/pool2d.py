@@ -1,4 +1,4 @@
-"""Pooling in plain PyTorch: every window as the places of its taps; see `scratchnet.oracle.pool2d`."""
+"""Pooling in plain PyTorch: every window given by the places of its taps; see `scratchnet.oracle.pool2d`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def _regular(size: int, kernel: int, stride: int, padding: int, dilation: int, c
 
 
 def _adaptive(size: int, out: int, like: Tensor) -> Tensor:
-    """(out, taps): from floor(o size / out) to ceil((o + 1) size / out); a tap behind its window lies at -1, outside."""
+    """(out, taps): from floor(o size / out) to ceil((o + 1) size / out); taps past the end of a window lie at -1, outside."""
     o = torch.arange(out, device=like.device)
     begin, end = o * size // out, ((o + 1) * size + out - 1) // out
-    taps = begin.unsqueeze(1) + torch.arange((size - 1) // max(out, 1) + 2, device=like.device)  # as many as any may have
+    taps = begin.unsqueeze(1) + torch.arange((size - 1) // max(out, 1) + 2, device=like.device)  # the most that any has
     return taps.where(taps < end.unsqueeze(1), -1)
 
 
@@ -43,7 +43,7 @@ def max_pool2d_forward(
     x: Tensor,
     options: MaxPoolOptions,
 ) -> tuple[Tensor, Tensor]:
-    """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window, its place in the flattened plane."""
+    """y and index (..., out_h, out_w) of x (..., H, W): the largest entry of each window and its place in the plane."""
     kernel_size, stride, padding, dilation, ceil_mode = options
     axes = zip(x.shape[-2:], kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (_regular(*axis, ceil_mode, x) for axis in axes)
@@ -98,7 +98,7 @@ def avg_pool2d_forward(
     x: Tensor,
     options: AvgPoolOptions,
 ) -> Tensor:
-    """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 is none."""
+    """The mean of each window of x (..., H, W): (..., out_h, out_w); divisor_override 0 means none."""
     return _average(x, *_windows(x.shape, options, x))
 
 

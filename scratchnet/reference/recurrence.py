@@ -1,7 +1,7 @@
 """Layers of an RNN, LSTM or GRU in plain PyTorch; derived in `scratchnet.oracle.recurrence`.
 
-Packed sequences are padded first, so that nothing depends on the values of batch_sizes: a sequence that has ended, or that in
-reverse has not begun, is a row like the others whose state does not move.
+Packed sequences are padded first, so that nothing depends on the values of batch_sizes: a sequence that has ended, or in
+reverse has not begun, is a row like the others, but its state does not change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scratchnet.reference import widen
 
 
 def _places(batch_sizes: Tensor, rows: int, batch: int, device: torch.device) -> Tensor:
-    """Where in a packed tensor step t of sequence b stands; `rows`, behind the last one, for a step that it does not have."""
+    """Where in a packed tensor step t of sequence b is; `rows`, one past the last, for a step that the sequence lacks."""
     batch_sizes = batch_sizes.to(device).unsqueeze(1)
     b = torch.arange(batch, device=device)
     return torch.where(b < batch_sizes, batch_sizes.cumsum(0) - batch_sizes + b, rows)  # (T, B)
@@ -32,7 +32,7 @@ def _packed(padded: Tensor, places: Tensor, rows: int) -> Tensor:
 
 
 def _before(after: Tensor, start: Tensor, alive: Tensor, reverse: bool) -> Tensor:
-    """The states that the steps begin with, from those after each step (T, B, D) and the first ones (B, D)."""
+    """The states that the steps begin with, from those after each step (T, B, D) and the initial ones (B, D)."""
     shift = (lambda t, first: torch.cat([t[1:], first])) if reverse else (lambda t, first: torch.cat([first, t[:-1]]))
     return torch.where(shift(alive, torch.zeros_like(alive[:1])), shift(after, start.unsqueeze(0)), start)
 
@@ -53,7 +53,7 @@ def recurrence_forward(
     w_hr: Tensor | None,
     options: RecurrenceOptions,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """y (N, P), h_n (B, P), c_n (B, H); the gates' activations (N, G H) and the inner values (N, H), which are never narrow."""
+    """y (N, P), h_n (B, P), c_n (B, H); the gates' activations (N, G H) and the inner values (N, H), never in 16 bits."""
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[options.mode]
     x, w_ih, w_hh, b_ih, b_hh, h, c, w_hr = map(widen, (x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr))
     places = _places(batch_sizes, rows, h.shape[0], x.device)
@@ -89,7 +89,7 @@ def recurrence_forward(
 
 
 def recurrence_forward_shapes(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, options):
-    """Results of `recurrence_forward` without their values: the number of steps is no constant of a compiled graph."""
+    """Results of `recurrence_forward` without their values: the number of steps is not constant in a compiled graph."""
     wide, rows, gates = widen(x).dtype, x.shape[0], w_hh.shape[0]  # not len(x), which is a constant
     hidden = gates // GATES[RECURRENCES[options.mode]] if RECURRENCES[options.mode] in ("lstm", "gru") else 0
     c_n = x.new_empty(0) if c0 is None else torch.empty_like(c0)
@@ -121,7 +121,7 @@ def recurrence_backward(
     need_c0: bool,
     need_w_hr: bool,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; for a second derivative the saved must be differentiable."""
+    """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; a second derivative needs differentiable saved values."""
     mode, reverse = options
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[mode]
     values = grad_y, grad_h_n, grad_c_n, x, w_ih, w_hh, h0, c0, w_hr, y

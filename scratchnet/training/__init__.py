@@ -1,4 +1,4 @@
-"""Training: `fit` trains a model, `compare` trains ours beside torch's twin, `TASKS` are real data with models for them."""
+"""Training: `fit` trains a model, `compare` trains ours beside torch's twin, `TASKS` is real data with models for it."""
 
 from scratchnet.training.batches import Batches
 from scratchnet.training.compare import Comparison, compare
@@ -11,6 +11,22 @@ from scratchnet.training.tasks import TASKS, Task
 from scratchnet.training.watch import watch
 
 __all__ = [
-    "Batches", "Comparison", "History", "TASKS", "Task", "accuracy", "compare", "evaluate", "fit", "generate", "mae", "mse",
-    "nats", "plot", "predict", "r2", "train_step", "watch",
-]  # fmt: skip
+    "Batches",
+    "Comparison",
+    "History",
+    "TASKS",
+    "Task",
+    "accuracy",
+    "compare",
+    "evaluate",
+    "fit",
+    "generate",
+    "mae",
+    "mse",
+    "nats",
+    "plot",
+    "predict",
+    "r2",
+    "train_step",
+    "watch",
+]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Batches:
-    """The mini-batches (x, y) of two tensors, one pass an iteration; the last one may be smaller.
+    """The mini-batches (x, y) of two tensors, one pass per iteration; the last one may be smaller.
 
     They are like those of `DataLoader(TensorDataset(x, y), batch_size, shuffle=True)`, but sliced from the tensors rather than
     collected sample by sample, which takes longer than a small model's step. `seed` draws a new order for every pass; None

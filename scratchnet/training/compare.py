@@ -1,4 +1,4 @@
-"""Runs that must stay together: a model of scratchnet.nn and its twin of torch.nn, from one seed, on the same batches."""
+"""Runs that must stay together: a scratchnet.nn model and its torch.nn twin, from one seed, on the same batches."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from scratchnet.training.evaluate import predict
 from scratchnet.training.fit import train_step
 from scratchnet.training.tasks import Task
 
-ULPS = 16  # units in the last place of the loss that another order of summation may cost
-TIMES_SHADOW = 32  # two runs part at their own pace: up to 6 times apart in 6 runs of torch against itself
+ULPS = 16  # units in the last place of the loss that a different order of summation may cost
+TIMES_SHADOW = 32  # runs drift at different rates: by up to a factor of 6 in 6 runs of torch against itself
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Comparison:
     seconds: list[tuple[float, float]] = field(default_factory=list)  # likewise
     mean_losses: list[tuple[float, float]] = field(default_factory=list)  # of every epoch
     results: list[tuple[float, float]] = field(default_factory=list)  # the task's metric on held-out data, after every epoch
-    same_predictions: float = float("nan")  # share of the held-out rows on which the two models agree in the end
+    same_predictions: float = float("nan")  # fraction of the held-out rows on which the two models agree in the end
 
     @property
     def differences(self) -> Tensor:
@@ -46,14 +46,14 @@ class Comparison:
         """How far rounding may have driven them apart by each step, (steps) float64.
 
         Training amplifies rounding, some models by 10^5 in 200 steps. The shadow shows by how much: it is torch's own model,
-        its parameters off by some units in the last place at the start. Allowed is a multiple of what it has drifted so far.
+        whose parameters start a few units in the last place off. The bound is a multiple of its drift so far.
         """
         unit = torch.finfo(self.dtype).eps * self._loss(1).abs().cummax(0).values
         return ULPS * unit + TIMES_SHADOW * (self._loss(2) - self._loss(1)).abs().cummax(0).values
 
     @property
     def agree(self) -> bool:
-        """Whether no step differs by more than rounding; NaN is no agreement."""
+        """Whether no step differs by more than rounding; NaN counts as a difference."""
         return bool((self.differences <= self.rounding).all())
 
     @property
@@ -66,7 +66,7 @@ class Comparison:
 
 
 class _Twin:
-    """A model, its loss and its optimizer, all from one library, with random numbers of their own (dropout draws some)."""
+    """A model, its loss and its optimizer, all from one library, with their own random numbers (dropout draws some)."""
 
     def __init__(self, task: Task, library: ModuleType, backend: str | None, seed: int, dtype: torch.dtype):
         torch.manual_seed(seed)
@@ -92,7 +92,7 @@ class _Twin:
 
     @torch.no_grad()
     def nudge(self) -> None:
-        """Move every parameter by some units in the last place, at random."""
+        """Move every parameter by a few units in the last place, at random."""
         for parameter in self.model.parameters():
             parameter.mul_(1 + ULPS * torch.finfo(parameter.dtype).eps * torch.randn_like(parameter))
 
@@ -109,8 +109,8 @@ def compare(
 ) -> Comparison:
     """Train the task's model in lockstep with scratchnet (on `backend`), with torch, and with torch from a few ulp away.
 
-    The first two take turns in going first, so that neither always finds the caches warm. The caller's random state is
-    untouched. epochs: those of the task if not given.
+    The first two take turns going first, so that neither always finds the caches warm. The caller's random state is
+    untouched. epochs: the task's if not given.
     """
     train, test = (Split(_floats(part.x, dtype), _floats(part.y, dtype)) for part in (task.train, task.test))
     result = Comparison(dtype)
@@ -140,12 +140,12 @@ def compare(
 
 
 def _floats(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Numbers in the dtype; ids and classes stay."""
+    """Floating-point numbers in the dtype; ids and classes unchanged."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _same(ours: Tensor, theirs: Tensor) -> float:
-    """The share of rows with the same class, or with numbers that differ by less than 1 % of their standard deviation."""
+    """The fraction of rows with the same class, or with numbers that differ by less than 1 % of their standard deviation."""
     if ours.shape[1] > 1:
         same = ours.argmax(1) == theirs.argmax(1)
     else:

@@ -1,4 +1,4 @@
-"""A model's results on data that it is not trained on."""
+"""A model's results on data that it was not trained on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Data = Iterable[tuple[Tensor, Tensor]] | tuple[Tensor, Tensor]  # a DataLoader, 
 Loss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets: a scalar
 Metric = Callable[[Tensor, Tensor], float]
 
-BATCH_SIZE = 256  # of tensors: bounds the memory of a forward pass
+BATCH_SIZE = 256  # for tensors: bounds the memory of a forward pass
 
 
 @torch.no_grad()
 def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = ()) -> dict[str, float]:
     """The "loss" and every metric, under its function's name, of the model in eval mode on all of `data`.
 
-    data: a DataLoader of batches (x, y), or one pair of tensors. All outputs are held at once: R2 is no mean over batches.
+    data: a DataLoader of batches (x, y), or one pair of tensors. All outputs are held at once: R2 is not a mean over batches.
     """
     outputs, targets = predict(model, data)
     results = {"loss": loss(outputs, targets).item()}
@@ -31,7 +31,7 @@ def evaluate(model: Module, data: Data, loss: Loss, metrics: Sequence[Metric] = 
 
 @torch.no_grad()
 def predict(model: Module, data: Data) -> tuple[Tensor, Tensor]:
-    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); every part keeps its own mode."""
+    """The outputs of the model in eval mode (N, ...) and the targets beside them (N, ...); every module keeps its own mode."""
     loader = Batches(*data, BATCH_SIZE) if isinstance(data, tuple) else data
     device = device_of(model)
     with eval_mode(model):

@@ -1,4 +1,4 @@
-"""The training loop: five steps a batch, and around them what real runs need."""
+"""The training loop: five steps per batch, and around them what real runs need."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from scratchnet.training import checkpoint as checkpoints
 from scratchnet.training.batches import Batches
 from scratchnet.training.evaluate import Data, Loss, Metric, device_of, evaluate
 
-History = dict[str, list[float]]  # one number an epoch under each name
+History = dict[str, list[float]]  # one number per epoch under each name
 
 
 def train_step(model: Module, loss: Loss, optimizer: Optimizer, x: Tensor, y: Tensor) -> Tensor:
-    """The five steps alone on a batch x (N, ...), y (N, ...): the loss before the update."""
+    """Just the five steps on a batch x (N, ...), y (N, ...): the loss before the update."""
     optimizer.zero_grad()
     outputs = model(x)
     value = loss(outputs, y)
@@ -55,23 +55,24 @@ def fit(
     resume: bool = False,
     progress: bool | Console = True,
 ) -> History:
-    """Train the model in place and return the history: one number an epoch under "loss", "val_loss", "val_accuracy", ...
+    """Train the model in place and return the history: one number per epoch under "loss", "val_loss", "val_accuracy", ...
 
     data:        a DataLoader of batches (x, y); or a pair of tensors: batches of `batch_size` are drawn, shuffled by `seed`
     loss:        called as loss(model(x), y); in the history, its mean over the samples as they were seen
-    validation:  data of either kind, or a share of the pair of tensors that is held out of them (drawn by `seed`), on which the
-                 loss and the `metrics` (training.accuracy, ...) are taken after every epoch
+    validation:  data of either kind, or the fraction of the pair of tensors to hold out (drawn by `seed`), on which the loss
+                 and the `metrics` (training.accuracy, ...) are taken after every epoch
     scheduler:   stepped after every epoch, ReduceLROnPlateau with the validation loss; or after every update: schedule="batch"
     clip_norm:   gradients of a larger norm are scaled down to it (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063)
-    accumulate:  update after so many batches, with the mean of their gradients: a large batch in little memory
+    accumulate:  update after this many batches, with the mean of their gradients: a large batch in little memory
     bfloat16:    run forward under torch.autocast
-    patience:    stop after so many epochs without a lower validation loss, and go back to the parameters of the best epoch
-    checkpoint:  a file, rewritten after every epoch; with resume=True the run goes on from it, if it is there, to the same bits
-                 (on as many threads: with no backend named, small tensors run torch's own, whose bits depend on their number)
-    progress:    show a bar and a line an epoch, on a rich Console of your own if given
+    patience:    stop after this many epochs without a lower validation loss, and go back to the parameters of the best epoch
+    checkpoint:  a file, rewritten after every epoch; with resume=True the run continues from it, if it exists, to the same bits
+                 (on as many threads: with no backend named, torch's own functions run small tensors, and their bits depend on
+                 the number of threads)
+    progress:    show a bar and one line per epoch, on your own rich Console if given
 
-    Modules that are in eval mode, such as frozen ones, stay so, unless the whole model is. ValueError for options that do not
-    fit together and for a damaged checkpoint, FloatingPointError as soon as the loss is not finite.
+    Modules in eval mode, such as frozen ones, stay in it, unless the whole model is in eval mode. ValueError for options that
+    do not fit together and for a damaged checkpoint, FloatingPointError as soon as the loss is not finite.
     """
     _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume)
     if isinstance(validation, float):
@@ -86,7 +87,7 @@ def fit(
         state = checkpoints.load(checkpoint, stateful, generator, {"history": dict, "best": dict})
         history, best = state["history"], state["best"]
     done = len(history.get("loss", ()))
-    if not model.training:  # else a frozen part stays in eval mode
+    if not model.training:  # otherwise a frozen part stays in eval mode
         model.train()
 
     with _progress_bar(progress) as bar:
@@ -146,7 +147,7 @@ def _reason(optimizer: Optimizer, x: Tensor, y: Tensor) -> str:
             return f"The data is not finite: {what}; clean it first, torch.isfinite(...) finds them"
     rate = optimizer.param_groups[0]["lr"]
     features = "features of mean 0 and standard deviation 1"
-    return f"The training diverges: try a learning rate below {rate}, clip_norm=1 and {features}"
+    return f"Training diverges: try a learning rate below {rate}, clip_norm=1 and {features}"
 
 
 def _check(data, schedule, accumulate, validation, metrics, scheduler, patience, checkpoint, resume) -> None:
@@ -156,10 +157,10 @@ def _check(data, schedule, accumulate, validation, metrics, scheduler, patience,
     if accumulate < 1:
         raise ValueError(f"fit: accumulate must be at least 1, not {accumulate}")
     if resume and checkpoint is None:
-        raise ValueError("fit: resume=True needs checkpoint=..., the file to go on from")
+        raise ValueError("fit: resume=True needs checkpoint=..., the file to resume from")
     if isinstance(validation, float) and not isinstance(data, tuple):
-        mend = "torch.utils.data.random_split divides the data set of a DataLoader"
-        raise ValueError(f"fit: validation={validation} needs a pair of tensors to hold that share out of; {mend}")
+        hint = "torch.utils.data.random_split divides the data set of a DataLoader"
+        raise ValueError(f"fit: validation={validation} needs a pair of tensors to hold out that fraction of; {hint}")
     if validation is None:
         needed = {"metrics": metrics, "patience": patience, "ReduceLROnPlateau": isinstance(scheduler, ReduceLROnPlateau)}
         for name, given in needed.items():

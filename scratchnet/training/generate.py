@@ -20,9 +20,9 @@ def generate(
     prompt: str = "",
     generator: torch.Generator | None = None,
 ) -> str:
-    """Go on from `prompt` for up to `length` characters, each drawn from softmax(logits), until the model ends the text.
+    """Continue `prompt` by up to `length` characters, each drawn from softmax(logits), until the model ends the text.
 
-    model: ids (1, context) -> logits (1, len(vocabulary)); it is run in eval mode, then every part has its own mode again.
+    model: ids (1, context) -> logits (1, len(vocabulary)); run in eval mode, after which every module has its own mode again.
     """
     ids = [BOUNDARY] * context + vocabulary.encode(prompt).tolist()
     start = len(ids)

@@ -9,7 +9,7 @@ from scratchnet.training.fit import History
 
 
 def plot(history: History, path: str | Path) -> None:
-    """Draw "loss" and, if there, "val_loss" over the epochs into a PNG file; ImportError if matplotlib is missing."""
+    """Draw "loss" and, if there, "val_loss" over the epochs in a PNG file; ImportError if matplotlib is missing."""
     need("scratchnet.training.plot", "matplotlib", "matplotlib")
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""What `scratchnet train` trains: real data, a model, and how good it has to become.
+"""What `scratchnet train` trains: real data, a model, and how good it has to get.
 
 A model is written once: its builder takes scratchnet.nn or torch.nn, and the same seed gives the same parameters.
 """
@@ -25,18 +25,18 @@ class Task:
 
     train: Split
     test: Split  # held out
-    model: Callable[[ModuleType], Module]  # of a namespace like torch.nn
+    model: Callable[[ModuleType], Module]  # given a namespace like torch.nn
     loss: Callable[[ModuleType], Module]  # likewise
-    optimizer: Callable[[ModuleType, Module], Optimizer]  # of a namespace like torch.optim, for the model
+    optimizer: Callable[[ModuleType, Module], Optimizer]  # given a namespace like torch.optim and the model
     metric: Metric
-    goal: float  # for the metric on the held-out data: at least, or for nats at most
+    goal: float  # for the metric on the held-out data: a minimum, or for nats a maximum
     epochs: int
     batch_size: int
     threads: int | None = None  # None: torch's default; products too small to share are faster on one
     vocabulary: Vocabulary | None = None  # of a language model
 
     def reached(self, result: float) -> bool:
-        """Whether a result on the held-out data is as good as it should be."""
+        """Whether a result on the held-out data reaches the goal."""
         return result <= self.goal if self.metric is nats else result >= self.goal
 
     def limit(self, samples: int) -> Task:
@@ -106,7 +106,7 @@ def mnist() -> Task:
 def diabetes() -> Task:
     """442 patients, ten measurements each: the progression of the disease, by regression"""
     train, test = data.diabetes()
-    # Mean 0 and standard deviation 1, both of the training data alone.
+    # Standardise by the mean and standard deviation of the training data alone.
     mean, std = Split(*(part.mean(0) for part in train)), Split(*(part.std(0) for part in train))
     train, test = (Split((part.x - mean.x) / std.x, (part.y - mean.y) / std.y) for part in (train, test))
 

@@ -1,4 +1,4 @@
-"""Watch a model while it trains: what its layers put out, and the mistakes that run without an error."""
+"""Watch a model while it trains: what its layers output, and the mistakes that raise no error."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from scratchnet.functions.checks import teach
 
-ZEROING = ("ReLU", "ReLU6")  # layers that put out exact zeros, through which no gradient comes back
+ZEROING = ("ReLU", "ReLU6")  # layers that output exact zeros, through which no gradient flows back
 
 
 @dataclass
 class Layer:
-    """One layer without layers inside, as last seen; `alive`: which of its units were not 0 for some sample."""
+    """One layer without layers inside, as last seen; `alive`: which of its units were nonzero for some sample."""
 
     module: Module
     shape: tuple[int, ...] = ()
@@ -30,7 +30,7 @@ class Layer:
 
     @property
     def dead(self) -> float:
-        """The share of units that were 0 for all samples: their weights get no gradient any more."""
+        """The fraction of units that were 0 for all samples: their weights no longer get a gradient."""
         return 0.0 if self.alive is None else 1 - self.alive.float().mean().item()
 
     @property
@@ -43,16 +43,16 @@ class Layer:
 class watch:
     """`with training.watch(model) as report: ...` looks at every forward, backward and step inside; then print(report).
 
-    The report: for each layer its mode, the shape, mean and deviation of what it last put out, the share of dead units and the
-    norm of its gradient. A TeachingWarning for: the first layer whose output is not finite; a backward that adds to gradients
-    which a step has already used; layers most of whose units are dead; layers and tensors that the model does not know of.
-    Looking takes time: it is for finding a mistake, not for training.
+    The report: for each layer its mode, the shape, mean and standard deviation of its last output, the fraction of dead units
+    and the norm of its gradient. A TeachingWarning for: the first layer whose output is not finite; a backward that adds to
+    gradients that a step has already used; layers most of whose units are dead; layers and tensors that the model does not know
+    of. Watching takes time: use it to find a mistake, not to train.
     """
 
     def __init__(self, model: Module):
         self.model = model
         self.layers = {name or "model": Layer(module) for name, module in model.named_modules() if not [*module.children()]}
-        self._used: dict[int, tuple[Tensor, int]] = {}  # of a parameter: the gradient that a step has used, and its version
+        self._used: dict[int, tuple[Tensor, int]] = {}  # id of a parameter: the gradient that a step used, and its version
         self._said: set[str] = set()
         self._hooks: list = []
 
@@ -71,9 +71,9 @@ class watch:
             hook.remove()
         for name, layer in self.layers.items():
             if layer.dead > 0.5:
-                units, seldom = layer.alive.numel(), "a lower learning rate, a smaller initial bias, LeakyReLU or GELU"
-                problem = f"{round(layer.dead * units)} of {units} units were 0 for every sample and learn nothing any more"
-                self._say("dead", f"layer '{name}', {layer.module}: {problem}. Try {seldom}")
+                units, hint = layer.alive.numel(), "a lower learning rate, a smaller initial bias, LeakyReLU or GELU"
+                problem = f"{round(layer.dead * units)} of {units} units were 0 for every sample and no longer learn"
+                self._say("dead", f"layer '{name}', {layer.module}: {problem}. Try {hint}")
 
     def __str__(self) -> str:
         head = f"{'layer':24}{'mode':>6}{'output':>18}{'mean':>10}{'std':>10}{'dead':>7}{'gradient':>11}"
@@ -90,8 +90,8 @@ class watch:
                 where, kind = f"{owner}.{name}".lstrip("."), type(value).__name__
                 parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
                 if not name.startswith("_") and any(isinstance(part, (Module, Parameter)) for part in parts):
-                    mend = "take nn.ModuleList, nn.ModuleDict or nn.ParameterList"
-                    self._say(where, f"'{where}' is a {kind}, and what is in it no part of the model: {mend}")
+                    hint = "use nn.ModuleList, nn.ModuleDict or nn.ParameterList"
+                    self._say(where, f"'{where}' is a {kind}, and what it holds is not part of the model: {hint}")
                 if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
                     self._say(where, f"'{where}' is a plain tensor: no optimizer sees it. Make it an nn.Parameter")
 
@@ -102,11 +102,11 @@ class watch:
         layer, y = self.layers[name], found[0]
         layer.shape, layer.mean, layer.std = tuple(y.shape), y.mean().item(), y.std(correction=0).item()
         if not all(map(_finite, found)):
-            reason = "though what goes in and its parameters are finite"
+            reason = "though its input and its parameters are finite"
             if not all(map(_finite, tree_leaves(inputs))):
-                reason = "and so does what goes into it"
+                reason = "and so does its input"
             elif not all(map(_finite, module.parameters())):
-                reason = "for its parameters do: the last step was too large, or its gradient was not finite"
+                reason = "as its parameters do: the last step was too large, or its gradient was not finite"
             self._say("finite", f"layer '{name}', {module}: the first whose output holds NaN or infinity, {reason}")
         if type(module).__name__ in ZEROING:
             units = 1 if y.dim() > 3 else y.dim() - 1  # channels of images, else the last axis
@@ -115,16 +115,16 @@ class watch:
 
     def _accumulated(self, parameter: Tensor) -> None:
         gradient, version = self._used.pop(id(parameter), (None, 0))
-        if parameter.grad is gradient and gradient._version == version + 1:  # in between, nobody has touched it
-            mend = "call optimizer.zero_grad() before each forward"
-            self._say("zero_grad", f"backward adds to gradients that the step before has already used: {mend}")
+        if parameter.grad is gradient and gradient._version == version + 1:  # nothing else has touched it in between
+            hint = "call optimizer.zero_grad() before each forward"
+            self._say("zero_grad", f"backward adds to gradients that the previous step has already used: {hint}")
 
     def _stepped(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
             self._used[id(parameter)] = parameter.grad, parameter.grad._version
 
     def _say(self, what: str, message: str) -> None:
-        """A TeachingWarning, once for each mistake."""
+        """A TeachingWarning, once per mistake."""
         if what not in self._said:
             self._said.add(what)
             teach(f"watch: {message}.")

@@ -1,4 +1,4 @@
-"""benchmarks/: one file a primitive, one for a whole step, one that compares with what was measured before; each runs."""
+"""benchmarks/: one file per primitive, one for a whole step, one that compares with earlier measurements; each runs."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""benchmarks/check.py: what became slower or less accurate turns it red, noise does not."""
+"""benchmarks/check.py: what becomes slower or less accurate turns it red, noise does not."""
 
 import json
 import math
@@ -22,10 +22,10 @@ def check():
 
 
 def compare(check, row, *again):
-    """What is said of one row that is measured as `row` and then, each time it is asked for again, as the next of `again`."""
+    """What is reported for a row that is first measured as `row` and then, each time it is repeated, as the next of `again`."""
     turns = iter(again)
     sentences = check["compare"]({"gelu": ROW}, {"gelu": row}, lambda name: next(turns))
-    assert next(turns, None) is None, "not asked for as often as expected"
+    assert next(turns, None) is None, "not measured as often as expected"
     return sentences
 
 
@@ -37,7 +37,7 @@ def test_the_same_is_no_news(check):
     "change",
     [
         {"forward": 1.74},  # the passes differed by 2.2 / 1.9: down to 2.0 * 1.9 / 2.2 = 1.727 it is noise
-        {"forward+backward": 2.71},  # they did not differ here: a tenth is noise even so
+        {"forward+backward": 2.71},  # the passes did not differ here: a tenth is noise even so
         {"forward": 9.0, "forward+backward": 9.0},
         {"error": 0.19},
         {"error": 0.0},
@@ -65,7 +65,7 @@ def test_a_row_that_is_worse_once_is_measured_again(check):
     slow = SAME | {"forward": 1.0}
     assert compare(check, slow, SAME) == []
     assert compare(check, slow, slow, SAME) == []
-    # Something else is worse the second time: neither is worse every time.
+    # Something else is worse the second time: neither is worse both times.
     assert compare(check, slow, SAME | {"forward+backward": 1.0}) == []
 
 
@@ -101,7 +101,7 @@ def test_a_row_is_measured_beside_torch(check, monkeypatch):
 
 @pytest.fixture
 def run(check, monkeypatch, tmp_path):
-    """The command on two made-up rows, whose ratio is `run.speed`; the table is in a temporary file."""
+    """The command on two made-up rows whose ratio is `run.speed`; the table is in a temporary file."""
     module = check["main"].__globals__
     monkeypatch.setitem(module, "TABLE", tmp_path / "expected.json")
     monkeypatch.setattr(machine, "kind", lambda: run.kind)

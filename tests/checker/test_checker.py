@@ -86,7 +86,7 @@ def test_speed_is_a_ratio_to_torch_and_to_our_rungs(direction, roof, monkeypatch
         "torch": pytest.approx(2),
         "cpp:1": pytest.approx(3),
     }
-    assert str(seen).startswith("64x768: 1 ms, ") and "the speed of 2 x torch, 3 x cpp:1" in str(seen)
+    assert str(seen).startswith("64x768: 1 ms, ") and "2 times as fast as torch, 3 times as fast as cpp:1" in str(seen)
 
 
 def test_faster_than_the_machine_is_a_failure(roof, monkeypatch):
@@ -118,7 +118,7 @@ def test_it_is_still_right_after_it_was_timed(roof, tmp_path, monkeypatch):
     cheat = "large = 0\n\ndef forward(x):\n    global large\n    large += x.numel() > 9999\n"
     cheat += "    return torch.nn.functional.gelu(x) * (large < 5)\n"
     (tmp_path / "gelu.py").write_text(f"import torch\n\n{cheat}")
-    with pytest.raises(checker.KernelError, match="other results after it was timed"):
+    with pytest.raises(checker.KernelError, match="different results after it was timed"):
         measure(tmp_path / "gelu.py", 1e-3, monkeypatch)
 
 
@@ -152,16 +152,16 @@ def test_help_says_what_every_primitive_takes(capsys):
 
 
 ERRORS = {
-    "no function": ("gelu.py", "def gelu(x):\n    pass\n", "it has gelu. Needed is one or both of forward(input) -> output"),
+    "no function": ("gelu.py", "def gelu(x):\n    pass\n", "it has gelu. Expected one or both of forward(input) -> output"),
     "other arguments": (
         "gelu.py", "def forward(x, tanh):\n    pass\n",
-        "forward(x, tanh) cannot be called: missing a required argument: 'tanh'. Needed is forward(input) -> output",
+        "forward(x, tanh) cannot be called: missing a required argument: 'tanh'. Expected forward(input) -> output",
     ),
     "one direction": ("gelu.py", "def backward(grad, x):\n    pass\n", "has no function forward(input) -> output"),
     "broken": ("gelu.py", "x = 1\ny = x + unknown\n", "does not run: NameError: name 'unknown' is not defined (line 2)"),
     "another file": ("gelu.txt", "", "a kernel is a Python file (.py) or a C++ file (.cpp)"),
-    "C++ arguments": ("gelu.cpp", "void forward(const float* x) {}\n", "it has forward (with other arguments). Needed is"),
-    "C++ that does not compile": ("gelu.cpp", "void forward(\n", "refuses it:"),
+    "C++ arguments": ("gelu.cpp", "void forward(const float* x) {}\n", "it has forward (with other arguments). Expected"),
+    "C++ that does not compile": ("gelu.cpp", "void forward(\n", "rejects it:"),
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ ZOO = {
         "forward",
         "return y.astype(x.dtype)",
         "memory = _memory.setdefault(x.shape, np.empty_like(x))\n    memory[:] = y\n    return memory\n\n\n_memory = {}",
-        "both are the same memory",
+        "both share memory",
     ),
     "never written": (
         "gelu_triton.py",
@@ -48,7 +48,7 @@ ZOO = {
     ),
     # what it does to its surroundings
     "writes its input": ("cross_entropy.py", "forward", "rows =", "x *= 2; rows =", "writes to its input input"),
-    "writes behind its memory": ("gelu.cpp", "forward", "i < n;", "i <= n;", "writes behind the end of output"),
+    "writes behind its memory": ("gelu.cpp", "forward", "i < n;", "i <= n;", "writes past the end of output"),
     "writes before its memory": ("gelu.cpp", "forward", "i = 0;", "i = -1;", "writes before the beginning of output"),
     "reads behind its input": ("matmul.cpp", "forward", "l < k;", "l <= k;", "NaN: 0/0"),
     "left to chance": (
@@ -60,7 +60,7 @@ ZOO = {
     ),
     "raises": ("layer_norm.py", "forward", "y = h", "y = h[3]", "it raised IndexError: index 3 is out of bounds"),
     "returns nothing": ("layer_norm.py", "forward", "return y", "return None", "is a return missing?"),
-    "one gradient only": ("layer_norm.py", "backward", "return dx,", "return dx  #", "needed are 3: grad_input, grad_weight"),
+    "one gradient only": ("layer_norm.py", "backward", "return dx,", "return dx  #", "expected 3: grad_input, grad_weight"),
     # parts of the result
     "last column": ("layer_norm.cpp", "forward", "j < d; j++) y", "j < d - 1; j++) y", "the last column of every size"),
     "vector tail": ("gelu.cpp", "forward", "i < n;", "i < n / 8 * 8;", "never written: what is left after a multiple of 8"),

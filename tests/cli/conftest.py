@@ -29,7 +29,7 @@ def plant(monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Every call runs once and is said to have taken 0.1 s on a named backend and 0.2 s without (torch's own)."""
+    """Every call runs once and is reported to take 0.1 s on a named backend and 0.2 s without one (torch's own)."""
 
     def timed(call, repeat, device):
         call()

@@ -151,14 +151,14 @@ def test_interpreted_kernels_are_judged_but_have_no_speed(small, clock, tmp_path
 
 
 def test_only_operators_with_kernels_are_measured(small, clock, tmp_path, capsys):
-    """Where a backend has none, the reference runs in their place: it would be measured against itself."""
+    """Where a backend has none, the reference runs instead: it would be measured against itself."""
     pytest.importorskip("triton", reason="needs Triton: pip install triton")
     assert main(["bench", "max_pool2d", "--quick", "--backend", "triton"]) == 0
     assert "max_pool2d" not in capsys.readouterr().out
 
 
 def test_a_gpu_is_timed_by_its_events(monkeypatch):
-    """On a made-up GPU: the events stand around the calls, and nothing is read before the last one has happened."""
+    """On a made-up GPU: the events surround the calls, and nothing is read before the last one has happened."""
     happened = []
 
     class Event:

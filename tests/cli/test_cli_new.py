@@ -1,4 +1,4 @@
-"""`scratchnet new`: the scaffold works before its first change."""
+"""`scratchnet new`: the scaffold works before any change."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def test_without_a_compiler_it_says_so(swish, monkeypatch, capsys):
 
 def test_names_that_will_not_do(swish, capsys):
     assert main(["new", "swish"]) == 1
-    assert "swish is there already: nothing was written" in capsys.readouterr().out
+    assert "swish exists already: nothing was written" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["new", "my-primitive"])
-    assert "a name in small letters that Python can import, e.g. my_primitive, got 'my-primitive'" in capsys.readouterr().err
+    assert "a name in lower case that Python can import, e.g. my_primitive, got 'my-primitive'" in capsys.readouterr().err

@@ -18,7 +18,7 @@ pytest.importorskip("names", reason="pip install 'scratchnet[data]'")
 
 
 def train(capsys, *arguments):
-    """The exit code, and what was said without its line breaks."""
+    """The exit code, and the output without its line breaks."""
     code = main(["train", *arguments])
     return code, " ".join(capsys.readouterr().out.split())
 
@@ -117,7 +117,7 @@ def test_wrong_commands_are_refused(capsys, arguments, message):
     [
         (("--backend", "nimpy"), "no backend 'nimpy'.*numpy"),
         (("--resume",), "--resume needs --checkpoint FILE"),
-        (("--compare", "--plot", "x.png"), "--plot is for a model that is trained alone, without --compare"),
+        (("--compare", "--plot", "x.png"), "--plot is for a model trained alone, without --compare"),
         (("--epochs", "1", "--checkpoint", "no/such/folder/run.pt"), "No such file or directory: 'no/such/folder"),
     ],
 )

@@ -97,7 +97,7 @@ def test_command_passes_on_right_kernels(capsys):
     lines = [line for line in text.splitlines() if "│" in line]
     names = {op.name for op in OPS.values() if op.primitive == "gelu"}
     assert {line.split("│")[1].strip() for line in lines} == names
-    assert len(lines) == 4 * len(names)  # one a dtype
+    assert len(lines) == 4 * len(names)  # one per dtype
     assert all(" ok " in line for line in lines)
     assert "84 calls, 0 failed" in text
 

@@ -10,7 +10,7 @@ import scratchnet
 
 @pytest.fixture(autouse=True)
 def cpp():
-    """Small tensors would else take torch's own functions."""
+    """Otherwise small tensors would take torch's own functions."""
     with scratchnet.backend("cpp"):
         yield
 

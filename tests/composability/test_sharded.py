@@ -1,6 +1,6 @@
-"""Two processes train our layers with our optimizers as one does: tensor parallelism, FSDP2 and DDP, by value.
+"""Two processes train our layers with our optimizers just as one process does: tensor parallelism, FSDP2 and DDP, by value.
 
-Forward, gradients and ten optimizer steps. All on two gloo processes that are started once.
+Forward, gradients and ten optimizer steps, all on two gloo processes that are started once.
 """
 
 import socket
@@ -34,7 +34,7 @@ OPTIMIZERS = {
 
 
 class Model(nn.Module):
-    """Every layer that the three plans have something to do with: (B, T) tokens -> (B, T, 11) logits."""
+    """Every layer that the three plans act on: (B, T) tokens -> (B, T, 11) logits."""
 
     def __init__(self, library=nn):
         super().__init__()
@@ -68,7 +68,7 @@ def whole(t):
 
 
 def train(run, parameters, optimizer, tokens, targets, mean=lambda loss: loss):
-    """The first logits, the first gradients, the losses of all steps and the last parameters."""
+    """The first logits, the first gradients, the losses of all steps and the final parameters."""
     logits, gradients, losses = None, None, []
     for _ in range(STEPS):
         optimizer.zero_grad()
@@ -134,7 +134,7 @@ def work(rank: int, port: int, results) -> None:
 
 
 def functions(place):
-    """Ours with arguments that `place(tensor, dim)` has sharded: what a user's own forward calls."""
+    """Our functions on arguments that `place(tensor, dim)` has sharded: what a user's own forward calls."""
     torch.manual_seed(2)
     x, w, table = torch.randn(6, 8), torch.randn(8, 4), torch.randn(10, 8)
     F = nn.functional

@@ -1,4 +1,4 @@
-"""Ours are torch's: every class is a subclass of torch's of the same name, so what looks for torch's finds ours."""
+"""Every class of ours is a subclass of torch's class of the same name, so code that looks for torch's finds ours."""
 
 import copy
 import inspect
@@ -24,7 +24,7 @@ def cpp():
 
 
 def pairs():
-    """(ours, torch's) of every class that both have under one name and that is not torch's own."""
+    """(ours, torch's) for every class that both have under one name and that is not torch's own."""
     yield NonDynamicallyQuantizableLinear, torch.nn.modules.linear.NonDynamicallyQuantizableLinear
     yield nn.rnn.RNNBase, torch.nn.RNNBase
     for room, theirs in ((nn, torch.nn), (optim, torch.optim), (optim.lr_scheduler, torch.optim.lr_scheduler)):
@@ -101,7 +101,7 @@ def test_batch_norm_is_converted_and_replaced():
 
 def test_fused_for_inference():
     model = convolutions()
-    model(images())  # running statistics that are not those of the start
+    model(images())  # so that the running statistics are not the initial ones
     model.eval()
     expected = model(images())
     conv = fusion.fuse_conv_bn_eval(model[0], model[1])
@@ -125,7 +125,7 @@ def test_pruned():
 
 
 def test_a_subclass_that_standardises_its_weight():
-    """Subclasses of torch's convolution call `_conv_forward`: of ours it is ours."""
+    """Subclasses of torch's convolution call `_conv_forward`: for subclasses of ours it is ours."""
 
     class Standardised(nn.Conv2d):
         def forward(self, input):
@@ -152,7 +152,7 @@ class Net(torch.nn.Module):
 
 
 def test_traced_by_fx():
-    """Layers are leaves, as torch's are, and functions are called, not looked into."""
+    """Layers are leaves, as torch's are, and functions are called, not traced into."""
     model = Net().eval()
     traced = torch.fx.symbolic_trace(model)
     called = {node.target for node in traced.graph.nodes if node.op == "call_module"}
@@ -185,7 +185,7 @@ def test_features_by_name():
 
 
 def test_torchs_encoder_calls_our_layers():
-    """torch's encoder asks for the class of its layers before it makes nested tensors, for its own fused kernel."""
+    """torch's encoder checks the class of its layers before it makes nested tensors for its own fused kernel."""
     torch.manual_seed(0)
     with pytest.warns(UserWarning, match="activation_relu_or_gelu was not True"):
         model = torch.nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True), 2).eval()
@@ -197,7 +197,7 @@ def test_torchs_encoder_calls_our_layers():
 
 
 def test_torchs_encoder_with_layers_swapped_one_by_one():
-    """It was made for nested tensors and goes on making them: our layers hand those to torch's kernel."""
+    """It was built for nested tensors and keeps making them: our layers pass those to torch's kernel."""
     model = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True), 2).eval()
     for layer in model.layers:
         scratchnet.accelerate(layer)
@@ -206,7 +206,7 @@ def test_torchs_encoder_with_layers_swapped_one_by_one():
 
 
 def padded(model):
-    """The model's inference on padded sequences, and that of the same layers of torch's, one after the other and in float64."""
+    """The model's inference on padded sequences, and that of the same torch layers, one after another and in float64."""
     plain = torch.nn.ModuleList(torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True) for _ in range(2)).double()
     plain.load_state_dict(model.layers.state_dict())
     x, padding = torch.randn(3, 5, 8), torch.arange(5) >= torch.tensor([[5], [3], [2]])
@@ -218,7 +218,7 @@ def padded(model):
 
 
 def test_rooms_are_there_after_a_plain_import():
-    """In a process of its own, for here everything has been imported."""
+    """In a separate process, because in this one everything has been imported."""
     rooms = "nn optim numpy data training"
     code = (
         "import sys, scratchnet; assert 'scratchnet.optim' not in sys.modules and 'scratchnet.training' not in sys.modules;"

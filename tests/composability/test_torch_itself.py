@@ -1,4 +1,4 @@
-"""Where torch's own functions run: when they are named, and where no kernel of ours is measured against them."""
+"""Where torch's own functions run: when they are named, and where none of our kernels has been measured against them."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from scratchnet.nn import functional as F
 
 
 def of(name, example):
-    """A call with float16 numbers, which ours take at every size when nothing is named."""
+    """A call with float16 numbers, which our kernels take at every size when no backend is named."""
     return case(name, example, 40, 33, torch.float16)
 
 
@@ -23,7 +23,7 @@ def results(call, c):
 
 
 def launched(monkeypatch) -> list:
-    """Notes each call of an operator of ours."""
+    """A list of each call of one of our operators."""
     calls, plain = [], dispatch.Operator.__call__
     monkeypatch.setattr(dispatch.Operator, "__call__", lambda self, *args: calls.append(self.op.name) or plain(self, *args))
     return calls
@@ -77,7 +77,7 @@ def test_what_torch_refuses_is_explained_by_us():
 
 @pytest.mark.parametrize("name", ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"))
 def test_steps_of_torchs_optimizers(name):
-    """The same bits, ten steps long, and the state is torch's."""
+    """The same bits for ten steps, and the state is torch's."""
     torch.manual_seed(0)
     start, grads = torch.randn(7, 5), torch.randn(10, 7, 5)
     twins = []

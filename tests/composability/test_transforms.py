@@ -1,6 +1,6 @@
 """Every operator under torch.func, torch.compile and torch.export, by value.
 
-opcheck does not notice the silent failures that the usual ways to register a gradient have here: a zero gradient under
+opcheck does not notice how the usual ways to register a gradient fail silently here: a zero gradient under
 compile(func.grad), no gradient through an exported program, a wrong jvp.
 """
 
@@ -20,7 +20,7 @@ FIRST = [(name, next(iter(op.examples))) for name, op in OPS.items()]
 
 @pytest.fixture(autouse=True)
 def cpp():
-    """Torch's own kernels compose anyway: what is tested is ours, also where torch's is the default."""
+    """Torch's own kernels compose anyway: ours are tested, even where torch's are the default."""
     torch._dynamo.reset()
     with scratchnet.backend("cpp"):
         yield
@@ -173,7 +173,7 @@ def test_export_and_train_the_exported_program(name, example, strict):
 
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_opcheck(name, example, monkeypatch):
-    """torch.library.opcheck of the operators that the call goes through, with the arguments that it hands on."""
+    """torch.library.opcheck of the operators that the call goes through, with the arguments that it passes on."""
     c = case(name, example)
     calls = []
     plain = Operator.__call__
@@ -210,7 +210,7 @@ def layers(library):
     (lambda library: library.MSELoss(), lambda rows: torch.randn(rows, 64)),
 ], ids=["layers", "CrossEntropyLoss", "MSELoss"])  # fmt: skip
 def test_compile_makes_no_more_graphs_than_torch(build, target):
-    """Over batch sizes on both sides of where torch's own is faster, with calls in between that are not compiled."""
+    """Over batch sizes on both sides of the size up to which torch's own is faster, with uncompiled calls in between."""
 
     def graphs(library):
         torch._dynamo.reset()
@@ -229,7 +229,7 @@ def test_compile_makes_no_more_graphs_than_torch(build, target):
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_compiled_functions_make_no_more_graphs_than_torchs(name, example):
     if name == "recurrence" or "pool2d" in name or "conv2d" in name:
-        pytest.skip("the rows of its examples are no batch; see the layers' own tests")
+        pytest.skip("the rows of its examples are not a batch; see the layers' own tests")
 
     def graphs(call):
         torch._dynamo.reset()

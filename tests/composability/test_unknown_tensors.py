@@ -1,4 +1,4 @@
-"""Tensors that no kernel knows take torch's own function: for every operator, wherever they stand, and at any size."""
+"""Tensors that no kernel knows take torch's own function: for every operator, as any argument, and at any size."""
 
 import pytest
 import torch
@@ -62,7 +62,7 @@ def test_every_operator_with_a_foreign_tensor_in_every_place(name, columns):
 
 
 def test_by_name():
-    """The arguments of ours are those of torch's, so that a call by name goes through too."""
+    """Our arguments have torch's names, so that a call by name goes through too."""
     x, w = torch.randn(5, 4), torch.randn(3, 4)
     assert_close(strip(F.linear(input=Foreign(x), weight=w, activation="relu")), TF.relu(TF.linear(x, w)))
     assert_close(strip(F.gelu(input=Foreign(x))), TF.gelu(x))
@@ -120,7 +120,7 @@ def test_mkldnn_and_quantized_layouts():
 
 
 class Int8Weight(torch.Tensor):
-    """A weight in 8 bits with a linear of its own, as quantisation libraries make them."""
+    """A weight in 8 bits with its own linear, as quantisation libraries make them."""
 
     @staticmethod
     def __new__(cls, q, scale):

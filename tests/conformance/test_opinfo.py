@@ -61,16 +61,16 @@ def is_float(t):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("op, ours", OFFERED, ids=IDS)
 def test_samples(op, ours, backend, dtype, monkeypatch):
-    """Values, dtypes and derivatives of every sample; of a function that a backend does not change, of the first one there."""
+    """Values, dtypes and derivatives of every sample; a function that no backend changes is tested on the first one only."""
     if not op.supports_dtype(dtype, "cpu"):
         pytest.skip(f"torch's {op.name} does not take {dtype}")
     differentiable = op.supports_autograd and dtype.is_floating_point
     makes = (op.sample_inputs, op.reference_inputs) if op.reference_inputs_func else (op.sample_inputs,)
     samples = [s for make in makes for s in make("cpu", dtype, requires_grad=differentiable)]
     assert samples
-    most = 60 if backend == "triton" else 300  # of the 1,440 of max_pool2d every fifth; interpreted kernels are slow
+    most = 60 if backend == "triton" else 300  # every fifth of max_pool2d's 1,440; interpreted kernels are slow
     samples = samples[:: 1 + len(samples) // most]
-    kernels = []  # what the operators that are called find on the backend
+    kernels = []  # the kernels that the called operators find on the backend
     choose = Operator.kernel
     monkeypatch.setattr(Operator, "kernel", lambda *args: kernels.append(choose(*args)) or kernels[-1])
     for number, sample in enumerate(samples):
@@ -111,7 +111,7 @@ def test_error_inputs(op, ours, backend):
             ours(sample.input, *sample.args, **sample.kwargs)
         assert re.search(wrong.error_regex, str(caught.value)), f"{caught.value}\nwanted: {wrong.error_regex}"
         if "out" in sample.kwargs:
-            continue  # torch resizes it, and with it an input of the same memory, before it looks
+            continue  # torch resizes it, and with it an input in the same memory, before it checks
         after = [t for t in tree_leaves((sample.input, sample.args)) if isinstance(t, torch.Tensor)]
         torch.testing.assert_close(after, before, rtol=0, atol=0, equal_nan=True)
 

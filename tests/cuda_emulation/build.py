@@ -1,4 +1,4 @@
-"""Compiles csrc/cuda for a CPU, with AddressSanitizer and UBSan, into build/; ninja builds what has changed."""
+"""Compile csrc/cuda for a CPU, with AddressSanitizer and UBSan, into build/; ninja builds what has changed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def runtime(name: str = "libasan.so") -> Path:
 
 
 def build(target: str) -> Path:
-    """Brings LIBRARY or PLANTED up to date and returns its path."""
+    """Bring LIBRARY or PLANTED up to date and return its path."""
     kernels = {f"{path.parent.name}_{path.stem}.o": (path, []) for path in sorted(CUDA.rglob("*.cu"))}
     emulation = {"emulation.o": (HERE / "emulation.cpp", [])}
     operators = {"emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
@@ -77,11 +77,11 @@ def build(target: str) -> Path:
 
 
 def run(*command: object) -> subprocess.CompletedProcess:
-    """A program or a Python script under AddressSanitizer."""
+    """Run a program or a Python script under AddressSanitizer."""
     sanitizer = {
-        # ASan must be in a process before Python is, and there it must find how exceptions are thrown.
+        # ASan must be loaded before Python, and must find there how exceptions are thrown.
         "LD_PRELOAD": f"{runtime()}:{runtime('libstdc++.so.6')}",
-        # Python never gives back all its memory. Fresh memory is NaN: a result that nobody wrote shows.
+        # Python never frees all its memory. Fresh memory is NaN, so that an unwritten result shows.
         "ASAN_OPTIONS": "detect_leaks=0:max_malloc_fill_size=1000000000:malloc_fill_byte=255",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "columns")]),

@@ -8,7 +8,7 @@ template <class>
 Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
   return empty(sizes, dim, dtype, aoti_torch_device_type_cpu(), 0);
 }
-constexpr bool ON_HOST = false;  // as if the tensors lay on a device
+constexpr bool ON_HOST = false;  // as if the tensors were on a device
 inline cudaStream_t stream_of(const Tensor&) { return nullptr; }
 static bool tf32 = false, determinism = false;
 inline bool tf32_is_asked_for() { return tf32; }

@@ -1,4 +1,4 @@
-// Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, which is a stack to return to.
+// Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, a stack to return to.
 #include <cuda_runtime.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -19,7 +19,7 @@
 #error "The emulation switches stacks in x86-64 assembly."
 #endif
 
-// void sn_switch(void** here, void* there): keeps what a called function must keep on this stack, and goes on where the other
+// void sn_switch(void** here, void* there): saves the callee-saved registers on this stack, and continues where the other
 // stack was left.
 asm(R"(
 .text
@@ -45,7 +45,7 @@ sn_switch:
 extern "C" void sn_switch(void** here, void* there);
 
 extern char __start_sn_shared[], __stop_sn_shared[];  // the linker's names for the ends of the section
-// The section must exist where no kernel has shared memory.
+// The section must exist even where no kernel has shared memory.
 __attribute__((section("sn_shared"), used)) static char some_shared_memory;
 
 uint3 threadIdx, blockIdx;
@@ -73,12 +73,12 @@ struct Thread {
   int line;
   unsigned mask;
   void* operand;
-  std::vector<std::vector<Copy>> groups;  // of copies that have not happened; the last one is open
+  std::vector<std::vector<Copy>> groups;  // of copies that have not happened yet; the last one is open
 };
 
 char* dynamic_shared;
 
-static Thread* self;  // the one that runs
+static Thread* self;  // the one that is running
 static std::vector<Thread> threads;
 static std::vector<char*> stacks;  // kept from launch to launch
 static void* scheduler;            // its stack pointer
@@ -130,14 +130,14 @@ static void prepare(Thread& t, int linear) {
   t.index = {linear % blockDim.x, linear / blockDim.x % blockDim.y, linear / blockDim.x / blockDim.y};
   if ((int)stacks.size() <= linear) {
     void* memory = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) fail("no memory for the stack of a thread");
+    if (memory == MAP_FAILED) fail("no memory for a thread's stack");
     stacks.push_back((char*)memory);
   }
   t.stack = stacks[linear];
-  __asan_unpoison_memory_region(t.stack, STACK);  // what a thread that was given up left behind
+  __asan_unpoison_memory_region(t.stack, STACK);  // what an abandoned thread left behind
   void** top = (void**)(t.stack + STACK) - 2;
   *top = (void*)thread_main;
-  t.stack_pointer = top - 6;  // six registers, of any content
+  t.stack_pointer = top - 6;  // six registers with any content
 }
 
 static void resume(Thread& t) {
@@ -199,15 +199,15 @@ void wait_for_groups(int still_open) {
 
 // ---- The scheduler --------------------------------------------------------------------------------------------------------
 
-// Fills shared memory with NaN or with numbers that are huge, so that neither a sum nor a maximum survives reading it. The
-// section holds the red zones of ASan too: plain stores, unchecked.
+// Fills shared memory with NaN or with huge numbers, so that neither a sum nor a maximum survives reading it. The section
+// holds ASan's red zones too: plain stores, unchecked.
 __attribute__((no_sanitize("address"))) static void spoil(char* from, char* to) {
   const char value = "\xff\x7b\xfb"[random_below(3)];
   for (volatile char* p = from; p < to; p++) *p = value;
 }
 
 static std::string waiting() {
-  std::map<std::string, std::pair<int, std::string>> places;  // place -> how many wait there, one of them
+  std::map<std::string, std::pair<int, std::string>> places;  // place -> how many wait there, and one of them
   for (const Thread& t : threads) {
     std::string place = "have left the kernel";
     const std::string where = t.where ? t.where : "";
@@ -226,7 +226,7 @@ static std::string waiting() {
   return report;
 }
 
-// One warp, chosen at random, runs as far as its next barrier before another one moves: a missing barrier then shows as old or
+// One warp, chosen at random, runs up to its next barrier before another one moves: a missing barrier then shows as stale or
 // spoilt data. Within the warp the lanes take turns at random too.
 static void run_warp(int first, int lanes) {
   for (;;) {
@@ -281,8 +281,8 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
   for (uint64_t i : order) {
     blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
     spoil(__start_sn_shared, __stop_sn_shared);
-    void* memory = nullptr;  // to the byte, so that ASan sees the first one beyond
-    if (posix_memalign(&memory, 128, config.dynamicSmemBytes)) fail("no memory for the shared memory of a block");
+    void* memory = nullptr;  // exact to the byte, so that ASan sees the first byte beyond
+    if (posix_memalign(&memory, 128, config.dynamicSmemBytes)) fail("no memory for a block's shared memory");
     const std::unique_ptr<void, decltype(&free)> freed(memory, free);
     dynamic_shared = (char*)memory;
     spoil(dynamic_shared, dynamic_shared + config.dynamicSmemBytes);

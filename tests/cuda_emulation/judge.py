@@ -1,6 +1,6 @@
-"""A process of its own, under AddressSanitizer: `judge.py <library> <primitive> <seed> <step>` runs the CUDA kernels of a
-primitive on CPU tensors and holds them against the float64 oracle, at every size and case or at each `step`-th. It prints what
-went wrong and exits with 1 if anything did."""
+"""A separate process under AddressSanitizer: `judge.py <library> <primitive> <seed> <step>` runs a primitive's CUDA kernels on
+CPU tensors and compares them with the float64 oracle, at every size and case or at every `step`-th. It prints what went wrong
+and exits with 1 if anything did."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMESPACE = "scratchnet_emulated"
 
 
 def install(path: str) -> None:
-    """Puts the emulated kernels in the place of the "cuda" column."""
+    """Put the emulated kernels in place of the "cuda" column."""
     torch.ops.load_library(path)
     NAMESPACES["cuda"] = NAMESPACE
     backends.missing = lambda column: None
@@ -39,34 +39,33 @@ def install(path: str) -> None:
 
 
 def offset(t: torch.Tensor) -> torch.Tensor:
-    """In order, but not where a vector load may begin."""
+    """Contiguous, but starting where a vector load may not."""
     return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
 
 
-# Sizes that reach what the grid's do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
+# Sizes that reach what the grid's sizes do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
 MORE = {
     "cross_entropy": (
         ("cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
         ("softmax", "last dim", 2, 2104),
         ("linear_cross_entropy", "bias, none", 300, 2),  # more rows than a chunk has
     ),
-    "gather": (("embedding", "plain", 3000, 3),),  # several rows a thread
+    "gather": (("embedding", "plain", 3000, 3),),  # several rows per thread
     "layer_norm": (
-        ("layer_norm", "affine", 4100, 3),  # several rows a warp
-        ("layer_norm", "affine", 513, 1032),  # several rows a block
-        ("rms_norm", "weight", 2, 4104),  # more than a block's registers keep
+        ("layer_norm", "affine", 4100, 3),  # several rows per warp
+        ("layer_norm", "affine", 513, 1032),  # several rows per block
+        ("rms_norm", "weight", 2, 4104),  # more than a block's registers hold
         ("layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
     ),
 }
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
-# Products take longer, and differ in what the grid's sizes seldom have: lines that 128-bit copies fit, in each layout, and sums
-# that are split.
+# Products take longer, and need what the grid's sizes rarely have: lines that fit 128-bit copies, in each layout; split sums.
 PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
 SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5]}
 
 
 def grid(primitive: str, step: int) -> list[str]:
-    """Every option, dtype and rung at the grid's sizes, which take turns with the layouts."""
+    """Every option, dtype and rung at the grid's sizes, with the layouts in turn."""
     wrong = []
     cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs("cuda") for example in op.examples]
     for op, example in cells:
@@ -85,7 +84,7 @@ def grid(primitive: str, step: int) -> list[str]:
 
 
 def tf32(emulation: ctypes.CDLL) -> list[str]:
-    """Products of float32 by the matrix units: as exact as any of numbers that TF32 has too, and not of others."""
+    """float32 products on the matrix units: exact for numbers that TF32 can hold, and inexact for others."""
     asked = emulation.sn_emulation_tf32
     rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
     run = lambda layout: [
@@ -101,7 +100,7 @@ def tf32(emulation: ctypes.CDLL) -> list[str]:
 
 
 class EmulatedCase(ArrayCase):
-    """A case of tests/columns with the emulated kernels as columns "cuda:1", ..."""
+    """A case of tests/columns with the emulated kernels as the columns "cuda:1", ..."""
 
     def kernel(self, column: str, way: str) -> Callable:
         if not column.startswith("cuda"):
@@ -117,7 +116,7 @@ class EmulatedCase(ArrayCase):
 
 
 def cases(primitive: str, step: int) -> list[str]:
-    """Infinities, NaN, empty tensors and whatever else has a case in tests/columns."""
+    """Infinities, NaN, empty tensors and everything else that has a case in tests/columns."""
     wrong = []
     ours = [case for case in ARRAY_CASES if (op := OPS[case.op]).primitive == primitive and op.rungs("cuda")]
     for case in (EmulatedCase(**vars(case)) for case in ours[::step]):
@@ -153,7 +152,7 @@ def refusals(primitive: str) -> list[str]:
             for rung in (1, 2):
                 try:
                     getattr(getattr(torch.ops, NAMESPACE), name)(*arguments(bad), rung)
-                    wrong.append(f"{name} on cuda:{rung} takes index {bad} of 5")
+                    wrong.append(f"{name} on cuda:{rung} accepts index {bad} of 5")
                 except RuntimeError:
                     pass
     return wrong
@@ -168,7 +167,7 @@ if __name__ == "__main__":
     wrong = grid(primitive, step) + cases(primitive, step) + refusals(primitive)
     if primitive == "matmul" and step == 1:
         wrong += tf32(emulation)
-    if primitive == "gather":  # whose sums are then others
+    if primitive == "gather":  # its sums then differ
         emulation.sn_emulation_determinism(ctypes.c_bool(True))
         wrong += grid(primitive, step) + cases(primitive, step) + refusals(primitive)
     print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")

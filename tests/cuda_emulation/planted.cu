@@ -31,7 +31,7 @@ void run(void (*kernel)(Parameters...), Shape shape, Arguments... arguments) {
   launch(HostLaunch(), "planted", kernel, shape, arguments...);
 }
 
-// y = 2 x. The mistake: threads behind the last element go on.
+// y = 2 x. The mistake: threads past the last element go on.
 __global__ void double_kernel(const float* x, float* y, int n, bool mistake) {
   const int i = thread_index();
   if (i >= n && !mistake) return;
@@ -48,7 +48,7 @@ __global__ void reverse_kernel(const float* x, float* y) {
   y[thread_index()] = part[THREADS - 1 - threadIdx.x];
 }
 
-// The same in memory whose size the launch says: the mistake is in the launch.
+// The same in memory whose size is given at launch: the mistake is in the launch.
 __global__ void reverse_dynamic_kernel(const float* x, float* y) {
   float* part = dynamic_shared<float>();
   part[threadIdx.x] = x[thread_index()];
@@ -56,7 +56,7 @@ __global__ void reverse_dynamic_kernel(const float* x, float* y) {
   y[thread_index()] = part[THREADS - 1 - threadIdx.x];
 }
 
-// The same. The mistake: nobody waits until all have written.
+// The same. The mistake: no thread waits until all have written.
 __global__ void read_early_kernel(const float* x, float* y, bool mistake) {
   __shared__ float part[THREADS];
   part[threadIdx.x] = x[thread_index()];
@@ -64,7 +64,7 @@ __global__ void read_early_kernel(const float* x, float* y, bool mistake) {
   y[thread_index()] = part[THREADS - 1 - threadIdx.x];
 }
 
-// Three parts in turn through the same memory. The mistake: nobody waits until all have read.
+// Three parts in turn through the same memory. The mistake: no thread waits until all have read.
 __global__ void write_early_kernel(const float* x, float* y, bool mistake) {
   __shared__ float part[THREADS];
   for (int turn = 0; turn < 3; turn++) {
@@ -100,13 +100,13 @@ __global__ void maximum_kernel(const float* x, float* y, bool mistake) {
   }
 }
 
-// The mistake: a barrier that only some threads of the block come to.
+// The mistake: a barrier that only some threads of the block reach.
 __global__ void divergent_kernel(float* y, bool mistake) {
   if (!mistake || threadIdx.x < 50) __syncthreads();
   y[threadIdx.x] = 1;
 }
 
-// The mistake: two branches wait at barriers of their own.
+// The mistake: two branches wait at different barriers.
 __global__ void two_barriers_kernel(float* y, bool mistake) {
   if (mistake && threadIdx.x < 64)
     __syncthreads();
@@ -123,7 +123,7 @@ __global__ void shuffle_kernel(float* y, bool mistake) {
   y[threadIdx.x] = threadIdx.x % 32 < 16 ? sum : 16;
 }
 
-// Copies beside the computation. The mistake: it does not wait for them.
+// Copies during the computation. The mistake: it does not wait for them.
 __global__ void copy_kernel(const float* x, float* y, bool mistake) {
   __shared__ __align__(16) float part[2][4 * THREADS];
   for (int stage = 0; stage < 2; stage++) {
@@ -136,7 +136,7 @@ __global__ void copy_kernel(const float* x, float* y, bool mistake) {
   for (int i = 0; i < 4; i++) y[4 * (THREADS + threadIdx.x) + i] = part[1][4 * threadIdx.x + i];
 }
 
-// The mistake: 128 bits from an address that is no multiple of 16 bytes.
+// The mistake: 128 bits from an address that is not a multiple of 16 bytes.
 __global__ void vector_kernel(const float* x, float* y, bool mistake) {
   const int i = 4 * threadIdx.x + 1;
   store(y + i, load(x + i, 4, mistake), 4, false);
@@ -163,7 +163,7 @@ __global__ void product_kernel(const float* x, float* y, bool mistake) {
   }
 }
 
-// The mistake: an index that an assertion refuses.
+// The mistake: an index that an assertion rejects.
 __global__ void assert_kernel(const float* x, float* y, bool mistake) {
   const int i = mistake ? threadIdx.x * 10 : threadIdx.x;
   SN_ASSERT(i < N);
@@ -217,7 +217,7 @@ bool is_right(const std::string& name, bool mistake) {
     filled(0, 32, [](int) { return 1; });
     run(divergent_kernel, {dim3(1), dim3(mistake ? 1025 : 32)}, out, false);
   }
-  return y == expected;  // NaN equals nothing
+  return y == expected;  // NaN is equal to nothing
 }
 
 }  // namespace

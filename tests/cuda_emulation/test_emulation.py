@@ -1,4 +1,4 @@
-"""The emulation catches what it is there to catch: each planted mistake shows, and the same kernel without it is right."""
+"""The emulation catches what it is meant to catch: each planted mistake shows, and the same kernel without it is right."""
 
 import pytest
 from cuda_emulation import build
@@ -44,6 +44,6 @@ def test_planted_mistakes_are_caught(planted, kernel):
 
 
 def test_a_maximum_over_memory_that_nobody_wrote(planted):
-    """NaN alone would not show, for fmaxf passes over it: in other runs shared memory holds huge numbers."""
+    """NaN alone would not show, because fmaxf ignores it: in other runs shared memory holds huge numbers."""
     assert "wrong\n" in [planted("maximum", True, seed) for seed in range(10)]
     assert planted("maximum", False, 0) == "right\n"

@@ -1,4 +1,4 @@
-"""Real data as the packages have them, generated data as the formula says, and text as numbers."""
+"""Real data as the packages ship it, generated data as the formula says, and text as numbers."""
 
 import math
 import sys
@@ -20,7 +20,7 @@ def load(name):
 
 
 def rows(*parts):
-    """Inputs and targets of all rows in an order of their own."""
+    """Inputs and targets of all rows, sorted."""
     return sorted([*x.flatten().tolist(), *y.flatten().tolist()] for part in parts for x, y in zip(*part, strict=True))
 
 

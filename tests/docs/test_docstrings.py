@@ -23,13 +23,13 @@ each = pytest.mark.parametrize("name", PUBLIC)
 
 
 def parts(value):
-    """A function, or a class with the methods and properties of its own."""
+    """A function, or a class with its own methods and properties."""
     members = vars(value).items() if inspect.isclass(value) else ()
     return [value, *(m for name, m in members if name[0] != "_" and (inspect.isroutine(m) or isinstance(m, property)))]
 
 
 def text(value):
-    """All that is said about it, on one line; a file of NumPy functions begins with their mathematics."""
+    """All its docstrings on one line; for a NumPy function also that of its file, which holds the mathematics."""
     documents = [inspect.getdoc(part) for part in parts(value)]
     if value.__module__.startswith(("scratchnet.numpy.", "scratchnet.oracle.")) and inspect.isfunction(value):
         documents.append(inspect.getmodule(value).__doc__)
@@ -60,7 +60,7 @@ def test_the_shapes_are_given(name):
 
 @each
 def test_the_errors_are_named(name):
-    """Those that it raises itself, but for an argument of another Python type and a method that a subclass has to write."""
+    """Those that it raises itself, except for an argument of another Python type and a method that a subclass has to write."""
     value = PUBLIC[name]
     raised = set(RAISED.findall(inspect.getsource(inspect.unwrap(value)))) - {"TypeError", "NotImplementedError"}
     assert all(error in text(value) for error in raised), (raised, inspect.getdoc(value))

@@ -26,7 +26,7 @@ SHELL = [line for _, language, code in BLOCKS if language == "sh" for line in co
 
 @pytest.fixture(autouse=True)
 def desk(tmp_path, monkeypatch):
-    """What a command writes is not written into the clone; what it reads is there."""
+    """A folder where commands find what they read, so that what they write does not end up in the clone."""
     monkeypatch.chdir(tmp_path)
     for name, code in SCRIPTS.items():
         Path(name).write_text(code)
@@ -55,7 +55,7 @@ def test_python(page, code):
 @pytest.mark.parametrize("line", SHELL)
 def test_shell(line, capsys):
     command, *arguments = line.split()
-    if arguments[0] == "check":  # an exercise that is blank, a kernel that is wrong
+    if arguments[0] == "check":  # a blank exercise, a wrong kernel
         assert cli.main(arguments) == 1
         said = " ".join(capsys.readouterr().out.split())
         answers = "shapes, hint 1 of 3", "the variance is the unbiased one, divided by D - 1; LayerNorm divides by D"
@@ -65,7 +65,7 @@ def test_shell(line, capsys):
     elif command == "make":  # what it would run: the suite cannot run itself
         plan = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True)
         assert plan.returncode == 0 and plan.stdout
-    elif command == ".venv/bin/python":  # a sample of the tests: those that are named are there
+    elif command == ".venv/bin/python":  # a sample of the tests: the files named exist
         assert arguments[:2] == ["-m", "pytest"]
         found = subprocess.run([sys.executable, *arguments, "--collect-only"], cwd=ROOT, capture_output=True, text=True)
         assert found.returncode == 0 and "::" in found.stdout, found.stdout + found.stderr

@@ -1,4 +1,4 @@
-"""`python tests/fuzz SEED` repeats one case, `--cases N` runs the N from there on; a line each, FAIL says what is wrong."""
+"""`python tests/fuzz SEED` repeats one case, `--cases N` runs N cases from there on; one line each, FAIL says what is wrong."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ isa = os.environ.get("SCRATCHNET_CPU_ISA")
 failures = 0
 for seed in range(options.seed, options.seed + options.cases):
     case = draw(seed)
-    # said before it runs: if the process dies, the last line tells of what
+    # printed before it runs: if the process dies, the last line names the case
     print(f"{f'SCRATCHNET_CPU_ISA={isa} ' if isa else ''}python tests/fuzz {seed}  # {case}", end=" ", flush=True)
     found = problems(case)
     print("".join(f"FAIL {problem} " for problem in found), flush=True)

@@ -1,4 +1,4 @@
-"""How the options of each operator are drawn; an operator without an entry here is drawn from its Op's examples alone."""
+"""How the options of each operator are drawn; an operator without an entry here is drawn only from its Op's examples."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Draw:
         return self.random.randint(low, high)
 
     def size(self) -> int:
-        """0 and 1 now and then, mostly a number up to 40, small ones more often, seldom one up to 300."""
+        """Sometimes 0 or 1, mostly a number up to 40, small ones more often, rarely one up to 300."""
         if self.chance(0.04):
             return 0
         return int(math.exp(self.random.uniform(0, math.log(301 if self.chance(0.1) else 41))))
 
     def sizes(self, count: int, most: int = 50_000) -> list[int]:
-        """Sizes whose product is at most `most`, so that a case stays a matter of milliseconds."""
+        """Sizes whose product is at most `most`, so that a case takes only milliseconds."""
         sizes = [self.size() for _ in range(count)]
         while math.prod(sizes) > most:
             sizes[sizes.index(max(sizes))] //= 2
@@ -149,7 +149,7 @@ def _logsumexp(d: Draw):
 
 
 def _eps(d: Draw, count: int) -> float:
-    """Over one or two numbers a large one, as in scratchnet.ops: with a small one only rounding would be left to compare."""
+    """A large eps for one or two numbers, as in scratchnet.ops: with a small one only rounding would be left to compare."""
     return d.pick(0.5, 1e-2, 1e-5) if count > 2 else 0.5
 
 

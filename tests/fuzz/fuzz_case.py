@@ -1,4 +1,4 @@
-"""One fuzz case: a call of one operator, all of it drawn from one number."""
+"""One fuzz case: a call of one operator, drawn entirely from one number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THREADS = (1, 2, 3, 4, 6, 8)
 
 @dataclass
 class Case:
-    """A call, how it is made, and what was done to it."""
+    """A call, how it was drawn, and what was done to it."""
 
     seed: int
     op: Op
@@ -31,7 +31,7 @@ class Case:
     values: str  # "normal", or one of VALUES
     example: str  # of the operator, or "drawn" by fuzz_calls
     mistake: str  # what was spoiled; empty for a call that is meant to be right
-    layouts: random.Random  # how the gradients lie that come in
+    layouts: random.Random  # for the strides of the incoming gradients
 
     def __str__(self) -> str:
         what = [self.op.name, self.example, self.values, str(self.dtype).removeprefix("torch."), f"on {self.backend}"]
@@ -55,7 +55,7 @@ def _short(value: Any) -> str:
 
 
 def draw(seed: int) -> Case:
-    """The case of this number, always the same one; torch's random state is left as it was."""
+    """The case of this number, always the same; torch's random state is left as it was."""
     source = random.Random(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -73,10 +73,10 @@ def draw(seed: int) -> Case:
         args, kwargs = on_tensors(lambda t: strided(source, t), args, kwargs)
         if "batch_sizes" in kwargs:  # torch reads them as if they were contiguous
             kwargs["batch_sizes"] = kwargs["batch_sizes"].contiguous()
-        wanted = source.choice((1.0, 1.0, 1.0, 0.7, 0.5, 0.0))  # the gradients that are asked for
+        wanted = source.choice((1.0, 1.0, 1.0, 0.7, 0.5, 0.0))  # the fraction of gradients asked for
         args, kwargs = on_tensors(lambda t: t.detach().requires_grad_(t.requires_grad and d.chance(wanted)), args, kwargs)
         mistake = ""
-        if op.name != "recurrence" and d.chance(0.2):  # torch's layers look at no shape and write past their memory
+        if op.name != "recurrence" and d.chance(0.2):  # torch's layers check no shape and write past their memory
             args, kwargs, mistake = spoil(d, args, kwargs)
     column = source.choice(("cpp",) * 5 + ("rung",) * 3 + (None,) * 2 + ("reference", "numpy"))
     highest = max(len(op.rungs("cpp")) for op in OPS.values())
@@ -87,7 +87,7 @@ def draw(seed: int) -> Case:
     backend = f"cpp:{source.randint(1, highest)}" if column == "rung" else column
     threads = tuple(source.sample(THREADS, 2))
     case = Case(seed, op, args, kwargs, d.dtype, backend, threads, values, example, mistake, source)
-    written = lambda place, t: t.clone() if place in case.written else t  # no number of these lies at two places
+    written = lambda place, t: t.clone() if place in case.written else t  # written to: no two of its elements share a place
     case.args = tuple(written(*each) for each in enumerate(args))
     return case
 
@@ -96,11 +96,11 @@ def draw(seed: int) -> Case:
 
 
 def _revalued(d: Draw, op: Op, values: str, t: Tensor) -> Tensor:
-    """A tensor of floats with other numbers; the largest are the dtype's own to a power.
+    """A tensor of floats with other numbers; the largest are the dtype's largest to a power.
 
-    Where the square of a number is beyond the type, torch's own norms give 0 or NaN, by its place in the row. Sums of the very
-    largest number are infinite or not by the order of their terms: they get a tenth of its digits less. And class
-    weights and probabilities stay small: of one class, the gradient is a difference of two as large as they are.
+    Where the square of a number is out of range, torch's own norms give 0 or NaN, depending on its place in the row. Sums of
+    the very largest number are infinite or not depending on the order of their terms: they get a tenth of its digits less. And
+    class weights and probabilities stay small: for one class, the gradient is a difference of two numbers of their size.
     """
     if not t.is_floating_point():
         return t
@@ -109,7 +109,7 @@ def _revalued(d: Draw, op: Op, values: str, t: Tensor) -> Tensor:
 
 
 def _special(d: Draw, t: Tensor, large: float) -> Tensor:
-    """Some entries, or none, are numbers that few think of."""
+    """Some entries, or none, become numbers that are easily forgotten."""
     bits = torch.finfo(t.dtype)
     numbers = [0.0, -0.0, large, -large, bits.tiny, -bits.tiny, bits.smallest_normal * bits.eps, 1.0, bits.eps]
     if d.chance(0.6):
@@ -132,9 +132,9 @@ VALUES: dict[str, Callable[[Draw, Tensor, float], Tensor]] = {
 
 
 def strided(source: random.Random, t: Tensor) -> Tensor:
-    """The numbers of a tensor in another order in memory, apart from one another, behind an offset, or one for several.
+    """The numbers of a tensor in another order in memory, spread apart, after an offset, or one in place of several.
 
-    What lies between is NaN, or an index far out of range. Only floats change their values: rows that repeat.
+    Between them lies NaN, or an index far out of range. Only floats change their values: rows that repeat.
     """
     kind = source.choice(("contiguous", "contiguous", "dense", "gaps", "gaps", "expanded", "overlapping"))
     if kind == "contiguous" or not t.dim():
@@ -159,7 +159,7 @@ def strided(source: random.Random, t: Tensor) -> Tensor:
 
 
 def _within(strides: list[int], t: Tensor) -> list[int]:
-    """The strides, those that would leave the tensor's memory set to 0."""
+    """The strides, with those that would leave the tensor's memory set to 0."""
     room, kept = t.untyped_storage().nbytes() // t.element_size() - 1 - t.storage_offset(), []
     for size, stride in zip(t.shape, strides, strict=True):
         stride = stride if (size - 1) * stride <= room else 0

@@ -1,4 +1,4 @@
-"""What is asked of a case: torch's exceptions, the oracle's numbers, the same bits on all threads, unharmed inputs."""
+"""What a case has to satisfy: torch's exceptions, the oracle's numbers, the same bits on all threads, unharmed inputs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from scratchnet.measure.verify import ULPS, Rule, as_tuple, copied, function, nu
 
 Results = tuple[Tensor, ...]
 
-# An operator and words of an exception where ours and torch's differ on purpose: torch refuses what has only one meaning, ...
+# An operator and part of an exception where ours and torch's differ on purpose: torch refuses what has only one meaning, ...
 TORCH_REFUSES = (
     ("linear", "mat2 must be a matrix"),  # rows, a weight (in,) and a bias (): rows of any other rank are taken
-    ("cross_entropy", "Byte"),  # uint8 classes: taken for (N, C) logits without smoothing alone
+    ("cross_entropy", "Byte"),  # uint8 classes: torch takes them only for (N, C) logits without smoothing
     ("cross_entropy", "Expected dtype int32/int64 for index"),  # the same
     ("linear_cross_entropy", "Byte"),
     ("linear_cross_entropy", "Expected dtype int32/int64 for index"),
     ("cross_entropy", "doesn't match the broadcast shape"),  # (C,) logits and a target (1,): taken without smoothing
     ("linear_cross_entropy", "doesn't match the broadcast shape"),
-    ("linear_cross_entropy", "expected linear_bias shape"),  # of a few rows torch's linear and cross_entropy run: () is taken
+    ("linear_cross_entropy", "expected linear_bias shape"),  # for a few rows torch's linear and cross_entropy run: () is taken
     ("linear_cross_entropy", "size mismatch"),  # one row as (K,) and its target as (1,), which cross_entropy takes
     ("layer_norm", "expected scalar type Half but found Float"),  # float16 beside float32 parameters, taken for other shapes
     ("batch_norm", "expect parameter to have scalar type of Float"),  # the same, for some strides
@@ -36,11 +36,11 @@ TORCH_REFUSES = (
     ("recurrence", "incorrect number of RNN parameters"),  # one bias without the other
     ("recurrence", "not divisible by stride"),  # the same
     ("max_pool2d", "half of kernel size, but got padW"),  # XNNPACK, which runs without gradients, leaves out the dilation
-    ("adaptive_avg_pool2d", "Expected grad_output to have non-zero size"),  # to no windows: torch gives them, but no gradient
+    ("adaptive_avg_pool2d", "Expected grad_output to have non-zero size"),  # to no windows: torch has no gradient for them
 )
-# ... or computes what nobody can have meant.
+# ... or computes what no caller can have meant.
 OURS_REFUSES = (
-    ("linear", "one bias for each row of weight"),  # a bias of two axes, taken for an input of two axes alone
+    ("linear", "one bias for each row of weight"),  # a bias of two axes, taken only for an input of two axes
     ("cross_entropy", "label_smoothing must be between"),  # a negative one counts as none
     ("linear_cross_entropy", "label_smoothing must be between"),
     ("cross_entropy", "weight tensor should be defined"),  # (1, C), taken for logits of more than two axes
@@ -48,18 +48,18 @@ OURS_REFUSES = (
     ("batch_norm", "should contain 1 elements not 1"),  # but of shape (1, 1)
     ("max_pool2d", "a window would see nothing but padding"),  # the gradient of its maximum goes to some other entry
 )
-# ... or has another type of exception on one of its ways to the same end.
+# ... or raises another type of exception on one of its code paths.
 OTHER_TYPES = {
     ("cross_entropy", "size mismatch"): IndexError,  # an index where there are no classes: about the sizes
     ("embedding", "out of DATA bounds"): IndexError,
     ("embedding", "indexing axis dim should be positive"): IndexError,  # of a table without rows
-    ("embedding", "Padding_idx must be within"): RuntimeError,  # of a weight that is no matrix: about that
+    ("embedding", "Padding_idx must be within"): RuntimeError,  # of a weight that is not a matrix: ours is about that
     ("cross_entropy", "codec can't decode"): IndexError,  # the message about a class above 127, as a byte
     ("linear_cross_entropy", "codec can't decode"): IndexError,
-    ("conv2d", "slow_conv2d_cpu"): RuntimeError,  # bool input and another weight: about the input alone
+    ("conv2d", "slow_conv2d_cpu"): RuntimeError,  # bool input and another weight: torch's is only about the input
     ("matmul", "not implemented for 'Bool'"): RuntimeError,  # bool and another dtype: about the two
-    ("batch_norm", "Expected more than 1 value"): TypeError,  # before it looks at the types of the others
-    ("batch_norm", "select()"): (RuntimeError, ValueError),  # for no elements, before it looks at the others
+    ("batch_norm", "Expected more than 1 value"): TypeError,  # raised before it checks the types of the others
+    ("batch_norm", "select()"): (RuntimeError, ValueError),  # for no elements, raised before it checks the others
 }
 
 
@@ -81,8 +81,8 @@ def _problems(case: Case) -> list[str]:
     upstream = None if refusal else [strided(case.layouts, torch.randn(y.shape).to(y.dtype)) for y in outputs]
     given = (case.args, case.kwargs, upstream)
     fresh = lambda: copy.deepcopy(given)  # with the same strides, and what lies between
-    # Torch's results for contiguous copies and for these strides: now and then only one of both can be had, and its
-    # batch_norm reads past a weight of stride 0.
+    # Torch's results for contiguous copies and for these strides: sometimes torch accepts only one of them, and its batch_norm
+    # reads past a weight of stride 0.
     own, strides_refused = [], None
     if not refusal:
         plain = lambda t: copied(t, t.dtype, t.device).contiguous()
@@ -134,13 +134,13 @@ def _results(case: Case, call: Callable, args: tuple, kwargs: dict, upstream: li
 
 
 def _twin(case: Case) -> Callable | None:
-    """torch's function of the same name and arguments, whose exceptions bind; None for a call that only we have."""
+    """torch's function of the same name and arguments, whose exceptions are binding; None for a call that only we have."""
     own = getattr(F, case.op.name, None) or getattr(torch, case.op.name, None)
     return None if "activation" in case.kwargs else own
 
 
 def _exceptions(case: Case, ours: Exception | None, theirs: Exception | None, twin: bool) -> list[str]:
-    """Ours where torch has one, of its type; where only we have the call, more than what torch is made of may be refused."""
+    """Ours where torch raises one, of its type; a call that only we have may refuse more than torch's parts would."""
     said = f"ours {_said(ours)}, torch's {_said(theirs)}"
     for error, table in ((theirs, TORCH_REFUSES), (ours, OURS_REFUSES)):
         if any(name == case.op.name and words in str(error) for name, words in table):
@@ -149,9 +149,9 @@ def _exceptions(case: Case, ours: Exception | None, theirs: Exception | None, tw
         return [f"no exception: {said}"]
     if ours and not theirs:
         empty = any(isinstance(t, Tensor) and not t.numel() for t in tree_leaves((case.args, case.kwargs)))
-        # of a tensor without elements torch does not look at everything
+        # torch does not check everything about a tensor without elements
         return [f"exception: {said}"] if not case.mistake or twin and not empty else []
-    # torch's Python code stumbles over None and numbers with an AttributeError; ours says which type it needs
+    # torch's Python code fails on None and numbers with an AttributeError; ours says which type it needs
     kinds = (type(theirs), TypeError) if isinstance(theirs, AttributeError) else (type(theirs),)
     others = tuple(k for (name, words), k in OTHER_TYPES.items() if name == case.op.name and words in str(theirs))
     return [] if not twin or isinstance(ours, (kinds, others)) else [f"another exception: {said}"]
@@ -170,7 +170,7 @@ def _bytes(t: Tensor) -> Tensor:
 
 
 def _harmed(case: Case, inputs: tuple, before: tuple) -> list[str]:
-    """The arguments and incoming gradients with another bit than before, also between their elements."""
+    """The arguments and incoming gradients in which a bit has changed, even between their elements."""
     written = [id(inputs[0][place]) for place in case.written]
     pairs = zip(tree_leaves(inputs), tree_leaves(before), strict=True)
     pairs = [(now, old) for now, old in pairs if isinstance(now, Tensor) and id(now) not in written]
@@ -189,7 +189,7 @@ def _numbers(case: Case, ours: Results, own: list[Results], upstream: list[Tenso
     kinds = [(y.dtype, tuple(y.shape)) for y in own[0]]
     if (got := [(y.dtype, tuple(y.shape)) for y in ours]) != kinds:
         if case.mistake and not twin and [shape for _, shape in got] == [shape for _, shape in kinds]:
-            return []  # which of two dtypes a call has that only we have is ours to say
+            return []  # for a call that only we have, the dtype is ours to choose
         return [f"dtypes and shapes are {got} instead of {kinds}"]
     if not all(y.is_floating_point() for y in ours):  # integers and complex numbers: torch's own code runs
         same = [torch.allclose(y, z, equal_nan=True) for y, z in zip(ours, own[0], strict=True)]
@@ -205,7 +205,7 @@ def _numbers(case: Case, ours: Results, own: list[Results], upstream: list[Tenso
             return [f"the oracle refuses the call: {_said(refusal)}"]
         nudged = oracle(lambda t: nudge(t, eps))
         found = _verdicts(case, ours, own, exact, nudged, upstream)
-        if found:  # was the nudge a lucky one? Sixteen show better what the inputs' rounding can do, at a kink above all
+        if found:  # was the nudge a lucky one? Sixteen show better what rounding of the inputs can do, above all at a kink
             for _ in range(15):
                 nudged = [_further(*of) for of in zip(exact, nudged, oracle(lambda t: nudge(t, eps)), strict=True)]
             found = _verdicts(case, ours, own, exact, nudged, upstream)
@@ -213,7 +213,7 @@ def _numbers(case: Case, ours: Results, own: list[Results], upstream: list[Tenso
 
 
 def _further(exact: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Of two numbers the one further from the exact one."""
+    """The one of two numbers that is further from the exact one."""
     return torch.where((a - exact).abs() >= (b - exact).abs(), a, b)
 
 
@@ -225,13 +225,13 @@ def _verdicts(
     for i, row in enumerate(zip(ours, exact, nudged, *own, strict=True)):
         ours_i, exact_i, nudged_i, *own_i = (t.detach().clone() for t in row)
         if case.values != "normal":
-            # of infinite weights a norm's dx has differences, which are infinite or NaN by the order of its sums
+            # with infinite weights a norm's dx has differences, which are infinite or NaN depending on the order of its sums
             _take_either(ours_i, exact_i, nudged_i, own_i, i >= outputs and case.op.primitive == "layer_norm")
         own_i = own_i[0]
         what = f"output {i}" if i < outputs else f"gradient {i - outputs}"
         check = verdict(what, ours_i, own_i, exact_i, nudged_i, incoming, own_i.dtype, Rule())
-        # With numbers near a dtype's ends torch's own may be far from float64: then its error alone is the measure.
-        # And where the true gradient cancels to zero, as that of equal rows, torch's own is rounding: ours has to be exact.
+        # With numbers near a dtype's limits torch's own may be far from float64: then its error alone is the measure.
+        # And where the true gradient cancels to zero, as for equal rows, torch's own is rounding: ours has to be exact.
         measure = check.bound if case.values != "normal" else ULPS * torch.finfo(own_i.dtype).eps * check.scale
         far = check.problem.startswith("torch is too far") and check.error <= measure
         rounding = _scale(case, ours) * ULPS * torch.finfo(own_i.dtype).eps * incoming if i >= outputs else 0
@@ -241,9 +241,9 @@ def _verdicts(
 
 
 def _scale(case: Case, ours: Results) -> float:
-    """How large the terms of a gradient may be of which it is the difference, in parts of what came in; 0: as large as itself.
+    """How large the terms may be whose difference a gradient is, relative to what came in; 0: as large as itself.
 
-    Numbers near a dtype's ends make large terms that cancel, in float64 the oracle's too. And a gradient that follows from a
+    Numbers near a dtype's limits make large terms that cancel, even the oracle's in float64. And a gradient computed from a
     rounded output inherits its error:
 
     dx = p (g - sum(g p)) and g - p sum(g) are differences of numbers as large as g; in g exp(x - y) the error is y's own.
@@ -258,17 +258,17 @@ def _scale(case: Case, ours: Results) -> float:
 
 
 def _take_either(ours: Tensor, exact: Tensor, nudged: Tensor, own: list[Tensor], alike: bool) -> None:
-    """Where torch and the oracle differ in what is infinite or NaN, ours may be as either.
+    """Where torch and the oracle differ in what is infinite or NaN, ours may agree with either.
 
-    In its narrower type torch overflows where float64 does not, or the other way round: it scales with other factors first,
-    and with others for other strides. alike: NaN and both infinities are one. Where ours is as torch's, all are made equal,
-    in place: the verdict is about the rest.
+    In its narrower dtype torch overflows where float64 does not, or the other way round: it applies other factors first, and
+    different ones for other strides. alike: NaN and both infinities count as one. Where ours agrees with torch's, all are made
+    equal, in place: the verdict is about the rest.
     """
     kind, right = _kind(ours), _kind(exact.to(ours.dtype))
     as_torch = (kind != right) & torch.stack([_kind(t) == kind for t in own]).any(0)
     if alike:
         as_torch |= ~ours.isfinite() & torch.stack([~t.isfinite() for t in (exact.to(ours.dtype), *own)]).any(0)
-    # both passed the range of 16 bits in between, where the oracle did not
+    # both overflowed 16 bits in between, and the oracle did not
     as_torch |= ~ours.isfinite() & exact.isfinite() & ~torch.stack([t.isfinite() for t in own]).any(0)
     as_torch |= ours.isinf() & (exact.abs() > 0.99 * torch.finfo(ours.dtype).max)  # one rounding away from it
     for t in (ours, exact, nudged, *own):

@@ -1,4 +1,4 @@
-"""Drawn calls of every operator in child processes, one for each instruction set, so that a crash says which case it was."""
+"""Random calls of every operator in child processes, one per instruction set, so that a crash says which case it was."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from scratchnet import _compiled
 from scratchnet.functions import gather, gelu
 from scratchnet.ops import OPS
 
-# The widest instruction set has most of the cases; a part is what one worker of the tests runs.
+# The widest instruction set gets most of the cases; a part is what one test worker runs.
 QUICK = [(None, 80)] * 5 + [("avx2", 50), ("baseline", 50)]
 FULL = [(None, 400)] * 20 + [("avx2", 1000), ("baseline", 1000)]
 
 
 def fuzz(request: pytest.FixtureRequest, part: int, isa: str | None, cases: int) -> None:
-    """Run so many cases; a failing line repeats its case."""
+    """Run this many cases; a line that fails holds the command that repeats its case."""
     if isa and isa not in _compiled.module.cpu_info()["isas_supported"]:
         pytest.skip(f"this CPU has no {isa}")
     seed = int(request.config.getoption("--fuzz-seed")) + 1000 * part
@@ -56,7 +56,7 @@ def test_a_seed_is_one_case():
 
 
 def test_faults_are_found(monkeypatch):
-    """One of each kind: a number, an exception too few and one too many, an input that is written to, a thread too many."""
+    """One of each kind: a number, a dtype, an exception too many and one too few, an input written to, bits by threads."""
     cases = [case for case in map(draw, range(1000)) if case.op.name == "gelu" and case.args[0].numel() and not case.mistake]
     right = gelu.gelu
 

@@ -17,7 +17,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def expanded_floats(t):
-    """The same, but of integers that must fit the other arguments: the batch_sizes of a recurrence."""
+    """The same, except for integers that must fit the other arguments: the batch_sizes of a recurrence."""
     return expanded(t) if t.is_floating_point() else t
 
 
@@ -40,7 +40,7 @@ def check(name, example, dtype, backend, layout, sizes=SIZES):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_fast_kernels(name, example, dtype, layout):
-    sizes = SIZES if FILES[name] == OPS[name].primitive else SIZES[::3]  # layers have tests of their own too
+    sizes = SIZES if FILES[name] == OPS[name].primitive else SIZES[::3]  # layers have their own tests too
     check(name, example, dtype, "cpp", layout, sizes)
 
 
@@ -72,8 +72,8 @@ def test_every_column_in_every_layout(name, example, dtype, backend, layout):
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_every_pair_of_odd_sizes(name, example, dtype):
     sizes = (1, 2, 3, 17, 31, 33, 127, 129, 1000)
-    # Among the 64,629 pre-activations of 129x1000 one lies within float32's rounding of ReLU's kink, where its gradient jumps
-    # from 0 to 1: ours falls on the other side with this seed, torch's with another.
+    # One of the 64,629 pre-activations of 129x1000 lies within float32 rounding of ReLU's kink, where its gradient jumps from
+    # 0 to 1: with this seed ours falls on the other side, with another seed torch's does.
     most = 100_000 if example == "bias+relu" else 150_000
     check(name, example, dtype, "cpp", "contiguous", [(m, n) for m in sizes for n in sizes if m * n <= most])
 
@@ -126,7 +126,7 @@ def test_inputs_are_unharmed(name, example):
 
 @pytest.mark.parametrize("isa", ("baseline", "avx2"))
 def test_other_instruction_sets(isa):
-    """This process runs the best one; the others get a process of their own."""
+    """This process runs the best one; each of the others gets its own process."""
     if isa not in _compiled.module.cpu_info()["isas_supported"]:
         pytest.skip(f"this CPU has no {isa}")
     code = "from scratchnet import _compiled, cli\n"

@@ -57,7 +57,7 @@ def test_the_list_of_gpus_is_obeyed(fake, monkeypatch):
     assert fake("2.13.0", "12.8").facts["architectures"] == "sm_80 sm_86 sm_90a compute_90a"
     for wrong in ("Ampere", "7.5", "8.0;x"):
         monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", wrong)
-        with pytest.raises(BuildFailure, match="TORCH_CUDA_ARCH_LIST=.* is no number of 8.0 or more, such as 8.0;9.0a"):
+        with pytest.raises(BuildFailure, match="TORCH_CUDA_ARCH_LIST=.* is not a number >= 8.0, such as 8.0;9.0a"):
             fake("2.13.0", "12.8")
 
 

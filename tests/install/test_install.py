@@ -1,4 +1,4 @@
-"""Every way to install scratchnet, each in a copy of the source and a fresh environment; and what the linker made."""
+"""Every way to install scratchnet, each in a copy of the source and a fresh environment; and what the linker produced."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def make_wheel(source: Path, folder: Path, *options: str, **environment: str) ->
 
 
 def fresh_python(folder: Path, *requirements: object, **environment: str) -> Path:
-    """A new environment with these installed, which borrows torch and the rest from the one that runs the tests."""
+    """A new environment with these requirements, which borrows torch and the rest from the one that runs the tests."""
     succeed(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps")
     succeed(*pip, *requirements, cwd=folder.parent, **environment)
-    # A path in a .pth file; the .pth files that lie there, such as that of an editable scratchnet, are not run.
+    # A path in a .pth file: the .pth files in that folder, such as that of an editable scratchnet, are not run.
     packages = Path(succeed(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
     return python
@@ -186,8 +186,8 @@ def test_wheel_from_the_sdist(source, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("editable", [False, True], ids=["plain", "editable"])
 def test_default_build_isolation(source, tmp_path, editable):
-    """pip fetches the build requirements itself. The torch that it builds with need not be the one that runs."""
-    constraint = str(ROOT / "constraints.txt")  # else pip builds with the newest torch, gigabytes of CUDA included
+    """pip fetches the build requirements itself. The torch that it builds with need not be the one used later."""
+    constraint = str(ROOT / "constraints.txt")  # otherwise pip builds with the newest torch, including gigabytes of CUDA
     options = ("--editable", source) if editable else (source,)
     environment = {"PIP_CONSTRAINT": constraint, "PIP_BUILD_CONSTRAINT": constraint, "SCRATCHNET_REQUIRE_EXT": "1"}
     python = fresh_python(tmp_path / "env", *options, **environment)
@@ -195,7 +195,7 @@ def test_default_build_isolation(source, tmp_path, editable):
     assert where.startswith(str(source if editable else tmp_path / "env")) and where.split()[1] == "False"
 
 
-# ---- what the linker made -----------------------------------------------------------------------------------------------
+# ---- what the linker produced---------------------------------------------------------------------------------------------
 
 
 @needs_module
@@ -211,8 +211,8 @@ def test_module_links_to_torch_and_to_no_second_thread_pool():
 def test_code_for_one_instruction_set_cannot_serve_another():
     """The linker keeps one copy of a weak symbol. Were it the AVX-512 copy, older CPUs would die with SIGILL.
 
-    Harmless: a name that carries the instruction set, which no other object can share; and DW.ref.*, no code but the address of
-    the function in libstdc++ that exceptions are thrown with.
+    Harmless: a name with the instruction set in it, which no other object can share; and DW.ref.*, which is not code but the
+    address of the function in libstdc++ that throws exceptions.
     """
     objects = [path for isa in ("avx2", "avx512") for path in (ROOT / "build").rglob(f"*.{isa}.o")]
     if not objects:

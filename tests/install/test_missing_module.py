@@ -15,7 +15,7 @@ CALL = "import torch; assert scratchnet.gelu(torch.zeros(3)).tolist() == [0, 0, 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory) -> Path:
-    """A folder with the package's Python files alone."""
+    """A folder with only the package's Python files."""
     folder = tmp_path_factory.mktemp("bare")
     without = shutil.ignore_patterns("*.so", "__pycache__", "*_build_failure.txt")
     shutil.copytree(ROOT / "scratchnet", folder / "scratchnet", ignore=without)
@@ -24,7 +24,7 @@ def bare(tmp_path_factory) -> Path:
 
 
 def run(bare: Path, *arguments: str) -> str:
-    """What a Python in the folder says to stderr; it must end well. -S: no .pth file of an editable install is read."""
+    """What Python, run in the folder, writes to stderr; it must exit with 0. -S: no .pth file of an editable install counts."""
     path = {"PYTHONPATH": os.pathsep.join([str(bare), *site.getsitepackages()])}
     result = subprocess.run([sys.executable, "-S", *arguments], cwd=bare, env=path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -39,14 +39,14 @@ def test_the_warning_points_at_the_line_that_imports(bare, line):
     (bare / "main.py").write_text("import program\n")
     said = run(bare, "main.py")
     assert said.count("RuntimeWarning") == 1
-    assert f"{bare / 'program.py'}:3: RuntimeWarning: The compiled module of scratchnet is not there" in said
+    assert f"{bare / 'program.py'}:3: RuntimeWarning: The compiled module of scratchnet is missing" in said
     assert f"  {line}" in said  # the source line
 
 
 @pytest.mark.parametrize("how", [("-W", "error"), ("-W", "error::RuntimeWarning")])
 def test_warnings_as_errors_do_not_stop_the_import(bare, how):
     said = run(bare, *how, "-c", f"import scratchnet; {CALL}")
-    assert said.count("RuntimeWarning: The compiled module of scratchnet is not there") == 1 and "Traceback" not in said
+    assert said.count("RuntimeWarning: The compiled module of scratchnet is missing") == 1 and "Traceback" not in said
 
 
 def test_a_filter_silences_it(bare):
@@ -56,7 +56,7 @@ def test_a_filter_silences_it(bare):
 
 
 def test_the_warning_about_an_instruction_set_points_there_too(bare):
-    """With the module, if it is here."""
+    """With the compiled module, if there is one."""
     if not [*(ROOT / "scratchnet").glob("_C*.so")]:
         pytest.skip("needs the compiled module: make build")
     (bare / "isa.py").write_text("import scratchnet\n")

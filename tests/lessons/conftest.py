@@ -1,4 +1,4 @@
-"""Lessons need no network, and a reader's files are in a folder of their own."""
+"""Lessons need no network, and a reader's files are in a separate folder."""
 
 import socket
 
@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     def refuse(*args):
-        raise OSError("a lesson called for the network")
+        raise OSError("a lesson tried to use the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)

@@ -1,4 +1,4 @@
-"""Every lesson runs; of its exercise the stub is blank, the solution passes and every mistake is called by its name."""
+"""Every lesson runs; the stub of its exercise is blank, the solution passes, and every mistake is called by its name."""
 
 import ast
 import re

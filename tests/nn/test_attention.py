@@ -54,7 +54,7 @@ def inputs(layer, batched=True):
 
 def results(layer, tensors, **kwargs):
     """Outputs and all gradients."""
-    leaves = {id(t): t.detach().clone().requires_grad_() for t in tensors}  # the same tensor twice stays so
+    leaves = {id(t): t.detach().clone().requires_grad_() for t in tensors}  # a tensor that occurs twice stays one tensor
     outputs = [t for t in layer(*(leaves[id(t)] for t in tensors), **kwargs) if t is not None]
     torch.manual_seed(1)
     upstream = [torch.randn(t.shape, dtype=t.dtype) for t in outputs]
@@ -227,7 +227,7 @@ def test_every_backend():
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_the_causal_hint_stands_for_a_mask_of_any_length(batch_first, batched, mask):
-    """torch does not look at the mask then: one for the longest sequence does for all."""
+    """torch does not read the mask then: one for the longest sequence serves all."""
     if mask.dim() == 3 and not batched:
         pytest.skip("torch refuses three axes without a batch")
     ours, theirs = twins(batch_first=batch_first)

@@ -17,7 +17,7 @@ INFOS = {i.module_cls.__name__: i for i in common_modules.module_db if i.module_
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", INFOS)
 def test_training_and_evaluation(name, dtype):
-    """PyTorch's samples: two training steps, then an evaluation with what they left."""
+    """PyTorch's samples: two training steps, then an evaluation with the resulting state."""
     for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", dtype, requires_grad=False, training=True):
         construct, (x,) = sample.constructor_input, sample.forward_input.args
         ours, theirs = (getattr(lib, name)(*construct.args, **construct.kwargs).to(dtype) for lib in (nn, torch.nn))
@@ -95,7 +95,7 @@ def test_compiled(tracked):
 
 
 def test_a_convolutional_classifier_is_a_drop_in():
-    """Normalised, pooled in all three ways, and trained: as torch's twin."""
+    """Normalised, pooled in all three ways, and trained like its torch twin."""
 
     def build(lib):
         torch.manual_seed(0)

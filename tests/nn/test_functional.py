@@ -31,7 +31,7 @@ WRITTEN_IN_C = {  # what inspect cannot see
 
 @pytest.mark.parametrize("name", sorted(set(F.__all__) - OURS_ALONE - SHARED))
 def test_signature(name):
-    """torch's arguments come first, with torch's names and defaults; the extras of ours have defaults."""
+    """torch's arguments come first, with torch's names and defaults; our extra ones have defaults."""
     functions = getattr(F, name), WRITTEN_IN_C.get(name, getattr(TF, name))
     ours, theirs = ([(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in functions)
     assert ours[: len(theirs)] == theirs
@@ -39,7 +39,7 @@ def test_signature(name):
 
 
 def test_what_is_torchs_own():
-    """Nothing that a primitive of ours does."""
+    """Nothing that one of our primitives does."""
     moves = {"one_hot", "pad"}
     measures = {"cosine_similarity", "normalize", "pairwise_distance", "scaled_dot_product_attention"}
     assert SHARED == moves | measures
@@ -93,7 +93,7 @@ def test_relu():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (33,), (17, 5)], ids=str)
 def test_mse_loss(shape, dtype, weighted, reduction):
-    """Against torch in float64, to two units in the last place of the largest number: 16-bit losses are rounded once."""
+    """Against torch in float64, within two units in the last place of the largest number: 16-bit losses are rounded once."""
     tensors = [torch.rand(shape, dtype=torch.float64).add(0.5).to(dtype).requires_grad_() for _ in range(2 + weighted)]
     wide = [t.detach().double().requires_grad_() for t in tensors]
     (x, y, *w), (wide_x, wide_y, *wide_w) = tensors, wide

@@ -146,7 +146,7 @@ def test_deprecated_names(name):
 
 
 WRONG = [
-    ("calculate_gain", ("swish",), {}, "Unsupported nonlinearity swish; there are linear"),
+    ("calculate_gain", ("swish",), {}, "Unsupported nonlinearity swish; choose from linear"),
     ("calculate_gain", ("leaky_relu", True), {}, "negative_slope True not a valid number"),
     ("calculate_gain", ("leaky_relu", "a"), {}, "negative_slope a not a valid number"),
     ("eye_", (3,), {}, "Only tensors with 2 dimensions are supported, got shape \\(3,\\)"),

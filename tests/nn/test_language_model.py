@@ -129,7 +129,7 @@ def test_frequencies_follow_the_softmax():
 
 
 def test_the_start():
-    """Logits near zero, so that the first loss is that of a uniform guess; matrices small, biases 0, norms the identity."""
+    """Logits near zero, so that the first loss is that of a uniform guess; small matrices, biases 0, norms the identity."""
     torch.manual_seed(3)
     lm = nn.TransformerLM(50, 32, 4, 2, 16)
     assert lm.head.weight is lm.token_embedding.weight

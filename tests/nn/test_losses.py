@@ -26,7 +26,7 @@ def probabilities(*shape, dtype=torch.float64):
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("name", PAIRED)
 def test_gradients(name, reduction):
-    """First and second ones, by both arguments, backwards and forwards, one and a batch at a time."""
+    """First and second derivatives with respect to both arguments, in reverse and forward mode, singly and in batches."""
     x, y = probabilities(3, 2), probabilities(3, 2)
     loss = lambda x, y: getattr(F, name)(x, y, reduction=reduction)
     forward = {"check_forward_ad": True, "check_batched_forward_grad": True}
@@ -52,7 +52,7 @@ def test_transforms(name):
 
 
 class Everything(torch.nn.Module):
-    """All activations one after the other, all losses added up."""
+    """All activations in sequence, all losses added up."""
 
     def __init__(self, layers):
         super().__init__()
@@ -97,7 +97,7 @@ def test_everything_in_one_graph():
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("name", PAIRED)
 def test_sixteen_bits(name, reduction, dtype):
-    """Computed and summed in float32: the float64 result is met to a unit in the last place."""
+    """Computed and summed in float32: within a unit in the last place of the float64 result."""
     x, y = probabilities(31, 17, dtype=dtype), probabilities(31, 17, dtype=dtype)
     wide = x.detach().double().requires_grad_(), y.detach().double()
     ours, exact = getattr(F, name)(x, y, reduction=reduction), getattr(TF, name)(*wide, reduction=reduction)
@@ -152,7 +152,7 @@ def test_logits_do_what_probabilities_cannot():
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (0, 3), (2, 3, 5), (2, 3, 2, 2), (2, 3, 2, 1, 2)], ids=str)
 def test_nll_loss(shape, reduction, weighted):
-    """Also rows that do not count, whatever stands in them; the mean over none is NaN."""
+    """Also rows that do not count, whatever they hold; the mean over no rows is NaN."""
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     target = torch.randint(3, shape[:1] + shape[2:] if len(shape) > 1 else ())
     weight = torch.rand(3, dtype=torch.float64) if weighted else None
@@ -185,7 +185,7 @@ def test_smooth_l1_is_huber_over_beta():
 
 @pytest.mark.parametrize("name", BROADCAST)
 def test_broadcasting_warns(name):
-    """Row 3 of the learners' mistakes: (B, 1) predictions against (B,) targets make (B, B) losses."""
+    """Row 3 of the learners' mistakes: (B, 1) predictions against (B,) targets give (B, B) losses."""
     x, y = torch.randn(4, 1), torch.randn(4)
     with pytest.warns(UserWarning, match=rf"{name}\(\): Using a target size .*input.squeeze\(1\)") as caught:
         ours = getattr(F, name)(x, y, reduction="none")
@@ -259,7 +259,7 @@ def test_softmax_before_cross_entropy_is_noticed_once():
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        layer(x.softmax(1), target)  # said once
+        layer(x.softmax(1), target)  # warns only once
         for logits in (x, x.log_softmax(1), torch.zeros(4, 3), torch.ones(4, 3)):
             nn.CrossEntropyLoss()(logits, target)
         nn.CrossEntropyLoss()(torch.ones(4, 1), torch.zeros(4, dtype=torch.int64))

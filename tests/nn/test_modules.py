@@ -1,4 +1,4 @@
-"""Every layer and loss against torch's: PyTorch's own ModuleInfo samples where it has them, our own calls where it has none."""
+"""Every layer and loss against torch's: PyTorch's own ModuleInfo samples where there are any, our own calls elsewhere."""
 
 import copy
 import inspect
@@ -96,7 +96,7 @@ def call(function, arguments):
 
 
 def named(value):
-    """A function stands for its name: the default activation of a layer is ours, not torch's."""
+    """A function compared by name: the default activation of a layer is ours, not torch's."""
     return value.__name__ if inspect.isroutine(value) else value
 
 
@@ -110,7 +110,7 @@ def twins(name, *args, **kwargs):
 
 
 def run(module, sample, dtype):
-    """Output and all gradients of one sample, computed in `dtype`, with the samples' own tensors left alone."""
+    """Output and all gradients of one sample, computed in `dtype`; the sample's own tensors are left alone."""
 
     def copied(leaf):
         if not isinstance(leaf, torch.Tensor):
@@ -191,7 +191,7 @@ def test_pytorchs_own_error_inputs(name):
 
 
 def parameters(layer):
-    """Where torch's say only (*args, **kwargs): those of their base, with the nonlinearity in front of the bias."""
+    """Where torch's signature is only (*args, **kwargs): that of the base class, with the nonlinearity before the bias."""
     names = dict(inspect.signature(layer).parameters)
     if list(names) == ["args", "kwargs"]:
         names = dict(inspect.signature(torch.nn.RNNBase).parameters)
@@ -218,13 +218,13 @@ def test_same_seed_same_module(name, arguments):
         built.append((call(getattr(library, name), arguments), torch.get_rng_state()))
     (ours, our_state), (theirs, their_state) = built
     assert repr(ours) == repr(theirs)
-    assert torch.equal(our_state, their_state)  # as many random numbers drawn
+    assert torch.equal(our_state, their_state)  # equally many random numbers drawn
     mine, wanted = ours.state_dict(), theirs.state_dict()
     assert list(mine) == list(wanted)
     for key in wanted:
         assert torch.equal(mine[key], wanted[key]) and mine[key].dtype == wanted[key].dtype
     public = {key: named(value) for key, value in vars(theirs).items() if not key.startswith("_")}
-    assert public.pop("activation_relu_or_gelu", None) is None or ours.activation_relu_or_gelu == 0  # torch's kernel keeps off
+    assert public.pop("activation_relu_or_gelu", None) is None or ours.activation_relu_or_gelu == 0  # keeps torch's kernel away
     assert {key: named(vars(ours)[key]) for key in public} == public
     assert isinstance(ours, type(theirs)) and type(ours).forward is not type(theirs).forward
 

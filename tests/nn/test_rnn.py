@@ -31,7 +31,7 @@ def twins(name, *args, **kwargs):
 
 
 def state(name, *shape):
-    """A first state that wants a gradient; an LSTM's is a pair."""
+    """An initial state that requires a gradient; an LSTM's is a pair."""
     h, c = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(2))
     return (h, c) if name == "LSTM" else h
 
@@ -106,7 +106,7 @@ def test_projection_packed():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @every_name
 def test_dtypes(name, dtype):
-    """Results have the dtype of the parameters, and narrow ones are nearer to float64 than torch's."""
+    """Results have the dtype of the parameters, and 16-bit ones are nearer to float64 than torch's."""
     ours, theirs = twins(name, 33, 40, num_layers=2)
     x = torch.randn(20, 3, 33, dtype=torch.float64).to(dtype).double()
     for parameter in ours.parameters():
@@ -130,7 +130,7 @@ def test_state_of_no_sequences(name):
 
 @every_name
 def test_not_a_number_and_infinity(name):
-    """They reach the steps and sequences that torch's reach."""
+    """They reach the same steps and sequences as in torch."""
     ours, theirs = twins(name, 3, 4)
     x = torch.randn(4, 3, 3, dtype=torch.float64)
     x[1, 0, 1], x[2, 1, 0], x[2, 2, 2] = torch.nan, torch.inf, -torch.inf
@@ -178,7 +178,7 @@ def test_second_derivatives(name, packed):
 
 @every_name
 def test_compile(name):
-    """In one graph, which torch.compile has to be asked for, as for any RNN; the same one for another length and batch."""
+    """In one graph, which has to be requested, as for any RNN; the same graph serves another length and batch."""
     ours, theirs = twins(name, 3, 4, num_layers=2, bidirectional=True, batch_first=True)
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     run = torch._dynamo.config.patch(allow_rnn=True)(torch.compile(ours, fullgraph=True, backend=counter))
@@ -202,7 +202,7 @@ def test_other_backends(name, backend):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_same_bits_for_any_number_of_threads(threads):
-    """Many sequences of many lengths: more than one block a thread."""
+    """Many sequences of many lengths: more than one block per thread."""
     layer = nn.LSTM(20, 300, bidirectional=True)
     lengths = torch.randint(1, 9, (130,))
     packed = pack_padded_sequence(torch.randn(8, 130, 20), lengths, enforce_sorted=False)
@@ -253,7 +253,7 @@ def test_wrong_calls_of_the_operator(change, error, message):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name, options", [(name, {}) for name in NAMES] + [("RNN", {"nonlinearity": "relu"})])
 def test_the_output_may_be_changed_in_place(name, options, packed, dtype, backend):
-    """Before backward, as torch's: for a mask, a dropout. What backward needs of it is kept elsewhere."""
+    """Before backward, as in torch: for a mask, a dropout. What backward needs of it is kept elsewhere."""
     ours, theirs = (layer.to(dtype) for layer in twins(name, 3, 4, **options))
     x = torch.randn(5, 2, 3, dtype=dtype)
     results = []
@@ -269,7 +269,7 @@ def test_the_output_may_be_changed_in_place(name, options, packed, dtype, backen
 
 @every_name
 def test_an_accelerated_layer_can_be_pickled(name):
-    """torch's keeps weak references to its parameters, which cannot be."""
+    """torch's layer keeps weak references to its parameters, which cannot be pickled."""
     model = torch.nn.Sequential(getattr(torch.nn, name)(3, 4, 2, bidirectional=True))
     scratchnet.accelerate(model)
     file = io.BytesIO()

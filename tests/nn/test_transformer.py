@@ -1,4 +1,4 @@
-"""FeedForward, TransformerEncoderLayer and TransformerEncoder: fused where nobody listens, torch's numbers in every case."""
+"""FeedForward, TransformerEncoderLayer and TransformerEncoder: fused where no hook listens, torch's numbers in every case."""
 
 import copy
 import warnings
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True", "
 
 
 def twins(build):
-    """A model of our layers and of torch's, with the same random parameters, biases and norms included."""
+    """A model of our layers and one of torch's, with the same random parameters, biases and norms included."""
     ours, theirs = build(nn), build(torch.nn)
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -125,7 +125,7 @@ def test_an_encoder_copies_its_layer():
     assert len({id(p) for module in (layer, encoder) for p in module.parameters()}) == 4 * len(list(layer.parameters()))
     assert all(torch.equal(a, b) for copied in encoder.layers for a, b in zip(layer.parameters(), copied.parameters()))  # noqa: B905
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # torch says that it cannot use nested tensors, which nobody asked for
+        warnings.simplefilter("error")  # torch warns that it cannot use nested tensors, which we did not ask for
         assert "TransformerEncoderLayer" in repr(pickle_copy(encoder))
 
 
@@ -140,7 +140,7 @@ def pickle_copy(model):
 
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_every_hook_is_called(norm_first):
-    """What is fused is taken apart again for a hook, a subclass, a replaced forward."""
+    """A hook, a subclass or a replaced forward keeps layers from being fused."""
     plain = layers(nn, norm_first=norm_first)
     x = torch.randn(L, N, E)
     expected = results(plain, x)
@@ -257,7 +257,7 @@ def test_every_backend():
 
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_a_causal_mask_of_another_length(batch_first):
-    """With the hint it is not read; without one it is causal for sequences of its own length alone."""
+    """With the hint it is not read; without one it is causal only for sequences of its own length."""
 
     def build(library):
         return library.TransformerEncoder(layers(library, batch_first=batch_first), 2, enable_nested_tensor=False)

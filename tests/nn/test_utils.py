@@ -1,4 +1,4 @@
-"""nn.utils: gradient clipping against torch's; everything else is torch's."""
+"""nn.utils: our gradient clipping against torch's; everything else is torch's."""
 
 import copy
 import inspect

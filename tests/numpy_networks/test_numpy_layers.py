@@ -56,7 +56,7 @@ def leaf(array):
 
 
 def central_differences(loss, array, step=1e-6):
-    """dloss/darray, one number after the other, each moved up and down in place."""
+    """dloss/darray, one number after another, each moved up and down in place."""
     grad = np.zeros(array.shape)
     for i in np.ndindex(array.shape):
         kept = array[i]
@@ -187,12 +187,12 @@ def test_dense_starts_and_keeps_what_the_convention_says(rng):
         assert abs(Dense(784, 128, init=init, seed=0).W.std() / scale - 1) < 0.01
     with pytest.raises(ValueError, match="no init 'big'"):
         Dense(2, 2, init="big")
-    with pytest.raises(ValueError, match=r"takes \(784, m\), one sample a column, not \(6, 784\)"):
+    with pytest.raises(ValueError, match=r"takes \(784, m\), one sample per column, not \(6, 784\)"):
         layer.forward(x.T)
 
 
 def test_dense_step_equals_the_one_with_the_mean_inside_the_layer(rng):
-    """1/m once in the gradient of the loss, or in dW and db of the layer: the same step; the old W hands the gradient on."""
+    """1/m once in the gradient of the loss, or in dW and db of the layer: the same step; the old W passes the gradient on."""
     a_prev, error = rng.standard_normal((4, 8)), rng.standard_normal((3, 8))
     ours = Dense(4, 3, "tanh", seed=5)
     W, b = ours.W.copy(), ours.b.copy()
@@ -277,7 +277,7 @@ def test_batch_norm_is_torchs(shape, backend, rng):
             close(mine, gradient)
         close(ours.running_mean, theirs.running_mean)
         close(ours.running_var, theirs.running_var)
-    with pytest.raises(ValueError, match="more than one number a feature"):
+    with pytest.raises(ValueError, match="more than one number per feature"):
         BatchNorm(4).forward(np.zeros((4, 1)), training=True)
 
 

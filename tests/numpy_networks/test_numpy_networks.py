@@ -121,7 +121,7 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_training_follows_torchs_twin(name, rng):
-    """Ten steps: the same losses, and the same parameters behind them."""
+    """Ten steps: the same losses, and the same parameters after them."""
     ours, theirs = RULES[name]
     net = small_cnn()
     twin = twin_of_cnn(net)
@@ -227,7 +227,7 @@ def test_compiled_kernels_give_the_same_numbers(backend, rng):
 
 @compiled
 def test_backend_cpp_computes_with_the_compiled_kernels_alone(monkeypatch, rng):
-    """No result of the oracle stands in for a compiled kernel."""
+    """The oracle never stands in for a compiled kernel."""
 
     def forbidden(*args):
         raise AssertionError("a kernel of the numpy column ran")
@@ -267,7 +267,7 @@ def test_shuffle_seed_and_history(rng):
     assert run(0) == run(1)  # in order unless asked
     history = run(0, validation=(X[:10], y[:10]))
     assert {name: len(values) for name, values in history.items()} == {"loss": 3, "val_loss": 3, "val_accuracy": 3}
-    assert history["loss"] == run(0)["loss"]  # looking does not touch
+    assert history["loss"] == run(0)["loss"]  # validation changes nothing
 
 
 def test_dropout_and_norms_know_training_from_evaluation(rng):
@@ -285,7 +285,7 @@ def test_dropout_and_norms_know_training_from_evaluation(rng):
 
 
 def test_regression(rng):
-    """y = 2 x + 1, and what the numbers of evaluate say."""
+    """y = 2 x + 1, and what the numbers of evaluate mean."""
     x = rng.standard_normal((100, 1))
     y = 2 * x[:, 0] + 1 + 0.1 * rng.standard_normal(100)
     net = NeuralNetwork()
@@ -314,21 +314,21 @@ def test_evaluate_of_many_samples_and_of_one_hot_rows(rng):
 
 def test_layers_that_do_not_fit_are_told():
     net = small_dense()
-    with pytest.raises(ValueError, match="cannot come behind softmax"):
+    with pytest.raises(ValueError, match="cannot come after softmax"):
         net.add_layer(Dense(3, 3))
     net = NeuralNetwork()
     with pytest.raises(ValueError, match="no layers"):
         net.forward(np.zeros((1, 4)))
     net.add_layer(Dense(4, 6))
     for layer, words in (
-        (Dense(5, 3), r"takes 5 numbers a sample, but the layer before it gives \(6,\)"),
+        (Dense(5, 3), r"takes 5 numbers per sample, but the layer before it gives \(6,\)"),
         (BatchNorm(5), "takes 5 features or channels"),
         (LayerNorm(5), r"takes samples of shape \(5,\)"),
     ):
         with pytest.raises(ValueError, match=words):
             net.add_layer(layer)
     assert len(net.layers) == 1
-    with pytest.raises(ValueError, match=r"takes X \(N, features\), one sample a row, not \(4,\)"):
+    with pytest.raises(ValueError, match=r"takes X \(N, features\), one sample per row, not \(4,\)"):
         net.forward(np.zeros(4))
 
     cnn = CNN((8, 8, 1))
@@ -356,7 +356,7 @@ def test_data_that_do_not_fit_are_told(rng):
             small_dense().fit(*arguments, progress=False)
     with np.errstate(all="ignore"):
         with pytest.raises(
-            FloatingPointError, match="epoch [0-9]+, batch 1. The training diverges: try a learning rate below 1000"
+            FloatingPointError, match="epoch [0-9]+, batch 1. Training diverges: try a learning rate below 1000"
         ):
             small_dense("linear").fit(X * 100, X[:, :3], 50, 6, 1000.0, progress=False)
 
@@ -399,7 +399,7 @@ def test_cnn_learns_the_digits():
 
 
 def test_no_module_of_the_networks_imports_torch():
-    """The mathematics is NumPy's alone, whatever the package around it imports."""
+    """The mathematics uses only NumPy, whatever the package around it imports."""
     for path in Path(scratchnet.numpy.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]

@@ -1,4 +1,4 @@
-"""The compiled steps against float64, against the formulas, and what they leave to the formulas."""
+"""The compiled steps against float64 and against the formulas, and what they leave to the formulas."""
 
 import copy
 import warnings
@@ -42,14 +42,14 @@ def clones(tensors):
 
 
 def train(library, name, options, start, dtype):
-    """The parameters after a hundred steps; `start` and all gradients are numbers of start's dtype."""
+    """The parameters after a hundred steps; `start` and all gradients are representable in start's dtype."""
     params = [torch.nn.Parameter(p.detach().to(dtype, copy=True)) for p in start]
     optimizer = getattr(library, name)(params, **copy.deepcopy(options))
     twins = clones(start)
     for step in range(100):
         set_gradients(twins, step)
         for p, twin in zip(params, twins, strict=True):
-            if twin.grad is not None and twin.dtype == torch.float16:  # the squares of the others do not fit into its range
+            if twin.grad is not None and twin.dtype == torch.float16:  # the squares of larger ones are out of its range
                 twin.grad = twin.grad.sign() * (0.5 + torch.rand(p.shape, generator=torch.Generator().manual_seed(step)).half())
             p.grad = None if twin.grad is None else torch.empty_like(p).copy_(twin.grad)
         optimizer.step()
@@ -67,7 +67,7 @@ def test_error_after_a_hundred_steps(name, options, dtype):
     eps = torch.finfo(dtype).eps
 
     def error(params):
-        """Against the largest number that each parameter held, at the start or in the end."""
+        """Relative to the largest number that each parameter held, at the start or at the end."""
         held = [max(e.abs().max(), p.abs().max()) if e.numel() else 0 for e, p in zip(exact, start, strict=True)]
         triples = zip(params, exact, held, strict=True)
         return max(float((p.double() - e).abs().max() / size) for p, e, size in triples if p.numel())
@@ -81,7 +81,7 @@ def test_error_after_a_hundred_steps(name, options, dtype):
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize(("name", "options"), CASES + USUAL)
 def test_one_step_in_float64(name, options, rung, formula_calls):
-    """From the same state, to a few ulp of the formula, in parameters and state."""
+    """From the same state, within a few ulp of the formula, in parameters and state."""
     params = parameters(torch.float64)
     optimizer = getattr(optim, name)(params, **copy.deepcopy(options))
     with scratchnet.backend("reference"):
@@ -98,7 +98,7 @@ def test_one_step_in_float64(name, options, rung, formula_calls):
     with scratchnet.backend(rung):
         optimizer.step()
     assert bool(formula_calls) == (options.get("fused") is False)
-    # An lr or beta that is a float32 tensor is a float32 number to torch in every product; a kernel computes on in float64.
+    # torch keeps an lr or beta that is a float32 tensor in float32 in every product; a kernel continues in float64.
     single = any(
         isinstance(v, torch.Tensor) for option in options.values() for v in (option if type(option) is tuple else [option])
     )
@@ -113,7 +113,7 @@ def test_one_step_in_float64(name, options, rung, formula_calls):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("name", "options"), USUAL)
 def test_the_same_bits_for_any_cut_and_any_number_of_threads(name, options, dtype):
-    """One long parameter, or the same numbers in many odd pieces: an update looks at its own element alone."""
+    """One long parameter, or the same numbers in many odd pieces: an update depends only on its own element."""
     whole, gradients = torch.randn(70_001, dtype=torch.float64).to(dtype), torch.randn(3, 70_001, dtype=torch.float64).to(dtype)
     sizes = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 1023, 1024, 1025, 40_000]
     sizes.append(len(whole) - sum(sizes))
@@ -123,7 +123,7 @@ def test_the_same_bits_for_any_cut_and_any_number_of_threads(name, options, dtyp
             torch.set_num_threads(threads)
             params = clones(whole.split(cut))
             optimizer = getattr(optim, name)(params, **options)
-            if name == "SGD":  # else the first step is the formula's
+            if name == "SGD":  # otherwise the first step is the formula's
                 for p in params:
                     optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
             for step in range(3):
@@ -138,7 +138,7 @@ def test_the_same_bits_for_any_cut_and_any_number_of_threads(name, options, dtyp
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize(("name", "options"), USUAL)
 def test_not_finite(name, options, rung):
-    """NaN and infinity go where they go in the formula, and nowhere else."""
+    """NaN and infinity appear where they do with the formula, and nowhere else."""
     results = []
     for backend in (rung, "reference"):
         p = torch.nn.Parameter(torch.arange(40.0))
@@ -227,12 +227,12 @@ def test_what_the_kernels_leave_to_the_formulas(name, options, make, left, formu
 
 @pytest.mark.parametrize(("name", "options"), USUAL)
 def test_several_dtypes_in_a_group(name, options):
-    """Each parameter moves as it does alone."""
+    """Each parameter is updated as it is alone."""
     results = []
     for together in (True, False):
         torch.manual_seed(1)
         params = [torch.nn.Parameter(torch.randn(9, dtype=dtype)) for dtype in (*DTYPES, torch.complex64)]
-        if options.get("centered"):  # torch's formula as well has the root of a negative number here
+        if options.get("centered"):  # here torch's formula, too, takes the root of a negative number
             params.pop()
         optimizers = [getattr(optim, name)(group, **options) for group in ([params] if together else [[p] for p in params])]
         for _ in range(3):
@@ -248,7 +248,7 @@ def test_several_dtypes_in_a_group(name, options):
 def test_where_the_formulas_run(name, formula_calls):
     def calls(backend=None, step=None, **options):
         del formula_calls[:]
-        p = torch.ones(3)  # requires no gradient: it may change in place where autograd looks on
+        p = torch.ones(3)  # requires no gradient: it may change in place while autograd records
         p.grad = torch.ones(3)
         optimizer = getattr(optim, name)([p], **options)
         with scratchnet.backend(backend):

@@ -1,4 +1,4 @@
-"""The schedules against torch's: the same rates to the bit over 60 epochs, state_dicts both ways, warnings and errors."""
+"""The schedules against torch's: bit-identical rates over 60 epochs, state_dicts both ways, warnings and errors."""
 
 import copy
 import inspect
@@ -127,7 +127,7 @@ def test_state_dict(name, options, direction):
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_last_epoch(name, options):
-    """Made anew in the middle, over an optimizer whose state was loaded."""
+    """Created halfway, over an optimizer whose state was loaded."""
     results = []
     for library, schedules in ((optim, lr_scheduler), (torch.optim, THEIRS)):
         optimizer, scheduler = made(library, schedules, name, options)
@@ -273,7 +273,7 @@ def twice(schedules, optimizer):
 
 WRONG = [
     ("StepLR", lambda s, o: ((3, 2), {}), "int is not an Optimizer"),
-    ("LambdaLR", lambda s, o: ((o, [abs]), {}), "Expected 2 lr_lambdas, but got 1: one a parameter group"),
+    ("LambdaLR", lambda s, o: ((o, [abs]), {}), "Expected 2 lr_lambdas, but got 1: one per parameter group"),
     ("LinearLR", lambda s, o: ((o, 0), {}), "Starting multiplicative factor expected to be greater than 0.*It is 0"),
     ("LinearLR", lambda s, o: ((o, 1.5), {}), "Starting multiplicative factor"),
     ("LinearLR", lambda s, o: ((o, 0.5, -1), {}), "Ending multiplicative factor expected to be between 0 and 1. It is -1"),

@@ -23,7 +23,7 @@ ERRORS = [
     pytest.param(name, error, id=f"{name}-{error.optimizer_error_input.desc}")
     for name, info in zip(NAMES, INFOS, strict=True)
     for error in info.optim_error_inputs_func(device="cpu", dtype=torch.float32)
-    if not error.optimizer_error_input.kwargs.get("foreach")  # a tensor lr or beta: a limit of torch's foreach alone
+    if not error.optimizer_error_input.kwargs.get("foreach")  # a tensor lr or beta: a limit only of torch's foreach
 ]
 
 

@@ -82,7 +82,7 @@ def parameters(dtype=torch.float32, seed=0):
 
 
 def set_gradients(params, step):
-    """Gradients of many sizes that do not depend on the parameters; in some steps a parameter has none."""
+    """Gradients of many magnitudes, independent of the parameters; in some steps a parameter has none."""
     generator = torch.Generator().manual_seed(step)
     for i, p in enumerate(params):
         grad = torch.randn(p.shape, generator=generator, dtype=torch.float64) * 10.0 ** (i - 3)
@@ -104,9 +104,9 @@ def train(params, optimizer, steps):
 
 
 def assert_same(ours, theirs):
-    """To two units in the last place: the same operations, with Python's and the CPU's scalars in between.
+    """Within two units in the last place: the same operations, with Python's and the CPU's scalars in between.
 
-    The compiled steps round in another order; how far off they may be is for test_compiled_steps.py to say.
+    The compiled steps round in another order; test_compiled_steps.py says how far off they may be.
     """
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -131,7 +131,7 @@ def test_a_hundred_steps(name, options, dtype, backend):
         assert list(state) == list(wanted)
         assert_same(list(state.values()), list(wanted.values()))
         assert [t.stride() for t in state.values()] == [t.stride() for t in wanted.values()]
-        moves = options.get("lr") != 0 and start.numel() and dtype is not torch.bfloat16  # there small steps round to none
+        moves = options.get("lr") != 0 and start.numel() and dtype is not torch.bfloat16  # there small steps round away
         assert not moves or not torch.equal(a, start)
 
 
@@ -170,7 +170,7 @@ def test_state_dict_is_interchangeable(name, options, direction):
 
 @pytest.mark.parametrize(("name", "flag"), FLAGS)
 def test_states_of_torchs_faster_implementations_load(name, flag):
-    """A checkpoint that torch wrote with fused=True or foreach=True goes on here, and back."""
+    """A checkpoint that torch wrote with fused=True or foreach=True continues here, and the other way round."""
 
     def run(params, optimizer, steps):
         for step in steps:
@@ -246,7 +246,7 @@ def test_closure(name):
             loss.backward()
             return loss
 
-        with torch.no_grad():  # the closure gets its gradients all the same
+        with torch.no_grad():  # the closure gets its gradients anyway
             results.append([optimizer.step(closure).item() for _ in range(20)])
         assert optimizer.step() is None
     assert results[0] == pytest.approx(results[1], rel=1e-6) and results[0][-1] < results[0][0]
@@ -331,7 +331,7 @@ def test_gradient_of_the_learning_rate(name):
 
     lr = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda lr: run(optim, lr), lr)
-    if name not in ("RMSprop", "Adagrad"):  # torch's take no lr that requires grad
+    if name not in ("RMSprop", "Adagrad"):  # torch's accept no lr that requires grad
         ours, theirs = (torch.autograd.grad(run(library, lr).square().sum(), lr)[0] for library in (optim, torch.optim))
         assert_close(ours, theirs)
 
@@ -343,7 +343,7 @@ def test_capturable_keeps_the_step_count_a_tensor():
     train(ours, our_optimizer, range(10))
     train(theirs, torch.optim.Adam(theirs, lr=0.01, differentiable=True), range(10))
     for a, b in zip(ours, theirs, strict=True):
-        # Ten steps of at most lr each; the corrections of both are float32 numbers, which differ by an ulp: 2.4e-8 in all.
+        # Ten steps of at most lr each; both compute their corrections in float32, one ulp apart: 2.4e-8 in all.
         assert_close(a, b, rtol=0, atol=10 * 0.01 * 2 * torch.finfo(torch.float32).eps)
     assert all(state["step"].device == p.device for p, state in our_optimizer.state.items())
 

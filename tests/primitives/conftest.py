@@ -1,4 +1,4 @@
-"""These tests are about our kernels; small tensors would else take torch's own functions."""
+"""These tests are about our kernels; small tensors would otherwise take torch's own functions."""
 
 import pytest
 

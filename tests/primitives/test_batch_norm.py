@@ -31,12 +31,12 @@ def error(ours, exact):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_large_mean_costs_no_digits(shape, backend):
     x, weight, bias = torch.randn(shape) + 1e4, torch.randn(shape[1]), torch.randn(shape[1])
-    x[0] += 100  # and the first sample is no guide to the others
+    x[0] += 100  # so that the first sample is no guide to the others
     exact = with_gradients(F.batch_norm, *(t.double() for t in (x, weight, bias)), training=True)
     with scratchnet.backend(backend):
         ours = with_gradients(batch_norm, x, weight, bias, training=True)
     errors = [error(a, b) for a, b in zip(ours, exact, strict=True)]
-    assert max(errors) < 5e-6, errors  # of torch: up to 4e-3
+    assert max(errors) < 5e-6, errors  # torch's: up to 4e-3
 
 
 @pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
@@ -120,7 +120,7 @@ def test_any_memory_format(backend):
 
 @pytest.mark.parametrize("training", (True, False))
 def test_expanded_parameters_with_no_backend_named(training):
-    """torch's own runs on small inputs; its backward would read past the memory of a weight of stride 0."""
+    """torch's own runs on small inputs; its backward would read past the end of a weight of stride 0."""
     x, weight = torch.randn(14, 32, requires_grad=True), torch.full((1,), 0.7, requires_grad=True)
     statistics, incoming = torch.full((1,), 0.5), torch.randn(14, 32)
 
@@ -163,7 +163,7 @@ def test_empty_inputs(shape, backend):
 
 
 def test_compiled_with_running_statistics():
-    """In one graph, and the running statistics move in it."""
+    """In one graph, which updates the running statistics."""
     weight, x = torch.randn(4, requires_grad=True), torch.randn(6, 4, 3)
     ours, theirs = ([torch.zeros(4), torch.ones(4)] for _ in range(2))
     run = torch.compile(lambda x, w: batch_norm(x, *ours, w, training=True), fullgraph=True, backend="aot_eager")
@@ -206,7 +206,7 @@ def test_errors_are_torchs(name):
 @pytest.mark.parametrize("value", (torch.inf, -torch.inf, torch.nan, 3e38, -1e30))
 @pytest.mark.parametrize("backend", BACKENDS[:2])
 def test_statistics_of_numbers_that_are_not_finite_or_huge(shape, value, backend):
-    """A channel with an infinity has an infinite mean; the square of 1e30 passes float32's range, y does not."""
+    """A channel with an infinity has an infinite mean; the square of 1e30 is beyond float32's range, y is not."""
     x = torch.randn(shape)
     x[(1, 0, 5)[: x.dim()]] = value
     moved = []
@@ -221,7 +221,7 @@ def test_statistics_of_numbers_that_are_not_finite_or_huge(shape, value, backend
 
 @pytest.mark.parametrize("shape", ((6, 2), (2, 2, 70)))
 def test_infinite_parameters_and_statistics(shape):
-    """inf - inf in the shift must not make NaN of what is infinite: x stays on one side of an infinite mean."""
+    """inf - inf in the shift must not turn an infinite result into NaN: x stays on one side of an infinite mean."""
     x, inf = torch.randn(shape), torch.tensor([torch.inf, 1.0])
     with scratchnet.backend("cpp"):
         running = batch_norm(x, inf, torch.ones(2), None, None, False)

@@ -24,7 +24,7 @@ def both(function, own, x, weight, bias, *options):
 
 
 def assert_as_exact(ours, torchs, exact, what, ulps=4):
-    """At most twice torch's error, and a few units in the last place of the largest result."""
+    """At most twice torch's error plus a few units in the last place of the largest result."""
     assert ours.shape == torchs.shape and ours.dtype == torchs.dtype and ours.is_contiguous()
     if not exact.numel():
         return
@@ -32,11 +32,11 @@ def assert_as_exact(ours, torchs, exact, what, ulps=4):
     assert error <= 2 * own + ulps * torch.finfo(ours.dtype).eps * exact.abs().max().item(), what
 
 
-# N, groups, channels and filters of a group, image, kernel, stride, padding, dilation
+# N, groups, channels and filters per group, image, kernel, stride, padding, dilation
 SIZES = [
     (3, 1, 1, 6, (28, 28), (5, 5), 1, 0, 1),  # the first layer of LeNet
     (2, 1, 3, 17, (33, 35), (7, 7), 2, 3, 1),  # of ResNet
-    (2, 1, 40, 65, (9, 7), (3, 3), 1, 1, 1),  # more terms than are added up at a time; rows of filters that fill no tile
+    (2, 1, 40, 65, (9, 7), (3, 3), 1, 1, 1),  # more terms than are added up at a time; rows of filters that do not fill a tile
     (9, 1, 5, 16, (7, 7), (3, 3), 1, 1, 1),  # several small images in a block
     (1, 1, 2, 300, (6, 5), (2, 3), 1, 1, 1),  # one image: the threads share the filters
     (2, 1, 7, 64, (1, 1100), (1, 5), 1, (0, 2), 1),  # rows that are cut
@@ -74,7 +74,7 @@ def test_nan_and_infinity_reach_only_the_windows_that_see_them(value, rung):
     grad = torch.randn(2, 4, 5, 17)
     with torch.no_grad():
         x[0, 1, 8, 16] = x[0, 0, 4, 0] = value
-        grad[1, 2, 2, 8] = value  # not at the border: there torch multiplies it by the padding, or does not, as the dtype is
+        grad[1, 2, 2, 8] = value  # not at the border: there torch multiplies it by the padding or not, depending on the dtype
     results = []
     for function in (conv2d, F.conv2d):
         with scratchnet.backend(rung):
@@ -192,7 +192,7 @@ def test_numbers_that_count_as_ints():
     "options", ({}, {"stride": 2, "padding": 2}, {"padding": (2, 0), "dilation": (2, 1)}, {"groups": 2, "padding": 1})
 )
 def test_a_weight_that_is_not_finite_reaches_only_the_pixels_that_it_met(options, dtype, value):
-    """Outputs that do not exist have no gradient: dx there is no 0 times infinity. By the float64 oracle."""
+    """Outputs that do not exist have no gradient: dx is not 0 times infinity there. Judged by the float64 oracle."""
     x = torch.randn(2, 4, 9, 7)
     weight = torch.randn(6, 4 // options.get("groups", 1), 3, 2)
     weight[3, 1, 2, 1] = value

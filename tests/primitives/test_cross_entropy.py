@@ -60,7 +60,7 @@ def special(width: int) -> torch.Tensor:
 
 @every_backend_and_rung
 @every_layout
-@pytest.mark.filterwarnings("ignore:All-NaN slice")  # NumPy's word where Triton is interpreted
+@pytest.mark.filterwarnings("ignore:All-NaN slice")  # NumPy's warning where Triton is interpreted
 @pytest.mark.parametrize("width", (4, 40, 5000))
 @pytest.mark.parametrize("name", ("softmax", "log_softmax", "logsumexp"))
 def test_infinities_and_nan_are_torchs(name, width, dim, backend):
@@ -97,7 +97,7 @@ def test_infinities_and_nan_of_losses_are_torchs(reduction, smoothing, positions
 @pytest.mark.parametrize("positions", (1, 5))
 @pytest.mark.parametrize("offset", (1e4, -1e4, 1e12))
 def test_gradient_is_exact_for_large_logits(offset, positions, backend):
-    """A float32 logsumexp of 10^4 has lost the digits of log(sum): off by 5e-4 in its gradient; a double of 10^12 too."""
+    """A float32 logsumexp of 10^4 has lost the digits of log(sum): its gradient is off by 5e-4; so has a double of 10^12."""
     generator = torch.Generator().manual_seed(0)
     x = (torch.randn(7, 300, positions, generator=generator) + offset).squeeze(-1)
     target = torch.randint(300, (7, positions), generator=generator).squeeze(-1)
@@ -149,7 +149,7 @@ def test_gradients_of_probabilities_and_class_weights(backend):
 @every_backend
 @pytest.mark.parametrize("reduction", ("none", "mean", "sum"))
 def test_small_forms(reduction, backend):
-    """uint8 classes, one row without a batch axis, rows that all are ignored, no rows, no classes."""
+    """uint8 classes, one row without a batch axis, only ignored rows, no rows, no classes."""
     x = torch.randn(6, generator=torch.Generator().manual_seed(3))
     with scratchnet.backend(backend):
         options = {"reduction": reduction}
@@ -237,7 +237,7 @@ def test_linear_cross_entropy_over_several_chunks(options, reduction, backend):
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("reduction", ("mean", "sum"))
 def test_linear_cross_entropy_makes_its_gradients_in_forward(reduction, dtype, monkeypatch):
-    """The first backward scales them by whatever comes in; a second one makes them again."""
+    """The first backward scales them by the incoming gradient; a second one recomputes them."""
     pytest.importorskip("scratchnet._C", reason="needs the compiled kernels")
     inputs = [t.to(dtype).requires_grad_() for t in (torch.randn(300, 7), torch.randn(11, 7), torch.randn(11))]
     target = torch.randint(11, (300,))
@@ -337,7 +337,7 @@ def test_a_class_that_does_not_exist_is_located():
 @every_layout
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 def test_long_sums_keep_their_digits(dtype, dim):
-    """100,000 classes: error at most twice torch's own, against float64."""
+    """100,000 classes: the error against float64 is at most twice torch's own."""
     x = torch.randn(2, 100_000, generator=torch.Generator().manual_seed(7)).to(dtype)
     x = x if dim else x.T.contiguous()
     for ours, own in ((softmax, torch.softmax), (log_softmax, torch.log_softmax), (logsumexp, torch.logsumexp)):
@@ -348,7 +348,7 @@ def test_long_sums_keep_their_digits(dtype, dim):
 
 @every_backend
 def test_mean_over_no_weight_is_nan(backend):
-    """All targets in a class of weight 0: torch divides 0 by 0, also where label smoothing leaves something to divide."""
+    """All targets in a class of weight 0: torch divides 0 by 0, even where label smoothing leaves something to divide."""
     x, y = torch.randn(3, 4), torch.zeros(3, dtype=torch.int64)
     options = {"weight": torch.tensor([0.0, 1, 1, 1]), "label_smoothing": 0.1}
     assert F.cross_entropy(x, y, **options).isnan()
@@ -361,7 +361,7 @@ def test_mean_over_no_weight_is_nan(backend):
 @pytest.mark.parametrize("positions", ((), (3,), (40,)))
 @pytest.mark.parametrize("weighted", (False, True))
 def test_an_infinite_incoming_gradient_or_weight_is_torchs(weighted, positions, backend):
-    """inf times the share that no class but the target has is no NaN: dx of the others is infinite."""
+    """inf times a share of 0 does not give NaN: dx of all classes but the target is infinite."""
     x, target = torch.randn(2, 5, *positions), torch.randint(5, (2, *positions))
     weight = torch.tensor([1.0, torch.inf, 0.5, 1.0, 2.0]) if weighted else None
     found = []

@@ -17,7 +17,7 @@ LAYOUTS = [
     ((300, 70), 0, (500, 70)),  # packed blocks of columns
     ((300, 70), 0, (9, 70)),  # few rows: nothing is packed
     ((300, 70), 0, (500, 20)),
-    ((30, 70), 1, (30, 5000)),  # several pieces a line
+    ((30, 70), 1, (30, 5000)),  # several pieces per line
     ((30, 70), 1, (11, 1)),
     ((30, 7), 0, (40, 1)),  # one column of many: a strided line
     ((3, 8, 5, 6), 1, (3, 9, 5, 6)),
@@ -85,7 +85,7 @@ def test_gather_takes_int32_and_torch_options():
 @pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16))
 @pytest.mark.parametrize("backend", RUNGS)
 def test_sixteen_bit_gradients_are_summed_in_float32(backend, dtype):
-    """4,096 ones in one place: a 16-bit sum stops at 256 (bfloat16) or 2,048 (float16)."""
+    """4,096 ones in one place: a 16-bit sum stops growing at 256 (bfloat16) or 2,048 (float16)."""
     x, w = torch.zeros(3, 2, dtype=dtype, requires_grad=True), torch.zeros(3, 2, dtype=dtype, requires_grad=True)
     index = torch.ones(4096, 2, dtype=torch.int64)
     with scratchnet.backend(backend):
@@ -115,7 +115,7 @@ def test_the_same_bits_for_any_number_of_threads(dtype):
     """Sizes above the threshold from which results are written past the cache."""
     x, w = torch.randn(1500, 1600, dtype=dtype), torch.randn(2000, 1200, dtype=dtype)
     index, tokens = torch.randint(1500, (1400, 1600)), torch.randint(2000, (3000,))
-    tokens[:1000] = 7  # a row that takes a third of all
+    tokens[:1000] = 7  # one row takes a third of all
 
     def run():
         results = []

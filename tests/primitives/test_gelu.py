@@ -19,7 +19,7 @@ def backend(request):
 @pytest.mark.parametrize("approximate", APPROXIMATE)
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32), ids=str)
 def test_tail_keeps_its_digits(dtype, approximate):
-    """x Phi(x) far below zero, where torch's 1 + erf and 1 + tanh have cancelled: relative to the value, not to the largest."""
+    """x Phi(x) far below zero, where the 1 + erf and 1 + tanh of torch cancel: relative to each value, not to the largest."""
     x = torch.linspace(-6, 6, 997, dtype=dtype)
     wide = x.double()
     if approximate == "none":
@@ -36,7 +36,7 @@ def test_tail_keeps_its_digits(dtype, approximate):
 
 @pytest.mark.parametrize("approximate", APPROXIMATE)
 def test_special_values(approximate):
-    """As torch's formula in float64: gelu(inf) = inf, gelu(-inf) = -inf * 0 = NaN; huge values are x or 0."""
+    """As in torch's formula in float64: gelu(inf) = inf, gelu(-inf) = -inf * 0 = NaN; huge values give x or 0."""
     x = torch.tensor([torch.inf, -torch.inf, torch.nan, 0.0, -0.0, 1e30, -1e30, 1e-40, 3e38], requires_grad=True)
     y = scratchnet.gelu(x, approximate)
     expected = [torch.inf, torch.nan, torch.nan, 0.0, -0.0, 1e30, -0.0, 0.5e-40, 3e38]
@@ -46,10 +46,10 @@ def test_special_values(approximate):
     assert dx[:3].isnan().all() and torch.equal(dx[3:5], torch.tensor([0.5, 0.5]))
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"), indirect=True)  # a middle rung has its gates from below
+@pytest.mark.parametrize("backend", ("cpp", "cpp:1"), indirect=True)  # a middle rung takes its gates from the rung below
 @pytest.mark.parametrize("approximate", APPROXIMATE)
 def test_the_gates_are_gelu(approximate):
-    """bias_gelu and geglu are compositions; fused, they give the composition's bits up to the bias's own rounding."""
+    """bias_gelu and geglu are compositions; fused, they give the composition's bits up to the rounding of x + bias."""
     x, bias = torch.randn(33, 130), torch.randn(130)
     torch.testing.assert_close(
         scratchnet.bias_gelu(x, bias, approximate), scratchnet.gelu(x + bias, approximate), rtol=0, atol=0
@@ -60,7 +60,7 @@ def test_the_gates_are_gelu(approximate):
 
 @pytest.mark.parametrize("approximate", APPROXIMATE)
 def test_geglu_multiplies_by_the_gate_last(approximate):
-    """a x Phi(x) from the left would overflow: infinity, times 0 even NaN."""
+    """a x Phi(x) from left to right would overflow: infinity, and NaN where the gate is 0."""
     largest = torch.finfo(torch.float32).max
     a = torch.full((9,), 3.0)
     gate = torch.tensor([-largest, largest / 4, 1.0]).repeat(3)

@@ -195,7 +195,7 @@ def test_messages_name_what_came_and_what_is_needed():
 @pytest.mark.parametrize("function", ("layer_norm", "rms_norm"))
 @pytest.mark.parametrize("row", ((3e38, -3e38, 0.0), (1e30, -1e30, 1e29), (3e38, 1.0, 2.0), (2e19, -2e19, 1.0)))
 def test_rows_whose_squares_pass_the_range_of_float32(row, function, backend):
-    """Their sums are taken in float64; float32 ones are infinite, and 1 / inf would make zeros of the row."""
+    """Their sums are taken in float64; in float32 they would be infinite, and 1 / inf would turn the row into zeros."""
     x = torch.tensor([row])
     exact = getattr(F, function)(x.double(), (3,)).float()
     with scratchnet.backend(backend):

@@ -23,7 +23,7 @@ ACTIVATIONS = {
 
 
 def assert_as_exact(ours, torchs, exact, ulps=2, scale=0.0):
-    """At most twice torch's error, and a few units in the last place of the largest result or `scale`, from `exact`."""
+    """At most twice torch's error plus a few units in the last place of the largest result, or of `scale`, from `exact`."""
     assert ours.shape == torchs.shape and ours.dtype == torchs.dtype
     ours, torchs, eps = ours.detach().double().numpy(), torchs.detach().double().numpy(), torch.finfo(ours.dtype).eps
     bound = 2 * abs(torchs - exact).max() + ulps * eps * max(abs(exact).max(), scale)
@@ -67,7 +67,7 @@ def test_every_layout_gives_the_same_bits(m):
         expected = matmul(a, b)
         for x, y in itertools.product(layouts_a, layouts_b):
             assert torch.equal(matmul(x, y), expected)
-        transposed = matmul(a, b.T.contiguous().T)  # few rows: inner products, another order of the sum
+        transposed = matmul(a, b.T.contiguous().T)  # few rows: inner products, which sum in another order
     torch.testing.assert_close(transposed, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -145,11 +145,11 @@ def test_linear_with_its_activation(rows, k, n, with_bias, rung, dtype, activati
         torchs_grads = torch.autograd.grad(torchs_y, leaves, grad)
         return zip((y, *grads), (torchs_y, *torchs_grads), (exact_y, *exact_grads), strict=True)
 
-    # Torch's error measures what is possible; that of a bias gradient of one number may happen to be 0, so it has eight draws.
+    # Torch's error measures what is possible; for a bias gradient of one number it may happen to be 0, hence eight draws.
     for draws in zip(*(draw() for _ in range(8 if n == 1 else 1)), strict=True):
         ours, torchs, exact = map(torch.stack, zip(*draws, strict=True))
-        # The pre-activation is about 1, and GELU passes its rounding on even where it is small itself. float64 has no wider
-        # judge with autograd: torch's own error counts as nothing there.
+        # The pre-activation is about 1, and GELU passes its rounding on even where its own value is small. For float64 there is
+        # no wider judge with autograd: torch's own error counts as 0 there.
         assert_as_exact(ours, torchs, exact.detach().numpy(), ulps=10 if dtype == torch.float64 else 2, scale=1.0)
 
 
@@ -190,13 +190,13 @@ def test_weight_and_bias_of_other_ranks():
         torch.testing.assert_close(linear(x, weight, torch.tensor(2.0)), x @ weight + 2)
         repeated = linear(x, weight.expand(6, 3), torch.tensor([2.0]))
         torch.testing.assert_close(repeated, (x @ weight + 2)[..., None].expand(2, 4, 6))
-        every_second = torch.randn(4, 4, 3)[::2, ::2]  # its rows do not lie evenly
+        every_second = torch.randn(4, 4, 3)[::2, ::2]  # its rows are not evenly spaced
         torch.testing.assert_close(linear(every_second, weight.expand(2, 3)), F.linear(every_second, weight.expand(2, 3)))
 
 
 @pytest.mark.parametrize("m, n", ((1, 64), (5, 7), (12, 33), (40, 50), (300, 70)))
 def test_a_long_sum_is_a_sum_of_sums(m, n):
-    """200,003 positive terms: in one chain of blocks they were off by up to 14 units in the last place, here by 4."""
+    """200,003 positive terms: summed in one chain of blocks they were off by up to 14 units in the last place, here by 4."""
     torch.manual_seed(0)
     a, b = torch.rand(m, 200_003), torch.rand(200_003, n)
     exact = a.double() @ b.double()

@@ -131,7 +131,7 @@ def test_an_index_out_of_the_plane_is_refused(bad, rung):
 
 
 def test_a_window_of_padding_alone_is_refused():
-    """torch returns -infinity, and hands its gradient to an entry of another window."""
+    """torch returns -infinity, and passes its gradient to an entry of another window."""
     with pytest.raises(RuntimeError, match=r"max_pool2d\(\): argument 'dilation': taps 3 apart step over all 2 entries"):
         max_pool2d(torch.ones(1, 2, 2), 2, 1, 1, 3)
     x = torch.randn(1, 2, 2)

@@ -1,7 +1,7 @@
 """More than 2^31 elements: 64-bit offsets, by value in the first rows, around element 2^31, and in the last rows.
 
-Tensors are bfloat16. All rows are alike but a few, and a row's length is odd: whatever is read or written 2^31 or 2^32 elements
-off lands in another column. A few rows are judged by torch in float64; of the others each must be the first row, bit for bit.
+Tensors are bfloat16. All but a few rows are alike, and their length is odd: whatever is read or written 2^31 or 2^32 elements
+off lands in another column. A few rows are judged by torch in float64; each of the others must equal the first, bit for bit.
 """
 
 import os
@@ -28,7 +28,7 @@ NEEDED = 13  # GiB: three tensors and what torch itself takes
 
 @pytest.fixture(autouse=True)
 def alone():
-    """One of these tests at a time, whoever runs them, and only where there is the memory."""
+    """One of these tests at a time, even across processes, and only where there is enough memory."""
     fcntl = pytest.importorskip("fcntl")
     with open(Path(tempfile.gettempdir(), f"scratchnet-{os.getuid()}-large-tests.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -45,7 +45,7 @@ def row():
 
 
 def tall():
-    """(ROWS, COLUMNS): the same row but for the special ones."""
+    """(ROWS, COLUMNS): the same row everywhere except in the special ones."""
     x = torch.empty(ROWS, COLUMNS, **KIND)
     x.copy_(row())
     for i in SPECIAL:
@@ -54,7 +54,7 @@ def tall():
 
 
 def judge(actual, exact):
-    """Rounded once, and off by some float32 roundings of the largest entry before that."""
+    """Rounded once, after an error of a few float32 roundings of the largest entry."""
     assert ((actual.double() - exact).abs() <= EPS * exact.abs() + 1e-5 * exact.abs().max()).all()
 
 
@@ -123,12 +123,12 @@ def test_softmax():
     x, grad = tall().requires_grad_(), row()
     output, gradient = exact_rows(lambda v, i: torch.softmax(v, -1), x, grad)
     y = functional.softmax(x, -1)
-    x.untyped_storage().resize_(0)  # the backward needs y alone
+    x.untyped_storage().resize_(0)  # the backward needs only y
     check_rows(y.detach(), output)
     (dx,) = torch.autograd.grad(y, x, grad.expand(ROWS, COLUMNS))
     rounded = y.detach()
 
-    def from_saved(i):  # of y as it is saved, in 16 bits
+    def from_saved(i):  # from y as it is saved, in 16 bits
         return rounded[i].double() * (grad.double() - (rounded[i].double() * grad.double()).sum())
 
     check_rows(dx, from_saved)
@@ -137,7 +137,7 @@ def test_softmax():
 
 
 def test_softmax_along_the_first_axis():
-    """Neighbours in memory are rows of their own; each class lies 2^29 and some elements behind the last one."""
+    """Neighbours in memory belong to different rows; each class lies a little over 2^29 elements after the last one."""
     classes, width = 4, 2**29 + 12_345
     x = torch.empty(classes, width, **KIND)
     pattern = torch.randn(classes, 10_007).to(**KIND)
@@ -164,7 +164,7 @@ def test_gather():
 
 
 def expected_sums(index, grad):
-    """What each place of the index finds in dx: the sum of all gradients of its column that have the same index."""
+    """What each place of the index finds in dx: the sum of all gradients in its column that have the same index."""
     total = torch.zeros_like(grad)
     for k in range(len(index)):
         total += torch.where(index == index[k], grad[k], 0)
@@ -172,7 +172,7 @@ def expected_sums(index, grad):
 
 
 def nonzero_sums(index, grad):
-    """How many elements of dx are not zero: each counts where it occurs for the first time."""
+    """How many elements of dx are not zero: each is counted where it first occurs."""
     first = torch.stack([(index[:k] != index[k]).all(0) for k in range(len(index))])
     return (first & (expected_sums(index, grad) != 0)).count_nonzero()
 

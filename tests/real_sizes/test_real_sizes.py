@@ -1,11 +1,11 @@
 """Every operator at the sizes of models that people train, and at random sizes: forward and every gradient, by value.
 
-Judged in one of two ways. Where an operator multiplies, adds or copies only, its numbers are small integers: every sum is exact
-in float32, and the result is known to the last bit, rounded once to 16 bits. Elsewhere by the rule of `scratchnet verify`, with
-torch's own function in float64 as the oracle: NumPy's takes minutes at these sizes.
+Judged in one of two ways. Where an operator only multiplies, adds or copies, its numbers are small integers: every sum is exact
+in float32, and the result is known to the last bit, rounded once to 16 bits. Elsewhere the rule of `scratchnet verify` judges,
+with torch's own function in float64 as the oracle: NumPy's takes minutes at these sizes.
 
-Which dtype, number of threads and layout of each operand meets which size changes with the seed, which pytest prints in the
-end; SCRATCHNET_REAL_SIZES_SEED repeats a run. The sweep (slow) has all of them.
+Which dtype, number of threads and layout of each operand meet which size changes with the seed, which pytest prints at the
+end; SCRATCHNET_REAL_SIZES_SEED repeats a run. The sweep (slow) covers all of them.
 """
 
 import math
@@ -47,18 +47,18 @@ BY_MODEL = pytest.mark.parametrize("name, model", MODELS, ids=[f"{name}-{model}"
 BY_EXAMPLE = pytest.mark.parametrize("name, example", EXAMPLES)
 
 
-# In float64 the oracle is no better than what it judges: MKL adds up 28,996 terms of a gradient in one chain and is 55 ulp of
-# the largest off where ours is 5 (judged in 80 bits).
+# In float64 the oracle is no better than what it judges: MKL adds up 28,996 terms of a gradient in one chain and is off by 55
+# ulp of the largest where ours is off by 5 (judged in 80 bits).
 FLOAT64_ULPS = 1024
 
 
 def integers(*shape):
-    """-2 to 2: sums of 12,288 products of two still fit into float16."""
+    """-2 to 2: sums of 12,288 products of two of them still fit into float16."""
     return torch.randint(-2, 3, shape, dtype=torch.int8).double().requires_grad_()
 
 
 def any_layout(rng):
-    """Every tensor as it is, transposed, or with strides, at random."""
+    """Each tensor, at random, as it is, transposed, or strided."""
     return lambda t: rng.choice((lambda t: t, transposed, sliced))(t)
 
 
@@ -68,7 +68,7 @@ def gradients(call, args, kwargs, upstream):
 
 
 def check_exact(op, args, kwargs, dtypes, threads, rng):
-    """A call with integers, on each dtype with its own number of threads."""
+    """A call with integers, in each dtype with its own number of threads."""
     outputs = as_tuple(op.torch(*args, **kwargs))
     upstream = [integers(*y.shape).detach() for y in outputs]
     exact = [y.detach() for y in outputs]
@@ -120,7 +120,7 @@ def log_uniform(rng, most):
 
 
 def check_example(name, example, rng, mebibytes):
-    """One of the operator's examples with random rows and columns, which moves so much memory at most in float32."""
+    """One of the operator's examples with random rows and columns, which in float32 moves at most this much memory."""
     op, most = OPS[name], mebibytes * 2**18
     product = op.primitive == "matmul" or name == "linear_cross_entropy"  # has a tensor of rows x rows or columns x columns
     while True:
@@ -134,7 +134,7 @@ def check_example(name, example, rng, mebibytes):
     dtype, threads = rng.choice(DTYPES), rng.choice(THREADS)
     torch.manual_seed(rng.randrange(2**31))
     make = lambda dtype: op.examples[example](rows, columns, dtype)
-    if example == "bias+relu":  # a number that rounding moves past ReLU's kink changes the gradient by all of itself
+    if example == "bias+relu":  # a number that rounding moves past ReLU's kink changes the gradient completely
         whole = lambda t: integers(*t.shape) if t.is_floating_point() else t
         return check_exact(op, *on_tensors(whole, *make(torch.float32)), [dtype], [threads], rng)
     check_by_rule(op, make, dtype, threads, rng)
@@ -146,7 +146,7 @@ def test_every_operator_has_a_real_shape_for_each_dtype():
 
 @BY_MODEL
 def test_models(name, model):
-    """What is exact on every dtype, the rest on one, which is another one for the operator's next model."""
+    """What is exact in every dtype, the rest in one, which changes with the operator's next model."""
     at = SEED + MODELS.index((name, model))
     count = len(DTYPES) if name in EXACT else 1
     check_model(name, model, in_turn(DTYPES, at, count), in_turn(THREADS, at // len(DTYPES), count))
@@ -161,7 +161,7 @@ def test_random_sizes(name, example, number):
 @pytest.mark.full
 @pytest.mark.parametrize("isa", ("baseline", "avx2"))
 def test_other_instruction_sets(isa):
-    """In a process of their own: random sizes, and one model of each operator, which is another one with every seed."""
+    """Each in its own process: random sizes, and one model of each operator, which changes with the seed."""
     if isa not in _compiled.module.cpu_info()["isas_supported"]:
         pytest.skip(f"this CPU has no {isa}")
     tests = [f"test_models[{name}-{list(models)[SEED % len(models)]}]" for name, models in SHAPES.items()]

@@ -1,7 +1,7 @@
 """The weight gradient of Linear at every width from 200 to 4,200 and at real vocabularies, on many threads, by value.
 
 All numbers are small integers: every sum is exact in float32, so that the right answer is known to the last bit. The gradient
-of a row of the weight does not depend on the other rows: one exact product serves all widths.
+of one row of the weight does not depend on the other rows: one exact product serves all widths.
 """
 
 import pytest
@@ -44,7 +44,7 @@ def narrow():
 
 @pytest.mark.full
 def test_every_width(narrow):
-    """Each on one of the numbers of threads: blocks that do not fit their place show at 2 to 9 % of all widths."""
+    """Each with one of the numbers of threads: blocks that do not fit show at 2 to 9 % of all widths."""
     assert wrong(range(200, 4201), *narrow, lambda outputs: [THREADS[outputs % len(THREADS)]]) == {}
 
 

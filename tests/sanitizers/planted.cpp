@@ -1,5 +1,5 @@
-// Mistakes that the sanitizers and the debug build have to catch, in the words of the kernels: test_sanitizers.py builds this with
-// csrc's memory and threads, as the module is built, and calls each function from Python. `mistake` is 0 or 1; with 0 it is right.
+// Mistakes that the sanitizers and the debug build have to catch, in the kernels' own terms: test_sanitizers.py builds this with
+// csrc's memory and threads, as the module is built, and calls each function from Python. `mistake` is 0 or 1; 0 is right.
 #include <string.h>
 
 #include "memory.h"
@@ -22,7 +22,7 @@ PLANTED partial_sum(float* x, int64_t n, int64_t mistake) {
   for (int64_t i = 0; i < n; i++) sums[i] = x[i];
 }
 
-// The same behind the back of `at`, in memory that is small, or large and then not on kept pages.
+// The same, bypassing `at`, in memory that is small, or large and then not on kept pages.
 PLANTED workspace(float* x, int64_t n, int64_t mistake) {
   const Scratch<float> memory(n);
   memcpy(memory.data() + mistake, x, n * sizeof(float));
@@ -50,7 +50,7 @@ PLANTED freed(float* x, int64_t n, int64_t mistake) {
   if (!mistake) sn_release((void*)memory);
 }
 
-// A size that wraps, a shift past the last bit, a number between two.
+// A size that wraps, a shift past the last bit, a misaligned number.
 PLANTED overflow(float*, int64_t n, int64_t mistake) {
   volatile int64_t size = INT64_MAX / n;
   size = size * (n + mistake);
@@ -67,7 +67,7 @@ PLANTED misaligned(float* x, int64_t, int64_t mistake) {
   at[0] = 1;
 }
 
-// Every thread adds to the one sum.
+// Every thread adds to the same sum.
 PLANTED race(float* x, int64_t n, int64_t mistake) {
   const Scratch<float> sums(n);
   float* const to = sums.data();

@@ -1,14 +1,14 @@
 """The kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, and with every workspace checked.
 
-Two builds of the module: `memory` (debug, address, undefined) and `threads` (thread). Each runs tests of the suite in a child,
-with the module in a copy of the package, on every instruction set and on 1 to 8 threads. What is quiet by an option or an
-annotation, and why:
+Two builds of the module: `memory` (debug, address, undefined) and `threads` (thread). Each runs tests of the suite in a child
+process, with the module in a copy of the package, on every instruction set and on 1 to 8 threads. What is silenced by an option
+or an annotation, and why:
 
-- ASAN_OPTIONS detect_leaks=0: Python and torch free little when they end, 30,000 blocks that are not ours.
+- ASAN_OPTIONS detect_leaks=0: Python and torch free little when they exit, 30,000 blocks that are not ours.
 - TSAN_OPTIONS ignore_noninstrumented_modules=1: Python, NumPy and torch are not compiled for the sanitizer, which does not see
-  how they take turns. What a kernel does is still watched, also on a thread of torch's pool.
+  how they synchronise. What a kernel does is still watched, even on a thread of torch's pool.
 - csrc/bindings/parallel.cpp tells ThreadSanitizer that torch's pool runs a range after the call and before its return.
-- Vectors are out of UndefinedBehaviorSanitizer's sight: GCC checks the arithmetic of numbers alone. AddressSanitizer sees them.
+- UndefinedBehaviorSanitizer does not see vectors: GCC checks only the arithmetic of single numbers. AddressSanitizer sees them.
 
 No report is suppressed by name.
 """
@@ -33,7 +33,7 @@ from scratchnet import _compiled
 ROOT = Path(__file__).resolve().parents[2]
 TESTS, PLANTED = ROOT / "tests", Path(__file__).with_name("planted.cpp")
 THREADS = {"avx512": 8, "avx2": 3, "baseline": 1}  # instruction set -> threads of the pool; some tests ask for other numbers
-PATIENCE = 1200  # seconds after which a process is taken for stuck: the longest take two minutes
+PATIENCE = 1200  # seconds after which a process counts as stuck: the longest take two minutes
 
 
 def missing() -> str | None:
@@ -50,7 +50,7 @@ def missing() -> str | None:
 
 
 def library(name: str) -> Path:
-    """Where g++ has it; a relative path if nowhere."""
+    """Where g++ has the library; a relative path if nowhere."""
     answer = subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True)
     return Path(answer.stdout.strip())
 
@@ -64,13 +64,13 @@ class Build:
 
     sanitizer: str
     debug: bool
-    library: str  # has to be in a process before Python is
+    library: str  # has to be loaded before Python
     options: dict[str, str]
-    folder: Path = Path()  # has a copy of the package with this module
+    folder: Path = Path()  # holds a copy of the package with this module
     planted: Path = Path()  # the planted mistakes, compiled and linked like the module
 
     def make(self, folder: Path) -> Build:
-        """Compile what has changed: everything takes some minutes."""
+        """Compile what has changed: everything takes a few minutes."""
         spec = importlib.util.spec_from_file_location("setup_of_scratchnet", ROOT / "setup.py")
         setup = importlib.util.module_from_spec(spec)
         asked = {"SCRATCHNET_SANITIZE": self.sanitizer, "SCRATCHNET_DEBUG": str(int(self.debug)), "CXX": "g++"}
@@ -89,7 +89,7 @@ class Build:
         return self
 
     def run(self, *command: object, **environment: str) -> subprocess.CompletedProcess:
-        """Python with this build; not in the clone, whose package would come first."""
+        """Run Python with this build; not in the clone, whose package would come first."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SCRATCHNET_"))}
         variables |= {
             # ThreadSanitizer must find how exceptions are thrown, as AddressSanitizer must.
@@ -104,11 +104,11 @@ class Build:
         return subprocess.run(command, cwd=self.folder, env=variables, timeout=PATIENCE, **streams)
 
     def call(self, planted: str) -> list[str]:
-        """What is said, by the sanitizer or at the end, when a planted function is called without and with its mistake."""
+        """What is printed, by the sanitizer or at the end, when a planted function is called without and with its mistake."""
         return self.run("-c", CALL, self.planted, planted).stdout.split("CALL\n")[1:]
 
     def passes(self, isa: str, *arguments: object) -> None:
-        """Tests of the suite run with this build on an instruction set, and nothing is reported."""
+        """Run tests of the suite with this build on an instruction set, and assert that nothing is reported."""
         if isa not in _compiled.module.cpu_info()["isas_supported"]:
             pytest.skip(f"this CPU has no {isa}")
         facts = (self.sanitizer, "1" if self.debug else "", isa, THREADS[isa], self.folder / "scratchnet")
@@ -182,14 +182,14 @@ def test_a_planted_race_is_caught(threads):
 
 
 every_isa = pytest.mark.parametrize("isa", THREADS)
-# All operators: each layout in one dtype, the rungs between, what is empty, 1 to 3 threads.
+# All operators: each layout in one dtype, the rungs between, empty tensors, 1 to 3 threads.
 GRID = "test_fast_kernels and (float32-sliced or bfloat16-transposed) or test_middle_rungs and torch.float16"
 REAL_SIZES = TESTS / "real_sizes" / "test_weight_gradients.py"
 
 
 @every_isa
 def test_memory_over_the_grid(memory, isa):
-    """On the instruction set that is in use here the whole of it, on the others a sample (tests/quick.py)."""
+    """All of it on the instruction set in use here, a sample (tests/quick.py) on the others."""
     sample = () if isa == _compiled.module.cpu_info()["isas_supported"][-1] else ("--quick",)
     memory.passes(isa, TESTS / "grid", "-k", f"{GRID} or test_empty and cpp or test_same_bits", *sample)
 
@@ -205,6 +205,6 @@ def test_memory_of_raw_operators_and_arrays(memory, isa):
 
 
 def test_threads(threads):
-    """On the instruction set that is in use here: what the threads share does not depend on it, only how wide a number is."""
+    """On the instruction set in use here: what the threads share does not depend on it, only the width of a vector does."""
     isa = _compiled.module.cpu_info()["isas_supported"][-1]
     threads.passes(isa, TESTS / "grid", REAL_SIZES, "-k", "test_same_bits or 28996")

@@ -22,7 +22,7 @@ SCHEDULERS = {
 
 
 def run(epochs, *, rule="none", loader=False, **options):
-    """Train a network with dropout on shuffled moons; the history and everything that it leaves behind."""
+    """Train a network with dropout on shuffled moons; return the history and everything that it leaves behind."""
     torch.manual_seed(7)
     train, test = moons(120)
     model = nn.Sequential(nn.Linear(2, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(0.3), nn.Linear(8, 2))
@@ -100,7 +100,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     options = {"loss": nn.CrossEntropyLoss(), "optimizer": optim.SGD(model.parameters()), "epochs": 2, "progress": False}
     with pytest.raises(ValueError, match="(?s)run.pt does not fit this model: .*Missing key.*weight"):
         fit(model, moons()[0], checkpoint=path, resume=True, **options)
-    with pytest.raises(ValueError, match="run.pt holds no scheduler: it is of another run"):
+    with pytest.raises(ValueError, match="run.pt holds no scheduler: it belongs to another run"):
         run(2, rule="cosine", checkpoint=path, resume=True)
 
 
@@ -138,7 +138,7 @@ def everything(stateful, generator):
 
 
 def assert_refused(path, stateful, generator, match):
-    """`load` raises ValueError, and all is as before."""
+    """`load` raises ValueError and changes nothing."""
     before = everything(stateful, generator)
     with pytest.raises(ValueError, match=match):
         checkpoints.load(path, stateful, generator, KINDS)
@@ -154,9 +154,9 @@ def test_no_damaged_byte_goes_unnoticed(tmp_path):
     # A prime step meets the headers, the pickle, the tensors, the directory and the checksum at all offsets.
     for at in range(0, len(data), 211):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes do not match its checksum")
         path.write_bytes(data[:at])
-        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes are not those")
+        assert_refused(path, *other, "run.pt is damaged, or fit did not write it: its bytes do not match its checksum")
     path.write_bytes(data)
     assert checkpoints.load(path, *other, KINDS)["history"] == VALUES["history"]
     torch.testing.assert_close(everything(*other)[:2], everything(stateful, generator)[:2], rtol=0, atol=0)
@@ -172,7 +172,7 @@ def test_another_file_is_refused(tmp_path, content):
 
 
 DROP = object()
-OTHERS = {  # where in the state; what stands there instead
+OTHERS = {  # where in the state; what is there instead
     "list for all": ((), []),
     "number for the model": (("model",), 3),
     "key of another type": (("model", 5), torch.ones(2)),
@@ -234,7 +234,7 @@ def test_the_checkpoint_of_another_network_or_optimizer_changes_nothing(tmp_path
 
 @pytest.mark.parametrize("limit", [100, 5000, -10])
 def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, limit):
-    """A limit on the size of files stands for the disk; torch's writer then raises RuntimeError, `save` OSError."""
+    """A limit on the size of files stands in for the disk; torch's writer then raises RuntimeError, `save` OSError."""
     path = tmp_path / "run.pt"
     checkpoints.save(path, *parts(0), VALUES)
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Our model beside its torch twin: they stay together, and what parts them is seen."""
+"""Our model beside its torch twin: they stay together, and whatever drives them apart is seen."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from scratchnet.training import TASKS, Comparison, Task, compare
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The products here are too small to share, and threads that wait for each other are slow on a busy machine."""
+    """The products here are too small to share, and threads that wait for one another are slow on a busy machine."""
     torch.set_num_threads(1)
 
 
@@ -69,7 +69,7 @@ def test_compare_repeats_and_leaves_the_seed_alone(narrow):
 
 
 def test_compare_sees_a_wrong_kernel(narrow, monkeypatch):
-    """The check has teeth: a kernel that is off by one part in a thousand is more than rounding."""
+    """The check can fail: a kernel that is off by one part in a thousand is off by more than rounding."""
     right = F.gelu
     monkeypatch.setattr(F, "gelu", lambda input, approximate="none": 1.001 * right(input, approximate))
     result = compare(narrow, epochs=1)

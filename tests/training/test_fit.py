@@ -27,7 +27,7 @@ def mlp(inputs=3, outputs=1, dropout=0.0, dtype=None):
 
 
 def twins(**options):
-    """Two equal models with an SGD of their own each."""
+    """Two equal models, each with its own SGD."""
     model = mlp(**options)
     models = model, copy.deepcopy(model)
     return [(m, optim.SGD(m.parameters(), lr=0.1, momentum=0.9)) for m in models]
@@ -178,7 +178,7 @@ def test_scheduler_steps_after_every_update(data):
 
 
 def test_plateau_sees_the_validation_loss(data):
-    worse = data[0], 1e3 * torch.arange(22.0).view(-1, 1)  # cannot be met at once
+    worse = data[0], 1e3 * torch.arange(22.0).view(-1, 1)  # cannot be fitted together with the training data
 
     def make(optimizer):
         return lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=0, threshold=0.9)
@@ -202,7 +202,7 @@ def test_bfloat16_runs_the_forward_pass_alone(data):
 
 
 def test_patience_stops_and_goes_back_to_the_best(data):
-    """On the way from 0 to y the model passes 0.2 y: behind it, that validation loss rises."""
+    """On the way from 0 to y the model passes 0.2 y: beyond it, that validation loss rises."""
     torch.manual_seed(1)
     model = nn.Linear(3, 1)
     optimizer = optim.SGD(model.parameters(), lr=0.02)
@@ -284,7 +284,7 @@ def test_data_that_are_not_finite_are_named(data, which, value):
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_frozen_part_stays_in_eval_mode(data, whole):
-    """Through fit with its validation, evaluate and predict; a model that is in eval mode as a whole is put into training."""
+    """Through fit with its validation, evaluate and predict; a model wholly in eval mode is put into training mode."""
     ((model, optimizer), _) = twins(dropout=0.5)
     (model if whole else model[2]).eval()
     seen = []

@@ -9,7 +9,7 @@ from scratchnet.training import generate
 
 
 class Chain(nn.Module):
-    """The next id follows from the last one alone: a row of a table of probabilities."""
+    """The next id depends only on the last one: a row of a table of probabilities."""
 
     def __init__(self, table):
         super().__init__()

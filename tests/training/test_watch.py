@@ -64,8 +64,8 @@ def test_a_forgotten_zero_grad_is_named_once():
 
 @pytest.mark.parametrize(
     ("where", "words"),
-    [("input", "'0', Linear.*and so does what goes into it"), ("weight", "'2', Linear.*its parameters do"),
-     ("exp", "'2', Exp.*what goes in and its parameters are finite")],
+    [("input", "'0', Linear.*and so does its input"), ("weight", "'2', Linear.*its parameters do"),
+     ("exp", "'2', Exp.*its input and its parameters are finite")],
 )  # fmt: skip
 def test_the_first_layer_that_is_not_finite(where, words):
     class Exp(nn.Module):

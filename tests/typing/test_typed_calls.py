@@ -1,4 +1,4 @@
-"""user.py is for the type checker; here is what it cannot see: that no layer was forgotten."""
+"""user.py is for the type checker; this tests what it cannot see: that no layer was forgotten."""
 
 import inspect
 

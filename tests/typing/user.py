@@ -1,4 +1,4 @@
-"""What a user writes, for the type checker: `make style` reads it, nothing runs it."""
+"""A user's code, for the type checker: `make style` checks it, nothing runs it."""
 
 from typing import Any, Callable
 
@@ -12,7 +12,7 @@ from scratchnet import data, nn, optim, training
 
 x, classes = torch.randn(2, 3), torch.tensor([0, 1])
 
-# A layer's call takes what its forward takes, and returns what that returns.
+# A layer's call takes what its forward takes, and returns what its forward returns.
 assert_type(nn.Linear(3, 4)(x), Tensor)
 assert_type(nn.LayerNorm(3)(x), Tensor)
 assert_type(nn.GELU("tanh")(x), Tensor)
@@ -30,7 +30,7 @@ nn.Linear(3)  # type: ignore[call-arg]
 
 
 class Block(nn.Module):
-    """A module of the user's own is torch's: its call can be anything."""
+    """A user's own module is torch's: its call can be anything."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from pathlib import Path
 from scratchnet.measure.gpu_code.triton import SHARED_MEMORY, Code, instructions, occupancy, run_tool, tool
 from scratchnet.ops import OPS
 
-RUNG = re.compile(r"_GLOBAL__N__[0-9a-f]+_\d+_(\d)_(\w+?)_cu_")  # <rung>_<idea>.cu in nvcc's name of its anonymous namespace
+RUNG = re.compile(r"_GLOBAL__N__[0-9a-f]+_\d+_(\d)_(\w+?)_cu_")  # <rung>_<idea>.cu in nvcc's name for its anonymous namespace
 KERNEL = re.compile(r"(\w+_kernel(<.+?>)?)\(")
 THREADS = re.compile(r"EIATTR_MAX_THREADS\n.*\n\s*Value:\s*(0x\w+)")  # what __launch_bounds__ said
 
@@ -29,7 +29,7 @@ def report(module: Path) -> list[Code]:
 
 def _read(module: Path, target: str) -> list[Code]:
     def dump(what: str, title: str) -> dict[str, str]:
-        """Kernel -> what a tool says about it behind a title with its name."""
+        """Kernel -> what a tool prints about it after a title with its name."""
         _, *parts = re.split(title, run_tool("cuobjdump", what, "-arch", target, module))
         return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -38,7 +38,7 @@ def _read(module: Path, target: str) -> list[Code]:
     codes = []
     for symbol, name in zip(usage, _demangled(list(usage)), strict=True):
         if not (file := RUNG.search(symbol)):
-            continue  # of CUB
+            continue  # one of CUB's
         (rung, idea), kernel = file.groups(), KERNEL.search(name)[1]
         op = max((op for op in OPS if kernel.startswith(f"{op}_")), key=len, default="")  # "": a kernel that several share
         registers, shared = (int(re.search(rf"{what}:(\d+)", usage[symbol])[1]) for what in ("REG", "SHARED"))

@@ -1,8 +1,8 @@
-"""What the compilers make of our Triton kernels for GPUs that need not be here: registers, spills, shared memory, instructions.
+"""What the compilers make of our Triton kernels, without a GPU: registers, spills, shared memory, instructions.
 
 Every launch of an operator's example calls is compiled, and each configuration of an autotuned kernel, for each target; the
 machine code is read with the disassemblers that Triton's wheel ships. Nothing runs. A process that interprets Triton cannot
-compile it, so `report` starts one of its own. `scratchnet.measure.gpu_code.cuda` says the same of the CUDA kernels.
+compile it, so `report` starts one of its own. `scratchnet.measure.gpu_code.cuda` reports the same for the CUDA kernels.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class Code:
     kernel: str
     config: str  # of an autotuned kernel
     target: str
-    registers: int  # of a thread
+    registers: int  # per thread
     spills: int  # loads and stores of registers that did not fit
-    shared: int  # bytes of shared memory a block
-    load_bits: int  # the widest load of a thread from global memory, and store to it
+    shared: int  # bytes of shared memory per block
+    load_bits: int  # a thread's widest load from global memory, and widest store to it
     store_bits: int
     tensor_cores: int  # matrix instructions
-    occupancy: float | None  # the share of a multiprocessor's threads that can be there at a time; None: not known
+    occupancy: float | None  # the fraction of a multiprocessor's threads that can be resident; None: not known
 
 
 def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned", rung: str = "best") -> list[Code]:
-    """The machine code of some operators' Triton kernels, forward and backward of the first example of each, for every target.
+    """The machine code of some operators' Triton kernels, for forward and backward of their first examples and every target.
 
-    rung: "best", or the number of an early one such as "1", which short rows alone are compiled for.
+    rung: "best", or the number of an early one such as "1", which is compiled for short rows only.
     RuntimeError with the compiler's words if a kernel does not compile.
     """
     command = [sys.executable, "-m", "scratchnet.measure.gpu_code.triton", dtype, sizes, rung, *names]
@@ -70,7 +70,7 @@ def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned",
 
 
 def compile_all(dtype: str, sizes: str, rung: str, *names: str) -> Iterator[Code]:
-    """Compile here and now; only for a process that does not interpret."""
+    """Compile in this process, which must not be one that interprets Triton."""
     number = None if rung == "best" else int(rung)
     for name in names:
         for table in (SIZES, LONG) if name in WITH_LONG_ROWS and number is None else (SIZES,):
@@ -102,7 +102,7 @@ def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tup
     directions = {raw(op, "triton", direction): direction for direction in ("forward", "backward")}
 
     class Spy(TorchDispatchMode):
-        """The reference in the place of the kernels, with a note of what they were given."""
+        """Run the reference in place of the kernels, and note what they were given."""
 
         def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
             if operator not in directions:
@@ -119,7 +119,7 @@ def _calls(op: Op, rows: int, columns: int, dtype: torch.dtype) -> dict[str, tup
 
 
 def _full(results, arguments: tuple):
-    """No result is None: torch schemas have no optional results."""
+    """The results with empty tensors for None: torch schemas have no optional results."""
     if isinstance(results, Tensor):
         return results
     return tuple(arguments[0].new_empty(0) if t is None else t for t in results)
@@ -140,12 +140,12 @@ def _variants(kernel, args: tuple, options: dict, target: str) -> Iterator[tuple
 
 
 class _Absent:
-    """A driver of a GPU that is not here, as far as Triton asks it in order to compile."""
+    """The driver of a GPU that is not here, with as much as Triton asks for in order to compile."""
 
     def __init__(self, name: str):
         from triton.backends.compiler import GPUTarget
 
-        self.number = list(TARGETS).index(name)  # Triton keeps what it compiled by the device's number
+        self.number = list(TARGETS).index(name)  # Triton caches what it compiled by the device's number
         self.target = GPUTarget(*TARGETS[name])
 
     def get_current_target(self):
@@ -188,15 +188,15 @@ def instructions(sass: str) -> dict[str, int]:
     }
 
 
-SHARED_MEMORY = {"sm_80": 164 << 10, "sm_90": 228 << 10, "sm_100": 228 << 10}  # bytes of a multiprocessor
-REGISTERS, WARPS, BLOCKS = 65536, 64, 32  # of a multiprocessor of each of these
+SHARED_MEMORY = {"sm_80": 164 << 10, "sm_90": 228 << 10, "sm_100": 228 << 10}  # bytes per multiprocessor
+REGISTERS, WARPS, BLOCKS = 65536, 64, 32  # per multiprocessor of any of these
 
 
 def occupancy(registers: int, warps: int, shared: int, target: str) -> float:
-    """The share of a multiprocessor's warps that are there at a time, as far as registers and shared memory allow."""
-    of_warp = -(-registers * 32 // 256) * 256  # given out by 256
+    """The fraction of a multiprocessor's warps that registers and shared memory allow to be resident at a time."""
+    of_warp = -(-registers * 32 // 256) * 256  # allocated in units of 256
     by_registers = REGISTERS // of_warp // 4 * 4 // warps  # each of the four partitions has its own
-    by_shared = SHARED_MEMORY[target] // (shared + 1024)  # a block costs 1 KiB more
+    by_shared = SHARED_MEMORY[target] // (shared + 1024)  # a block takes 1 KiB more
     return min(by_registers, by_shared, WARPS // warps, BLOCKS) * warps / WARPS
 
 
@@ -211,7 +211,7 @@ def _read_amd(compiled) -> dict[str, int]:
     field = lambda name: int(re.search(rf"\.{name}:\s+(\d+)", asm)[1])
     return {
         "registers": field("vgpr_count"),
-        # Scalar registers that did not fit wait in lanes of a vector register: that is no load or store.
+        # Scalar registers that did not fit are kept in lanes of a vector register, without a load or store.
         "spills": field("vgpr_spill_count") + len(re.findall(r"\bscratch_(?:load|store)_", asm)),
         "shared": compiled.metadata.shared,
         "load_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_load_(\w+)", asm)), default=0),

@@ -1,6 +1,7 @@
-"""Functions under `torch.nn.functional`'s names: the primitives, what is made of them, activations and losses.
+"""Functions under `torch.nn.functional`'s names: the primitives, what is built from them, activations and losses.
 
-What only moves numbers, or measures vectors, and is in no primitive's family (pad, one_hot, normalize, ...), is torch's own.
+Functions that only move numbers or measure vectors and belong to no primitive's family (pad, one_hot, normalize, ...) are
+torch's own.
 """
 
 import torch.fx
@@ -56,4 +57,4 @@ from scratchnet.nn.functional.similarity import triplet_margin_loss as triplet_m
 __all__ = drop_in.public(globals())
 __getattr__ = drop_in.missing(__name__, torch.nn.functional)
 for _name in __all__:
-    torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it
+    torch.fx.wrap(_name)  # torch.fx records a call of the function instead of tracing into it

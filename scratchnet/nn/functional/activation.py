@@ -1,7 +1,7 @@
 """Activations: functions of one tensor, elementwise or normalising along one axis.
 
-The elementwise ones are each one elementwise operation of torch, as exp is: one pass over memory, with the gradient beside it.
-Softmax and its kin are the cross-entropy family of primitives, GELU is a primitive of its own.
+Each elementwise one is a single operation of torch's, as exp is: one pass over memory, and torch has its gradient.
+Softmax and its kin belong to the cross-entropy family of primitives; GELU is a primitive of its own.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @or_torch(elementwise.leaky_relu)
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """x where x > 0, else negative_slope * x: no unit dies, for the slope is never 0. Floats of any shape.
+    """x where x > 0, else negative_slope * x: no unit dies, because the slope is never 0. Floats of any shape.
 
     NotImplementedError for another dtype. torch.nn.functional.leaky_relu.
     """

@@ -1,4 +1,4 @@
-"""Losses between predicted probabilities, as such or as logits or logarithms, and true ones; cross_entropy is a primitive."""
+"""Losses between true probabilities and predicted ones (as such, as logits or as logarithms); cross_entropy is a primitive."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """-weight[target] * input[target], the second half of cross_entropy: input holds log-probabilities, gather picks one a row.
+    """-weight[target] * input[target], the second half of cross_entropy: gather picks one log-probability of input per row.
 
     input (C,), (N, C) or (N, C, d1, ...), floating-point; target (), (N,) or (N, d1, ...), int64 or uint8, where ignore_index
     does not count; weight (C,). reduction "none" keeps the rows, "sum" adds them, "mean" divides by the sum of the targets'
-    weights. ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.nll_loss.
+    weights. ValueError, RuntimeError and IndexError (a class that does not exist) as in torch.nn.functional.nll_loss.
     """
     reduction = checked_reduction("nll_loss", size_average, reduce, reduction)
     check_pair("nll_loss", input, target)
@@ -63,7 +63,7 @@ def nll_loss(
     if weight is not None:
         weights = gather(weight.to(loss.dtype), 0, index.flatten()).reshape(index.shape).masked_fill(ignored, 0)
         loss = loss * weights
-    loss = loss.neg().masked_fill(ignored, 0)  # whatever stands in an ignored row, infinity included
+    loss = loss.neg().masked_fill(ignored, 0)  # whatever an ignored row holds, infinity included
     if reduction == "mean":
         return rounded(loss.sum() / weights.sum(), input.dtype)
     return reduced(loss if input.dim() > 1 else loss.reshape(()), reduction, input.dtype)
@@ -80,8 +80,8 @@ def binary_cross_entropy(
     """-(target log(input) + (1 - target) log(1 - input)), times `weight` if given; both logarithms are at least -100.
 
     input and target: probabilities from 0 to 1 of one floating dtype and one shape; weight broadcasts to it. "mean" divides by
-    the number of elements. ValueError for two shapes or an unknown reduction, RuntimeError for two dtypes and for numbers
-    beyond 0 and 1 (logits, mostly: those belong in binary_cross_entropy_with_logits).
+    the number of elements. ValueError for different shapes or an unknown reduction, RuntimeError for different dtypes and for
+    numbers outside [0, 1] (usually logits: those belong in binary_cross_entropy_with_logits).
     torch.nn.functional.binary_cross_entropy.
     """
     name = "binary_cross_entropy"
@@ -97,15 +97,15 @@ def binary_cross_entropy(
         check_weight(name, "weight", weight, input)
     if not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active() and input.device.type == "cpu":
         _check_probabilities(name, "input", input, "; logits belong in binary_cross_entropy_with_logits")
-        _check_probabilities(name, "target", target, "; it holds true probabilities, 0 or 1 mostly")
+        _check_probabilities(name, "target", target, "; it holds true probabilities, usually 0 or 1")
     _, (p, t) = widened(input, target)
     if weight is None:
         return rounded(_bce(p, t, reduction), input.dtype)
     return reduced(_bce(p, t, "none") * weight, reduction, input.dtype)
 
 
-# A logarithm is at least -100 and a divisor at least 1e-12, so that p = 0 and p = 1 have a large loss and gradient by p, but
-# not infinite ones: torch's convention, which autograd could not find in the formula.
+# Logarithms are clamped at -100 and divisors at 1e-12, so that p = 0 and p = 1 have a large but finite loss and gradient with
+# respect to p: torch's convention, which autograd could not derive from the formula.
 
 
 def _bce_value(p: Tensor, t: Tensor) -> Tensor:
@@ -120,12 +120,12 @@ def _bce_slopes(p: Tensor, t: Tensor, need_p: bool, need_t: bool) -> tuple[Tenso
 _bce = pointwise(_bce_value, _bce_slopes)
 
 
-def _check_probabilities(name: str, argument: str, p: Tensor, mend: str) -> None:
+def _check_probabilities(name: str, argument: str, p: Tensor, hint: str) -> None:
     if p.numel():
         low, high = p.detach().aminmax()
         if not (low >= 0 and high <= 1):  # not "low < 0 or high > 1", which lets NaN pass
             problem = f"all elements of {argument} should be between 0 and 1, got {low.item():.4g} to {high.item():.4g}"
-            fail(RuntimeError, name, argument, problem + mend)
+            fail(RuntimeError, name, argument, problem + hint)
 
 
 def binary_cross_entropy_with_logits(
@@ -139,10 +139,10 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """binary_cross_entropy of sigmoid(input), for any logit: (1 - target) input - log sigmoid(input), which needs no log(0).
 
-    input: logits; target: probabilities in the same shape; floating-point both. pos_weight multiplies the loss of the positive
-    share, weight the whole; both broadcast to input's shape. "mean" divides by the number of elements; the result has target's
-    dtype. ValueError for two shapes or an unknown reduction, RuntimeError for an integer target or weights that do not
-    broadcast, NotImplementedError for other logits than floats. torch.nn.functional.binary_cross_entropy_with_logits.
+    input: logits; target: probabilities in the same shape; both floating-point. pos_weight multiplies the positive part of the
+    loss, weight the whole; both broadcast to input's shape. "mean" divides by the number of elements; the result has target's
+    dtype. ValueError for different shapes or an unknown reduction, RuntimeError for an integer target or weights that do not
+    broadcast, NotImplementedError for logits that are not floats. torch.nn.functional.binary_cross_entropy_with_logits.
     """
     name = "binary_cross_entropy_with_logits"
     reduction = checked_reduction(name, size_average, reduce, reduction)
@@ -207,8 +207,8 @@ def kl_div(
     for argument, value in (("input", input), ("target", target)):
         if not value.is_floating_point():
             kind = "Complex" if value.is_complex() else "Integral"
-            mend = "; take the logarithms of floating-point probabilities"
-            fail(RuntimeError, "kl_div", argument, f"kl_div: {kind} inputs not supported, got {value.dtype}{mend}")
+            hint = "take the logarithms of floating-point probabilities"
+            fail(RuntimeError, "kl_div", argument, f"{kind} inputs not supported, got {value.dtype}; {hint}")
     if input.shape != target.shape and broadcast_to(input.shape, target.shape) is None:
         fail_to_broadcast("kl_div", "target", target, "input", input)
     dtype, (log_q, t) = widened(input, target)

@@ -13,7 +13,7 @@ from scratchnet.functions.checks import check_float, check_tensor, fail, warn
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability p and divide the rest by 1 - p; the input itself when not training.
 
-    A floating-point tensor of any shape. One draw an element from torch's generator: on a CPU the mask is torch's for the same
+    A floating-point tensor of any shape. One draw per element from torch's generator: on a CPU the mask is torch's for the same
     seed. ValueError unless 0 <= p <= 1. Hinton et al., https://arxiv.org/abs/1207.0580; torch.nn.functional.dropout.
     """
     check_probability("dropout", p)
@@ -22,9 +22,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """dropout that switches whole channels of an (N, C, H, W) tensor off, for neighbouring pixels hold the same information.
+    """dropout of whole channels of an (N, C, H, W) tensor, because neighbouring pixels hold the same information.
 
-    One draw a channel. Other ranks from 2 up are taken as (N, C, ...), with torch's warning. ValueError unless 0 <= p <= 1,
+    One draw per channel. Other ranks from 2 up are taken as (N, C, ...), with torch's warning. ValueError unless 0 <= p <= 1,
     RuntimeError for a rank below 2. Tompson et al., https://arxiv.org/abs/1411.4280; torch.nn.functional.dropout2d.
     """
     check_probability("dropout2d", p)
@@ -64,5 +64,5 @@ def _drop(name: str, input: Tensor, p: float, training: bool, inplace: bool, dra
 def check_probability(name: str, p: float) -> None:
     """ValueError unless p is a probability."""
     if not 0 <= p <= 1:
-        meaning = "it is the probability to be zeroed, not to be kept"
+        meaning = "it is the probability of being zeroed, not of being kept"
         fail(ValueError, name, "p", f"dropout probability has to be between 0 and 1, but got {p}; {meaning}")

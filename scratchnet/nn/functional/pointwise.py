@@ -1,6 +1,6 @@
-"""Losses of one number and its target whose derivative is written down beside them.
+"""Elementwise losses with hand-written derivatives.
 
-Autograd would find it too, one operation after the other; by hand it takes fewer passes over memory.
+Autograd would find the derivatives too, one operation at a time; written by hand they take fewer passes over memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from scratchnet.nn.functional.reduction import REDUCE
 
 
 def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
-    """The loss(x, t, reduction, *options) made of two functions on tensors of one shape.
+    """Build loss(x, t, reduction, *options) from two functions on tensors of one shape.
 
-    value(x, t, *options): the loss of every element, in a tensor of its own.
-    slopes(x, t, need_x, need_t, *options): its derivatives by x and by t, those that are needed, in tensors of their own.
-    Both write in place only to what has been made of x and of t, for vmap may have given one of them a batch axis alone, and to
-    nothing that a product needs again, for torch.compile of torch.func.grad differentiates value itself.
+    value(x, t, *options): the loss of every element, in a new tensor.
+    slopes(x, t, need_x, need_t, *options): its derivatives with respect to x and t, where needed, in new tensors.
+    Inside them, an operation in place takes no tensor operand that its target does not depend on already: vmap may have batched
+    x alone or t alone. It overwrites nothing that a product needs again: torch.compile of torch.func.grad differentiates value.
     """
 
     def total(x: Tensor, t: Tensor, reduction: str, *options: object) -> Tensor:
@@ -44,7 +44,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
             return _times(dx, grad) if need_x else None, _times(dt, grad) if need_t else None, *[None] * len(rest)
 
     class Transformable(Function):
-        """The same for torch.func and forward-mode AD; its way of keeping a context costs every call more."""
+        """The same for torch.func and forward-mode AD; setup_context makes every call more expensive."""
 
         generate_vmap_rule = True
         forward = staticmethod(total)
@@ -75,7 +75,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
 
 
 def _times(slope: Tensor, grad: Tensor) -> Tensor:
-    """Their product, in the memory of slope unless that cannot be written."""
+    """Their product, in the memory of slope where that may be overwritten."""
     if torch.compiler.is_compiling() or batched(grad):
         return slope * grad
     return slope.mul_(grad)

@@ -20,7 +20,7 @@ def check_reduction(function: str, reduction: str) -> None:
 
 
 def checked_reduction(function: str, size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """The reduction that the old flags, or else its name, ask for; checked."""
+    """The reduction that the old flags ask for, or else the one named; checked."""
     reduction = reduction_name(size_average, reduce, reduction, stacklevel=4)
     check_reduction(function, reduction)
     return reduction
@@ -44,41 +44,41 @@ def check_pair(function: str, input: Tensor, target: Tensor) -> None:
 
 
 def widened(*tensors: Tensor) -> tuple[torch.dtype, list[Tensor]]:
-    """The common dtype, and the tensors in it; 16-bit numbers in float32, in which losses are computed and summed."""
+    """The common dtype, and the tensors in it, or in float32 if it has 16 bits: losses are computed and summed in float32."""
     dtype = functools.reduce(torch.promote_types, [t.dtype for t in tensors])
     wide = torch.promote_types(dtype, torch.float32)
     return dtype, [t if t.dtype is wide else t.to(wide) for t in tensors]
 
 
 def check_same_size(function: str, input: Tensor, target: Tensor, problem: str) -> None:
-    """ValueError with this problem for two shapes: (B, 1) predictions against (B,) targets, mostly."""
+    """ValueError with this problem if the shapes differ: usually (B, 1) predictions against (B,) targets."""
     if input.shape != target.shape:
         fail(ValueError, function, "target", f"{problem}{_squeeze(input.shape, target.shape)}")
 
 
 def check_broadcast(function: str, input: Tensor, target: Tensor) -> None:
-    """`check_pair`; warn, in torch's words, the caller's caller of two shapes that broadcast, RuntimeError if they do not."""
+    """`check_pair`; for different shapes torch's warning, at the user's call, or RuntimeError if they do not broadcast."""
     check_pair(function, input, target)
     if input.shape == target.shape:
         return
-    mend = _squeeze(input.shape, target.shape)
+    hint = _squeeze(input.shape, target.shape)
     if not broadcast_to(input.shape, target.shape):
-        fail_to_broadcast(function, "target", target, "input", input, mend)
+        fail_to_broadcast(function, "target", target, "input", input, hint)
     warn(
         f"{function}(): Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-        f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{mend}",
+        f"This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.{hint}",
         stacklevel=3,
     )
 
 
-def fail_to_broadcast(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor, mend: str = "") -> None:
-    """RuntimeError, in torch's words for it, about two shapes of which the axis named there does not fit."""
+def fail_to_broadcast(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor, hint: str = "") -> None:
+    """RuntimeError, in torch's words, that names the first axis on which two shapes do not broadcast."""
     rank = max(value.dim(), other.dim())
     sizes = zip(*([1] * (rank - t.dim()) + list(t.shape) for t in (other, value)), strict=True)
     at, (a, b) = next((d, pair) for d, pair in enumerate(sizes) if pair[0] != pair[1] and 1 not in pair)
     shapes = f"got {argument} {tuple(value.shape)} and {other_argument} {tuple(other.shape)}"
     problem = f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {at}"
-    fail(RuntimeError, function, argument, f"{problem}, {shapes}.{mend}")
+    fail(RuntimeError, function, argument, f"{problem}, {shapes}.{hint}")
 
 
 def broadcast_to(shape: torch.Size, other: torch.Size) -> torch.Size | None:
@@ -91,9 +91,9 @@ def broadcast_to(shape: torch.Size, other: torch.Size) -> torch.Size | None:
 
 def _squeeze(input: torch.Size, target: torch.Size) -> str:
     if input == (*target, 1):
-        return f" Likely mend: input.squeeze({len(target)}) or target.unsqueeze({len(target)})."
+        return f" Likely fix: input.squeeze({len(target)}) or target.unsqueeze({len(target)})."
     if target == (*input, 1):
-        return f" Likely mend: target.squeeze({len(input)}) or input.unsqueeze({len(input)})."
+        return f" Likely fix: target.squeeze({len(input)}) or input.unsqueeze({len(input)})."
     return ""
 
 

@@ -29,7 +29,7 @@ def mse_loss(
 
     Floating-point tensors of one shape; other shapes broadcast, with a warning because that is rarely meant. The result has
     their common dtype and, with reduction "none", their shape. ValueError for an unknown reduction or a weight of another
-    shape, NotImplementedError for two integer or for complex tensors. torch.nn.functional.mse_loss.
+    shape, NotImplementedError for two integer tensors or complex ones. torch.nn.functional.mse_loss.
     """
     reduction = checked_reduction("mse_loss", size_average, reduce, reduction)
     check_broadcast("mse_loss", input, target)
@@ -81,7 +81,7 @@ def _absolute(name: str, input: Tensor, target: Tensor, reduction: str, weight: 
         _check_float(name, dtype, input, target, RuntimeError)
     loss = (input - target).abs()
     if not dtype.is_floating_point:
-        dtype = loss.dtype  # the real one of a complex difference
+        dtype = loss.dtype  # of a complex difference: real
     return reduced(loss, reduction, dtype) if weight is None else _weighted(loss, weight, reduction, dtype)
 
 
@@ -96,7 +96,7 @@ def smooth_l1_loss(
     """Squared where |input - target| < beta, absolute beyond: e^2 / (2 beta) or |e| - beta / 2, the Huber loss over beta.
 
     Floating-point tensors of one shape; other shapes broadcast, with a warning. beta = 0 is l1_loss. ValueError for an unknown
-    reduction, RuntimeError for a negative beta, NotImplementedError for two integer or for complex tensors.
+    reduction, RuntimeError for a negative beta, NotImplementedError for two integer tensors or complex ones.
     Girshick: Fast R-CNN, https://arxiv.org/abs/1504.08083; torch.nn.functional.smooth_l1_loss.
     """
     reduction = checked_reduction("smooth_l1_loss", size_average, reduce, reduction)
@@ -117,7 +117,7 @@ def huber_loss(
     """Squared where |input - target| < delta, absolute beyond: e^2 / 2 or delta (|e| - delta / 2), times `weight` if given.
 
     Floating-point tensors of one shape; other shapes broadcast, with a warning; the result has the dtype of input. "mean"
-    divides by the number of elements, with a weight as well. ValueError for an unknown reduction or a weight of another shape,
+    divides by the number of elements, even with a weight. ValueError for an unknown reduction or a weight of another shape,
     RuntimeError for delta <= 0, NotImplementedError for integer or complex tensors.
     Huber: Robust Estimation of a Location Parameter, 1964; torch.nn.functional.huber_loss.
     """
@@ -138,7 +138,7 @@ def huber_loss(
 
 
 def _huber_value(x: Tensor, y: Tensor, delta: float) -> Tensor:
-    """c (e - c / 2) with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, with no case to choose."""
+    """c (e - c / 2) with c = e cut off at +-delta: e^2 / 2 inside, delta (|e| - delta / 2) outside, without a branch."""
     e = x - y
     c = e.clamp(-delta, delta)
     return c * torch.sub(e, c, alpha=0.5)
@@ -153,7 +153,7 @@ _huber = pointwise(_huber_value, _huber_slopes)
 
 
 def _weighted(loss: Tensor, weight: Tensor, reduction: str, dtype: torch.dtype) -> Tensor:
-    """Each loss times its weight; the mean is over the weights."""
+    """Each loss times its weight; the mean divides by the sum of the weights."""
     dtype = torch.promote_types(dtype, weight.dtype)
     loss = loss * weight
     if reduction == "mean":

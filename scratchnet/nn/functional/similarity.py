@@ -1,4 +1,4 @@
-"""Losses between vectors: which ones should be close, and which ones apart."""
+"""Losses between vectors: which should be close, and which apart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cosine_embedding_loss(
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1, cos the cosine between the rows of the two inputs.
 
-    input1 and input2 (N, D) with target (N,), or (D,) with target (); the loss is (N,) or (). Other targets count 0.
+    input1 and input2 (N, D) with target (N,), or (D,) with target (); the loss is (N,) or (). Other targets give a loss of 0.
     ValueError for an unknown reduction, RuntimeError for shapes that do not fit. torch.nn.functional.cosine_embedding_loss.
     """
     name = "cosine_embedding_loss"
@@ -49,7 +49,7 @@ def cosine_embedding_loss(
     return reduced(loss, reduction, dtype if dtype.is_floating_point else loss.dtype)
 
 
-_EPS = 1e-12  # torch's, added to both squares: a vector of zeros has cosine 0 to all
+_EPS = 1e-12  # torch's, added to both squares: a vector of zeros has cosine 0 with every vector
 
 
 def triplet_margin_loss(
@@ -67,7 +67,7 @@ def triplet_margin_loss(
     """max(0, margin + |anchor - positive| - |anchor - negative|): the negative has to be farther away, by the margin.
 
     Tensors (N, D) or (D,), or shapes that broadcast; the loss is (N,) or (). Distances are p-norms of the difference plus eps.
-    swap: |positive - negative| counts instead where it is the smaller one. ValueError for margin <= 0 or an unknown reduction,
+    swap: |positive - negative| counts instead where it is smaller. ValueError for margin <= 0 or an unknown reduction,
     RuntimeError for shapes that do not fit. Balntas et al., http://www.bmva.org/bmvc/2016/papers/paper119;
     torch.nn.functional.triplet_margin_loss.
     """

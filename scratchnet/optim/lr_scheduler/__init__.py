@@ -1,7 +1,7 @@
-"""Learning-rate schedules under `torch.optim.lr_scheduler`'s names: the rate of each parameter group by the epoch.
+"""Learning-rate schedules under `torch.optim.lr_scheduler`'s names: each parameter group's rate as a function of the epoch.
 
 The schedules are ours; counting epochs, the warnings about the order of calls and the state_dict are the mechanics of torch's
-LRScheduler, of which they are subclasses. Schedules that torch has beyond them are torch's own.
+LRScheduler, which they inherit from. The other schedules are torch's own.
 """
 
 from torch.optim.lr_scheduler import (

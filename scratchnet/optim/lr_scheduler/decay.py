@@ -15,9 +15,9 @@ from scratchnet.optim.lr_scheduler.schedule import Rate, Schedule, warn_outside_
 
 
 class LambdaLR(Schedule, lr_scheduler.LambdaLR):
-    """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one function or one a parameter group.
+    """lr = base_lr * lr_lambda(epoch): any schedule that a function can express, one for all parameter groups or one for each.
 
-    Functions are not saved in the state_dict, callable objects are. ValueError for another number of functions than groups.
+    Functions are not saved in the state_dict, callable objects are. ValueError unless a list has one function per group.
     """
 
     def __init__(
@@ -30,10 +30,8 @@ class LambdaLR(Schedule, lr_scheduler.LambdaLR):
         groups = len(optimizer.param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
         if len(self.lr_lambdas) != groups:
-            fail(
-                ValueError, "LambdaLR", "lr_lambda",
-                f"Expected {groups} lr_lambdas, but got {len(self.lr_lambdas)}: one a parameter group, or one function for all",
-            )  # fmt: skip
+            problem = f"Expected {groups} lr_lambdas, but got {len(self.lr_lambdas)}"
+            fail(ValueError, "LambdaLR", "lr_lambda", f"{problem}: one per parameter group, or one function for all")
         LRScheduler.__init__(self, optimizer, last_epoch)
 
     def get_lr(self) -> list[Rate]:
@@ -60,7 +58,7 @@ class StepLR(Schedule, lr_scheduler.StepLR):
 
 
 class MultiStepLR(Schedule, lr_scheduler.MultiStepLR):
-    """lr = base_lr * gamma^(milestones that are reached)."""
+    """lr = base_lr * gamma^(number of milestones reached)."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones = Counter(milestones)
@@ -83,14 +81,14 @@ class ExponentialLR(Schedule, lr_scheduler.ExponentialLR):
         LRScheduler.__init__(self, optimizer, last_epoch)
 
     def next_lr(self, lr: Rate, base_lr: Rate) -> Rate:
-        return lr if self._is_initial else lr * self.gamma  # made anew from a checkpoint, the rate is that of the epoch already
+        return lr if self._is_initial else lr * self.gamma  # restored from a checkpoint, the rate is that of the epoch already
 
     def lr_at(self, base_lr: Rate) -> Rate:
         return base_lr * self.gamma**self.last_epoch
 
 
 class LinearLR(Schedule, lr_scheduler.LinearLR):
-    """lr = base_lr * factor, the factor in a straight line from start_factor to end_factor over total_iters epochs: a warm-up.
+    """lr = base_lr * factor, which goes linearly from start_factor to end_factor over total_iters epochs: a warm-up.
 
     ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
     """
@@ -104,17 +102,11 @@ class LinearLR(Schedule, lr_scheduler.LinearLR):
         last_epoch: int = -1,
     ) -> None:
         if start_factor > 1.0 or start_factor <= 0:
-            fail(
-                ValueError, "LinearLR", "start_factor",
-                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1. "
-                f"It is {start_factor}; to start near 0, take 1e-3",
-            )  # fmt: skip
+            needs = "Starting multiplicative factor expected to be greater than 0 and less or equal to 1"
+            fail(ValueError, "LinearLR", "start_factor", f"{needs}. It is {start_factor}; to start near 0, use 1e-3")
         if end_factor > 1.0 or end_factor < 0:
-            fail(
-                ValueError, "LinearLR", "end_factor",
-                f"Ending multiplicative factor expected to be between 0 and 1. It is {end_factor}; "
-                "it multiplies the optimizer's lr",
-            )  # fmt: skip
+            needs = "Ending multiplicative factor expected to be between 0 and 1"
+            fail(ValueError, "LinearLR", "end_factor", f"{needs}. It is {end_factor}; it multiplies the optimizer's lr")
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -150,7 +142,7 @@ class CosineAnnealingLR(Schedule, lr_scheduler.CosineAnnealingLR):
             return lr
         if self._step_count == 1 and epoch > 0:
             return self.lr_at(base_lr)
-        if (epoch - 1 - T) % (2 * T) == 0:  # the epoch before was at the bottom, where the ratio below has no value
+        if (epoch - 1 - T) % (2 * T) == 0:  # the epoch before was at the bottom, where the ratio below is undefined
             return lr + (base_lr - self.eta_min) * (1 - math.cos(math.pi / T)) / 2
         ratio = (1 + math.cos(math.pi * epoch / T)) / (1 + math.cos(math.pi * (epoch - 1) / T))
         return ratio * (lr - self.eta_min) + self.eta_min

@@ -13,13 +13,13 @@ from scratchnet.optim.lr_scheduler.schedule import Rate, check_optimizer, per_gr
 
 
 class OneCycleLR(lr_scheduler.OneCycleLR):
-    """From max_lr / div_factor up to max_lr in the first pct_start of all steps, then down to that / final_div_factor.
+    """Up from max_lr / div_factor to max_lr in the first pct_start of all steps, then down to the initial / final_div_factor.
 
-    Momentum (for Adam beta1) moves the other way, from max_momentum to base_momentum and back. three_phase: first down at the
-    pace of the rise, to the initial rate, then to the lowest. Step it after every batch, total_steps times.
+    Momentum (for Adam beta1) moves the other way, from max_momentum to base_momentum and back. three_phase: down to the initial
+    rate at the pace of the rise, then to the lowest. Step it after every batch, total_steps times.
 
     Smith, Topin: Super-convergence, https://arxiv.org/abs/1708.07120
-    ValueError for options that make no cycle, and for a step too many.
+    ValueError for options that do not make a cycle, and for one step too many.
     """
 
     def __init__(
@@ -43,19 +43,15 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
         self.optimizer = optimizer
         self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
-            fail(
-                ValueError, "OneCycleLR", "pct_start",
-                f"Expected float between 0 and 1 pct_start, but got {pct_start}: the share of the steps that rise",
-            )  # fmt: skip
+            problem = f"Expected float between 0 and 1 pct_start, but got {pct_start}"
+            fail(ValueError, "OneCycleLR", "pct_start", f"{problem}: the fraction of the steps in which the rate rises")
         if anneal_strategy not in ("cos", "linear"):
-            fail(
-                ValueError, "OneCycleLR", "anneal_strategy",
-                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}",
-            )  # fmt: skip
+            problem = f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            fail(ValueError, "OneCycleLR", "anneal_strategy", problem)
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type = anneal_strategy
 
-        # What the phases name lies in the parameter groups, and so in the optimizer's checkpoint.
+        # The values that the phases name are kept in the parameter groups, and so in the optimizer's checkpoint.
         max_lrs = per_group("OneCycleLR", "max_lr", optimizer, max_lr)
         if last_epoch == -1:
             for group, highest in zip(optimizer.param_groups, max_lrs, strict=True):
@@ -66,11 +62,9 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                fail(
-                    ValueError, "OneCycleLR", "cycle_momentum",
-                    "optimizer must support momentum or beta1 with `cycle_momentum` option enabled; for "
-                    f"{type(optimizer).__name__} take cycle_momentum=False",
-                )  # fmt: skip
+                problem = "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
+                hint = f"for {type(optimizer).__name__} use cycle_momentum=False"
+                fail(ValueError, "OneCycleLR", "cycle_momentum", f"{problem}; {hint}")
             self.use_beta1 = "betas" in optimizer.defaults
             highest = per_group("OneCycleLR", "max_momentum", optimizer, max_momentum)
             lowest = per_group("OneCycleLR", "base_momentum", optimizer, base_momentum)
@@ -82,7 +76,7 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
         LRScheduler.__init__(self, optimizer, last_epoch)
 
     def get_lr(self) -> list[Rate]:
-        """The rates of this step, for `step`, which sets the momenta on the way; `get_last_lr()` is for everyone else."""
+        """The rates of this step, for `step` to call: it sets the momenta too. Elsewhere use `get_last_lr()`."""
         warn_outside_step(self)
         step = self.last_epoch
         if step > self.total_steps:
@@ -120,10 +114,8 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
 def _total_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     given = {"total_steps": total_steps} if total_steps is not None else {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     if None in given.values():
-        fail(
-            ValueError, "OneCycleLR", "total_steps",
-            "You must define either total_steps OR (epochs AND steps_per_epoch); steps_per_epoch is len(loader)",
-        )  # fmt: skip
+        problem = "You must define either total_steps OR (epochs AND steps_per_epoch); steps_per_epoch is len(loader)"
+        fail(ValueError, "OneCycleLR", "total_steps", problem)
     for name, value in given.items():
         if not isinstance(value, int) or value <= 0:
             fail(ValueError, "OneCycleLR", name, f"Expected positive integer {name}, but got {value}")

@@ -1,4 +1,4 @@
-"""The schedule that looks at the results."""
+"""The schedule that reacts to the results."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
 
     Better: below best * (1 - threshold), for threshold_mode "abs" below best - threshold; for mode "max" above instead.
     After a cut, `cooldown` epochs do not count as bad; no rate falls below min_lr; a cut smaller than eps is not made.
-    A subclass of torch's, for training loops look for it to hand over the metric. ValueError for a factor of 1 or more, an
-    unknown mode, or another number of min_lr than parameter groups; RuntimeError in step if groups
-    were added since.
+    A subclass of torch's, because training loops look for that class to pass it the metric. ValueError for a factor of 1 or
+    more, an unknown mode, or a list of min_lr without one value per parameter group; RuntimeError in step if there was a list
+    and groups have been added since.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         groups = len(optimizer.param_groups)
         listed = isinstance(min_lr, (list, tuple))
         if listed and len(min_lr) != groups:
-            fail(ValueError, "ReduceLROnPlateau", "min_lr", f"expected {groups} min_lrs, got {len(min_lr)}: one a group")
+            fail(ValueError, "ReduceLROnPlateau", "min_lr", f"expected {groups} min_lrs, got {len(min_lr)}: one per group")
         for name, value, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if value not in known:
                 words = f"{name.replace('_', ' ')} {value} is unknown!"
@@ -107,5 +107,5 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
                 set_rate(group, reduced)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the state was saved."""
+        """Continue from where the state was saved."""
         self.__dict__.update(state_dict)

@@ -9,7 +9,7 @@
 #include <string>
 #include <type_traits>
 
-// ---- Words of the language ----------------------------------------------------------------------------------------------
+// ---- Keywords of the language--------------------------------------------------------------------------------------------
 
 #define __global__
 #define __device__
@@ -19,7 +19,7 @@
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define __align__(bytes) __attribute__((aligned(bytes)))
-// Blocks run one after another: one copy for all, in a section of its own that is spoilt before each block.
+// Blocks run one after another: one copy for all, in a separate section that is spoilt before each block.
 #define __shared__ static __attribute__((section("sn_shared")))
 
 struct uint3 {
@@ -45,7 +45,7 @@ SN_VECTORS(double, double, 16, 16)
 SN_VECTORS(int, int, 8, 16)
 SN_VECTORS(unsigned, uint, 8, 16)
 
-// ---- The runtime that hosts call -----------------------------------------------------------------------------------------
+// ---- The runtime that host code calls---------------------------------------------------------------------------------------
 
 typedef struct CUstream_st* cudaStream_t;
 enum cudaError_t { cudaSuccess, cudaErrorInvalidConfiguration, cudaErrorInvalidValue };
@@ -64,7 +64,7 @@ cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
 
 }  // namespace emulation
 
-// Runs every block to its end. Throws std::runtime_error for what would hang a GPU or stop it by an assertion.
+// Runs every block to its end. Throws std::runtime_error for what would hang a GPU or trip an assertion on it.
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
   return emulation::run(*config, (const void*)kernel, [&] { kernel(Parameters(arguments)...); });
@@ -89,13 +89,13 @@ namespace emulation {
 extern char* dynamic_shared;
 
 int lane();  // of the thread in its warp
-int barrier(const char* file, int line, bool vote = false);  // whether some thread of the block votes so
+int barrier(const char* file, int line, bool vote = false);  // whether some thread of the block votes true
 [[noreturn]] void fail(const std::string& what);  // the thread stops, and so does the launch
 
-// Every lane of the mask comes here with its operand; the last one calls complete(operands of all 32 lanes) for all.
+// Every lane of the mask arrives here with its operand; the last one calls complete(operands of all 32 lanes) for all.
 void together(const char* what, unsigned mask, void* operand, void (*complete)(unsigned mask, void** operands));
 
-// A copy that another engine makes: it happens at the wait for its group and not before.
+// A copy by another engine: it happens at the wait for its group and not before.
 void copy_later(void* shared, const void* global, int bytes, int zeros);
 void close_group();
 void wait_for_groups(int still_open);
@@ -116,7 +116,7 @@ inline void __threadfence_block() {}
 
 namespace emulation {
 
-// source: the lane whose value is wanted; the caller's own where there is none.
+// source: the lane whose value is read; where there is none, the caller's own.
 template <class T>
 T shuffle(const char* what, unsigned mask, T value, int source) {
   struct Operand {
@@ -206,7 +206,7 @@ T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> val
   return atomic(at, [&](T before) { return before == expected ? value : before; });
 }
 
-// ---- Functions that device code has and the C library has not --------------------------------------------------------------
+// ---- Functions that device code has and the C library lacks ----------------------------------------------------------------
 
 inline float rsqrt(float x) { return 1 / sqrtf(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }

@@ -54,7 +54,7 @@ struct Fragments {
 };
 inline Fragments& of(void** lanes, int l) { return *(Fragments*)lanes[l]; }
 
-// d (16, 8) += a (16, K) b (K, 8), from functions that say where an element lies.
+// d (16, 8) += a (16, K) b (K, 8), given functions that say where an element is.
 template <int K, class A, class B>
 void multiply(void** lanes, A a, B b) {
   for (int i = 0; i < 16; i++)

@@ -13,7 +13,7 @@ def _probabilities(t, rows, classes):
 
 
 def _logits(t, *shape):
-    """Of a young model: all classes are likely enough to show in the 8 bits of a bfloat16."""
+    """Logits of an untrained model: all classes are likely enough to show in the 8 bits of a bfloat16."""
     return (t(*shape).detach() / 4).requires_grad_()
 
 

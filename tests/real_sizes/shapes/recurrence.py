@@ -4,7 +4,7 @@ from scratchnet.ops import GATES
 
 
 def _recurrence(t, mode, steps, batch, inputs, hidden, projected=None):
-    """Weights scaled as a layer draws them: the gates are far from saturated."""
+    """Weights on the scale of a new layer's: the gates are far from saturated."""
     scale, state, gates = 1 / math.sqrt(3 * hidden), projected or hidden, GATES[mode] * hidden
     weight = lambda *shape: (t(*shape).detach() * scale).requires_grad_()
     args = (t(steps, batch, inputs), weight(gates, inputs), weight(gates, state), weight(gates), weight(gates), t(batch, state))

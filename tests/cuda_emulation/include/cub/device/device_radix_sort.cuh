@@ -1,4 +1,4 @@
-// The one algorithm of CUB that csrc/cuda calls: a stable sort, in two calls as CUB wants them.
+// The one CUB algorithm that csrc/cuda calls: a stable sort, in the two calls that CUB prescribes.
 #pragma once
 #include <cuda_runtime.h>
 
