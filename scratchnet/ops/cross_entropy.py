@@ -21,7 +21,7 @@ class LossOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
-    "cuda": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
+    "cuda": ("one thread per row", "one block per row, 128-bit loads, max and sum in one pass, warp shuffles"),
     "triton": ("tiles of rows, max and sum in one loop",),
 }
 
@@ -51,7 +51,7 @@ CROSS_ENTROPY = Op(
     kept=("lse", "total_weight"),  # (N, S); () the divisor of the mean; float32 or wider
     saved=("x", "target", "weight", "lse", "total_weight"),
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("one row a program, a loop for max, one for sum", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("one row per program, one loop for the maximum, one for the sum", *IDEAS["triton"])},
     torch=F.cross_entropy,
     cost=rows_cost(1, 2, 4),
     examples={

@@ -25,7 +25,7 @@ class GegluOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
-    "cuda": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+    "cuda": ("one thread per element", "128-bit loads, fused bias and its gradient"),
     "triton": ("fused: one pass over memory",),
 }
 _APPROXIMATE = {"none": {}, "tanh": {"approximate": "tanh"}}
@@ -39,7 +39,7 @@ GELU = Op(
     outputs=("y",),
     saved=("x",),
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("a kernel an operation", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("one kernel per operation", *IDEAS["triton"])},
     torch=F.gelu,
     cost=rows_cost(2, 3, 15),
     examples={k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},
