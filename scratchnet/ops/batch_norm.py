@@ -19,7 +19,7 @@ class BatchNormOptions(NamedTuple):
 
 
 def _batch_norm_example(images: bool = False, running: bool = False, weight: bool = True, bias: bool = True) -> Example:
-    """Three samples at least: of one or two a gradient is what eps leaves, as above."""
+    """At least three samples: over one or two, the gradient is a difference that only eps keeps from 0, as in layer_norm."""
 
     def example(n: int, c: int, dtype: torch.dtype):
         x = normal(3, c, n, 1, dtype=dtype) if images else normal(n + 2, c, dtype=dtype)
@@ -32,7 +32,7 @@ def _batch_norm_example(images: bool = False, running: bool = False, weight: boo
 
 
 def _batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, *options, **named) -> Tensor:
-    """torch's, whose backward reads what it does not write as if it were contiguous: past a weight of stride 0."""
+    """torch's own on contiguous arguments: its backward would read past a weight of stride 0."""
     whole = lambda t: t.contiguous() if isinstance(t, Tensor) else t
     if not training:
         running_mean, running_var = whole(running_mean), whole(running_var)
@@ -42,7 +42,7 @@ def _batch_norm(input, running_mean, running_var, weight=None, bias=None, traini
 BATCH_NORM = Op(
     name="batch_norm",
     primitive="layer_norm",
-    idea="(x - mean) * rstd * weight + bias by channel: what the first pass over a channel read is in cache for the second",
+    idea="(x - mean) * rstd * weight + bias by channel: a channel stays in cache between its two passes",
     # (N, C, ...), the others (C); without running statistics those of x
     inputs=("x", "weight?", "bias?", "running_mean?", "running_var?"),
     options=BatchNormOptions,

@@ -18,7 +18,7 @@ def _conv2d_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1
 
 
 def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias: bool = True, **options) -> Example:
-    """n images, 3 pixels high and w wide, of at most 8 channels a group, and `filters` filters for each of these."""
+    """n images, 3 pixels high and w wide, with at most 8 channels per group and `filters` filters for each channel."""
 
     def example(n: int, w: int, dtype: torch.dtype):
         c = min(w, 8)

@@ -21,7 +21,7 @@ class LossOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
-    "cuda": ("one thread a row", "one block a row, 128-bit loads, max and sum in one pass, warp shuffles"),
+    "cuda": ("one thread per row", "one block per row, 128-bit loads, max and sum in one pass, warp shuffles"),
     "triton": ("tiles of rows, max and sum in one loop",),
 }
 

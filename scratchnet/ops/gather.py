@@ -12,7 +12,7 @@ from scratchnet.ops.op import Cost, DimOptions, Example, Op, indices, nbytes, no
 
 
 class EmbeddingOptions(NamedTuple):
-    """They matter to the backward alone. padding_idx -1: none."""
+    """Only backward uses them. padding_idx -1: none."""
 
     padding_idx: int
     scale_grad_by_freq: bool
@@ -20,7 +20,7 @@ class EmbeddingOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
-    "cuda": ("one thread an element", "128-bit copies, sums by atomics or over a sorted index"),
+    "cuda": ("one thread per element", "128-bit copies, sums by atomics or over a sorted index"),
     "triton": ("all elements at once, atomics or sorted segments",),
 }
 

@@ -25,7 +25,7 @@ class GegluOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "polynomials for erf and exp", "SIMD", "threads"),
-    "cuda": ("one thread an element", "128-bit loads, fused bias and its gradient"),
+    "cuda": ("one thread per element", "128-bit loads, fused bias and its gradient"),
     "triton": ("fused: one pass over memory",),
 }
 _APPROXIMATE = {"none": {}, "tanh": {"approximate": "tanh"}}

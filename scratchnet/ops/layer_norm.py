@@ -20,7 +20,7 @@ class NormOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
-    "cuda": ("one thread a row", "a warp's or a block's registers keep the row, 128-bit loads"),
+    "cuda": ("one thread per row", "a warp's or a block's registers keep the row, 128-bit loads"),
     "triton": ("tiles of rows in registers",),
 }
 
@@ -30,8 +30,8 @@ def _norm_example(residual=False, weight=True, bias=True, dims=1) -> Example:
         shape = (d,) if dims == 1 else (3, d)
         args = [normal(n, *shape, dtype=dtype) for _ in range(1 + residual)]
         affine = [normal(*shape, dtype=dtype)] * weight + [normal(*shape, dtype=dtype)] * (weight and bias)
-        # A large eps shows where it stands. And over one or two numbers the gradient is what eps leaves of a difference of
-        # equal terms: with a small one, rounding is all that could be compared.
+        # With a large eps, a misplaced one shows. Over one or two numbers the gradient is the difference of nearly equal terms,
+        # which differ by eps: with a small one, only rounding would be left to compare.
         return (*args, shape, *affine), {"eps": 0.5}
 
     return example
@@ -96,7 +96,7 @@ ADD_LAYER_NORM = Op(
     outputs=("total", "y"),
     kept=("mean", "rstd"),
     saved=("total", "mean", "rstd", "weight"),
-    gradients=("x", "weight", "bias"),  # the first belongs to x and to residual alike
+    gradients=("x", "weight", "bias"),  # the first is that of x and of residual
     ideas=IDEAS,
     torch=_add_layer_norm,
     cost=rows_cost(4, 4, 9),

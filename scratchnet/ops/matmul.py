@@ -26,7 +26,7 @@ class LinearOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
-    "cuda": ("one thread an element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
+    "cuda": ("one thread per element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
     "triton": ("tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh")
 RECURRENCES = ("rnn_tanh", "rnn_relu", "lstm", "gru")
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}  # how many times the hidden size a layer's weights have in rows
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}  # rows of a layer's weights, in hidden sizes
 REDUCTIONS = ("none", "mean", "sum")  # torch's own numbering
 
 
@@ -30,7 +30,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Backend:
-    """One column of the grid. Rungs are numbered from 1; the last one is in use, the earlier ones are the lesson before it."""
+    """One column of the grid. Rungs are numbered from 1; the last one is in use, the earlier ones lead up to it."""
 
     what: str
     devices: tuple[str, ...]
@@ -56,13 +56,13 @@ class DimOptions(NamedTuple):
     dim: int
 
 
-Rungs = dict[str, tuple[str, ...]]  # column -> one idea a rung; of columns where every operator is the formula none
+Rungs = dict[str, tuple[str, ...]]  # column -> one idea per rung; "numpy" and "reference" are the formula, not listed
 _TYPES = {"int": "int", "float": "float", "bool": "bool", "Ints": "int[]", "SymInts": "SymInt[]"}  # of options, in a schema
 Ints = list[int]
-SymInts = list[int]  # such as torch.compile may trace
+SymInts = list[int]  # sizes that torch.compile may trace
 
 
-@dataclass(frozen=True, eq=False)  # each is itself: hashable
+@dataclass(frozen=True, eq=False)  # compared by identity, hence hashable
 class Op:
     """One operator: the user-level function of its name and the pair of kernels behind it, described once.
 
@@ -87,20 +87,20 @@ class Op:
     examples: dict[str, Example]  # option name -> (rows, columns, dtype) -> (args, kwargs) of a call; floats want a gradient
     sizes: tuple[tuple[int, int], ...]  # (rows, columns) that `scratchnet bench` times; the first alone with --quick
     ideas: Rungs
-    options: type | None = None  # a NamedTuple of what is no tensor
+    options: type | None = None  # a NamedTuple of the arguments that are not tensors
     kept: tuple[str, ...] = ()  # results for backward alone
-    constant: tuple[str, ...] = ()  # outputs that nothing is differentiated through
+    constant: tuple[str, ...] = ()  # outputs that have no gradient
     backward_options: bool = True  # whether backward takes the options
-    # With no backend named, torch's own function runs up to so many elements in the first argument, because it is faster there
-    # as measured by `scratchnet bench`: calling an operator of ours costs some 10 us more. Beyond, the compiled kernels run.
+    # With no backend named, torch's own function runs if the first argument has at most this many elements: there it is faster
+    # as measured by `scratchnet bench`, because calling an operator of ours costs some 10 us more.
     own_up_to: int = 0
-    # Whether a C++ kernel makes the outputs and the gradients for an incoming 1 at once, where that saves work:
-    # <name>_gradients takes the arguments of forward and the needs, and returns the results of both, the gradients in the type
-    # in which they are summed.
+    # Whether a C++ kernel computes the outputs together with the gradients for an incoming 1, where that saves work:
+    # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
+    # the type in which they are summed.
     at_once: bool = False
 
     def rungs(self, column: str) -> tuple[str, ...]:
-        """One idea a rung of this operator's kernels on a backend; none where the reference runs in its place."""
+        """One idea per rung of this operator's kernels on a backend; empty where the reference runs in their place."""
         return ("the formula",) if column in ("numpy", "reference") else self.ideas.get(column, ())
 
     @property
@@ -169,7 +169,7 @@ class Op:
 
 
 def result_types(count: int) -> str:
-    """So many tensors as the results of a schema."""
+    """The results of a schema: `count` tensors."""
     return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
 
@@ -190,7 +190,7 @@ def nbytes(*tensors: Tensor | None) -> int:
 
 
 def rows_cost(passes_forward: int, passes_backward: int, flops: int) -> Callable[..., Cost]:
-    """Cost of an operator that reads or writes its first argument so often (in tensors of its size)."""
+    """Cost of an operator that reads and writes this many tensors of the size of its first argument."""
 
     def cost(x: Tensor, *args, **kwargs) -> Cost:
         return Cost(passes_forward * nbytes(x), passes_backward * nbytes(x), flops * x.numel(), flops * x.numel())

@@ -1,4 +1,4 @@
-"""The description of pooling: which entries of a window are taken, or added up."""
+"""The description of pooling: the largest entry or the mean of each window."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _recurrence_example(mode: str, packed=False, projection=False, bias=True, **
 
 
 _STEPS = 3
-_LENGTHS_PACKED = (1.0, 0.6, 0.6, 0.2)  # the share of the sequences that are so long
+_LENGTHS_PACKED = (1.0, 0.6, 0.6, 0.2)  # step by step, the share of the sequences that are not over
 
 
 def _recurrence(x, w_ih, w_hh, b_ih, b_hh, h0, *, c0=None, weight_hr=None, batch_sizes=None, mode="lstm", reverse=False):

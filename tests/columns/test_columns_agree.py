@@ -111,7 +111,7 @@ def test_reference_backward_is_differentiable(case):
         outputs = case.run_forward("reference", args)
         return {k: v.detach() if k in STATISTICS - INSIDE else v for k, v in outputs.items()}
 
-    if case.args.get("scale_grad_by_freq"):  # torch's own second derivative forgets the frequencies
+    if case.args.get("scale_grad_by_freq"):  # torch's own second derivative ignores the frequencies
         grad = randn(*case.args["index"].shape, 3).requires_grad_()
         assert torch.autograd.gradcheck(lambda g: case.run_backward("reference", {"grad": g}, case.args, {})["weight"], grad)
         return
@@ -140,8 +140,8 @@ def test_reference_runs_under_vmap_and_jvp(case):
     tangent = tuple(randn(*v.shape, seed=5) for v in point)
     assert_close(torch.func.jvp(ours, point, tangent)[1], torch.func.jvp(own, point, tangent)[1], "jvp")
     if case.args.get("padding_idx", -1) != -1 or case.args.get("scale_grad_by_freq"):
-        return  # options of the backward alone: the derivative of the forward does not know them
-    # Not torch.func.hessian for torch's own: it is wrong for F.layer_norm (torch 2.13) in the block of weight and input.
+        return  # options of backward only: the derivative of forward ignores them
+    # Not torch.func.hessian for torch's own: its block of weight and input is wrong for F.layer_norm (torch 2.13).
     cube = lambda function: lambda *tensors: function(*tensors).pow(3).sum()
     expected = torch.autograd.functional.hessian(cube(own), point)
     actual = torch.func.hessian(cube(ours), tuple(range(len(point))))(*point)

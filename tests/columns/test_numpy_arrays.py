@@ -17,7 +17,7 @@ from scratchnet import _compiled
 from scratchnet.ops import OPS
 
 pytestmark = pytest.mark.skipif(_compiled.module is None, reason=_compiled.reason)
-RUNGS = ("cpp:1", "cpp:5")  # the raw kernels of a primitive with fewer take 5 for their last
+RUNGS = ("cpp:1", "cpp:5")  # raw kernels with fewer rungs take 5 for their last
 
 
 class ArrayCase(Case):
@@ -130,7 +130,7 @@ def test_narrow_types_are_rounded_once(op, dtype, rung):
 
 
 def test_threads_are_those_that_torch_is_told():
-    """Three threads work when torch is told so, and none beside the caller when it is told one; the bits are the same."""
+    """Three threads work when torch is set to three, only the caller when it is set to one; the bits are the same."""
     code = """if True:
         import os, numpy as np, torch
         from scratchnet import _compiled
@@ -168,7 +168,7 @@ def good_call(op: str, way: str) -> dict:
 
 
 def refuses(library: str, op: str, way: str, args: dict, match: str, rung: int = 5) -> None:
-    """The call raises RuntimeError in words that begin with its name, and leaves the arguments as they were."""
+    """The call raises a RuntimeError whose message begins with its name, and leaves the arguments as they were."""
     before = changed(args, np.copy)
     if library == "numpy":
         kernel, values = getattr(_compiled.module, f"{op}_{way}"), args.values()

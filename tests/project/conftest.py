@@ -1,3 +1,3 @@
-"""toy_primitive/ is read by test_new_primitive.py: its tests run in the copy of the tree that gets them."""
+"""toy_primitive/ holds tests of its own, which test_new_primitive.py runs in a copy of the tree."""
 
 collect_ignore = ["toy_primitive"]

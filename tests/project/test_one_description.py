@@ -1,4 +1,4 @@
-"""An operator is described once: how many places a new option touches, and that a new primitive is new files."""
+"""An operator is described once: a new option touches few parameter lists."""
 
 import ast
 import re

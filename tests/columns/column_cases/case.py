@@ -14,7 +14,7 @@ from scratchnet import columns
 from scratchnet.ops import ACTIVATIONS, OPS
 
 INF, NAN = math.inf, math.nan
-INSIDE = {"activations", "inner"}  # of a recurrence: for a second derivative they are made anew from the inputs
+INSIDE = {"activations", "inner"}  # of a recurrence: recomputed from the inputs for a second derivative
 STATISTICS = {"lse", "total_weight", "mean", "rstd", "var"} | INSIDE  # float32 or wider whatever the input
 
 
