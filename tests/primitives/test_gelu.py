@@ -19,7 +19,7 @@ def backend(request):
 @pytest.mark.parametrize("approximate", APPROXIMATE)
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32), ids=str)
 def test_tail_keeps_its_digits(dtype, approximate):
-    """x Phi(x) far below zero, where torch's 1 + erf and 1 + tanh have cancelled: relative to each value, not to the largest."""
+    """x Phi(x) far below zero, where torch's 1 + erf and 1 + tanh have cancelled: relative to each value, not the largest."""
     x = torch.linspace(-6, 6, 997, dtype=dtype)
     wide = x.double()
     if approximate == "none":
