@@ -1,9 +1,9 @@
-"""Has a kernel become slower or less accurate? Every operator against the table that was measured before on such a machine.
+"""Has a kernel become slower or less accurate? Every operator against the table measured earlier on the same kind of machine.
 
-`make bench-check` compares with expected.json, `python benchmarks/check.py --write` measures the part of this machine anew. A
-row is the first example of an operator, small enough for the caches or too large for them. It has torch's time / ours in both
-directions, the lowest, middle and highest of some passes, and our error as a share of the bound that `scratchnet verify` sets
-by torch's own. A ratio that fell by more than the passes differ is measured again before it counts.
+`make bench-check` compares with expected.json, `python benchmarks/check.py --write` measures this machine's part anew. A row is
+the first example of an operator, small enough for the caches or too large for them. It holds torch's time / ours in both
+directions, the lowest, middle and highest of several passes, and our error as a fraction of the bound that `scratchnet verify`
+derives from torch's own. A ratio that fell by more than the passes differ is measured again before it counts.
 
 The exit code is 1 if something became worse, 2 if the table has nothing about such a machine.
 """
@@ -28,13 +28,13 @@ from scratchnet.ops import OPS, Op
 TABLE = Path(__file__).with_name("expected.json")
 IN_CACHE = (256, 256)  # rows and columns; the first of an operator's own sizes is out of the cache
 DTYPES = (torch.float32, torch.bfloat16)
-SECONDS = 0.2  # for a direction of a call
-PASSES = 3  # whose spread is the noise of a ratio
+SECONDS = 0.2  # per direction of a call
+PASSES = 3  # their spread is the noise of a ratio
 TRIES = 3  # for a ratio that fell
 NOISE = 0.1  # ratios that differ by less are equal, however little the passes differed
-GROWTH = 2  # times an error may grow
+GROWTH = 2  # the factor by which an error may grow
 
-Row = dict[str, float]  # direction -> torch's time / ours; "error" -> the share of its bound
+Row = dict[str, float]  # direction -> torch's time / ours; "error" -> the fraction of its bound
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
+        """Its name in the table."""
         return f"{self.op.name} {self.rows}x{self.columns} {str(self.dtype).removeprefix('torch.')}"
 
     def measure(self) -> Row:
-        """The last rung of C++ and torch's own in turns."""
+        """Time the last C++ rung and torch's own in turns."""
         settings = bench.Settings(("cpp",), self.dtype, SECONDS, Roof(1, 1))
         (result,) = bench.case(self.op, next(iter(self.op.examples)), self.rows, self.columns, settings)
         if not result.check.ok:
@@ -69,7 +69,7 @@ def cases() -> Iterator[Case]:
 
 
 def summary(passes: list[Row]) -> dict[str, list[float] | float]:
-    """What the table says of some measurements of one row."""
+    """What the table records of several measurements of one row."""
     ratios = [name for name in passes[0] if name != "error"]
     spread = lambda values: [float(f"{v:.3g}") for v in (min(values), statistics.median(values), max(values))]
     error = float(f"{max(row['error'] for row in passes):.3g}")
@@ -77,7 +77,7 @@ def summary(passes: list[Row]) -> dict[str, list[float] | float]:
 
 
 def worse(expected: dict, row: Row) -> dict[str, str]:
-    """What of a row became worse -> how much."""
+    """Which numbers of a row became worse -> by how much."""
     found = {}
     for name, value in row.items():
         if name == "error":
@@ -92,13 +92,13 @@ def worse(expected: dict, row: Row) -> dict[str, str]:
 
 
 def compare(expected: dict[str, dict], measured: dict[str, Row], again: Callable[[str], Row]) -> list[str]:
-    """A sentence for each row that became worse, is new or is gone. again: measures one row once more."""
+    """A sentence for each row that became worse, is new or is gone. again: measures one row again."""
     sentences = [f"{name}: not in the table" for name in measured if name not in expected]
     sentences += [f"{name}: in the table, but not measured" for name in expected if name not in measured]
     for name in measured.keys() & expected.keys():
         found = worse(expected[name], measured[name])
         for _ in range(TRIES - 1):
-            if found:  # what is worse every time
+            if found:  # only what is worse every time
                 still = worse(expected[name], again(name))
                 found = {what: still[what] for what in found if what in still}
         sentences += [f"{name}: {text}" for text in found.values()]
@@ -118,7 +118,7 @@ def write(path: Path, entries: dict[str, dict]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Measure, then compare or write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--write", action="store_true", help=f"measure {PASSES} times and write the part of this machine")
+    parser.add_argument("--write", action="store_true", help=f"measure {PASSES} times and write this machine's part")
     args = parser.parse_args(argv)
     entries = json.loads(TABLE.read_text()) if TABLE.exists() else {}
     kind, screen, every = machine.kind(), options.console(), {case.name: case for case in cases()}
@@ -131,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     passes: dict[str, list[Row]] = {name: [] for name in every}
     with options.progress(screen) as progress:
-        turns = [name for _ in range(PASSES if args.write else 1) for name in every]  # a pass is over all: minutes lie between
+        turns = [name for _ in range(PASSES if args.write else 1) for name in every]  # pass by pass: minutes between repetitions
         for name in progress.track(turns, description="bench-check"):
             passes[name].append(every[name].measure())
     if args.write:

@@ -8,7 +8,7 @@ SIZES = {
     "softmax": CLASSES,
     "log_softmax": CLASSES,
     "logsumexp": CLASSES,
-    "linear_cross_entropy": ((32, 64), (512, 768), (2048, 256)),  # rows x features; 4 classes a feature
+    "linear_cross_entropy": ((32, 64), (512, 768), (2048, 256)),  # rows x features; 4 classes per feature
 }
 
 if __name__ == "__main__":

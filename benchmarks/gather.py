@@ -1,4 +1,4 @@
-"""Gather from tables that fit a cache, that do not, tall ones and wide ones; embeddings of small and large vocabularies.
+"""Gather from tables that fit a cache or do not, tall or wide; embeddings of small and large vocabularies.
 
 Pooling of small and large images.
 """

@@ -1,4 +1,4 @@
-"""Products of every build: tiny, square, long (weight gradients), flat (one token a step) and sizes that divide nothing."""
+"""Products of every shape: tiny, square, long (weight gradients), flat (one token per step) and sizes that no tile divides."""
 
 from scratchnet.cli.bench import sweep
 

@@ -1,7 +1,7 @@
 """A training step of a small language model: embedding, LayerNorm, feed-forward, head, loss, AdamW.
 
 The same code with torch.nn, with scratchnet.nn, and with the head and the loss in one operator: in turns, on one thread up to
-all of them. Then the peak memory of a step beyond what is there between steps, each in a process of its own.
+all of them. Then the peak memory of a step beyond what stays allocated between steps, each in a separate process.
 """
 
 import argparse
@@ -27,7 +27,7 @@ QUICK = {"tokens": 64, "words": 100, "width": 32}
 
 
 def training_step(name: str, tokens: int, words: int, width: int) -> Callable[[], float]:
-    """A function that makes one step and returns the loss; the same seed for each name."""
+    """A function that takes one step and returns the loss; the same seed for each name."""
     layers, optimizers = (torch.nn, torch.optim) if name == TORCH else (nn, optim)
     torch.manual_seed(0)
     body = layers.Sequential(
@@ -53,14 +53,14 @@ def training_step(name: str, tokens: int, words: int, width: int) -> Callable[[]
 
 
 def peak(name: str, sizes: dict[str, int]) -> int:
-    """Bytes that a step adds to this process at its fullest. Linux only."""
+    """The most bytes that a step adds to this process. Linux only."""
     step = training_step(name, **sizes)
-    step(), step()  # threads, libraries and the optimizer's state are there
+    step(), step()  # so that threads, libraries and the optimizer's state are there
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     if _compiled.module:
         _compiled.module.release_kept_pages()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = _status("VmRSS")
     step()
     return _status("VmHWM") - before
@@ -72,7 +72,7 @@ def _status(name: str) -> int:
 
 
 def times(sizes: dict[str, int], seconds: float) -> list[tuple[str, ...]]:
-    """A line for each number of threads and library: how long, beside torch.nn, and beside one thread."""
+    """A line per number of threads and library: the time, and its ratios to torch.nn and to one thread."""
     most, alone, lines = torch.get_num_threads(), {}, []
     try:
         for threads in range(1, most + 1):

@@ -1,6 +1,6 @@
 """my_op(x) = x sigmoid(x): one operator for CPU (C++) and GPU (Triton) that autograd and torch.compile know.
 
-The same formula stands in my_op_oracle.py, my_op.cpp and my_op_triton.py. Change it in all of them, then run `pytest`.
+The same formula is in my_op_oracle.py, my_op.cpp and my_op_triton.py. Change it in all of them, then run `pytest`.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """my_op.cpp, compiled if it is newer than what was compiled last."""
+    """my_op.cpp, compiled if it is newer than the last build."""
     source, target = Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("libmy_op.so")
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         shared_library(source, target)
@@ -25,7 +25,7 @@ def library() -> ctypes.CDLL:
 
 
 def run(direction: str, *inputs: Tensor) -> Tensor:
-    """A C++ kernel: contiguous inputs of one shape, memory for the result, the number of elements."""
+    """Call a C++ kernel with contiguous inputs of one shape, memory for the result, and the number of elements."""
     inputs = [t.contiguous() for t in inputs]
     if inputs[0].dtype not in C_NAMES:
         raise NotImplementedError(f"my_op: float32 or float64, got {inputs[0].dtype}: call .float()")

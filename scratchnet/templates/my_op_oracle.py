@@ -1,4 +1,4 @@
-"""The mathematics of my_op in float64 NumPy: what every other implementation is judged by.
+"""The mathematics of my_op in float64 NumPy, which judges every other implementation.
 
 y = x s(x) with s(x) = 1 / (1 + exp(-x));  dy/dx = s(x) + x s(x) (1 - s(x))
 """
