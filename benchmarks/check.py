@@ -131,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     passes: dict[str, list[Row]] = {name: [] for name in every}
     with options.progress(screen) as progress:
-        turns = [name for _ in range(PASSES if args.write else 1) for name in every]  # pass by pass: minutes between repetitions
+        turns = [name for _ in range(PASSES if args.write else 1) for name in every]  # pass by pass: minutes lie between
         for name in progress.track(turns, description="bench-check"):
             passes[name].append(every[name].measure())
     if args.write:
