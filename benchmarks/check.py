@@ -34,7 +34,7 @@ TRIES = 3  # for a ratio that fell
 NOISE = 0.1  # ratios that differ by less count as equal, however little the passes differed
 GROWTH = 2  # factor by which an error may grow
 
-Row = dict[str, float]  # direction -> torch's time / ours; "error" -> the share of its bound
+Row = dict[str, float]  # direction -> torch's time / ours; "error" -> the fraction of its bound
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A kernel of any kind behind one call, which sees whether it keeps its input, returns all results, and returns at all."""
+"""One way to call a kernel of any kind, which checks that its input is unchanged, its results complete, and that it ends."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=options.positive, metavar="N", help=what)
     parser.add_argument("--dtype", default="float32", choices=["float64", "float32", "bfloat16", "float16"])
     parser.add_argument("--quick", action="store_true", help="the first example and size of each operator, under a minute")
-    parser.add_argument("--compile", action="store_true", help="also beside torch.compile; compiling takes some 10 s per call")
+    parser.add_argument("--compile", action="store_true", help="also against torch.compile; compiling takes some 10 s per call")
     parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call as a PNG")

@@ -101,7 +101,7 @@ class Timing:
 
     @property
     def share(self) -> float:
-        """The fraction of the roof that the call reaches; above 1 of the bandwidth if the data came from a cache."""
+        """The fraction of its roof that the call reaches; with memory as the limit above 1 if the data came from a cache."""
         if self.compute_bound:
             return self.flops / self.seconds.median / self.roof.arithmetic
         return self.bytes / self.seconds.median / self.roof.bandwidth

@@ -48,7 +48,7 @@ def measured(facts: dict[str, str | int], device: str) -> str:
 
 
 def kind() -> str:
-    """What the ratio of a kernel's speed to torch's depends on, for CPU tensors; one kind of machine, comparable figures."""
+    """What a kernel's speed relative to torch's depends on, for CPU tensors: figures from machines of one kind compare."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = (line.partition(":") for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()))
     processor = {name.strip(): value.strip() for name, _, value in lines}

@@ -276,7 +276,7 @@ def verdict(
         if not torch.allclose(ours[~finite], expected[~finite], rtol=0, atol=0, equal_nan=True):
             problem = "NaN or infinity in other places than the oracle's"
         elif not (torch_error <= math.sqrt(bits.eps) * scale + 100 * bits.eps + 8 * sensitivity or bits.bits == 16):
-            # 16 bits are exempt: torch may sum in them. Otherwise the worst is 1 + erf(x), which cancels in GELU's tail
+            # torch may sum 16-bit numbers in 16 bits. Otherwise 1 + erf(x), which cancels in GELU's tail, is the worst it does
             problem = "torch is too far from the oracle to judge by it: they compute different things"
     return Check(what, scale, errors[worst].item(), torch_error, bounds[worst].item(), problem)
 

@@ -215,7 +215,8 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
         together = self._qkv_same_embed_dim
         if key.shape[:-1] != value.shape[:-1] or together and key.shape != value.shape:
             words = "key shape" if together else "key's sequence and batch dims, of shape"
-            wrong("value", f"{words} {tuple(key.shape)} does not match value shape {tuple(value.shape)}: each key has a value")
+            shapes = f"{tuple(key.shape)} does not match value shape {tuple(value.shape)}"
+            wrong("value", f"{words} {shapes}: each key needs a value")
         for argument, tensor, size in (("key", key, self.kdim), ("value", value, self.vdim)):
             if tensor.shape[-1] != size:
                 needs = f"needs a last axis of {argument[0]}dim = {size}, got {argument} {tuple(tensor.shape)}"

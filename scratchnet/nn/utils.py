@@ -25,9 +25,9 @@ def clip_grad_norm_(
     """Scale all gradients by one factor so that their norm as one long vector is at most max_norm; return the norm before.
 
     A single large gradient (a steep place, a bad batch) then keeps its direction but cannot throw the parameters far away.
-    `foreach` chooses among torch's implementations; ours is one. Pascanu, Mikolov, Bengio: On the difficulty of training
-    recurrent neural networks, https://arxiv.org/abs/1211.5063. With error_if_nonfinite, RuntimeError for a norm that is not
-    finite; a warning for a generator that is exhausted.
+    `foreach`, which chooses among torch's implementations, has no effect here. Pascanu, Mikolov, Bengio: On the difficulty of
+    training recurrent neural networks, https://arxiv.org/abs/1211.5063. With error_if_nonfinite, RuntimeError for a norm that
+    is not finite; a warning for a generator that is exhausted.
     """
     parameters = _listed(parameters)
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None], norm_type, error_if_nonfinite)

@@ -74,7 +74,7 @@ class Rule(Optimizer):
         found = any(params for _, params in work)
         trained = any(param.requires_grad for group, _ in work for param in group["params"])
         if self._zeroed and trained and not found:
-            problem = "step() has found no gradient of any parameter and changes nothing"
+            problem = "step() has found no gradient for any parameter and changes nothing"
             teach(f"{type(self).__name__}: {problem}. The order is zero_grad(), forward, loss.backward(), step().")
         self._moved, self._zeroed = found or self._zeroed, False
 

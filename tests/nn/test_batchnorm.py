@@ -100,9 +100,16 @@ def test_a_convolutional_classifier_is_a_drop_in():
     def build(lib):
         torch.manual_seed(0)
         return lib.Sequential(
-            lib.BatchNorm2d(3), lib.MaxPool2d(3, 2, 1), lib.ReLU(), lib.AvgPool2d(2), lib.BatchNorm2d(3, affine=False),
-            lib.AdaptiveAvgPool2d((2, 1)), lib.Flatten(), lib.BatchNorm1d(6), lib.Linear(6, 4),
-        )  # fmt: skip
+            lib.BatchNorm2d(3),
+            lib.MaxPool2d(3, 2, 1),
+            lib.ReLU(),
+            lib.AvgPool2d(2),
+            lib.BatchNorm2d(3, affine=False),
+            lib.AdaptiveAvgPool2d((2, 1)),
+            lib.Flatten(),
+            lib.BatchNorm1d(6),
+            lib.Linear(6, 4),
+        )
 
     ours, theirs = build(nn).double(), build(torch.nn).double()
     assert repr(ours) == repr(theirs)

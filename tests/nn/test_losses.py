@@ -12,8 +12,14 @@ import scratchnet.nn.functional as F
 from scratchnet import nn
 
 PAIRED = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss", "mse_loss", "smooth_l1_loss",
-]  # fmt: skip
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+]
 BROADCAST = ["huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss"]
 pytestmark = pytest.mark.filterwarnings("ignore:.*'mean' divides")
 
@@ -58,10 +64,24 @@ class Everything(torch.nn.Module):
         super().__init__()
         torch.manual_seed(3)
         activations = [
-            layers.Linear(5, 6), layers.ReLU(), layers.LeakyReLU(), layers.ELU(), layers.GELU(), layers.SiLU(), layers.Tanh(),
-            layers.Softplus(), layers.LogSoftmax(1), layers.Softmin(1), layers.Dropout(0.0), layers.Identity(),
-            layers.Sigmoid(), layers.Flatten(), layers.Unflatten(1, (3, 2)), layers.Flatten(), layers.Softmax(1),
-        ]  # fmt: skip
+            layers.Linear(5, 6),
+            layers.ReLU(),
+            layers.LeakyReLU(),
+            layers.ELU(),
+            layers.GELU(),
+            layers.SiLU(),
+            layers.Tanh(),
+            layers.Softplus(),
+            layers.LogSoftmax(1),
+            layers.Softmin(1),
+            layers.Dropout(0.0),
+            layers.Identity(),
+            layers.Sigmoid(),
+            layers.Flatten(),
+            layers.Unflatten(1, (3, 2)),
+            layers.Flatten(),
+            layers.Softmax(1),
+        ]
         self.activations = layers.Sequential(*activations)
         self.head = layers.LinearCrossEntropyLoss(6, 4)
         pairs = layers.MSELoss, layers.L1Loss, layers.SmoothL1Loss, layers.HuberLoss, layers.BCELoss, layers.BCEWithLogitsLoss

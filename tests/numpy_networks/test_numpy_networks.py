@@ -47,11 +47,8 @@ def small_dense(last="softmax", **options):
 
 def twin_of_cnn(net):
     """The torch model with the same layers and parameters; logits."""
-    twin = nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(3, 4, 2), nn.GELU(), nn.AvgPool2d(2, 1),
-        nn.Flatten(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3),
-    ).double()  # fmt: skip
+    features = (nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2), nn.GELU(), nn.AvgPool2d(2, 1))
+    twin = nn.Sequential(*features, nn.Flatten(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3)).double()
     copy_parameters(net, twin)
     return twin
 
@@ -178,7 +175,7 @@ def test_example_networks_have_as_many_parameters_as_their_torch_twins():
     assert repr(cnn).endswith("(6) Dense(128, 10, 'softmax'): 1,290\n): 421,642 parameters")
     twin = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1), nn.Linear(3136, 128), nn.Linear(128, 10)
-    )  # fmt: skip
+    )
     copy_parameters(cnn, twin)  # shape by shape
 
 

@@ -265,9 +265,12 @@ def test_linear_cross_entropy_accumulates_wide(dtype):
         lambda x, w: linear_cross_entropy(x, w, target), lambda x, w: x.sum() + w.sum(), x, w, grad=torch.ones((), dtype=dtype)
     )
     _, own = both(
-        lambda x, w: (x.sum() + w.sum()), lambda x, w: F.cross_entropy(F.linear(x, w), target), x.double(), w.double(),
+        lambda x, w: x.sum() + w.sum(),
+        lambda x, w: F.cross_entropy(F.linear(x, w), target),
+        x.double(),
+        w.double(),
         grad=torch.ones((), dtype=torch.float64),
-    )  # fmt: skip
+    )
     for a, e in zip(ours, own, strict=True):
         bound = torch.finfo(dtype).eps * e.abs() + 1e-6 * e.abs().max() + torch.finfo(dtype).smallest_normal
         assert a.dtype == dtype

@@ -170,11 +170,21 @@ CALLS += [
 CALLS += [
     (adaptive_avg_pool2d, F.adaptive_avg_pool2d, w)
     for w in (
-        lambda f: f(I, -1), lambda f: f(I, (2,)), lambda f: f(I, ()), lambda f: f(I, (1, 2, 3)), lambda f: f(I, 1.5),
-        lambda f: f(I, True), lambda f: f(I, (2, 2.5)), lambda f: f(I, None), lambda f: f(I.long(), 2), lambda f: f(I[None], 2),
-        lambda f: f(I[0, 0], 2), lambda f: f(I[:, :, :0], 2), lambda f: f(I + 0j, 2),
+        lambda f: f(I, -1),
+        lambda f: f(I, (2,)),
+        lambda f: f(I, ()),
+        lambda f: f(I, (1, 2, 3)),
+        lambda f: f(I, 1.5),
+        lambda f: f(I, True),
+        lambda f: f(I, (2, 2.5)),
+        lambda f: f(I, None),
+        lambda f: f(I.long(), 2),
+        lambda f: f(I[None], 2),
+        lambda f: f(I[0, 0], 2),
+        lambda f: f(I[:, :, :0], 2),
+        lambda f: f(I + 0j, 2),
     )
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", range(len(CALLS)))

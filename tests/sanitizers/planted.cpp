@@ -1,4 +1,4 @@
-// Mistakes that the sanitizers and the debug build have to catch, in the kernels' own terms: test_sanitizers.py builds this with
+// Mistakes that the sanitizers and the debug build have to catch, in the kernels' terms: test_sanitizers.py builds this with
 // csrc's memory and threads, as the module is built, and calls each function from Python. `mistake` is 0 or 1; 0 is right.
 #include <string.h>
 

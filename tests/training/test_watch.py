@@ -64,9 +64,12 @@ def test_a_forgotten_zero_grad_is_named_once():
 
 @pytest.mark.parametrize(
     ("where", "words"),
-    [("input", "'0', Linear.*and so does its input"), ("weight", "'2', Linear.*its parameters do"),
-     ("exp", "'2', Exp.*its input and its parameters are finite")],
-)  # fmt: skip
+    [
+        ("input", "'0', Linear.*and so does its input"),
+        ("weight", "'2', Linear.*its parameters do"),
+        ("exp", "'2', Exp.*its input and its parameters are finite"),
+    ],
+)
 def test_the_first_layer_that_is_not_finite(where, words):
     class Exp(nn.Module):
         def forward(self, x):
@@ -112,9 +115,12 @@ class Hiding(nn.Module):
 
 @pytest.mark.parametrize(
     ("part", "words"),
-    [([nn.Linear(1, 1)], "'0.part' is a list.*nn.ModuleList"), ({"a": nn.Parameter(torch.ones(1))}, "'0.part' is a dict"),
-     (torch.ones(1, requires_grad=True), "'0.part' is a plain tensor.*nn.Parameter")],
-)  # fmt: skip
+    [
+        ([nn.Linear(1, 1)], "'0.part' is a list.*nn.ModuleList"),
+        ({"a": nn.Parameter(torch.ones(1))}, "'0.part' is a dict"),
+        (torch.ones(1, requires_grad=True), "'0.part' is a plain tensor.*nn.Parameter"),
+    ],
+)
 def test_parts_that_the_model_does_not_know_of(part, words):
     def look():
         with training.watch(nn.Sequential(Hiding(part=part))):
@@ -123,14 +129,16 @@ def test_parts_that_the_model_does_not_know_of(part, words):
     assert_warns(words, look)
 
 
-def test_the_report_has_a_line_a_layer():
+def test_the_report_has_one_line_per_layer():
     model = network()
     model[2].eval()
     head, *lines = str(run(model)).splitlines()
     assert head.split() == ["layer", "mode", "output", "mean", "std", "dead", "gradient"]
     assert [line.split()[:4] for line in lines] == [
-        ["0", "Linear", "train", "(8,"], ["1", "ReLU", "train", "(8,"], ["2", "Linear", "eval", "(8,"]
-    ]  # fmt: skip
+        ["0", "Linear", "train", "(8,"],
+        ["1", "ReLU", "train", "(8,"],
+        ["2", "Linear", "eval", "(8,"],
+    ]
     report = run(model)
     assert report.layers["0"].shape == (8, 4) and report.layers["0"].gradient > 0
     torch.testing.assert_close(

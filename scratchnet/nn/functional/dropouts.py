@@ -22,7 +22,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """dropout of whole channels of an (N, C, H, W) tensor, because neighbouring pixels hold the same information.
+    """Dropout of whole channels of an (N, C, H, W) tensor, because neighbouring pixels hold the same information.
 
     One draw per channel. Other ranks from 2 up are taken as (N, C, ...), with torch's warning. ValueError unless 0 <= p <= 1,
     RuntimeError for a rank below 2. Tompson et al., https://arxiv.org/abs/1411.4280; torch.nn.functional.dropout2d.
