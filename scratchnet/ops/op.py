@@ -56,7 +56,7 @@ class DimOptions(NamedTuple):
     dim: int
 
 
-Rungs = dict[str, tuple[str, ...]]  # column -> one idea a rung; of columns where every operator is the formula none
+Rungs = dict[str, tuple[str, ...]]  # column -> one idea per rung; Triton ideas begin with the name of the file: "fused: ..."
 _TYPES = {"int": "int", "float": "float", "bool": "bool", "Ints": "int[]", "SymInts": "SymInt[]"}  # of options, in a schema
 Ints = list[int]
 SymInts = list[int]  # such as torch.compile may trace
