@@ -332,7 +332,10 @@ class BuildWithNinja(build_ext):
 
 if __name__ == "__main__":
     setup(
-        packages=[*find_packages(include=["scratchnet", "scratchnet.*"]), "scratchnet.kernels"],
+        packages=[
+            *find_packages(include=["scratchnet", "scratchnet.*"]),
+            *("scratchnet." + name for name in find_packages(include=["kernels", "kernels.*"])),
+        ],
         package_dir={"scratchnet.kernels": "kernels"},
         ext_modules=[Extension("scratchnet._C", sources=[])],
         cmdclass={"build_ext": BuildWithNinja},

@@ -1,4 +1,4 @@
-"""Triton kernels: one file a primitive, each with `<op>_forward` and `<op>_backward` with the arguments that its Op names.
+"""Triton kernels: a folder per primitive, a file per rung, with `<op>_forward` and `<op>_backward` as the Op describes them.
 
-linear_cross_entropy has a file of its own; what several share is in launch, column_sums, online_softmax and class_targets.
+A rung's file has the word with which its idea begins in scratchnet/ops. What several rungs share lies beside the folders.
 """

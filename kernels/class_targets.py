@@ -1,12 +1,13 @@
-"""What both cross-entropy losses make of their targets. The loss of a row is linear in its log-probabilities l:
+"""How the cross-entropy losses use their targets. The loss of a row is linear in its log-probabilities l:
 
     loss = -sum of a_c l_c        dx_c = dloss (exp(l_c) sum(a) - a_c)
 
-    class index t             a_c = w_c ((1 - e) [c = t] + e / C), and 0 in a row to ignore
+    class index t             a_c = w_c ((1 - e) [c = t] + e / C), and 0 in an ignored row
     class probabilities q     a_c = w_c ((1 - e) q_c + e / C)                   class weights w, label smoothing e
 
-The mean divides by the sum of w_t over the rows that count, with probabilities by the number of rows. Programs write the sum
-of their rows, one program adds those up: no atomics, the same bits every run.
+The code calls a_c the share of a class. The mean divides by the sum of w_t over the rows that are not ignored or, for class
+probabilities, by the number of rows. Programs write the sums of their rows and one program adds those up: no atomics, the same
+bits every run.
 """
 
 from __future__ import annotations
@@ -18,35 +19,36 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.gather import flag
+from scratchnet.kernels.indices import error_flag
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.online_softmax import block_of, layout, rows_of_program
 from scratchnet.ops import REDUCTIONS
 from scratchnet.ops.cross_entropy import LossOptions
 
-BLOCK_SUMS = 1024  # programs whose sums are read at once
+BLOCK_SUMS = 1024  # sums per step of the kernel that adds them up
 
 
 def target_options(x: Tensor, target: Tensor, classes: int, options: LossOptions) -> dict:
-    """What every kernel has to know of the shares."""
-    uniform = options.label_smoothing / max(classes, 1)
+    """What every kernel needs to compute shares."""
     return {
-        "rest": 1 - options.label_smoothing, "uniform": uniform, "PROBABILITIES": target.is_floating_point(),
+        "rest": 1 - options.label_smoothing,
+        "uniform": options.label_smoothing / max(classes, 1),
+        "PROBABILITIES": target.is_floating_point(),
         "ACC": accumulator(x),
-    }  # fmt: skip
+    }
 
 
 def every_class(target: Tensor, options: LossOptions) -> bool:
-    """Whether every class has a share, not the target alone."""
+    """Whether every class has a share, not only the target."""
     return target.is_floating_point() or options.label_smoothing > 0
 
 
 @triton.jit
 def share(
-    target, weight, c, at, mask, classes, rest, uniform,
-    PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
+    target, weight,  # (N, C, S) or unused, (C) or None
+    c, at, mask, classes, rest, uniform, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """a of a tile, zero beyond its edge; with class indices without the target's own part."""
+    """a of a tile, zero outside the mask; for class indices, without the target's own part."""
     a = tl.full([1, 1], uniform, ACC)
     if PROBABILITIES:
         a = a + tl.full([1, 1], rest, ACC) * tl.load(target + at, mask=mask, other=0).to(ACC)
@@ -57,9 +59,9 @@ def share(
 
 @triton.jit
 def own_share(target, weight, bad, row, inside, classes, ignore_index, rest, ACC: tl.constexpr):
-    """Of rows with a class index: the class, whether the row counts, the class's weight, its own part of a.
+    """The class of each row, whether the row counts, the class's weight, and the target's own part of a.
 
-    A class that does not exist is not followed: a note of it is left in `bad`.
+    A class that does not exist is never read: `bad` is set.
     """
     t = tl.load(target + row, mask=inside, other=0)
     exists = (t >= 0) & (t < classes)
@@ -76,10 +78,11 @@ def own_share(target, weight, bad, row, inside, classes, ignore_index, rest, ACC
 
 @triton.jit
 def write_losses(
-    x, start, class_stride, high, low, every, target, weight, loss, loss_sums, weight_sums, bad,
+    x, start, class_stride, high, low, every,
+    target, weight, loss, loss_sums, weight_sums, bad,  # (N, S), (C) or None, (N, S) or None, (programs) twice, (1)
     row, inside, classes, ignore_index, rest, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Losses of rows with lse = high + low, given `every`, what all classes but for the target's own part add to them."""
+    """Losses of rows with lse = high + low. `every`: their part from all classes, without the target's own."""
     if PROBABILITIES:
         value, w = tl.where(inside, every, 0), (inside & (classes > 0)).to(ACC)
     else:
@@ -94,14 +97,17 @@ def write_losses(
 
 
 def loss_memory(x: Tensor, shape: tuple[int, ...], reduction: int, programs: int) -> tuple[Tensor | None, ...]:
-    """Where `write_losses` writes: losses if they are asked for, each program's sums of losses and weights, the note."""
+    """Where `write_losses` writes: the losses or None, each program's sums of losses and of weights, and the error flag."""
     loss = x.new_empty(shape) if REDUCTIONS[reduction] == "none" else None
     sums = statistics(x, 2, triton.cdiv(programs, BLOCK_SUMS) * BLOCK_SUMS).zero_()
-    return loss, *sums, flag(x)
+    return loss, *sums, error_flag(x)
 
 
 @triton.jit(do_not_specialize=["blocks"])
-def sums_kernel(loss_sums, weight_sums, loss, total_weight, blocks, MEAN: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr):
+def sums_kernel(
+    loss_sums, weight_sums, loss, total_weight,  # (blocks, BLOCK) twice, () or None, ()
+    blocks, MEAN: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     i = tl.arange(0, BLOCK)
     losses, weights = tl.zeros([BLOCK], ACC), tl.zeros([BLOCK], ACC)
     for block in range(blocks):
@@ -110,7 +116,7 @@ def sums_kernel(loss_sums, weight_sums, loss, total_weight, blocks, MEAN: tl.con
     total, divisor = tl.sum(losses, 0), tl.sum(weights, 0)
     tl.store(total_weight, divisor)
     if loss is not None:
-        if MEAN:  # over no weight at all 0 / 0, also where label smoothing has left something to divide
+        if MEAN:  # without any weight 0 / 0, even if label smoothing left a loss to divide
             total = tl.where(divisor == 0, float("nan"), total / divisor)
         tl.store(loss, total.to(loss.dtype.element_ty))
 
@@ -121,10 +127,9 @@ def loss_and_divisor(
     """The loss and total_weight from what `write_losses` wrote."""
     torch._assert_async(bad == 0)
     loss, total_weight = x.new_empty(()) if rows is None else None, statistics(x)
-    launch(
-        sums_kernel, (1,), loss_sums, weight_sums, loss, total_weight, loss_sums.numel() // BLOCK_SUMS,
-        MEAN=REDUCTIONS[reduction] == "mean", ACC=accumulator(x), BLOCK=BLOCK_SUMS,
-    )  # fmt: skip
+    blocks, constants = loss_sums.numel() // BLOCK_SUMS, {"ACC": accumulator(x), "BLOCK": BLOCK_SUMS}
+    mean = REDUCTIONS[reduction] == "mean"
+    launch(sums_kernel, (1,), loss_sums, weight_sums, loss, total_weight, blocks, MEAN=mean, **constants)
     return loss if rows is None else rows, total_weight
 
 
@@ -133,7 +138,8 @@ def loss_and_divisor(
 
 @triton.jit(do_not_specialize=["rows"])
 def share_sums_kernel(
-    target, weight, sums, rows, classes, row_stride, class_stride, rest: tl.float64, uniform: tl.float64,
+    target, weight, sums,  # (N, C, S), or unused where every row is alike; (C) or None; (N, S) or (1)
+    rows, classes, row_stride, class_stride, rest: tl.float64, uniform: tl.float64,
     PROBABILITIES: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, start, inside = rows_of_program(rows, classes, row_stride, class_stride, BLOCK_ROWS)
@@ -145,9 +151,9 @@ def share_sums_kernel(
 
 
 def share_sums(x: Tensor, target: Tensor, weight: Tensor | None, classes: int, options: LossOptions) -> Tensor | None:
-    """What all classes have in sum(a), a number for each row of probabilities (N, C, ...) or one for all class indices.
+    """sum(a) without the target's own part: a number for each row of probabilities (N, C, ...), or one for all class indices.
 
-    None where they have nothing beside the target's own share.
+    None where only the target has a share.
     """
     if not every_class(target, options):
         return None
@@ -160,10 +166,11 @@ def share_sums(x: Tensor, target: Tensor, weight: Tensor | None, classes: int, o
 
 @triton.jit
 def gradient_of_rows(
-    grad, total_weight, target, weight, sums, row, inside, classes, ignore_index, rest,
+    grad, total_weight, target, weight, sums,  # (N, S) or (), (), (N, S), (C) or None, `share_sums`
+    row, inside, classes, ignore_index, rest,
     REDUCTION: tl.constexpr, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Of rows: dloss, sum(a), the class and its own part of a."""
+    """For each row: dloss, sum(a), the class, and the target's own part of a."""
     g = tl.load(grad + (row if REDUCTION == "none" else row * 0), mask=inside, other=0).to(ACC)
     if REDUCTION == "mean":
         g = g / tl.load(total_weight)
@@ -182,7 +189,7 @@ def gradient_of_logits(
     p, g, every, t, own, target, weight, sums, c, at, mask, classes, rest, uniform,
     PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """dx of a tile, given its probabilities and `gradient_of_rows`."""
+    """dx of a tile from its probabilities p and the results of `gradient_of_rows`."""
     d = every[:, None] * p
     if sums is not None:
         d -= share(target, weight, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC)

@@ -1,6 +1,9 @@
-"""Sums over the rows of a matrix, for bias and weight gradients: partial sums by blocks of rows, then one sum of those.
+"""Sums over the rows of a matrix, for bias and weight gradients: partial sums of blocks of rows, then their sum.
 
-The split depends on the shape alone and nothing is added atomically: the same bits every run.
+Blocks depend on the shape alone and nothing is added atomically: every run gives the same bits.
+
+          passes over memory                                      bytes (R rows, C columns, b bytes per partial sum)
+          the caller writes P <= MAX_PARTIALS rows; read them      2 P C b
 """
 
 from __future__ import annotations
@@ -14,16 +17,20 @@ from scratchnet.kernels.launch import launch
 
 BLOCK_COLUMNS = 128  # neighbouring threads read neighbouring columns
 BLOCK_ROWS = 32
-MAX_PARTIALS = 256  # enough blocks to fill a GPU; the second kernel reads (MAX_PARTIALS, D)
+MAX_PARTIALS = 256  # enough programs to fill a GPU
 
 
-def partials(rows: int) -> int:
-    """How many partial sums a matrix of so many rows gets."""
-    return max(1, min(MAX_PARTIALS, triton.cdiv(rows, BLOCK_ROWS)))
+def split_rows(rows: int, block_rows: int) -> tuple[int, int]:
+    """How many programs make partial sums of a matrix, and the rows per program: a whole number of blocks."""
+    programs = max(1, min(MAX_PARTIALS, triton.cdiv(rows, BLOCK_ROWS)))
+    return programs, triton.cdiv(triton.cdiv(rows, programs), block_rows) * block_rows
 
 
 @triton.jit(do_not_specialize=["rows"])
-def column_sums_kernel(x, total, rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
+def column_sums_kernel(
+    x, total,  # (rows, columns), (columns)
+    rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
+):  # fmt: skip
     column = tl.program_id(0).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     inside = column < columns
     acc = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], x.dtype.element_ty)
@@ -35,7 +42,7 @@ def column_sums_kernel(x, total, rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_
 
 
 def column_sums(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """x (P, D) float32 or float64, partial sums -> (D,) in `dtype`."""
+    """x (P, C) float32 or float64, partial sums -> (C) in `dtype`."""
     rows, columns = x.shape
     total = x.new_empty(columns, dtype=dtype)
     grid = (triton.cdiv(columns, BLOCK_COLUMNS),)

@@ -1,7 +1,7 @@
-"""The one place where Triton kernels start: on a GPU for real, on CPU tensors through Triton's interpreter.
+"""Every Triton kernel is launched here: compiled for CUDA tensors, interpreted for CPU tensors.
 
-A process either compiles or interprets, which is decided before Triton is imported: TRITON_INTERPRET=0 or 1 if it is set,
-else the interpreter where there is no GPU. The kernels and their launchers are the same in both.
+A process either compiles or interprets, and Triton reads which at each @triton.jit: import this module before the first. The
+environment variable TRITON_INTERPRET=0 or 1 decides; without it, a process that finds no GPU interprets.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ INTERPRETED = os.environ.setdefault("TRITON_INTERPRET", "0" if torch.cuda.is_ava
 import triton.language as tl  # noqa: E402
 from triton.runtime.autotuner import Autotuner  # noqa: E402
 
-# Of a thread: `maxnreg` of kernels from which NVIDIA's compiler would spill some, so that more threads fit beside one another.
-# It is an option of that compiler; as a kernel's parameter it does not offend AMD's, which has none.
-MOST_REGISTERS = 255
+# `maxnreg` of kernels for which NVIDIA's compiler would otherwise spill registers to let more threads run at a time. They take
+# it as a parameter of their own, because AMD's compiler has no such option.
+MAX_REGISTERS = 255
 
-_compile: Callable | None = None  # what `compiling` asks for: takes the place of every launch
+_compile: Callable | None = None  # set by `compiling`, and then called in place of every launch
 
 
 def launch(kernel, grid: tuple[int, ...] | Callable[[dict], tuple[int, ...]], *args, **options) -> None:
-    """kernel[grid](*args, **options) on the device of the first tensor; an empty grid launches nothing.
+    """Run kernel[grid](*args, **options) on the device of the first tensor; an empty grid launches nothing.
 
-    Of an autotuned kernel, the interpreter takes the first configuration: there is nothing to time.
+    For an autotuned kernel the interpreter takes the first configuration, since it has no speed to compare.
     """
     if _compile is not None:
         _compile(kernel, args, options)
@@ -42,19 +42,19 @@ def launch(kernel, grid: tuple[int, ...] | Callable[[dict], tuple[int, ...]], *a
         grid = grid(sizes) if INTERPRETED else grid
     if not callable(grid) and 0 in grid:
         return
-    # The interpreter computes with NumPy, which would warn of every infinity and NaN.
+    # The interpreter computes with NumPy, which warns about every infinity and NaN.
     with on_device(next(a for a in args if isinstance(a, Tensor))), np.errstate(all="ignore"):
         kernel[grid](*args, **options)
 
 
 def on_device(x: Tensor) -> contextlib.AbstractContextManager:
-    """Triton launches on the current device: make it the tensor's."""
+    """Within it, the tensor's device is the current one, on which Triton launches."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def compiling(function: Callable) -> Iterator[None]:
-    """Within the block, launches call function(kernel, args, options) and compute nothing."""
+    """Within it, launches call function(kernel, args, options) and compute nothing."""
     global _compile
     _compile = function
     try:
@@ -64,28 +64,28 @@ def compiling(function: Callable) -> Iterator[None]:
 
 
 def accumulator(x: Tensor) -> tl.dtype:
-    """The type that kernels compute in: float64 for float64, else float32."""
+    """The type in which kernels compute: float64 for float64, else float32."""
     return tl.float64 if x.dtype == torch.float64 else tl.float32
 
 
 def statistics(x: Tensor, *shape: int) -> Tensor:
-    """Fresh memory for what is saved for backward: float32, for float64 inputs float64."""
+    """Uninitialised memory in that type, for partial sums and for what is saved for backward."""
     return x.new_empty(shape, dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
 
 
 def _interpret_library() -> None:
-    """Make Triton's own helpers (tl.sum, tl.sigmoid, ...) anew if somebody imported them for the compiler before us."""
+    """Interpret Triton's own helpers (tl.sum, tl.sigmoid, ...) too, even if Triton was imported before this module."""
     from triton.runtime.interpreter import InterpretedFunction
     from triton.runtime.jit import JITFunction
 
     def method(function):
         return lambda *args, **kwargs: function(*args, **kwargs)
 
-    made: dict = {}
+    interpreted: dict = {}
     for place in (tl.standard, tl.random, tl, tl.tensor):
         for name, old in list(vars(place).items()):
             if isinstance(old, JITFunction):
-                new = made.setdefault(id(old), InterpretedFunction(old.fn))
+                new = interpreted.setdefault(id(old), InterpretedFunction(old.fn))
                 setattr(place, name, method(new) if place is tl.tensor else new)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Callable
 
 import torch
@@ -51,9 +50,8 @@ def raw(op: Op, column: str, direction: str = "") -> Callable:
 @functools.cache
 def module(op: Op, column: str, rung: int | None = None) -> str:
     """The Python module of an operator's kernels."""
-    if column == "triton":  # the file of an early rung if there is one, else the operator's own, else its primitive's
-        files = [f"scratchnet.kernels.{file}" for file in (f"{op.name}_{rung}", op.name, op.primitive)]
-        return next(file for file in files if find_spec(file))
+    if column == "triton":  # a rung's file has the word with which its idea begins: "fused: one pass over memory"
+        return f"scratchnet.kernels.{FILES[op.name]}.{op.rungs(column)[(rung or 0) - 1].partition(':')[0]}"
     return f"scratchnet.{'oracle' if column == 'numpy' else column}.{FILES[op.name]}"
 
 

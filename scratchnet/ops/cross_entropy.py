@@ -22,7 +22,7 @@ class LossOptions(NamedTuple):
 IDEAS = {
     "cpp": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
     "cuda": ("one thread per row", "one block per row, 128-bit loads, max and sum in one pass, warp shuffles"),
-    "triton": ("tiles of rows, max and sum in one loop",),
+    "triton": ("online: tiles of rows, max and sum in one loop",),
 }
 
 
@@ -51,7 +51,7 @@ CROSS_ENTROPY = Op(
     kept=("lse", "total_weight"),  # (N, S); () the divisor of the mean; float32 or wider
     saved=("x", "target", "weight", "lse", "total_weight"),
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("one row a program, a loop for max, one for sum", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("naive: one row per program, a loop for max, one for sum", *IDEAS["triton"])},
     torch=F.cross_entropy,
     cost=rows_cost(1, 2, 4),
     examples={
@@ -151,7 +151,7 @@ LINEAR_CROSS_ENTROPY = Op(
     saved=("x", "linear_weight", "linear_bias", "target", "weight", "lse", "total_weight"),
     gradients=("x", "linear_weight", "linear_bias"),
     at_once=True,
-    ideas=IDEAS,
+    ideas=IDEAS | {"triton": ("fused_linear: tiles of logits in registers, their gradient in chunks of classes",)},
     torch=_linear_cross_entropy,
     cost=_linear_cross_entropy_cost,
     examples={

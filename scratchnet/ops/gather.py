@@ -21,7 +21,7 @@ class EmbeddingOptions(NamedTuple):
 IDEAS = {
     "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
     "cuda": ("one thread per element", "128-bit copies, sums by atomics or over a sorted index"),
-    "triton": ("all elements at once, atomics or sorted segments",),
+    "triton": ("parallel: all elements at once, atomics or sorted segments",),
 }
 
 
@@ -39,7 +39,7 @@ GATHER = Op(
     outputs=("y",),
     saved=("shape: SymInt[]", "index"),  # the shape of x
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("one program a block of columns, row after row", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("naive: one program per block of columns, row after row", *IDEAS["triton"])},
     torch=torch.gather,
     cost=_gather_cost,
     examples={

@@ -39,7 +39,7 @@ GELU = Op(
     outputs=("y",),
     saved=("x",),
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("a kernel an operation", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("naive: one kernel per operation", *IDEAS["triton"])},
     torch=F.gelu,
     cost=rows_cost(2, 3, 15),
     examples={k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},

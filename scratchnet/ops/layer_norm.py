@@ -21,7 +21,7 @@ class NormOptions(NamedTuple):
 IDEAS = {
     "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
     "cuda": ("one thread per row", "a warp's or a block's registers keep the row, 128-bit loads"),
-    "triton": ("tiles of rows in registers",),
+    "triton": ("registers: tiles of rows, read once and kept there",),
 }
 
 
@@ -47,7 +47,7 @@ LAYER_NORM = Op(
     kept=("mean", "rstd"),  # (..., 1 * ndim), float32 or wider
     saved=("x", "mean", "rstd", "weight"),
     gradients=("x", "weight", "bias"),
-    ideas=IDEAS | {"triton": ("one row a program, a loop a sum", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("naive: one row per program, one loop per sum", *IDEAS["triton"])},
     torch=F.layer_norm,
     cost=rows_cost(2, 3, 8),
     examples={

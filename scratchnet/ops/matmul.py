@@ -27,7 +27,7 @@ class LinearOptions(NamedTuple):
 IDEAS = {
     "cpp": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
     "cuda": ("one thread per element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
-    "triton": ("tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
+    "triton": ("tuned: tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
 }
 
 MATMUL = Op(
@@ -38,7 +38,7 @@ MATMUL = Op(
     outputs=("y",),
     saved=("a", "b"),
     gradients=("a", "b"),
-    ideas=IDEAS | {"triton": ("one tile a program", *IDEAS["triton"])},
+    ideas=IDEAS | {"triton": ("naive: one tile per program", *IDEAS["triton"])},
     torch=torch.matmul,
     cost=_matmul_cost,
     examples={

@@ -56,7 +56,7 @@ class DimOptions(NamedTuple):
     dim: int
 
 
-Rungs = dict[str, tuple[str, ...]]  # column -> one idea per rung; "numpy" and "reference" are the formula, not listed
+Rungs = dict[str, tuple[str, ...]]  # column -> one idea per rung; Triton ideas start with the file's name: "fused: ..."
 _TYPES = {"int": "int", "float": "float", "bool": "bool", "Ints": "int[]", "SymInts": "SymInt[]"}  # of options, in a schema
 Ints = list[int]
 SymInts = list[int]  # sizes that torch.compile may trace

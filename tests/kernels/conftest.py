@@ -1,4 +1,4 @@
-"""Where the kernels run: on CPU tensors in the interpreter, or with `pytest --device cuda` for real."""
+"""These tests run in Triton's interpreter on CPU tensors, or on a GPU with `pytest --device cuda`."""
 
 import pytest
 import torch
@@ -6,6 +6,6 @@ import torch
 
 @pytest.fixture(autouse=True)
 def device(request):
-    """New tensors are made there."""
+    """The default device of new tensors."""
     with torch.device(request.config.getoption("--device")) as device:
         yield device

@@ -1,4 +1,4 @@
-"""The CUDA kernels without a GPU: run in tests/cuda_emulation against the oracle, compiled by nvcc and read."""
+"""The CUDA kernels without a GPU: emulated and judged by the oracle, compiled by nvcc, and their machine code checked."""
 
 import json
 import os
@@ -26,7 +26,7 @@ NAMES = [op.name for op in OPS.values() if op.rungs("cuda")]
 def test_emulated_against_the_oracle(primitive, request):
     """Every rung, option, dtype, odd size and layout, NaN and infinity included, under AddressSanitizer and UBSan.
 
-    With --quick every seventh size and case.
+    --quick takes every seventh size and case.
     """
     step = 7 if request.config.getoption("--quick") else 1
     run = build.run(sys.executable, build.HERE / "judge.py", build.build(build.LIBRARY), primitive, 1, step)
@@ -55,17 +55,18 @@ def module():
             pytest.fail(f"{failure}\n{failure.details}")
 
 
-# Not 128 bits: sums of columns, and of a number a row, which read and write a number a thread; the last argument 1 is for rows
-# that begin at any address; what adds by atomics stores nothing; a list of numbers from 0 on is written by one thread a number.
+# Kernels without 128-bit accesses: sums of columns and of one number per row, where threads read and write single numbers;
+# those with a last template argument of 1, for rows at any address; those that add atomically, and so store nothing; and the
+# kernel that writes 0, 1, 2, ..., one number per thread.
 NARROW = re.compile(
     r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_list_kernel"
 )
-NARROW_STORE = re.compile(r"cross_entropy_forward_kernel")  # reads packs, and writes a few numbers a row
+NARROW_STORE = re.compile(r"cross_entropy_forward_kernel")  # reads packs, but writes few numbers per row
 
 
 @pytest.fixture(scope="session")
 def codes(module):
-    """What the report says of that module; it takes a minute to read."""
+    """The report on that module, which takes a minute."""
     if problem := cuda_code.missing():
         pytest.skip(problem)
     return cuda_code.report(module)
@@ -85,7 +86,7 @@ def test_gpu_code(codes):
 
 @compiled
 def test_matrix_units_multiply(codes):
-    """Tensor cores in the products of 16-bit numbers and of TF32, for every GPU, and in no other."""
+    """Products of 16-bit types and of TF32 use tensor cores on every GPU, and no others do."""
     products = [code for code in codes if code.kernel.startswith("matmul_product_kernel<")]
     for target in SHARED_MEMORY:
         for units in ("Bits16<bf16>", "Bits16<f16>", "Tf32"):
@@ -116,7 +117,7 @@ print(module.build_info()["architectures"])
 for name in sys.argv[2:]:
     for way in ("forward", "backward"):
         assert torch._C._dispatch_has_kernel_for_dispatch_key(f"scratchnet::{name}_{way}", "CUDA"), name
-with FakeTensorMode():  # as torch.compile sees it
+with FakeTensorMode():  # what torch.compile sees
     y = torch.ops.scratchnet.gelu_forward(torch.empty(3, 4, device="cuda"), False, 2)
 assert y.shape == (3, 4) and y.device.type == "cuda"
 """
@@ -134,7 +135,7 @@ def test_the_module_is_imported_beside_a_torch_without_cuda(module):
 @compiled
 @pytest.mark.skipif(not shutil.which("readelf"), reason="readelf is missing: apt install binutils")
 def test_the_module_needs_no_cuda_library(module):
-    """The CUDA runtime is linked in: whatever toolkit torch was built with, and none at all."""
+    """The CUDA runtime is linked in, so any toolkit that torch was built with will do, or none."""
     run = subprocess.run(["readelf", "-d", str(module)], capture_output=True, text=True, check=True)
     needed = re.findall(r"NEEDED.*\[(.*)\]", run.stdout)
     assert "libtorch_cpu.so" in needed and not [name for name in needed if re.search(r"cuda|c10|libpython", name)]

@@ -1,6 +1,6 @@
-"""The Triton kernels without a GPU: run in the interpreter against the oracle, compiled for GPUs and their machine code read.
+"""The Triton kernels without a GPU: interpreted and judged by the oracle, compiled for GPUs, and their machine code checked.
 
-Only tests/primitives and the grid know what is special to an operator; here is what is special to Triton.
+Here is what is special to Triton; what is special to an operator is tested in tests/primitives and tests/grid.
 """
 
 import os
@@ -36,8 +36,8 @@ OPERATORS = {p: [name for name in dict(OURS) if OPS[name].primitive == p] for p 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", OURS)
 def test_against_the_oracle(name, example, dtype):
-    """Every size in every type; either layout of a size in two of the types."""
-    sizes = SIZES if name != "linear_cross_entropy" else SIZES[:-1]  # 4,003 classes take the interpreter minutes
+    """Every size in every type, and each size in each layout in two of the types."""
+    sizes = SIZES if name != "linear_cross_entropy" else SIZES[:-1]  # the interpreter takes minutes for 4,003 classes
     for i, (rows, columns) in enumerate(sizes, DTYPES.index(dtype)):
         result = compare(OPS[name], example, rows, columns, dtype, "triton", LAYOUTS[i % len(LAYOUTS)])
         assert result.ok, result
@@ -45,7 +45,7 @@ def test_against_the_oracle(name, example, dtype):
 
 @pytest.mark.parametrize("direction", ("forward", "backward"))
 def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
-    """CUDA takes 65,535 programs along the second axis; the interpreter any number. Along dim 0, GEGLU's rows are long."""
+    """CUDA takes 65,535 programs along the second axis, the interpreter any number. GEGLU's rows are long along dim 0."""
     grids = []
     function = kernel(OPS["geglu"], "triton", direction)
     monkeypatch.setattr(sys.modules[function.__module__], "launch", lambda kernel, grid, *args, **options: grids.append(grid))
@@ -56,7 +56,7 @@ def test_no_grid_is_too_long_for_a_gpu(direction, monkeypatch):
 
 @pytest.mark.parametrize("name, example", OURS)
 def test_the_kernels_run(name, example, monkeypatch):
-    """Not the reference in their place: forward and backward launch something."""
+    """The reference does not run in their place: forward and backward both launch kernels."""
     from scratchnet.kernels import launch
 
     started = []
@@ -80,8 +80,8 @@ def test_gradcheck(name, example):
 
 @pytest.mark.parametrize("name", dict(OURS))
 def test_compile(name):
-    """One graph without a break, with the kernels in it."""
-    torch._dynamo.reset()  # every operator compiles the same line of the tests; Dynamo counts that as recompiling
+    """The kernels are in one graph, without a graph break."""
+    torch._dynamo.reset()  # all operators compile the same line of this file, which Dynamo counts as recompiling
     c = case(name, rows=6, columns=8, dtype=torch.float32)
     with scratchnet.backend("triton"):
         expected = c.ours(*(leaves := c.leaves))
@@ -109,14 +109,14 @@ def test_triton_imported_by_somebody_else_first():
     assert run.returncode == 0, run.stderr
 
 
-# They write one short line or number for many that they read, or write by atomics, which take one number each.
+# They write one short row or number for many that they read, or add atomically, one number at a time.
 NARROW_STORES = {"column_sums_kernel", "parameter_sums_kernel", "add_rows_kernel", "logsumexp_kernel", "sums_kernel"}
 PRODUCT_KERNELS = {"product_kernel", "parts_kernel", "logits_gradient_kernel"}
 PRODUCTS = [*OPERATORS["matmul"], "linear_cross_entropy"]
 
 
 def _gpu_code_cases() -> Iterator:
-    """Odd sizes always where they choose the tiles, else in the slow run. Products of float16 compile as those of bfloat16."""
+    """Odd sizes choose other tiles for products; elsewhere they are marked slow. float16 products compile as bfloat16's do."""
     for dtype in ("float32", "bfloat16"):
         yield pytest.param(PRODUCTS, dtype, "odd", id=f"products-{dtype}-odd")
         for primitive, names in OPERATORS.items():
@@ -130,12 +130,12 @@ def _gpu_code_cases() -> Iterator:
 @pytest.mark.full
 @pytest.mark.parametrize("names, dtype, sizes", list(_gpu_code_cases()))
 def test_gpu_code(names, dtype, sizes):
-    """No register spills; memory-bound kernels load and store 128 bits at a time; products use the matrix units."""
+    """No register spills; memory-bound kernels load and store up to 128 bits at a time; products use the matrix units."""
     codes = triton_code.report(names, dtype, sizes)
     assert {code.target for code in codes} == set(triton_code.TARGETS) and {code.op for code in codes} == set(names)
     for code in codes:
         assert code.spills == 0, code
-        if sizes == "aligned" and (code.op, code.kernel) != ("linear_cross_entropy", "product_kernel"):  # over odd classes
+        if sizes == "aligned" and (code.op, code.kernel) != ("linear_cross_entropy", "product_kernel"):  # its classes are odd
             assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
-        if code.kernel in PRODUCT_KERNELS and (dtype != "float32" or code.target == "gfx942"):  # NVIDIA's have no float32
+        if code.kernel in PRODUCT_KERNELS and (dtype != "float32" or code.target == "gfx942"):  # no float32 in NVIDIA's
             assert code.tensor_cores > 0, code

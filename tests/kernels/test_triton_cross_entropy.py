@@ -1,4 +1,4 @@
-"""Triton's softmax and cross-entropy where the common tests do not reach: long rows, chunks of classes, what is compiled in."""
+"""Triton's softmax and cross-entropy beyond the common tests: long rows, chunks of classes, what is recompiled."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from scratchnet.functions.cross_entropy import cross_entropy, linear_cross_entro
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
-from scratchnet.kernels import linear_cross_entropy as fused  # noqa: E402
 from scratchnet.kernels import online_softmax  # noqa: E402
+from scratchnet.kernels.cross_entropy import fused_linear  # noqa: E402
 from scratchnet.ops.cross_entropy import LossOptions  # noqa: E402
 
 VOCABULARY = 262_144
@@ -68,20 +68,20 @@ def test_losses_of_262144_classes(smoothing, dtype):
 
 
 def test_fused_losses_of_many_classes():
-    """Two chunks, the last one narrow."""
+    """Two chunks, the last one of three classes."""
     x, w, b = torch.randn(3, 8), torch.randn(4099, 8), torch.randn(4099)
     target = torch.tensor([4098, 4096, 4095])
     own = lambda x, w, b: F.cross_entropy(F.linear(x, w, b), target)
     assert_accurate(lambda x, w, b: linear_cross_entropy(x, w, target, linear_bias=b), own, x, w, b)
 
 
-# ---- one reading or several ---------------------------------------------------------------------------------------------
+# ---- one pass or several ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape, dim", (((5, 300), 1), ((300, 70), 0), ((2, 300, 3), 1)), ids=str)
 @pytest.mark.parametrize("name", FAMILY)
 def test_rows_that_do_not_fit_in_registers(name, shape, dim, monkeypatch):
-    """The same numbers as in one reading, also where a block begins with its largest entry, and where it is -inf alone."""
+    """The same numbers as in one pass, also where a block begins with its maximum and where a block is all -inf."""
     x = torch.randn(shape, dtype=torch.float64) * 30
     x.select(dim, 128).fill_(200)
     x.narrow(dim, 0, 128)[0] = -torch.inf
@@ -107,8 +107,8 @@ OPTIONS = {
 @pytest.mark.parametrize("reduction", ("none", "mean", "sum"))
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_reduction_and_gradient_over_several_chunks(options, reduction, monkeypatch):
-    """Two tiles of rows, three chunks of classes, a row to ignore; gradients that differ by row, and large expanded ones."""
-    monkeypatch.setattr(fused, "CHUNK", 128)
+    """Two tiles of rows, three chunks of classes, one ignored row; gradients that differ by row, and large expanded ones."""
+    monkeypatch.setattr(fused_linear, "CHUNK", 128)
     x, w, b = (torch.randn(shape, dtype=torch.float64) for shape in ((70, 7), (300, 7), (300,)))
     target = torch.randint(300, (70,))
     target[3] = -100
@@ -136,7 +136,7 @@ def test_only_the_gradients_that_are_needed():
 
 @pytest.mark.parametrize("dtype, rows", ((torch.bfloat16, 600), (torch.float16, 3000)), ids=str)
 def test_the_weight_gradient_is_summed_in_float32(dtype, rows):
-    """A 16-bit sum of halves stays where a half is too small to count: at 128 in bfloat16, at 1024 in float16."""
+    """A 16-bit sum of halves stops growing at 128 in bfloat16 and at 1024 in float16, where a half is below its precision."""
     x, w = torch.ones(rows, 2, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
     target = torch.zeros(rows, dtype=torch.int64)
     _, dx, dw = with_gradients(lambda x, w: linear_cross_entropy(x, w, target, reduction="sum"), x, w, grad=torch.tensor(1.0))
@@ -144,7 +144,7 @@ def test_the_weight_gradient_is_summed_in_float32(dtype, rows):
 
 
 def test_the_logits_are_never_held(monkeypatch):
-    """The largest tensor of the forward and backward pass is the gradient of a chunk."""
+    """The largest tensor of both passes is the gradient of one chunk."""
 
     class Largest(TorchDispatchMode):
         nbytes = 0
@@ -155,13 +155,13 @@ def test_the_logits_are_never_held(monkeypatch):
                 self.nbytes = max(self.nbytes, t.nbytes if isinstance(t, torch.Tensor) else 0)
             return result
 
-    monkeypatch.setattr(fused, "CHUNK", 128)
+    monkeypatch.setattr(fused_linear, "CHUNK", 128)
     x, w, target = torch.randn(64, 4), torch.randn(640, 4), torch.randint(640, (64,))
     with Largest() as seen:
         options = LossOptions(1, -100, 0.1)
-        _, lse, total_weight = fused.linear_cross_entropy_forward(x, w, None, target, None, options)
-        grad = torch.ones(())
-        fused.linear_cross_entropy_backward(grad, x, w, None, target, None, lse, total_weight, options, True, True, False)
+        _, lse, total_weight = fused_linear.linear_cross_entropy_forward(x, w, None, target, None, options)
+        saved = x, w, None, target, None, lse, total_weight
+        fused_linear.linear_cross_entropy_backward(torch.ones(()), *saved, options, True, True, False)
     assert seen.nbytes == 64 * 128 * x.element_size()
 
 
@@ -173,13 +173,13 @@ def test_the_same_bits_every_run():
         torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
-# ---- rows that do not count ---------------------------------------------------------------------------------------------
+# ---- ignored rows -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reduction", ("none", "mean", "sum"))
 @pytest.mark.parametrize("ignored", ((1,), (0, 1, 2)), ids=str)
 def test_ignored_rows(ignored, reduction):
-    """Their gradient is zero whatever comes in; if all are ignored the mean is NaN, and its gradient still zero."""
+    """Their gradient is zero for any incoming gradient; if all rows are ignored the mean is NaN and its gradient still zero."""
     x, w, target = torch.randn(3, 5), torch.randn(6, 5), torch.tensor([2, 5, 0])
     target[list(ignored)] = -7
     options = {"ignore_index": -7, "reduction": reduction}
@@ -201,14 +201,14 @@ def test_ignored_rows(ignored, reduction):
             torch.testing.assert_close(actual, expected)
 
 
-# ---- compiled: another number of rows, every option ---------------------------------------------------------------------
+# ---- compiled: other numbers of rows, every option ----------------------------------------------------------------------
 
 COMPILE = """
 import itertools, json, torch
 from scratchnet.measure.gpu_code import triton as triton_code
-from scratchnet.kernels import cross_entropy as ce, linear_cross_entropy as fused
+from scratchnet.kernels.cross_entropy import fused_linear, online
 from scratchnet.kernels.launch import compiling
-from scratchnet.kernels.matmul import product_kernel
+from scratchnet.kernels.matmul.tuned import product_kernel
 from scratchnet.ops import DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
 
@@ -226,16 +226,16 @@ def losses(rows, dtype, probabilities, weighted, smoothing):
     weight = torch.empty(300, dtype=dtype) if weighted else None
     grad, lse, total = torch.empty(rows, dtype=dtype), torch.empty(rows, dtype=torch.float64), torch.empty(())
     options, needs = LossOptions(0, -100, smoothing), (True, True, True)
-    yield ce.cross_entropy_forward, logits, target[..., None], weight, options
-    yield ce.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, options
-    yield fused.linear_cross_entropy_forward, x, w, w[:, 0], target, weight, options
-    yield fused.linear_cross_entropy_backward, grad, x, w, w[:, 0], target, weight, lse, total, options, *needs
+    yield online.cross_entropy_forward, logits, target[..., None], weight, options
+    yield online.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, options
+    yield fused_linear.linear_cross_entropy_forward, x, w, w[:, 0], target, weight, options
+    yield fused_linear.linear_cross_entropy_backward, grad, x, w, w[:, 0], target, weight, lse, total, options, *needs
 
 rows = {}
 for n in (64, 65, 100, 8192):
     x = torch.empty(n, 1000)
     last = DimOptions(1)
-    calls = [(ce.softmax_forward, x, last), (ce.softmax_backward, x, x, last), (ce.logsumexp_forward, x, last)]
+    calls = [(online.softmax_forward, x, last), (online.softmax_backward, x, x, last), (online.logsumexp_forward, x, last)]
     for number, call in enumerate([*calls, *losses(n, torch.float32, False, True, 0.1)]):
         for i, (_, kernel, code) in enumerate(compiled("sm_80", *call)):
             rows.setdefault(f"{number} {i} {kernel}", []).append(code.hash)
@@ -287,7 +287,7 @@ class Classifier(nn.Module):
 
 
 def test_an_unchanged_model_learns_the_same():
-    """Two steps of training: the losses and parameters of the C++ kernels, within rounding."""
+    """Two training steps give the losses and parameters of the C++ kernels, up to rounding."""
     tokens, labels = torch.randint(20, (6, 4)), torch.randint(5, (6,))
     results = {}
     for backend in ("cpp", "triton"):

@@ -1,4 +1,4 @@
-"""Triton's LayerNorm where the common tests do not reach: rows of several blocks, and the layout of tiles."""
+"""Triton's LayerNorm beyond the common tests: rows of several blocks, and the layout of tiles."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ import torch
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 import scratchnet  # noqa: E402
-from scratchnet.kernels import column_sums, layer_norm  # noqa: E402
+from scratchnet.kernels import column_sums  # noqa: E402
+from scratchnet.kernels.layer_norm import registers as layer_norm  # noqa: E402
 from scratchnet.measure.verify import compare  # noqa: E402
 from scratchnet.ops import OPS  # noqa: E402
 from scratchnet.ops.layer_norm import NormOptions  # noqa: E402
@@ -19,7 +20,7 @@ NORMS = [(op.name, example) for op in OURS for example in op.examples]
 @pytest.mark.parametrize("columns", (300, 384))
 @pytest.mark.parametrize("name, example", NORMS)
 def test_rows_that_do_not_fit_in_registers(name, example, columns, dtype, monkeypatch):
-    """Three blocks, the last one narrow or full."""
+    """Three blocks, the last one partial or full."""
     monkeypatch.setattr(layer_norm, "LONGEST", 256)
     monkeypatch.setattr(layer_norm, "LOOP_BLOCK", 128)
     result = compare(OPS[name], example, 3, columns, dtype, "triton")
@@ -41,7 +42,7 @@ def test_many_rows(name, example, monkeypatch):
 
 
 def test_a_large_mean_does_not_cancel():
-    """The variance of long rows is merged from blocks: sum of squares minus square of sum would lose it."""
+    """The variance of long rows is merged from blocks: the mean square minus the squared mean would lose its digits."""
     for columns in (100, layer_norm.LONGEST + 1000):
         x = torch.randn(2, columns, dtype=torch.float64) + 1e4
         y, mean, rstd = layer_norm.layer_norm_forward(x.float(), None, None, NormOptions(1, 1e-5))
@@ -64,7 +65,7 @@ def test_the_same_bits_every_run():
 @pytest.mark.parametrize("columns", (3, layer_norm.LONGEST + 1))
 @pytest.mark.parametrize("rung", (1, 2))
 def test_squares_that_pass_the_range_make_no_zeros(rung, columns):
-    """1 / sqrt(inf) is 0: a row of zeros would look like a result."""
+    """1 / sqrt(inf) is 0, and a row of zeros would look like a result."""
     x = torch.zeros(1, columns)
     x[0, 0], x[0, 1] = 3e38, -3e38
     with scratchnet.backend(f"triton:{rung}"):

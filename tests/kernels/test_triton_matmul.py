@@ -1,4 +1,4 @@
-"""What is special to the Triton products: strides without copies, split K, precision, what is compiled in."""
+"""What is special to the Triton products: strides without copies, split K, precision, what is recompiled."""
 
 import json
 import os
@@ -14,20 +14,21 @@ from scratchnet.functions.matmul import linear, matmul
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
-matmul_kernels = pytest.importorskip("scratchnet.kernels.matmul")
+from scratchnet.kernels import tile  # noqa: E402
+from scratchnet.kernels.matmul import tuned  # noqa: E402
 
 
 @pytest.fixture
 def launches(monkeypatch):
     """(kernel, grid, arguments) of every launch."""
     found = []
-    real = matmul_kernels.launch
+    real = tuned.launch
 
     def launch(kernel, grid, *args, **options):
         found.append((kernel, grid, args))
         real(kernel, grid, *args, **options)
 
-    monkeypatch.setattr(matmul_kernels, "launch", launch)
+    monkeypatch.setattr(tuned, "launch", launch)
     return found
 
 
@@ -36,7 +37,7 @@ def storage(t):
 
 
 def layouts() -> dict:
-    """Name -> operands and how many launches they take."""
+    """Name -> operands and the number of launches."""
     a, b = torch.randn(4, 3, 5, 6), torch.randn(4, 3, 6, 7)
     return {
         "contiguous": (a, b, 1),
@@ -62,34 +63,34 @@ def test_strides_are_read_in_place(layout, launches):
 
 @pytest.mark.parametrize("bytes_each", (2, 4, 8))
 def test_a_part_of_a_split_sum_is_whole_steps(bytes_each):
-    """A step is masked at the end of the whole sum, not of its part: the rest of a step would count twice."""
-    for config in matmul_kernels.LARGE + matmul_kernels.SMALL:
-        assert matmul_kernels.LONGEST_BLOCK_K % (config.kwargs["K_BYTES"] // bytes_each) == 0
+    """A step is masked at the end of the whole sum, not of its part: terms beyond the part would be added twice."""
+    for config in tuned.LARGE + tuned.SMALL:
+        assert tuned.LONGEST_BLOCK_K % (config.kwargs["K_BYTES"] // bytes_each) == 0
 
 
 @pytest.mark.parametrize("m, k, n, split", [(2, 1100, 3, True), (2, 1000, 3, False), (600, 1100, 600, False)])
 def test_k_is_split_where_tiles_are_few(m, k, n, split):
-    parts, length = matmul_kernels._split(-(-m // 64) * -(-n // 64), k)
+    parts, length = tuned._split(-(-m // 64) * -(-n // 64), k)
     assert (parts > 1) == split and (parts - 1) * length < k <= parts * length
 
 
 @pytest.mark.parametrize("activation", (None, "relu", "gelu"))
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16), ids=str)
 def test_split_products(dtype, activation, launches):
-    """The second kernel adds bias and activation; the same bits every run."""
+    """The second kernel adds bias and activation, with the same bits every run."""
     x, weight, bias = torch.randn(3, 1100).to(dtype), (torch.randn(5, 1100) / 33).to(dtype), torch.randn(5).to(dtype)
     x[2, 1099] = float("nan")
     with scratchnet.backend("triton"):
         y = linear(x, weight, bias, activation)
         assert torch.equal(linear(x, weight, bias, activation)[:2], y[:2])
-    assert [kernel for kernel, *_ in launches] == [matmul_kernels.product_kernel, matmul_kernels.sum_splits_kernel] * 2
+    assert [kernel for kernel, *_ in launches] == [tuned.product_kernel, tuned.sum_splits_kernel] * 2
     z = F.linear(x.double(), weight.double(), bias.double())
     expected = {None: lambda z: z, "relu": F.relu, "gelu": F.gelu}[activation](z).to(dtype)
     torch.testing.assert_close(y, expected, equal_nan=True)
 
 
 def test_tf32_only_on_request(monkeypatch):
-    precision = lambda dtype: matmul_kernels._precision(torch.empty(0, dtype=dtype))
+    precision = lambda dtype: tile.precision(torch.empty(0, dtype=dtype))
     flags = torch.backends.cuda.matmul
     before = flags.fp32_precision
     try:
@@ -100,12 +101,12 @@ def test_tf32_only_on_request(monkeypatch):
         flags.fp32_precision = before
 
 
-# Matrix instructions are for 16-bit types and TF32: NVIDIA's have no IEEE float32, where FMA instructions multiply.
+# Matrix instructions take 16-bit types and TF32. NVIDIA's have no IEEE float32, which FMA instructions multiply.
 COMPILE = """
 import json, sys, torch
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels.launch import compiling
-from scratchnet.kernels.matmul import linear_backward, linear_forward, matmul_forward
+from scratchnet.kernels.matmul.tuned import linear_backward, linear_forward, matmul_forward
 from scratchnet.ops.matmul import LinearOptions
 
 def compiled(target, call, *args):

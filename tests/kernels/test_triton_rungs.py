@@ -1,6 +1,9 @@
-"""Triton's first rungs: the plain kernels of the five primitives, in the interpreter, and compiled for GPUs."""
+"""Triton's first rungs: the naive kernels of the five primitives, interpreted, and compiled for GPUs."""
 
+import importlib
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from cases import EXAMPLES, case, scalar
 
 import scratchnet
 import scratchnet.nn.functional as F
-from scratchnet.columns import kernel
+from scratchnet.columns import kernel, module
 from scratchnet.measure import ladder
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.measure.verify import EMPTY, LAYOUTS, compare
@@ -19,13 +22,14 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 OURS = [(name, example) for name, example in EXAMPLES if name in PRIMITIVES]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SIZES = ((1, 1), (3, 2), (5, 33), (2, 1100))  # the last: more than a block of a row
+KERNELS = Path(importlib.import_module("scratchnet.kernels.launch").__file__).parent
 INF, NAN = float("inf"), float("nan")
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name, example", OURS)
 def test_against_the_oracle(name, example, dtype):
-    """A small and a large size in every type, every size in two of them; the layouts in turns."""
+    """A small and a large size in every type, every size in two types; the layouts take turns."""
     number = DTYPES.index(dtype)
     for i, (rows, columns) in enumerate(SIZES[number % 2 :: 2], number):
         layout = [*LAYOUTS.values()][i % len(LAYOUTS)]
@@ -35,9 +39,9 @@ def test_against_the_oracle(name, example, dtype):
 
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_kernels_run(name, monkeypatch):
-    """Those of a file of their own, forward and backward, and not for the rest of the family."""
+    """Both kernels come from the primitive's naive.py; the rest of the family has no such rung."""
     file = sys.modules[kernel(OPS[name], "triton", "forward", 1).__module__]
-    assert file.__name__.endswith(f"{name}_1")
+    assert file.__name__ == f"scratchnet.kernels.{name}.naive"
     assert kernel(OPS[name], "triton", "backward", 1).__module__ == file.__name__
     family = [op for op in OPS.values() if op.name != op.primitive == name and op.rungs("triton")]
     assert all(kernel(op, "triton", "forward", 1) == kernel(op, "triton", "forward") for op in family)
@@ -106,14 +110,23 @@ def test_gather_follows_no_index_out_of_range():
 
 @pytest.mark.full
 def test_they_compile_for_gpus():
-    """Each for every target; what the best rungs are held to, no spills and wide loads, is not asked of the first ones."""
+    """Each compiles for every target. No spills and wide loads are required only of the best rungs."""
     codes = triton_code.report(PRIMITIVES, "float32", "odd", rung="1")
     for name in PRIMITIVES:
         calls = {(code.target, code.call.rsplit(" ", 1)[1]) for code in codes if code.op == name}
         assert calls == {(target, way) for target in triton_code.TARGETS for way in ("forward", "backward")}
 
 
+def test_every_file_in_a_folder_is_a_rung():
+    rungs = {module(op, "triton", rung) for op in OPS.values() for rung in range(1, len(op.rungs("triton")) + 1)}
+    files = {f"scratchnet.kernels.{file.parent.name}.{file.stem}" for file in KERNELS.glob("*/[!_]*.py")}
+    assert files == rungs
+
+
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_the_ladder_finds_their_sources(primitive):
+def test_a_first_rung_stands_on_no_other_rung(primitive):
+    """The ladder finds its source, which imports from the kernels' folder only what lies beside the rungs' folders."""
     first, best = ladder.rungs(primitive, ("triton",))
-    assert (first.source.name, best.source.name) == (f"{primitive}_1.py", f"{primitive}.py")
+    assert first.source.relative_to(KERNELS) == Path(primitive, "naive.py") and best.source.exists()
+    imported = re.findall(r"from scratchnet\.kernels\.(\S+) import", first.source.read_text())
+    assert imported and all((KERNELS / f"{name}.py").exists() for name in imported), imported

@@ -1,60 +1,47 @@
-"""LayerNorm, RMSNorm, and the sum with a residual normalised in the same pass.
+"""LayerNorm, RMSNorm and residual + LayerNorm, rung 2: short rows stay in registers, several to a tile.
 
     h = (x - mean(x)) rstd,  rstd = 1 / sqrt(mean((x - mean)^2) + eps)      RMSNorm: mean(x) is taken as 0
     y = h weight + bias
     dx = rstd (a - mean(a) - h mean(a h)),  a = dy weight                  RMSNorm: without mean(a)
     dweight = sum of dy h over the rows,  dbias = sum of dy over the rows
 
-A row of at most LONGEST elements stays in registers; a longer one is read block by block, once for its statistics and once
-for the result. The parameters' gradients are summed by chunks of rows, then over the chunks: no atomics, the same bits always.
+A row of more than LONGEST elements is read block by block, once for its statistics and once for the result. The gradients of
+the parameters are summed over blocks of rows, then over the blocks: no atomics, the same bits every run.
 
-              passes over memory, short rows (long rows)    bytes (N elements of b bytes)
-    forward   read x, write y              (read x twice)    2 N b
-    backward  read x, dy, write dx      (read both thrice)   3 N b
+              passes over memory, short rows (long rows)    bytes (N elements of b bytes, short rows)
+    forward   read x, write y              (read x twice)   2 N b
+    backward  read x, dy, write dx  (read both three times) 3 N b
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.column_sums import column_sums, partials
-from scratchnet.kernels.launch import MOST_REGISTERS, accumulator, launch, statistics
+from scratchnet.kernels.column_sums import column_sums, split_rows
+from scratchnet.kernels.launch import MAX_REGISTERS, accumulator, launch, statistics
+from scratchnet.kernels.shapes import row_statistic, rows_and_columns
 from scratchnet.ops.layer_norm import NormOptions
 
 LONGEST = 8192  # elements of a row that one program holds in its registers
-TILE = 2048  # elements of a tile: short rows share one
-LOOP_BLOCK = 2048  # of a long row: 8 elements a thread, because in odd rows each takes registers for its address
+TILE = 2048  # elements of a tile of several short rows
+LOOP_BLOCK = 2048  # of a long row: 8 elements per thread, each of which takes registers for its address in odd rows
 SUM_ROWS, SUM_COLUMNS = 16, 128  # tile of the parameters' gradients of long rows; with 8 rows two registers spill on sm_100
 
 
 def layout(columns: int) -> dict:
-    """Tile and warps of a program: some short rows, one row, or a block of a long one."""
+    """Tile and warps of a program: several short rows, one row, or a block of a long row."""
     fits = columns <= LONGEST
     block = max(16, triton.next_power_of_2(columns)) if fits else LOOP_BLOCK
     return {
         "FITS": fits,
         "BLOCK_ROWS": max(1, TILE // block),
         "BLOCK": block,
-        "num_warps": max(4, min(16, block // 512)) if fits else 8,  # 16 elements a thread
-        "maxnreg": None if fits else MOST_REGISTERS,
+        "num_warps": max(4, min(16, block // 512)) if fits else 8,  # 16 elements per thread
+        "maxnreg": None if fits else MAX_REGISTERS,
     }
-
-
-def rows_and_columns(x: Tensor, ndim: int) -> tuple[int, int]:
-    """x seen as (rows, columns), the last `ndim` axes being one row."""
-    columns = math.prod(x.shape[x.dim() - ndim :])
-    return (x.numel() // columns if columns else 0), columns
-
-
-def statistic(x: Tensor, ndim: int) -> Tensor:
-    """Fresh memory for one number a row: (..., 1 * ndim); NaN for rows without elements, as the mean of nothing is."""
-    saved = statistics(x, *x.shape[: x.dim() - ndim], *[1] * ndim)
-    return saved if x.numel() else saved.fill_(math.nan)
 
 
 # ---- forward ------------------------------------------------------------------------------------------------------------
@@ -62,7 +49,9 @@ def statistic(x: Tensor, ndim: int) -> Tensor:
 
 @triton.jit
 def forward_kernel(
-    x, residual, weight, bias, total, y, mean, rstd, rows, columns, eps: tl.float64,
+    x, residual, weight, bias,  # (rows, columns), the same or None, (columns) or None twice
+    total, y, mean, rstd,  # (rows, columns) or None, (rows, columns), (rows) or None, (rows)
+    rows, columns, eps: tl.float64,
     CENTER: tl.constexpr, ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
     maxnreg: tl.constexpr,
 ):  # fmt: skip
@@ -94,7 +83,7 @@ def forward_kernel(
 
 @triton.jit
 def _read(x, residual, total, i, mask, ACC: tl.constexpr):
-    """x, or the sum x + residual, which is written as well: rounded, because that is what gets normalised."""
+    """x, or x + residual, which is also written; what is normalised is the sum as rounded to its type."""
     value = tl.load(x + i, mask=mask, other=0).to(ACC)
     if residual is not None:
         value = (value + tl.load(residual + i, mask=mask, other=0).to(ACC)).to(total.dtype.element_ty)
@@ -110,7 +99,7 @@ def _statistics(
 ):  # fmt: skip
     """Mean and rstd of long rows in one pass: each block's mean and sum of squares about it, merged (Chan et al. 1979).
 
-    Of the differences from the row's first number: sums of thousands of numbers around 1e4 would have lost the mean's digits.
+    They are those of x minus the row's first element: a sum of thousands of numbers near 1e4 would lose digits of the mean.
     """
     m, squares, origin = tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS], ACC), tl.zeros([BLOCK_ROWS, 1], ACC)
     if CENTER:
@@ -136,7 +125,7 @@ def _statistics(
 def _rstd(squares, columns, eps, CENTER: tl.constexpr, ACC: tl.constexpr):
     """1 / sqrt(mean square + eps).
 
-    LayerNorm: NaN where the squares pass the type's range, for 1 / inf would make zeros of the row.
+    LayerNorm: NaN where the squares overflow, since 1 / inf would turn the row into zeros.
     """
     r = tl.rsqrt(squares / columns + tl.full([1], eps, ACC))
     return tl.where(squares == float("inf"), float("nan"), r) if CENTER else r
@@ -156,12 +145,10 @@ def _forward(x: Tensor, residual, weight, bias, ndim: int, eps: float, center: b
     x, residual, weight, bias = (None if t is None else t.contiguous() for t in (x, residual, weight, bias))
     rows, columns = rows_and_columns(x, ndim)
     y, total = torch.empty_like(x), None if residual is None else torch.empty_like(x)
-    mean, rstd = statistic(x, ndim) if center else None, statistic(x, ndim)
+    mean, rstd = row_statistic(x, ndim) if center else None, row_statistic(x, ndim)
     tile = layout(columns)
-    launch(
-        forward_kernel, (triton.cdiv(rows, tile["BLOCK_ROWS"]),),
-        x, residual, weight, bias, total, y, mean, rstd, rows, columns, eps, CENTER=center, ACC=accumulator(x), **tile,
-    )  # fmt: skip
+    grid, tensors = (triton.cdiv(rows, tile["BLOCK_ROWS"]),), (x, residual, weight, bias, total, y, mean, rstd)
+    launch(forward_kernel, grid, *tensors, rows, columns, eps, CENTER=center, ACC=accumulator(x), **tile)
     return total, y, mean, rstd
 
 
@@ -170,17 +157,20 @@ def _forward(x: Tensor, residual, weight, bias, ndim: int, eps: float, center: b
 
 @triton.jit
 def backward_kernel(
-    grad_total, grad, x, mean, rstd, weight, dx, dweight, dbias, rows, columns, rows_a_program,
+    grad_total, grad, x,  # (rows, columns) or None, (rows, columns) twice
+    mean, rstd, weight,  # (rows) or None, (rows), (columns) or None
+    dx, dweight, dbias,  # (rows, columns), (programs, columns) twice; None for what is not needed
+    rows, columns, rows_per_program,
     ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr, maxnreg: tl.constexpr,
 ):  # fmt: skip
-    """dx of some rows, and for short rows their part of dweight and dbias: one line of (programs, columns) each."""
+    """dx of a program's rows and, if they are short, their part of dweight and dbias: one row of (programs, columns) each."""
     program = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     if FITS:
         w = _weight(weight, column, columns, ACC)
         sum_weight, sum_bias = tl.zeros([BLOCK_ROWS, BLOCK], ACC), tl.zeros([BLOCK_ROWS, BLOCK], ACC)
-        for first in range(0, rows_a_program, BLOCK_ROWS):
-            row = program * rows_a_program + first + tl.arange(0, BLOCK_ROWS)
+        for first in range(0, rows_per_program, BLOCK_ROWS):
+            row = program * rows_per_program + first + tl.arange(0, BLOCK_ROWS)
             i = row[:, None] * columns + column[None, :]
             mask = (row < rows)[:, None] & (column < columns)[None, :]
             g, h, r = _load(grad, x, mean, rstd, row, i, rows, mask, ACC)
@@ -214,7 +204,7 @@ def backward_kernel(
 
 @triton.jit
 def _load(grad, x, mean, rstd, row, i, rows, mask, ACC: tl.constexpr):
-    """The gradient and the normalised value of elements i, zero beyond the edge, and rstd of their rows."""
+    """The gradient and the normalised value of elements i, both zero outside the mask, and rstd of their rows."""
     value, g = tl.load(x + i, mask=mask, other=0).to(ACC), tl.load(grad + i, mask=mask, other=0).to(ACC)
     r = tl.load(rstd + row, mask=row < rows, other=0)
     if mean is not None:
@@ -246,15 +236,16 @@ def _store(dx, grad_total, i, mask, a, h, r, mean_a, mean_ah, ACC: tl.constexpr)
 
 @triton.jit
 def parameter_sums_kernel(
-    grad, x, mean, rstd, dweight, dbias, rows, columns, rows_a_program,
+    grad, x, mean, rstd, dweight, dbias,  # (rows, columns) twice, (rows) or None, (rows), (programs, columns) or None twice
+    rows, columns, rows_per_program,
     ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """dweight and dbias of long rows: columns split among programs too."""
+    """dweight and dbias of long rows, with the columns divided among programs too."""
     program = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     sum_weight, sum_bias = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC), tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
-    for first in range(0, rows_a_program, BLOCK_ROWS):
-        row = program * rows_a_program + first + tl.arange(0, BLOCK_ROWS)
+    for first in range(0, rows_per_program, BLOCK_ROWS):
+        row = program * rows_per_program + first + tl.arange(0, BLOCK_ROWS)
         mask = (row < rows)[:, None] & (column < columns)[None, :]
         g, h, _ = _load(grad, x, mean, rstd, row, row[:, None] * columns + column[None, :], rows, mask, ACC)
         sum_weight += g * h
@@ -271,29 +262,24 @@ def _backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, 
         None if t is None else t.contiguous() for t in (grad_total, grad, x, mean, rstd, weight)
     )
     rows, columns = rows_and_columns(x, ndim)
-    tile, acc, count = layout(columns), accumulator(x), partials(rows)
+    tile, acc = layout(columns), accumulator(x)
+    programs, rows_per_program = split_rows(rows, tile["BLOCK_ROWS"] if tile["FITS"] else SUM_ROWS)
     dx = torch.empty_like(x) if need_x else None
-    sum_weight, sum_bias = (statistics(x, count, columns).zero_() if need else None for need in (need_weight, need_bias))
-    step = tile["BLOCK_ROWS"] if tile["FITS"] else SUM_ROWS
-    rows_a_program = triton.cdiv(triton.cdiv(rows, count), step) * step
+    sums = [statistics(x, programs, columns).zero_() if need else None for need in (need_weight, need_bias)]
+    inputs = grad_total, grad, x, mean, rstd, weight
     if tile["FITS"]:
-        launch(
-            backward_kernel, (count if rows else 0,), grad_total, grad, x, mean, rstd, weight, dx, sum_weight, sum_bias,
-            rows, columns, rows_a_program, ACC=acc, **tile,
-        )  # fmt: skip
+        grid, sizes = (programs if rows else 0,), (rows, columns, rows_per_program)
+        launch(backward_kernel, grid, *inputs, dx, *sums, *sizes, ACC=acc, **tile)
     else:
         if need_x:
-            launch(
-                backward_kernel, (triton.cdiv(rows, tile["BLOCK_ROWS"]),), grad_total, grad, x, mean, rstd, weight, dx,
-                None, None, rows, columns, tile["BLOCK_ROWS"], ACC=acc, **tile,
-            )  # fmt: skip
+            grid, sizes = (triton.cdiv(rows, tile["BLOCK_ROWS"]),), (rows, columns, tile["BLOCK_ROWS"])
+            launch(backward_kernel, grid, *inputs, dx, None, None, *sizes, ACC=acc, **tile)
         if need_weight or need_bias:
-            launch(
-                parameter_sums_kernel, (count, triton.cdiv(columns, SUM_COLUMNS)), grad, x, mean, rstd, sum_weight, sum_bias,
-                rows, columns, rows_a_program, ACC=acc, BLOCK_ROWS=SUM_ROWS, BLOCK_COLUMNS=SUM_COLUMNS,
-            )  # fmt: skip
+            grid, sizes = (programs, triton.cdiv(columns, SUM_COLUMNS)), (rows, columns, rows_per_program)
+            blocks = {"BLOCK_ROWS": SUM_ROWS, "BLOCK_COLUMNS": SUM_COLUMNS}
+            launch(parameter_sums_kernel, grid, grad, x, mean, rstd, *sums, *sizes, ACC=acc, **blocks)
     shape = x.shape[x.dim() - ndim :]
-    return dx, *(None if s is None else column_sums(s, x.dtype).view(shape) for s in (sum_weight, sum_bias))
+    return dx, *(None if s is None else column_sums(s, x.dtype).view(shape) for s in sums)
 
 
 # ---- the operators ------------------------------------------------------------------------------------------------------

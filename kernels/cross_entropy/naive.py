@@ -1,12 +1,12 @@
-"""Cross-entropy, rung 1: one row a program, which walks along it once for the largest logit and again for the sum.
+"""Cross-entropy, rung 1: one row per program, one loop over it for the maximum and another for the sum.
 
     loss = -sum of a (x - lse)        dx = dloss (exp(x - lse) sum(a) - a)        lse = m + log(sum of exp(x - m))
 
-class_targets.py says what a is. The backward does not use the saved lse: it makes m and the sum again.
+a is defined in class_targets.py. The backward computes m and the sum again instead of using the saved lse.
 
               passes over memory                        bytes (N elements of b bytes)
-    forward   read x twice                              2 N b;  class probabilities another N b
-    backward  read x three times, write dx              4 N b;  likewise 2 N b
+    forward   read x twice                              2 N b;  class probabilities add N b
+    backward  read x three times, write dx              4 N b;  class probabilities add 2 N b
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from scratchnet.kernels.online_softmax import block_of, defined, layout, rows_of
 from scratchnet.ops import REDUCTIONS
 from scratchnet.ops.cross_entropy import LossOptions
 
-BLOCK = 1024  # classes at a time
+BLOCK = 1024  # classes per step of a loop
 
 
 @triton.jit
@@ -57,7 +57,9 @@ def _total(x, high, start, inside, classes, class_stride, ACC: tl.constexpr, BLO
 
 @triton.jit
 def forward_kernel(
-    x, target, weight, lse, loss, loss_sums, weight_sums, bad, rows, classes, row_stride, class_stride, ignore_index,
+    x, target, weight, lse,  # (N, C, S), (N, S) or (N, C, S), (C) or None, (N, S)
+    loss, loss_sums, weight_sums, bad,  # as in `loss_memory`
+    rows, classes, row_stride, class_stride, ignore_index,
     rest: tl.float64, uniform: tl.float64, EVERY_CLASS: tl.constexpr, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -66,7 +68,7 @@ def forward_kernel(
     high = shift(largest)
     total = _total(x, high, start, inside, classes, class_stride, ACC, BLOCK)
     low = tl.where(classes > 0, tl.log(defined(largest, total)), 0)
-    every = tl.zeros([1], ACC)  # -sum of a (x - lse), but for the target's own part
+    every = tl.zeros([1], ACC)  # -sum of a (x - lse) without the target's own part
     if EVERY_CLASS:
         for first in range(0, classes, BLOCK):
             c, at, mask = block_of(start, inside, first, classes, class_stride, BLOCK)
@@ -87,17 +89,18 @@ def cross_entropy_forward(
     _, sizes, _ = layout(x.shape, 1)
     lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)
     results = loss_memory(x, lse.shape, options.reduction, lse.numel())
-    launch(
-        forward_kernel, (lse.numel(),), x, target, weight, lse, *results, *sizes, options.ignore_index, BLOCK=BLOCK,
-        EVERY_CLASS=every_class(target, options), **target_options(x, target, sizes[1], options),
-    )  # fmt: skip
+    tensors, sizes = (x, target, weight, lse, *results), (*sizes, options.ignore_index)
+    constants = {"EVERY_CLASS": every_class(target, options), **target_options(x, target, x.shape[1], options)}
+    launch(forward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK=BLOCK)
     loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
 
 @triton.jit
 def backward_kernel(
-    grad, x, target, weight, total_weight, sums, dx, rows, classes, row_stride, class_stride, ignore_index,
+    grad, x, target, weight,  # (N, S) or (), (N, C, S), (N, S) or (N, C, S), (C) or None
+    total_weight, sums, dx,  # (), `share_sums`, (N, C, S)
+    rows, classes, row_stride, class_stride, ignore_index,
     rest: tl.float64, uniform: tl.float64, REDUCTION: tl.constexpr, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -118,14 +121,13 @@ def backward_kernel(
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions,
-) -> Tensor:  # fmt: skip
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions
+) -> Tensor:
     grad, x, target, weight = (None if t is None else t.contiguous() for t in (grad, x, target, weight))
     dx = torch.empty_like(x)
     _, sizes, _ = layout(x.shape, 1)
     sums = share_sums(x, target, weight, sizes[1], options)
-    launch(
-        backward_kernel, (lse.numel(),), grad, x, target, weight, total_weight, sums, dx, *sizes, options.ignore_index,
-        BLOCK=BLOCK, REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, sizes[1], options),
-    )  # fmt: skip
+    tensors, sizes = (grad, x, target, weight, total_weight, sums, dx), (*sizes, options.ignore_index)
+    constants = {"REDUCTION": REDUCTIONS[options.reduction], **target_options(x, target, x.shape[1], options)}
+    launch(backward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK=BLOCK)
     return dx

@@ -1,11 +1,11 @@
-"""GELU, rung 1: a kernel an operation, as it is written with arrays. What y and dx are products of passes through memory.
+"""GELU, rung 1: one kernel per operation, as array code runs. Each factor of a product is written to memory and read back.
 
-f = Phi(x), or s(2u) in the tanh form     then  y = x f
-f = derivative of the above product       then  dx = grad f
+y = x f          f = Phi(x), or s(2u) in the tanh form
+dx = grad f      f = the derivative of y
 
-          passes over memory                                             bytes (N elements of b bytes, float32 sums)
-forward   read x, write f; read x and f, write y                          N (3 b + 8)
-backward  read x, write f; read grad and f, write dx                      N (3 b + 8)
+          passes over memory                          bytes (N elements of b bytes, f in float32)
+forward   read x, write f; read x and f, write y      N (3 b + 8)
+backward  read x, write f; read grad and f, write dx  N (3 b + 8)
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.gelu import BLOCK, derivative
+from scratchnet.kernels.activations import gelu_derivative
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.ops.gelu import GeluOptions
 
+BLOCK = 1024  # elements per program
+
 
 @triton.jit
-def factor_kernel(x, f, n, SLOPE: tl.constexpr, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr):
+def factor_kernel(
+    x, f,  # (N), (N)
+    n, DERIVATIVE: tl.constexpr, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(x + i, mask=i < n).to(ACC)
-    if SLOPE:
-        result = derivative(value, TANH)
+    if DERIVATIVE:
+        result = gelu_derivative(value, TANH)
     elif TANH:
         result = tl.sigmoid(1.5957691216057308 * (value + 0.044715 * value * value * value))
     else:
@@ -34,24 +39,27 @@ def factor_kernel(x, f, n, SLOPE: tl.constexpr, TANH: tl.constexpr, ACC: tl.cons
 
 
 @triton.jit
-def multiply_kernel(x, f, y, n, BLOCK: tl.constexpr):
+def multiply_kernel(
+    x, f, y,  # (N), (N), (N)
+    n, BLOCK: tl.constexpr,
+):  # fmt: skip
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(x + i, mask=i < n).to(f.dtype.element_ty) * tl.load(f + i, mask=i < n)
     tl.store(y + i, value.to(y.dtype.element_ty), mask=i < n)
 
 
-def _multiply(x: Tensor, by: Tensor, slope: bool, tanh: bool) -> Tensor:
+def _multiply(x: Tensor, by: Tensor, derivative: bool, tanh: bool) -> Tensor:
     """by * f(x)."""
     x, by = x.contiguous(), by.contiguous()
     f, y, grid = statistics(x, *x.shape), torch.empty_like(x), (triton.cdiv(x.numel(), BLOCK),)
-    launch(factor_kernel, grid, x, f, x.numel(), SLOPE=slope, TANH=tanh, ACC=accumulator(x), BLOCK=BLOCK)
+    launch(factor_kernel, grid, x, f, x.numel(), DERIVATIVE=derivative, TANH=tanh, ACC=accumulator(x), BLOCK=BLOCK)
     launch(multiply_kernel, grid, by, f, y, x.numel(), BLOCK=BLOCK)
     return y
 
 
 def gelu_forward(x: Tensor, options: GeluOptions) -> Tensor:
-    return _multiply(x, x, slope=False, tanh=options.tanh)
+    return _multiply(x, x, derivative=False, tanh=options.tanh)
 
 
 def gelu_backward(grad: Tensor, x: Tensor, options: GeluOptions) -> Tensor:
-    return _multiply(x, grad, slope=True, tanh=options.tanh)
+    return _multiply(x, grad, derivative=True, tanh=options.tanh)

@@ -1,8 +1,8 @@
-"""LayerNorm, rung 1: one row a program, which walks along it once for each of the formula's sums.
+"""LayerNorm, rung 1: one row per program, and one loop over it for each sum of the formula.
 
 mean(x), then mean((x - mean)^2), then y = (x - mean) rstd weight + bias
 mean(a) and mean(a h), then dx = rstd (a - mean(a) - h mean(a h)),  a = dy weight
-dweight = sum of dy h, dbias = sum of dy: a program takes a block of columns and walks down all rows
+dweight = sum of dy h, dbias = sum of dy: one block of columns per program, and a loop over all rows
 
           passes over memory                                             bytes (N elements of b bytes)
 forward   read x three times, write y                                    4 N b
@@ -17,15 +17,16 @@ import triton.language as tl
 from torch import Tensor
 
 from scratchnet.kernels.launch import accumulator, launch
-from scratchnet.kernels.layer_norm import rows_and_columns, statistic
+from scratchnet.kernels.shapes import row_statistic, rows_and_columns
 from scratchnet.ops.layer_norm import NormOptions
 
-BLOCK = 1024  # elements of a row at a time
+BLOCK = 1024  # elements of a row per step of a loop
 
 
 @triton.jit
 def forward_kernel(
-    x, weight, bias, y, mean, rstd, columns, eps: tl.float64, ACC: tl.constexpr, BLOCK: tl.constexpr
+    x, weight, bias, y, mean, rstd,  # (rows, columns), (columns) or None twice, (rows, columns), (rows), (rows)
+    columns, eps: tl.float64, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     x += row * columns
@@ -40,7 +41,7 @@ def forward_kernel(
         squares += centered * centered
     total = tl.sum(squares, 0)
     r = tl.rsqrt((total / columns + eps).to(ACC))
-    r = tl.where(total == float("inf"), float("nan"), r)  # too large to be squared: 1 / inf would make zeros of the row
+    r = tl.where(total == float("inf"), float("nan"), r)  # squares overflow: 1 / inf would turn the row into zeros
     for first in range(0, columns, BLOCK):
         column = first + tl.arange(0, BLOCK)
         result = (_read(x, column, columns, ACC) - m) * r
@@ -62,13 +63,16 @@ def layer_norm_forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, op
     ndim, eps = options
     x, weight, bias = (None if t is None else t.contiguous() for t in (x, weight, bias))
     rows, columns = rows_and_columns(x, ndim)
-    y, mean, rstd = torch.empty_like(x), statistic(x, ndim), statistic(x, ndim)
+    y, mean, rstd = torch.empty_like(x), row_statistic(x, ndim), row_statistic(x, ndim)
     launch(forward_kernel, (rows,), x, weight, bias, y, mean, rstd, columns, eps, ACC=accumulator(x), BLOCK=BLOCK)
     return y, mean, rstd
 
 
 @triton.jit
-def backward_kernel(grad, x, mean, rstd, weight, dx, columns, ACC: tl.constexpr, BLOCK: tl.constexpr):
+def backward_kernel(
+    grad, x, mean, rstd, weight, dx,  # (rows, columns) twice, (rows) twice, (columns) or None, (rows, columns)
+    columns, ACC: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     grad, x, m, r = grad + row * columns, x + row * columns, tl.load(mean + row), tl.load(rstd + row)
     sum_a, sum_ah = tl.zeros([BLOCK], ACC), tl.zeros([BLOCK], ACC)
@@ -93,7 +97,10 @@ def _a_and_h(grad, x, weight, m, r, column, columns, ACC: tl.constexpr):
 
 
 @triton.jit
-def parameters_kernel(grad, x, mean, rstd, dweight, dbias, rows, columns, ACC: tl.constexpr, BLOCK: tl.constexpr):
+def parameters_kernel(
+    grad, x, mean, rstd, dweight, dbias,  # (rows, columns) twice, (rows) twice, (columns) twice
+    rows, columns, ACC: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     sum_weight, sum_bias = tl.zeros([BLOCK], ACC), tl.zeros([BLOCK], ACC)
     for row in range(rows):

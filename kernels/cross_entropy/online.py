@@ -1,19 +1,19 @@
-"""Softmax, log-softmax, logsumexp and cross-entropy, by online softmax: any number of classes, block by block.
+"""Softmax, log-softmax, logsumexp and cross-entropy, rung 2: online softmax over tiles of rows, block by block.
 
-    softmax          y = exp(x - m) / s              dx = y (dy - sum of dy y)            m the largest entry of the row
+    softmax          y = exp(x - m) / s              dx = y (dy - sum of dy y)            m the maximum of the row
     log_softmax      y = x - m - log(s)              dx = dy - exp(y) sum of dy           s the sum of exp(x - m)
     logsumexp        y = m + log(s)                  dx = dy exp(x - y)
     cross_entropy    loss = -sum of a (x - lse)      dx = dloss (exp(x - lse) sum(a) - a)
 
-class_targets.py says what a is. Nothing of the size of the logits is saved. A row of at most LONGEST elements stays in
-registers where it is needed twice; a longer one is read again.
+a is defined in class_targets.py. Nothing of the size of the logits is saved. A row of at most LONGEST elements that is needed
+twice stays in registers; a longer one is read again.
 
-                     passes over memory, short rows (long rows)       bytes (N elements of b bytes)
-    softmax          read x, write y              (read x twice)      2 N b;  so log_softmax, and logsumexp's backward
+                     passes over memory, short rows (long rows)       bytes (N elements of b bytes, short rows)
+    softmax          read x, write y              (read x twice)      2 N b;  the same for log_softmax and logsumexp's backward
         backward     read y and dy, write dx  (read both twice)       3 N b
     logsumexp        read x                                           N b
-    cross_entropy    read x                                           N b;  class probabilities another N b
-        backward     read x, write dx                                 2 N b;  likewise 2 N b
+    cross_entropy    read x                                           N b;  class probabilities add N b
+        backward     read x, write dx                                 2 N b;  class probabilities add 2 N b
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ from scratchnet.ops.cross_entropy import LossOptions
 
 @triton.jit(do_not_specialize=["rows"])
 def normalize_kernel(
-    x, grad, y, rows, classes, row_stride, class_stride,  # grad (rows): of logsumexp, whose gradient goes to y
+    x, grad, y,  # (N, C, S), (N, S) or None, (N, C, S): softmax or log_softmax or, if grad is given, logsumexp's gradient
+    rows, classes, row_stride, class_stride,
     LOG: tl.constexpr, ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, start, inside = rows_of_program(rows, classes, row_stride, class_stride, BLOCK_ROWS)
@@ -76,7 +77,7 @@ def normalize_kernel(
 @triton.jit
 def _normalized(value, largest, total, grad, row, inside, LOG: tl.constexpr):
     value = value - shift(largest)[:, None]
-    if grad is not None:  # a row with an infinite sum has a logsumexp, and a gradient where it is not inf - inf
+    if grad is not None:  # even a row with an infinite sum has a logsumexp, and a gradient except where it is inf - inf
         g = tl.load(grad + row, mask=inside, other=0).to(total.dtype)
         return g[:, None] * tl.exp(value - tl.log(total)[:, None])
     elif LOG:
@@ -96,7 +97,8 @@ def _normalize(x: Tensor, dim: int, grad: Tensor | None = None, log: bool = Fals
 
 @triton.jit(do_not_specialize=["rows"])
 def normalize_backward_kernel(
-    grad, y, dx, rows, classes, row_stride, class_stride,
+    grad, y, dx,  # (N, C, S) three times
+    rows, classes, row_stride, class_stride,
     LOG: tl.constexpr, ACC: tl.constexpr, FITS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, start, inside = rows_of_program(rows, classes, row_stride, class_stride, BLOCK_ROWS)
@@ -151,8 +153,9 @@ def log_softmax_backward(grad: Tensor, y: Tensor, options: DimOptions) -> Tensor
 
 @triton.jit(do_not_specialize=["rows"])
 def logsumexp_kernel(
-    x, y, rows, classes, row_stride, class_stride, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr
-):
+    x, y,  # (N, C, S), (N, S)
+    rows, classes, row_stride, class_stride, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     row, start, inside = rows_of_program(rows, classes, row_stride, class_stride, BLOCK_ROWS)
     largest, total = largest_and_total(x, start, inside, classes, class_stride, ACC, BLOCK_ROWS, BLOCK)
     tl.store(y + row, (shift(largest) + tl.log(total)).to(y.dtype.element_ty), mask=inside)
@@ -167,16 +170,18 @@ def logsumexp_forward(x: Tensor, options: DimOptions) -> Tensor:
 
 
 def logsumexp_backward(grad: Tensor, x: Tensor, y: Tensor, options: DimOptions) -> Tensor:
-    """y is computed again, for a 16-bit y has lost the digits that exp(x - y) needs."""
+    """y is computed again: a 16-bit y lacks the digits that exp(x - y) needs."""
     return _normalize(x, options.dim, grad.contiguous())
 
 
-# ---- cross_entropy: x (N, C, S), target (N, S) or (N, C, S), weight (C) -> loss (N, S) or (), lse (N, S) -----------------
+# ---- cross_entropy ------------------------------------------------------------------------------------------------------
 
 
 @triton.jit(do_not_specialize=["rows", "ignore_index"])
 def cross_entropy_forward_kernel(
-    x, target, weight, lse, loss, loss_sums, weight_sums, bad, rows, classes, row_stride, class_stride, ignore_index,
+    x, target, weight, lse,  # (N, C, S), (N, S) or (N, C, S), (C) or None, (N, S)
+    loss, loss_sums, weight_sums, bad,  # as in `loss_memory`
+    rows, classes, row_stride, class_stride, ignore_index,
     rest: tl.float64, uniform: tl.float64, EVERY_CLASS: tl.constexpr, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -207,19 +212,20 @@ def cross_entropy_forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, target, weight = (None if t is None else t.contiguous() for t in (x, target, weight))
     grid, sizes, tile = layout(x.shape, 1)
-    lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)  # exp(x - lse) needs the digits after a large m
+    lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)  # exp(x - lse) needs the digits that follow a large m
     results = loss_memory(x, lse.shape, options.reduction, *grid)
-    launch(
-        cross_entropy_forward_kernel, grid, x, target, weight, lse, *results, *sizes, options.ignore_index,
-        EVERY_CLASS=every_class(target, options), **target_options(x, target, sizes[1], options), **tile,
-    )  # fmt: skip
+    tensors, sizes = (x, target, weight, lse, *results), (*sizes, options.ignore_index)
+    constants = {"EVERY_CLASS": every_class(target, options), **target_options(x, target, x.shape[1], options)}
+    launch(cross_entropy_forward_kernel, grid, *tensors, *sizes, **constants, **tile)
     loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
 
 @triton.jit(do_not_specialize=["rows", "ignore_index"])
 def cross_entropy_backward_kernel(
-    grad, x, target, weight, lse, total_weight, sums, dx, rows, classes, row_stride, class_stride, ignore_index,
+    grad, x, target, weight,  # (N, S) or (), (N, C, S), (N, S) or (N, C, S), (C) or None
+    lse, total_weight, sums, dx,  # (N, S), (), `share_sums`, (N, C, S)
+    rows, classes, row_stride, class_stride, ignore_index,
     rest: tl.float64, uniform: tl.float64, REDUCTION: tl.constexpr, PROBABILITIES: tl.constexpr, ACC: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -230,7 +236,7 @@ def cross_entropy_backward_kernel(
     both = tl.load(lse + row, mask=inside, other=0)
     high, low = split(both, ACC)
     if ACC == tl.float32:
-        lost = tl.abs(both) > 268435456.0  # 2^28: a double has not the digits of log(total) any more
+        lost = tl.abs(both) > 268435456.0  # 2^28: beyond it a float64 lacks digits for log(total)
         if tl.max(lost.to(tl.int32), 0) > 0:
             largest, total = largest_and_total(x, start, inside, classes, class_stride, ACC, BLOCK_ROWS, BLOCK)
             high, low = tl.where(lost, shift(largest), high), tl.where(lost, tl.log(total), low)
@@ -244,14 +250,13 @@ def cross_entropy_backward_kernel(
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions,
-) -> Tensor:  # fmt: skip
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions
+) -> Tensor:
     grad, x, target, weight, lse = (None if t is None else t.contiguous() for t in (grad, x, target, weight, lse))
     dx = torch.empty_like(x)
     grid, sizes, tile = layout(x.shape, 1)
     sums = share_sums(x, target, weight, sizes[1], options)
-    launch(
-        cross_entropy_backward_kernel, grid, grad, x, target, weight, lse, total_weight, sums, dx, *sizes, options.ignore_index,
-        REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, sizes[1], options), **tile,
-    )  # fmt: skip
+    tensors, sizes = (grad, x, target, weight, lse, total_weight, sums, dx), (*sizes, options.ignore_index)
+    constants = {"REDUCTION": REDUCTIONS[options.reduction], **target_options(x, target, x.shape[1], options)}
+    launch(cross_entropy_backward_kernel, grid, *tensors, *sizes, **constants, **tile)
     return dx

@@ -1,9 +1,9 @@
-"""Matrix product, rung 1: one tile of C a program, in the order of their numbers, tiles of one size for every shape.
+"""Matrix product, rung 1: one tile of C per program, in row order, with one tile size for every shape.
 
 C = A B        dA = G B^T    dB = A^T G
 
-                FLOPs      bytes (b an element)
-product         2 M N K    M N b, and K (BLOCK_M + BLOCK_N) b for each tile, from memory or the L2 cache
+          FLOPs      bytes (b per element)
+product   2 M N K    M N b, and K (BLOCK_M + BLOCK_N) b for each tile, from memory or the L2 cache
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import triton.language as tl
 from torch import Tensor
 
 from scratchnet.kernels.launch import launch
-from scratchnet.kernels.matmul import multiply_tile, types
+from scratchnet.kernels.tile import multiply_tile, types
 
-BLOCKS = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 32}
+TILE = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 32}
 
 
 @triton.jit
@@ -44,8 +44,8 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     c = a.new_empty(*a.shape[:-1], n)
     if c.numel():
         a, b = a.reshape(-1, m, k) if k else a.new_empty(1, m, 0), b.reshape(-1, k, n) if k else b.new_empty(1, 0, n)
-        grid = (c.numel() // (m * n) * triton.cdiv(m, BLOCKS["BLOCK_M"]) * triton.cdiv(n, BLOCKS["BLOCK_N"]),)
-        launch(product_kernel, grid, a, b, c, *a.stride(), *b.stride(), m, n, k, **types(a), **BLOCKS)
+        grid = (c.numel() // (m * n) * triton.cdiv(m, TILE["BLOCK_M"]) * triton.cdiv(n, TILE["BLOCK_N"]),)
+        launch(product_kernel, grid, a, b, c, *a.stride(), *b.stride(), m, n, k, **types(a), **TILE)
     return c
 
 

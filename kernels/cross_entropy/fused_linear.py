@@ -1,14 +1,14 @@
-"""Cross-entropy of the logits x W^T + b, which never exist: a tile of them lives in registers, on the matrix units.
+"""Cross-entropy of the logits x W^T + b, which are never in memory: a tile of them lives in registers.
 
-    forward     each tile leaves its part of the logsumexp behind; lse is the logsumexp of the parts
-    backward    each tile is computed again and becomes its gradient d, of CHUNK classes at a time:
+    forward     each tile writes its part of the logsumexp; lse is the logsumexp of the parts
+    backward    each tile is computed again and becomes its gradient d, CHUNK classes at a time:
                 dx = sum over chunks of d W,   dW = d^T x,   db = sum of d over the rows
 
 Logits are float32 (float64), and so are the sums: over rows in dW and db, over classes in dx. d has the type of x.
 
-                FLOPs        bytes beside x, W and their gradients (N rows, C classes, K features, b an element)
+                FLOPs        bytes besides x, W and their gradients (N rows, C classes, K features, b per element)
     forward     2 N C K      N C / 8 to write and read the parts
-    backward    6 N C K      3 N C b to write d and read it twice; it is N CHUNK b large
+    backward    6 N C K      3 N C b to write d and read it twice; d holds N CHUNK b
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from scratchnet.kernels.class_targets import (
     write_losses,
 )
 from scratchnet.kernels.column_sums import column_sums
-from scratchnet.kernels.cross_entropy import logsumexp_forward
+from scratchnet.kernels.cross_entropy.online import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
-from scratchnet.kernels.matmul import GROUP, aligned, multiply, multiply_tile, tile_in_groups, types, uses_threads
+from scratchnet.kernels.matmul.tuned import multiply
 from scratchnet.kernels.online_softmax import shift, split
+from scratchnet.kernels.tile import GROUP, aligned, multiply_tile, tile_in_groups, types, uses_threads
 from scratchnet.ops import REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
 
-CHUNK = 4096  # classes whose gradient is in memory at once
-BLOCK_ROWS = 128  # of the kernel that finishes the losses
+CHUNK = 4096  # classes whose gradient is in memory at a time
+BLOCK_ROWS = 128  # of the kernel that computes the losses from the parts
 MATRIX_UNITS = {"BLOCK_M": 128, "BLOCK_N": 128, "K_BYTES": 128, "num_warps": 8, "num_stages": 3}
-WITH_SHARES = {**MATRIX_UNITS, "BLOCK_M": 64}  # a share for every class takes registers too
-SMALL = {"BLOCK_M": 64, "BLOCK_N": 64, "K_BYTES": 64, "num_warps": 8, "num_stages": 3}  # as in matmul
-assert all(CHUNK % tile["BLOCK_N"] == 0 for tile in (MATRIX_UNITS, WITH_SHARES, SMALL))  # a row of d is whole tiles
+WITH_SHARES = {**MATRIX_UNITS, "BLOCK_M": 64}  # shares of every class need registers too
+SMALL = {"BLOCK_M": 64, "BLOCK_N": 64, "K_BYTES": 64, "num_warps": 8, "num_stages": 3}  # as matmul's
+assert all(CHUNK % tile["BLOCK_N"] == 0 for tile in (MATRIX_UNITS, WITH_SHARES, SMALL))  # a row of d is a whole number of tiles
 
 
 def _tile(x: Tensor, w: Tensor, shares: bool) -> dict:
@@ -52,11 +53,12 @@ def _tile(x: Tensor, w: Tensor, shares: bool) -> dict:
 
 @triton.jit
 def logits_of_program(
-    x, w, bias, rows, first_class, last_class, k,
+    x, w, bias,  # (rows, k), (classes, k), (classes) or None
+    rows, first_class, last_class, k,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
-    """A tile of x w^T + bias, of the classes from first_class to last_class: where it lies, its rows, classes and edge."""
+    """This program's tile of x w^T + bias for first_class to last_class: its place, rows, classes, mask and logits."""
     BLOCK_K: tl.constexpr = K_BYTES * 8 // x.dtype.element_ty.primitive_bitwidth
     tiles_m, tiles_n = tl.cdiv(rows, BLOCK_M), tl.cdiv(last_class - first_class, BLOCK_N)
     tile_m, tile_n = tile_in_groups(tl.program_id(0), tiles_m, tiles_n, GROUP)
@@ -77,7 +79,8 @@ def logits_of_program(
 
 @triton.jit(do_not_specialize=["rows"])
 def parts_kernel(
-    x, w, bias, target, weight, lse, weighted, own_logit,  # lse and weighted (tiles of classes, padded), own_logit (rows)
+    x, w, bias, target, weight,  # (rows, k), (classes, k), (classes) or None, (rows) or (rows, classes), (classes) or None
+    lse, weighted, own_logit,  # (tiles of classes, padded), the same or None, (rows)
     rows, padded, classes, k, rest: tl.float64, uniform: tl.float64, PROBABILITIES: tl.constexpr,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
@@ -93,7 +96,7 @@ def parts_kernel(
     if not PROBABILITIES:
         t = tl.load(target + row, mask=inside, other=0)
         own = tl.sum(tl.where(c[None, :] == t.to(tl.int32)[:, None], logits, 0), 1)
-        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))  # by one tile alone
+        tl.store(own_logit + row, own, mask=inside & (t // BLOCK_N == tile_n))  # only one tile does
     if weighted is not None:
         at = row[:, None] * classes + c[None, :]
         a = share(target, weight, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC)
@@ -102,13 +105,15 @@ def parts_kernel(
 
 @triton.jit(do_not_specialize=["rows", "ignore_index"])
 def losses_kernel(
-    own_logit, lse, weighted, sums, target, weight, loss, loss_sums, weight_sums, bad, rows, classes, ignore_index,
+    own_logit, lse, weighted, sums,  # (rows) twice, (rows) or None, `share_sums`
+    target, weight, loss, loss_sums, weight_sums, bad,  # (rows) or (rows, classes), (classes) or None, as in `loss_memory`
+    rows, classes, ignore_index,
     rest: tl.float64, PROBABILITIES: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     inside = row < rows
     high = tl.load(lse + row, mask=inside, other=0)
-    high = tl.where(tl.abs(high) == float("inf"), float("nan"), high)  # a row whose largest entry is infinite
+    high = tl.where(tl.abs(high) == float("inf"), float("nan"), high)  # the maximum of the row is infinite
     high = tl.where(classes > 0, high, 0)
     tl.store(lse + row, high, mask=inside)
     low = tl.zeros([BLOCK_ROWS], tl.float64)
@@ -123,30 +128,28 @@ def losses_kernel(
 
 
 def linear_cross_entropy_forward(
-    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, options: LossOptions,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None, options: LossOptions
+) -> tuple[Tensor, Tensor, Tensor]:
     x, w, bias, target, weight = (
         None if t is None else t.contiguous() for t in (x, linear_weight, linear_bias, target, weight)
     )
     (rows, k), classes, shares = x.shape, w.shape[0], every_class(target, options)
-    tile, shared = _tile(x, w, shares), target_options(x, target, classes, options)
+    tile, target_constants = _tile(x, w, shares), target_options(x, target, classes, options)
     tiles_m, tiles_n = triton.cdiv(rows, tile["BLOCK_M"]), triton.cdiv(classes, tile["BLOCK_N"])
-    padded = tiles_m * tile["BLOCK_M"]  # whatever the number of rows, the same kernels read the parts
+    padded = (
+        tiles_m * tile["BLOCK_M"]
+    )  # a multiple of the tile: kernels that read the parts are compiled once for all numbers of rows
     parts, own_logit = x.new_empty(tiles_n, padded, dtype=torch.float64), statistics(x, rows)
     weighted = torch.empty_like(parts) if shares else None
-    launch(
-        parts_kernel, (tiles_m * tiles_n,),
-        x, w, bias, target, weight, parts, weighted, own_logit, rows, padded, classes, k, **shared | tile,
-    )  # fmt: skip
+    tensors = (x, w, bias, target, weight, parts, weighted, own_logit)
+    launch(parts_kernel, (tiles_m * tiles_n,), *tensors, rows, padded, classes, k, **target_constants | tile)
     lse = logsumexp_forward(parts, DimOptions(0))[0, :rows]
     weighted = None if weighted is None else column_sums(weighted, torch.float64)
     grid = (triton.cdiv(rows, BLOCK_ROWS),)
     results = loss_memory(x, (rows,), options.reduction, *grid)
-    launch(
-        losses_kernel, grid, own_logit, lse, weighted, share_sums(x, target, weight, classes, options), target, weight,
-        *results, rows, classes, options.ignore_index, shared["rest"],
-        PROBABILITIES=shared["PROBABILITIES"], ACC=shared["ACC"], BLOCK_ROWS=BLOCK_ROWS,
-    )  # fmt: skip
+    constants = {name: target_constants[name] for name in ("rest", "PROBABILITIES", "ACC")}
+    tensors = (own_logit, lse, weighted, share_sums(x, target, weight, classes, options), target, weight, *results)
+    launch(losses_kernel, grid, *tensors, rows, classes, options.ignore_index, **constants, BLOCK_ROWS=BLOCK_ROWS)
     loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
@@ -156,7 +159,9 @@ def linear_cross_entropy_forward(
 
 @triton.jit(do_not_specialize=["rows", "first_class", "last_class", "ignore_index"])
 def logits_gradient_kernel(
-    grad, x, w, bias, target, weight, lse, total_weight, sums, d, column_sums,  # d (rows, stride), column_sums (tiles, stride)
+    grad, x, w, bias,  # (rows) or (), (rows, k), (classes, k), (classes) or None
+    target, weight, lse, total_weight, sums,  # (rows) or (rows, classes), (classes) or None, (rows), (), `share_sums`
+    d, column_sums,  # (rows, stride), (tiles, stride) or None
     rows, classes, k, first_class, last_class, stride, ignore_index, rest: tl.float64, uniform: tl.float64,
     REDUCTION: tl.constexpr, PROBABILITIES: tl.constexpr, PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
@@ -174,16 +179,26 @@ def logits_gradient_kernel(
     value = gradient_of_logits(
         p, g, every, t, own, target, weight, sums, c, at, mask, classes, rest, uniform, PROBABILITIES, ACC
     )
-    # Whole tiles fit into a row of d, which is as wide as they are: no edge, wide stores.
+    # A row of d is a whole number of tiles: stores need no mask along it and are wide.
     tl.store(d + row[:, None] * stride + column[None, :], value.to(d.dtype.element_ty), mask=inside[:, None])
     if column_sums is not None:
         tl.store(column_sums + tile_m.to(tl.int64) * stride + column, tl.sum(tl.where(mask, value, 0), 0))
 
 
 def linear_cross_entropy_backward(
-    grad: Tensor, x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, weight: Tensor | None,
-    lse: Tensor, total_weight: Tensor, options: LossOptions, need_x: bool, need_linear_weight: bool, need_linear_bias: bool,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    grad: Tensor,
+    x: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    lse: Tensor,
+    total_weight: Tensor,
+    options: LossOptions,
+    need_x: bool,
+    need_linear_weight: bool,
+    need_linear_bias: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     grad, x, w, bias, target, weight, lse = (
         None if t is None else t.contiguous() for t in (grad, x, linear_weight, linear_bias, target, weight, lse)
     )
@@ -196,14 +211,12 @@ def linear_cross_entropy_backward(
     dw = torch.empty_like(w) if need_linear_weight else None
     db = w.new_empty(classes) if need_linear_bias else None
     sums = share_sums(x, target, weight, classes, options)
+    tensors = (grad, x, w, bias, target, weight, lse, total_weight, sums, d, partial)
+    constants = {"REDUCTION": REDUCTIONS[options.reduction], **target_options(x, target, classes, options), **tile}
     for first in range(0, classes, CHUNK):
         last = min(first + CHUNK, classes)
-        launch(
-            logits_gradient_kernel, (tiles * triton.cdiv(last - first, tile["BLOCK_N"]),),
-            grad, x, w, bias, target, weight, lse, total_weight, sums, d, partial,
-            rows, classes, k, first, last, stride, options.ignore_index,
-            REDUCTION=REDUCTIONS[options.reduction], **target_options(x, target, classes, options) | tile,
-        )  # fmt: skip
+        grid, sizes = (tiles * triton.cdiv(last - first, tile["BLOCK_N"]),), (rows, classes, k, first, last, stride)
+        launch(logits_gradient_kernel, grid, *tensors, *sizes, options.ignore_index, **constants)
         chunk = d[:, : last - first]
         if need_x:
             multiply(chunk, w[first:last], part := torch.empty_like(dx))

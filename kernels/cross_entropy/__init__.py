@@ -1,0 +1,1 @@
+"""Cross-entropy, the softmax family, and linear + cross-entropy in Triton."""

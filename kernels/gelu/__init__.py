@@ -1,0 +1,1 @@
+"""GELU, bias + GELU and GEGLU in Triton."""

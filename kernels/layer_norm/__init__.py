@@ -1,0 +1,1 @@
+"""LayerNorm, RMSNorm, and residual + LayerNorm in Triton."""
