@@ -1,9 +1,9 @@
 // The operators of batch_norm.
 #pragma once
-#include "batch_norm/batch_norm.h"
+#include "ops/batch_norm.h"
 #include "layer_norm_ops.h"
 
-#define SN_BATCH_NORM_OPS(X) X(batch_norm_forward) X(batch_norm_backward)
+#define SN_BATCH_NORM_HOST_OPS(X) X(batch_norm_forward) X(batch_norm_backward)
 
 namespace scratchnet {
 
@@ -34,7 +34,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_forward(Tensor x, std::optional<Te
   running_mean = in_order(running_mean), running_var = in_order(running_var);
   Tensor y = fresh_like(x), mean = fresh_channel(x, statistics_dtype(x)), var = fresh_channel(x, statistics_dtype(x));
   batch_norm_kernels(rung).forward(
-      dtype_of(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .running_mean = data(running_mean),
+      on(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .running_mean = data(running_mean),
                     .running_var = data(running_var), .y = out(y), .mean = out(mean), .var = out(var), .images = x.size(0),
                     .channels = x.size(1), .positions = numel_of(x, 2, x.dim()), .eps = eps});
   return {y, mean, var};
@@ -55,7 +55,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_backward(Tensor grad, Tensor x, st
   Tensor dweight = need_weight ? fresh_channel(x, x.scalar_type()) : none(x);
   Tensor dbias = need_bias ? fresh_channel(x, x.scalar_type()) : none(x);
   batch_norm_kernels(rung).backward(
-      dtype_of(x), {.grad = data(grad), .x = data(x), .weight = data(weight), .mean = data(mean), .var = data(var),
+      on(x), {.grad = data(grad), .x = data(x), .weight = data(weight), .mean = data(mean), .var = data(var),
                     .training = training, .dx = out_if(dx, need_x), .dweight = out_if(dweight, need_weight),
                     .dbias = out_if(dbias, need_bias), .images = x.size(0), .channels = x.size(1),
                     .positions = numel_of(x, 2, x.dim()), .eps = eps});

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "cross_entropy/cross_entropy.h"
+#include "ops/cross_entropy.h"
 #include "ops.h"
 
 #define SN_CROSS_ENTROPY_OPS(X)                                                                                      \
@@ -31,7 +31,7 @@ Targets targets(const char* function, int64_t rows, int64_t classes, int64_t pos
     return to;
   }
   to.index = (const int64_t*)data(target);
-  for (int64_t i = 0; ON_HOST && i < rows * positions; i++)
+  for (int64_t i = 0; ON_HOST<Tensor> && i < rows * positions; i++)
     if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != to.ignore_index)
       throw std::out_of_range(std::string(function) + "(): Target " + std::to_string(to.index[i]) + " is out of bounds.");
   return to;

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "gather/gather.h"
+#include "ops/gather.h"
 #include "ops.h"
 
 #define SN_GATHER_OPS(X) X(gather_forward) X(gather_backward) X(embedding_forward) X(embedding_backward)

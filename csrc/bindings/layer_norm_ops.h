@@ -1,6 +1,6 @@
 // The operators of the primitive layer_norm.
 #pragma once
-#include "layer_norm/layer_norm.h"
+#include "ops/layer_norm.h"
 #include "ops.h"
 
 #define SN_LAYER_NORM_OPS(X)                                                    \

@@ -1,6 +1,6 @@
 // The operators of the primitive matmul.
 #pragma once
-#include "matmul/matmul.h"
+#include "ops/matmul.h"
 #include "ops.h"
 
 #define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)

@@ -2,11 +2,11 @@
 // The torch operators register themselves when it is loaded (torch_ops.cpp).
 #include <pybind11/pybind11.h>
 
+#include "cpu/isa.h"
+#include "cpu/pages.h"
+#include "cpu/parallel.h"
+#include "ops/roof.h"
 #include "build_facts.h"
-#include "dispatch.h"
-#include "pages.h"
-#include "parallel.h"
-#include "roof/roof.h"
 
 namespace py = pybind11;
 using scratchnet::Isa;
@@ -35,7 +35,7 @@ static py::dict cpu_info() {
 // The interpreter goes on: others may want to run while all threads compute.
 static int64_t multiply_add(bool wide, int64_t rounds) {
   py::gil_scoped_release release;
-  return scratchnet::roof_kernels().multiply_add(wide ? scratchnet::DType::f64 : scratchnet::DType::f32, rounds);
+  return scratchnet::roof_kernels(1).multiply_add({wide ? scratchnet::DType::f64 : scratchnet::DType::f32}, rounds);
 }
 
 PYBIND11_MODULE(_C, module) {

@@ -1,27 +1,60 @@
 // What the operator files share: the step from a tensor to what a kernel takes.
 //
-// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Both have
-// dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and these headers, of which
-// one comes before this one, define
-//     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
-//     copy_in_order(tensor)              a contiguous copy
-//     fill_zeros(tensor)
-//     on(tensor)                         what the kernels get before the pointers: the element type, of CUDA's the stream too
-//     ON_HOST                            whether operators may read what tensors hold
-//     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
-//     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
-// Schemas live in scratchnet/ops/; here are only the implementations.
+// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Each has dim,
+// size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and those headers specialise the
+// functions that are only declared here. Schemas live in scratchnet/ops/; here are only the implementations.
 #pragma once
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "ops/table.h"
 #include "sizes.h"
-#include "types.h"
 
 namespace scratchnet {
+
+// ---- What each kind of tensor defines -----------------------------------------------------------------------------------
+
+template <class Tensor>
+using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // how it says its element type
+
+template <class Tensor>
+DType dtype_of(const Tensor&);
+template <class Tensor>
+std::string type_name(const Tensor&);
+template <class Tensor>
+bool is_float(const Tensor&);  // of a type that kernels take
+template <class Tensor>
+bool is_index(const Tensor&);  // int64
+template <class Tensor>
+bool holds(const Tensor&, DType);
+template <class Tensor>
+bool has_dtype(const Tensor&, const dtype_t<Tensor>&);
+template <class Tensor>
+dtype_t<Tensor> statistics_dtype(const Tensor&);  // of statistics saved for backward: float32, for float64 float64
+template <class Tensor>
+dtype_t<Tensor> double_dtype();
+template <class Tensor>
+dtype_t<Tensor> index_dtype();
+
+template <class Tensor>
+Tensor fresh(const int64_t* sizes, int64_t dim, const dtype_t<Tensor>&);  // contiguous, its memory not initialised
+template <class Tensor>
+Tensor copy_in_order(const Tensor&);  // a contiguous copy
+template <class Tensor>
+Tensor converted(const Tensor&, const dtype_t<Tensor>&);
+template <class Tensor>
+void fill_zeros(const Tensor&);
+
+template <class Tensor>
+auto on(const Tensor&);  // the first argument of a kernel: On, or what a column makes of it
+template <class Tensor>
+constexpr bool ON_HOST = true;  // whether operators may read what tensors hold
+
+// ---- The same for all ---------------------------------------------------------------------------------------------------
 
 template <class Tensor, class Dtype>
 Tensor fresh(const std::vector<int64_t>& sizes, Dtype dtype) {
@@ -76,7 +109,7 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 //     expect.that(x.dim() > 0, "x must have an axis");
 //     expect.shape("bias", bias, last_axes(x, 1));                        one float type for all, and this shape
 
-constexpr int64_t RUNGS = 5;  // of the longest ladder; a shorter one answers with its last rung
+extern const int64_t longest_ladder;  // ladders.cpp; an operator with fewer rungs answers with its last one
 
 template <class Tensor>
 Shape all_axes(const Tensor& t) {
@@ -104,7 +137,8 @@ struct Expect {
   template <class Tensor>
   Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
     if (!is_float(x)) [[unlikely]] refuse(argument, x, "of a float type");
-    if (rung < 1 || rung > RUNGS) [[unlikely]] fail("there is no rung " + std::to_string(rung) + ": they are 1 to 5");
+    if (rung < 1 || rung > longest_ladder) [[unlikely]]
+      fail("there is no rung " + std::to_string(rung) + ": they are 1 to " + std::to_string(longest_ladder));
     dtype = dtype_of(x);
   }
 

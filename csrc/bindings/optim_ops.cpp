@@ -2,13 +2,12 @@
 //
 // Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
 // formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
-#include "cpu_tensors.h"  // first: the checks find their tensor type's functions here
+#include "ops/optim.h"
 
 #include <algorithm>
 #include <map>
 
-#include "ops.h"
-#include "optim/optim.h"
+#include "cpu_tensors.h"
 
 namespace scratchnet {
 namespace {
@@ -50,7 +49,7 @@ struct Step {
     const auto that = [op](bool condition, const char* problem) {
       if (!condition) [[unlikely]] throw std::runtime_error(std::string(op) + "(): " + problem);
     };
-    that(rung >= 1 && rung <= optim_rungs, "there is no such rung: they are 1 and 2");
+    that(rung >= 1 && rung <= optim_rungs, "there is no such rung");
     that((int64_t)grads.size() == count, "params and grads must have the same length");
     that((int64_t)steps.size() == (counted ? count : 0), "steps must have the length of params");
     for (const auto& [state, used] : states)

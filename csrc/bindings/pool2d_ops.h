@@ -1,9 +1,9 @@
 // The operators of pooling: max_pool2d, avg_pool2d, adaptive_avg_pool2d.
 #pragma once
+#include "ops/pool2d.h"
 #include "gather_ops.h"
-#include "pool2d/pool2d.h"
 
-#define SN_POOL2D_OPS(X)                                                                    \
+#define SN_POOL2D_HOST_OPS(X)                                                                    \
   X(max_pool2d_forward) X(max_pool2d_backward) X(avg_pool2d_forward) X(avg_pool2d_backward) \
   X(adaptive_avg_pool2d_forward) X(adaptive_avg_pool2d_backward)
 
@@ -87,7 +87,7 @@ std::tuple<Tensor, Tensor> max_pool2d_forward(Tensor x, Pair kernel, Pair stride
   x = in_order(x);
   const auto wanted = with_plane(sizes, w.rows.out, w.columns.out);
   Tensor y = fresh<Tensor>(wanted, x.scalar_type()), index = fresh<Tensor>(wanted, index_dtype<Tensor>());
-  pool2d_kernels(rung).max_forward(dtype_of(x), data(x), out(y), (int64_t*)out(index), planes_of(sizes), w.rows, w.columns);
+  pool2d_kernels(rung).max_forward(on(x), data(x), out(y), (int64_t*)out(index), planes_of(sizes), w.rows, w.columns);
   return {y, index};
 }
 
@@ -102,7 +102,7 @@ Tensor max_pool2d_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index
   for (const int64_t size : sizes) expect.that(size >= 0, "sizes must not be negative");
   grad = in_order(grad), index = in_order(index);
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
-  check_range(pool2d_kernels(rung).max_backward(dtype_of(grad), data(grad), entries(index), out(dx), planes_of(sizes),
+  check_range(pool2d_kernels(rung).max_backward(on(grad), data(grad), entries(index), out(dx), planes_of(sizes),
                                                 sizes[dim - 2] * sizes[dim - 1], numel_of(index, dim - 2, dim)), "max_pool2d");
   return dx;
 }
@@ -112,7 +112,7 @@ template <class Tensor>
 Tensor average(Tensor x, Tensor y, const Intervals& rows, const Intervals& columns, bool back, int64_t rung) {
   x = in_order(x);
   const auto run = back ? pool2d_kernels(rung).avg_backward : pool2d_kernels(rung).avg_forward;
-  run(dtype_of(x), data(x), out(y), planes_of(sizes_of(x)), rows.spans(), columns.spans());
+  run(on(x), data(x), out(y), planes_of(sizes_of(x)), rows.spans(), columns.spans());
   return y;
 }
 

@@ -3,9 +3,9 @@
 // The rows are cut into chunks by their number alone. Every chunk adds its rows into a partial sum of its own, in float or
 // double, and the partial sums are added in chunk order at the end.
 #pragma once
-#include "memory.h"
-#include "parallel.h"
-#include "simd.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
 
 namespace scratchnet {
 namespace {

@@ -1,6 +1,6 @@
 // 16-bit floats to float and back, rounded to nearest even: what CPUs have no instruction for.
 #pragma once
-#include "types.h"
+#include "ops/types.h"
 
 #define SN_INLINE inline __attribute__((always_inline))
 

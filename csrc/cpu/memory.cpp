@@ -1,5 +1,5 @@
 // csrc/cpu/memory.h: malloc for small pieces, kept pages for large ones, an exception where there is none.
-#include "memory.h"
+#include "cpu/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "pages.h"
+#include "cpu/pages.h"
 
 namespace {
 

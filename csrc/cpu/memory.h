@@ -2,7 +2,7 @@
 #pragma once
 #include <stddef.h>
 
-#include "numbers.h"
+#include "ops/numbers.h"
 
 // `bytes` from a cache line's start, not initialised; from LARGE on, kept pages (pages.h). Throws OutOfMemory (memory.cpp), Python's
 // MemoryError, after what is kept has been given back to the system and did not help.

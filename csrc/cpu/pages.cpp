@@ -1,6 +1,6 @@
 // csrc/cpu/pages.h: a list of what is kept and one of what is in use, behind one lock. No system call is made while it is held,
 // and a fork waits for it: the child of a process with many threads inherits the lists whole and the lock free.
-#include "pages.h"
+#include "cpu/pages.h"
 
 #include <pthread.h>
 #include <sys/mman.h>

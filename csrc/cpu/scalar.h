@@ -1,6 +1,6 @@
 // One element at a time: loads and stores that convert 16-bit floats to the type they are computed in.
 #pragma once
-#include "convert.h"
+#include "cpu/convert.h"
 
 namespace scratchnet {
 namespace {

@@ -4,7 +4,7 @@
 // from 16 bits, reductions, and exp and the normal distribution as polynomials with stated errors. It is compiled once per
 // instruction set and lives in an anonymous namespace (see dispatch.h).
 #pragma once
-#include "scalar.h"
+#include "cpu/scalar.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

@@ -1,8 +1,8 @@
 // Sums over rows (bias and weight gradients) without atomics: every block leaves a partial sum of its rows, and a second kernel
 // adds the partial sums in a fixed order. The same bits every run.
 #pragma once
-#include "scalar.cuh"
-#include "tile.cuh"
+#include "cuda/scalar.cuh"
+#include "cuda/tile.cuh"
 
 namespace scratchnet {
 namespace {
@@ -44,9 +44,9 @@ __global__ void __launch_bounds__(SUM_COLUMNS * SUM_ROWS)
 }
 
 template <class A, class T>
-void column_sums(On on, const char* name, const A* partial, T* sums, int64_t rows, int64_t columns) {
-  const Shape shape = {dim3(blocks_along_x(divide_up(columns, SUM_COLUMNS))), dim3(SUM_COLUMNS, SUM_ROWS)};
-  launch(on, name, column_sums_kernel<A, T>, shape, partial, sums, rows, columns);
+void column_sums(const Launch& on, const char* name, const A* partial, T* sums, int64_t rows, int64_t columns) {
+  const Grid grid = {dim3(blocks_along_x(ceil_div(columns, SUM_COLUMNS))), dim3(SUM_COLUMNS, SUM_ROWS)};
+  launch(on, name, column_sums_kernel<A, T>, grid, partial, sums, rows, columns);
 }
 
 }  // namespace

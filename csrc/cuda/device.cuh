@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <cuda_runtime.h>
 
-#include "types.h"
+#include "ops/types.h"
 
 // Stops the launch, and with it all later work on the device, if the condition is false: for indices that are out of range.
 #define SN_ASSERT(condition) assert(condition)

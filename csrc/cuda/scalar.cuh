@@ -4,7 +4,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "types.h"
+#include "ops/types.h"
 
 namespace scratchnet {
 namespace {

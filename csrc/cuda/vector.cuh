@@ -2,7 +2,7 @@
 #pragma once
 #include <type_traits>
 
-#include "scalar.cuh"
+#include "cuda/scalar.cuh"
 
 namespace scratchnet {
 namespace {

@@ -6,9 +6,10 @@
 // Where a channel has only a few numbers an image, neighbouring channels are taken together, as columns.
 // The saved mean is rounded to float; what that leaves over, rest = mean(x - mean), is taken into account in both directions.
 // Every channel belongs to one thread and is summed in one order: the same bits for any number of threads.
-#include "batch_norm.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
+#include "ops/batch_norm.h"
 #include "columns.h"
-#include "parallel.h"
 
 namespace scratchnet {
 namespace {
@@ -197,9 +198,6 @@ void backward(const BatchNormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(BatchNormKernels, batch_norm_2) = {
-    [](DType dtype, const BatchNormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const BatchNormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(BatchNormKernels, batch_norm_2) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

@@ -4,7 +4,7 @@
 // is taken first and the squares around that mean then; blocks are put together in double (Chan, Golub, LeVeque 1979):
 //   squares = squares_a + squares_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b)
 #pragma once
-#include "simd.h"
+#include "cpu/simd.h"
 
 namespace scratchnet {
 namespace {

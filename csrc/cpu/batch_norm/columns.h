@@ -1,7 +1,7 @@
 // Sums over neighbouring channels whose runs are short: columns of the matrix (images, channels * positions).
 #pragma once
+#include "cpu/memory.h"
 #include "channel.h"
-#include "memory.h"
 
 namespace scratchnet {
 namespace {

@@ -6,8 +6,9 @@
 //                   backward  reads two, writes one:                              12 bytes
 //
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again from them.
-#include "cross_entropy.h"
-#include "memory.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "ops/cross_entropy.h"
 #include "online.h"
 
 namespace scratchnet {
@@ -49,7 +50,7 @@ acc_t<T> uniform_total(const Targets& to, const Shares<T>& shares) {
 }
 
 template <class T>
-Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   using A = acc_t<T>;
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
@@ -100,7 +101,7 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 
   Totals total;
   for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
-  return total;
+  totals->add(total);
 }
 
 // p = exp(x - high - low) has all digits of x - lse.
@@ -115,8 +116,9 @@ struct Lse {
 };
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double* lse, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x, const double* lse, T* dx) {
   using A = acc_t<T>;
+  const double scale = total_weight ? 1 / double(*total_weight) : 1;
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
   const A uniform = uniform_total(to, shares);
@@ -318,6 +320,16 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = SN_CROSS_ENTROPY_KERNELS;
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = {
+    SN_TYPED(cross_entropy_forward),
+    SN_FROM(cross_entropy_kernels(3), cross_entropy_reduce),
+    SN_TYPED(cross_entropy_backward),
+    SN_TYPED(softmax_forward),
+    SN_TYPED(softmax_backward),
+    SN_TYPED(log_softmax_forward),
+    SN_TYPED(log_softmax_backward),
+    SN_TYPED(logsumexp_forward),
+    SN_TYPED(logsumexp_backward),
+};
 
 }  // namespace scratchnet

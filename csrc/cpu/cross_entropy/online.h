@@ -8,8 +8,8 @@
 
 #include <type_traits>
 
-#include "parallel.h"
-#include "simd.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
 
 namespace scratchnet {
 namespace {

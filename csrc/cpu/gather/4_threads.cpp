@@ -16,11 +16,12 @@
 #include <immintrin.h>
 #endif
 
-#include "gather.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
+#include "ops/gather.h"
 #include "index.h"
-#include "memory.h"
-#include "parallel.h"
-#include "simd.h"
 
 namespace scratchnet {
 namespace {
@@ -300,22 +301,15 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_4) = {
-    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
-      const int64_t size = dtype_size(dtype);
+    [](const On& on, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
+      const int64_t size = dtype_size(on.dtype);
       return (size == 8 ? forward<uint64_t> : size == 4 ? forward<uint32_t> : forward<uint16_t>)(shape, x, index, y);
     },
-    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
-      return false;
+    SN_TYPED(backward),
+    [](const On& on, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns, int64_t n) {
+      return embedding_forward(dtype_size(on.dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
     },
-    [](DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns, int64_t n) {
-      return embedding_forward(dtype_size(dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
-    },
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-       bool by_count) {
-      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
-      return false;
-    },
+    SN_TYPED(embedding_backward),
 };
 
 }  // namespace scratchnet

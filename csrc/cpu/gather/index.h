@@ -1,7 +1,7 @@
 // What the rungs from the second on do with an index before they use it: check its range, sort it.
 #pragma once
-#include "memory.h"
-#include "scalar.h"
+#include "cpu/memory.h"
+#include "cpu/scalar.h"
 
 namespace scratchnet {
 namespace {

@@ -6,9 +6,10 @@
 // How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: the mean is summed relative to the row's first
 // element, and what its rounding to float leaves over, c = mean(x - mean), is a by-product of the pass for the variance and of
 // backward's pass for its sums. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
-#include "column_sums.h"
-#include "layer_norm.h"
-#include "memory.h"
+#include "cpu/column_sums.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -181,6 +182,11 @@ void forward(const NormForward& p) {
   });
 }
 
+template <class T>
+void forward(const NormForward& p) {
+  p.mean ? forward<T, true>(p) : forward<T, false>(p);
+}
+
 template <class T, bool centred>
 void backward(const NormBackward& p) {
   using A = acc_t<T>;
@@ -229,11 +235,13 @@ void backward(const NormBackward& p) {
   if (need_bias) column_sums.total((T*)p.dbias, 1);
 }
 
+template <class T>
+void backward(const NormBackward& p) {
+  p.mean ? backward<T, true>(p) : backward<T, false>(p);
+}
+
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_4) = {
-    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, if (p.mean) forward<T, true>(p); else forward<T, false>(p)); },
-    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, if (p.mean) backward<T, true>(p); else backward<T, false>(p)); },
-};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_4) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

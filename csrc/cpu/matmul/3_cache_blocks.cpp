@@ -8,9 +8,10 @@
 // in b, and none drives out another: numbers of b that are a power of two apart would share a place in the cache. The sums are
 // cut into chains of DEPTH additions, short enough for the type of the numbers.
 // https://dl.acm.org/doi/10.1145/106972.106981
-#include "epilogue1.h"
-#include "matmul.h"
-#include "numbers.h"
+#include "cpu/ladder.h"
+#include "ops/matmul.h"
+#include "ops/numbers.h"
+#include "epilogue_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -69,11 +70,6 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_3) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    SN_FROM(matmul_kernels(2), activation_backward),
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_3) = {SN_TYPED(product), SN_FROM(matmul_kernels(2), activation_backward)};
 
 }  // namespace scratchnet

@@ -3,8 +3,9 @@
 // In rung 3 every multiply-add loads a sum and a number of b and stores the sum again. Here a vector of b that is loaded once
 // serves ROWS rows, and a number of a VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block lies in
 // the order of the registers ("packed"), with zeros behind its last column.
-#include "epilogue1.h"
-#include "matmul.h"
+#include "cpu/ladder.h"
+#include "ops/matmul.h"
+#include "epilogue_scalar.h"
 #include "pack.h"
 #include "tile.h"
 
@@ -44,11 +45,6 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_4) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    SN_FROM(matmul_kernels(3), activation_backward),
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_4) = {SN_TYPED(product), SN_FROM(matmul_kernels(3), activation_backward)};
 
 }  // namespace scratchnet

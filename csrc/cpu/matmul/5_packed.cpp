@@ -8,10 +8,11 @@
 //   threads   each computes its own rectangles of y; the sum over k is cut by k alone: the same bits for any number of threads
 //
 // https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
-#include "column_sums.h"
-#include "gelu/gate.h"
-#include "matmul.h"
-#include "memory.h"
+#include "cpu/column_sums.h"
+#include "cpu/gelu/gate.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "ops/matmul.h"
 #include "pack.h"
 #include "tile.h"
 
@@ -283,14 +284,6 @@ void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    [](DType dtype, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
-       Activation activation) {
-      SN_FLOATS(dtype, activation_backward((const T*)grad, (const T*)saved, (T*)dz, (T*)dbias, rows, columns, activation));
-    },
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {SN_TYPED(product), SN_TYPED(activation_backward)};
 
 }  // namespace scratchnet

@@ -5,7 +5,7 @@
 #pragma once
 #include <utility>
 
-#include "simd.h"
+#include "cpu/simd.h"
 
 namespace scratchnet {
 namespace {

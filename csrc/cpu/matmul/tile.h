@@ -1,7 +1,7 @@
 // The tile, the innermost loop of every product: ROWS x VECTORS registers of the result, to which everything is added.
 #pragma once
-#include "numbers.h"
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {

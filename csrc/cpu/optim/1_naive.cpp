@@ -2,6 +2,7 @@
 //
 //   reads the parameter, its gradient and k state tensors, writes all but the gradient: (2 k + 3) tensors, for AdamW in float32
 //   28 bytes an element
+#include "cpu/ladder.h"
 #include "rules.h"
 
 namespace scratchnet {

@@ -5,7 +5,8 @@
 //
 // A model has many small tensors beside a few large ones: the threads share the elements of all of them, in chunks that begin
 // and end at the same elements however many threads there are.
-#include "parallel.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
 #include "rules.h"
 
 namespace scratchnet {

@@ -5,8 +5,8 @@
 #pragma once
 #include <math.h>
 
-#include "optim.h"
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/optim.h"
 
 namespace scratchnet {
 namespace {

@@ -3,9 +3,9 @@
 // A row is dealt out to `stride` hands, hand h holding the entries h, h + stride, ... of the padded row. Tap k of neighbouring
 // windows then lies in one hand, side by side, for any stride: a register takes as many windows.
 #pragma once
-#include "memory.h"
-#include "pool2d.h"
-#include "simd.h"
+#include "cpu/memory.h"
+#include "cpu/simd.h"
+#include "ops/pool2d.h"
 
 namespace scratchnet {
 namespace {

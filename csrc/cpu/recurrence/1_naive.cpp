@@ -4,14 +4,15 @@
 //   backward  the same again: dh = W_hh^T dv
 #include <math.h>
 
-#include "memory.h"
-#include "recurrence.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "steps.h"
 
 namespace scratchnet {
 namespace {
 
 template <class A>
-A sigmoid1(A x) {
+A sigmoid(A x) {
   return 1 / (1 + exp(-x));
 }
 
@@ -39,13 +40,13 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
         const int64_t j1 = H + j, j2 = 2 * H + j, j3 = 3 * H + j;
         switch (layer.mode) {
           case Mode::lstm:
-            u[j] = sigmoid1(u[j] + v[j]), u[j1] = sigmoid1(u[j1] + v[j1]);
-            u[j2] = tanh(u[j2] + v[j2]), u[j3] = sigmoid1(u[j3] + v[j3]);
+            u[j] = sigmoid(u[j] + v[j]), u[j1] = sigmoid(u[j1] + v[j1]);
+            u[j2] = tanh(u[j2] + v[j2]), u[j3] = sigmoid(u[j3] + v[j3]);
             inner[j] = c[j] = u[j1] * c[j] + u[j] * u[j2];
             m[j] = u[j3] * tanh(c[j]);
             break;
           case Mode::gru:
-            u[j] = sigmoid1(u[j] + v[j]), u[j1] = sigmoid1(u[j1] + v[j1]);
+            u[j] = sigmoid(u[j] + v[j]), u[j1] = sigmoid(u[j1] + v[j1]);
             u[j2] = tanh(u[j2] + u[j] * v[j2]);
             inner[j] = v[j2];
             m[j] = u[j2] + u[j1] * (h[j] - u[j2]);
@@ -113,11 +114,11 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
 }  // namespace
 
 SN_DEFINE_RUNG(RecurrenceKernels, recurrence_1) = {
-    [](DType dtype, const Layer& layer, const RecurrenceForward& to) {
-      dtype == DType::f64 ? forward<double>(layer, to) : forward<float>(layer, to);
+    [](const On& on, const Layer& layer, const RecurrenceForward& to) {
+      on.dtype == DType::f64 ? forward<double>(layer, to) : forward<float>(layer, to);
     },
-    [](DType dtype, const Layer& layer, const RecurrenceBackward& to) {
-      dtype == DType::f64 ? backward<double>(layer, to) : backward<float>(layer, to);
+    [](const On& on, const Layer& layer, const RecurrenceBackward& to) {
+      on.dtype == DType::f64 ? backward<double>(layer, to) : backward<float>(layer, to);
     },
 };
 

@@ -5,11 +5,12 @@
 //   backward  the same flops for dh = W_hh^T dv; the weights' gradients are products over all rows, left to the caller
 //
 // A row's sums are formed in the same order whichever rows are beside it: the same bits for any number of threads.
-#include "matmul/pack.h"
-#include "matmul/tile.h"
-#include "memory.h"
-#include "parallel.h"
-#include "recurrence.h"
+#include "cpu/ladder.h"
+#include "cpu/matmul/pack.h"
+#include "cpu/matmul/tile.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "steps.h"
 
 namespace scratchnet {
 namespace {
@@ -192,11 +193,11 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
   }
 
 SN_DEFINE_RUNG(RecurrenceKernels, recurrence_2) = {
-    [](DType dtype, const Layer& layer, const RecurrenceForward& to) {
-      if (dtype == DType::f64) SN_MODES(forward, double, layer, to) else SN_MODES(forward, float, layer, to)
+    [](const On& on, const Layer& layer, const RecurrenceForward& to) {
+      if (on.dtype == DType::f64) SN_MODES(forward, double, layer, to) else SN_MODES(forward, float, layer, to)
     },
-    [](DType dtype, const Layer& layer, const RecurrenceBackward& to) {
-      if (dtype == DType::f64) SN_MODES(backward, double, layer, to) else SN_MODES(backward, float, layer, to)
+    [](const On& on, const Layer& layer, const RecurrenceBackward& to) {
+      if (on.dtype == DType::f64) SN_MODES(backward, double, layer, to) else SN_MODES(backward, float, layer, to)
     },
 };
 

@@ -1,8 +1,8 @@
 // Rows of a tensor (outer, classes, inner), reduced over classes: who reads what, 128 bits at a time, and what all know then.
 #pragma once
-#include "launch.cuh"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/vector.cuh"
 
 namespace scratchnet {
 namespace {
@@ -120,8 +120,8 @@ struct Rows {
 
 // Short rows take smaller blocks.
 template <class T>
-Shape rows_shape(int64_t outer, int64_t classes, int64_t inner) {
-  if (inner != 1) return {dim3(blocks_along_x(outer * divide_up(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
+Grid rows_grid(int64_t outer, int64_t classes, int64_t inner) {
+  if (inner != 1) return {dim3(blocks_along_x(outer * ceil_div(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
   int threads = 32;
   while (threads < ROW_THREADS && threads * LANES<T> < classes) threads *= 2;
   return {dim3(blocks_along_x(outer)), dim3(threads)};

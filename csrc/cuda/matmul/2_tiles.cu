@@ -7,10 +7,11 @@
 //   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
 //
 // The sizes alone decide who adds what in which order: the same bits every run, on every GPU.
-#include "column_sums.cuh"
-#include "matmul/activation1.h"
-#include "matmul/batch.cuh"
-#include "matmul/registers.cuh"
+#include "cuda/column_sums.cuh"
+#include "cuda/ladder.h"
+#include "cuda/matmul/batch.cuh"
+#include "cuda/matmul/registers.cuh"
+#include "ops/activation_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -134,9 +135,9 @@ Operand<T> operand(const void* data, int64_t rows, int64_t row, int64_t term, co
 constexpr int64_t ENOUGH_BLOCKS = 128, LEAST_DEPTH = 256, MOST_MATRICES = 65535;
 
 template <class Math, class T = typename Math::T>
-void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+void product_with(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   const Batch batch(size, a, b);
-  const int64_t tiles_of_y = divide_up(size.m, SIDE<T>) * divide_up(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
+  const int64_t tiles_of_y = ceil_div(size.m, SIDE<T>) * ceil_div(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
   if (blocks == 0) return;
   const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
   const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
@@ -144,22 +145,22 @@ void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix
   auto kernel = x_terms ? matmul_product_kernel<Math, true, false> : matmul_product_kernel<Math, false, false>;
   if (y_terms) kernel = x_terms ? matmul_product_kernel<Math, true, true> : matmul_product_kernel<Math, false, true>;
 
-  const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, divide_up(ENOUGH_BLOCKS, blocks));
-  const int64_t depth = divide_up(divide_up(size.k, wanted), DEPTH<T>) * DEPTH<T>;
-  const int64_t splits = size.k ? divide_up(size.k, depth) : 1;
+  const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, ceil_div(ENOUGH_BLOCKS, blocks));
+  const int64_t depth = ceil_div(ceil_div(size.k, wanted), DEPTH<T>) * DEPTH<T>;
+  const int64_t splits = size.k ? ceil_div(size.k, depth) : 1;
   const int64_t rows = batch.count * size.m;
   acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
   const Result<T> result(to, size.n);
   for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
-    const Shape shape = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
-    launch(on, "matmul_product", kernel, shape, batch, first, x, y, size.k, depth, result, partial);
+    const Grid grid = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
+    launch(on, "matmul_product", kernel, grid, batch, first, x, y, size.k, depth, result, partial);
   }
   if (partial)
     launch(on, "matmul_add_splits", matmul_add_splits_kernel<T>, tiles<T>(rows, size.n), partial, splits, rows, size.n, result);
 }
 
 template <class T>
-void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+void product(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   if constexpr (sizeof(T) == 2) product_with<MatrixUnits<Bits16<T>>>(on, size, a, b, to);
   else if (sizeof(T) == 4 && on.tf32()) product_with<MatrixUnits<Tf32>>(on, size, a, b, to);
   else product_with<Plain<T>>(on, size, a, b, to);
@@ -188,23 +189,21 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
+void activation_backward(const Launch& on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
                          Activation activation) {
   const char* const name = "linear_activation_backward";
-  const Shape shape = tiles<T>(rows, columns);
-  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
+  const Grid grid = tiles<T>(rows, columns);
+  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(grid.blocks.y * columns) : nullptr;
   const bool wide = aligned(columns, grad, saved, dz);
   const auto kernel = linear_activation_backward_kernel<T>;
-  launch(on, name, kernel, shape, grad, saved, dz, partial, rows, columns, activation, wide);
-  if (dbias) column_sums(on, name, partial, dbias, shape.grid.y, columns);
+  launch(on, name, kernel, grid, grad, saved, dz, partial, rows, columns, activation, wide);
+  if (dbias) column_sums(on, name, partial, dbias, grid.blocks.y, columns);
 }
 
 }  // namespace
 
 SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
-    [](On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(on.dtype, product<T>(on, size, a, b, to));
-    },
+    SN_TYPED(product),
     SN_TYPED(activation_backward),
 };
 

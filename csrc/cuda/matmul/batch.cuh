@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#include "matmul/matmul.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {

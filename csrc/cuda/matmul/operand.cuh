@@ -1,7 +1,7 @@
 // An operand of a product on its way from global to shared memory: any strides, a tile at a time.
 #pragma once
-#include "device.cuh"
-#include "vector.cuh"
+#include "cuda/device.cuh"
+#include "cuda/vector.cuh"
 
 namespace scratchnet {
 namespace {

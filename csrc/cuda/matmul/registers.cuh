@@ -3,7 +3,7 @@
 // Both kinds have the same functions: `multiply` adds the product of a tile of a and one of b, whose first `rows` and `columns`
 // are of interest; `store` leaves the upper or the lower half of the sums in shared memory.
 #pragma once
-#include "matmul/operand.cuh"
+#include "cuda/matmul/operand.cuh"
 
 namespace scratchnet {
 namespace {

@@ -101,8 +101,8 @@ def backward(g, x, weight, r):
 # the compiler to add up in several lanes side by side, which changes the order of the sum; without
 # that promise it must not.
 #
-# No libraries, no torch: pointers and sizes. `scratchnet/csrc/cpu` is made of such functions. A C
-# compiler is on most machines; where there is none, this lesson goes on with the formulas above.
+# No libraries, no torch: pointers and sizes. `csrc/cpu` in the sources is made of such functions.
+# A C compiler is on most machines; where there is none, this lesson goes on with the formulas above.
 
 # %%
 SOURCE = """

@@ -2,8 +2,8 @@
 #pragma once
 #include <type_traits>
 
-#include "activation1.h"
-#include "scalar.h"
+#include "cpu/scalar.h"
+#include "ops/activation_scalar.h"
 
 namespace scratchnet {
 namespace {

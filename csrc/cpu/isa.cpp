@@ -1,4 +1,4 @@
-#include "dispatch.h"
+#include "cpu/isa.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 // x, dy and the weights are read and the results written about once; in between, a block of sums and a piece of the image stay
 // in L2. Each thread has its own sums, in an order that follows from the sizes alone: the same bits for any number of threads.
 // Views without the matrix: https://arxiv.org/abs/1907.02129
+#include "cpu/ladder.h"
 #include "weight_gradient.h"
 
 namespace scratchnet {
@@ -18,7 +19,7 @@ constexpr int64_t BLOCK_ROWS = 264;  // of them, at most
 // The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); from one row to the next
 // there are `row` numbers, from channel to channel `channel`.
 template <class T>
-void pack_weights(const ConvolutionSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row,
+void pack_weights(const Conv2dSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row,
                   int64_t channels, int64_t channel, const Scratch<acc_t<T>>& packed) {
   const int64_t panels = ceil_div(rows, ROWS), terms = channels * views.taps();
   const int64_t group = size.filters * size.channels * size.kernel[0] * size.kernel[1];
@@ -83,7 +84,7 @@ void finish(const acc_t<T>* sums, int64_t columns, int64_t width, const T* bias,
 
 // out (rows) = bias + weight (rows, terms) views(in) for every image and group; weight as pack_weights takes it.
 template <class T>
-void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const T* weight, int64_t rows, int64_t row,
+void correlate(const Conv2dSizes& size, const Axis& y, const Axis& x, const T* weight, int64_t rows, int64_t row,
                int64_t channels, int64_t channel, const T* bias, const T* in, const Results<T>& out) {
   using A = acc_t<T>;
   const Views views(y, x, channels, max(POSITIONS, SUMS / min(max(rows, 1), BLOCK_ROWS)));
@@ -119,14 +120,14 @@ void correlate(const ConvolutionSizes& size, const Axis& y, const Axis& x, const
 }
 
 template <class T>
-void forward(const ConvolutionSizes& size, const T* x, const T* weight, const T* bias, T* y) {
+void forward(const Conv2dSizes& size, const T* x, const T* weight, const T* bias, T* y) {
   const int64_t taps = size.kernel[0] * size.kernel[1];
   correlate<T>(size, forward_axis(size, 0), forward_axis(size, 1), weight, size.filters, size.channels * taps, size.channels,
                taps, bias, x, {y, size.out[0] * size.out[1], size.out[1], 1});
 }
 
 template <class T>
-void input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+void input_gradient(const Conv2dSizes& size, const T* grad, const T* weight, T* dx) {
   const int64_t taps = size.kernel[0] * size.kernel[1], width = size.in[1];
   for (int64_t i = 0; i < min(size.stride[0], size.in[0]); i++)
     for (int64_t j = 0; j < min(size.stride[1], width); j++)
@@ -136,7 +137,7 @@ void input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight
 }
 
 template <class T>
-void bias_gradient(const ConvolutionSizes& size, const T* grad, T* dbias) {
+void bias_gradient(const Conv2dSizes& size, const T* grad, T* dbias) {
   using A = acc_t<T>;
   const int64_t filters = size.groups * size.filters, outputs = size.out[0] * size.out[1];
   parallel_for(0, filters, 1 + 32768 / (size.batch * outputs + 1), [&](int64_t begin, int64_t end) {
@@ -156,7 +157,7 @@ void bias_gradient(const ConvolutionSizes& size, const T* grad, T* dbias) {
 
 // dx += the terms of the weights that are not finite, for the outputs that exist.
 template <class T>
-void add_infinite_terms(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+void add_infinite_terms(const Conv2dSizes& size, const T* grad, const T* weight, T* dx) {
   const int64_t outputs = size.out[0] * size.out[1], taps = size.kernel[0] * size.kernel[1];
   parallel_for(0, size.batch * size.groups * size.channels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t plane = begin; plane < end; plane++) {  // (batch, groups, channels)
@@ -181,7 +182,7 @@ void add_infinite_terms(const ConvolutionSizes& size, const T* grad, const T* we
 
 // dx, also for weights that are not finite: they must not meet the zeros of the frame, which stand for outputs that do not exist.
 template <class T>
-void any_input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+void any_input_gradient(const Conv2dSizes& size, const T* grad, const T* weight, T* dx) {
   const int64_t count = size.groups * size.filters * size.channels * size.kernel[0] * size.kernel[1];
   bool all = true;
   for (int64_t i = 0; i < count; i++) all &= bool(__builtin_isfinite(load1(weight + i)));
@@ -193,7 +194,7 @@ void any_input_gradient(const ConvolutionSizes& size, const T* grad, const T* we
 }
 
 template <class T>
-void backward(const ConvolutionSizes& size, const T* grad, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+void backward(const Conv2dSizes& size, const T* grad, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
   if (dx) any_input_gradient(size, grad, weight, dx);
   if (dweight && size.filters > 0 && size.channels > 0) weight_gradient(size, grad, x, dweight);
   if (dbias) bias_gradient(size, grad, dbias);
@@ -201,14 +202,6 @@ void backward(const ConvolutionSizes& size, const T* grad, const T* x, const T* 
 
 }  // namespace
 
-SN_DEFINE_RUNG(ConvolutionKernels, convolution_2) = {
-    [](DType dtype, const ConvolutionSizes& size, const void* x, const void* weight, const void* bias, void* y) {
-      SN_FLOATS(dtype, forward(size, (const T*)x, (const T*)weight, (const T*)bias, (T*)y));
-    },
-    [](DType dtype, const ConvolutionSizes& size, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
-       void* dbias) {
-      SN_FLOATS(dtype, backward(size, (const T*)grad, (const T*)x, (const T*)weight, (T*)dx, (T*)dweight, (T*)dbias));
-    },
-};
+SN_DEFINE_RUNG(Conv2dKernels, conv2d_2) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

@@ -1,30 +1,31 @@
 // Convolution, rung 1: the definition, one sum for every number that is asked for.
 //
 // 2 flops for each output and each number of its filter; every number of the image is read again for each window over it.
-#include "convolution.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/conv2d.h"
 
 namespace scratchnet {
 namespace {
 
 // Where tap i of output position `at` falls on an axis of the image.
-inline int64_t input_at(const ConvolutionSizes& size, int axis, int64_t at, int64_t i) {
+inline int64_t input_at(const Conv2dSizes& size, int axis, int64_t at, int64_t i) {
   return at * size.stride[axis] - size.padding[axis] + i * size.dilation[axis];
 }
 
 // The output position whose tap i falls on `at`, or -1.
-inline int64_t output_at(const ConvolutionSizes& size, int axis, int64_t at, int64_t i) {
+inline int64_t output_at(const Conv2dSizes& size, int axis, int64_t at, int64_t i) {
   const int64_t steps = at + size.padding[axis] - i * size.dilation[axis];
   if (steps < 0 || steps % size.stride[axis]) return -1;
   return steps / size.stride[axis] < size.out[axis] ? steps / size.stride[axis] : -1;
 }
 
-inline bool inside(const ConvolutionSizes& size, int64_t y, int64_t x) {
+inline bool inside(const Conv2dSizes& size, int64_t y, int64_t x) {
   return 0 <= y && y < size.in[0] && 0 <= x && x < size.in[1];
 }
 
 template <class T>
-void forward(const ConvolutionSizes& size, const T* x, const T* weight, const T* bias, T* y) {
+void forward(const Conv2dSizes& size, const T* x, const T* weight, const T* bias, T* y) {
   const int64_t filters = size.groups * size.filters, channels = size.groups * size.channels;
   for (int64_t n = 0; n < size.batch; n++)
     for (int64_t f = 0; f < filters; f++) {
@@ -46,7 +47,7 @@ void forward(const ConvolutionSizes& size, const T* x, const T* weight, const T*
 }
 
 template <class T>
-void input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight, T* dx) {
+void input_gradient(const Conv2dSizes& size, const T* grad, const T* weight, T* dx) {
   for (int64_t n = 0; n < size.batch; n++)
     for (int64_t g = 0; g < size.groups; g++)
       for (int64_t c = 0; c < size.channels; c++)
@@ -66,7 +67,7 @@ void input_gradient(const ConvolutionSizes& size, const T* grad, const T* weight
 }
 
 template <class T>
-void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T* dweight) {
+void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dweight) {
   const int64_t filters = size.groups * size.filters, channels = size.groups * size.channels;
   for (int64_t f = 0; f < filters; f++)
     for (int64_t c = f / size.filters * size.channels; c < (f / size.filters + 1) * size.channels; c++)
@@ -89,7 +90,7 @@ void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T*
 }
 
 template <class T>
-void bias_gradient(const ConvolutionSizes& size, const T* grad, T* dbias) {
+void bias_gradient(const Conv2dSizes& size, const T* grad, T* dbias) {
   const int64_t filters = size.groups * size.filters, plane = size.out[0] * size.out[1];
   for (int64_t f = 0; f < filters; f++) {
     double sum = 0;
@@ -103,7 +104,7 @@ void bias_gradient(const ConvolutionSizes& size, const T* grad, T* dbias) {
 }
 
 template <class T>
-void backward(const ConvolutionSizes& size, const T* grad, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+void backward(const Conv2dSizes& size, const T* grad, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
   if (dx) input_gradient(size, grad, weight, dx);
   if (dweight) weight_gradient(size, grad, x, dweight);
   if (dbias) bias_gradient(size, grad, dbias);
@@ -111,14 +112,6 @@ void backward(const ConvolutionSizes& size, const T* grad, const T* x, const T* 
 
 }  // namespace
 
-SN_DEFINE_RUNG(ConvolutionKernels, convolution_1) = {
-    [](DType dtype, const ConvolutionSizes& size, const void* x, const void* weight, const void* bias, void* y) {
-      SN_FLOATS(dtype, forward(size, (const T*)x, (const T*)weight, (const T*)bias, (T*)y));
-    },
-    [](DType dtype, const ConvolutionSizes& size, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
-       void* dbias) {
-      SN_FLOATS(dtype, backward(size, (const T*)grad, (const T*)x, (const T*)weight, (T*)dx, (T*)dweight, (T*)dbias));
-    },
-};
+SN_DEFINE_RUNG(Conv2dKernels, conv2d_1) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

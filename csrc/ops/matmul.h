@@ -1,8 +1,7 @@
 // Matrix products: y = act(a b + bias). A linear layer is the product with b = weight^T, and both gradients of a product are
 // products again, with the strides of one operand swapped:  da = dy b^T,  db = a^T dy.
 #pragma once
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -54,12 +53,13 @@ struct Epilogue {
 };
 
 struct MatmulKernels {
-  void (*product)(On, const ProductSizes&, const Matrix& a, const Matrix& b, const Epilogue&);
+  void (*product)(const On&, const ProductSizes&, const Matrix& a, const Matrix& b, const Epilogue&);
   // dz = grad act'(saved), dbias (columns) = sum of dz over the rows; either may be null. saved: z for GELU, y for ReLU.
-  void (*activation_backward)(On, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
+  void (*activation_backward)(const On&, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
                               Activation);
 };
 
-SN_LADDER(MatmulKernels, matmul, 5)
+const MatmulKernels& matmul_kernels(int64_t rung);
+extern const int64_t matmul_rungs;
 
 }  // namespace scratchnet

@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#include "convert.h"
+#include "cpu/convert.h"
 
 #define SN_ASSERT(condition) \
   if (!(condition)) emulation::fail("device-side assertion `" #condition "` failed in " __FILE__ ":" + std::to_string(__LINE__))

@@ -1,7 +1,7 @@
 // The activation of a product and its slope, one element at a time: for the CPU column and the CUDA column.
 #pragma once
-#include "gelu/gate1.h"
-#include "matmul.h"
+#include "ops/gate_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {
@@ -11,7 +11,7 @@ SN_ANYWHERE A activate(A z, Activation activation) {
   switch (activation) {
     case Activation::none: return z;
     case Activation::relu: return z < 0 ? 0 : z;  // NaN stays NaN
-    default: return z * gate1(z, activation == Activation::gelu_tanh).cdf;
+    default: return z * gate_scalar(z, activation == Activation::gelu_tanh).cdf;
   }
 }
 
@@ -22,7 +22,7 @@ SN_ANYWHERE A slope(A saved, Activation activation) {
     case Activation::none: return 1;
     case Activation::relu: return saved <= 0 ? 0 : 1;
     default: {
-      const auto [cdf, slope] = gate1(saved, activation == Activation::gelu_tanh);
+      const auto [cdf, slope] = gate_scalar(saved, activation == Activation::gelu_tanh);
       return cdf + saved * slope;
     }
   }

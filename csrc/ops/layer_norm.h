@@ -5,8 +5,7 @@
 //   backward   a = grad weight:      dx = rstd (a - mean(a) - h mean(a h)), RMSNorm without mean(a)
 //                                    dweight = sum of grad h over the rows,  dbias = sum of grad over the rows
 #pragma once
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -29,10 +28,10 @@ struct NormBackward {
 };
 
 struct LayerNormKernels {
-  void (*forward)(On, const NormForward&);
-  void (*backward)(On, const NormBackward&);
+  void (*forward)(const On&, const NormForward&);
+  void (*backward)(const On&, const NormBackward&);
 };
 
-SN_LADDER(LayerNormKernels, layer_norm, 4)
+const LayerNormKernels& layer_norm_kernels(int64_t rung);
 
 }  // namespace scratchnet

@@ -2,18 +2,18 @@
 #pragma once
 #include <math.h>
 
-#include "types.h"
+#include "ops/types.h"
 
 namespace scratchnet {
 namespace {
 
 template <class A>
-struct Gate1 {
+struct ScalarGate {
   A cdf, slope;  // Phi(x) and its derivative
 };
 
 template <class A>
-SN_ANYWHERE Gate1<A> gate1(A x, bool tanh) {
+SN_ANYWHERE ScalarGate<A> gate_scalar(A x, bool tanh) {
   if (!tanh) return {A(0.5) * erfc(-x * A(M_SQRT1_2)), exp(A(-0.5) * x * x) * A(M_2_SQRTPI * M_SQRT1_2 / 2)};
   const A scale = A(M_2_SQRTPI * M_SQRT2), cubic = A(0.044715);  // 2 sqrt(2 / pi)
   const A u = scale * (x + cubic * x * x * x), e = exp(-fabs(u)), large = 1 / (1 + e), small = e * large;

@@ -1,7 +1,8 @@
 // Multiply-adds at full speed: x = x a + b on whole registers, with as many independent x as hide that each one waits for itself.
-#include "parallel.h"
-#include "roof.h"
-#include "simd.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
+#include "ops/roof.h"
 
 namespace scratchnet {
 namespace {
@@ -29,8 +30,8 @@ int64_t multiply_add(int64_t rounds) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(RoofKernels, roof_2) = {[](DType dtype, int64_t rounds) {
-  return dtype == DType::f32 ? multiply_add<float>(rounds) : multiply_add<double>(rounds);
+SN_DEFINE_RUNG(RoofKernels, roof_1) = {[](const On& on, int64_t rounds) {
+  return on.dtype == DType::f32 ? multiply_add<float>(rounds) : multiply_add<double>(rounds);
 }};
 
 }  // namespace scratchnet

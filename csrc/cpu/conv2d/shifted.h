@@ -9,9 +9,9 @@
 // another place. Between two rows lie a few numbers that belong to no output; they cost little, and nobody stores what comes
 // of them. The zeros of the frame take part in the sums as all other numbers do: 0 times infinity is NaN.
 #pragma once
-#include "convolution.h"
-#include "memory.h"
-#include "tile.h"
+#include "cpu/matmul/tile.h"
+#include "cpu/memory.h"
+#include "ops/conv2d.h"
 
 namespace scratchnet {
 namespace {
@@ -26,13 +26,13 @@ struct Axis {
 };
 
 // The forward sum: y[at] takes x[stride at - padding + k dilation].
-inline Axis forward_axis(const ConvolutionSizes& size, int i) {
+inline Axis forward_axis(const Conv2dSizes& size, int i) {
   return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
 }
 
 // The sum for dx at the positions stride * at + residue: they took part in y[(stride at + residue + padding - k dilation) /
 // stride], for those k for which this is a whole number; such k are evenly spaced.
-inline Axis backward_axis(const ConvolutionSizes& size, int i, int64_t residue) {
+inline Axis backward_axis(const Conv2dSizes& size, int i, int64_t residue) {
   const int64_t stride = size.stride[i], from = residue + size.padding[i];
   int64_t first = 0, step = 1;
   while (first < size.kernel[i] && (from - first * size.dilation[i]) % stride) first++;

@@ -5,8 +5,7 @@
 //
 // With statistics that are given (those that ran along in training) mean and var are constants: dx = weight rstd grad.
 #pragma once
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -29,10 +28,10 @@ struct BatchNormBackward {
 };
 
 struct BatchNormKernels {
-  void (*forward)(DType, const BatchNormForward&);
-  void (*backward)(DType, const BatchNormBackward&);
+  void (*forward)(const On&, const BatchNormForward&);
+  void (*backward)(const On&, const BatchNormBackward&);
 };
 
-SN_LADDER(BatchNormKernels, batch_norm, 2)
+const BatchNormKernels& batch_norm_kernels(int64_t rung);
 
 }  // namespace scratchnet

@@ -2,8 +2,7 @@
 #pragma once
 #include <stdint.h>
 
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -41,6 +40,7 @@ struct OptimKernels {
   void (*adagrad)(const Slot* slots, int64_t count, const AdagradOptions& options);  // sum
 };
 
-SN_LADDER(OptimKernels, optim, 2)
+const OptimKernels& optim_kernels(int64_t rung);
+extern const int64_t optim_rungs;
 
 }  // namespace scratchnet

@@ -1,7 +1,7 @@
 // A row of classes, one entry at a time: its loss and the gradient of that from its maximum and the logarithm of its sum.
 #pragma once
-#include "cross_entropy.h"
-#include "scalar.h"
+#include "cpu/scalar.h"
+#include "ops/cross_entropy.h"
 
 namespace scratchnet {
 namespace {

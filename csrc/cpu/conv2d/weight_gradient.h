@@ -3,8 +3,8 @@
 // The sums lie as (terms, F) until the end: a number of the image meets whole registers of dy, which is transposed first.
 // How the outputs are cut into chains of additions follows from the sizes alone; the threads share the terms.
 #pragma once
-#include "pack.h"
-#include "parallel.h"
+#include "cpu/matmul/pack.h"
+#include "cpu/parallel.h"
 #include "shifted.h"
 
 namespace scratchnet {
@@ -44,7 +44,7 @@ void add_products(const Views& views, const A* pieces, int64_t piece_size, int64
 
 // The same for few filters, such as one for each channel: registers of outputs instead.
 template <class T>
-void few_filters_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T* dweight) {
+void few_filters_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dweight) {
   using A = acc_t<T>;
   const Views views(forward_axis(size, 0), forward_axis(size, 1), 1, 4 * POSITIONS);
   const int64_t taps = views.taps(), filters = size.filters, outputs = size.out[0] * size.out[1];
@@ -85,7 +85,7 @@ void few_filters_gradient(const ConvolutionSizes& size, const T* grad, const T* 
 }
 
 template <class T>
-void weight_gradient(const ConvolutionSizes& size, const T* grad, const T* x, T* dweight) {
+void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dweight) {
   if (size.batch == 0 || size.filters <= FEW_FILTERS) return few_filters_gradient(size, grad, x, dweight);
   using A = acc_t<T>;
   constexpr int64_t N = lanes<A>;

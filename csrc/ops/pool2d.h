@@ -6,8 +6,7 @@
 //
 // A window is a product of two intervals, so both directions work along one axis after the other.
 #pragma once
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -33,13 +32,13 @@ struct Spans {
 
 // All tensors are contiguous: x and dx (planes, rows.in, columns.in), the others (planes, rows.out, columns.out).
 struct Pool2dKernels {
-  void (*max_forward)(DType, const void* x, void* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns);
+  void (*max_forward)(const On&, const void* x, void* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns);
   // planes of `in` and `out` numbers; false if an index is not from 0 to in - 1, and dx is void then
-  bool (*max_backward)(DType, const void* grad, const int64_t* index, void* dx, int64_t planes, int64_t in, int64_t out);
-  void (*avg_forward)(DType, const void* x, void* y, int64_t planes, const Spans& rows, const Spans& columns);
-  void (*avg_backward)(DType, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns);
+  bool (*max_backward)(const On&, const void* grad, const int64_t* index, void* dx, int64_t planes, int64_t in, int64_t out);
+  void (*avg_forward)(const On&, const void* x, void* y, int64_t planes, const Spans& rows, const Spans& columns);
+  void (*avg_backward)(const On&, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns);
 };
 
-SN_LADDER(Pool2dKernels, pool2d, 2)
+const Pool2dKernels& pool2d_kernels(int64_t rung);
 
 }  // namespace scratchnet

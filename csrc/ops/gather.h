@@ -5,8 +5,7 @@
 //
 //   y[line][i][j] = x[line][index[line][i][j]][j]         i < to, j < columns
 #pragma once
-#include "dispatch.h"
-#include "types.h"
+#include "ops/table.h"
 
 namespace scratchnet {
 
@@ -37,17 +36,17 @@ struct GatherShape {
 // All return false if an index is out of range; nothing out of bounds has then been read or written, and the result is void.
 // A GPU cannot say so in time: there they return true, and an assertion on the device stops it.
 struct GatherKernels {
-  bool (*gather_forward)(On, const GatherShape&, const void* x, const int64_t* index, void* y);
+  bool (*gather_forward)(const On&, const GatherShape&, const void* x, const int64_t* index, void* y);
   // dx has `numel` elements
-  bool (*gather_backward)(On, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
+  bool (*gather_backward)(const On&, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
   // weight (rows, columns) with a stride between rows, index (n), y and grad (n, columns), dweight (rows, columns)
-  bool (*embedding_forward)(On, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
+  bool (*embedding_forward)(const On&, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
                             int64_t columns, int64_t n);
   // the row `padding` gets zeros; by_count: a row's gradient is divided by the number of its occurrences
-  bool (*embedding_backward)(On, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns,
+  bool (*embedding_backward)(const On&, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns,
                              int64_t n, int64_t padding, bool by_count);
 };
 
-SN_LADDER(GatherKernels, gather, 4)
+const GatherKernels& gather_kernels(int64_t rung);
 
 }  // namespace scratchnet
