@@ -31,7 +31,8 @@ struct Array : pybind11::array {
   Sizes strides() const {
     element_strides.resize(dim());
     for (int64_t i = 0; i < dim(); i++) {
-      if (array::strides(i) % itemsize()) throw std::runtime_error("scratchnet: a stride is no whole number of elements; copy the array");
+      if (array::strides(i) % itemsize())
+        throw std::runtime_error("scratchnet: a stride is no whole number of elements; copy the array");
       element_strides[i] = array::strides(i) / itemsize();
     }
     return {element_strides.data(), dim()};
@@ -54,11 +55,17 @@ inline bool is(const Array& a, char kind, int64_t size) {
   return dtype.kind() == kind && a.itemsize() == size && dtype.byteorder() != FOREIGN && a.is_aligned();
 }
 template <>
-inline bool is_float(const Array& a) { return is(a, 'f', a.itemsize()) && a.itemsize() <= 8; }
+inline bool is_float(const Array& a) {
+  return is(a, 'f', a.itemsize()) && a.itemsize() <= 8;
+}
 template <>
-inline bool holds(const Array& a, DType dtype) { return is(a, 'f', dtype_size(dtype)) && dtype != DType::bf16; }
+inline bool holds(const Array& a, DType dtype) {
+  return is(a, 'f', dtype_size(dtype)) && dtype != DType::bf16;
+}
 template <>
-inline bool is_index(const Array& a) { return is(a, 'i', 8); }
+inline bool is_index(const Array& a) {
+  return is(a, 'i', 8);
+}
 template <>
 inline std::string type_name(const Array& a) {
   return (a.is_aligned() ? "" : "misaligned ") + std::string(pybind11::str(a.dtype()));
@@ -92,12 +99,20 @@ inline Array fresh<Array>(const int64_t* sizes, int64_t dim, const pybind11::dty
   return Array(dtype, std::vector<pybind11::ssize_t>(sizes, sizes + dim));
 }
 template <>
-inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) { return a.dtype().equal(dtype); }
+inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) {
+  return a.dtype().equal(dtype);
+}
 template <>
-inline Array converted(const Array& a, const pybind11::dtype& dtype) { return a.attr("astype")(dtype); }
+inline Array converted(const Array& a, const pybind11::dtype& dtype) {
+  return a.attr("astype")(dtype);
+}
 template <>
-inline void fill_zeros(const Array& a) { memset(a.mutable_data_ptr(), 0, a.nbytes()); }
+inline void fill_zeros(const Array& a) {
+  memset(a.mutable_data_ptr(), 0, a.nbytes());
+}
 template <>
-inline Array copy_in_order(const Array& a) { return Array::ensure(a, pybind11::array::c_style); }
+inline Array copy_in_order(const Array& a) {
+  return Array::ensure(a, pybind11::array::c_style);
+}
 
 }  // namespace scratchnet

@@ -1,7 +1,7 @@
 // The operator conv2d.
 #pragma once
-#include "ops/conv2d.h"
 #include "ops.h"
+#include "ops/conv2d.h"
 
 #define SN_CONV2D_HOST_OPS(X) X(conv2d_forward) X(conv2d_backward)
 
@@ -11,8 +11,8 @@ using Pair = std::vector<int64_t>;  // of the vertical and the horizontal axis
 
 // x (N, groups * channels, H, W), weight (groups * filters, channels, kh, kw)
 template <class Tensor>
-Conv2dSizes expect_conv2d(const Expect& expect, const Tensor& x, const Tensor& weight, const Pair& stride,
-                                    const Pair& padding, const Pair& dilation, int64_t groups) {
+Conv2dSizes expect_conv2d(const Expect& expect, const Tensor& x, const Tensor& weight, const Pair& stride, const Pair& padding,
+                          const Pair& dilation, int64_t groups) {
   expect.that(x.dim() == 4, "x must have four axes, (N, C, H, W)");
   expect.that(weight.dim() == 4, "weight must have four axes, (filters, channels of a group, kernel height, kernel width)");
   expect.type("weight", weight);
@@ -62,7 +62,7 @@ std::tuple<Tensor, Tensor, Tensor> conv2d_backward(Tensor grad, Tensor x, Tensor
   Tensor dx = need_x ? fresh_like(x) : none(x), dweight = need_weight ? fresh_like(weight) : none(x);
   Tensor dbias = need_bias ? fresh<Tensor>(&filters, 1, x.scalar_type()) : none(x);
   conv2d_kernels(rung).backward(on(x), size, data(grad), data(x), data(weight), need_x ? out(dx) : nullptr,
-                                     need_weight ? out(dweight) : nullptr, need_bias ? out(dbias) : nullptr);
+                                need_weight ? out(dweight) : nullptr, need_bias ? out(dbias) : nullptr);
   return {dx, dweight, dbias};
 }
 

@@ -1,7 +1,7 @@
 // The operators of the primitive gelu.
 #pragma once
-#include "ops/gelu.h"
 #include "ops.h"
+#include "ops/gelu.h"
 
 #define SN_GELU_OPS(X) \
   X(gelu_forward) X(gelu_backward) X(bias_gelu_forward) X(bias_gelu_backward) X(geglu_forward) X(geglu_backward)

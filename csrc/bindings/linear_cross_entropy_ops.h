@@ -88,8 +88,9 @@ struct Chunks {
 };
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias,
-                                                                Tensor target, std::optional<Tensor> weight, int64_t reduction,
+std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor linear_weight,
+                                                                std::optional<Tensor> linear_bias, Tensor target,
+                                                                std::optional<Tensor> weight, int64_t reduction,
                                                                 int64_t ignore_index, double label_smoothing, int64_t rung) {
   expect_linear("linear_cross_entropy_forward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
@@ -154,10 +155,12 @@ struct LinearGradients {
 };
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
-    Tensor grad, Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
-    Tensor lse, Tensor total_weight, int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x,
-    bool need_linear_weight, bool need_linear_bias, int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(Tensor grad, Tensor x, Tensor linear_weight,
+                                                                 std::optional<Tensor> linear_bias, Tensor target,
+                                                                 std::optional<Tensor> weight, Tensor lse, Tensor total_weight,
+                                                                 int64_t reduction, int64_t ignore_index,
+                                                                 double label_smoothing, bool need_x, bool need_linear_weight,
+                                                                 bool need_linear_bias, int64_t rung) {
   const Expect expect =
       expect_linear("linear_cross_entropy_backward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   expect_loss_backward(expect, grad, lse, total_weight, first_axes(x, 1), reduction);
@@ -194,8 +197,8 @@ Tensor total_weight_of(const Tensor& like, const Targets& to) {
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> linear_cross_entropy_gradients(
     Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
-    int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias,
-    int64_t rung) {
+    int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x, bool need_linear_weight,
+    bool need_linear_bias, int64_t rung) {
   const Expect expect =
       expect_linear("linear_cross_entropy_gradients", x, linear_weight, linear_bias, target, weight, reduction, rung);
   expect.that(reduction != NONE, "reduction must be 1 (mean) or 2 (sum): of many losses nobody knows the gradients yet");

@@ -2,11 +2,11 @@
 // The torch operators register themselves when it is loaded (torch_ops.cpp).
 #include <pybind11/pybind11.h>
 
+#include "build_facts.h"
 #include "cpu/isa.h"
 #include "cpu/pages.h"
 #include "cpu/parallel.h"
 #include "ops/roof.h"
-#include "build_facts.h"
 
 namespace py = pybind11;
 using scratchnet::Isa;
@@ -41,7 +41,8 @@ static int64_t multiply_add(bool wide, int64_t rounds) {
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", build_info,
              "What was compiled: version, commit, compiler, flags, isas, torch (whose headers), python, sanitizer.");
-  module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
+  module.def("cpu_info", cpu_info,
+             "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
   module.def("multiply_add", multiply_add, py::arg("wide"), py::arg("rounds"),
              "Multiply-adds of float32 (wide: float64) in registers, on every thread: the number of operations.");
   module.def("release_kept_pages", sn_release_kept_pages,

@@ -1,8 +1,8 @@
 // What the operator files share: the step from a tensor to what a kernel takes.
 //
-// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Each has dim,
-// size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and those headers specialise the
-// functions that are only declared here. Schemas live in scratchnet/ops/; here are only the implementations.
+// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Each has
+// dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and those headers
+// specialise the functions that are only declared here. Schemas live in scratchnet/ops/; here are only the implementations.
 #pragma once
 #include <optional>
 #include <stdexcept>
@@ -102,8 +102,8 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 
 // ---- Checks ------------------------------------------------------------------------------------------------------------
 //
-// Anyone can call an operator, and a kernel believes what it is told. So the first lines of every operator say what they expect,
-// before anything is allocated, read or written:
+// Anyone can call an operator, and a kernel believes what it is told. So the first lines of every operator say what they
+// expect, before anything is allocated, read or written:
 //
 //     const Expect expect("bias_gelu_forward", "x", x, rung);             x is of floats, and the rung exists
 //     expect.that(x.dim() > 0, "x must have an axis");
@@ -136,23 +136,27 @@ struct Expect {
 
   template <class Tensor>
   Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
-    if (!is_float(x)) [[unlikely]] refuse(argument, x, "of a float type");
+    if (!is_float(x)) [[unlikely]]
+      refuse(argument, x, "of a float type");
     if (rung < 1 || rung > longest_ladder) [[unlikely]]
       fail("there is no rung " + std::to_string(rung) + ": they are 1 to " + std::to_string(longest_ladder));
     dtype = dtype_of(x);
   }
 
   void that(bool condition, const char* problem) const {
-    if (!condition) [[unlikely]] fail(problem);
+    if (!condition) [[unlikely]]
+      fail(problem);
   }
 
   template <class Tensor>
   void type(const char* argument, const Tensor& t) const {
-    if (!holds(t, dtype)) [[unlikely]] refuse(argument, t, text(dtype));
+    if (!holds(t, dtype)) [[unlikely]]
+      refuse(argument, t, text(dtype));
   }
   template <class Tensor>
   void index(const char* argument, const Tensor& t) const {
-    if (!is_index(t)) [[unlikely]] refuse(argument, t, "int64");
+    if (!is_index(t)) [[unlikely]]
+      refuse(argument, t, "int64");
   }
   template <class Tensor>
   void shape(const char* argument, const Tensor& t, const Shape& wanted, std::optional<DType> type = {}) const {
@@ -160,7 +164,8 @@ struct Expect {
       refuse(argument, t, text(type.value_or(dtype)) + " of shape " + text(wanted));
   }
   template <class Tensor>
-  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted, std::optional<DType> type = {}) const {
+  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted,
+             std::optional<DType> type = {}) const {
     shape(argument, t, Shape{wanted.begin(), (int64_t)wanted.size()}, type);
   }
   template <class Tensor>
@@ -173,7 +178,8 @@ struct Expect {
     const Shape got = all_axes(t), like = all_axes(x);
     bool same = holds(t, dtype) && got.dim == like.dim;
     for (int64_t i = 0; same && i < like.dim; i++) same = got.sizes[i] == (i == dim ? n : like.sizes[i]);
-    if (same) [[likely]] return;
+    if (same) [[likely]]
+      return;
     std::vector<int64_t> wanted(like.sizes, like.sizes + like.dim);
     if (like.dim) wanted[dim] = n;  // a scalar has no axis
     refuse(argument, t, text(dtype) + " of shape " + text({wanted.data(), like.dim}));

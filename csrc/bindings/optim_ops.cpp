@@ -2,12 +2,11 @@
 //
 // Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
 // formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
-#include "ops/optim.h"
-
 #include <algorithm>
 #include <map>
 
 #include "cpu_tensors.h"
+#include "ops/optim.h"
 
 namespace scratchnet {
 namespace {
@@ -47,7 +46,8 @@ struct Step {
        std::initializer_list<std::pair<const Tensors*, bool>> states) {
     const int64_t count = params.size();
     const auto that = [op](bool condition, const char* problem) {
-      if (!condition) [[unlikely]] throw std::runtime_error(std::string(op) + "(): " + problem);
+      if (!condition) [[unlikely]]
+        throw std::runtime_error(std::string(op) + "(): " + problem);
     };
     that(rung >= 1 && rung <= optim_rungs, "there is no such rung");
     that((int64_t)grads.size() == count, "params and grads must have the same length");

@@ -1,11 +1,13 @@
 // The operators of pooling: max_pool2d, avg_pool2d, adaptive_avg_pool2d.
 #pragma once
-#include "ops/pool2d.h"
 #include "gather_ops.h"
+#include "ops/pool2d.h"
 
-#define SN_POOL2D_HOST_OPS(X)                                                                    \
+// clang-format off
+#define SN_POOL2D_HOST_OPS(X)                                                               \
   X(max_pool2d_forward) X(max_pool2d_backward) X(avg_pool2d_forward) X(avg_pool2d_backward) \
   X(adaptive_avg_pool2d_forward) X(adaptive_avg_pool2d_backward)
+// clang-format on
 
 namespace scratchnet {
 
@@ -25,7 +27,8 @@ struct Windows {
   }
 
  private:
-  static Axis axis(const Expect& expect, int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
+  static Axis axis(const Expect& expect, int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
+                   bool ceil_mode) {
     constexpr int64_t MOST = INT32_MAX;  // of any one of them, so that products fit into 64 bits
     expect.that(0 < in && in < MOST, "x must have rows and columns, fewer than 2^31");
     expect.that(0 < kernel && kernel < MOST && 0 < stride && stride < MOST && 0 < dilation && dilation < MOST,
@@ -68,15 +71,15 @@ struct Intervals {
 };
 
 template <class Tensor>
-std::vector<int64_t> sizes_of(const Tensor& t) { return {t.sizes().begin(), t.sizes().end()}; }
+std::vector<int64_t> sizes_of(const Tensor& t) {
+  return {t.sizes().begin(), t.sizes().end()};
+}
 
 inline std::vector<int64_t> with_plane(std::vector<int64_t> sizes, int64_t rows, int64_t columns) {
   sizes.end()[-2] = rows, sizes.end()[-1] = columns;
   return sizes;
 }
-inline int64_t planes_of(const std::vector<int64_t>& sizes) {
-  return product_of({sizes.data(), (int64_t)sizes.size() - 2});
-}
+inline int64_t planes_of(const std::vector<int64_t>& sizes) { return product_of({sizes.data(), (int64_t)sizes.size() - 2}); }
 
 template <class Tensor>
 std::tuple<Tensor, Tensor> max_pool2d_forward(Tensor x, Pair kernel, Pair stride, Pair padding, Pair dilation, bool ceil_mode,
@@ -103,7 +106,8 @@ Tensor max_pool2d_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index
   grad = in_order(grad), index = in_order(index);
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
   check_range(pool2d_kernels(rung).max_backward(on(grad), data(grad), entries(index), out(dx), planes_of(sizes),
-                                                sizes[dim - 2] * sizes[dim - 1], numel_of(index, dim - 2, dim)), "max_pool2d");
+                                                sizes[dim - 2] * sizes[dim - 1], numel_of(index, dim - 2, dim)),
+              "max_pool2d");
   return dx;
 }
 

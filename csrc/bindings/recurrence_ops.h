@@ -2,8 +2,8 @@
 #pragma once
 #include <string.h>
 
-#include "ops/recurrence.h"
 #include "matmul_ops.h"
+#include "ops/recurrence.h"
 
 #define SN_RECURRENCE_HOST_OPS(X) X(recurrence_forward) X(recurrence_backward)
 
@@ -81,8 +81,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
   const auto dtype = x.scalar_type();
   Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
   Tensor y = fresh<Tensor>({rows, layer.state}, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
-  products(rung, recurrence_rungs).product(on(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(),
-                               {out(u), nullptr, data(b_ih)});
+  products(rung, recurrence_rungs)
+      .product(on(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(), {out(u), nullptr, data(b_ih)});
   layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
   recurrence_kernels(rung).forward(on(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
   return {narrow(y, like), narrow(h, like), narrow(c, like), u, inner};
@@ -117,9 +117,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
   Tensor dv = gru ? fresh_like(du) : du, before = fresh<Tensor>({rows, layer.state}, scalar);
   Tensor m = w_hr ? fresh<Tensor>({rows, layer.hidden}, scalar) : none(x), dy = w_hr ? fresh_like(before) : none(x);
   layer.w_hh = data(w_hh), layer.w_hr = data(w_hr);
-  recurrence_kernels(rung).backward(on(x), layer,
-                                    {data(grad_y), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
-                                     out(du), out(dv), out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
+  recurrence_kernels(rung).backward(
+      on(x), layer,
+      {data(grad_y), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc), out(du), out(dv),
+       out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
 
   const MatmulKernels& kernels = products(rung, recurrence_rungs);
   const auto weight_gradient = [&](bool need, const Tensor& d, const Tensor& input) {  // d^T input

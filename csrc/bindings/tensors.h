@@ -42,9 +42,13 @@ inline bool holds(const Tensor& t, DType dtype) {
   return t.scalar_type() == TYPES[(int)dtype];
 }
 template <>
-inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
+inline bool is_index(const Tensor& t) {
+  return t.scalar_type() == ScalarType::Long;
+}
 template <>
-inline std::string type_name(const Tensor& t) { return torch::headeronly::toString(t.scalar_type()); }
+inline std::string type_name(const Tensor& t) {
+  return torch::headeronly::toString(t.scalar_type());
+}
 
 template <>
 inline ScalarType statistics_dtype(const Tensor& t) {
@@ -52,7 +56,10 @@ inline ScalarType statistics_dtype(const Tensor& t) {
 }
 
 inline int64_t size_of(ScalarType dtype) {
-  return dtype == ScalarType::Double || dtype == ScalarType::Long ? 8 : dtype == ScalarType::Float ? 4 : dtype == ScalarType::Byte ? 1 : 2;
+  return dtype == ScalarType::Double || dtype == ScalarType::Long ? 8
+         : dtype == ScalarType::Float                             ? 4
+         : dtype == ScalarType::Byte                              ? 1
+                                                                  : 2;
 }
 
 // The strides of a tensor whose elements lie in order.
@@ -89,15 +96,21 @@ inline ScalarType index_dtype<Tensor>() {
 }
 
 template <>
-inline bool has_dtype(const Tensor& t, const ScalarType& dtype) { return t.scalar_type() == dtype; }
+inline bool has_dtype(const Tensor& t, const ScalarType& dtype) {
+  return t.scalar_type() == dtype;
+}
 template <>
-inline Tensor converted(const Tensor& t, const ScalarType& dtype) { return torch::stable::to(t, dtype); }
+inline Tensor converted(const Tensor& t, const ScalarType& dtype) {
+  return torch::stable::to(t, dtype);
+}
 template <>
 inline void fill_zeros(const Tensor& t) {
   Tensor same = t;
   torch::stable::zero_(same);
 }
 template <>
-inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
+inline Tensor copy_in_order(const Tensor& t) {
+  return torch::stable::contiguous(t);
+}
 
 }  // namespace scratchnet

@@ -1,5 +1,5 @@
-// What launchers get for torch tensors: for CUDA tensors (cuda_tensors.h) and for those of tests/cuda_emulation, which define the
-// functions that are only declared here. The operators are those of the CPU column, word for word.
+// What launchers get for torch tensors: for CUDA tensors (cuda_tensors.h) and for those of tests/cuda_emulation, which define
+// the functions that are only declared here. The operators are those of the CPU column, word for word.
 #pragma once
 #include <vector>
 

@@ -16,7 +16,8 @@ namespace {
 struct OutOfMemory : std::bad_alloc {
   std::string text;
   explicit OutOfMemory(int64_t bytes)
-      : text("scratchnet: out of memory: a kernel needs " + std::to_string(bytes) + " bytes more; use smaller batches or fewer threads") {}
+      : text("scratchnet: out of memory: a kernel needs " + std::to_string(bytes) +
+             " bytes more; use smaller batches or fewer threads") {}
   const char* what() const noexcept override { return text.c_str(); }
 };
 

@@ -4,8 +4,8 @@
 
 #include "ops/numbers.h"
 
-// `bytes` from a cache line's start, not initialised; from LARGE on, kept pages (pages.h). Throws OutOfMemory (memory.cpp), Python's
-// MemoryError, after what is kept has been given back to the system and did not help.
+// `bytes` from a cache line's start, not initialised; from LARGE on, kept pages (pages.h). Throws OutOfMemory (memory.cpp),
+// Python's MemoryError, after what is kept has been given back to the system and did not help.
 void* sn_allocate(int64_t bytes);
 // Throws std::runtime_error: sizes whose product passes 2^63.
 [[noreturn]] void sn_sizes_wrap();
@@ -23,7 +23,8 @@ namespace {  // anonymous: each instruction set keeps its own copy
 template <class... Sizes>
 int64_t product_of(Sizes... sizes) {
   int64_t product;
-  if (!multiplied(product, sizes...) || product < 0) [[unlikely]] sn_sizes_wrap();
+  if (!multiplied(product, sizes...) || product < 0) [[unlikely]]
+    sn_sizes_wrap();
   return product;
 }
 

@@ -28,7 +28,8 @@ class Book {
     const std::lock_guard<std::mutex> lock(mutex);
     auto best = kept.end();
     for (auto i = kept.begin(); i != kept.end(); i++)
-      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes)) best = i;
+      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes))
+        best = i;
     if (best == kept.end()) return {nullptr, 0};
     const Pages pages = *best;
     kept.erase(best);
@@ -84,8 +85,7 @@ class Book {
 };
 
 Book& book = *new Book;  // never destroyed: tensors may live longer than what is static here
-const int registered =
-    pthread_atfork([] { book.mutex.lock(); }, [] { book.mutex.unlock(); }, [] { book.mutex.unlock(); });
+const int registered = pthread_atfork([] { book.mutex.lock(); }, [] { book.mutex.unlock(); }, [] { book.mutex.unlock(); });
 
 int64_t unmap(const std::vector<Pages>& list) {
   int64_t bytes = 0;

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 // Splits [begin, end) into ranges of at least `grain` and runs `body(context, range)` on each, on up to sn_num_threads()
-// threads; returns when all are done. Runs inline when one grain covers it all. Throws what a range throws: the first exception.
-// How the range is split depends on the number of threads: whoever sums over it must split into fixed chunks first.
+// threads; returns when all are done. Runs inline when one grain covers it all. Throws what a range throws: the first
+// exception. How the range is split depends on the number of threads: whoever sums over it must split into fixed chunks first.
 void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
                      void* context);
 

@@ -35,8 +35,8 @@ struct Launch : On {
 #define SN_DEFINE_RUNG(Table, name) extern const Table name##_cuda
 
 // A table's function from a function template over the element type with the same arguments.
-#define SN_TYPED(function)                                                                                          \
-  [](const On& on, auto... arguments) {                                                                             \
-    SN_FLOATS(on.dtype, return function<T>(static_cast<const Launch&>(on), ::scratchnet::typed(arguments)...))      \
-    __builtin_unreachable();                                                                                        \
+#define SN_TYPED(function)                                                                                     \
+  [](const On& on, auto... arguments) {                                                                        \
+    SN_FLOATS(on.dtype, return function<T>(static_cast<const Launch&>(on), ::scratchnet::typed(arguments)...)) \
+    __builtin_unreachable();                                                                                   \
   }

@@ -47,9 +47,7 @@ inline unsigned blocks_along_x(int64_t count) {
 }
 
 // One thread an element.
-inline Grid elementwise(int64_t count, int threads) {
-  return {dim3(blocks_along_x(ceil_div(count, threads))), dim3(threads)};
-}
+inline Grid elementwise(int64_t count, int threads) { return {dim3(blocks_along_x(ceil_div(count, threads))), dim3(threads)}; }
 
 // Along x.
 __device__ __forceinline__ int64_t thread_index() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }

@@ -12,9 +12,9 @@ namespace scratchnet {
 // All tensors are contiguous: x, y, grad and dx (images, channels, positions); the others (channels); mean and var double for
 // double tensors, else float.
 struct BatchNormForward {
-  const void *x, *weight, *bias;               // weight and bias may be null
-  const void *running_mean, *running_var;      // of x's type; null: the statistics are those of x
-  void *y, *mean, *var;                        // the statistics that were used
+  const void *x, *weight, *bias;           // weight and bias may be null
+  const void *running_mean, *running_var;  // of x's type; null: the statistics are those of x
+  void *y, *mean, *var;                    // the statistics that were used
   int64_t images, channels, positions;
   double eps;
 };

@@ -65,10 +65,12 @@ struct CrossEntropyKernels {
   void (*softmax_forward)(const On&, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
   void (*softmax_backward)(const On&, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
   void (*log_softmax_forward)(const On&, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
-  void (*log_softmax_backward)(const On&, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*log_softmax_backward)(const On&, const void* grad, const void* y, void* dx, int64_t outer, int64_t classes,
+                               int64_t inner);
   void (*logsumexp_forward)(const On&, const void* x, void* y, int64_t outer, int64_t classes, int64_t inner);
   // y is computed again: rounded to 16 bits it has lost the digits that exp(x - y) needs
-  void (*logsumexp_backward)(const On&, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes, int64_t inner);
+  void (*logsumexp_backward)(const On&, const void* grad, const void* x, void* dx, int64_t outer, int64_t classes,
+                             int64_t inner);
 };
 
 const CrossEntropyKernels& cross_entropy_kernels(int64_t rung);

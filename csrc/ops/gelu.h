@@ -11,8 +11,8 @@ struct GeluKernels {
   void (*gelu_backward)(const On&, bool tanh, const void* grad, const void* x, void* dx, int64_t n);
   void (*bias_gelu_forward)(const On&, bool tanh, const void* x, const void* bias, void* y, int64_t rows, int64_t columns);
   // dx or dbias may be null
-  void (*bias_gelu_backward)(const On&, bool tanh, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows,
-                             int64_t columns);
+  void (*bias_gelu_backward)(const On&, bool tanh, const void* grad, const void* x, const void* bias, void* dx, void* dbias,
+                             int64_t rows, int64_t columns);
   void (*geglu_forward)(const On&, bool tanh, const void* x, void* y, int64_t outer, int64_t inner);
   void (*geglu_backward)(const On&, bool tanh, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner);
 };

@@ -55,8 +55,8 @@ struct Epilogue {
 struct MatmulKernels {
   void (*product)(const On&, const ProductSizes&, const Matrix& a, const Matrix& b, const Epilogue&);
   // dz = grad act'(saved), dbias (columns) = sum of dz over the rows; either may be null. saved: z for GELU, y for ReLU.
-  void (*activation_backward)(const On&, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
-                              Activation);
+  void (*activation_backward)(const On&, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows,
+                              int64_t columns, Activation);
 };
 
 const MatmulKernels& matmul_kernels(int64_t rung);

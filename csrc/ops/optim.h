@@ -8,7 +8,7 @@ namespace scratchnet {
 
 // One parameter: its elements and those of its gradient and state lie in the same order.
 struct Slot {
-  DType dtype;    // of all its tensors
+  DType dtype;  // of all its tensors
   int64_t numel;
   void* param;
   const void* grad;

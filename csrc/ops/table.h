@@ -1,7 +1,8 @@
 // What the tables of kernels, ops/<op>.h, have in common.
 //
-// A table holds the kernels of one operator and one rung as function pointers. Both columns fill it: csrc/cpu/<op>/<rung>_<idea>.cpp
-// and csrc/cuda/<op>/<rung>_<idea>.cu, each with a function template for each entry, over the element type. A column answers
+// A table holds the kernels of one operator and one rung as function pointers. Both columns fill it:
+// csrc/cpu/<op>/<rung>_<idea>.cpp and csrc/cuda/<op>/<rung>_<idea>.cu, each with a function template for each entry, over the
+// element type. A column answers
 // `<op>_kernels(rung)` with the table of that rung, or of its last rung if it has fewer; setup.py writes these functions, and
 // `<op>_rungs`, their number, from the files that exist (ladders.cpp).
 #pragma once

@@ -38,26 +38,26 @@ inline int64_t dtype_size(DType dtype) { return dtype == DType::f64 ? 8 : dtype 
 }  // namespace scratchnet
 
 // Runs the statement with T set to the element type: SN_FLOATS(dtype, forward((const T*)x, (T*)y, n));
-#define SN_FLOATS(dtype, ...)              \
-  switch (dtype) {                         \
-    case ::scratchnet::DType::f64: {       \
-      using T = double;                    \
-      __VA_ARGS__;                         \
-      break;                               \
-    }                                      \
-    case ::scratchnet::DType::f32: {       \
-      using T = float;                     \
-      __VA_ARGS__;                         \
-      break;                               \
-    }                                      \
-    case ::scratchnet::DType::bf16: {      \
-      using T = ::scratchnet::bf16;        \
-      __VA_ARGS__;                         \
-      break;                               \
-    }                                      \
-    case ::scratchnet::DType::f16: {       \
-      using T = ::scratchnet::f16;         \
-      __VA_ARGS__;                         \
-      break;                               \
-    }                                      \
+#define SN_FLOATS(dtype, ...)         \
+  switch (dtype) {                    \
+    case ::scratchnet::DType::f64: {  \
+      using T = double;               \
+      __VA_ARGS__;                    \
+      break;                          \
+    }                                 \
+    case ::scratchnet::DType::f32: {  \
+      using T = float;                \
+      __VA_ARGS__;                    \
+      break;                          \
+    }                                 \
+    case ::scratchnet::DType::bf16: { \
+      using T = ::scratchnet::bf16;   \
+      __VA_ARGS__;                    \
+      break;                          \
+    }                                 \
+    case ::scratchnet::DType::f16: {  \
+      using T = ::scratchnet::f16;    \
+      __VA_ARGS__;                    \
+      break;                          \
+    }                                 \
   }

@@ -6,10 +6,10 @@
 // Where a channel has only a few numbers an image, neighbouring channels are taken together, as columns.
 // The saved mean is rounded to float; what that leaves over, rest = mean(x - mean), is taken into account in both directions.
 // Every channel belongs to one thread and is summed in one order: the same bits for any number of threads.
+#include "columns.h"
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
 #include "ops/batch_norm.h"
-#include "columns.h"
 
 namespace scratchnet {
 namespace {
@@ -74,9 +74,8 @@ void forward_long(const BatchNormForward& p) {
     const T* x = (const T*)p.x + c * p.positions;
     T* y = (T*)p.y + c * p.positions;
     const auto [mean, a, b] = affine<T>(p, c, p.running_mean ? Statistics{} : statistics(x, l));
-    map_channel<T>(l, [=, mean = mean, a = a, b = b](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
-      put(y + i, (get(x + i) - mean) * a + b);
-    });
+    map_channel<T>(l, [=, mean = mean, a = a, b = b](int64_t i, auto get, auto put)
+                          SN_LAMBDA_INLINE { put(y + i, (get(x + i) - mean) * a + b); });
   });
 }
 
@@ -102,8 +101,7 @@ void backward_long(const BatchNormBackward& p) {
       map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
         put(dx + i, (get(grad + i) - s.mean_g) * s.a - ((get(x + i) - s.mean) - s.rest) * s.slope);
       });
-    else if (dx)
-      map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * s.a); });
+    else if (dx) map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * s.a); });
   });
 }
 
@@ -133,7 +131,8 @@ void forward_short(const BatchNormForward& p) {
     const bool own = !p.running_mean && count;
     if (own) {
       for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, load1(x + c * p.positions));
-      m.template sum<1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
+      m.template sum<1>([=](int64_t i, int64_t j, auto get)
+                            SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
       for (int64_t c = 0; c < m.channels; c++)
         m.fill(0, c, A(mean[c * p.positions] + m.template of_channel<1>(c).v[0] / count));
       m.template sum<2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {

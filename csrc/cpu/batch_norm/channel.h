@@ -9,7 +9,7 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK = 4096;   // numbers that are summed in float
+constexpr int64_t BLOCK = 4096;  // numbers that are summed in float
 
 // Where the numbers of a channel lie: `runs` of `length`, `step` apart.
 struct Layout {
@@ -98,9 +98,10 @@ Statistics statistics(const T* x, const Layout& l) {
     const T* b = x + at;
     const double n = block.count();
     const A first = load1(b);
-    const A centre = first + A(sum_block<A, 1>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
-      return Terms<A, 1>{get(b + i) - first};
-    }).v[0] / n);
+    const A centre =
+        first +
+        A(sum_block<A, 1>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(b + i) - first}; }).v[0] /
+          n);
     const auto sums = sum_block<A, 2>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(b + i) - centre;
       return Terms<A, 2>{d, d * d};

@@ -19,8 +19,8 @@ constexpr int64_t BLOCK_ROWS = 264;  // of them, at most
 // The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); from one row to the next
 // there are `row` numbers, from channel to channel `channel`.
 template <class T>
-void pack_weights(const Conv2dSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row,
-                  int64_t channels, int64_t channel, const Scratch<acc_t<T>>& packed) {
+void pack_weights(const Conv2dSizes& size, const Views& views, const T* weight, int64_t rows, int64_t row, int64_t channels,
+                  int64_t channel, const Scratch<acc_t<T>>& packed) {
   const int64_t panels = ceil_div(rows, ROWS), terms = channels * views.taps();
   const int64_t group = size.filters * size.channels * size.kernel[0] * size.kernel[1];
   parallel_for(0, size.groups * panels, 1 + 32768 / (ROWS * terms + 1), [&](int64_t begin, int64_t end) {
@@ -109,11 +109,13 @@ void correlate(const Conv2dSizes& size, const Axis& y, const Axis& x, const T* w
       const int64_t g = unit / slices / pieces % groups, n0 = unit / slices / pieces / groups * together;
       const int64_t images = min(together, size.batch - n0);
       for (int64_t n = 0; n < images && terms; n++)
-        views.copy(in + ((n0 + n) * groups + g) * channels * y.in * x.in, channels, y0, x0, image.at(n * piece_size, piece_size + COLUMNS<A>));
-      multiply(views, lines, terms, packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms), images, image.data(),
-               piece_size, (down - 1) * views.width + right, sums.at(0, images * lines * columns), columns);
+        views.copy(in + ((n0 + n) * groups + g) * channels * y.in * x.in, channels, y0, x0,
+                   image.at(n * piece_size, piece_size + COLUMNS<A>));
+      multiply(views, lines, terms, packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms), images,
+               image.data(), piece_size, (down - 1) * views.width + right, sums.at(0, images * lines * columns), columns);
       for (int64_t n = 0; n < images; n++)
-        finish(sums.at(n * lines * columns, lines * columns), columns, views.width, bias ? bias + g * rows + first : nullptr, lines, down, right,
+        finish(sums.at(n * lines * columns, lines * columns), columns, views.width, bias ? bias + g * rows + first : nullptr,
+               lines, down, right,
                out.data + (((n0 + n) * groups + g) * rows + first) * out.plane + y0 * out.down + x0 * out.right, out);
     }
   });
@@ -180,7 +182,8 @@ void add_infinite_terms(const Conv2dSizes& size, const T* grad, const T* weight,
   });
 }
 
-// dx, also for weights that are not finite: they must not meet the zeros of the frame, which stand for outputs that do not exist.
+// dx, also for weights that are not finite: they must not meet the zeros of the frame, which stand for outputs that do not
+// exist.
 template <class T>
 void any_input_gradient(const Conv2dSizes& size, const T* grad, const T* weight, T* dx) {
   const int64_t count = size.groups * size.filters * size.channels * size.kernel[0] * size.kernel[1];

@@ -14,8 +14,8 @@ constexpr int64_t POSITIONS = 256;   // outputs that are summed up in registers
 constexpr int64_t TURNED = 1 << 20;  // numbers of dy that are transposed at a time
 constexpr int64_t FEW_FILTERS = 4;   // of a group: registers of filters would be all but empty
 
-// One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T. dy is (registers of filters, outputs, lanes), with
-// `turned` numbers from register to register. Lines are the rows of the block, image after image.
+// One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T. dy is (registers of filters, outputs, lanes),
+// with `turned` numbers from register to register. Lines are the rows of the block, image after image.
 template <class A>
 void add_products(const Views& views, const A* pieces, int64_t piece_size, int64_t begin, int64_t end, int64_t filters,
                   int64_t lines, int64_t down, int64_t right, const A* dy, int64_t turned, int64_t dy_row, A* sums, bool add) {
@@ -124,8 +124,9 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
                 views.copy(x + (((n0 + n + i) * size.groups + g) * size.channels + c0) * pixels, channels, y0, x0,
                            pieces.at(i * piece_size, channels * views.channel + COLUMNS<A>));
               const A* dy = turned.data() + ((g * registers * images + n) * outputs + y0 * size.out[1] + x0) * N;
-              add_products(views, pieces.data(), piece_size, t0, t1, filters, some * down, down, right, dy, images * outputs * N,
-                           size.out[1], sums.at((g * terms + t0) * filters, (t1 - t0) * filters), n0 + n + y0 + x0 > 0);
+              add_products(views, pieces.data(), piece_size, t0, t1, filters, some * down, down, right, dy,
+                           images * outputs * N, size.out[1], sums.at((g * terms + t0) * filters, (t1 - t0) * filters),
+                           n0 + n + y0 + x0 > 0);
             }
       }
     });

@@ -46,7 +46,8 @@ void cross_entropy_reduce(const Totals* totals, bool mean, T* loss, acc_t<T>* to
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x, const double*, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
   const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
@@ -123,15 +124,9 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_1) = {
-    SN_TYPED(cross_entropy_forward),
-    SN_TYPED(cross_entropy_reduce),
-    SN_TYPED(cross_entropy_backward),
-    SN_TYPED(softmax_forward),
-    SN_TYPED(softmax_backward),
-    SN_TYPED(log_softmax_forward),
-    SN_TYPED(log_softmax_backward),
-    SN_TYPED(logsumexp_forward),
-    SN_TYPED(logsumexp_backward),
+    SN_TYPED(cross_entropy_forward), SN_TYPED(cross_entropy_reduce), SN_TYPED(cross_entropy_backward),
+    SN_TYPED(softmax_forward),       SN_TYPED(softmax_backward),     SN_TYPED(log_softmax_forward),
+    SN_TYPED(log_softmax_backward),  SN_TYPED(logsumexp_forward),    SN_TYPED(logsumexp_backward),
 };
 
 }  // namespace scratchnet

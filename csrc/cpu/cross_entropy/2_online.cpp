@@ -1,7 +1,7 @@
 // Cross-entropy and softmax, rung 2: the maximum and the sum of a row in one pass over it ("online").
 //
-// When a larger entry comes, the sum so far is brought to it: sum_k exp(x_k - m') = exp(m - m') sum_k exp(x_k - m). That is rare
-// in most rows, and a row is read twice instead of three times; for the loss alone, once and its target.
+// When a larger entry comes, the sum so far is brought to it: sum_k exp(x_k - m') = exp(m - m') sum_k exp(x_k - m). That is
+// rare in most rows, and a row is read twice instead of three times; for the loss alone, once and its target.
 // https://arxiv.org/abs/1805.02867
 #include "cpu/ladder.h"
 #include "rows_scalar.h"
@@ -45,7 +45,8 @@ void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, 
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x, const double*, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
   const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);

@@ -1,7 +1,7 @@
 // Cross-entropy and softmax, rung 3: the exponential of a whole register at a time.
 //
-// The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order; a
-// row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
+// The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order;
+// a row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
 // the cache: one comparison a block, not one a number, decides whether the sum so far has to be brought to a larger maximum.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
@@ -11,8 +11,8 @@
 namespace scratchnet {
 namespace {
 
-// Calls f(first element, row number, row, exponentials) for every row: its entries in order in the type they are computed in, and
-// room for as many results.
+// Calls f(first element, row number, row, exponentials) for every row: its entries in order in the type they are computed in,
+// and room for as many results.
 template <class T, class F>
 void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
   using A = acc_t<T>;
@@ -42,7 +42,8 @@ void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, 
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x, const double*, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
   const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row_in_order(x, to.rows, to.classes, to.positions, [&](int64_t at, int64_t i, const auto* logits, auto* p) {
     const auto s = statistics(logits, to.classes);

@@ -75,7 +75,8 @@ SN_INLINE vec<acc_t<T>> fold(int64_t begin, int64_t end, acc_t<T> empty, const V
   }
   for (; i + N <= end; i += N) a = join(a, value(i, whole));
   const int64_t n = end - i;
-  if (n > 0) b = join(b, first_lanes<A>(value(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); }), n, splat(empty)));
+  if (n > 0)
+    b = join(b, first_lanes<A>(value(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); }), n, splat(empty)));
   return join(join(a, b), join(c, d));
 }
 
@@ -106,17 +107,19 @@ Statistics<acc_t<T>> statistics(const T* x, int64_t n) {
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += BLOCK) {
     const int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
-    const A block = vmax_lanes(fold<T>(begin, end, -INFINITY, [&](int64_t i, auto get) SN_LAMBDA_INLINE { return get(x + i); },
-                                       [](auto a, auto b) SN_LAMBDA_INLINE { return vmax(a, b); }));
+    const A block = vmax_lanes(fold<T>(
+        begin, end, -INFINITY, [&](int64_t i, auto get) SN_LAMBDA_INLINE { return get(x + i); },
+        [](auto a, auto b) SN_LAMBDA_INLINE { return vmax(a, b); }));
     const A next = block > max || isnan(block) ? block : max;
     const A shift = next == -INFINITY ? 0 : next;
     if (sum != 0 && next != max) sum *= exp(double(max) - next);
-    sum += vsum(fold<T>(begin, end, 0,
-                        [&](int64_t i, auto get) SN_LAMBDA_INLINE {
-                          __builtin_prefetch(x + i + BLOCK);
-                          return vexp(get(x + i) - shift);
-                        },
-                        [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
+    sum += vsum(fold<T>(
+        begin, end, 0,
+        [&](int64_t i, auto get) SN_LAMBDA_INLINE {
+          __builtin_prefetch(x + i + BLOCK);
+          return vexp(get(x + i) - shift);
+        },
+        [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
     max = next;
   }
   return {max, max == -INFINITY ? NAN : sum};  // a row of -inf alone has no softmax

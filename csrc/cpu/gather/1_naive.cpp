@@ -57,8 +57,8 @@ bool embedding_forward(const T* weight, int64_t stride, const int64_t* index, T*
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-                        bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
   using A = acc_t<T>;
   std::vector<int64_t> count(rows);
   for (int64_t i = 0; i < n; i++) {

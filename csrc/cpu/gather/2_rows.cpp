@@ -5,8 +5,8 @@
 //
 // Sums of 16-bit gradients are floats, rounded once.
 #include "cpu/ladder.h"
-#include "ops/gather.h"
 #include "index.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {

@@ -5,8 +5,8 @@
 //
 // Along dim 0 of a large x every element is a cache miss in rung 2, of whose 64 bytes 4 are used.
 #include "cpu/ladder.h"
-#include "ops/gather.h"
 #include "index.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {

@@ -3,8 +3,8 @@
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
 #include "cpu/ladder.h"
-#include "ops/gelu.h"
 #include "gate.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
@@ -74,12 +74,8 @@ void geglu_backward(bool tanh, const T* grad, const T* x, T* dx, int64_t outer, 
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_1) = {
-    SN_TYPED(forward),
-    SN_TYPED(backward),
-    SN_TYPED(bias_forward),
-    SN_TYPED(bias_backward),
-    SN_TYPED(geglu_forward),
-    SN_TYPED(geglu_backward),
+    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
 };
 
 }  // namespace scratchnet

@@ -6,8 +6,8 @@
 // A polynomial has no branch and no call, so the compiler keeps it in the loop and the CPU works on several elements at once.
 // Those of gate.h take a whole register: here all its lanes hold the same number, and one of the results is used.
 #include "cpu/ladder.h"
-#include "ops/gelu.h"
 #include "gate.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {

@@ -3,8 +3,8 @@
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
 #include "cpu/ladder.h"
-#include "ops/gelu.h"
 #include "gate.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {

@@ -7,8 +7,8 @@
 // The bias is added in registers; its gradient is summed while dx is in registers.
 #include "cpu/column_sums.h"
 #include "cpu/ladder.h"
-#include "ops/gelu.h"
 #include "gate.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
@@ -96,12 +96,8 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_4) = {
-    SN_GELU(forward),
-    SN_GELU(backward),
-    SN_GELU(bias_forward),
-    SN_GELU(bias_backward),
-    SN_GELU(geglu_forward),
-    SN_GELU(geglu_backward),
+    SN_GELU(forward),       SN_GELU(backward),      SN_GELU(bias_forward),
+    SN_GELU(bias_backward), SN_GELU(geglu_forward), SN_GELU(geglu_backward),
 };
 
 }  // namespace scratchnet

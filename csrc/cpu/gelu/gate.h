@@ -26,10 +26,10 @@ SN_INLINE Gate<A> gate(vec<A> x) {
 }  // namespace
 }  // namespace scratchnet
 
-// SN_TYPED for the functions of this table, whose first argument is a template parameter here: two branches a call, none an element.
-#define SN_GELU(function)                                                               \
-  [](const On& on, bool tanh, auto... arguments) {                                      \
-    SN_FLOATS(on.dtype, return (tanh ? function<T, true> : function<T, false>)(         \
-                            ::scratchnet::typed(arguments)...))                         \
-    __builtin_unreachable();                                                            \
+// SN_TYPED for the functions of this table, whose first argument is a template parameter here: two branches a call, none an
+// element.
+#define SN_GELU(function)                                                                                          \
+  [](const On& on, bool tanh, auto... arguments) {                                                                 \
+    SN_FLOATS(on.dtype, return (tanh ? function<T, true> : function<T, false>)(::scratchnet::typed(arguments)...)) \
+    __builtin_unreachable();                                                                                       \
   }

@@ -43,15 +43,17 @@ struct Row {
   const Scratch<double> partial;  // (blocks, up to 3): the blocks' sums of a shared row
 
   Row(int64_t rows, int64_t columns)
-      : columns(columns), blocks(ceil_div(columns, BLOCK)), shared(rows < 16 && blocks >= 2 * SHARE), partial(shared ? blocks : 0, 3) {}
+      : columns(columns),
+        blocks(ceil_div(columns, BLOCK)),
+        shared(rows < 16 && blocks >= 2 * SHARE),
+        partial(shared ? blocks : 0, 3) {}
 
   // f(begin, end) for ranges that make up the row
   template <class F>
   SN_INLINE void for_each_range(const F& f) const {
     if (!shared) return f(0, columns);
-    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
-      f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns);
-    });
+    parallel_for(0, blocks, SHARE,
+                 [=, this](int64_t begin, int64_t end) { f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns); });
   }
 
   // The sums over the row of the K terms that f(j, get) has for columns j, j + 1, ...
@@ -126,20 +128,21 @@ SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
       const vec<A> v = get(x + j);
       return Terms<A, 1>{v * v};
     });
-    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]] return wide_statistics<centred>(x, D, eps);
+    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]]
+      return wide_statistics<centred>(x, D, eps);
     return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
   } else {
     const A first = D ? load1(x) : 0;
-    const auto shifted = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-      return Terms<A, 1>{get(x + j) - first};
-    });
+    const auto shifted =
+        row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + j) - first}; });
     const A mean = A(first + shifted.v[0] / D);
     const auto sums = row.template sum<2>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(x + j) - mean;
       return Terms<A, 2>{d, d * d};
     });
     const double rest = sums.v[0] / D, variance = sums.v[1] / D - rest * rest;
-    if (D && !__builtin_isfinite(variance)) [[unlikely]] return wide_statistics<centred>(x, D, eps);
+    if (D && !__builtin_isfinite(variance)) [[unlikely]]
+      return wide_statistics<centred>(x, D, eps);
     return {mean, A(rest), A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + eps))};
   }
 }
@@ -157,9 +160,8 @@ void forward(const NormForward& p) {
       const T *residual = (const T*)p.residual + i * D, *term = x;
       T* total = (T*)p.total + i * D;
       row.for_each_range([=](int64_t begin, int64_t end) {
-        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-          put(total + j, get(term + j) + get(residual + j));
-        });
+        map<T>(begin, end,
+               [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(total + j, get(term + j) + get(residual + j)); });
       });
       x = total;
     }
@@ -211,9 +213,10 @@ void backward(const NormBackward& p) {
         });
       else if (dx)
         sums.v[1] = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-          const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
-          return Terms<A, 1>{a * get(x + j)};
-        }).v[0];
+                         const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
+                         return Terms<A, 1>{a * get(x + j)};
+                       })
+                        .v[0];
       const A rest = A(sums.v[2] / D), mean_a = A(sums.v[0] / D);
       const A mean_ah = A((sums.v[1] - sums.v[2] / D * sums.v[0]) / D * rstd);
 

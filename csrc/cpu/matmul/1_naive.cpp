@@ -2,8 +2,8 @@
 //
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
 #include "cpu/ladder.h"
-#include "ops/matmul.h"
 #include "epilogue_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {

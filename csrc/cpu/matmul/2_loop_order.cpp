@@ -4,8 +4,8 @@
 // time. In return a whole row of sums is read and written for every number of a, and b comes past once for every row of a.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
-#include "ops/matmul.h"
 #include "epilogue_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {

@@ -9,9 +9,9 @@
 // cut into chains of DEPTH additions, short enough for the type of the numbers.
 // https://dl.acm.org/doi/10.1145/106972.106981
 #include "cpu/ladder.h"
+#include "epilogue_scalar.h"
 #include "ops/matmul.h"
 #include "ops/numbers.h"
-#include "epilogue_scalar.h"
 
 namespace scratchnet {
 namespace {

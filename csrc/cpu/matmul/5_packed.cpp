@@ -23,8 +23,8 @@ constexpr int64_t BLOCK_ROWS = 240;                                 // of a in L
 constexpr int64_t RECTANGLE_ROWS = 1536, RECTANGLE_COLUMNS = 1024;  // of y, at most
 constexpr int64_t FEW_ROWS = 2 * ROWS;                              // for which it does not pay to copy b
 constexpr int64_t NEAR = 1 << 17;                                   // bytes of b that wait in L2 for the next rows of a
-// Blocks of DEPTH terms that are added up one after the other. The 501 blocks of 128,256 classes in one chain cost the gradient of
-// linear_cross_entropy half of its accuracy.
+// Blocks of DEPTH terms that are added up one after the other. The 501 blocks of 128,256 classes in one chain cost the gradient
+// of linear_cross_entropy half of its accuracy.
 constexpr int64_t CHAIN = 16;
 
 // c (rows, columns) = [c +] a b by inner products, for few rows and both operands in order along k: packing would not pay.
@@ -108,8 +108,8 @@ struct Workspace {
       : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(sums_apart ? blocks.rows : 0, blocks.columns) {}
 };
 
-// Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time: reading
-// long pieces of b's rows is all that they do.
+// Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time:
+// reading long pieces of b's rows is all that they do.
 template <class T, class Rows, class Done>
 void tiles_in_place(int64_t rows, int64_t columns, int64_t depth, const Rows& a_rows, const T* b, int64_t b_row, acc_t<T>* c,
                     int64_t c_row, bool add, const Done& done) {
@@ -143,11 +143,13 @@ void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const
   const bool few = TERMS == 1 && size.m <= FEW_ROWS;
   const int64_t unpacked = few && b.column == 1 ? columns / COLUMNS<A> * COLUMNS<A> : 0;
   const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && size.k % TERMS == 0;
-  const bool a_in_place = in_order && (uintptr_t)a0 % sizeof(A) == 0;  // not copied: 3 % at 1024^3, half the time for 64 columns
+  const bool a_in_place =
+      in_order && (uintptr_t)a0 % sizeof(A) == 0;  // not copied: 3 % at 1024^3, half the time for 64 columns
   const bool inner = few && a.column == 1 && b.row == 1 && !to.accumulate;
   const bool apart = direct && !inner && long_sums(size, blocks);  // c holds the sums of one chain, until they are added to y
   A* const c = apart ? packed.c.data() : total;
-  const bool reused = !direct && !unpacked && !inner && blocks.depth >= size.k;  // a tile is complete at once: the next takes its place
+  const bool reused =
+      !direct && !unpacked && !inner && blocks.depth >= size.k;  // a tile is complete at once: the next takes its place
   const int64_t total_row = direct ? size.n : reused ? COLUMNS<A> : columns, c_row = apart ? columns : total_row;
   const auto place = [=](A* from, int64_t row, int64_t i, int64_t j) { return reused ? from : from + i * row + j; };
   int64_t p = 0, depth = size.k, chain = 0;  // where the chain began whose sums are in c

@@ -27,8 +27,8 @@ SN_INLINE void transpose(vec<A>* square) {
   if constexpr (S > 1) transpose<A, S / 2>(square);
 }
 
-// The words that a panel is made of: TERMS numbers of a line, one after the other. One: the number, in the type that is computed
-// in. Two: as many of bfloat16 as fit in its 32 bits, the way AVX512-BF16 wants them (tile.h).
+// The words that a panel is made of: TERMS numbers of a line, one after the other. One: the number, in the type that is
+// computed in. Two: as many of bfloat16 as fit in its 32 bits, the way AVX512-BF16 wants them (tile.h).
 template <class T, int TERMS>
 struct Words {
   using A = acc_t<T>;
@@ -57,9 +57,10 @@ struct Words<bf16, 2> {
   }
 };
 
-// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word. It reaches into the places
-// of the next words, which come after. Some panels at a time: they share the source's cache lines, of which the next one may lie a
-// page away. Returns how many panels have how many of their words; the last words of a panel would reach into the next one.
+// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word. It reaches into the
+// places of the next words, which come after. Some panels at a time: they share the source's cache lines, of which the next one
+// may lie a page away. Returns how many panels have how many of their words; the last words of a panel would reach into the
+// next one.
 struct Packed {
   int64_t panels, words;
 };
@@ -74,8 +75,8 @@ Packed pack_registers(const T* source, int64_t step, int64_t lines, int64_t word
   return done;
 }
 
-// packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies at
-// source[line * its number + p * step]
+// packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies
+// at source[line * its number + p * step]
 template <int W, int TERMS = 1, class T>
 void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t depth, acc_t<T>* packed) {
   using A = acc_t<T>;

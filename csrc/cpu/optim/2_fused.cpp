@@ -44,8 +44,7 @@ void update(const Slot slot, const Rule rule, int64_t begin, int64_t end) {  // 
   int64_t i = begin;
   for (; i + PAIR <= end; i += PAIR)
     update_registers<2, T>(
-        slot, i, rule, [](const T* p) SN_LAMBDA_INLINE { return load(p); },
-        [](T* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
+        slot, i, rule, [](const T* p) SN_LAMBDA_INLINE { return load(p); }, [](T* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
   map<T>(i, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { update_registers<1, T>(slot, j, rule, get, put); });
 }
 
@@ -61,8 +60,7 @@ void step(const Slot* slots, int64_t count, const Options& options) {
       const Slot& slot = slots[s];
       const int64_t from = begin > first ? (begin - first) * CHUNK : 0, to = (end - first) * CHUNK;
       if (from >= slot.numel) continue;
-      SN_FLOATS(slot.dtype,
-                update<T>(slot, Rule<acc_t<T>>(options, slot.step), from, to < slot.numel ? to : slot.numel));
+      SN_FLOATS(slot.dtype, update<T>(slot, Rule<acc_t<T>>(options, slot.step), from, to < slot.numel ? to : slot.numel));
     }
   });
 }

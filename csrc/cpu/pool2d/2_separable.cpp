@@ -90,7 +90,8 @@ int64_t common_size(const Spans& spans) {
   return size;
 }
 
-// The sums of x over the spans, each divided by its divisor; or, on the way back, of x's entries, each divided by its own first.
+// The sums of x over the spans, each divided by its divisor; or, on the way back, of x's entries, each divided by its own
+// first.
 template <class T, bool back>
 void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns, const double* row_divisor,
                  const double* column_divisor) {

@@ -55,8 +55,7 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
           case Mode::rnn_relu: m[j] = u[j] = u[j] + v[j] < 0 ? 0 : u[j] + v[j]; break;  // NaN stays NaN
         }
       }
-      if (w_hr)
-        multiply(w_hr, H, 1, m.data(), h, P, H, false);
+      if (w_hr) multiply(w_hr, H, 1, m.data(), h, P, H, false);
       else
         for (int64_t j = 0; j < H; j++) h[j] = m[j];
       for (int64_t j = 0; j < P; j++) ((A*)to.y)[(row + b) * P + j] = h[j];
@@ -95,7 +94,8 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
             break;
           }
           case Mode::gru: {
-            const A r = a[j], z = a[j1], candidate = a[j2], dn = (dh[j] * (1 - z) + (dh[j] - dh[j])) * (1 - candidate * candidate);
+            const A r = a[j], z = a[j1], candidate = a[j2],
+                    dn = (dh[j] * (1 - z) + (dh[j] - dh[j])) * (1 - candidate * candidate);
             dv[j] = du[j] = dn * inner[j] * r * (1 - r);
             dv[j1] = du[j1] = dh[j] * (h[j] - candidate) * z * (1 - z);
             du[j2] = dn, dv[j2] = dn * r;

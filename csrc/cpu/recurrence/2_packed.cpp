@@ -46,8 +46,8 @@ struct PackedMatrix {
       pack<ROWS>(x + p, k, 1, rows, d, scratch.at(0, round_up(rows, ROWS) * d));
       for (int64_t j = 0; j < n; j += COLUMNS<A>)
         for (int64_t i = 0; i < rows; i += ROWS)
-          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch.at(i * d, ROWS * d)), packed_columns(at(p, j)), y + i * n + j, n,
-                          min(COLUMNS<A>, n - j), p > 0 || add);
+          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch.at(i * d, ROWS * d)), packed_columns(at(p, j)),
+                          y + i * n + j, n, min(COLUMNS<A>, n - j), p > 0 || add);
       p += depth;
     } while (p < k);
   }

@@ -1,4 +1,5 @@
-// Multiply-adds at full speed: x = x a + b on whole registers, with as many independent x as hide that each one waits for itself.
+// Multiply-adds at full speed: x = x a + b on whole registers, with as many independent x as hide that each one waits for
+// itself.
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"

@@ -96,8 +96,8 @@ __global__ void cross_entropy_backward_kernel(Targets to, const T* grad, bool si
 }
 
 template <class T>
-void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
-                            const double*, T* dx) {
+void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight,
+                            const T* x, const double*, T* dx) {
   const Grid grid = elementwise(to.rows * to.positions, THREADS);
   launch(on, "cross_entropy_backward", cross_entropy_backward_kernel<T>, grid, to, grad, single, total_weight, x, dx);
 }

@@ -116,15 +116,16 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
     for (int e = 0; e < LANES<T>; e++) {
       const int r = R::of(e);
       const A p = exp(d.lane[e] - high[r] - low[r]);
-      d.lane[e] = all[r] * p - (all_share(to) ? g[r] * share.lane[e] : A(0)) - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
+      d.lane[e] =
+          all[r] * p - (all_share(to) ? g[r] * share.lane[e] : A(0)) - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
     }
     rows.store(dx, c, d);
   });
 }
 
 template <class T>
-void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
-                            const double* lse, T* dx) {
+void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight,
+                            const T* x, const double* lse, T* dx) {
   const auto kernel = to.positions == 1 ? cross_entropy_backward_kernel<T, false> : cross_entropy_backward_kernel<T, true>;
   const bool wide = rows_aligned(to.classes, to.positions, x, (const T*)to.probabilities, dx);
   const Grid grid = rows_grid<T>(to.rows, to.classes, to.positions);
@@ -221,7 +222,8 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
 }
 
 template <class T>
-void logsumexp(const Launch& on, const char* name, const T* grad, const T* x, T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void logsumexp(const Launch& on, const char* name, const T* grad, const T* x, T* y, T* dx, int64_t outer, int64_t classes,
+               int64_t inner) {
   const auto kernel = inner == 1 ? logsumexp_kernel<T, false> : logsumexp_kernel<T, true>;
   const bool wide = rows_aligned(classes, inner, x, dx);
   launch(on, name, kernel, rows_grid<T>(outer, classes, inner), grad, x, y, dx, classes, inner, wide);

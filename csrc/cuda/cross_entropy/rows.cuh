@@ -35,9 +35,9 @@ struct Rows {
     }
   }
 
-  __device__ static int of(int lane) { return STRIP ? lane : 0; }                        // the row of a lane
+  __device__ static int of(int lane) { return STRIP ? lane : 0; }  // the row of a lane
   __device__ int64_t class_of(int64_t c, int lane) const { return STRIP ? c : c + lane; }
-  __device__ int64_t count(int64_t c) const { return STRIP ? left : classes - c; }        // of lanes that exist
+  __device__ int64_t count(int64_t c) const { return STRIP ? left : classes - c; }  // of lanes that exist
   __device__ int64_t at(int64_t c) const { return begin + c * inner; }
 
   // The thread's pack that begins with class c.
@@ -121,7 +121,8 @@ struct Rows {
 // Short rows take smaller blocks.
 template <class T>
 Grid rows_grid(int64_t outer, int64_t classes, int64_t inner) {
-  if (inner != 1) return {dim3(blocks_along_x(outer * ceil_div(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
+  if (inner != 1)
+    return {dim3(blocks_along_x(outer * ceil_div(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
   int threads = 32;
   while (threads < ROW_THREADS && threads * LANES<T> < classes) threads *= 2;
   return {dim3(blocks_along_x(outer)), dim3(threads)};

@@ -64,8 +64,8 @@ __global__ void embedding_forward_kernel(const T* weight, int64_t stride, const 
 }
 
 template <class T>
-bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
-                       int64_t n) {
+bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows,
+                       int64_t columns, int64_t n) {
   const Grid grid = elementwise(n * columns, THREADS);
   launch(on, "embedding_forward", embedding_forward_kernel<T>, grid, weight, stride, index, y, rows, columns, n);
   return true;
@@ -88,8 +88,8 @@ __global__ void embedding_backward_kernel(const T* grad, const int64_t* index, T
 }
 
 template <class T>
-bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   const Grid grid = elementwise(rows * columns, THREADS);
   launch(on, "embedding_backward", embedding_backward_kernel<T>, grid, grad, index, dweight, rows, columns, n, padding,
          by_count);

@@ -68,8 +68,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 // Row key[i] of dx (rows, columns) gets the sum of the rows position[i] of grad; rows that no key names get zeros, and so does
 // the row `skipped`.
 template <class T>
-void sum_sorted(const Launch& on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n,
-                int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
+void sum_sorted(const Launch& on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx,
+                int64_t n, int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
   zero(on, name, dx, rows * columns);
   if (!n) return;
   int64_t *sorted = on.allocate<int64_t>(n), *positions = on.allocate<int64_t>(n);
@@ -197,8 +197,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
-                       int64_t n) {
+bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows,
+                       int64_t columns, int64_t n) {
   const bool wide = aligned(columns, weight, y) && stride % LANES<T> == 0;
   const Grid grid = tiles<T>(n, columns);
   launch(on, "embedding_forward", embedding_forward_kernel<T>, grid, weight, stride, index, y, rows, columns, n, wide);
@@ -231,8 +231,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   const char* name = "embedding_backward";
   if (by_count || on.deterministic()) {
     int64_t* position = on.allocate<int64_t>(n);

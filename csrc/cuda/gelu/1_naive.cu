@@ -75,7 +75,8 @@ __global__ void bias_gelu_backward_kernel(const T* grad, const T* x, const T* bi
 }
 
 template <class T>
-void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns) {
+void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows,
+                   int64_t columns) {
   const Grid grid = elementwise(columns, THREADS);
   launch(on, "bias_gelu_backward", bias_gelu_backward_kernel<T>, grid, grad, x, bias, dx, dbias, rows, columns, tanh);
 }

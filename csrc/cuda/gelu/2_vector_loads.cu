@@ -15,8 +15,7 @@ namespace scratchnet {
 namespace {
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
   const int64_t i = thread_index() * LANES<T>;
   if (i >= n) return;
   Pack<T> v = load(x + i, n - i, aligned);
@@ -82,7 +81,7 @@ void bias_forward(const Launch& on, bool tanh, const T* x, const T* bias, T* y, 
 template <class T, bool tanh>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     bias_gelu_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, acc_t<T>* partial, int64_t rows, int64_t columns,
-                         bool aligned) {
+                              bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
   const Pack<T> b = load(bias + at.column, left, aligned);
@@ -104,7 +103,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns) {
+void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows,
+                   int64_t columns) {
   const auto kernel = tanh ? bias_gelu_backward_kernel<T, true> : bias_gelu_backward_kernel<T, false>;
   const Grid grid = tiles<T>(rows, columns);
   acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(grid.blocks.y * columns) : nullptr;

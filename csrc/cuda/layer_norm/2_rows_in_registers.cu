@@ -34,10 +34,8 @@ Grid share(int64_t rows, int64_t columns, int64_t blocks) {
 
 template <int THREADS, class A>
 __device__ __forceinline__ A mean_of_row(A sum, int64_t columns) {
-  if constexpr (THREADS == WARP)
-    return reduce_warp(sum, Add{}) / columns;
-  else
-    return reduce_block(sum, Add{}, A(0)) / columns;
+  if constexpr (THREADS == WARP) return reduce_warp(sum, Add{}) / columns;
+  else return reduce_block(sum, Add{}, A(0)) / columns;
 }
 
 // visit(k, column, kept) for this thread's packs of a row; kept is a constant: true for those that stay in registers.

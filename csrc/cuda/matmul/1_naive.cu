@@ -38,7 +38,7 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
 // A thread walks down a column.
 template <class T>
 __global__ void linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
-                                           Activation activation) {
+                                                  Activation activation) {
   const int64_t j = thread_index();
   if (j >= columns) return;
   double sum = 0;

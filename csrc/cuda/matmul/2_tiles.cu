@@ -25,7 +25,11 @@ struct Result {
   bool accumulate, wide;
 
   Result(const Epilogue& to, int64_t n)
-      : y((T*)to.y), z((T*)to.z), bias((const T*)to.bias), activation(to.activation), accumulate(to.accumulate),
+      : y((T*)to.y),
+        z((T*)to.z),
+        bias((const T*)to.bias),
+        activation(to.activation),
+        accumulate(to.accumulate),
         wide(aligned(n, y, z, bias)) {}
 
   // Of neighbours in a row, of which `left` exist; the first is y[at].
@@ -152,7 +156,8 @@ void product_with(const Launch& on, const ProductSizes& size, const Matrix& a, c
   acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
   const Result<T> result(to, size.n);
   for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
-    const Grid grid = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
+    const Grid grid = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits),
+                       dim3(PRODUCT_THREADS)};
     launch(on, "matmul_product", kernel, grid, batch, first, x, y, size.k, depth, result, partial);
   }
   if (partial)
@@ -170,7 +175,7 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
-                               Activation activation, bool aligned) {
+                                      Activation activation, bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
   Pack<T> sum = {};
