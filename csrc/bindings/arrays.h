@@ -32,7 +32,7 @@ struct Array : pybind11::array {
     element_strides.resize(dim());
     for (int64_t i = 0; i < dim(); i++) {
       if (array::strides(i) % itemsize())
-        throw std::runtime_error("scratchnet: a stride is no whole number of elements; copy the array");
+        throw std::runtime_error("scratchnet: a stride is not a multiple of the element size; copy the array");
       element_strides[i] = array::strides(i) / itemsize();
     }
     return {element_strides.data(), dim()};

@@ -31,7 +31,7 @@ Conv2dSizes expect_conv2d(const Expect& expect, const Tensor& x, const Tensor& w
     const int64_t room = fits ? size.in[axis] + 2 * padding[axis] - 1 - reach : -1;
     expect.that(size.kernel[axis] > 0 && room >= 0, "the kernel must not be empty, nor larger than the padded image");
     size.padding[axis] = padding[axis];
-    // What takes no step is as well a step of one: kernels compute with the two.
+    // Where a stride or a dilation is never taken, it is as good as 1; kernels compute with both.
     size.stride[axis] = min(stride[axis], room + 1), size.dilation[axis] = size.kernel[axis] > 1 ? dilation[axis] : 1;
     size.out[axis] = room / stride[axis] + 1;
   }

@@ -1,4 +1,4 @@
-// The operators of the primitive cross_entropy, but linear_cross_entropy.
+// The operators of the primitive cross_entropy, except linear_cross_entropy.
 #pragma once
 #include <string>
 

@@ -6,7 +6,7 @@
 #define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)
 
 namespace scratchnet {
-// The products for an operator with a ladder of its own: with its last rung the best ones.
+// The products for a rung of another operator: for its last rung, the best ones.
 inline const MatmulKernels& products(int64_t rung, int64_t last) { return matmul_kernels(rung < last ? rung : matmul_rungs); }
 
 // The last two axes of a tensor as rows and columns, the ones before as the batch. The tensor must outlive it.
@@ -23,7 +23,7 @@ Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, 
   const int64_t axes = like.dim() - 2;
   sizes[axes] = m, sizes[axes + 1] = n;
   Tensor y = fresh<Tensor>(sizes, like.scalar_type());
-  if (y.numel() == 0) return y;  // of a batch without a matrix the other sizes may have any product
+  if (y.numel() == 0) return y;  // in an empty batch the product of the other sizes may overflow
   const MatmulKernels& kernels = matmul_kernels(rung);
   if (n == 1)  // a vector: y^T = b^T a^T has long rows, which are what the kernels are fast at
     kernels.product(on(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});

@@ -32,7 +32,7 @@ static py::dict cpu_info() {
   return info;
 }
 
-// The interpreter goes on: others may want to run while all threads compute.
+// Without the GIL: other Python threads run on while all cores compute.
 static int64_t multiply_add(bool wide, int64_t rounds) {
   py::gil_scoped_release release;
   return scratchnet::roof_kernels(1).multiply_add({wide ? scratchnet::DType::f64 : scratchnet::DType::f32}, rounds);

@@ -3,6 +3,9 @@
 // The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Each has
 // dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and those headers
 // specialise the functions that are only declared here. Schemas live in scratchnet/ops/; here are only the implementations.
+//
+// Each operator file lists its operators as SN_<OP>_OPS(X), those for the CPU alone as SN_<OP>_HOST_OPS(X). setup.py joins the
+// lists (operators.h) for the files that register them.
 #pragma once
 #include <optional>
 #include <stdexcept>
@@ -19,14 +22,14 @@ namespace scratchnet {
 // ---- What each kind of tensor defines -----------------------------------------------------------------------------------
 
 template <class Tensor>
-using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // how it says its element type
+using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // what its scalar_type() answers
 
 template <class Tensor>
 DType dtype_of(const Tensor&);
 template <class Tensor>
 std::string type_name(const Tensor&);
 template <class Tensor>
-bool is_float(const Tensor&);  // of a type that kernels take
+bool is_float(const Tensor&);  // of an element type that kernels take
 template <class Tensor>
 bool is_index(const Tensor&);  // int64
 template <class Tensor>
@@ -34,7 +37,7 @@ bool holds(const Tensor&, DType);
 template <class Tensor>
 bool has_dtype(const Tensor&, const dtype_t<Tensor>&);
 template <class Tensor>
-dtype_t<Tensor> statistics_dtype(const Tensor&);  // of statistics saved for backward: float32, for float64 float64
+dtype_t<Tensor> statistics_dtype(const Tensor&);  // for saved statistics: float64 for float64, else float32
 template <class Tensor>
 dtype_t<Tensor> double_dtype();
 template <class Tensor>
@@ -50,7 +53,7 @@ template <class Tensor>
 void fill_zeros(const Tensor&);
 
 template <class Tensor>
-auto on(const Tensor&);  // the first argument of a kernel: On, or what a column makes of it
+auto on(const Tensor&);  // the first argument of a kernel
 template <class Tensor>
 constexpr bool ON_HOST = true;  // whether operators may read what tensors hold
 
@@ -65,7 +68,7 @@ Tensor fresh_like(const Tensor& t) {
   return fresh<Tensor>(t.sizes().data(), t.dim(), t.scalar_type());
 }
 
-// Stands for a gradient that nobody asked for.
+// Stands for a gradient that is not needed.
 template <class Tensor>
 Tensor none(const Tensor& like) {
   return fresh<Tensor>(std::vector<int64_t>{0}, like.scalar_type());
@@ -102,8 +105,8 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 
 // ---- Checks ------------------------------------------------------------------------------------------------------------
 //
-// Anyone can call an operator, and a kernel believes what it is told. So the first lines of every operator say what they
-// expect, before anything is allocated, read or written:
+// Anyone can call an operator, and a kernel trusts its arguments. So the first lines of every operator state what it expects,
+// before anything is allocated, read or written:
 //
 //     const Expect expect("bias_gelu_forward", "x", x, rung);             x is of floats, and the rung exists
 //     expect.that(x.dim() > 0, "x must have an axis");

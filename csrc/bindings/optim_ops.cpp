@@ -87,7 +87,7 @@ struct Step {
  private:
   std::map<const char*, const char*> taken;  // memory of the parameters so far: start, end
 
-  // Threads share the work: where two parameters share memory, the second one waits for the formula.
+  // Threads share the work: where two parameters share memory, the second one is left to the formula.
   bool claim(const char* start, const char* end) {
     if (start == end) return true;
     const auto next = taken.upper_bound(start);

@@ -150,7 +150,7 @@ Tensor adaptive_avg_pool2d(const Expect& expect, Tensor x, const std::vector<int
   expect.that(rows >= 0 && columns >= 0, "output_size must not be negative");
   const auto small = with_plane(sizes, rows, columns);
   if (back) expect.shape("grad", x, Shape{small.data(), (int64_t)small.size()});
-  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());  // before the windows: it is what may be too large
+  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());  // before the windows: this is what may be too large
   return average(x, y, Intervals(sizes.end()[-2], rows), Intervals(sizes.end()[-1], columns), back, rung);
 }
 template <class Tensor>

@@ -9,7 +9,7 @@
 
 namespace scratchnet {
 
-// In order, and float32 at the least.
+// In order, and at least float32.
 template <class Tensor>
 Tensor wide(const Tensor& t) {
   return in_order(has_dtype(t, statistics_dtype(t)) ? t : converted(t, statistics_dtype(t)));
@@ -25,12 +25,12 @@ Tensor narrow(const Tensor& t, const Tensor& like) {
 template <class Tensor>
 Tensor wide_copy(const Tensor& t) {
   const Tensor from = wide(t), to = fresh_like(from);
-  if (from.numel()) memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));  // may not be told null
+  if (from.numel()) memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));  // memcpy must not get null
   return to;
 }
 
 // x (N, I), batch_sizes (T), w_ih (G H, I), w_hh (G H, P), h0 (B, P), c0 (B, H), w_hr (P, H). batch_sizes, which must outlive
-// the layer, falls, begins with B and sums up to N.
+// the layer, never increases, begins with B and sums to N.
 template <class Tensor>
 Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_sizes, const Tensor& w_ih, const Tensor& w_hh,
                    const Tensor& h0, const std::optional<Tensor>& c0, const std::optional<Tensor>& w_hr, int64_t mode,
@@ -107,7 +107,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
   expect.shape("y", y, {rows, layer.state});
   expect.numel("activations", activations, rows * gates, saved);
   expect.numel("inner", inner, has_inner ? rows * layer.hidden : 0, saved);
-  expect.that(!need_c0 || c0, "c0 has no gradient, there is none"), expect.that(!need_w_hr || w_hr, "w_hr has no gradient");
+  expect.that(!need_c0 || c0, "c0 has no gradient: it is not given"),
+      expect.that(!need_w_hr || w_hr, "w_hr has no gradient: it is not given");
 
   const Tensor like = x;
   x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), h0 = wide(h0), c0 = wide(c0), w_hr = wide(w_hr);

@@ -1,5 +1,5 @@
 // What launchers get for torch tensors: for CUDA tensors (cuda_tensors.h) and for those of tests/cuda_emulation, which define
-// the functions that are only declared here. The operators are those of the CPU column, word for word.
+// the functions that are only declared here. The operators are those of the CPU column.
 #pragma once
 #include <vector>
 
@@ -14,8 +14,8 @@ cudaStream_t stream_of(const Tensor&);
 bool tf32_is_asked_for();
 bool determinism_is_asked_for();
 
-// The scratch memory of a call is torch's. It may be given back as soon as the kernels are launched: whoever gets it next works
-// later on the same stream.
+// The scratch memory of a call is torch's. It may be freed as soon as the kernels are launched: its next user runs later on the
+// same stream.
 class TorchLaunch final : public Launch {
  public:
   using Launch::Launch;

@@ -1,4 +1,4 @@
-// csrc/cpu/memory.h: malloc for small pieces, kept pages for large ones, an exception where there is none.
+// csrc/cpu/memory.h: malloc for small pieces, kept pages for large ones, an exception where there is no memory.
 #include "cpu/memory.h"
 
 #include <stdio.h>

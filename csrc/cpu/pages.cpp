@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ops/numbers.h"
+
 namespace {
 
 using namespace scratchnet;
@@ -70,7 +72,7 @@ class Book {
   }
 
  private:
-  // The oldest, until so many bytes are kept.
+  // Removes the oldest until at most `bytes` are kept.
   std::vector<Pages> release_until(int64_t bytes) {
     auto end = kept.begin();
     for (; end != kept.end() && kept_bytes > bytes; end++) kept_bytes -= end->bytes;
@@ -95,7 +97,7 @@ int64_t unmap(const std::vector<Pages>& list) {
 
 Pages fresh_pages(int64_t bytes) {
   if (bytes > INT64_MAX - 2 * HUGE_PAGE) return {nullptr, 0};
-  bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  bytes = round_up(bytes, HUGE_PAGE);
   // Map one extra huge page so that the block can be aligned; unmap the slack.
   char* const memory = (char*)mmap(nullptr, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return {nullptr, 0};
@@ -121,7 +123,7 @@ bool sn_give_pages(void* memory) {
   const Pages pages = book.end_use(memory);
   if (!pages.memory) return false;
 #ifdef MADV_FREE
-  madvise(memory, pages.bytes, MADV_FREE);  // 0.5 us a huge page
+  madvise(memory, pages.bytes, MADV_FREE);  // 0.5 us per huge page
 #endif
   unmap(book.keep(pages));
   return true;

@@ -1,4 +1,5 @@
-// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in.
+// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in. The 1 tells them from
+// load and store of simd.h, which move a whole register.
 #pragma once
 #include "cpu/convert.h"
 

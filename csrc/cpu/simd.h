@@ -2,7 +2,7 @@
 //
 // GCC's and Clang's vector extensions give + - * / < ?: on whole registers; this header adds loads and stores with conversion
 // from 16 bits, reductions, and exp and the normal distribution as polynomials with stated errors. It is compiled once per
-// instruction set and lives in an anonymous namespace (see dispatch.h).
+// instruction set and lives in an anonymous namespace (see cpu/ladder.h).
 #pragma once
 #include "cpu/scalar.h"
 

@@ -7,8 +7,8 @@
 namespace scratchnet {
 namespace {
 
-// Adds the packs of a block's rows and leaves the sums in row blockIdx.y of partial (gridDim.y, columns). All threads come
-// here.
+// Adds the packs of a block's rows and leaves the sums in row blockIdx.y of partial (gridDim.y, columns). All threads must
+// call it.
 template <class T>
 __device__ void store_partial_sums(acc_t<T>* partial, const Pack<T>& own, int64_t column, int64_t columns) {
   __shared__ Pack<T> of_row[TILE_ROWS][TILE_THREADS / TILE_ROWS];

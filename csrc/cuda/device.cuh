@@ -1,20 +1,20 @@
-// What CUDA C++ has no portable words for: inline PTX, shared memory whose size the launch says, assertions.
+// What CUDA C++ cannot say portably: inline PTX, dynamically sized shared memory, assertions.
 //
-// Kernels use these functions and write no PTX themselves: where there is no GPU, tests/cuda_emulation/include/device.cuh
-// stands in for this file, with a twin of each function that says in plain C++ what it does.
+// Kernels use these functions and write no PTX themselves: where there is no GPU, tests/cuda_emulation has a
+// cuda/device.cuh that stands in for this file, with a twin of each function in plain C++.
 #pragma once
 #include <assert.h>
 #include <cuda_runtime.h>
 
 #include "ops/types.h"
 
-// Stops the launch, and with it all later work on the device, if the condition is false: for indices that are out of range.
+// Stops the launch, and all later work on the device, if the condition is false: for indices out of range.
 #define SN_ASSERT(condition) assert(condition)
 
 namespace scratchnet {
 namespace {
 
-// The shared memory that the launch asked for.
+// The dynamic shared memory of the launch.
 template <class T>
 __device__ __forceinline__ T* dynamic_shared() {
   extern __shared__ __align__(128) unsigned char sn_dynamic_shared[];
@@ -23,7 +23,7 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 // ---- Copies from global to shared memory that run beside the computation -----------------------------------------------
 
-// 16 bytes, of which the first `bytes` are read and the others become 0. Both addresses are multiples of 16.
+// Copies 16 bytes; those after the first `bytes` become 0. Both addresses are multiples of 16.
 __device__ __forceinline__ void copy_async(void* shared, const void* global, int bytes = 16) {
   const unsigned to = __cvta_generic_to_shared(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");

@@ -25,7 +25,7 @@ struct Grid {
 template <class... Parameters, class... Arguments>
 void launch(const Launch& on, const char* name, void (*kernel)(Parameters...), const Grid& grid, Arguments... arguments) {
   if (!grid.blocks.x || !grid.blocks.y || !grid.blocks.z) return;
-  if (grid.dynamic_shared > 48 << 10)  // more than every kernel may have
+  if (grid.dynamic_shared > 48 << 10)  // more than a kernel may have by default
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)grid.dynamic_shared), name);
   cudaLaunchConfig_t config = {};
   config.gridDim = grid.blocks, config.blockDim = grid.threads;
@@ -38,7 +38,7 @@ void zero(const Launch& on, const char* name, T* p, int64_t count) {
   if (count) check(cudaMemsetAsync(p, 0, count * sizeof(T), on.stream), name);
 }
 
-// How many blocks a grid has along x, where 2^31 - 1 fit: dim3 would keep the lower 32 bits of what is more, and start too few.
+// The number of blocks along x, at most 2^31 - 1: dim3 would keep the lower 32 bits of a larger one and start too few.
 inline unsigned blocks_along_x(int64_t count) {
   if (count > INT32_MAX)
     throw std::runtime_error("scratchnet: the CUDA kernel would need " + std::to_string(count) +
@@ -46,7 +46,7 @@ inline unsigned blocks_along_x(int64_t count) {
   return (unsigned)count;
 }
 
-// One thread an element.
+// One thread per element.
 inline Grid elementwise(int64_t count, int threads) { return {dim3(blocks_along_x(ceil_div(count, threads))), dim3(threads)}; }
 
 // Along x.

@@ -1,4 +1,4 @@
-// A matrix walked in 128-bit packs: each of a block's 256 threads takes one pack of columns in every so many-th row.
+// A matrix walked in 128-bit packs: each of a block's 256 threads takes one pack of columns in every step-th row.
 #pragma once
 #include <algorithm>
 
@@ -9,7 +9,7 @@ namespace scratchnet {
 namespace {
 
 constexpr int TILE_THREADS = 256, TILE_ROWS = 8;
-constexpr int TILE_RESIDENT = 2;  // blocks a multiprocessor, at the least: asked for none, nvcc makes room for more and spills
+constexpr int TILE_RESIDENT = 2;       // minimum resident blocks per SM; without a bound nvcc makes room for more and spills
 constexpr int64_t TILE_BLOCKS = 2048;  // fill any GPU a few times over
 
 // Eight rows at a time, a warp each, or a single one where there are few. How the rows are shared out depends on the sizes

@@ -3,7 +3,7 @@
 //   h = (x - mean) rstd,  rstd = 1 / sqrt(var + eps),   y = h weight + bias,   mean and the biased var of a channel's numbers
 //   backward   dx = weight rstd (grad - mean(grad) - h mean(grad h)),   dweight = sum of grad h,   dbias = sum of grad
 //
-// With statistics that are given (those that ran along in training) mean and var are constants: dx = weight rstd grad.
+// With given statistics (the running ones of training) mean and var are constants: dx = weight rstd grad.
 #pragma once
 #include "ops/table.h"
 
@@ -22,7 +22,7 @@ struct BatchNormForward {
 struct BatchNormBackward {
   const void *grad, *x, *weight, *mean, *var;  // weight may be null
   bool training;                               // mean and var are those of x
-  void *dx, *dweight, *dbias;                  // each may be null: not asked for
+  void *dx, *dweight, *dbias;                  // each may be null: not needed
   int64_t images, channels, positions;
   double eps;
 };

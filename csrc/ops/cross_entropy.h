@@ -44,7 +44,7 @@ struct Totals {
     loss.add(more.loss.total());
     weight.add(more.weight.total());
   }
-  // The result: over no weight at all torch's mean is 0 / 0, also where label smoothing has left something to divide.
+  // The result: over no weight at all torch's mean is 0 / 0, even if label smoothing leaves a sum to divide.
   SN_ANYWHERE double value(bool mean) const {
     const double divisor = mean ? weight.total() : 1;
     return divisor == 0 ? NAN : loss.total() / divisor;
@@ -52,11 +52,11 @@ struct Totals {
 };
 
 // lse = log(sum_c exp(x_c)) of each row is saved as a double whatever T is: exp(x - lse) needs it to the digits of x's
-// fraction, also where x is 10000, and a float has lost those. A kernel may as well make it again.
+// fraction, even where x is 10000, and a float has lost those. A kernel may also compute it again.
 struct CrossEntropyKernels {
-  // Adds to totals, which lies where the tensors lie; loss (rows, positions) of x's dtype may be null.
+  // Adds to totals, which lives on the tensors' device; loss (rows, positions) of x's dtype may be null.
   void (*cross_entropy_forward)(const On&, Targets, const void* x, void* loss, double* lse, Totals*);
-  // loss of the dtype of On, or null if there is none; total_weight of what that is computed in
+  // loss has the dtype of On, or is null; total_weight has the type that is computed in
   void (*cross_entropy_reduce)(const On&, const Totals*, bool mean, void* loss, void* total_weight);
   // grad (rows, positions), or a single number for all rows; divided by total_weight unless that is null; dx may be x
   void (*cross_entropy_backward)(const On&, Targets, const void* grad, bool single, const void* total_weight, const void* x,

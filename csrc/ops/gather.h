@@ -1,6 +1,6 @@
 // gather: y[.., i, ..] = x[.., index[.., i, ..], ..] along one dimension; embedding: row index[i] of a table.
 //
-// Along the dimension, x has `from` entries and index `to`. The dimensions behind it, as far as x and index have them alike,
+// Along the dimension, x has `from` entries and index `to`. The dimensions after it, as far as x and index agree on them,
 // form one axis of columns; a line is one position in all the other dimensions:
 //
 //   y[line][i][j] = x[line][index[line][i][j]][j]         i < to, j < columns
@@ -9,8 +9,8 @@
 
 namespace scratchnet {
 
-// x has any strides (in elements); index, y and grad are contiguous, in the order line, i, j unless dimensions that x and
-// index do not have alike follow: hence y_line. dx is contiguous, its strides are those of x here.
+// x has any strides (in elements); index, y and grad are contiguous, in the order line, i, j unless dimensions follow on which
+// x and index differ: hence y_line. dx is contiguous, its strides are those of x here.
 struct GatherShape {
   int64_t from, to, columns, lines;
   int64_t x_row, x_column, y_row;  // strides along the dimension and along the columns

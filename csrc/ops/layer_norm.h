@@ -23,7 +23,7 @@ struct NormBackward {
   const void *grad, *grad_total;  // grad_total, the gradient of the sum, may be null
   const void *x, *mean, *rstd;    // x: what was normalised; mean null: RMSNorm
   const void* weight;             // may be null
-  void *dx, *dweight, *dbias;     // each may be null: not asked for
+  void *dx, *dweight, *dbias;     // each may be null: not needed
   int64_t rows, columns;
 };
 

@@ -13,7 +13,7 @@ struct Slot {
   void* param;
   const void* grad;
   void* state[3];  // in the order of the operator's schema; null where an option is off
-  double step;     // how many steps there were, this one included
+  double step;     // number of steps so far, including this one
 };
 
 struct SgdOptions {

@@ -16,7 +16,7 @@ struct Axis {
 
   int64_t tap(int64_t o, int64_t k) const { return o * stride - padding + k * dilation; }
   bool inside(int64_t i) const { return 0 <= i && i < in; }
-  int64_t first(int64_t o) const {  // the first tap that lies inside; if there is none, the nearest entry
+  int64_t first(int64_t o) const {  // the first tap inside the image, or the nearest entry if all are outside
     const int64_t start = tap(o, 0), skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
     const int64_t i = start + skipped * dilation;
     return i < in ? i : in - 1;

@@ -35,7 +35,7 @@ struct RecurrenceForward {
 struct RecurrenceBackward {
   const void *grad, *y, *activations, *inner, *h0, *c0;
   void *dh, *dc;  // (B, P), (B, H): gradients of the state, of the last one to start with, at the end of the first one
-  void *du, *dv;  // (N, G H): one place for both but in a GRU
+  void *du, *dv;  // (N, G H): the same memory for both, except in a GRU
   void* before;   // (N, P): the state that each step began with
   void *m, *dy;   // (N, H), (N, P): m and the gradient of h'; null without a projection
 };

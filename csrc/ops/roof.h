@@ -1,11 +1,11 @@
-// The most arithmetic that this CPU does: what a kernel's speed is a share of.
+// The peak arithmetic of this CPU, to which the speed of a kernel is compared.
 #pragma once
 #include "ops/table.h"
 
 namespace scratchnet {
 
 struct RoofKernels {
-  // On every thread `rounds` rounds of multiply-adds that need nothing but registers; how many operations those are in all.
+  // Runs `rounds` rounds of multiply-adds in registers on every thread; returns the number of operations.
   int64_t (*multiply_add)(const On&, int64_t rounds);  // f32 or f64
 };
 

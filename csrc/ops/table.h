@@ -1,10 +1,9 @@
 // What the tables of kernels, ops/<op>.h, have in common.
 //
-// A table holds the kernels of one operator and one rung as function pointers. Both columns fill it:
-// csrc/cpu/<op>/<rung>_<idea>.cpp and csrc/cuda/<op>/<rung>_<idea>.cu, each with a function template for each entry, over the
-// element type. A column answers
-// `<op>_kernels(rung)` with the table of that rung, or of its last rung if it has fewer; setup.py writes these functions, and
-// `<op>_rungs`, their number, from the files that exist (ladders.cpp).
+// A table holds the kernels of one operator and one rung as function pointers. Both columns fill it, each rung in a file of its
+// own: csrc/cpu/<op>/<rung>_<idea>.cpp, csrc/cuda/<op>/<rung>_<idea>.cu. `<op>_kernels(rung)` is the table of that rung in the
+// column that is linked in, or of its last rung if it has fewer, and `<op>_rungs` the number of rungs. setup.py writes them
+// into ladders.cpp, from the files that exist.
 #pragma once
 #include "ops/types.h"
 
@@ -17,7 +16,7 @@ struct On {
 
 namespace {  // anonymous: each instruction set keeps its own copy
 
-// An argument of a table's function as the function template takes it: void* converts to a pointer to what the template wants.
+// An argument of a table's function as a template over the element type takes it: void* converts to the pointer that it wants.
 struct Pointer {
   void* p;
   template <class T>

@@ -55,7 +55,7 @@ struct Columns {
       for (int64_t l = 0; l < count; l++) total[k * width + j + l] = 0;
     for (int64_t first = 0; first < rows; first += ROWS) {
       vec<A> sums[K][U] = {};
-      const int64_t end = rows - first < ROWS ? rows : first + ROWS;
+      const int64_t end = min(rows, first + ROWS);
       for (int64_t n = first; n < end;) {
         vec<A> few[K][U] = {};
         for (const int64_t stop = min(end, n + FEW); n < stop; n++)

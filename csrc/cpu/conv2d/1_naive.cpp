@@ -1,4 +1,4 @@
-// Convolution, rung 1: the definition, one sum for every number that is asked for.
+// Convolution, rung 1: the definition, one sum for every result.
 //
 // 2 flops for each output and each number of its filter; every number of the image is read again for each window over it.
 #include "cpu/ladder.h"

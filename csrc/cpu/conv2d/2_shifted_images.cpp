@@ -23,7 +23,7 @@ void pack_weights(const Conv2dSizes& size, const Views& views, const T* weight, 
                   int64_t channel, const Scratch<acc_t<T>>& packed) {
   const int64_t panels = ceil_div(rows, ROWS), terms = channels * views.taps();
   const int64_t group = size.filters * size.channels * size.kernel[0] * size.kernel[1];
-  parallel_for(0, size.groups * panels, 1 + 32768 / (ROWS * terms + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, size.groups * panels, 1 + GRAIN / (ROWS * terms + 1), [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
       const int64_t first = panel % panels * ROWS, lines = min(ROWS, rows - first);
       const T* from = weight + panel / panels * group + first * row;
@@ -142,7 +142,7 @@ template <class T>
 void bias_gradient(const Conv2dSizes& size, const T* grad, T* dbias) {
   using A = acc_t<T>;
   const int64_t filters = size.groups * size.filters, outputs = size.out[0] * size.out[1];
-  parallel_for(0, filters, 1 + 32768 / (size.batch * outputs + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, filters, 1 + GRAIN / (size.batch * outputs + 1), [&](int64_t begin, int64_t end) {
     for (int64_t f = begin; f < end; f++) {
       double total = 0;
       for (int64_t n = 0; n < size.batch; n++)

@@ -6,8 +6,8 @@
 //
 // A piece of the image is copied into a frame of zeros, its rows and columns sorted by their residue modulo the stride. There,
 // the numbers of one term for neighbouring outputs are neighbours too: at offset[t] + Y * width + X, the same image seen from
-// another place. Between two rows lie a few numbers that belong to no output; they cost little, and nobody stores what comes
-// of them. The zeros of the frame take part in the sums as all other numbers do: 0 times infinity is NaN.
+// another place. Between two rows lie a few numbers that belong to no output; they cost little, and
+// their sums are not stored. The zeros of the frame take part in the sums like all other numbers: 0 times infinity is NaN.
 #pragma once
 #include "cpu/matmul/tile.h"
 #include "cpu/memory.h"

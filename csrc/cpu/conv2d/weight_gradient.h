@@ -102,7 +102,7 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
 
   for (int64_t n0 = 0; n0 < size.batch; n0 += chunk) {
     const int64_t images = min(chunk, size.batch - n0);
-    parallel_for(0, size.groups * registers * images, 1 + 32768 / (N * outputs), [&](int64_t begin, int64_t end) {
+    parallel_for(0, size.groups * registers * images, 1 + GRAIN / (N * outputs), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {  // (groups, registers, images, outputs, N)
         const int64_t n = n0 + i % images, g = i / images / registers, f = i / images % registers * N;
         const T* from = grad + ((n * size.groups + g) * filters + f) * outputs;
@@ -132,7 +132,7 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
     });
   }
   constexpr int64_t SQUARE = 16;  // transposed square by square: whole cache lines on both sides
-  parallel_for(0, size.groups * ceil_div(filters, SQUARE), 1 + 32768 / (SQUARE * terms), [&](int64_t begin, int64_t end) {
+  parallel_for(0, size.groups * ceil_div(filters, SQUARE), 1 + GRAIN / (SQUARE * terms), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t g = i / ceil_div(filters, SQUARE), f0 = i % ceil_div(filters, SQUARE) * SQUARE;
       for (int64_t t0 = 0; t0 < terms; t0 += SQUARE)

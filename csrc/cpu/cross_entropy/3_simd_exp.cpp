@@ -2,7 +2,8 @@
 //
 // The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order;
 // a row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
-// the cache: one comparison a block, not one a number, decides whether the sum so far has to be brought to a larger maximum.
+// the cache: one comparison per block, not one per number, decides whether the sum so far has to be brought to a larger
+// maximum.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
 #include "online.h"

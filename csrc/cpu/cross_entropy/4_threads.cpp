@@ -1,6 +1,6 @@
-// Cross-entropy and softmax, rung 4: rows split over threads, whatever is done to a number done while it is in a register.
+// Cross-entropy and softmax, rung 4: rows split over threads, everything done to a number while it is in a register.
 //
-//   cross-entropy   forward   reads x once, writes a few numbers a row:            4 bytes an element (float32)
+//   cross-entropy   forward   reads x once, writes a few numbers per row:            4 bytes per element (float32)
 //                   backward  dx = g (p sum(a) - a), reads x, writes dx:           8 bytes
 //   softmax         y = exp(x - max) / sum, the second reading from cache:         8 bytes
 //                   backward  reads two, writes one:                              12 bytes

@@ -3,7 +3,7 @@
 //   forward   packs a block of few columns of x, which fits in the second-level cache; all rows of the index take from it
 //   backward  adds into such a block and writes it once; an embedding sorts its indices and adds up one row at a time
 //
-// Along dim 0 of a large x every element is a cache miss in rung 2, of whose 64 bytes 4 are used.
+// Along dim 0 of a large x every element is a cache miss in rung 2, which uses 4 of the 64 bytes.
 #include "cpu/ladder.h"
 #include "index.h"
 #include "ops/gather.h"
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t BLOCK_BYTES = 1 << 19;  // half a second-level cache
 
-// f(line, first column, number of columns, block) for all columns; block: room for `from` rows of so many columns
+// f(line, first column, number of columns, block) for all columns; block: room for `from` rows of that many columns
 template <class B, class F>
 void for_each_block(const GatherShape& s, const F& f) {
   const int64_t fitting = BLOCK_BYTES / (s.from * sizeof(B) + 1), width = fitting < 16 ? 16 : fitting;

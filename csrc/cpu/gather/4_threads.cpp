@@ -1,6 +1,6 @@
 // gather, rung 4: threads that own what they write, and what keeps them from waiting for memory.
 //
-//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
+//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes per element) and x, writes y
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
 //
 // Along dim 0 of a large x every element would be a cache miss. Within a few columns all of x fits in the second-level cache: a
@@ -26,12 +26,11 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 16384;           // elements that are worth a thread
-constexpr int64_t ROW_GRAIN = 1 << 17;     // the same where whole rows are copied or added
+constexpr int64_t ROW_GRAIN = 4 * GRAIN;   // elements that are worth a thread where whole rows are copied or added
 constexpr int64_t BLOCK_BYTES = 1 << 20;   // of x or sums: a second-level cache
 constexpr int64_t CHECKED = 2048;          // indices checked ahead of their use: 16 KiB
 constexpr int64_t AHEAD = 4;               // rows: lines far apart are not prefetched by the CPU itself
-constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before anyone reads them
+constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before they are read
 constexpr int64_t LINE = 64;               // bytes of a cache line
 
 // Set by the thread that meets an index out of range.
@@ -87,7 +86,7 @@ struct Blocks {
 // thread's
 template <class B, class F>
 void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, const F& f) {
-  const int64_t grain = 1 + GRAIN / (max(s.from, s.to) * blocks.width + 1);
+  const int64_t grain = 1 + GRAIN / 2 / (max(s.from, s.to) * blocks.width + 1);
   parallel_for(0, s.lines * blocks.count, grain, [&](int64_t begin, int64_t end) {
     const Scratch<B> buffer(rows, blocks.width);
     for (int64_t b = begin; b < end; b++) {
@@ -98,7 +97,7 @@ void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, co
   });
 }
 
-// ---- forward: T is an integer of the element's size, for a copy needs no arithmetic -------------------------------------
+// ---- forward: T is an integer of the element's size: a copy needs no arithmetic -------------------------------------
 
 // The columns [0, columns) of x, `width` apart from row to row, read along the smaller stride
 template <class T>
@@ -149,7 +148,7 @@ bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y)
   Flag outside;
   const int64_t pieces = ceil_div(s.to, CHECKED);
   const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
-  parallel_for(0, s.lines * pieces, 1 + GRAIN / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, s.lines * pieces, 1 + GRAIN / 2 / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
       const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = min(CHECKED, s.to - i0);
       const T* source = x + s.x_line(line);
@@ -217,7 +216,7 @@ template <class T>
 bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
   using A = acc_t<T>;
   Flag outside;
-  parallel_for(0, s.lines, 1 + GRAIN / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, s.lines, 1 + GRAIN / 2 / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
     const Scratch<A> sums(s.from);
     for (int64_t line = begin; line < end; line++) {
       fill_zeros(sums);

@@ -1,9 +1,9 @@
 // GELU, rung 4: the work is split over the threads, and the fused forms get what gelu has: registers and threads.
 //
-//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes per element (float32)
 //   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
 //
-// Nothing but x is saved: recomputing Phi costs some 40 flops an element, which hide behind the memory traffic.
+// Nothing but x is saved: recomputing Phi costs some 40 flops per element, which hide behind the memory traffic.
 // The bias is added in registers; its gradient is summed while dx is in registers.
 #include "cpu/column_sums.h"
 #include "cpu/ladder.h"
@@ -12,8 +12,6 @@
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
 
 template <class T, bool tanh>
 void forward(const T* x, T* y, int64_t n) {

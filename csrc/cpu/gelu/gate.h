@@ -26,7 +26,7 @@ SN_INLINE Gate<A> gate(vec<A> x) {
 }  // namespace
 }  // namespace scratchnet
 
-// SN_TYPED for the functions of this table, whose first argument is a template parameter here: two branches a call, none an
+// SN_TYPED for the functions of this table, whose first argument is a template parameter here: two branches per call, none per
 // element.
 #define SN_GELU(function)                                                                                          \
   [](const On& on, bool tanh, auto... arguments) {                                                                 \

@@ -7,20 +7,11 @@
 // by-product of the next pass. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
-#include "cpu/simd.h"
+#include "cpu/row_sums.h"
 #include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
-
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
 
 // The sums over a row of the K terms that f(j, get) has for columns j, j + 1, ...
 template <class A, int K, class F>

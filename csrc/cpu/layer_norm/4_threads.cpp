@@ -1,6 +1,6 @@
 // LayerNorm and RMSNorm, rung 4: rows split over the threads, a few long rows in blocks; dweight and dbias as partial sums.
 //
-//   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
+//   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
 // How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: the mean is summed relative to the row's first
@@ -9,28 +9,11 @@
 #include "cpu/column_sums.h"
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
+#include "cpu/row_sums.h"
 #include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
-
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
-
-template <class A>
-SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
-  A lane[lanes<A>] = {};
-  for (int64_t i = 0; i < n; i++) lane[i] = v[i];
-  return load(lane);
-}
 
 // Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double. The
 // blocks depend on nothing but the row's size, so that threads may share a row without changing a bit. The functions passed in
@@ -52,8 +35,7 @@ struct Row {
   template <class F>
   SN_INLINE void for_each_range(const F& f) const {
     if (!shared) return f(0, columns);
-    parallel_for(0, blocks, SHARE,
-                 [=, this](int64_t begin, int64_t end) { f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns); });
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) { f(begin * BLOCK, min(end * BLOCK, columns)); });
   }
 
   // The sums over the row of the K terms that f(j, get) has for columns j, j + 1, ...
@@ -61,46 +43,20 @@ struct Row {
   SN_INLINE Sums<K> sum(const F& f) const {
     Sums<K> total;
     if (!shared) {
-      for (int64_t b = 0; b < blocks; b++) add(total.v, block_sum<K>(b, f));
+      for (int64_t b = 0; b < blocks; b++) total += block_sum<K>(b, f);
       return total;
     }
     parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b++) *(Sums<K>*)partial.at(b * K, K) = block_sum<K>(b, f);
     });
-    for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)partial.at(b * K, K));
+    for (int64_t b = 0; b < blocks; b++) total += *(const Sums<K>*)partial.at(b * K, K);
     return total;
   }
 
  private:
-  template <int K>
-  static void add(double* total, const Sums<K>& sums) {
-    for (int k = 0; k < K; k++) total[k] += sums.v[k];
-  }
-
   template <int K, class F>
   SN_INLINE Sums<K> block_sum(int64_t b, const F& f) const {
-    constexpr int64_t N = lanes<A>, U = 4;
-    const auto get = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
-    int64_t j = b * BLOCK;
-    const int64_t end = j + BLOCK < columns ? j + BLOCK : columns;
-    vec<A> sum[U][K] = {};
-    for (; j + U * N <= end; j += U * N)
-#pragma GCC unroll 4
-      for (int u = 0; u < U; u++) {
-        const Terms<A, K> terms = f(j + u * N, get);
-        for (int k = 0; k < K; k++) sum[u][k] += terms.v[k];
-      }
-    for (; j + N <= end; j += N) {
-      const Terms<A, K> terms = f(j, get);
-      for (int k = 0; k < K; k++) sum[0][k] += terms.v[k];
-    }
-    if (const int64_t n = end - j; n > 0) {
-      const Terms<A, K> terms = f(j, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); });
-      for (int k = 0; k < K; k++) sum[1][k] += first_lanes<A>(terms.v[k], n);
-    }
-    Sums<K> sums;
-    for (int k = 0; k < K; k++) sums.v[k] = vsum((sum[0][k] + sum[1][k]) + (sum[2][k] + sum[3][k]));
-    return sums;
+    return sum_block<A, K>(b * BLOCK, min((b + 1) * BLOCK, columns), f);
   }
 };
 

@@ -4,7 +4,7 @@
 //     for every block of b (DEPTH, COLUMNS), copied to where it stays too: each of its numbers serves ROWS rows
 //       the loops of rung 2
 //
-// b comes from memory m / ROWS times and no longer m times, a n / COLUMNS times. In the copy rows lie in order whatever they do
+// b is read from memory m / ROWS times instead of m times, a n / COLUMNS times. In the copy rows lie in order whatever they do
 // in b, and none drives out another: numbers of b that are a power of two apart would share a place in the cache. The sums are
 // cut into chains of DEPTH additions, short enough for the type of the numbers.
 // https://dl.acm.org/doi/10.1145/106972.106981

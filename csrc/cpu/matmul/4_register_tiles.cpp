@@ -1,8 +1,8 @@
 // Matrix product, rung 4: the sums of a tile of ROWS x VECTORS registers stay in these until a whole chain has been added.
 //
 // In rung 3 every multiply-add loads a sum and a number of b and stores the sum again. Here a vector of b that is loaded once
-// serves ROWS rows, and a number of a VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block lies
-// in the order of the registers ("packed"), with zeros behind its last column.
+// serves ROWS rows, and a number of a serves VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block
+// lies in the order of the registers ("packed"), with zeros behind its last column.
 #include "cpu/ladder.h"
 #include "epilogue_scalar.h"
 #include "ops/matmul.h"
@@ -12,7 +12,7 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK_ROWS = 192;  // for which a packed block of b is used
+constexpr int64_t BLOCK_ROWS = 192;  // that share a packed block of b
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {

@@ -19,17 +19,17 @@ constexpr int64_t DEPTH = 256;  // the longest chain of additions: short for acc
 constexpr int64_t AHEAD = 8;    // how many terms before its use a row of b is fetched
 constexpr int64_t THREAD_WORK =
     1 << 21;                 // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
-constexpr int64_t MOVE = 2;  // how many of them it costs to read or write a number, in a cache that all threads share
+constexpr int64_t MOVE = 2;  // what reading or writing a number costs, in multiply-adds, in a cache that all threads share
 
 // The size of pieces of at most `most`, all about equal, each a multiple of `unit`. Not monotone: fewer numbers may be cut into
-// larger pieces. Who sizes memory by it hands the size down and never asks again.
+// larger pieces. Code that sizes memory by it must pass that size down and never ask again.
 inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
   return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
 }
 
-// sum += a b. TERMS = 2: the 32 bits of each number are two of bfloat16, of which the products are added (AVX512-BF16: twice
-// the products an instruction; subnormal numbers count as zero). The assembler knows the instruction, whatever this file is
-// compiled for: who asks for it has asked the CPU first (dot_bf16 in dispatch.h).
+// sum += a b. TERMS = 2: the 32 bits of each number hold two bfloat16 numbers, whose products are both added (AVX512-BF16:
+// twice the products per instruction; subnormal numbers count as zero). The assembler knows the instruction whatever this file
+// is compiled for; callers must check the CPU first (dot_bf16 in cpu/isa.h).
 template <int TERMS, class A>
 SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
 #if defined(__AVX512F__)

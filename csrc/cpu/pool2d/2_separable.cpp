@@ -1,4 +1,4 @@
-// Pooling, rung 2: along one axis, then along the other, k + k steps a window in place of k * k; SIMD, threads.
+// Pooling, rung 2: along one axis, then along the other, k + k steps per window instead of k * k; SIMD, threads.
 //
 //   max forward    reads x, writes y and index;      backward  reads grad and index, writes dx
 //   avg forward    reads x, writes y;                backward  reads grad, writes dx
@@ -12,9 +12,7 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 16384;  // entries of x that are worth a thread
-
-int64_t grain(int64_t plane) { return 1 + GRAIN / (plane + 1); }
+int64_t grain(int64_t plane) { return 1 + GRAIN / 2 / (plane + 1); }  // planes of x that are worth a thread
 
 // ---- maximum ------------------------------------------------------------------------------------------------------------
 
@@ -137,7 +135,7 @@ void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Span
   parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
       double sum = 0;  // of pieces that are short enough for float: a plane may have millions of entries
-      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, n - i < PIECE ? n - i : PIECE);
+      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, min(n - i, PIECE));
       store1(y + p, acc_t<T>(sum / divisor));
     }
   });

@@ -1,6 +1,6 @@
 // The largest entries of the windows of one plane: along the rows first, then down the columns.
 //
-// A row is dealt out to `stride` hands, hand h holding the entries h, h + stride, ... of the padded row. Tap k of neighbouring
+// A row is dealt out into `stride` hands: hand h holds the entries h, h + stride, ... of the padded row. Tap k of neighbouring
 // windows then lies in one hand, side by side, for any stride: a register takes as many windows.
 #pragma once
 #include "cpu/memory.h"

@@ -1,6 +1,6 @@
 // Recurrent layers, rung 1: step after step, sequence after sequence, gate after gate, as the formulas stand in recurrence.h.
 //
-//   forward   2 G H P flops a row; reads all weights for every row
+//   forward   2 G H P flops per row; reads all weights for every row
 //   backward  the same again: dh = W_hh^T dv
 #include <math.h>
 

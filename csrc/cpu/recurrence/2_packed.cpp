@@ -1,7 +1,7 @@
 // Recurrent layers, rung 2: the recurrent weights are packed once and used in every step; each thread walks through all steps
 // with sequences of its own, so that no step waits for another thread; whole registers for the nonlinearities.
 //
-//   forward   2 G H P flops a row; reads gates, writes gates, inner, y and, in cache, v and the state
+//   forward   2 G H P flops per row; reads gates, writes gates, inner, y and, in cache, v and the state
 //   backward  the same flops for dh = W_hh^T dv; the weights' gradients are products over all rows, left to the caller
 //
 // A row's sums are formed in the same order whichever rows are beside it: the same bits for any number of threads.
@@ -26,7 +26,7 @@ struct PackedMatrix {
 
   PackedMatrix(const A* b, int64_t row, int64_t column, int64_t k, int64_t n)
       : k(k), n(n), depth(piece(k, DEPTH, 1)), width(round_up(n, COLUMNS<A>)), packed(k, width) {
-    parallel_for(0, ceil_div(n, COLUMNS<A>), 1 + 65536 / (COLUMNS<A> * k + 1), [&](int64_t begin, int64_t end) {
+    parallel_for(0, ceil_div(n, COLUMNS<A>), 1 + 2 * GRAIN / (COLUMNS<A> * k + 1), [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; panel++)
         for (int64_t p = 0, j = panel * COLUMNS<A>; p < k; p += depth)
           pack<COLUMNS<A>>(b + p * row + j * column, column, row, min(COLUMNS<A>, n - j), min(depth, k - p), at(p, j));

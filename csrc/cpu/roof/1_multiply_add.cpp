@@ -1,5 +1,5 @@
-// Multiply-adds at full speed: x = x a + b on whole registers, with as many independent x as hide that each one waits for
-// itself.
+// Multiply-adds at full speed: x = x a + b on whole registers, with enough independent x to hide
+// the latency of each.
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
@@ -17,12 +17,12 @@ int64_t multiply_add(int64_t rounds) {
     for (int64_t t = begin; t < end; t++) {
       vec<T> x[CHAINS];
       for (int c = 0; c < CHAINS; c++) x[c] = splat(T(c));
-      volatile T half = 0.5, one = 1;  // the compiler must not know them, or it would compute in advance
+      volatile T half = 0.5, one = 1;  // volatile: or the compiler would compute the result itself
       const vec<T> a = splat(T(half)), b = splat(T(one));
       for (int64_t r = 0; r < rounds; r++)
         for (int c = 0; c < CHAINS; c++) x[c] = x[c] * a + b;
       for (int c = 1; c < CHAINS; c++) x[0] += x[c];
-      volatile T wanted = vsum(x[0]);  // by somebody: or there would be nothing to do
+      volatile T wanted = vsum(x[0]);  // or the compiler would delete the loop
       (void)wanted;
     }
   });

@@ -1,5 +1,5 @@
-// Cross-entropy and softmax, rung 1: the formulas, one thread a row, which it reads three times: for its largest entry, for the
-// sum and for the result.
+// Cross-entropy and softmax, rung 1: the formulas, one thread per row, which it reads three times: for its largest entry, for
+// the sum and for the result.
 //
 //   log-softmax    l_c = (x_c - m) - log(sum_k exp(x_k - m)), m = max(x): no exponential overflows
 //   cross-entropy  loss = -sum_c a_c l_c, dx_c = g (p_c sum(a) - a_c)

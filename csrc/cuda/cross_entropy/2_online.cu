@@ -1,6 +1,7 @@
-// Cross-entropy and softmax, rung 2: a block a row, 128 bits a load, max and sum in one reading, shuffles between the threads.
+// Cross-entropy and softmax, rung 2: one block per row, 128 bits per load, max and sum in one reading, shuffles between the
+// threads.
 //
-//   cross-entropy   forward   reads x once, writes a few numbers a row:            4 bytes an element (float32)
+//   cross-entropy   forward   reads x once, writes a few numbers per row:            4 bytes per element (float32)
 //                   backward  dx = g (p sum(a) - a), reads x, writes dx:           8 bytes
 //   softmax         y = exp(x - max) / sum, the second reading from cache:         8 bytes
 //                   backward  reads two, writes one:                              12 bytes

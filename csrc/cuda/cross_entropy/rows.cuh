@@ -1,4 +1,5 @@
-// Rows of a tensor (outer, classes, inner), reduced over classes: who reads what, 128 bits at a time, and what all know then.
+// Rows of a tensor (outer, classes, inner), reduced over classes: which thread reads what, 128 bits at a time, and reductions
+// over its rows.
 #pragma once
 #include "cuda/launch.cuh"
 #include "cuda/reduce.cuh"
@@ -58,7 +59,7 @@ struct Rows {
         if (r < left) f(r);
   }
 
-  // From what each thread has of its rows, to what all together have.
+  // From the partial results of each thread to those of all threads together.
   template <class A, class Op>
   __device__ void reduce(A (&value)[COUNT], Op op, A neutral) const {
     if constexpr (STRIP) {

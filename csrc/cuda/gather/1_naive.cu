@@ -1,4 +1,4 @@
-// gather, rung 1: one thread an element of the result.
+// gather, rung 1: one thread per element of the result.
 //
 //   forward   y[i][j] = x[index[i][j]][j]                                   a copy
 //   backward  dx[k][j] = sum of grad[i][j] over the i with index[i][j] = k  every thread searches a column of the index

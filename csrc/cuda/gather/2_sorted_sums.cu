@@ -1,11 +1,11 @@
-// gather, rung 2: copies of 128 bits, and sums by atomics or, where the same bits are asked for, over a sorted index.
+// gather, rung 2: copies of 128 bits, and sums by atomics or, where results must be reproducible, over a sorted index.
 //
-//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
+//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes per element) and x, writes y
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, adds to dx (of 16-bit types in float32, rounded once)
 //
 // Atomics add in any order. Under torch.use_deterministic_algorithms the places in dx are sorted, each with the position of its
-// gradient: those of one place then lie together, in the order of the index, and one thread adds them up. So it is too where an
-// embedding divides by how often a row occurs.
+// gradient: those of one place then lie together, in the order of the index, and one thread adds them up. The same happens
+// where an embedding divides by how often a row occurs.
 #include <cub/device/device_radix_sort.cuh>
 
 #include "cuda/device.cuh"
@@ -50,7 +50,7 @@ template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     sum_sorted_kernel(const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n, int64_t columns,
                       int64_t skipped, bool by_count, bool aligned) {
-  const int64_t packs = (columns + LANES<T> - 1) / LANES<T>, first = thread_index() / packs;
+  const int64_t packs = ceil_div(columns, LANES<T>), first = thread_index() / packs;
   const int64_t column = thread_index() % packs * LANES<T>, left = columns - column;
   if (first >= n || key[first] == skipped || (first > 0 && key[first - 1] == key[first])) return;
   Pack<T> sum = {};
@@ -98,7 +98,7 @@ struct Picks {
   __align__(16) int64_t place[LANES<T>];  // in x, of what each picks
 
   __device__ __forceinline__ Picks(const GatherShape& s, const int64_t* index, bool aligned) {
-    const int64_t length = length_of(s), packs = (length + LANES<T> - 1) / LANES<T>;
+    const int64_t length = length_of(s), packs = ceil_div(length, LANES<T>);
     const int64_t row = thread_index() / packs, first = thread_index() % packs * LANES<T>;
     if (row * length >= s.elements()) return;
     const bool along_columns = s.columns > 1;

@@ -1,4 +1,4 @@
-// GELU, rung 1: the formula, one thread an element.
+// GELU, rung 1: the formula, one thread per element.
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1

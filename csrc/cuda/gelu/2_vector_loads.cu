@@ -1,6 +1,6 @@
-// GELU, rung 2: 128 bits a load and store; the bias stays in registers, and its gradient is summed on the way.
+// GELU, rung 2: 128 bits per load and store; the bias stays in registers, and its gradient is summed on the way.
 //
-//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes per element (float32)
 //   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
 //
 // Nothing but x is saved: recomputing Phi hides behind the memory traffic.

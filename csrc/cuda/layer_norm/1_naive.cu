@@ -1,8 +1,8 @@
-// LayerNorm and RMSNorm, rung 1: one thread a row, one pass over it for each sum of the formula.
+// LayerNorm and RMSNorm, rung 1: one thread per row, one pass over it for each sum of the formula.
 // Sums are double: added one by one in float, many numbers lose digits.
 //
 //   forward   mean, then variance, then y
-//   backward  mean(a) and mean(a h), then dx; dweight and dbias by one thread a column
+//   backward  mean(a) and mean(a h), then dx; dweight and dbias by one thread per column
 #include "cuda/ladder.h"
 #include "cuda/launch.cuh"
 #include "cuda/scalar.cuh"

@@ -1,6 +1,6 @@
 // LayerNorm and RMSNorm, rung 2: a row comes from memory once and stays in registers: a warp's if it is short, else a block's.
 //
-//   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
+//   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
 // A warp keeps 1024 numbers, a block 4096, of float64 half as many. What a row has beyond them is read again in every pass.
@@ -25,7 +25,7 @@ constexpr int64_t MOST_SHARED = 96 << 10;       // bytes that a block of any GPU
 template <class T, int THREADS, int N>
 constexpr int KEPT = (THREADS == WARP && N > 1 ? 128 : 64) / sizeof(acc_t<T>);  // numbers of a row in a thread's registers
 
-// Eight short rows a block or one long one, and of them as many as `blocks` leave: the sizes alone say which.
+// A block takes eight short rows or one long row at a time, and there are at most `blocks` blocks; the sizes alone decide.
 template <class T, int N>
 Grid share(int64_t rows, int64_t columns, int64_t blocks) {
   const int height = columns <= WARP * KEPT<T, WARP, N> ? TILE_ROWS : 1;
@@ -118,7 +118,7 @@ void forward(const Launch& on, const NormForward& p) {
   (wide ? forward<T, LANES<T>> : forward<T, 1>)(on, p);
 }
 
-// The sums for dweight and dbias, if asked for, grow in shared memory, for very long rows in `scratch`: each thread has a place
+// The sums for dweight and dbias, if needed, grow in shared memory, for very long rows in `scratch`: each thread has a place
 // for each of its columns there. In the end those of a block become a row of dweight and dbias (gridDim.y, columns).
 template <class T, int THREADS, int N>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)

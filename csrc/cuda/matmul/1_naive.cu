@@ -1,4 +1,4 @@
-// Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, one thread an element of y.
+// Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, one thread per element of y.
 //
 // 2 m n k flops, but every number comes from global memory (at best from its cache) for each of its uses: two loads for one
 // multiply-add.

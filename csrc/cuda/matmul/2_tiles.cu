@@ -2,7 +2,7 @@
 //
 //   block      128 x 128 of y (64 x 64 of float64): a number in shared memory serves 128 multiply-adds
 //   copies     the next 64 bytes of each row are on their way (cp.async) while those of the other buffer are multiplied
-//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is asked for
+//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is allowed
 //   epilogue   bias and activation on the sums, through shared memory so that y is written in 128-bit packs
 //   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
 //
@@ -32,7 +32,7 @@ struct Result {
         accumulate(to.accumulate),
         wide(aligned(n, y, z, bias)) {}
 
-  // Of neighbours in a row, of which `left` exist; the first is y[at].
+  // Stores a pack of adjacent outputs from y[at] on; only `left` of them are in range.
   __device__ void put(Pack<T> pack, int64_t at, int64_t column, int64_t left) const {
     const Pack<T> before = accumulate ? load(y + at, left, wide) : Pack<T>{};
     const Pack<T> b = bias ? load(bias + column, left, wide) : Pack<T>{};
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
                           acc_t<T>* partial) {
   __shared__ Shared<T, A, B> shared;
   const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y, begin = blockIdx.z * depth;
-  const unsigned down = (m + SIDE<T> - 1) / SIDE<T>;
+  const unsigned down = ceil_div(m, SIDE<T>);
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
   const int rows = m - row0 < SIDE<T> ? m - row0 : SIDE<T>, columns = n - column0 < SIDE<T> ? n - column0 : SIDE<T>;
   const int64_t terms = k - begin < depth ? k - begin : depth;
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
   if (terms) copy(0);
   for (int64_t done = 0; done < terms; done += DEPTH<T>) {
     copy_async_wait<0>();
-    __syncthreads();  // this step is there, and nobody reads the step before any more
+    __syncthreads();  // this step has arrived, and every thread is done with the one before
     if (done + DEPTH<T> < terms) copy(done + DEPTH<T>);
     const auto& tiles = shared.step[done / DEPTH<T> % 2];
     math.multiply(tiles.a, tiles.b, rows, columns);
