@@ -9,6 +9,8 @@ export OMP_WAIT_POLICY ?= passive
 # A worker keeps neighbouring tests, which share fixtures, until another one has nothing left to do.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
+CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
+
 .PHONY: help build demo style test test-full test-all fuzz format bench bench-check gpu clean
 
 help:
@@ -43,6 +45,7 @@ demo: build
 style: build
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
+	git ls-files $(CXX_FILES) | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/mypy
 
 # --quick: a sample of the cases of every test, see tests/quick.py. The marks are explained in pyproject.toml.
@@ -57,7 +60,7 @@ test-all: style
 
 format: build
 	$(BIN)/ruff format
-	git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs $(BIN)/clang-format -i
+	git ls-files $(CXX_FILES) | xargs $(BIN)/clang-format -i
 
 # Random calls and sizes, new ones every time, while the other targets repeat the same ones. A failure prints its seed.
 fuzz: build

@@ -1,8 +1,8 @@
 """Builds `scratchnet._C`, and `scratchnet._cuda` where torch has CUDA, with ninja. Metadata is in pyproject.toml.
 
-Kernels in csrc/cpu whose file name starts with a number of 2 or more are compiled once per instruction set; everything
-else once; csrc/cuda by nvcc. torch is located, never imported, so that the build works in pip's isolated environment and
-with any torch.
+Kernels, csrc/cpu/<op>/<rung>_<idea>.cpp, are compiled once per instruction set, but the naive loops and everything else once;
+csrc/cuda by nvcc. The lists of operators and of rungs are written here from the files that exist. torch is located, never
+imported, so that the build works in pip's isolated environment and with any torch.
 
 SCRATCHNET_BUILD=0             install without the compiled kernels
 SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: install the other columns and say why)
@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 WHAT = {"_C": "C++ kernels", "_cuda": "CUDA kernels"}  # module -> what is in it
-NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # they speak Python, through pybind11; the others torch
+NAIVE = "1_naive.cpp"  # the loop that a beginner would write, compiled as a beginner would: -O2, no instruction set
+NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # speak Python through pybind11; the others speak torch
 
 ISA_FLAGS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -46,7 +47,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 COMMON_FLAGS = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psabi"]
 COMMON_FLAGS += ["-Wno-maybe-uninitialized"]  # GCC 12 warns about its own AVX-512 intrinsics (GCC bug 105593)
 COMMON_FLAGS += [f"-ffile-prefix-map={ROOT}{os.sep}="]  # messages and debug information name csrc/..., on every machine
-INCLUDE_CPU = f"-I{CSRC / 'cpu'}"
+COMMON_FLAGS += [f"-I{CSRC}"]
 if len(ISA_FLAGS) == 1:
     COMMON_FLAGS.append("-DSN_SINGLE_ISA")
 KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
@@ -109,17 +110,60 @@ def ninja_path(path: Path) -> str:
     return re.sub(r"([$ :])", r"$\1", str(path))
 
 
+def rungs(column: str) -> dict[str, list[Path]]:
+    """Operator -> the files of its rungs in csrc/<column>/<operator>, from the first to the last."""
+    files = sorted((CSRC / column).glob("*/[0-9]_*"))
+    return {name: [file for file in files if file.parent.name == name] for name in sorted({file.parent.name for file in files})}
+
+
+def copies(source: Path) -> list[str]:
+    """The instruction sets that a file of csrc/cpu is compiled for: all, but one for a naive loop and for what is no kernel."""
+    if source.suffix == ".cu":
+        return ["cuda"]
+    return ["baseline"] if source.name == NAIVE or source.parent == CSRC / "cpu" else list(ISA_FLAGS)
+
+
 def kernel_objects() -> list[tuple[str, Path, list[str]]]:
     """(object, source, flags) of everything in csrc/cpu."""
     objects = []
     for source in sorted((CSRC / "cpu").rglob("*.cpp")):
-        rung = re.match(r"(\d+)_", source.name)
-        optimize = "-O2" if rung and int(rung[1]) == 1 else "-O3"  # rung 1 is the loop that a beginner would write
-        isas = ISA_FLAGS if rung and int(rung[1]) > 1 else ["baseline"]
-        for isa in isas:
+        optimize = "-O2" if source.name == NAIVE else "-O3"
+        for isa in copies(source):
             name = f"{source.relative_to(CSRC).with_suffix('')}.{isa}.o"
-            objects.append((name, source, [INCLUDE_CPU, optimize, *KERNEL_FLAGS, f"-DSN_ISA={isa}", *ISA_FLAGS[isa]]))
+            objects.append((name, source, [optimize, *KERNEL_FLAGS, f"-DSN_ISA={isa}", *ISA_FLAGS[isa]]))
     return objects
+
+
+def ladders(column: str) -> str:
+    """ladders.cpp: <op>_kernels(rung) of every operator and <op>_rungs, as csrc/ops/table.h promises them."""
+    ladder = rungs(column)
+    headers = [f"{column}/ladder.h", "ops/numbers.h", *(f"ops/{op}.h" for op in ladder)]
+    lines = [*(f'#include "{header}"' for header in headers), "", "namespace scratchnet {", ""]
+    for op, files in ladder.items():
+        table = "".join(map(str.capitalize, op.split("_"))) + "Kernels"
+        names = [[f"{op}_{n}_{copy}" for copy in copies(file)] for n, file in enumerate(files, 1)]
+        tables = [f"in_use({{&{', &'.join(rung)}}})" if len(rung) > 1 else f"&{rung[0]}" for rung in names]
+        lines += [
+            f"extern const {table} {', '.join(sum(names, []))};",
+            f"const {table}& {op}_kernels(int64_t rung) {{",
+            f"  static const {table}* const tables[] = {{{', '.join(tables)}}};",
+            f"  return *tables[max(1, min(rung, {len(files)})) - 1];",
+            "}",
+            f"extern const int64_t {op}_rungs = {len(files)};",
+            "",
+        ]
+    lines += [f"extern const int64_t longest_ladder = {max(map(len, ladder.values()))};", "", "}  // namespace scratchnet", ""]
+    return "\n".join(lines)
+
+
+def operators(column: str) -> str:
+    """operators.h: SN_OPERATORS(X), the lists SN_..._OPS(X) of csrc/bindings/*_ops.h; for CUDA no SN_..._HOST_OPS(X)."""
+    lists = {}
+    for header in sorted((CSRC / "bindings").glob("*_ops.h")):
+        names = re.findall(r"#define (SN_\w+_OPS)\(X\)", header.read_text())
+        lists[header.name] = [f"{name}(X)" for name in names if column == "cpu" or not name.endswith("_HOST_OPS")]
+    includes = [f'#include "bindings/{header}"' for header, own in lists.items() if own]
+    return "\n".join([*includes, "", f"#define SN_OPERATORS(X) {' '.join(sum(lists.values(), []))}", ""])
 
 
 def binding_objects(torch: Path, target: str, cuda: bool) -> list[tuple[str, Path, list[str]]]:
@@ -129,7 +173,7 @@ def binding_objects(torch: Path, target: str, cuda: bool) -> list[tuple[str, Pat
     for source in sorted((CSRC / "bindings").glob("*.cpp")):
         flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", target]
         if source.name.startswith("cuda_") == cuda:
-            objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, [INCLUDE_CPU, "-O2", *flags]))
+            objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
     return objects
 
 
@@ -150,6 +194,7 @@ class Module:
 
     name: str
     facts: dict[str, str]  # what build_info() returns
+    written: dict[str, str]  # name of a file that the build writes -> its text
     commands: dict[str, list[str]]  # rule -> command without sources and output
     objects: list[tuple[str, str, Path, list[str]]]  # object, rule, source, flags
     link: tuple[list[str], list[str]]  # what comes before and after the objects
@@ -166,6 +211,14 @@ def compiler_version(command: list[str]) -> str:
 def common_facts(version: str, torch: Path) -> dict[str, str]:
     found = re.search(r"__version__ = '(.*)'", (torch / "version.py").read_text())
     return {"version": version, "commit": git_commit(), "torch": found[1], "python": platform.python_version()}
+
+
+def written(facts: dict[str, str], column: str) -> dict[str, str]:
+    """What the build writes for a module: file -> text."""
+    rows = [f"    {{{json.dumps(name)}, {json.dumps(value)}}}," for name, value in facts.items()]
+    head = ["extern const char* const sn_build_facts[][2];", "const char* const sn_build_facts[][2] = {"]
+    build_facts = "\n".join([*head, *rows, "    {0, 0},", "};", ""])
+    return {"build_facts.cpp": build_facts, "ladders.cpp": ladders(column), "operators.h": operators(column)}
 
 
 def cpu_module(version: str) -> Module:
@@ -197,7 +250,7 @@ def cpu_module(version: str) -> Module:
         "debug": "1" if debug else "",
     }
     rows = [(name, "compile", source, flags) for name, source, flags in objects]
-    return Module("_C", facts, {"compile": [*compiler, *common]}, rows, (compiler, link))
+    return Module("_C", facts, written(facts, "cpu"), {"compile": [*compiler, *common]}, rows, (compiler, link))
 
 
 def find_nvcc() -> str:
@@ -239,18 +292,18 @@ def cuda_module(version: str) -> Module:
         raise BuildFailure(f"The CUDA kernels need torch 2.13 or later; this is {facts['torch']}.")
     gpus = architectures(nvcc)
     facts |= {"compiler": compiler_version([nvcc]), "architectures": " ".join(re.findall(r"code=(\S+)", " ".join(gpus)))}
-    host, first = ["-ccbin", compiler[0]], f"-I{CSRC / 'cuda'}"  # before csrc/cpu: dispatch.h is in both
+    host = ["-ccbin", compiler[0]]
     commands = {
-        "compile": [*compiler, *COMMON_FLAGS, first, "-DUSE_CUDA"],
-        "nvcc": [nvcc, *host, *NVCC_FLAGS, *gpus, first, INCLUDE_CPU],
+        "compile": [*compiler, *COMMON_FLAGS, "-DUSE_CUDA"],
+        "nvcc": [nvcc, *host, *NVCC_FLAGS, *gpus, f"-I{CSRC}"],
     }
-    kernels = sorted((CSRC / "cuda").rglob("*.cu"))
+    kernels = sum(rungs("cuda").values(), [])
     objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
     bindings = binding_objects(torch, TORCH_TARGET_CUDA, cuda=True)
     objects += [(name, "compile", source, flags) for name, source, flags in bindings]
     # nvcc links its runtime library in: one module for whichever version torch brings.
     link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
-    return Module("_cuda", facts, commands, objects, ([nvcc, *host, "-shared"], link))
+    return Module("_cuda", facts, written(facts, "cuda"), commands, objects, ([nvcc, *host, "-shared"], link))
 
 
 def build(module: Module) -> Path:
@@ -266,16 +319,16 @@ def build(module: Module) -> Path:
     folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
 
-    rows = [f"    {{{json.dumps(name)}, {json.dumps(value)}}}," for name, value in facts.items()]
-    head = ["extern const char* const sn_build_facts[][2];", "const char* const sn_build_facts[][2] = {"]
-    write_if_changed(folder / "build_facts.cpp", "\n".join([*head, *rows, "    {0, 0},", "};", ""]))
-    objects = [*module.objects, ("build_facts.o", "compile", folder / "build_facts.cpp", [])]
+    for name, text in module.written.items():
+        write_if_changed(folder / name, text)
+    sources = [folder / name for name in module.written if name.endswith(".cpp")]
+    objects = [*module.objects, *((f"{source.stem}.o", "compile", source, []) for source in sources)]
 
     lines = []
     for rule, command in module.commands.items():
         lines += [
             f"rule {rule}",
-            f"  command = {quoted(command)} $flags -MMD -MF $out.d -c $in -o $out",
+            f"  command = {quoted([*command, f'-I{folder}'])} $flags -MMD -MF $out.d -c $in -o $out",
             "  description = $out",
             "  depfile = $out.d",
             "  deps = gcc",

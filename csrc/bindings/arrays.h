@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "dispatch.h"
-#include "types.h"
+#include "ops.h"
 
 namespace scratchnet {
 
@@ -32,7 +31,8 @@ struct Array : pybind11::array {
   Sizes strides() const {
     element_strides.resize(dim());
     for (int64_t i = 0; i < dim(); i++) {
-      if (array::strides(i) % itemsize()) throw std::runtime_error("scratchnet: a stride is no whole number of elements; copy the array");
+      if (array::strides(i) % itemsize())
+        throw std::runtime_error("scratchnet: a stride is not a multiple of the element size; copy the array");
       element_strides[i] = array::strides(i) / itemsize();
     }
     return {element_strides.data(), dim()};
@@ -54,39 +54,65 @@ inline bool is(const Array& a, char kind, int64_t size) {
   const pybind11::dtype dtype = a.dtype();
   return dtype.kind() == kind && a.itemsize() == size && dtype.byteorder() != FOREIGN && a.is_aligned();
 }
-inline bool is_float(const Array& a) { return is(a, 'f', a.itemsize()) && a.itemsize() <= 8; }
-inline bool holds(const Array& a, DType dtype) { return is(a, 'f', dtype_size(dtype)) && dtype != DType::bf16; }
-inline bool is_index(const Array& a) { return is(a, 'i', 8); }
+template <>
+inline bool is_float(const Array& a) {
+  return is(a, 'f', a.itemsize()) && a.itemsize() <= 8;
+}
+template <>
+inline bool holds(const Array& a, DType dtype) {
+  return is(a, 'f', dtype_size(dtype)) && dtype != DType::bf16;
+}
+template <>
+inline bool is_index(const Array& a) {
+  return is(a, 'i', 8);
+}
+template <>
 inline std::string type_name(const Array& a) {
   return (a.is_aligned() ? "" : "misaligned ") + std::string(pybind11::str(a.dtype()));
 }
+template <>
 inline DType dtype_of(const Array& a) {
   if (!is_float(a)) throw std::runtime_error("scratchnet: expected a float64, float32 or float16 array, got " + type_name(a));
   return a.itemsize() == 8 ? DType::f64 : a.itemsize() == 4 ? DType::f32 : DType::f16;
 }
-constexpr bool ON_HOST = true;
-inline On on(const Array& a) { return dtype_of(a); }
+template <>
+inline auto on(const Array& a) {
+  return On{dtype_of(a)};
+}
+template <>
 inline pybind11::dtype statistics_dtype(const Array& a) {
   return dtype_of(a) == DType::f64 ? pybind11::dtype::of<double>() : pybind11::dtype::of<float>();
 }
 
-template <class>
-pybind11::dtype double_dtype() {
+template <>
+inline pybind11::dtype double_dtype<Array>() {
   return pybind11::dtype::of<double>();
 }
 
-template <class>
-pybind11::dtype index_dtype() {
+template <>
+inline pybind11::dtype index_dtype<Array>() {
   return pybind11::dtype::of<int64_t>();
 }
 
-template <class>
-Array fresh(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
+template <>
+inline Array fresh<Array>(const int64_t* sizes, int64_t dim, const pybind11::dtype& dtype) {
   return Array(dtype, std::vector<pybind11::ssize_t>(sizes, sizes + dim));
 }
-inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) { return a.dtype().equal(dtype); }
-inline Array converted(const Array& a, const pybind11::dtype& dtype) { return a.attr("astype")(dtype); }
-inline void fill_zeros(const Array& a) { memset(a.mutable_data_ptr(), 0, a.nbytes()); }
-inline Array copy_in_order(const Array& a) { return Array::ensure(a, pybind11::array::c_style); }
+template <>
+inline bool has_dtype(const Array& a, const pybind11::dtype& dtype) {
+  return a.dtype().equal(dtype);
+}
+template <>
+inline Array converted(const Array& a, const pybind11::dtype& dtype) {
+  return a.attr("astype")(dtype);
+}
+template <>
+inline void fill_zeros(const Array& a) {
+  memset(a.mutable_data_ptr(), 0, a.nbytes());
+}
+template <>
+inline Array copy_in_order(const Array& a) {
+  return Array::ensure(a, pybind11::array::c_style);
+}
 
 }  // namespace scratchnet

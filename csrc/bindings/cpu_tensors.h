@@ -1,10 +1,9 @@
 // CPU tensors for the operators.
 #pragma once
-#include "dispatch.h"
-#include "pages.h"
+#include "cpu/pages.h"
 #include "tensors.h"
 
-// torch 2.11 has it, and torch 2.10, on which this runs too, has not: there it is null.
+// New in torch 2.11; null on torch 2.10, where this runs too.
 extern "C" __attribute__((weak)) AOTITorchError torch_from_blob(void* data, int64_t dim, const int64_t* sizes,
                                                                 const int64_t* strides, int64_t storage_offset, int32_t dtype,
                                                                 int32_t device_type, int32_t device, AtenTensorHandle* result,
@@ -13,13 +12,15 @@ extern "C" __attribute__((weak)) AOTITorchError torch_from_blob(void* data, int6
 
 namespace scratchnet {
 
-constexpr bool ON_HOST = true;
-inline On on(const Tensor& t) { return dtype_of(t); }
+template <>
+inline auto on(const Tensor& t) {
+  return On{dtype_of(t)};
+}
 
-// A large result lies in memory that scratchnet keeps (pages.h). Its storage has a fixed size, as any that torch did not
-// allocate: it can be shared, viewed and saved, but Tensor.resize_ cannot make it larger.
-template <class>
-Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
+// A large result lies in memory that scratchnet keeps (pages.h). Like all memory that torch did not
+// allocate, its storage has a fixed size: it can be shared, viewed and saved, but Tensor.resize_ cannot make it larger.
+template <>
+inline Tensor fresh<Tensor>(const int64_t* sizes, int64_t dim, const ScalarType& dtype) {
   const InOrder layout({sizes, dim}, dtype);
   const int32_t cpu = aoti_torch_device_type_cpu();
   if (layout.bytes >= LARGE && torch_from_blob)

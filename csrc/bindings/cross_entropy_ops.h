@@ -1,13 +1,15 @@
-// The operators of the primitive cross_entropy, but linear_cross_entropy.
+// The operators of the primitive cross_entropy, except linear_cross_entropy.
 #pragma once
 #include <string>
 
-#include "cross_entropy/cross_entropy.h"
 #include "ops.h"
+#include "ops/cross_entropy.h"
 
-#define SN_CROSS_ENTROPY_OPS(X)                                                                                      \
-  X(cross_entropy_forward) X(cross_entropy_backward) X(softmax_forward) X(softmax_backward) X(log_softmax_forward)   \
+// clang-format off
+#define SN_CROSS_ENTROPY_OPS(X)                                                                                    \
+  X(cross_entropy_forward) X(cross_entropy_backward) X(softmax_forward) X(softmax_backward) X(log_softmax_forward) \
   X(log_softmax_backward) X(logsumexp_forward) X(logsumexp_backward)
+// clang-format on
 
 namespace scratchnet {
 enum Reduction { NONE, MEAN, SUM };  // torch's own numbering
@@ -20,8 +22,8 @@ struct LossOptions {
 
 // ---- cross_entropy ------------------------------------------------------------------------------------------------------
 
-// x (rows, classes, positions). Where operators can read what tensors hold, a class index that is out of range is refused before
-// any kernel runs; elsewhere the kernel stops there.
+// x (rows, classes, positions). Where operators can read what tensors hold, a class index that is out of range is refused
+// before any kernel runs; elsewhere the kernel stops there.
 template <class Tensor>
 Targets targets(const char* function, int64_t rows, int64_t classes, int64_t positions, const Tensor& target,
                 const std::optional<Tensor>& weight, const LossOptions& options) {
@@ -31,7 +33,7 @@ Targets targets(const char* function, int64_t rows, int64_t classes, int64_t pos
     return to;
   }
   to.index = (const int64_t*)data(target);
-  for (int64_t i = 0; ON_HOST && i < rows * positions; i++)
+  for (int64_t i = 0; ON_HOST<Tensor> && i < rows * positions; i++)
     if ((uint64_t)to.index[i] >= (uint64_t)classes && to.index[i] != to.ignore_index)
       throw std::out_of_range(std::string(function) + "(): Target " + std::to_string(to.index[i]) + " is out of bounds.");
   return to;
@@ -51,8 +53,8 @@ void expect_loss(const Expect& expect, const Tensor& target, const Shape& probab
   expect.that(NONE <= reduction && reduction <= SUM, "reduction must be 0 (none), 1 (mean) or 2 (sum)");
 }
 template <class Tensor>
-void expect_loss_backward(const Expect& expect, const Tensor& grad, const Tensor& lse, const Tensor& total_weight, const Shape& rows,
-                          int64_t reduction) {
+void expect_loss_backward(const Expect& expect, const Tensor& grad, const Tensor& lse, const Tensor& total_weight,
+                          const Shape& rows, int64_t reduction) {
   expect.shape("grad", grad, reduction == NONE ? rows : Shape{nullptr, 0});
   expect.shape("lse", lse, rows, DType::f64);
   expect.shape("total_weight", total_weight, Shape{nullptr, 0}, expect.dtype == DType::f64 ? DType::f64 : DType::f32);
@@ -77,8 +79,9 @@ Tensor no_totals() {
 }
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target, std::optional<Tensor> weight, int64_t reduction,
-                                                         int64_t ignore_index, double label_smoothing, int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target, std::optional<Tensor> weight,
+                                                         int64_t reduction, int64_t ignore_index, double label_smoothing,
+                                                         int64_t rung) {
   const Expect expect("cross_entropy_forward", "x", x, rung);
   expect.that(x.dim() == 3, "x must have three axes, (N, C, S)");
   const std::vector<int64_t> shape = {x.size(0), x.size(2)};
@@ -96,8 +99,9 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(Tensor x, Tensor target
 }
 
 template <class Tensor>
-Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optional<Tensor> weight, Tensor lse, Tensor total_weight,
-                              int64_t reduction, int64_t ignore_index, double label_smoothing, int64_t rung) {
+Tensor cross_entropy_backward(Tensor grad, Tensor x, Tensor target, std::optional<Tensor> weight, Tensor lse,
+                              Tensor total_weight, int64_t reduction, int64_t ignore_index, double label_smoothing,
+                              int64_t rung) {
   const Expect expect("cross_entropy_backward", "x", x, rung);
   expect.that(x.dim() == 3, "x must have three axes, (N, C, S)");
   const int64_t shape[] = {x.size(0), x.size(2)};
@@ -127,8 +131,8 @@ struct View {
 };
 
 template <class Tensor>
-Tensor normalize(const char* op, decltype(CrossEntropyKernels::softmax_forward) CrossEntropyKernels::*kernel, Tensor x, int64_t dim,
-                 int64_t rung) {
+Tensor normalize(const char* op, decltype(CrossEntropyKernels::softmax_forward) CrossEntropyKernels::* kernel, Tensor x,
+                 int64_t dim, int64_t rung) {
   const Expect expect(op, "x", x, rung);
   const View v(expect, x, dim);
   x = in_order(x);
@@ -139,8 +143,8 @@ Tensor normalize(const char* op, decltype(CrossEntropyKernels::softmax_forward) 
 
 // `saved` is the output, or the input for logsumexp, whose incoming gradient has one class.
 template <class Tensor>
-Tensor normalize_backward(decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::*kernel,
-                          Tensor grad, Tensor saved, const View& v, int64_t rung) {
+Tensor normalize_backward(decltype(CrossEntropyKernels::softmax_backward) CrossEntropyKernels::* kernel, Tensor grad,
+                          Tensor saved, const View& v, int64_t rung) {
   grad = in_order(grad), saved = in_order(saved);
   Tensor dx = fresh_like(saved);
   (cross_entropy_kernels(rung).*kernel)(on(saved), data(grad), data(saved), out(dx), v.outer, v.classes, v.inner);

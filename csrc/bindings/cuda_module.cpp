@@ -6,7 +6,7 @@ namespace py = pybind11;
 
 namespace scratchnet {
 
-// The stable ABI does not tell torch's settings; Python does. Kernels run in threads of autograd too.
+// The stable ABI does not expose torch's settings; Python does. Kernels also run in the threads of autograd.
 bool tf32_is_asked_for() {
   const py::gil_scoped_acquire python;
   const py::object matmul = py::module_::import("torch.backends.cuda").attr("matmul");

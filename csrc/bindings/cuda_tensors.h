@@ -2,25 +2,19 @@
 #pragma once
 #include <torch/csrc/stable/accelerator.h>
 
-#include "dispatch.h"
-#include "tensors.h"
+#include "torch_launch.h"
 
 namespace scratchnet {
 
-constexpr bool ON_HOST = false;
-
 // On the current device, which is that of the operator's tensors: Guarded, below.
-template <class>
-Tensor fresh(const int64_t* sizes, int64_t dim, ScalarType dtype) {
+template <>
+inline Tensor fresh<Tensor>(const int64_t* sizes, int64_t dim, const ScalarType& dtype) {
   return empty(sizes, dim, dtype, aoti_torch_device_type_cuda(), torch::stable::accelerator::getCurrentDeviceIndex());
 }
 
 inline cudaStream_t stream_of(const Tensor& t) {
   return (cudaStream_t)torch::stable::accelerator::getCurrentStream(t.get_device_index()).nativeHandle();
 }
-
-bool tf32_is_asked_for();         // cuda_module.cpp
-bool determinism_is_asked_for();  // likewise
 
 inline const Tensor* tensor(const Tensor& t) { return &t; }
 inline const Tensor* tensor(const std::optional<Tensor>& t) { return t ? &*t : nullptr; }

@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 
-#include "gather/gather.h"
 #include "ops.h"
+#include "ops/gather.h"
 
 #define SN_GATHER_OPS(X) X(gather_forward) X(gather_backward) X(embedding_forward) X(embedding_backward)
 
@@ -111,7 +111,8 @@ Tensor embedding_forward(Tensor weight, Tensor index, int64_t, bool, int64_t run
   sizes.push_back(columns);
   Tensor y = fresh<Tensor>(sizes, weight.scalar_type());
   check_range(gather_kernels(rung).embedding_forward(on(weight), data(weight), weight.stride(0), entries(index), out(y), rows,
-                                                     columns, index.numel()), "embedding");
+                                                     columns, index.numel()),
+              "embedding");
   return y;
 }
 
@@ -126,7 +127,8 @@ Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t paddi
   const int64_t columns = grad.size(grad.dim() - 1);
   Tensor dweight = fresh<Tensor>({rows, columns}, grad.scalar_type());
   check_range(gather_kernels(rung).embedding_backward(on(grad), data(grad), entries(index), out(dweight), rows, columns,
-                                                      index.numel(), padding, by_count), "embedding");
+                                                      index.numel(), padding, by_count),
+              "embedding");
   return dweight;
 }
 

@@ -1,7 +1,7 @@
 // The operators of the primitive gelu.
 #pragma once
-#include "gelu/gelu.h"
 #include "ops.h"
+#include "ops/gelu.h"
 
 #define SN_GELU_OPS(X) \
   X(gelu_forward) X(gelu_backward) X(bias_gelu_forward) X(bias_gelu_backward) X(geglu_forward) X(geglu_backward)
@@ -12,7 +12,7 @@ Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
   const Expect expect("gelu_forward", "x", x, rung);
   x = in_order(x);
   Tensor y = fresh_like(x);
-  gelu_kernels(rung).gelu_forward(on(x), data(x), out(y), x.numel(), tanh);
+  gelu_kernels(rung).gelu_forward(on(x), tanh, data(x), out(y), x.numel());
   return y;
 }
 
@@ -22,7 +22,7 @@ Tensor gelu_backward(Tensor grad, Tensor x, bool tanh, int64_t rung) {
   expect.shape("grad", grad, all_axes(x));
   grad = in_order(grad), x = in_order(x);
   Tensor dx = fresh_like(x);
-  gelu_kernels(rung).gelu_backward(on(x), data(grad), data(x), out(dx), x.numel(), tanh);
+  gelu_kernels(rung).gelu_backward(on(x), tanh, data(grad), data(x), out(dx), x.numel());
   return dx;
 }
 
@@ -34,7 +34,7 @@ Tensor bias_gelu_forward(Tensor x, Tensor bias, bool tanh, int64_t rung) {
   x = in_order(x), bias = in_order(bias);
   Tensor y = fresh_like(x);
   const int64_t columns = bias.numel(), rows = numel_of(x, 0, x.dim() - 1);
-  gelu_kernels(rung).bias_gelu_forward(on(x), data(x), data(bias), out(y), rows, columns, tanh);
+  gelu_kernels(rung).bias_gelu_forward(on(x), tanh, data(x), data(bias), out(y), rows, columns);
   return y;
 }
 
@@ -48,8 +48,8 @@ std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias
   grad = in_order(grad), x = in_order(x), bias = in_order(bias);
   Tensor dx = need_x ? fresh_like(x) : none(x), dbias = need_bias ? fresh_like(bias) : none(bias);
   const int64_t columns = bias.numel(), rows = numel_of(x, 0, x.dim() - 1);
-  gelu_kernels(rung).bias_gelu_backward(on(x), data(grad), data(x), data(bias), need_x ? out(dx) : nullptr,
-                                        need_bias ? out(dbias) : nullptr, rows, columns, tanh);
+  gelu_kernels(rung).bias_gelu_backward(on(x), tanh, data(grad), data(x), data(bias), need_x ? out(dx) : nullptr,
+                                        need_bias ? out(dbias) : nullptr, rows, columns);
   return {dx, dbias};
 }
 
@@ -64,7 +64,7 @@ Tensor geglu_forward(Tensor x, int64_t dim, bool tanh, int64_t rung) {
   sizes[dim] /= 2;
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
   const int64_t outer = numel_of(x, 0, dim), inner = numel_of(y, dim, y.dim());
-  gelu_kernels(rung).geglu_forward(on(x), data(x), out(y), outer, inner, tanh);
+  gelu_kernels(rung).geglu_forward(on(x), tanh, data(x), out(y), outer, inner);
   return y;
 }
 
@@ -77,7 +77,7 @@ Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t run
   grad = in_order(grad), x = in_order(x);
   Tensor dx = fresh_like(x);
   const int64_t outer = numel_of(x, 0, dim), inner = numel_of(grad, dim, grad.dim());
-  gelu_kernels(rung).geglu_backward(on(x), data(grad), data(x), out(dx), outer, inner, tanh);
+  gelu_kernels(rung).geglu_backward(on(x), tanh, data(grad), data(x), out(dx), outer, inner);
   return dx;
 }
 

@@ -1,17 +1,23 @@
 // The operators of the primitive layer_norm.
 #pragma once
-#include "layer_norm/layer_norm.h"
 #include "ops.h"
+#include "ops/layer_norm.h"
 
-#define SN_LAYER_NORM_OPS(X)                                                    \
-  X(layer_norm_forward) X(layer_norm_backward) X(rms_norm_forward) X(rms_norm_backward) \
-  X(add_layer_norm_forward) X(add_layer_norm_backward)
+// clang-format off
+#define SN_LAYER_NORM_OPS(X)                                                                                      \
+  X(layer_norm_forward) X(layer_norm_backward) X(rms_norm_forward) X(rms_norm_backward) X(add_layer_norm_forward) \
+  X(add_layer_norm_backward)
+// clang-format on
 
 namespace scratchnet {
 template <class Tensor>
-int64_t rows_of(const Tensor& x, int64_t ndim) { return numel_of(x, 0, x.dim() - ndim); }
+int64_t rows_of(const Tensor& x, int64_t ndim) {
+  return numel_of(x, 0, x.dim() - ndim);
+}
 template <class Tensor>
-int64_t columns_of(const Tensor& x, int64_t ndim) { return numel_of(x, x.dim() - ndim, x.dim()); }
+int64_t columns_of(const Tensor& x, int64_t ndim) {
+  return numel_of(x, x.dim() - ndim, x.dim());
+}
 
 // (..., 1 * ndim): one number for each row
 template <class Tensor>
@@ -43,7 +49,9 @@ void expect_statistic(const Expect& expect, const char* argument, const Tensor& 
 }
 
 template <class Tensor>
-void* out_if(const Tensor& t, bool needed) { return needed ? out(t) : nullptr; }
+void* out_if(const Tensor& t, bool needed) {
+  return needed ? out(t) : nullptr;
+}
 
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
@@ -52,9 +60,15 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Te
   expect_norm(expect, x, ndim, weight, bias);
   x = in_order(x), weight = in_order(weight), bias = in_order(bias);
   Tensor y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .weight = data(weight), .bias = data(bias), .y = out(y),
-                                           .mean = out(mean), .rstd = out(rstd), .rows = rows_of(x, ndim),
-                                           .columns = columns_of(x, ndim), .eps = eps});
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
+                                           .weight = data(weight),
+                                           .bias = data(bias),
+                                           .y = out(y),
+                                           .mean = out(mean),
+                                           .rstd = out(rstd),
+                                           .rows = rows_of(x, ndim),
+                                           .columns = columns_of(x, ndim),
+                                           .eps = eps});
   return {y, mean, rstd};
 }
 
@@ -72,11 +86,17 @@ std::tuple<Tensor, Tensor, Tensor> norm_backward(const Expect& expect, const std
   const std::optional<Tensor> mean_in_order = in_order(mean), grad_total_in_order = in_order(grad_total);
   Tensor dx = need_x ? fresh_like(x) : none(x);
   Tensor dweight = fresh_column(x, ndim, need_weight), dbias = fresh_column(x, ndim, need_bias);
-  layer_norm_kernels(rung).backward(
-      on(x), {.grad = data(grad), .grad_total = data(grad_total_in_order), .x = data(x), .mean = data(mean_in_order),
-              .rstd = data(rstd), .weight = data(weight), .dx = out_if(dx, need_x),
-              .dweight = out_if(dweight, need_weight), .dbias = out_if(dbias, need_bias), .rows = rows_of(x, ndim),
-              .columns = columns_of(x, ndim)});
+  layer_norm_kernels(rung).backward(on(x), {.grad = data(grad),
+                                            .grad_total = data(grad_total_in_order),
+                                            .x = data(x),
+                                            .mean = data(mean_in_order),
+                                            .rstd = data(rstd),
+                                            .weight = data(weight),
+                                            .dx = out_if(dx, need_x),
+                                            .dweight = out_if(dweight, need_weight),
+                                            .dbias = out_if(dbias, need_bias),
+                                            .rows = rows_of(x, ndim),
+                                            .columns = columns_of(x, ndim)});
   return {dx, dweight, dbias};
 }
 
@@ -94,8 +114,13 @@ std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weig
   expect_norm(expect, x, ndim, weight);
   x = in_order(x), weight = in_order(weight);
   Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .weight = data(weight), .y = out(y), .rstd = out(rstd),
-                                           .rows = rows_of(x, ndim), .columns = columns_of(x, ndim), .eps = eps});
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
+                                           .weight = data(weight),
+                                           .y = out(y),
+                                           .rstd = out(rstd),
+                                           .rows = rows_of(x, ndim),
+                                           .columns = columns_of(x, ndim),
+                                           .eps = eps});
   return {y, rstd};
 }
 
@@ -117,9 +142,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
   expect.shape("residual", residual, all_axes(x));
   x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
   Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x), .residual = data(residual), .weight = data(weight),
-                                           .bias = data(bias), .total = out(total), .y = out(y), .mean = out(mean),
-                                           .rstd = out(rstd), .rows = rows_of(x, ndim), .columns = columns_of(x, ndim),
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
+                                           .residual = data(residual),
+                                           .weight = data(weight),
+                                           .bias = data(bias),
+                                           .total = out(total),
+                                           .y = out(y),
+                                           .mean = out(mean),
+                                           .rstd = out(rstd),
+                                           .rows = rows_of(x, ndim),
+                                           .columns = columns_of(x, ndim),
                                            .eps = eps});
   return {total, y, mean, rstd};
 }
@@ -129,7 +161,8 @@ std::tuple<Tensor, Tensor, Tensor> add_layer_norm_backward(Tensor grad_total, Te
                                                            Tensor rstd, std::optional<Tensor> weight, int64_t ndim, double,
                                                            bool need_x, bool need_weight, bool need_bias, int64_t rung) {
   const Expect expect("add_layer_norm_backward", "total", total, rung);
-  return norm_backward<Tensor>(expect, grad_total, grad_y, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias, rung);
+  return norm_backward<Tensor>(expect, grad_total, grad_y, total, mean, rstd, weight, ndim, need_x, need_weight, need_bias,
+                               rung);
 }
 
 }  // namespace scratchnet

@@ -3,7 +3,7 @@
 //
 //   forward     x W^T of each chunk                                                            2 N K C operations
 //   backward    the logits again, then dx = dlogits W and dW += dlogits^T x:                   6 N K C
-//   gradients   both at once, for a single loss whose gradient is 1: the logits are made once, 6 N K C in all and not 8
+//   gradients   both at once, for a single loss whose gradient is 1: the logits are made once, 6 N K C in all instead of 8
 #pragma once
 #include <algorithm>
 
@@ -59,7 +59,7 @@ struct Chunks {
         logits(fresh<Tensor>(std::vector<int64_t>{size, classes}, statistics_dtype(x))) {}
 
   DType dtype() const { return dtype_of(logits); }
-  int64_t count() const { return size ? (rows + size - 1) / size : 1; }
+  int64_t count() const { return size ? ceil_div(rows, size) : 1; }
   // Where row `row` of a contiguous tensor with `columns` columns begins.
   void* at(const Tensor& t, int64_t row, int64_t columns) const { return (char*)out(t) + row * columns * dtype_size(dtype()); }
   Matrix x_from(int64_t row) const {
@@ -88,8 +88,9 @@ struct Chunks {
 };
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias,
-                                                                Tensor target, std::optional<Tensor> weight, int64_t reduction,
+std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor linear_weight,
+                                                                std::optional<Tensor> linear_bias, Tensor target,
+                                                                std::optional<Tensor> weight, int64_t reduction,
                                                                 int64_t ignore_index, double label_smoothing, int64_t rung) {
   expect_linear("linear_cross_entropy_forward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
@@ -105,7 +106,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_forward(Tensor x, Tensor
   return {reduction == NONE ? wide(losses, x.scalar_type()) : sum, lse, total_weight};
 }
 
-// What the chunks add to the gradients, of which those that are not needed are empty.
+// What the chunks add to the gradients; those that are not needed are empty.
 template <class Tensor>
 struct LinearGradients {
   const Chunks<Tensor>& chunks;
@@ -154,10 +155,12 @@ struct LinearGradients {
 };
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(
-    Tensor grad, Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
-    Tensor lse, Tensor total_weight, int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x,
-    bool need_linear_weight, bool need_linear_bias, int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor> linear_cross_entropy_backward(Tensor grad, Tensor x, Tensor linear_weight,
+                                                                 std::optional<Tensor> linear_bias, Tensor target,
+                                                                 std::optional<Tensor> weight, Tensor lse, Tensor total_weight,
+                                                                 int64_t reduction, int64_t ignore_index,
+                                                                 double label_smoothing, bool need_x, bool need_linear_weight,
+                                                                 bool need_linear_bias, int64_t rung) {
   const Expect expect =
       expect_linear("linear_cross_entropy_backward", x, linear_weight, linear_bias, target, weight, reduction, rung);
   expect_loss_backward(expect, grad, lse, total_weight, first_axes(x, 1), reduction);
@@ -190,15 +193,16 @@ Tensor total_weight_of(const Tensor& like, const Targets& to) {
   return total;
 }
 
-// The gradients are those for an incoming 1, in the type that they are summed in: whoever scales them rounds them.
+// The gradients are those for an incoming 1, in the type that they are summed in: the caller scales and rounds them.
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> linear_cross_entropy_gradients(
     Tensor x, Tensor linear_weight, std::optional<Tensor> linear_bias, Tensor target, std::optional<Tensor> weight,
-    int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x, bool need_linear_weight, bool need_linear_bias,
-    int64_t rung) {
+    int64_t reduction, int64_t ignore_index, double label_smoothing, bool need_x, bool need_linear_weight,
+    bool need_linear_bias, int64_t rung) {
   const Expect expect =
       expect_linear("linear_cross_entropy_gradients", x, linear_weight, linear_bias, target, weight, reduction, rung);
-  expect.that(reduction != NONE, "reduction must be 1 (mean) or 2 (sum): of many losses nobody knows the gradients yet");
+  expect.that(reduction != NONE,
+              "reduction must be 1 (mean) or 2 (sum): with 0 (none) the incoming gradients are not known yet");
   const Chunks<Tensor> chunks(x, linear_weight, linear_bias, target, weight);
   const LinearGradients<Tensor> gradients(chunks, rung, need_x, need_linear_weight, need_linear_bias);
   const Targets all = chunks.targets({reduction, ignore_index, label_smoothing});

@@ -1,12 +1,12 @@
 // The operators of the primitive matmul.
 #pragma once
-#include "matmul/matmul.h"
 #include "ops.h"
+#include "ops/matmul.h"
 
 #define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)
 
 namespace scratchnet {
-// The products for an operator with a ladder of its own: with its last rung the best ones.
+// The products for a rung of another operator: for its last rung, the best ones.
 inline const MatmulKernels& products(int64_t rung, int64_t last) { return matmul_kernels(rung < last ? rung : matmul_rungs); }
 
 // The last two axes of a tensor as rows and columns, the ones before as the batch. The tensor must outlive it.
@@ -23,12 +23,11 @@ Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, 
   const int64_t axes = like.dim() - 2;
   sizes[axes] = m, sizes[axes + 1] = n;
   Tensor y = fresh<Tensor>(sizes, like.scalar_type());
-  if (y.numel() == 0) return y;  // of a batch without a matrix the other sizes may have any product
+  if (y.numel() == 0) return y;  // in an empty batch the product of the other sizes may overflow
   const MatmulKernels& kernels = matmul_kernels(rung);
   if (n == 1)  // a vector: y^T = b^T a^T has long rows, which are what the kernels are fast at
     kernels.product(on(like), {1, m, k, axes, sizes.data()}, b.transposed(), a.transposed(), {out(y)});
-  else
-    kernels.product(on(like), {m, n, k, axes, sizes.data()}, a, b, {out(y)});
+  else kernels.product(on(like), {m, n, k, axes, sizes.data()}, a, b, {out(y)});
   return y;
 }
 
@@ -61,7 +60,8 @@ std::tuple<Tensor, Tensor> matmul_backward(Tensor grad, Tensor a, Tensor b, bool
           need_b ? product(b, matrix_of(a).transposed(), g, k, n, m, rung) : none(b)};
 }
 
-// x (..., K) as (rows, K): one stride must lead from row to row, else it is copied. Axes of size 1 have strides without meaning.
+// x (..., K) as (rows, K): one stride must lead from row to row, else it is copied. Axes of size 1 have strides without
+// meaning.
 template <class Tensor>
 Tensor with_even_rows(const Tensor& x) {
   int64_t inner = -1;  // the last axis looked at that has several entries
@@ -121,8 +121,8 @@ std::tuple<Tensor, Tensor, Tensor> linear_backward(Tensor grad, Tensor x, Tensor
   grad = in_order(grad), saved = in_order(saved), x = with_even_rows(x);
   Tensor dz = need_dz ? fresh_like(grad) : grad, dbias = need_bias ? fresh<Tensor>(&n, 1, x.scalar_type()) : none(x);
   if (need_dz || need_bias)
-    kernels.activation_backward(on(x), data(grad), data(saved), need_dz ? out(dz) : nullptr,
-                                need_bias ? out(dbias) : nullptr, rows, n, act);
+    kernels.activation_backward(on(x), data(grad), data(saved), need_dz ? out(dz) : nullptr, need_bias ? out(dbias) : nullptr,
+                                rows, n, act);
   Tensor dx = need_x ? fresh_like(x) : none(x), dweight = need_weight ? fresh_like(weight) : none(x);
   if (need_x) kernels.product(on(x), {rows, k, n}, rows_of(dz), matrix_of(weight), {out(dx)});
   if (need_weight) kernels.product(on(x), {n, k, rows}, rows_of(dz).transposed(), rows_of(x), {out(dweight)});

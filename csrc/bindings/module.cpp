@@ -3,10 +3,10 @@
 #include <pybind11/pybind11.h>
 
 #include "build_facts.h"
-#include "dispatch.h"
-#include "pages.h"
-#include "parallel.h"
-#include "roof/roof.h"
+#include "cpu/isa.h"
+#include "cpu/pages.h"
+#include "cpu/parallel.h"
+#include "ops/roof.h"
 
 namespace py = pybind11;
 using scratchnet::Isa;
@@ -32,16 +32,17 @@ static py::dict cpu_info() {
   return info;
 }
 
-// The interpreter goes on: others may want to run while all threads compute.
+// Without the GIL: other Python threads run on while all cores compute.
 static int64_t multiply_add(bool wide, int64_t rounds) {
   py::gil_scoped_release release;
-  return scratchnet::roof_kernels().multiply_add(wide ? scratchnet::DType::f64 : scratchnet::DType::f32, rounds);
+  return scratchnet::roof_kernels(1).multiply_add({wide ? scratchnet::DType::f64 : scratchnet::DType::f32}, rounds);
 }
 
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", build_info,
              "What was compiled: version, commit, compiler, flags, isas, torch (whose headers), python, sanitizer.");
-  module.def("cpu_info", cpu_info, "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
+  module.def("cpu_info", cpu_info,
+             "isa: the instruction set in use; isas_supported: what this CPU runs; threads of torch's pool.");
   module.def("multiply_add", multiply_add, py::arg("wide"), py::arg("rounds"),
              "Multiply-adds of float32 (wide: float64) in registers, on every thread: the number of operations.");
   module.def("release_kept_pages", sn_release_kept_pages,

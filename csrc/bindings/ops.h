@@ -1,27 +1,63 @@
 // What the operator files share: the step from a tensor to what a kernel takes.
 //
-// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Both have
-// dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and these headers, of which
-// one comes before this one, define
-//     fresh<Tensor>(sizes, dim, dtype)   a contiguous tensor whose memory is not initialised
-//     copy_in_order(tensor)              a contiguous copy
-//     fill_zeros(tensor)
-//     on(tensor)                         what the kernels get before the pointers: the element type, of CUDA's the stream too
-//     ON_HOST                            whether operators may read what tensors hold
-//     dtype_of(tensor), statistics_dtype(tensor), index_dtype<Tensor>()
-//     is_float(tensor), is_index(tensor), holds(tensor, dtype), type_name(tensor)
-// Schemas live in scratchnet/ops/; here are only the implementations.
+// The operators are templates over the tensor type: torch's (cpu_tensors.h, cuda_tensors.h) or NumPy's (arrays.h). Each has
+// dim, size, sizes, stride, numel, is_contiguous, scalar_type, const_data_ptr and mutable_data_ptr, and those headers
+// specialise the functions that are only declared here. Schemas live in scratchnet/ops/; here are only the implementations.
+//
+// Each operator file lists its operators as SN_<OP>_OPS(X), those for the CPU alone as SN_<OP>_HOST_OPS(X). setup.py joins the
+// lists (operators.h) for the files that register them.
 #pragma once
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "ops/table.h"
 #include "sizes.h"
-#include "types.h"
 
 namespace scratchnet {
+
+// ---- What each kind of tensor defines -----------------------------------------------------------------------------------
+
+template <class Tensor>
+using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // what its scalar_type() answers
+
+template <class Tensor>
+DType dtype_of(const Tensor&);
+template <class Tensor>
+std::string type_name(const Tensor&);
+template <class Tensor>
+bool is_float(const Tensor&);  // of an element type that kernels take
+template <class Tensor>
+bool is_index(const Tensor&);  // int64
+template <class Tensor>
+bool holds(const Tensor&, DType);
+template <class Tensor>
+bool has_dtype(const Tensor&, const dtype_t<Tensor>&);
+template <class Tensor>
+dtype_t<Tensor> statistics_dtype(const Tensor&);  // for saved statistics: float64 for float64, else float32
+template <class Tensor>
+dtype_t<Tensor> double_dtype();
+template <class Tensor>
+dtype_t<Tensor> index_dtype();
+
+template <class Tensor>
+Tensor fresh(const int64_t* sizes, int64_t dim, const dtype_t<Tensor>&);  // contiguous, its memory not initialised
+template <class Tensor>
+Tensor copy_in_order(const Tensor&);  // a contiguous copy
+template <class Tensor>
+Tensor converted(const Tensor&, const dtype_t<Tensor>&);
+template <class Tensor>
+void fill_zeros(const Tensor&);
+
+template <class Tensor>
+auto on(const Tensor&);  // the first argument of a kernel
+template <class Tensor>
+constexpr bool ON_HOST = true;  // whether operators may read what tensors hold
+
+// ---- The same for all ---------------------------------------------------------------------------------------------------
 
 template <class Tensor, class Dtype>
 Tensor fresh(const std::vector<int64_t>& sizes, Dtype dtype) {
@@ -32,7 +68,7 @@ Tensor fresh_like(const Tensor& t) {
   return fresh<Tensor>(t.sizes().data(), t.dim(), t.scalar_type());
 }
 
-// Stands for a gradient that nobody asked for.
+// Stands for a gradient that is not needed.
 template <class Tensor>
 Tensor none(const Tensor& like) {
   return fresh<Tensor>(std::vector<int64_t>{0}, like.scalar_type());
@@ -69,14 +105,14 @@ int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {
 
 // ---- Checks ------------------------------------------------------------------------------------------------------------
 //
-// Anyone can call an operator, and a kernel believes what it is told. So the first lines of every operator say what they expect,
+// Anyone can call an operator, and a kernel trusts its arguments. So the first lines of every operator state what it expects,
 // before anything is allocated, read or written:
 //
 //     const Expect expect("bias_gelu_forward", "x", x, rung);             x is of floats, and the rung exists
 //     expect.that(x.dim() > 0, "x must have an axis");
 //     expect.shape("bias", bias, last_axes(x, 1));                        one float type for all, and this shape
 
-constexpr int64_t RUNGS = 5;  // of the longest ladder; a shorter one answers with its last rung
+extern const int64_t longest_ladder;  // ladders.cpp; an operator with fewer rungs answers with its last one
 
 template <class Tensor>
 Shape all_axes(const Tensor& t) {
@@ -103,22 +139,27 @@ struct Expect {
 
   template <class Tensor>
   Expect(const char* op, const char* argument, const Tensor& x, int64_t rung) : op(op) {
-    if (!is_float(x)) [[unlikely]] refuse(argument, x, "of a float type");
-    if (rung < 1 || rung > RUNGS) [[unlikely]] fail("there is no rung " + std::to_string(rung) + ": they are 1 to 5");
+    if (!is_float(x)) [[unlikely]]
+      refuse(argument, x, "of a float type");
+    if (rung < 1 || rung > longest_ladder) [[unlikely]]
+      fail("there is no rung " + std::to_string(rung) + ": they are 1 to " + std::to_string(longest_ladder));
     dtype = dtype_of(x);
   }
 
   void that(bool condition, const char* problem) const {
-    if (!condition) [[unlikely]] fail(problem);
+    if (!condition) [[unlikely]]
+      fail(problem);
   }
 
   template <class Tensor>
   void type(const char* argument, const Tensor& t) const {
-    if (!holds(t, dtype)) [[unlikely]] refuse(argument, t, text(dtype));
+    if (!holds(t, dtype)) [[unlikely]]
+      refuse(argument, t, text(dtype));
   }
   template <class Tensor>
   void index(const char* argument, const Tensor& t) const {
-    if (!is_index(t)) [[unlikely]] refuse(argument, t, "int64");
+    if (!is_index(t)) [[unlikely]]
+      refuse(argument, t, "int64");
   }
   template <class Tensor>
   void shape(const char* argument, const Tensor& t, const Shape& wanted, std::optional<DType> type = {}) const {
@@ -126,7 +167,8 @@ struct Expect {
       refuse(argument, t, text(type.value_or(dtype)) + " of shape " + text(wanted));
   }
   template <class Tensor>
-  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted, std::optional<DType> type = {}) const {
+  void shape(const char* argument, const Tensor& t, std::initializer_list<int64_t> wanted,
+             std::optional<DType> type = {}) const {
     shape(argument, t, Shape{wanted.begin(), (int64_t)wanted.size()}, type);
   }
   template <class Tensor>
@@ -139,7 +181,8 @@ struct Expect {
     const Shape got = all_axes(t), like = all_axes(x);
     bool same = holds(t, dtype) && got.dim == like.dim;
     for (int64_t i = 0; same && i < like.dim; i++) same = got.sizes[i] == (i == dim ? n : like.sizes[i]);
-    if (same) [[likely]] return;
+    if (same) [[likely]]
+      return;
     std::vector<int64_t> wanted(like.sizes, like.sizes + like.dim);
     if (like.dim) wanted[dim] = n;  // a scalar has no axis
     refuse(argument, t, text(dtype) + " of shape " + text({wanted.data(), like.dim}));

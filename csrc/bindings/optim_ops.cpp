@@ -2,13 +2,11 @@
 //
 // Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
 // formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
-#include "cpu_tensors.h"  // first: the checks find their tensor type's functions here
-
 #include <algorithm>
 #include <map>
 
-#include "ops.h"
-#include "optim/optim.h"
+#include "cpu_tensors.h"
+#include "ops/optim.h"
 
 namespace scratchnet {
 namespace {
@@ -48,9 +46,10 @@ struct Step {
        std::initializer_list<std::pair<const Tensors*, bool>> states) {
     const int64_t count = params.size();
     const auto that = [op](bool condition, const char* problem) {
-      if (!condition) [[unlikely]] throw std::runtime_error(std::string(op) + "(): " + problem);
+      if (!condition) [[unlikely]]
+        throw std::runtime_error(std::string(op) + "(): " + problem);
     };
-    that(rung >= 1 && rung <= optim_rungs, "there is no such rung: they are 1 and 2");
+    that(rung >= 1 && rung <= optim_rungs, "there is no such rung");
     that((int64_t)grads.size() == count, "params and grads must have the same length");
     that((int64_t)steps.size() == (counted ? count : 0), "steps must have the length of params");
     for (const auto& [state, used] : states)
@@ -88,7 +87,7 @@ struct Step {
  private:
   std::map<const char*, const char*> taken;  // memory of the parameters so far: start, end
 
-  // Threads share the work: where two parameters share memory, the second one waits for the formula.
+  // Threads share the work: where two parameters share memory, the second one is left to the formula.
   bool claim(const char* start, const char* end) {
     if (start == end) return true;
     const auto next = taken.upper_bound(start);

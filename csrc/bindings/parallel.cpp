@@ -1,5 +1,5 @@
 // csrc/cpu/parallel.h on torch's own thread pool: torch.set_num_threads is obeyed, and there is no second pool.
-#include "parallel.h"
+#include "cpu/parallel.h"
 
 #include <torch/csrc/stable/ops.h>
 

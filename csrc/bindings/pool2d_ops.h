@@ -1,11 +1,13 @@
 // The operators of pooling: max_pool2d, avg_pool2d, adaptive_avg_pool2d.
 #pragma once
 #include "gather_ops.h"
-#include "pool2d/pool2d.h"
+#include "ops/pool2d.h"
 
-#define SN_POOL2D_OPS(X)                                                                    \
+// clang-format off
+#define SN_POOL2D_HOST_OPS(X)                                                               \
   X(max_pool2d_forward) X(max_pool2d_backward) X(avg_pool2d_forward) X(avg_pool2d_backward) \
   X(adaptive_avg_pool2d_forward) X(adaptive_avg_pool2d_backward)
+// clang-format on
 
 namespace scratchnet {
 
@@ -25,7 +27,8 @@ struct Windows {
   }
 
  private:
-  static Axis axis(const Expect& expect, int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
+  static Axis axis(const Expect& expect, int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
+                   bool ceil_mode) {
     constexpr int64_t MOST = INT32_MAX;  // of any one of them, so that products fit into 64 bits
     expect.that(0 < in && in < MOST, "x must have rows and columns, fewer than 2^31");
     expect.that(0 < kernel && kernel < MOST && 0 < stride && stride < MOST && 0 < dilation && dilation < MOST,
@@ -68,15 +71,15 @@ struct Intervals {
 };
 
 template <class Tensor>
-std::vector<int64_t> sizes_of(const Tensor& t) { return {t.sizes().begin(), t.sizes().end()}; }
+std::vector<int64_t> sizes_of(const Tensor& t) {
+  return {t.sizes().begin(), t.sizes().end()};
+}
 
 inline std::vector<int64_t> with_plane(std::vector<int64_t> sizes, int64_t rows, int64_t columns) {
   sizes.end()[-2] = rows, sizes.end()[-1] = columns;
   return sizes;
 }
-inline int64_t planes_of(const std::vector<int64_t>& sizes) {
-  return product_of({sizes.data(), (int64_t)sizes.size() - 2});
-}
+inline int64_t planes_of(const std::vector<int64_t>& sizes) { return product_of({sizes.data(), (int64_t)sizes.size() - 2}); }
 
 template <class Tensor>
 std::tuple<Tensor, Tensor> max_pool2d_forward(Tensor x, Pair kernel, Pair stride, Pair padding, Pair dilation, bool ceil_mode,
@@ -87,7 +90,7 @@ std::tuple<Tensor, Tensor> max_pool2d_forward(Tensor x, Pair kernel, Pair stride
   x = in_order(x);
   const auto wanted = with_plane(sizes, w.rows.out, w.columns.out);
   Tensor y = fresh<Tensor>(wanted, x.scalar_type()), index = fresh<Tensor>(wanted, index_dtype<Tensor>());
-  pool2d_kernels(rung).max_forward(dtype_of(x), data(x), out(y), (int64_t*)out(index), planes_of(sizes), w.rows, w.columns);
+  pool2d_kernels(rung).max_forward(on(x), data(x), out(y), (int64_t*)out(index), planes_of(sizes), w.rows, w.columns);
   return {y, index};
 }
 
@@ -102,8 +105,9 @@ Tensor max_pool2d_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index
   for (const int64_t size : sizes) expect.that(size >= 0, "sizes must not be negative");
   grad = in_order(grad), index = in_order(index);
   Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
-  check_range(pool2d_kernels(rung).max_backward(dtype_of(grad), data(grad), entries(index), out(dx), planes_of(sizes),
-                                                sizes[dim - 2] * sizes[dim - 1], numel_of(index, dim - 2, dim)), "max_pool2d");
+  check_range(pool2d_kernels(rung).max_backward(on(grad), data(grad), entries(index), out(dx), planes_of(sizes),
+                                                sizes[dim - 2] * sizes[dim - 1], numel_of(index, dim - 2, dim)),
+              "max_pool2d");
   return dx;
 }
 
@@ -112,7 +116,7 @@ template <class Tensor>
 Tensor average(Tensor x, Tensor y, const Intervals& rows, const Intervals& columns, bool back, int64_t rung) {
   x = in_order(x);
   const auto run = back ? pool2d_kernels(rung).avg_backward : pool2d_kernels(rung).avg_forward;
-  run(dtype_of(x), data(x), out(y), planes_of(sizes_of(x)), rows.spans(), columns.spans());
+  run(on(x), data(x), out(y), planes_of(sizes_of(x)), rows.spans(), columns.spans());
   return y;
 }
 
@@ -146,7 +150,7 @@ Tensor adaptive_avg_pool2d(const Expect& expect, Tensor x, const std::vector<int
   expect.that(rows >= 0 && columns >= 0, "output_size must not be negative");
   const auto small = with_plane(sizes, rows, columns);
   if (back) expect.shape("grad", x, Shape{small.data(), (int64_t)small.size()});
-  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());  // before the windows: it is what may be too large
+  Tensor y = fresh<Tensor>(back ? sizes : small, x.scalar_type());  // before the windows: this is what may be too large
   return average(x, y, Intervals(sizes.end()[-2], rows), Intervals(sizes.end()[-1], columns), back, rung);
 }
 template <class Tensor>

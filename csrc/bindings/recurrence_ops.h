@@ -3,13 +3,13 @@
 #include <string.h>
 
 #include "matmul_ops.h"
-#include "recurrence/recurrence.h"
+#include "ops/recurrence.h"
 
-#define SN_RECURRENCE_OPS(X) X(recurrence_forward) X(recurrence_backward)
+#define SN_RECURRENCE_HOST_OPS(X) X(recurrence_forward) X(recurrence_backward)
 
 namespace scratchnet {
 
-// In order, and float32 at the least.
+// In order, and at least float32.
 template <class Tensor>
 Tensor wide(const Tensor& t) {
   return in_order(has_dtype(t, statistics_dtype(t)) ? t : converted(t, statistics_dtype(t)));
@@ -25,12 +25,12 @@ Tensor narrow(const Tensor& t, const Tensor& like) {
 template <class Tensor>
 Tensor wide_copy(const Tensor& t) {
   const Tensor from = wide(t), to = fresh_like(from);
-  if (from.numel()) memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));  // may not be told null
+  if (from.numel()) memcpy(out(to), data(from), from.numel() * dtype_size(dtype_of(from)));  // memcpy must not get null
   return to;
 }
 
 // x (N, I), batch_sizes (T), w_ih (G H, I), w_hh (G H, P), h0 (B, P), c0 (B, H), w_hr (P, H). batch_sizes, which must outlive
-// the layer, falls, begins with B and sums up to N.
+// the layer, never increases, begins with B and sums to N.
 template <class Tensor>
 Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_sizes, const Tensor& w_ih, const Tensor& w_hh,
                    const Tensor& h0, const std::optional<Tensor>& c0, const std::optional<Tensor>& w_hr, int64_t mode,
@@ -81,10 +81,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
   const auto dtype = x.scalar_type();
   Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
   Tensor y = fresh<Tensor>({rows, layer.state}, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
-  products(rung, recurrence_rungs).product(dtype_of(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(),
-                               {out(u), nullptr, data(b_ih)});
+  products(rung, recurrence_rungs)
+      .product(on(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(), {out(u), nullptr, data(b_ih)});
   layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
-  recurrence_kernels(rung).forward(dtype_of(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
+  recurrence_kernels(rung).forward(on(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
   return {narrow(y, like), narrow(h, like), narrow(c, like), u, inner};
 }
 
@@ -107,36 +107,37 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
   expect.shape("y", y, {rows, layer.state});
   expect.numel("activations", activations, rows * gates, saved);
   expect.numel("inner", inner, has_inner ? rows * layer.hidden : 0, saved);
-  expect.that(!need_c0 || c0, "c0 has no gradient, there is none"), expect.that(!need_w_hr || w_hr, "w_hr has no gradient");
+  expect.that(!need_c0 || c0, "c0 has no gradient: it is not given"),
+      expect.that(!need_w_hr || w_hr, "w_hr has no gradient: it is not given");
 
   const Tensor like = x;
   x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), h0 = wide(h0), c0 = wide(c0), w_hr = wide(w_hr);
   grad_y = wide(grad_y), y = wide(y), activations = in_order(activations), inner = in_order(inner);
   const auto scalar = x.scalar_type();
-  const DType dtype = dtype_of(x);
   Tensor dh = wide_copy(grad_h_n), dc = wide_copy(grad_c_n), du = fresh<Tensor>({rows, gates}, scalar);
   Tensor dv = gru ? fresh_like(du) : du, before = fresh<Tensor>({rows, layer.state}, scalar);
   Tensor m = w_hr ? fresh<Tensor>({rows, layer.hidden}, scalar) : none(x), dy = w_hr ? fresh_like(before) : none(x);
   layer.w_hh = data(w_hh), layer.w_hr = data(w_hr);
-  recurrence_kernels(rung).backward(dtype, layer,
-                                    {data(grad_y), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc),
-                                     out(du), out(dv), out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
+  recurrence_kernels(rung).backward(
+      on(x), layer,
+      {data(grad_y), data(y), data(activations), data(inner), data(h0), data(c0), out(dh), out(dc), out(du), out(dv),
+       out(before), w_hr ? out(m) : nullptr, w_hr ? out(dy) : nullptr});
 
   const MatmulKernels& kernels = products(rung, recurrence_rungs);
   const auto weight_gradient = [&](bool need, const Tensor& d, const Tensor& input) {  // d^T input
     if (!need) return none(like);
     Tensor dw = fresh<Tensor>({d.size(1), input.size(1)}, scalar);
-    kernels.product(dtype, {d.size(1), input.size(1), rows}, rows_of(d).transposed(), rows_of(input), {out(dw)});
+    kernels.product(on(x), {d.size(1), input.size(1), rows}, rows_of(d).transposed(), rows_of(input), {out(dw)});
     return narrow(dw, like);
   };
   const auto bias_gradient = [&](bool need, const Tensor& d) {
     if (!need) return none(like);
     Tensor db = fresh<Tensor>({gates}, scalar);
-    kernels.activation_backward(dtype, data(d), nullptr, nullptr, out(db), rows, gates, Activation::none);
+    kernels.activation_backward(on(x), data(d), nullptr, nullptr, out(db), rows, gates, Activation::none);
     return narrow(db, like);
   };
   Tensor dx = need_x ? fresh_like(x) : none(x);
-  if (need_x) kernels.product(dtype, {rows, x.size(1), gates}, rows_of(du), matrix_of(w_ih), {out(dx)});
+  if (need_x) kernels.product(on(x), {rows, x.size(1), gates}, rows_of(du), matrix_of(w_ih), {out(dx)});
   return {narrow(dx, like),
           weight_gradient(need_w_ih, du, x),
           weight_gradient(need_w_hh, dv, before),

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "numbers.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 

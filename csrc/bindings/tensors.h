@@ -13,14 +13,14 @@
 #include <string>
 #include <vector>
 
-#include "sizes.h"
-#include "types.h"
+#include "ops.h"
 
 namespace scratchnet {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
+template <>
 inline DType dtype_of(const Tensor& t) {
   switch (t.scalar_type()) {
     case ScalarType::Double: return DType::f64;
@@ -31,24 +31,35 @@ inline DType dtype_of(const Tensor& t) {
   }
 }
 
+template <>
 inline bool is_float(const Tensor& t) {
   const ScalarType type = t.scalar_type();
   return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 || type == ScalarType::Half;
 }
+template <>
 inline bool holds(const Tensor& t, DType dtype) {
   constexpr ScalarType TYPES[] = {ScalarType::Double, ScalarType::Float, ScalarType::BFloat16, ScalarType::Half};
   return t.scalar_type() == TYPES[(int)dtype];
 }
-inline bool is_index(const Tensor& t) { return t.scalar_type() == ScalarType::Long; }
-inline std::string type_name(const Tensor& t) { return torch::headeronly::toString(t.scalar_type()); }
+template <>
+inline bool is_index(const Tensor& t) {
+  return t.scalar_type() == ScalarType::Long;
+}
+template <>
+inline std::string type_name(const Tensor& t) {
+  return torch::headeronly::toString(t.scalar_type());
+}
 
-// The dtype of statistics saved for backward: float32, for float64 inputs float64.
+template <>
 inline ScalarType statistics_dtype(const Tensor& t) {
   return t.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
 inline int64_t size_of(ScalarType dtype) {
-  return dtype == ScalarType::Double || dtype == ScalarType::Long ? 8 : dtype == ScalarType::Float ? 4 : dtype == ScalarType::Byte ? 1 : 2;
+  return dtype == ScalarType::Double || dtype == ScalarType::Long ? 8
+         : dtype == ScalarType::Float                             ? 4
+         : dtype == ScalarType::Byte                              ? 1
+                                                                  : 2;
 }
 
 // The strides of a tensor whose elements lie in order.
@@ -74,19 +85,32 @@ inline Tensor empty(const int64_t* sizes, int64_t dim, ScalarType dtype, int32_t
   return Tensor(handle);
 }
 
-template <class>
-ScalarType double_dtype() {
+template <>
+inline ScalarType double_dtype<Tensor>() {
   return ScalarType::Double;
 }
 
-template <class>
-ScalarType index_dtype() {
+template <>
+inline ScalarType index_dtype<Tensor>() {
   return ScalarType::Long;
 }
 
-inline bool has_dtype(const Tensor& t, ScalarType dtype) { return t.scalar_type() == dtype; }
-inline Tensor converted(const Tensor& t, ScalarType dtype) { return torch::stable::to(t, dtype); }
-inline void fill_zeros(Tensor t) { torch::stable::zero_(t); }
-inline Tensor copy_in_order(const Tensor& t) { return torch::stable::contiguous(t); }
+template <>
+inline bool has_dtype(const Tensor& t, const ScalarType& dtype) {
+  return t.scalar_type() == dtype;
+}
+template <>
+inline Tensor converted(const Tensor& t, const ScalarType& dtype) {
+  return torch::stable::to(t, dtype);
+}
+template <>
+inline void fill_zeros(const Tensor& t) {
+  Tensor same = t;
+  torch::stable::zero_(same);
+}
+template <>
+inline Tensor copy_in_order(const Tensor& t) {
+  return torch::stable::contiguous(t);
+}
 
 }  // namespace scratchnet

@@ -3,9 +3,9 @@
 // The rows are cut into chunks by their number alone. Every chunk adds its rows into a partial sum of its own, in float or
 // double, and the partial sums are added in chunk order at the end.
 #pragma once
-#include "memory.h"
-#include "parallel.h"
-#include "simd.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
 
 namespace scratchnet {
 namespace {
@@ -25,7 +25,7 @@ struct ColumnSums {
   // body(first row, last row, this chunk's partial sums (K, columns), zero at first)
   template <class F>
   void for_each_chunk(const F& body) {
-    const int64_t grain = 1 + 32768 / (chunk * columns + 1);  // chunks a thread takes at the least
+    const int64_t grain = 1 + GRAIN / (chunk * columns + 1);  // the fewest chunks that a thread takes
     parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; c++) {
         A* const sums = partial.at(c * K * columns, K * columns);
@@ -38,7 +38,7 @@ struct ColumnSums {
   // The k-th sums.
   template <class T>
   void total(T* sums, int k = 0) const {
-    parallel_for(0, columns, 1 + 32768 / (chunks + 1), [&](int64_t begin, int64_t end) {
+    parallel_for(0, columns, 1 + GRAIN / (chunks + 1), [&](int64_t begin, int64_t end) {
       map<A>(begin, end, [&](int64_t j, auto get, auto) {
         vec<A> sum = {};
         for (int64_t c = 0; c < chunks; c++) sum += get(partial.at((c * K + k) * columns + j, min(lanes<A>, end - j)));

@@ -1,6 +1,6 @@
 // 16-bit floats to float and back, rounded to nearest even: what CPUs have no instruction for.
 #pragma once
-#include "types.h"
+#include "ops/types.h"
 
 #define SN_INLINE inline __attribute__((always_inline))
 
@@ -17,7 +17,7 @@ SN_INLINE bf16 to_bf16(float x) {
   uint32_t u;
   memcpy(&u, &x, 4);
   if ((u & 0x7fffffff) > 0x7f800000) return {uint16_t((u >> 16) | 0x40)};  // NaN stays NaN
-  return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};                   // round to nearest even
+  return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};                 // round to nearest even
 }
 SN_INLINE float to_float(f16 x) {
   // Shift exponent and mantissa into place, multiply by 2^112 to correct the bias: exact for subnormals too.

@@ -1,5 +1,5 @@
-// csrc/cpu/memory.h: malloc for small pieces, kept pages for large ones, an exception where there is none.
-#include "memory.h"
+// csrc/cpu/memory.h: malloc for small pieces, kept pages for large ones, an exception where there is no memory.
+#include "cpu/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "pages.h"
+#include "cpu/pages.h"
 
 namespace {
 
@@ -16,7 +16,8 @@ namespace {
 struct OutOfMemory : std::bad_alloc {
   std::string text;
   explicit OutOfMemory(int64_t bytes)
-      : text("scratchnet: out of memory: a kernel needs " + std::to_string(bytes) + " bytes more; use smaller batches or fewer threads") {}
+      : text("scratchnet: out of memory: a kernel needs " + std::to_string(bytes) +
+             " bytes more; use smaller batches or fewer threads") {}
   const char* what() const noexcept override { return text.c_str(); }
 };
 

@@ -2,10 +2,10 @@
 #pragma once
 #include <stddef.h>
 
-#include "numbers.h"
+#include "ops/numbers.h"
 
-// `bytes` from a cache line's start, not initialised; from LARGE on, kept pages (pages.h). Throws OutOfMemory (memory.cpp), Python's
-// MemoryError, after what is kept has been given back to the system and did not help.
+// `bytes` of uninitialised memory, aligned to a cache line; from LARGE on, kept pages (pages.h). Throws OutOfMemory
+// (memory.cpp), which is Python's MemoryError, if giving the kept pages back to the system did not help.
 void* sn_allocate(int64_t bytes);
 // Throws std::runtime_error: sizes whose product passes 2^63.
 [[noreturn]] void sn_sizes_wrap();
@@ -23,12 +23,13 @@ namespace {  // anonymous: each instruction set keeps its own copy
 template <class... Sizes>
 int64_t product_of(Sizes... sizes) {
   int64_t product;
-  if (!multiplied(product, sizes...) || product < 0) [[unlikely]] sn_sizes_wrap();
+  if (!multiplied(product, sizes...) || product < 0) [[unlikely]]
+    sn_sizes_wrap();
   return product;
 }
 
-// Memory for as many T as the product of `sizes`, not initialised. Whoever hands on a part of it says how far that reaches, by
-// `at`: a build with SCRATCHNET_DEBUG=1 checks it.
+// Memory for as many T as the product of `sizes`, not initialised. Code that passes on a part of it states its extent with
+// `at`; a build with SCRATCHNET_DEBUG=1 checks it.
 template <class T>
 class Scratch {
  public:

@@ -1,6 +1,6 @@
 // csrc/cpu/pages.h: a list of what is kept and one of what is in use, behind one lock. No system call is made while it is held,
 // and a fork waits for it: the child of a process with many threads inherits the lists whole and the lock free.
-#include "pages.h"
+#include "cpu/pages.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -9,6 +9,8 @@
 #include <mutex>
 #include <unordered_map>
 #include <vector>
+
+#include "ops/numbers.h"
 
 namespace {
 
@@ -28,7 +30,8 @@ class Book {
     const std::lock_guard<std::mutex> lock(mutex);
     auto best = kept.end();
     for (auto i = kept.begin(); i != kept.end(); i++)
-      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes)) best = i;
+      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes))
+        best = i;
     if (best == kept.end()) return {nullptr, 0};
     const Pages pages = *best;
     kept.erase(best);
@@ -69,7 +72,7 @@ class Book {
   }
 
  private:
-  // The oldest, until so many bytes are kept.
+  // Removes the oldest until at most `bytes` are kept.
   std::vector<Pages> release_until(int64_t bytes) {
     auto end = kept.begin();
     for (; end != kept.end() && kept_bytes > bytes; end++) kept_bytes -= end->bytes;
@@ -84,8 +87,7 @@ class Book {
 };
 
 Book& book = *new Book;  // never destroyed: tensors may live longer than what is static here
-const int registered =
-    pthread_atfork([] { book.mutex.lock(); }, [] { book.mutex.unlock(); }, [] { book.mutex.unlock(); });
+const int registered = pthread_atfork([] { book.mutex.lock(); }, [] { book.mutex.unlock(); }, [] { book.mutex.unlock(); });
 
 int64_t unmap(const std::vector<Pages>& list) {
   int64_t bytes = 0;
@@ -95,7 +97,7 @@ int64_t unmap(const std::vector<Pages>& list) {
 
 Pages fresh_pages(int64_t bytes) {
   if (bytes > INT64_MAX - 2 * HUGE_PAGE) return {nullptr, 0};
-  bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  bytes = round_up(bytes, HUGE_PAGE);
   // Map one extra huge page so that the block can be aligned; unmap the slack.
   char* const memory = (char*)mmap(nullptr, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return {nullptr, 0};
@@ -121,7 +123,7 @@ bool sn_give_pages(void* memory) {
   const Pages pages = book.end_use(memory);
   if (!pages.memory) return false;
 #ifdef MADV_FREE
-  madvise(memory, pages.bytes, MADV_FREE);  // 0.5 us a huge page
+  madvise(memory, pages.bytes, MADV_FREE);  // 0.5 us per huge page
 #endif
   unmap(book.keep(pages));
   return true;

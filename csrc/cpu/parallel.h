@@ -1,11 +1,11 @@
-// Threads for kernels: the one pool of the process, which is torch's, behind an interface that knows no torch.
+// Threads for kernels: torch's pool, the only one of the process, behind an interface without torch.
 #pragma once
 
 #include <stdint.h>
 
 // Splits [begin, end) into ranges of at least `grain` and runs `body(context, range)` on each, on up to sn_num_threads()
-// threads; returns when all are done. Runs inline when one grain covers it all. Throws what a range throws: the first exception.
-// How the range is split depends on the number of threads: whoever sums over it must split into fixed chunks first.
+// threads; returns when all are done. Runs inline when one grain covers it all. Throws what a range throws: the first
+// exception. How the range is split depends on the number of threads: a sum over it must be split into fixed chunks first.
 void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
                      void* context);
 
@@ -15,6 +15,10 @@ int64_t sn_num_threads();
 namespace scratchnet {
 // Anonymous: each instruction set keeps its own copy, and none can be linked into another's place.
 namespace {
+
+// Elements that are worth a thread where each costs a few instructions; where it costs an exponential or a cache miss, half as
+// many.
+constexpr int64_t GRAIN = 32768;
 
 // parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) { ... });
 template <class F>

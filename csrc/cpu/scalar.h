@@ -1,6 +1,7 @@
-// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in.
+// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in. The 1 tells them from
+// load and store of simd.h, which move a whole register.
 #pragma once
-#include "convert.h"
+#include "cpu/convert.h"
 
 namespace scratchnet {
 namespace {

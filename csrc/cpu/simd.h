@@ -2,9 +2,9 @@
 //
 // GCC's and Clang's vector extensions give + - * / < ?: on whole registers; this header adds loads and stores with conversion
 // from 16 bits, reductions, and exp and the normal distribution as polynomials with stated errors. It is compiled once per
-// instruction set and lives in an anonymous namespace (see dispatch.h).
+// instruction set and lives in an anonymous namespace (see cpu/ladder.h).
 #pragma once
-#include "scalar.h"
+#include "cpu/scalar.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -131,8 +131,9 @@ SN_INLINE void map(int64_t begin, int64_t end, const F& f) {
     f(i, [](const auto* p) SN_LAMBDA_INLINE { return load(p); }, [](auto* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
   const int64_t n = end - i;
   if (n > 0)
-    f(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); },
-      [n](auto* p, auto v) SN_LAMBDA_INLINE { store_tail(p, v, n); });
+    f(
+        i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); },
+        [n](auto* p, auto v) SN_LAMBDA_INLINE { store_tail(p, v, n); });
 }
 
 // ---- reductions ---------------------------------------------------------------------------------------------------------
@@ -187,12 +188,12 @@ SN_INLINE V vsqrt(V x) {
 }
 
 // ---- exp ----------------------------------------------------------------------------------------------------------------
-// exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the Chebyshev interpolant of exp on that interval.
-// Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included; exp(-inf) = 0,
-// exp(inf) = inf, NaN stays NaN.
+// exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the Chebyshev interpolant of exp on that
+// interval. Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included;
+// exp(-inf) = 0, exp(inf) = inf, NaN stays NaN.
 
 template <class A>
-struct Exp {  // exp(x) = 2^k (1 + rest)
+struct Exp {             // exp(x) = 2^k (1 + rest)
   vec<A> rest, shifted;  // k stands in the low bits of shifted
 };
 
@@ -299,14 +300,13 @@ SN_INLINE vec<float> normal_tail(vec<float> s) {
   return polynomial(c, 11, s);
 }
 SN_INLINE vec<double> normal_tail(vec<double> s) {
-  constexpr double c[] = {1.4191921895541691813e-10,  -7.8427963638282610321e-10,  -1.3221029628804949364e-9,
-                          9.2686590371240206481e-9,   7.0680456541947371006e-9,    -6.7401611797930035643e-8,
-                          -3.8753309224618464042e-8,  4.3345610194783044211e-7,    3.3370603508379291117e-7,
-                          -2.7688616333731322897e-6,  -3.9794571807921432874e-6,   0.000016680843519640585227,
-                          0.000049762364675076835713, -0.00005937558516344094674,  -0.00054489897744543663203,
-                          -0.000797869428428786286,   0.0029933767603476348062,    0.020795066803319469319,
-                          0.069118638706956706875,    0.165020366170189682,        0.31353315667128584865,
-                          0.49530561596998063936,     0.66538250289005685714,      0.76919304975006294363};
+  constexpr double c[] = {
+      1.4191921895541691813e-10,  -7.8427963638282610321e-10, -1.3221029628804949364e-9,  9.2686590371240206481e-9,
+      7.0680456541947371006e-9,   -6.7401611797930035643e-8,  -3.8753309224618464042e-8,  4.3345610194783044211e-7,
+      3.3370603508379291117e-7,   -2.7688616333731322897e-6,  -3.9794571807921432874e-6,  0.000016680843519640585227,
+      0.000049762364675076835713, -0.00005937558516344094674, -0.00054489897744543663203, -0.000797869428428786286,
+      0.0029933767603476348062,   0.020795066803319469319,    0.069118638706956706875,    0.165020366170189682,
+      0.31353315667128584865,     0.49530561596998063936,     0.66538250289005685714,     0.76919304975006294363};
   return polynomial(c, 24, s);
 }
 

@@ -1,13 +1,14 @@
 // Sums over rows (bias and weight gradients) without atomics: every block leaves a partial sum of its rows, and a second kernel
 // adds the partial sums in a fixed order. The same bits every run.
 #pragma once
-#include "scalar.cuh"
-#include "tile.cuh"
+#include "cuda/scalar.cuh"
+#include "cuda/tile.cuh"
 
 namespace scratchnet {
 namespace {
 
-// Adds the packs of a block's rows and leaves the sums in row blockIdx.y of partial (gridDim.y, columns). All threads come here.
+// Adds the packs of a block's rows and leaves the sums in row blockIdx.y of partial (gridDim.y, columns). All threads must
+// call it.
 template <class T>
 __device__ void store_partial_sums(acc_t<T>* partial, const Pack<T>& own, int64_t column, int64_t columns) {
   __shared__ Pack<T> of_row[TILE_ROWS][TILE_THREADS / TILE_ROWS];
@@ -29,7 +30,7 @@ constexpr int SUM_COLUMNS = 32, SUM_ROWS = 8;
 
 // sums (columns,) of partial (rows, columns): a warp reads 32 neighbours of a row, eight warps share the rows.
 template <class A, class T>
-__global__ void __launch_bounds__(SUM_COLUMNS * SUM_ROWS)
+__global__ void __launch_bounds__(SUM_COLUMNS* SUM_ROWS)
     column_sums_kernel(const A* partial, T* sums, int64_t rows, int64_t columns) {
   __shared__ A of_warp[SUM_ROWS][SUM_COLUMNS];
   const int64_t column = thread_index();
@@ -44,9 +45,9 @@ __global__ void __launch_bounds__(SUM_COLUMNS * SUM_ROWS)
 }
 
 template <class A, class T>
-void column_sums(On on, const char* name, const A* partial, T* sums, int64_t rows, int64_t columns) {
-  const Shape shape = {dim3(blocks_along_x(divide_up(columns, SUM_COLUMNS))), dim3(SUM_COLUMNS, SUM_ROWS)};
-  launch(on, name, column_sums_kernel<A, T>, shape, partial, sums, rows, columns);
+void column_sums(const Launch& on, const char* name, const A* partial, T* sums, int64_t rows, int64_t columns) {
+  const Grid grid = {dim3(blocks_along_x(ceil_div(columns, SUM_COLUMNS))), dim3(SUM_COLUMNS, SUM_ROWS)};
+  launch(on, name, column_sums_kernel<A, T>, grid, partial, sums, rows, columns);
 }
 
 }  // namespace

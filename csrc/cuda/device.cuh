@@ -1,20 +1,20 @@
-// What CUDA C++ has no portable words for: inline PTX, shared memory whose size the launch says, assertions.
+// What CUDA C++ cannot say portably: inline PTX, dynamically sized shared memory, assertions.
 //
-// Kernels use these functions and write no PTX themselves: where there is no GPU, tests/cuda_emulation/include/device.cuh
-// stands in for this file, with a twin of each function that says in plain C++ what it does.
+// Kernels use these functions and write no PTX themselves: where there is no GPU, tests/cuda_emulation has a
+// cuda/device.cuh that stands in for this file, with a twin of each function in plain C++.
 #pragma once
 #include <assert.h>
 #include <cuda_runtime.h>
 
-#include "types.h"
+#include "ops/types.h"
 
-// Stops the launch, and with it all later work on the device, if the condition is false: for indices that are out of range.
+// Stops the launch, and all later work on the device, if the condition is false: for indices out of range.
 #define SN_ASSERT(condition) assert(condition)
 
 namespace scratchnet {
 namespace {
 
-// The shared memory that the launch asked for.
+// The dynamic shared memory of the launch.
 template <class T>
 __device__ __forceinline__ T* dynamic_shared() {
   extern __shared__ __align__(128) unsigned char sn_dynamic_shared[];
@@ -23,7 +23,7 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 // ---- Copies from global to shared memory that run beside the computation -----------------------------------------------
 
-// 16 bytes, of which the first `bytes` are read and the others become 0. Both addresses are multiples of 16.
+// Copies 16 bytes; those after the first `bytes` become 0. Both addresses are multiples of 16.
 __device__ __forceinline__ void copy_async(void* shared, const void* global, int bytes = 16) {
   const unsigned to = __cvta_generic_to_shared(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
@@ -64,17 +64,19 @@ template <class T>
 __device__ __forceinline__ void multiply_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 template <>
 __device__ __forceinline__ void multiply_16x8x16<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 template <>
 __device__ __forceinline__ void multiply_16x8x16<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
 // A float rounded to the 10 bits of fraction that TF32 has, to nearest with ties away from zero.
@@ -86,10 +88,11 @@ __device__ __forceinline__ uint32_t to_tf32(float x) {
 // d (16, 8) += a (16, 8) b (8, 8) in TF32. With g = lane / 4 and t = lane % 4:
 //   a[0] = a(g, t)   a[1] = a(g+8, t)   a[2] = a(g, t+4)   a[3] = a(g+8, t+4)   b[0] = b(t, g)   b[1] = b(t+4, g)   d as above
 __device__ __forceinline__ void multiply_16x8x8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
-// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in.
+// One element at a time: loads and stores that convert 16-bit floats to the type they are computed in. The 1 tells them from
+// load and store of vector.cuh, which move a pack.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "types.h"
+#include "ops/types.h"
 
 namespace scratchnet {
 namespace {

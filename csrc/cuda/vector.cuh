@@ -1,8 +1,8 @@
-// Neighbouring elements of one thread: 128 bits a load or store, the widest that every GPU has.
+// Neighbouring elements of one thread: 128 bits per load or store, the widest that every GPU has.
 #pragma once
 #include <type_traits>
 
-#include "scalar.cuh"
+#include "cuda/scalar.cuh"
 
 namespace scratchnet {
 namespace {
@@ -41,7 +41,7 @@ __device__ __forceinline__ Bits<T, N> rounded(const Pack<T, N>& pack) {
   return bits;
 }
 
-// The pack at p, of which `count` elements exist; the others are 0. aligned: p is a multiple of 16 bytes.
+// The pack at p: `count` elements exist, the others become 0. aligned: p is a multiple of 16 bytes.
 template <class T>
 __device__ __forceinline__ Pack<T> load(const T* p, int64_t count, bool aligned) {
   if (aligned && count >= LANES<T>) return unpack(*(const Bits<T>*)p);
@@ -74,7 +74,7 @@ __device__ __forceinline__ void copy(T* to, const T* from, int64_t count, bool a
   }
 }
 
-// Whether `load` and `store` may take 128 bits from these, in rows of so many elements. Null is as good as aligned.
+// Whether `load` and `store` may take 128 bits from these, in rows of this length. Null counts as aligned.
 template <class T, class... More>
 bool aligned(int64_t columns, const T* p, const More*... more) {
   return columns % LANES<T> == 0 && (uintptr_t)p % 16 == 0 && (... && ((uintptr_t)more % 16 == 0));

@@ -39,9 +39,7 @@ class Rung:
         """Its file; None where the sources are missing."""
         if self.column == "triton":
             return Path(find_spec(module(OPS[self.primitive], "triton", self.number)).origin)
-        files = (ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*") if self.column in FOLDERS else ()
-        table = f", {self.primitive}_{self.number})"  # the folder may hold operators with tables of their own
-        return next((file for file in files if table in file.read_text()), None)
+        return next((ROOT / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*"), None)
 
 
 def rungs(primitive: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:

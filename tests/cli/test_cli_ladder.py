@@ -26,19 +26,17 @@ def test_sources_are_those_of_the_rung():
         for step in ladder.rungs(primitive):
             if step.column != "triton" and (ladder.ROOT / "csrc").is_dir():
                 assert step.source.parent.name == primitive and step.source.name.startswith(f"{step.number}_")
-                assert "Convolution" not in step.source.read_text()
 
 
 def test_lines_count_what_the_rung_below_does_not_have(tmp_path, monkeypatch):
     folder = tmp_path / "csrc/cpu/gelu"
     folder.mkdir(parents=True)
-    table = "SN_DEFINE_RUNG(GeluKernels, gelu_{}) = {{}};"
-    (folder / "1_naive.cpp").write_text(f"a\nb\n{table.format(1)}\n")
-    (folder / "2_better.cpp").write_text(f"a\nc\nd\n{table.format(2)}\n")
+    (folder / "1_naive.cpp").write_text("a\nb\n")
+    (folder / "2_better.cpp").write_text("a\nc\nd\n")
     monkeypatch.setattr(ladder, "ROOT", tmp_path)
     first, second = ladder.rungs("gelu", ("cpp",))[:2]
-    assert (ladder.lines([first, second], first), ladder.lines([first, second], second)) == ("3", "4, 3 new")
-    assert [line for line in ladder.difference(first, second)[2:] if line[0] in "+-"][:3] == ["-b", f"-{table.format(1)}", "+c"]
+    assert (ladder.lines([first, second], first), ladder.lines([first, second], second)) == ("2", "3, 2 new")
+    assert [line for line in ladder.difference(first, second)[2:] if line[0] in "+-"] == ["-b", "+c", "+d"]
     with pytest.raises(FileNotFoundError, match="no source of cuda:1 here"):
         ladder.difference(first, ladder.rungs("gelu", ("cuda",))[0])
 

@@ -6,6 +6,7 @@ import fcntl
 import functools
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CUDA, BINDINGS = ROOT / "csrc" / "cuda", ROOT / "csrc" / "bindings"
+CUDA = ROOT / "csrc" / "cuda"
 TORCH = Path(torch.__file__).parent
 FOLDER = ROOT / "build" / f"cuda_emulation-torch-{torch.__version__}"
 
@@ -23,9 +24,9 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = [
     *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
     *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
-    *(f"-I{folder}" for folder in (HERE / "include", CUDA, ROOT / "csrc" / "cpu")),  # in this order: dispatch.h, device.cuh
+    *(f"-I{folder}" for folder in (HERE / "include", ROOT / "csrc", FOLDER)),  # in this order: cuda/device.cuh is in two
 ]
-TORCH_FLAGS = [f"-I{BINDINGS}", f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020d000000000000"]
+TORCH_FLAGS = [f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020d000000000000"]
 LINK_TORCH = ["-shared", "-lstdc++", f"-L{TORCH / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
 LIBRARY = "libemulated.so"  # every kernel of csrc/cuda and its operators, in torch.ops.scratchnet_emulated
 PLANTED = "planted"  # a program of kernels with mistakes
@@ -53,7 +54,8 @@ def build(target: str) -> Path:
     """Bring LIBRARY or PLANTED up to date and return its path."""
     kernels = {f"{path.parent.name}_{path.stem}.o": (path, []) for path in sorted(CUDA.rglob("*.cu"))}
     emulation = {"emulation.o": (HERE / "emulation.cpp", [])}
-    operators = {"emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
+    ladders = {"ladders.o": (FOLDER / "ladders.cpp", [])}
+    operators = {**ladders, "emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
     planted = {"planted.o": (HERE / "planted.cu", [])}
     lines = [
         "rule compile",
@@ -70,6 +72,9 @@ def build(target: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "lock", "w") as lock:  # test processes take turns
         fcntl.flock(lock, fcntl.LOCK_EX)
+        setup = runpy.run_path(str(ROOT / "setup.py"))
+        setup["write_if_changed"](FOLDER / "ladders.cpp", setup["ladders"]("cuda"))
+        setup["write_if_changed"](FOLDER / "operators.h", setup["operators"]("cuda"))
         (FOLDER / "build.ninja").write_text("\n".join(lines))
         ninja = subprocess.run([sys.executable, "-m", "ninja", "-C", FOLDER, target], capture_output=True, text=True)
     assert ninja.returncode == 0, ninja.stdout

@@ -7,10 +7,10 @@
 #include <map>
 #include <vector>
 
-#include "device.cuh"
-#include "launch.cuh"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "cuda/device.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/vector.cuh"
 
 extern "C" void sn_emulation_seed(uint64_t seed);
 
@@ -27,8 +27,8 @@ struct HostLaunch final : Launch {
 };
 
 template <class... Parameters, class... Arguments>
-void run(void (*kernel)(Parameters...), Shape shape, Arguments... arguments) {
-  launch(HostLaunch(), "planted", kernel, shape, arguments...);
+void run(void (*kernel)(Parameters...), Grid grid, Arguments... arguments) {
+  launch(HostLaunch(), "planted", kernel, grid, arguments...);
 }
 
 // y = 2 x. The mistake: threads past the last element go on.
@@ -181,7 +181,7 @@ bool is_right(const std::string& name, bool mistake) {
   const auto filled = [&](int from, int to, auto value) {
     for (int i = from; i < to; i++) expected[i] = value(i);
   };
-  const Shape one = {dim3(1), dim3(THREADS)}, four = {dim3(4), dim3(THREADS)};
+  const Grid one = {dim3(1), dim3(THREADS)}, four = {dim3(4), dim3(THREADS)};
   if (name == "double") {
     filled(0, N, [&](int i) { return 2 * x[i]; });
     run(double_kernel, elementwise(N, THREADS), in, out, N, mistake);
@@ -189,7 +189,7 @@ bool is_right(const std::string& name, bool mistake) {
   if (name == "reverse") reversed(4), run(mistake ? reverse_kernel<THREADS - 1> : reverse_kernel<THREADS>, four, in, out);
   if (name == "reverse_dynamic") {
     const size_t bytes = (THREADS - mistake) * sizeof(float);
-    reversed(4), run(reverse_dynamic_kernel, {four.grid, four.block, bytes}, in, out);
+    reversed(4), run(reverse_dynamic_kernel, {four.blocks, four.threads, bytes}, in, out);
   }
   if (name == "read_early") reversed(4), run(read_early_kernel, four, in, out, mistake);
   if (name == "write_early") reversed(3), run(write_early_kernel, one, in, out, mistake);

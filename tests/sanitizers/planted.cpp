@@ -2,8 +2,8 @@
 // csrc's memory and threads, as the module is built, and calls each function from Python. `mistake` is 0 or 1; 0 is right.
 #include <string.h>
 
-#include "memory.h"
-#include "parallel.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
 
 using namespace scratchnet;
 

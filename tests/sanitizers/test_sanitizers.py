@@ -79,7 +79,7 @@ class Build:
             module = setup.cpu_module("sanitized")
             rows = [row for row in module.objects if row[2].name in ("memory.cpp", "pages.cpp", "parallel.cpp")]
             rows.append(("planted.o", "compile", PLANTED, rows[0][3]))
-            self.planted = setup.build(dataclasses.replace(module, name="planted", objects=rows))
+            self.planted = setup.build(dataclasses.replace(module, name="planted", objects=rows, written={}))
             built = setup.build(module)
         self.folder = folder
         unwanted = shutil.ignore_patterns("*.so", "__pycache__", "*_build_failure.txt")

@@ -5,8 +5,9 @@
 //   backward  sum of grad and sum of grad h, then dx
 #include <math.h>
 
-#include "batch_norm.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/batch_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -78,9 +79,6 @@ void backward(const BatchNormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(BatchNormKernels, batch_norm_1) = {
-    [](DType dtype, const BatchNormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const BatchNormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(BatchNormKernels, batch_norm_1) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

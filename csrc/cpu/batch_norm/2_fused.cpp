@@ -1,20 +1,20 @@
 // BatchNorm, rung 2: a channel at a time, so that its second pass finds in the cache what the first one read; SIMD, threads.
 //
-//   forward   reads x, writes y:              8 bytes an element (float32)
+//   forward   reads x, writes y:              8 bytes per element (float32)
 //   backward  reads x and grad, writes dx:   12 bytes
 //
-// Where a channel has only a few numbers an image, neighbouring channels are taken together, as columns.
+// Where a channel has only a few numbers per image, neighbouring channels are taken together, as columns.
 // The saved mean is rounded to float; what that leaves over, rest = mean(x - mean), is taken into account in both directions.
 // Every channel belongs to one thread and is summed in one order: the same bits for any number of threads.
-#include "batch_norm.h"
 #include "columns.h"
-#include "parallel.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
+#include "ops/batch_norm.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
-constexpr int64_t SHORT = 32;     // runs of fewer numbers are taken as columns
+constexpr int64_t SHORT = 32;  // runs of fewer numbers are taken as columns
 
 // What a channel needs to be normalised, x to (x - mean) a + b; and its statistics, stored.
 template <class A>
@@ -73,9 +73,8 @@ void forward_long(const BatchNormForward& p) {
     const T* x = (const T*)p.x + c * p.positions;
     T* y = (T*)p.y + c * p.positions;
     const auto [mean, a, b] = affine<T>(p, c, p.running_mean ? Statistics{} : statistics(x, l));
-    map_channel<T>(l, [=, mean = mean, a = a, b = b](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
-      put(y + i, (get(x + i) - mean) * a + b);
-    });
+    map_channel<T>(l, [=, mean = mean, a = a, b = b](int64_t i, auto get, auto put)
+                          SN_LAMBDA_INLINE { put(y + i, (get(x + i) - mean) * a + b); });
   });
 }
 
@@ -93,7 +92,7 @@ void backward_long(const BatchNormBackward& p) {
           const vec<A> d = get(v + i) - mean, gi = get(g + i);
           return Terms<A, 3>{gi, gi * d, d};
         });
-        for (int k = 0; k < 3; k++) sums.v[k] += part.v[k];
+        sums += part;
       });
     const auto s = slope<T>(p, c, sums);
     T* dx = p.dx ? (T*)p.dx + c * p.positions : nullptr;
@@ -101,8 +100,7 @@ void backward_long(const BatchNormBackward& p) {
       map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
         put(dx + i, (get(grad + i) - s.mean_g) * s.a - ((get(x + i) - s.mean) - s.rest) * s.slope);
       });
-    else if (dx)
-      map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * s.a); });
+    else if (dx) map_channel<T>(l, [=](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(dx + i, get(grad + i) * s.a); });
   });
 }
 
@@ -111,11 +109,11 @@ void backward_long(const BatchNormBackward& p) {
 // f(first channel, place of its first number, columns) for blocks of channels
 template <class A, class P, class F>
 void for_each_columns(const P& p, const F& f) {
-  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = (p.channels + size - 1) / size;
+  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = ceil_div(p.channels, size);
   parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t c = b * size;
-      Columns<A> columns(p.images, p.channels * p.positions, p.positions, p.channels - c < size ? p.channels - c : size);
+      Columns<A> columns(p.images, p.channels * p.positions, p.positions, min(size, p.channels - c));
       f(c, c * p.positions, columns);
     }
   });
@@ -132,7 +130,8 @@ void forward_short(const BatchNormForward& p) {
     const bool own = !p.running_mean && count;
     if (own) {
       for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, load1(x + c * p.positions));
-      m.template sum<1>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
+      m.template sum<1>([=](int64_t i, int64_t j, auto get)
+                            SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i) - get(mean + j)}; });
       for (int64_t c = 0; c < m.channels; c++)
         m.fill(0, c, A(mean[c * p.positions] + m.template of_channel<1>(c).v[0] / count));
       m.template sum<2>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
@@ -197,9 +196,6 @@ void backward(const BatchNormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(BatchNormKernels, batch_norm_2) = {
-    [](DType dtype, const BatchNormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const BatchNormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(BatchNormKernels, batch_norm_2) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

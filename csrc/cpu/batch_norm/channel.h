@@ -4,12 +4,12 @@
 // is taken first and the squares around that mean then; blocks are put together in double (Chan, Golub, LeVeque 1979):
 //   squares = squares_a + squares_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b)
 #pragma once
-#include "simd.h"
+#include "cpu/row_sums.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK = 4096;   // numbers that are summed in float
+constexpr int64_t BLOCK = 4096;  // numbers that are summed in float
 
 // Where the numbers of a channel lie: `runs` of `length`, `step` apart.
 struct Layout {
@@ -17,49 +17,9 @@ struct Layout {
   int64_t count() const { return runs * length; }
 };
 
-template <class A>
-SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
-  vec<A> lane;
-  for (int64_t i = 0; i < lanes<A>; i++) lane[i] = A(i);
-  return lane < splat(A(n)) ? v : vec<A>{};
-}
-
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-
-// The sums of the K terms that f(i, get) has for the places i, i + 1, ... of `runs` runs of `length`.
 template <class A, int K, class F>
 SN_INLINE Sums<K> sum_block(const Layout& block, const F& f) {
-  constexpr int64_t N = lanes<A>, U = 4;
-  const auto whole = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
-  vec<A> sum[U][K] = {};
-  for (int64_t r = 0; r < block.runs; r++) {
-    int64_t i = r * block.step;
-    const int64_t end = i + block.length;
-    for (; i + U * N <= end; i += U * N)
-#pragma GCC unroll 4
-      for (int u = 0; u < U; u++) {
-        const Terms<A, K> terms = f(i + u * N, whole);
-        for (int k = 0; k < K; k++) sum[u][k] += terms.v[k];
-      }
-    for (; i + N <= end; i += N) {
-      const Terms<A, K> terms = f(i, whole);
-      for (int k = 0; k < K; k++) sum[0][k] += terms.v[k];
-    }
-    if (const int64_t n = end - i; n > 0) {
-      const Terms<A, K> terms = f(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); });
-      for (int k = 0; k < K; k++) sum[1][k] += first_lanes<A>(terms.v[k], n);
-    }
-  }
-  Sums<K> sums;
-  for (int k = 0; k < K; k++) sums.v[k] = vsum((sum[0][k] + sum[1][k]) + (sum[2][k] + sum[3][k]));
-  return sums;
+  return sum_block<A, K>(0, block.length, f, block.runs, block.step);
 }
 
 // body(first place, block) for the blocks of a channel: some whole runs, or a part of a long one.
@@ -68,7 +28,7 @@ SN_INLINE void for_each_block(const Layout& l, const F& body) {
   const int64_t runs = l.length < BLOCK ? BLOCK / (l.length + 1) + 1 : 1;
   for (int64_t r = 0; r < l.runs; r += runs)
     for (int64_t i = 0; i < l.length; i += BLOCK)
-      body(r * l.step + i, Layout{runs < l.runs - r ? runs : l.runs - r, l.length - i < BLOCK ? l.length - i : BLOCK, l.step});
+      body(r * l.step + i, Layout{min(runs, l.runs - r), min(BLOCK, l.length - i), l.step});
 }
 
 struct Statistics {
@@ -98,9 +58,10 @@ Statistics statistics(const T* x, const Layout& l) {
     const T* b = x + at;
     const double n = block.count();
     const A first = load1(b);
-    const A centre = first + A(sum_block<A, 1>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
-      return Terms<A, 1>{get(b + i) - first};
-    }).v[0] / n);
+    const A centre =
+        first +
+        A(sum_block<A, 1>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(b + i) - first}; }).v[0] /
+          n);
     const auto sums = sum_block<A, 2>(block, [=](int64_t i, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(b + i) - centre;
       return Terms<A, 2>{d, d * d};

@@ -1,27 +1,34 @@
 // Sums over neighbouring channels whose runs are short: columns of the matrix (images, channels * positions).
 #pragma once
 #include "channel.h"
-#include "memory.h"
+#include "cpu/memory.h"
 
 namespace scratchnet {
 namespace {
 
 template <class A>
 struct Columns {
-  static constexpr int64_t FEW = 8, ROWS = 32 * FEW;  // summed in float, and the sums of those: of equal rows all err alike
+  static constexpr int64_t FEW = 8, ROWS = 32 * FEW;     // summed in float, and the sums of those: of equal rows all err alike
   const int64_t rows, step, positions, channels, width;  // width = channels * positions columns, rows `step` apart
   const Scratch<A> memory;                               // (5, width)
   const Scratch<double> total;                           // (terms, width)
 
   Columns(int64_t rows, int64_t step, int64_t positions, int64_t channels)
-      : rows(rows), step(step), positions(positions), channels(channels), width(channels * positions), memory(5, width), total(3, width) {}
+      : rows(rows),
+        step(step),
+        positions(positions),
+        channels(channels),
+        width(channels * positions),
+        memory(5, width),
+        total(3, width) {}
 
   A* row(int k) { return memory.at(k * width, width); }  // a number for each column; five of them
-  void fill(int k, int64_t c, A value) {        // the same for all columns of channel c
+  void fill(int k, int64_t c, A value) {                 // the same for all columns of channel c
     for (int64_t s = 0; s < positions; s++) row(k)[c * positions + s] = value;
   }
 
-  // Into `total`, the sums over the rows of the K terms that f(i, j, get) has for the places i, i + 1, ... of columns j, j + 1, ...
+  // Into `total`, the sums over the rows of the K terms that f(i, j, get) has for the places i, i + 1, ... of columns j, j + 1,
+  // ...
   template <int K, class F>
   SN_INLINE void sum(const F& f) {
     constexpr int64_t N = lanes<A>, U = 4;
@@ -48,7 +55,7 @@ struct Columns {
       for (int64_t l = 0; l < count; l++) total[k * width + j + l] = 0;
     for (int64_t first = 0; first < rows; first += ROWS) {
       vec<A> sums[K][U] = {};
-      const int64_t end = rows - first < ROWS ? rows : first + ROWS;
+      const int64_t end = min(rows, first + ROWS);
       for (int64_t n = first; n < end;) {
         vec<A> few[K][U] = {};
         for (const int64_t stop = min(end, n + FEW); n < stop; n++)

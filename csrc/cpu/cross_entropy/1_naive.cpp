@@ -6,7 +6,8 @@
 // Every row is read three times: for its largest entry, for the sum and for the result.
 #include <math.h>
 
-#include "rows1.h"
+#include "cpu/ladder.h"
+#include "rows_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -27,7 +28,7 @@ double sum_of_exp(Row<T> x, acc_t<T> m) {
 }
 
 template <class T>
-Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   Totals total;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
@@ -35,11 +36,19 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
     add_loss(to, x, at, i, m, log_sum, loss, total);
     lse[i] = m + log_sum;
   });
-  return total;
+  totals->add(total);
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
+void cross_entropy_reduce(const Totals* totals, bool mean, T* loss, acc_t<T>* total_weight) {
+  if (loss) store1(loss, acc_t<T>(totals->value(mean)));
+  *total_weight = acc_t<T>(totals->weight.total());
+}
+
+template <class T>
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
+  const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
     const double m = largest(logits), log_sum = log(sum_of_exp(logits, acc_t<T>(m)));
@@ -114,6 +123,10 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_1) = SN_CROSS_ENTROPY_KERNELS;
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_1) = {
+    SN_TYPED(cross_entropy_forward), SN_TYPED(cross_entropy_reduce), SN_TYPED(cross_entropy_backward),
+    SN_TYPED(softmax_forward),       SN_TYPED(softmax_backward),     SN_TYPED(log_softmax_forward),
+    SN_TYPED(log_softmax_backward),  SN_TYPED(logsumexp_forward),    SN_TYPED(logsumexp_backward),
+};
 
 }  // namespace scratchnet

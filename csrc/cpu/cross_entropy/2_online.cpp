@@ -1,9 +1,10 @@
 // Cross-entropy and softmax, rung 2: the maximum and the sum of a row in one pass over it ("online").
 //
-// When a larger entry comes, the sum so far is brought to it: sum_k exp(x_k - m') = exp(m - m') sum_k exp(x_k - m). That is rare
-// in most rows, and a row is read twice instead of three times; for the loss alone, once and its target.
+// When a larger entry comes, the sum so far is brought to it: sum_k exp(x_k - m') = exp(m - m') sum_k exp(x_k - m). That is
+// rare in most rows, and a row is read twice instead of three times; for the loss alone, once and its target.
 // https://arxiv.org/abs/1805.02867
-#include "rows1.h"
+#include "cpu/ladder.h"
+#include "rows_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -33,18 +34,20 @@ Statistics<acc_t<T>> statistics(Row<T> x) {
 }
 
 template <class T>
-Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   Totals total;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto s = statistics(row(x + at, to.classes, to.positions));
     add_loss(to, x, at, i, s.max, s.log_sum(), loss, total);
     lse[i] = s.max + s.log_sum();
   });
-  return total;
+  totals->add(total);
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
+  const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row(to.rows, to.classes, to.positions, [&](int64_t at, int64_t i) {
     const auto logits = row(x + at, to.classes, to.positions);
     const auto s = statistics(logits);
@@ -91,13 +94,15 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_2) = {
-    SN_LOSS,
-    SN_ROWS_1(softmax_forward),
+    SN_TYPED(cross_entropy_forward),
+    SN_FROM(cross_entropy_kernels(1), cross_entropy_reduce),
+    SN_TYPED(cross_entropy_backward),
+    SN_TYPED(softmax_forward),
     SN_FROM(cross_entropy_kernels(1), softmax_backward),
-    SN_ROWS_1(log_softmax_forward),
+    SN_TYPED(log_softmax_forward),
     SN_FROM(cross_entropy_kernels(1), log_softmax_backward),
-    SN_ROWS_1(logsumexp_forward),
-    SN_ROWS_2(logsumexp_backward),
+    SN_TYPED(logsumexp_forward),
+    SN_TYPED(logsumexp_backward),
 };
 
 }  // namespace scratchnet

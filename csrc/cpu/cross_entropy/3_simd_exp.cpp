@@ -1,17 +1,19 @@
 // Cross-entropy and softmax, rung 3: the exponential of a whole register at a time.
 //
-// The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order; a
-// row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
-// the cache: one comparison a block, not one a number, decides whether the sum so far has to be brought to a larger maximum.
-#include "memory.h"
+// The C library's exp is a call for every number. Here it is a polynomial on registers (simd.h), for a row that lies in order;
+// a row that does not is copied into order first. A block's maximum is found before its exponentials are summed, while it is in
+// the cache: one comparison per block, not one per number, decides whether the sum so far has to be brought to a larger
+// maximum.
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
 #include "online.h"
-#include "rows1.h"
+#include "rows_scalar.h"
 
 namespace scratchnet {
 namespace {
 
-// Calls f(first element, row number, row, exponentials) for every row: its entries in order in the type they are computed in, and
-// room for as many results.
+// Calls f(first element, row number, row, exponentials) for every row: its entries in order in the type they are computed in,
+// and room for as many results.
 template <class T, class F>
 void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
   using A = acc_t<T>;
@@ -30,18 +32,20 @@ void exponentials(const A* x, A high, A low, A* y, int64_t n) {
 }
 
 template <class T>
-Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   Totals total;
   for_each_row_in_order(x, to.rows, to.classes, to.positions, [&](int64_t at, int64_t i, const auto* logits, auto*) {
     const auto s = statistics(logits, to.classes);
     add_loss(to, x, at, i, s.max, s.log_sum(), loss, total);
     lse[i] = s.max + s.log_sum();
   });
-  return total;
+  totals->add(total);
 }
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double*, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double*, T* dx) {
+  const double scale = total_weight ? 1 / double(*total_weight) : 1;
   for_each_row_in_order(x, to.rows, to.classes, to.positions, [&](int64_t at, int64_t i, const auto* logits, auto* p) {
     const auto s = statistics(logits, to.classes);
     exponentials<acc_t<T>>(logits, s.max, s.log_sum(), p, to.classes);
@@ -103,13 +107,15 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_3) = {
-    SN_LOSS,
-    SN_ROWS_1(softmax_forward),
+    SN_TYPED(cross_entropy_forward),
+    SN_FROM(cross_entropy_kernels(2), cross_entropy_reduce),
+    SN_TYPED(cross_entropy_backward),
+    SN_TYPED(softmax_forward),
     SN_FROM(cross_entropy_kernels(2), softmax_backward),
-    SN_ROWS_1(log_softmax_forward),
-    SN_ROWS_2(log_softmax_backward),
-    SN_ROWS_1(logsumexp_forward),
-    SN_ROWS_2(logsumexp_backward),
+    SN_TYPED(log_softmax_forward),
+    SN_TYPED(log_softmax_backward),
+    SN_TYPED(logsumexp_forward),
+    SN_TYPED(logsumexp_backward),
 };
 
 }  // namespace scratchnet

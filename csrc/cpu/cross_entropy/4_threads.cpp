@@ -1,14 +1,15 @@
-// Cross-entropy and softmax, rung 4: rows split over threads, whatever is done to a number done while it is in a register.
+// Cross-entropy and softmax, rung 4: rows split over threads, everything done to a number while it is in a register.
 //
-//   cross-entropy   forward   reads x once, writes a few numbers a row:            4 bytes an element (float32)
+//   cross-entropy   forward   reads x once, writes a few numbers per row:            4 bytes per element (float32)
 //                   backward  dx = g (p sum(a) - a), reads x, writes dx:           8 bytes
 //   softmax         y = exp(x - max) / sum, the second reading from cache:         8 bytes
 //                   backward  reads two, writes one:                              12 bytes
 //
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again from them.
-#include "cross_entropy.h"
-#include "memory.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
 #include "online.h"
+#include "ops/cross_entropy.h"
 
 namespace scratchnet {
 namespace {
@@ -24,7 +25,11 @@ struct Shares {
   bool all;  // every class has one, not the target alone
 
   explicit Shares(const Targets& to)
-      : q((const T*)to.probabilities), w((const T*)to.weight), rest(to.rest()), uniform(to.uniform()), all(!to.index || to.smoothing > 0) {}
+      : q((const T*)to.probabilities),
+        w((const T*)to.weight),
+        rest(to.rest()),
+        uniform(to.uniform()),
+        all(!to.index || to.smoothing > 0) {}
 
   A weight(int64_t c) const { return w ? load1(w + c) : A(1); }
 
@@ -49,7 +54,7 @@ acc_t<T> uniform_total(const Targets& to, const Shares<T>& shares) {
 }
 
 template <class T>
-Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse) {
+void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   using A = acc_t<T>;
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
@@ -100,7 +105,7 @@ Totals cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse
 
   Totals total;
   for (int64_t p = 0; p < pieces.count; p++) total.add(partial[p]);
-  return total;
+  totals->add(total);
 }
 
 // p = exp(x - high - low) has all digits of x - lse.
@@ -115,8 +120,10 @@ struct Lse {
 };
 
 template <class T>
-void cross_entropy_backward(const Targets& to, const T* grad, bool single, double scale, const T* x, const double* lse, T* dx) {
+void cross_entropy_backward(const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                            const double* lse, T* dx) {
   using A = acc_t<T>;
+  const double scale = total_weight ? 1 / double(*total_weight) : 1;
   const int64_t classes = to.classes, stride = to.positions;
   const Shares<T> shares(to);
   const A uniform = uniform_total(to, shares);
@@ -146,13 +153,14 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
             }
             const A own = to.index ? g * A(to.rest()) * shares.weight(t) : A(0);
             // The sum of g a_c. For class indices the a_c are the same in all rows, but infinite terms may cancel: to NaN.
-            const A all = to.index && isfinite(g) ? own + g * uniform : own + A(sum_of<T>(classes, [&](int64_t c, auto get) SN_LAMBDA_INLINE {
-              return g * shares.row(at, c, get);
-            }));
-            const auto value = [&](int64_t c, auto get) SN_LAMBDA_INLINE {
-              return all * p(get(x + at + c)) - g * shares.row(at, c, get);
-            };
-            const A at_target = to.index ? value(t, [](const T* p) SN_LAMBDA_INLINE { return splat(load1(p)); })[0] - own : A(0);
+            const A all = to.index && isfinite(g) ? own + g * uniform
+                                                  : own + A(sum_of<T>(classes, [&](int64_t c, auto get) SN_LAMBDA_INLINE {
+                                                      return g * shares.row(at, c, get);
+                                                    }));
+            const auto value = [&](int64_t c, auto get)
+                                   SN_LAMBDA_INLINE { return all * p(get(x + at + c)) - g * shares.row(at, c, get); };
+            const A at_target =
+                to.index ? value(t, [](const T* p) SN_LAMBDA_INLINE { return splat(load1(p)); })[0] - own : A(0);
             map<T>(0, classes, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(dx + at + c, value(c, get)); });
             if (to.index) store1(dx + at + t, at_target);
           },
@@ -172,9 +180,10 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, doubl
               target[j] = t;
               each |= shares.all && !isfinite(g[j]);
             }
-            if (each) sum_strip<T>(classes, width, all, [&](int64_t c, int64_t j, auto get) SN_LAMBDA_INLINE {
-              return get(g + j) * shares.strip(at + c * stride + j, c, get);
-            });
+            if (each)
+              sum_strip<T>(classes, width, all, [&](int64_t c, int64_t j, auto get) SN_LAMBDA_INLINE {
+                return get(g + j) * shares.strip(at + c * stride + j, c, get);
+              });
             for (int64_t j = 0; j < width; j++) all[j] += own[j] + (shares.all && !each ? g[j] * uniform : A(0));
             if (lost) {
               statistics(x + at, classes, stride, width, high, low);
@@ -204,9 +213,8 @@ SN_INLINE void normalize(const T* x, T* y, int64_t outer, int64_t classes, int64
           [&](int64_t, int64_t at, int64_t) {
             const auto s = statistics(x + at, classes);
             const vec<A> max = splat(s.max), low = splat(A(finish(s.sum)));
-            map<T>(0, classes, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE {
-              put(y + at + c, to(get(x + at + c) - max, low));
-            });
+            map<T>(0, classes,
+                   [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(y + at + c, to(get(x + at + c) - max, low)); });
           },
           [&](int64_t, int64_t at, int64_t, int64_t width) {
             Each<A> max, low;
@@ -222,14 +230,16 @@ SN_INLINE void normalize(const T* x, T* y, int64_t outer, int64_t classes, int64
 
 template <class T>
 void softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize(x, y, outer, classes, inner, [](auto sum) { return 1 / sum; },
-            [](auto x, auto inverse) SN_LAMBDA_INLINE { return vexp(x) * inverse; });
+  normalize(
+      x, y, outer, classes, inner, [](auto sum) { return 1 / sum; },
+      [](auto x, auto inverse) SN_LAMBDA_INLINE { return vexp(x) * inverse; });
 }
 
 template <class T>
 void log_softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize(x, y, outer, classes, inner, [](auto sum) { return log(sum); },
-            [](auto x, auto log_sum) SN_LAMBDA_INLINE { return x - log_sum; });
+  normalize(
+      x, y, outer, classes, inner, [](auto sum) { return log(sum); },
+      [](auto x, auto log_sum) SN_LAMBDA_INLINE { return x - log_sum; });
 }
 
 // dx = to(grad, y, sum over the row of term(grad, y))
@@ -262,14 +272,16 @@ SN_INLINE void project(const T* grad, const T* y, T* dx, int64_t outer, int64_t 
 
 template <class T>
 void softmax_backward(const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  project(grad, y, dx, outer, classes, inner, [](auto g, auto y) SN_LAMBDA_INLINE { return g * y; },
-          [](auto g, auto y, auto sum) SN_LAMBDA_INLINE { return y * (g - sum); });
+  project(
+      grad, y, dx, outer, classes, inner, [](auto g, auto y) SN_LAMBDA_INLINE { return g * y; },
+      [](auto g, auto y, auto sum) SN_LAMBDA_INLINE { return y * (g - sum); });
 }
 
 template <class T>
 void log_softmax_backward(const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  project(grad, y, dx, outer, classes, inner, [](auto g, auto) SN_LAMBDA_INLINE { return g; },
-          [](auto g, auto y, auto sum) SN_LAMBDA_INLINE { return g - vexp(y) * sum; });
+  project(
+      grad, y, dx, outer, classes, inner, [](auto g, auto) SN_LAMBDA_INLINE { return g; },
+      [](auto g, auto y, auto sum) SN_LAMBDA_INLINE { return g - vexp(y) * sum; });
 }
 
 // log(sum) of each row of a strip in place of its sum; 0 where the maximum is infinite and alone the result.
@@ -318,6 +330,12 @@ void logsumexp_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = SN_CROSS_ENTROPY_KERNELS;
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = {
+    SN_TYPED(cross_entropy_forward),  SN_FROM(cross_entropy_kernels(3), cross_entropy_reduce),
+    SN_TYPED(cross_entropy_backward), SN_TYPED(softmax_forward),
+    SN_TYPED(softmax_backward),       SN_TYPED(log_softmax_forward),
+    SN_TYPED(log_softmax_backward),   SN_TYPED(logsumexp_forward),
+    SN_TYPED(logsumexp_backward),
+};
 
 }  // namespace scratchnet

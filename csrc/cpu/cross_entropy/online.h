@@ -8,16 +8,16 @@
 
 #include <type_traits>
 
-#include "parallel.h"
-#include "simd.h"
+#include "cpu/parallel.h"
+#include "cpu/row_sums.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 16384;  // elements that are worth a thread
-constexpr int64_t BLOCK = 4096;   // elements of a row that are read twice: 16 KiB of floats, half of the L1 cache
-constexpr int64_t STRIP = 256;    // rows of a strip; it is read twice in blocks of
-constexpr int64_t DEPTH = 16;     // so many classes, again 16 KiB
+constexpr int64_t BLOCK = 4096;  // elements of a row that are read twice: 16 KiB of floats, half of the L1 cache
+constexpr int64_t STRIP = 256;   // rows of a strip; it is read twice in blocks of
+constexpr int64_t DEPTH = 16;    // classes, again 16 KiB
 
 // A tensor cut into pieces by its shape alone: some whole rows, or a strip of rows.
 struct Pieces {
@@ -25,22 +25,21 @@ struct Pieces {
 
   Pieces(int64_t outer, int64_t classes, int64_t inner) : outer(outer), classes(classes), inner(inner) {
     rows = inner == 1 ? 1 + BLOCK / (classes + 1) : 1;
-    strips = (inner + STRIP - 1) / STRIP;
-    count = (outer + rows - 1) / rows * strips;
+    strips = ceil_div(inner, STRIP);
+    count = ceil_div(outer, rows) * strips;
   }
 
   // row(piece, first element, number of the row), or strip(piece, first element, number of the first row, rows)
   template <class Row, class Strip>
   void for_each(const Row& row, const Strip& strip) const {
-    const int64_t width = inner < STRIP ? inner : STRIP;
-    parallel_for(0, count, 1 + GRAIN / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
+    const int64_t width = min(inner, STRIP);
+    parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; piece++) {
         if (inner == 1) {
-          const int64_t stop = (piece + 1) * rows < outer ? (piece + 1) * rows : outer;
-          for (int64_t i = piece * rows; i < stop; i++) row(piece, i * classes, i);
+          for (int64_t i = piece * rows; i < min((piece + 1) * rows, outer); i++) row(piece, i * classes, i);
         } else {
           const int64_t i = piece / strips, j = piece % strips * STRIP;
-          strip(piece, i * classes * inner + j, i * inner + j, inner - j < STRIP ? inner - j : STRIP);
+          strip(piece, i * classes * inner + j, i * inner + j, min(inner - j, STRIP));
         }
       }
     });
@@ -52,40 +51,28 @@ struct Pieces {
 template <class A>
 using integer = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;  // as many in a register as numbers of type A
 
-template <class A>
-SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n, vec<A> others) {
-  typename Simd<A>::I lane;
-  for (int i = 0; i < lanes<A>; i++) lane[i] = i;
-  return lane < integer<A>(n) ? v : others;
-}
-
-// join(...) of value(i, load) over all vectors of [begin, end). Four accumulators: none waits for the others.
-template <class T, class Value, class Join>
-SN_INLINE vec<acc_t<T>> fold(int64_t begin, int64_t end, acc_t<T> empty, const Value& value, const Join& join) {
-  using A = acc_t<T>;
-  constexpr int64_t N = lanes<A>;
-  const auto whole = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
-  vec<A> a = splat(empty), b = a, c = a, d = a;
-  int64_t i = begin;
-  for (; i + 4 * N <= end; i += 4 * N) {
-    a = join(a, value(i, whole));
-    b = join(b, value(i + N, whole));
-    c = join(c, value(i + 2 * N, whole));
-    d = join(d, value(i + 3 * N, whole));
-  }
-  for (; i + N <= end; i += N) a = join(a, value(i, whole));
-  const int64_t n = end - i;
-  if (n > 0) b = join(b, first_lanes<A>(value(i, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); }), n, splat(empty)));
-  return join(join(a, b), join(c, d));
-}
-
-// Sum of value(i, load) over [0, n): blocks in the type of the computation, their sums in double.
+// Sum of value(i, load) over [0, n): blocks in the type that is computed in, their sums in double.
 template <class T, class Value>
 SN_INLINE double sum_of(int64_t n, const Value& value) {
+  using A = acc_t<T>;
   double sum = 0;
   for (int64_t i = 0; i < n; i += BLOCK)
-    sum += vsum(fold<T>(i, i + BLOCK < n ? i + BLOCK : n, 0, value, [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
+    sum += sum_block<A, 1>(i, min(i + BLOCK, n), [&](int64_t j, auto get) SN_LAMBDA_INLINE {
+             return Terms<A, 1>{value(j, get)};
+           }).v[0];
   return sum;
+}
+
+// The largest of x[begin] to x[end - 1]; NaN, if one is there.
+template <class T>
+SN_INLINE acc_t<T> largest(const T* x, int64_t begin, int64_t end) {
+  using A = acc_t<T>;
+  vec<A> part[ACCUMULATORS][1];
+  for (auto& p : part) p[0] = splat(A(-INFINITY));
+  fold<A, 1>(
+      part, begin, end, -INFINITY, [&](int64_t i, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + i)}; },
+      [](auto a, auto b) SN_LAMBDA_INLINE { return vmax(a, b); });
+  return vmax_lanes(vmax(vmax(part[0][0], part[1][0]), vmax(part[2][0], part[3][0])));
 }
 
 template <class A>
@@ -105,18 +92,15 @@ Statistics<acc_t<T>> statistics(const T* x, int64_t n) {
   A max = -INFINITY;
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += BLOCK) {
-    const int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
-    const A block = vmax_lanes(fold<T>(begin, end, -INFINITY, [&](int64_t i, auto get) SN_LAMBDA_INLINE { return get(x + i); },
-                                       [](auto a, auto b) SN_LAMBDA_INLINE { return vmax(a, b); }));
+    const int64_t end = min(begin + BLOCK, n);
+    const A block = largest(x, begin, end);
     const A next = block > max || isnan(block) ? block : max;
     const A shift = next == -INFINITY ? 0 : next;
     if (sum != 0 && next != max) sum *= exp(double(max) - next);
-    sum += vsum(fold<T>(begin, end, 0,
-                        [&](int64_t i, auto get) SN_LAMBDA_INLINE {
-                          __builtin_prefetch(x + i + BLOCK);
-                          return vexp(get(x + i) - shift);
-                        },
-                        [](auto a, auto b) SN_LAMBDA_INLINE { return a + b; }));
+    sum += sum_block<A, 1>(begin, end, [&](int64_t i, auto get) SN_LAMBDA_INLINE {
+             __builtin_prefetch(x + i + BLOCK);
+             return Terms<A, 1>{vexp(get(x + i) - shift)};
+           }).v[0];
     max = next;
   }
   return {max, max == -INFINITY ? NAN : sum};  // a row of -inf alone has no softmax
@@ -135,7 +119,7 @@ struct alignas(64) Each {
 template <class T, class Value>
 SN_INLINE void sum_strip(int64_t classes, int64_t width, acc_t<T>* total, const Value& value) {
   for (int64_t begin = 0; begin < classes; begin += DEPTH) {
-    const int64_t end = begin + DEPTH < classes ? begin + DEPTH : classes;
+    const int64_t end = min(begin + DEPTH, classes);
     map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       vec<acc_t<T>> sum[4] = {};
       for (int64_t c = begin; c < end; c++) sum[c % 4] += value(c, j, get);
@@ -150,7 +134,7 @@ void statistics(const T* x, int64_t classes, int64_t stride, int64_t width, acc_
   using A = acc_t<T>;
   for (int64_t j = 0; j < width; j++) max[j] = -INFINITY, sum[j] = 0;
   for (int64_t begin = 0; begin < classes; begin += DEPTH) {
-    const int64_t end = begin + DEPTH < classes ? begin + DEPTH : classes;
+    const int64_t end = min(begin + DEPTH, classes);
     map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       const vec<A> before = get(max + j);
       vec<A> next = before, part = {};

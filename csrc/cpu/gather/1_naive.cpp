@@ -6,8 +6,9 @@
 // 16-bit gradients are summed in float, one column at a time, and rounded once.
 #include <vector>
 
-#include "gather.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
@@ -56,8 +57,8 @@ bool embedding_forward(const T* weight, int64_t stride, const int64_t* index, T*
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-                        bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
   using A = acc_t<T>;
   std::vector<int64_t> count(rows);
   for (int64_t i = 0; i < n; i++) {
@@ -79,23 +80,10 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_1) = {
-    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
-      SN_FLOATS(dtype, return forward(shape, (const T*)x, index, (T*)y));
-      return false;
-    },
-    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
-      return false;
-    },
-    [](DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns, int64_t n) {
-      SN_FLOATS(dtype, return embedding_forward((const T*)weight, stride, index, (T*)y, rows, columns, n));
-      return false;
-    },
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-       bool by_count) {
-      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
-      return false;
-    },
+    SN_TYPED(forward),
+    SN_TYPED(backward),
+    SN_TYPED(embedding_forward),
+    SN_TYPED(embedding_backward),
 };
 
 }  // namespace scratchnet

@@ -4,8 +4,9 @@
 //   backward  dx[index[i][j]][j] += grad[i][j]  a row of grad as it comes, in place of one column after another
 //
 // Sums of 16-bit gradients are floats, rounded once.
-#include "gather.h"
+#include "cpu/ladder.h"
 #include "index.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
@@ -55,10 +56,10 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
   return true;
 }
 
-bool embedding_forward(DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
+bool embedding_forward(const On& on, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
                        int64_t columns, int64_t n) {
   if (!inside(index, n, rows)) return false;
-  const int64_t size = dtype_size(dtype), row = columns * size;
+  const int64_t size = dtype_size(on.dtype), row = columns * size;
   if (row == 0) return true;  // there may be no memory at all, and memcpy may not be told null
   for (int64_t i = 0; i < n; i++) memcpy((char*)y + i * row, (const char*)weight + index[i] * stride * size, row);
   return true;
@@ -85,20 +86,10 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_2) = {
-    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
-      SN_FLOATS(dtype, return forward(shape, (const T*)x, index, (T*)y));
-      return false;
-    },
-    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
-      return false;
-    },
+    SN_TYPED(forward),
+    SN_TYPED(backward),
     embedding_forward,
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
-       int64_t padding, bool by_count) {
-      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
-      return false;
-    },
+    SN_TYPED(embedding_backward),
 };
 
 }  // namespace scratchnet

@@ -3,16 +3,17 @@
 //   forward   packs a block of few columns of x, which fits in the second-level cache; all rows of the index take from it
 //   backward  adds into such a block and writes it once; an embedding sorts its indices and adds up one row at a time
 //
-// Along dim 0 of a large x every element is a cache miss in rung 2, of whose 64 bytes 4 are used.
-#include "gather.h"
+// Along dim 0 of a large x every element is a cache miss in rung 2, which uses 4 of the 64 bytes.
+#include "cpu/ladder.h"
 #include "index.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t BLOCK_BYTES = 1 << 19;  // half a second-level cache
 
-// f(line, first column, number of columns, block) for all columns; block: room for `from` rows of so many columns
+// f(line, first column, number of columns, block) for all columns; block: room for `from` rows of that many columns
 template <class B, class F>
 void for_each_block(const GatherShape& s, const F& f) {
   const int64_t fitting = BLOCK_BYTES / (s.from * sizeof(B) + 1), width = fitting < 16 ? 16 : fitting;
@@ -75,23 +76,19 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_3) = {
-    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
+    [](const On& on, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
       if (shape.columns == 1 || 2 * shape.to < shape.from)  // no columns; or most of x is not needed
-        return gather_kernels(2).gather_forward(dtype, shape, x, index, y);
-      SN_FLOATS(dtype, return forward(shape, (const T*)x, index, (T*)y));
+        return gather_kernels(2).gather_forward(on, shape, x, index, y);
+      SN_FLOATS(on.dtype, return forward(shape, (const T*)x, index, (T*)y));
       return false;
     },
-    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      if (shape.columns == 1) return gather_kernels(2).gather_backward(dtype, shape, grad, index, dx, numel);
-      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
+    [](const On& on, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
+      if (shape.columns == 1) return gather_kernels(2).gather_backward(on, shape, grad, index, dx, numel);
+      SN_FLOATS(on.dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
       return false;
     },
     SN_FROM(gather_kernels(2), embedding_forward),
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n,
-       int64_t padding, bool by_count) {
-      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
-      return false;
-    },
+    SN_TYPED(embedding_backward),
 };
 
 }  // namespace scratchnet

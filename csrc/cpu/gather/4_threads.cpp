@@ -1,14 +1,14 @@
 // gather, rung 4: threads that own what they write, and what keeps them from waiting for memory.
 //
-//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
+//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes per element) and x, writes y
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
 //
 // Along dim 0 of a large x every element would be a cache miss. Within a few columns all of x fits in the second-level cache: a
 // block of columns is packed there, then all rows of the index take from it. Backward adds into such a block and writes it out
 // once, so that dx needs no zeroing and 16-bit gradients are summed in float and rounded once.
 //
-// Columns and lines are independent and each is summed by one thread in index order: no atomics, and the same bits for any number
-// of threads. An embedding sorts its indices by row (stable, counting) and then writes each row's sum once.
+// Columns and lines are independent and each is summed by one thread in index order: no atomics, and the same bits for any
+// number of threads. An embedding sorts its indices by row (stable, counting) and then writes each row's sum once.
 //
 // The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache.
 // Large results are written past the cache, which saves reading their lines first.
@@ -16,22 +16,22 @@
 #include <immintrin.h>
 #endif
 
-#include "gather.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
 #include "index.h"
-#include "memory.h"
-#include "parallel.h"
-#include "simd.h"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 16384;          // elements that are worth a thread
-constexpr int64_t ROW_GRAIN = 1 << 17;    // the same where whole rows are copied or added
-constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
-constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
-constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
-constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before anyone reads them
-constexpr int64_t LINE = 64;              // bytes of a cache line
+constexpr int64_t ROW_GRAIN = 4 * GRAIN;   // elements that are worth a thread where whole rows are copied or added
+constexpr int64_t BLOCK_BYTES = 1 << 20;   // of x or sums: a second-level cache
+constexpr int64_t CHECKED = 2048;          // indices checked ahead of their use: 16 KiB
+constexpr int64_t AHEAD = 4;               // rows: lines far apart are not prefetched by the CPU itself
+constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before they are read
+constexpr int64_t LINE = 64;               // bytes of a cache line
 
 // Set by the thread that meets an index out of range.
 struct Flag {
@@ -39,8 +39,8 @@ struct Flag {
   void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
 };
 
-// Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is made
-// in a buffer and written at once, past the cache.
+// Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
+// made in a buffer and written at once, past the cache.
 template <class T, class F>
 SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
   int64_t j = 0;
@@ -82,10 +82,11 @@ struct Blocks {
   }
 };
 
-// f(line, first column, number of columns, buffer) for the blocks that a thread owns; the buffer (rows, blocks.width) is the thread's
+// f(line, first column, number of columns, buffer) for the blocks that a thread owns; the buffer (rows, blocks.width) is the
+// thread's
 template <class B, class F>
 void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, const F& f) {
-  const int64_t grain = 1 + GRAIN / (max(s.from, s.to) * blocks.width + 1);
+  const int64_t grain = 1 + GRAIN / 2 / (max(s.from, s.to) * blocks.width + 1);
   parallel_for(0, s.lines * blocks.count, grain, [&](int64_t begin, int64_t end) {
     const Scratch<B> buffer(rows, blocks.width);
     for (int64_t b = begin; b < end; b++) {
@@ -96,7 +97,7 @@ void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, co
   });
 }
 
-// ---- forward: T is an integer of the element's size, for a copy needs no arithmetic -------------------------------------
+// ---- forward: T is an integer of the element's size: a copy needs no arithmetic -------------------------------------
 
 // The columns [0, columns) of x, `width` apart from row to row, read along the smaller stride
 template <class T>
@@ -147,7 +148,7 @@ bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y)
   Flag outside;
   const int64_t pieces = ceil_div(s.to, CHECKED);
   const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
-  parallel_for(0, s.lines * pieces, 1 + GRAIN / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, s.lines * pieces, 1 + GRAIN / 2 / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
       const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = min(CHECKED, s.to - i0);
       const T* source = x + s.x_line(line);
@@ -215,7 +216,7 @@ template <class T>
 bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
   using A = acc_t<T>;
   Flag outside;
-  parallel_for(0, s.lines, 1 + GRAIN / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
+  parallel_for(0, s.lines, 1 + GRAIN / 2 / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
     const Scratch<A> sums(s.from);
     for (int64_t line = begin; line < end; line++) {
       fill_zeros(sums);
@@ -240,8 +241,8 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
 
 // ---- embedding ----------------------------------------------------------------------------------------------------------
 
-bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const int64_t* index, char* y, int64_t rows, int64_t columns,
-                       int64_t n) {
+bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const int64_t* index, char* y, int64_t rows,
+                       int64_t columns, int64_t n) {
   if (!inside(index, n, rows)) return false;
   const int64_t row = columns * bytes;
   const bool stream = n * row >= STREAM_BYTES;
@@ -249,7 +250,8 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
     for (int64_t i = begin; i < end; i++) {
       const char* from = weight + index[i] * stride * bytes;
       if (i + 1 < end) prefetch(weight + index[i + 1] * stride * bytes, row);
-      write(y + i * row, row, stream, [&](int64_t j, int64_t count, char* part) SN_LAMBDA_INLINE { memcpy(part, from + j, count); });
+      write(y + i * row, row, stream,
+            [&](int64_t j, int64_t count, char* part) SN_LAMBDA_INLINE { memcpy(part, from + j, count); });
     }
     finish_writes();
   });
@@ -257,8 +259,8 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-                        bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
+                        int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   constexpr int64_t TILE = 8;  // registers that hold sums
@@ -300,22 +302,16 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_4) = {
-    [](DType dtype, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
-      const int64_t size = dtype_size(dtype);
+    [](const On& on, const GatherShape& shape, const void* x, const int64_t* index, void* y) {
+      const int64_t size = dtype_size(on.dtype);
       return (size == 8 ? forward<uint64_t> : size == 4 ? forward<uint32_t> : forward<uint16_t>)(shape, x, index, y);
     },
-    [](DType dtype, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      SN_FLOATS(dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
-      return false;
+    SN_TYPED(backward),
+    [](const On& on, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns,
+       int64_t n) {
+      return embedding_forward(dtype_size(on.dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
     },
-    [](DType dtype, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows, int64_t columns, int64_t n) {
-      return embedding_forward(dtype_size(dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
-    },
-    [](DType dtype, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns, int64_t n, int64_t padding,
-       bool by_count) {
-      SN_FLOATS(dtype, return embedding_backward((const T*)grad, index, (T*)dweight, rows, columns, n, padding, by_count));
-      return false;
-    },
+    SN_TYPED(embedding_backward),
 };
 
 }  // namespace scratchnet

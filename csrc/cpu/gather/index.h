@@ -1,7 +1,7 @@
 // What the rungs from the second on do with an index before they use it: check its range, sort it.
 #pragma once
-#include "memory.h"
-#include "scalar.h"
+#include "cpu/memory.h"
+#include "cpu/scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -25,9 +25,9 @@ struct ByRow {
 
   ByRow(const int64_t* index, int64_t n, int64_t rows) : start(rows + 1), order(n) {
     fill_zeros(start);
-    for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;           // start[k + 1]: how often k occurs,
-    for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];     // where k ends,
-    for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];      // where k begins,
+    for (int64_t i = 0; i < n; i++) start[index[i] + 1]++;             // start[k + 1]: how often k occurs,
+    for (int64_t k = 0; k < rows; k++) start[k + 1] += start[k];       // where k ends,
+    for (int64_t k = rows; k > 0; k--) start[k] = start[k - 1];        // where k begins,
     for (int64_t i = 0; i < n; i++) order[start[index[i] + 1]++] = i;  // the next place of k, in the end where k + 1 begins
   }
   const int64_t* first(int64_t k) const { return order.data() + start[k]; }

@@ -2,45 +2,46 @@
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
+#include "cpu/ladder.h"
 #include "gate.h"
-#include "gelu.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
 
 template <class T>
-void forward(const T* x, T* y, int64_t n, bool tanh) {
+void forward(bool tanh, const T* x, T* y, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     const acc_t<T> v = load1(x + i);
-    store1(y + i, v * gate1(v, tanh).cdf);
+    store1(y + i, v * gate_scalar(v, tanh).cdf);
   }
 }
 
 template <class T>
-void backward(const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
+void backward(bool tanh, const T* grad, const T* x, T* dx, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     const acc_t<T> v = load1(x + i);
-    const auto [cdf, slope] = gate1(v, tanh);
+    const auto [cdf, slope] = gate_scalar(v, tanh);
     store1(dx + i, load1(grad + i) * (cdf + v * slope));
   }
 }
 
 template <class T>
-void bias_forward(const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
+void bias_forward(bool tanh, const T* x, const T* bias, T* y, int64_t rows, int64_t columns) {
   for (int64_t i = 0; i < rows * columns; i++) {
     const acc_t<T> v = load1(x + i) + load1(bias + i % columns);
-    store1(y + i, v * gate1(v, tanh).cdf);
+    store1(y + i, v * gate_scalar(v, tanh).cdf);
   }
 }
 
 template <class T>
-void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
+void bias_backward(bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns) {
   for (int64_t j = 0; j < columns; j++) {
     double sum = 0;
     for (int64_t i = 0; i < rows; i++) {
       const int64_t at = i * columns + j;
       const acc_t<T> v = load1(x + at) + load1(bias + j);
-      const auto [cdf, slope] = gate1(v, tanh);
+      const auto [cdf, slope] = gate_scalar(v, tanh);
       const acc_t<T> d = load1(grad + at) * (cdf + v * slope);
       if (dx) store1(dx + at, d);
       sum += d;
@@ -50,21 +51,21 @@ void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, in
 }
 
 template <class T>
-void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
+void geglu_forward(bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
   for (int64_t i = 0; i < outer; i++)
     for (int64_t j = 0; j < inner; j++) {
       const acc_t<T> a = load1(x + 2 * i * inner + j), b = load1(x + (2 * i + 1) * inner + j);
-      store1(y + i * inner + j, a * (b * gate1(b, tanh).cdf));
+      store1(y + i * inner + j, a * (b * gate_scalar(b, tanh).cdf));
     }
 }
 
 template <class T>
-void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool tanh) {
+void geglu_backward(bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
   for (int64_t i = 0; i < outer; i++)
     for (int64_t j = 0; j < inner; j++) {
       const int64_t first = 2 * i * inner + j, second = first + inner;
       const acc_t<T> g = load1(grad + i * inner + j), a = load1(x + first), b = load1(x + second);
-      const auto [cdf, slope] = gate1(b, tanh);
+      const auto [cdf, slope] = gate_scalar(b, tanh);
       store1(dx + first, g * (b * cdf));
       store1(dx + second, g * a * (cdf + b * slope));
     }
@@ -73,25 +74,8 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_1) = {
-    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
-      SN_FLOATS(dtype, forward((const T*)x, (T*)y, n, tanh));
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
-      SN_FLOATS(dtype, backward((const T*)grad, (const T*)x, (T*)dx, n, tanh));
-    },
-    [](DType dtype, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh) {
-      SN_FLOATS(dtype, bias_forward((const T*)x, (const T*)bias, (T*)y, rows, columns, tanh));
-    },
-    [](DType dtype, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows, int64_t columns,
-       bool tanh) {
-      SN_FLOATS(dtype, bias_backward((const T*)grad, (const T*)x, (const T*)bias, (T*)dx, (T*)dbias, rows, columns, tanh));
-    },
-    [](DType dtype, const void* x, void* y, int64_t outer, int64_t inner, bool tanh) {
-      SN_FLOATS(dtype, geglu_forward((const T*)x, (T*)y, outer, inner, tanh));
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh) {
-      SN_FLOATS(dtype, geglu_backward((const T*)grad, (const T*)x, (T*)dx, outer, inner, tanh));
-    },
+    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
 };
 
 }  // namespace scratchnet

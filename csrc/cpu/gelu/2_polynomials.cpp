@@ -5,14 +5,15 @@
 //
 // A polynomial has no branch and no call, so the compiler keeps it in the loop and the CPU works on several elements at once.
 // Those of gate.h take a whole register: here all its lanes hold the same number, and one of the results is used.
+#include "cpu/ladder.h"
 #include "gate.h"
-#include "gelu.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
 
 template <bool tanh, class A>
-SN_INLINE Gate1<A> first_lane(A x) {
+SN_INLINE ScalarGate<A> first_lane(A x) {
   const auto [cdf, slope] = gate<tanh, A>(splat(x));
   return {cdf[0], slope[0]};
 }
@@ -37,12 +38,8 @@ void backward(const T* grad, const T* x, T* dx, int64_t n) {
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
-    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, backward, (const T*)grad, (const T*)x, (T*)dx, n);
-    },
+    SN_GELU(forward),
+    SN_GELU(backward),
     SN_FROM(gelu_kernels(1), bias_gelu_forward),
     SN_FROM(gelu_kernels(1), bias_gelu_backward),
     SN_FROM(gelu_kernels(1), geglu_forward),

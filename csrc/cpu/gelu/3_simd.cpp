@@ -2,8 +2,9 @@
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
+#include "cpu/ladder.h"
 #include "gate.h"
-#include "gelu.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
@@ -28,12 +29,8 @@ void backward(const T* grad, const T* x, T* dx, int64_t n) {
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_3) = {
-    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, backward, (const T*)grad, (const T*)x, (T*)dx, n);
-    },
+    SN_GELU(forward),
+    SN_GELU(backward),
     SN_FROM(gelu_kernels(2), bias_gelu_forward),
     SN_FROM(gelu_kernels(2), bias_gelu_backward),
     SN_FROM(gelu_kernels(2), geglu_forward),

@@ -1,18 +1,17 @@
 // GELU, rung 4: the work is split over the threads, and the fused forms get what gelu has: registers and threads.
 //
-//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes per element (float32)
 //   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
 //
-// Nothing but x is saved: recomputing Phi costs some 40 flops an element, which hide behind the memory traffic.
+// Nothing but x is saved: recomputing Phi costs some 40 flops per element, which hide behind the memory traffic.
 // The bias is added in registers; its gradient is summed while dx is in registers.
-#include "column_sums.h"
+#include "cpu/column_sums.h"
+#include "cpu/ladder.h"
 #include "gate.h"
-#include "gelu.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
 
 template <class T, bool tanh>
 void forward(const T* x, T* y, int64_t n) {
@@ -95,25 +94,8 @@ void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inn
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_4) = {
-    [](DType dtype, const void* x, void* y, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, forward, (const T*)x, (T*)y, n);
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, bool tanh) {
-      SN_GELU(dtype, tanh, backward, (const T*)grad, (const T*)x, (T*)dx, n);
-    },
-    [](DType dtype, const void* x, const void* bias, void* y, int64_t rows, int64_t columns, bool tanh) {
-      SN_GELU(dtype, tanh, bias_forward, (const T*)x, (const T*)bias, (T*)y, rows, columns);
-    },
-    [](DType dtype, const void* grad, const void* x, const void* bias, void* dx, void* dbias, int64_t rows, int64_t columns,
-       bool tanh) {
-      SN_GELU(dtype, tanh, bias_backward, (const T*)grad, (const T*)x, (const T*)bias, (T*)dx, (T*)dbias, rows, columns);
-    },
-    [](DType dtype, const void* x, void* y, int64_t outer, int64_t inner, bool tanh) {
-      SN_GELU(dtype, tanh, geglu_forward, (const T*)x, (T*)y, outer, inner);
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner, bool tanh) {
-      SN_GELU(dtype, tanh, geglu_backward, (const T*)grad, (const T*)x, (T*)dx, outer, inner);
-    },
+    SN_GELU(forward),       SN_GELU(backward),      SN_GELU(bias_forward),
+    SN_GELU(bias_backward), SN_GELU(geglu_forward), SN_GELU(geglu_backward),
 };
 
 }  // namespace scratchnet

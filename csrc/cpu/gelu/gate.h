@@ -1,7 +1,7 @@
-// The gate of GELU, y = x cdf(x), and its slope: a register at a time; gate1.h has it one element at a time.
+// The gate of GELU, y = x cdf(x), and its slope: a register at a time; gate_scalar.h has it one element at a time.
 #pragma once
-#include "gate1.h"
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/gate_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -26,6 +26,10 @@ SN_INLINE Gate<A> gate(vec<A> x) {
 }  // namespace
 }  // namespace scratchnet
 
-// Picks the element type and the variant of Phi at compile time: two branches a call, none an element.
-#define SN_GELU(dtype, tanh, function, ...) \
-  SN_FLOATS(dtype, if (tanh) function<T, true>(__VA_ARGS__); else function<T, false>(__VA_ARGS__))
+// SN_TYPED for the functions of this table, whose first argument is a template parameter here: two branches per call, none per
+// element.
+#define SN_GELU(function)                                                                                          \
+  [](const On& on, bool tanh, auto... arguments) {                                                                 \
+    SN_FLOATS(on.dtype, return (tanh ? function<T, true> : function<T, false>)(::scratchnet::typed(arguments)...)) \
+    __builtin_unreachable();                                                                                       \
+  }

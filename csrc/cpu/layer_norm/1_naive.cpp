@@ -5,8 +5,9 @@
 //   backward  mean(a) and mean(a h), then dx; dweight and dbias in a loop of their own
 #include <math.h>
 
-#include "layer_norm.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -99,9 +100,6 @@ void backward(const NormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_1) = {
-    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_1) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

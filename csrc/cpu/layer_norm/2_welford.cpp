@@ -5,9 +5,10 @@
 //
 // mean(x^2) - mean^2 takes one pass too, but loses its digits where the mean is large. Welford's method keeps them, all the
 // more as it runs on x - x[0], whose mean is small.
-#include "layer_norm.h"
-#include "memory.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "cpu/scalar.h"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -98,9 +99,6 @@ void backward(const NormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_2) = {
-    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_2) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

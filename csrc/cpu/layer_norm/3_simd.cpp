@@ -5,21 +5,13 @@
 //
 // The mean is summed relative to the row's first element; what its rounding to float leaves over, c = mean(x - mean), is a
 // by-product of the next pass. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
-#include "layer_norm.h"
-#include "memory.h"
-#include "simd.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "cpu/row_sums.h"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
-
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
 
 // The sums over a row of the K terms that f(j, get) has for columns j, j + 1, ...
 template <class A, int K, class F>
@@ -117,9 +109,6 @@ void backward(const NormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_3) = {
-    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, forward<T>(p)); },
-    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, backward<T>(p)); },
-};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_3) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

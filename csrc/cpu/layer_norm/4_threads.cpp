@@ -1,35 +1,19 @@
 // LayerNorm and RMSNorm, rung 4: rows split over the threads, a few long rows in blocks; dweight and dbias as partial sums.
 //
-//   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
+//   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
 // How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: the mean is summed relative to the row's first
 // element, and what its rounding to float leaves over, c = mean(x - mean), is a by-product of the pass for the variance and of
 // backward's pass for its sums. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
-#include "column_sums.h"
-#include "layer_norm.h"
-#include "memory.h"
+#include "cpu/column_sums.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "cpu/row_sums.h"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
-
-template <class A, int K>
-struct Terms {
-  vec<A> v[K];
-};
-template <int K>
-struct Sums {
-  double v[K] = {};
-};
-
-template <class A>
-SN_INLINE vec<A> first_lanes(vec<A> v, int64_t n) {  // the others become zero
-  A lane[lanes<A>] = {};
-  for (int64_t i = 0; i < n; i++) lane[i] = v[i];
-  return load(lane);
-}
 
 // Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double. The
 // blocks depend on nothing but the row's size, so that threads may share a row without changing a bit. The functions passed in
@@ -42,15 +26,16 @@ struct Row {
   const Scratch<double> partial;  // (blocks, up to 3): the blocks' sums of a shared row
 
   Row(int64_t rows, int64_t columns)
-      : columns(columns), blocks(ceil_div(columns, BLOCK)), shared(rows < 16 && blocks >= 2 * SHARE), partial(shared ? blocks : 0, 3) {}
+      : columns(columns),
+        blocks(ceil_div(columns, BLOCK)),
+        shared(rows < 16 && blocks >= 2 * SHARE),
+        partial(shared ? blocks : 0, 3) {}
 
   // f(begin, end) for ranges that make up the row
   template <class F>
   SN_INLINE void for_each_range(const F& f) const {
     if (!shared) return f(0, columns);
-    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
-      f(begin * BLOCK, end * BLOCK < columns ? end * BLOCK : columns);
-    });
+    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) { f(begin * BLOCK, min(end * BLOCK, columns)); });
   }
 
   // The sums over the row of the K terms that f(j, get) has for columns j, j + 1, ...
@@ -58,46 +43,20 @@ struct Row {
   SN_INLINE Sums<K> sum(const F& f) const {
     Sums<K> total;
     if (!shared) {
-      for (int64_t b = 0; b < blocks; b++) add(total.v, block_sum<K>(b, f));
+      for (int64_t b = 0; b < blocks; b++) total += block_sum<K>(b, f);
       return total;
     }
     parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b++) *(Sums<K>*)partial.at(b * K, K) = block_sum<K>(b, f);
     });
-    for (int64_t b = 0; b < blocks; b++) add(total.v, *(const Sums<K>*)partial.at(b * K, K));
+    for (int64_t b = 0; b < blocks; b++) total += *(const Sums<K>*)partial.at(b * K, K);
     return total;
   }
 
  private:
-  template <int K>
-  static void add(double* total, const Sums<K>& sums) {
-    for (int k = 0; k < K; k++) total[k] += sums.v[k];
-  }
-
   template <int K, class F>
   SN_INLINE Sums<K> block_sum(int64_t b, const F& f) const {
-    constexpr int64_t N = lanes<A>, U = 4;
-    const auto get = [](const auto* p) SN_LAMBDA_INLINE { return load(p); };
-    int64_t j = b * BLOCK;
-    const int64_t end = j + BLOCK < columns ? j + BLOCK : columns;
-    vec<A> sum[U][K] = {};
-    for (; j + U * N <= end; j += U * N)
-#pragma GCC unroll 4
-      for (int u = 0; u < U; u++) {
-        const Terms<A, K> terms = f(j + u * N, get);
-        for (int k = 0; k < K; k++) sum[u][k] += terms.v[k];
-      }
-    for (; j + N <= end; j += N) {
-      const Terms<A, K> terms = f(j, get);
-      for (int k = 0; k < K; k++) sum[0][k] += terms.v[k];
-    }
-    if (const int64_t n = end - j; n > 0) {
-      const Terms<A, K> terms = f(j, [n](const auto* p) SN_LAMBDA_INLINE { return load_tail(p, n); });
-      for (int k = 0; k < K; k++) sum[1][k] += first_lanes<A>(terms.v[k], n);
-    }
-    Sums<K> sums;
-    for (int k = 0; k < K; k++) sums.v[k] = vsum((sum[0][k] + sum[1][k]) + (sum[2][k] + sum[3][k]));
-    return sums;
+    return sum_block<A, K>(b * BLOCK, min((b + 1) * BLOCK, columns), f);
   }
 };
 
@@ -125,20 +84,21 @@ SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
       const vec<A> v = get(x + j);
       return Terms<A, 1>{v * v};
     });
-    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]] return wide_statistics<centred>(x, D, eps);
+    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]]
+      return wide_statistics<centred>(x, D, eps);
     return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
   } else {
     const A first = D ? load1(x) : 0;
-    const auto shifted = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-      return Terms<A, 1>{get(x + j) - first};
-    });
+    const auto shifted =
+        row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + j) - first}; });
     const A mean = A(first + shifted.v[0] / D);
     const auto sums = row.template sum<2>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
       const vec<A> d = get(x + j) - mean;
       return Terms<A, 2>{d, d * d};
     });
     const double rest = sums.v[0] / D, variance = sums.v[1] / D - rest * rest;
-    if (D && !__builtin_isfinite(variance)) [[unlikely]] return wide_statistics<centred>(x, D, eps);
+    if (D && !__builtin_isfinite(variance)) [[unlikely]]
+      return wide_statistics<centred>(x, D, eps);
     return {mean, A(rest), A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + eps))};
   }
 }
@@ -156,9 +116,8 @@ void forward(const NormForward& p) {
       const T *residual = (const T*)p.residual + i * D, *term = x;
       T* total = (T*)p.total + i * D;
       row.for_each_range([=](int64_t begin, int64_t end) {
-        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-          put(total + j, get(term + j) + get(residual + j));
-        });
+        map<T>(begin, end,
+               [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(total + j, get(term + j) + get(residual + j)); });
       });
       x = total;
     }
@@ -179,6 +138,11 @@ void forward(const NormForward& p) {
   parallel_for(0, p.rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) normalise(i);
   });
+}
+
+template <class T>
+void forward(const NormForward& p) {
+  p.mean ? forward<T, true>(p) : forward<T, false>(p);
 }
 
 template <class T, bool centred>
@@ -205,9 +169,10 @@ void backward(const NormBackward& p) {
         });
       else if (dx)
         sums.v[1] = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-          const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
-          return Terms<A, 1>{a * get(x + j)};
-        }).v[0];
+                         const vec<A> g = get(grad + j), a = weight ? g * get(weight + j) : g;
+                         return Terms<A, 1>{a * get(x + j)};
+                       })
+                        .v[0];
       const A rest = A(sums.v[2] / D), mean_a = A(sums.v[0] / D);
       const A mean_ah = A((sums.v[1] - sums.v[2] / D * sums.v[0]) / D * rstd);
 
@@ -229,11 +194,13 @@ void backward(const NormBackward& p) {
   if (need_bias) column_sums.total((T*)p.dbias, 1);
 }
 
+template <class T>
+void backward(const NormBackward& p) {
+  p.mean ? backward<T, true>(p) : backward<T, false>(p);
+}
+
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_4) = {
-    [](DType dtype, const NormForward& p) { SN_FLOATS(dtype, if (p.mean) forward<T, true>(p); else forward<T, false>(p)); },
-    [](DType dtype, const NormBackward& p) { SN_FLOATS(dtype, if (p.mean) backward<T, true>(p); else backward<T, false>(p)); },
-};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_4) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

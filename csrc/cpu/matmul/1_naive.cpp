@@ -1,8 +1,9 @@
 // Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, in three loops.
 //
 // 2 m n k flops, but b is read down its columns: every number comes from another cache line, and one sum is added to at a time.
-#include "epilogue1.h"
-#include "matmul.h"
+#include "cpu/ladder.h"
+#include "epilogue_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {
@@ -40,14 +41,6 @@ void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_1) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    [](DType dtype, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
-       Activation activation) {
-      SN_FLOATS(dtype, activation_backward((const T*)grad, (const T*)saved, (T*)dz, (T*)dbias, rows, columns, activation));
-    },
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_1) = {SN_TYPED(product), SN_TYPED(activation_backward)};
 
 }  // namespace scratchnet

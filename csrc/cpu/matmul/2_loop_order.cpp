@@ -2,9 +2,10 @@
 //
 // Neighbours in memory come with the same cache line and fit into the same register: the compiler adds several products at a
 // time. In return a whole row of sums is read and written for every number of a, and b comes past once for every row of a.
-#include "epilogue1.h"
-#include "matmul.h"
-#include "memory.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "epilogue_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {
@@ -31,10 +32,10 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 }  // namespace
 
 SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+    [](const On& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
       if (b.column != 1)  // of a transposed b the columns lie in order: the innermost loop of rung 1 walks along them
-        return matmul_kernels(1).product(dtype, size, a, b, to);
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
+        return matmul_kernels(1).product(on, size, a, b, to);
+      SN_FLOATS(on.dtype, product<T>(size, a, b, to));
     },
     SN_FROM(matmul_kernels(1), activation_backward),
 };

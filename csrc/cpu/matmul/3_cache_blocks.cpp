@@ -4,13 +4,14 @@
 //     for every block of b (DEPTH, COLUMNS), copied to where it stays too: each of its numbers serves ROWS rows
 //       the loops of rung 2
 //
-// b comes from memory m / ROWS times and no longer m times, a n / COLUMNS times. In the copy rows lie in order whatever they do
+// b is read from memory m / ROWS times instead of m times, a n / COLUMNS times. In the copy rows lie in order whatever they do
 // in b, and none drives out another: numbers of b that are a power of two apart would share a place in the cache. The sums are
 // cut into chains of DEPTH additions, short enough for the type of the numbers.
 // https://dl.acm.org/doi/10.1145/106972.106981
-#include "epilogue1.h"
-#include "matmul.h"
-#include "numbers.h"
+#include "cpu/ladder.h"
+#include "epilogue_scalar.h"
+#include "ops/matmul.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {
@@ -69,11 +70,6 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_3) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    SN_FROM(matmul_kernels(2), activation_backward),
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_3) = {SN_TYPED(product), SN_FROM(matmul_kernels(2), activation_backward)};
 
 }  // namespace scratchnet

@@ -1,17 +1,18 @@
 // Matrix product, rung 4: the sums of a tile of ROWS x VECTORS registers stay in these until a whole chain has been added.
 //
 // In rung 3 every multiply-add loads a sum and a number of b and stores the sum again. Here a vector of b that is loaded once
-// serves ROWS rows, and a number of a VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block lies in
-// the order of the registers ("packed"), with zeros behind its last column.
-#include "epilogue1.h"
-#include "matmul.h"
+// serves ROWS rows, and a number of a serves VECTORS vectors: 24 multiply-adds for 10 loads with AVX-512. The copy of b's block
+// lies in the order of the registers ("packed"), with zeros behind its last column.
+#include "cpu/ladder.h"
+#include "epilogue_scalar.h"
+#include "ops/matmul.h"
 #include "pack.h"
 #include "tile.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK_ROWS = 192;  // for which a packed block of b is used
+constexpr int64_t BLOCK_ROWS = 192;  // that share a packed block of b
 
 template <class T>
 void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
@@ -33,7 +34,8 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
           for (int64_t i = 0; i < rows; i += ROWS) {
             const T* const a_i = a0 + (i0 + i) * a.row + p0 * a.column;
             const auto numbers = [&](int64_t p, int r) SN_LAMBDA_INLINE { return load1(a_i + r * a.row + p * a.column); };
-            fitting_tile<A>(min(ROWS, rows - i), depth, numbers, packed_columns(packed), sums + i * WIDTH, WIDTH, columns, true);
+            fitting_tile<A>(min(ROWS, rows - i), depth, numbers, packed_columns(packed), sums + i * WIDTH, WIDTH, columns,
+                            true);
           }
         }
         for (int64_t i = 0; i < rows; i++)
@@ -44,11 +46,6 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_4) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    SN_FROM(matmul_kernels(3), activation_backward),
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_4) = {SN_TYPED(product), SN_FROM(matmul_kernels(3), activation_backward)};
 
 }  // namespace scratchnet

@@ -1,6 +1,6 @@
 // Matrix product, rung 5: both operands packed for every level of cache, rectangles of the result for threads (Goto and BLIS).
 //
-//   tile      ROWS x VECTORS registers of y: one vector of b serves ROWS rows, one number of a VECTORS vectors
+//   tile      ROWS x VECTORS registers of y: one vector of b serves ROWS rows, one number of a serves VECTORS vectors
 //   panels    a and b are copied ("packed") into the order in which the tile reads them: any strides, no cache line wasted;
 //             where a number is used too rarely to pay for that, the tile reads it where it lies
 //   blocks    DEPTH terms of the sums at a time: a panel of a stays in L1, a block of a and a panel of b in L2, all of b in L3
@@ -8,10 +8,11 @@
 //   threads   each computes its own rectangles of y; the sum over k is cut by k alone: the same bits for any number of threads
 //
 // https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
-#include "column_sums.h"
-#include "gelu/gate.h"
-#include "matmul.h"
-#include "memory.h"
+#include "cpu/column_sums.h"
+#include "cpu/gelu/gate.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "ops/matmul.h"
 #include "pack.h"
 #include "tile.h"
 
@@ -20,10 +21,10 @@ namespace {
 
 constexpr int64_t BLOCK_ROWS = 240;                                 // of a in L2
 constexpr int64_t RECTANGLE_ROWS = 1536, RECTANGLE_COLUMNS = 1024;  // of y, at most
-constexpr int64_t FEW_ROWS = 2 * ROWS;                              // for which it does not pay to copy b
+constexpr int64_t FEW_ROWS = 2 * ROWS;                              // up to here copying b does not pay
 constexpr int64_t NEAR = 1 << 17;                                   // bytes of b that wait in L2 for the next rows of a
-// Blocks of DEPTH terms that are added up one after the other. The 501 blocks of 128,256 classes in one chain cost the gradient of
-// linear_cross_entropy half of its accuracy.
+// Blocks of DEPTH terms that are added up one after the other. With the 501 blocks of 128,256 classes in one chain, the
+// gradient of linear_cross_entropy lost half of its accuracy.
 constexpr int64_t CHAIN = 16;
 
 // c (rows, columns) = [c +] a b by inner products, for few rows and both operands in order along k: packing would not pay.
@@ -89,8 +90,8 @@ void add_to(A* y, int64_t y_row, int64_t rows, int64_t columns, const A* sums, i
     });
 }
 
-// How y is cut. Decided once for the whole product: the workspace is sized by it and every rectangle is walked by it. Whoever
-// asked `piece` again for the last rectangle, which has fewer rows, could get larger blocks (piece(1458, 240, 6) = 210,
+// How y is cut. Decided once for the whole product: the workspace is sized by it and every rectangle is walked by it. Asking
+// `piece` again for the last rectangle, which has fewer rows, could give larger blocks (piece(1458, 240, 6) = 210,
 // piece(1382, 240, 6) = 234) than the workspace holds.
 struct Blocks {
   int64_t rows, columns;  // of a rectangle, at most
@@ -107,107 +108,183 @@ struct Workspace {
       : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(sums_apart ? blocks.rows : 0, blocks.columns) {}
 };
 
-// Columns [0, columns) of c, whole panels of them, with b read where it is. One or two rows take three panels at a time: reading
-// long pieces of b's rows is all that they do.
-template <class T, class Rows, class Done>
-void tiles_in_place(int64_t rows, int64_t columns, int64_t depth, const Rows& a_rows, const T* b, int64_t b_row, acc_t<T>* c,
-                    int64_t c_row, bool add, const Done& done) {
+// One rectangle of y: rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
+template <class T>
+struct Rectangle {
   using A = acc_t<T>;
-  constexpr int WIDE = 3;
-  for (int64_t j = 0, width; j < columns; j += width) {
-    const auto registers = [=](int64_t p, int v) SN_LAMBDA_INLINE { return b + p * b_row + j + v * lanes<A>; };
-    const bool wide = rows <= 2 && columns - j >= WIDE * COLUMNS<A>;
-    width = wide ? WIDE * COLUMNS<A> : COLUMNS<A>;
-    for (int64_t i = 0; i < rows; i += ROWS) {
-      const auto numbers = a_rows(i);
-      const int64_t height = min(ROWS, rows - i);
-      A* const to = c + i * c_row + j;
-      if (wide) tile_of_rows<A, 2, WIDE * VECTORS>(height, depth, numbers, registers, to, c_row, width, add);
-      else tile_of_rows<A, ROWS, VECTORS>(height, depth, numbers, registers, to, c_row, width, add);
-      done(i, j, height, width);
-    }
+  static constexpr bool DIRECT = sizeof(T) == sizeof(A);  // the sums grow in y or z itself; 16-bit results need a wider place
+  const ProductSizes& size;
+  const Matrix &a, &b;
+  const Epilogue& to;
+  const Blocks& blocks;
+  const Workspace<A>& packed;
+  int64_t index, i0, rows, j0, columns;
+
+  const T* a_at(int64_t i, int64_t p) const {
+    return (const T*)a.data + batch_offset(size, a, index) + (i0 + i) * a.row + p * a.column;
+  }
+  const T* b_at(int64_t p, int64_t j) const {
+    return (const T*)b.data + batch_offset(size, b, index) + p * b.row + (j0 + j) * b.column;
+  }
+  int64_t y_at(int64_t i, int64_t j) const { return (index * size.m + i0 + i) * size.n + j0 + j; }
+
+  // Where the sums end up, and how far it is from row to row.
+  A* total() const { return DIRECT ? (A*)(to.z ? to.z : to.y) + y_at(0, 0) : packed.c.data(); }
+  int64_t total_row() const { return DIRECT ? size.n : columns; }
+
+  // The sums of a tile have all their terms.
+  void finish_tile(int64_t i, int64_t j, int64_t height, int64_t width, const A* sums, int64_t sums_row) const {
+    if (!DIRECT || to.bias || to.activation != Activation::none)
+      finish<T>(height, width, sums, sums_row, to, y_at(i, j), size.n, j0 + j);
+  }
+
+  Rectangle part(int64_t j, int64_t width) const { return {size, a, b, to, blocks, packed, index, i0, rows, j0 + j, width}; }
+};
+
+// All of y by inner products: few rows, and both operands in order along k.
+template <class T>
+void by_inner_products(const Rectangle<T>& r) {
+  constexpr int64_t CHAINS = DEPTH * lanes<acc_t<T>>;  // one for each number of a register
+  int64_t p = 0;
+  do {  // once even for k = 0, which makes zeros
+    const int64_t depth = min(CHAINS, r.size.k - p);
+    (r.rows == 1 ? inner_products<T, 1> : inner_products<T, 4>)(r.rows, r.columns, depth, r.a_at(0, p), r.a.row, r.b_at(p, 0),
+                                                                r.b.column, r.total(), r.total_row(), p > 0);
+    p += depth;
+  } while (p < r.size.k);
+  r.finish_tile(0, 0, r.rows, r.columns, r.total(), r.total_row());
+}
+
+// k = 1: as fast as y can be written.
+template <class T>
+void outer_product(const Rectangle<T>& r) {
+  const T *a = r.a_at(0, 0), *b = r.b_at(0, 0);
+  for (int64_t i = 0; i < r.rows; i++) {
+    auto* const row = r.total() + (r.DIRECT ? i * r.size.n : 0);
+    map<T>(0, r.columns,
+           [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(row + j, load1(a + i * r.a.row) * get(b + j)); });
+    r.finish_tile(i, 0, 1, r.columns, row, r.total_row());
   }
 }
 
-// One rectangle of y: rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
-template <class T, int TERMS>
-void rectangle(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to, int64_t index, int64_t i0,
-               int64_t rows, int64_t j0, int64_t columns, const Blocks& blocks, const Workspace<acc_t<T>>& packed) {
+// The sums of a rectangle while they grow, one block of terms [p, p + depth) after another.
+template <class T>
+struct Growing {
   using A = acc_t<T>;
-  constexpr bool direct = sizeof(T) == sizeof(A);  // the sums grow in y or z itself; 16-bit results need a wider place
-  const T* a0 = (const T*)a.data + batch_offset(size, a, index) + i0 * a.row;
-  const T* b0 = (const T*)b.data + batch_offset(size, b, index) + j0 * b.column;
-  const int64_t y0 = (index * size.m + i0) * size.n + j0;
-  A* const total = direct ? (A*)(to.z ? to.z : to.y) + y0 : packed.c.data();
-  const bool few = TERMS == 1 && size.m <= FEW_ROWS;
-  const int64_t unpacked = few && b.column == 1 ? columns / COLUMNS<A> * COLUMNS<A> : 0;
-  const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && size.k % TERMS == 0;
-  const bool a_in_place = in_order && (uintptr_t)a0 % sizeof(A) == 0;  // not copied: 3 % at 1024^3, half the time for 64 columns
-  const bool inner = few && a.column == 1 && b.row == 1 && !to.accumulate;
-  const bool apart = direct && !inner && long_sums(size, blocks);  // c holds the sums of one chain, until they are added to y
-  A* const c = apart ? packed.c.data() : total;
-  const bool reused = !direct && !unpacked && !inner && blocks.depth >= size.k;  // a tile is complete at once: the next takes its place
-  const int64_t total_row = direct ? size.n : reused ? COLUMNS<A> : columns, c_row = apart ? columns : total_row;
-  const auto place = [=](A* from, int64_t row, int64_t i, int64_t j) { return reused ? from : from + i * row + j; };
-  int64_t p = 0, depth = size.k, chain = 0;  // where the chain began whose sums are in c
-  const auto done = [&](int64_t i, int64_t j, int64_t height, int64_t width) {
-    const bool last = p + depth == size.k;
-    A* const sums = place(total, total_row, i, j);
-    if (apart && (last || p + depth == chain + CHAIN * blocks.depth))
-      add_to(sums, total_row, height, width, place(c, c_row, i, j), c_row, chain > 0 || to.accumulate);
-    if (last && (!direct || to.bias || to.activation != Activation::none))
-      finish<T>(height, width, sums, total_row, to, y0 + i * size.n + j, size.n, j0 + j);
+  const Rectangle<T>& r;
+  const bool apart;   // c holds the sums of one chain, until they are added to the others
+  const bool reused;  // each tile is complete at once: the next one takes its place
+  A *const total, *const c;
+  const int64_t total_row, c_row;
+  int64_t p = 0, depth, chain = 0;  // chain: where the chain began whose sums are in c
+
+  Growing(const Rectangle<T>& r, bool reused)
+      : r(r),
+        apart(r.DIRECT && long_sums(r.size, r.blocks)),
+        reused(reused),
+        total(r.total()),
+        c(apart ? r.packed.c.data() : total),
+        total_row(reused ? COLUMNS<A> : r.total_row()),
+        c_row(apart ? r.columns : total_row),
+        depth(min(r.blocks.depth, r.size.k)) {}
+
+  // To the next block of terms, if there is one.
+  bool next() {
+    p += depth;
+    if (p == chain + CHAIN * r.blocks.depth) chain = p;
+    depth = min(r.blocks.depth, r.size.k - p);
+    return p < r.size.k;
+  }
+  bool add() const { return apart ? p > chain : p > 0 || r.to.accumulate; }  // to what a tile holds already
+  A* tile(int64_t i, int64_t j) const { return reused ? c : c + i * c_row + j; }
+
+  // A tile has all terms of this block.
+  SN_INLINE void done(int64_t i, int64_t j, int64_t height, int64_t width) const {
+    const bool last = p + depth == r.size.k;
+    A* const sums = reused ? total : total + i * total_row + j;
+    if (apart && (last || p + depth == chain + CHAIN * r.blocks.depth))
+      add_to(sums, total_row, height, width, tile(i, j), c_row, chain > 0 || r.to.accumulate);
+    if (last) r.finish_tile(i, j, height, width, sums, total_row);
+  }
+};
+
+// Rows [first, first + height) of a and the terms of this block, for the tiles: f(i) gives the numbers of rows i, i + 1, ...
+// Packed, unless a lies as the tile wants it: not copying saves 3 % at 1024^3, half the time for 64 columns.
+template <int TERMS, class T>
+SN_INLINE auto rows_of_a(const Growing<T>& sums, int64_t first, int64_t height) {
+  using A = acc_t<T>;
+  const Matrix& a = sums.r.a;
+  const T* const from = sums.r.a_at(first, sums.p);
+  const int64_t words = ceil_div(sums.depth, TERMS), row = a.row / TERMS;
+  const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && sums.r.size.k % TERMS == 0;
+  const bool in_place = in_order && (uintptr_t)from % sizeof(A) == 0;
+  A* const packed = sums.r.packed.a.at(0, in_place ? 0 : round_up(height, ROWS) * words);
+  if (!in_place) pack<ROWS, TERMS>(from, a.row, a.column, height, sums.depth, packed);
+  return [=](int64_t i) SN_LAMBDA_INLINE {
+    return in_place ? packed_rows((const A*)from + i * row, row, 1) : packed_rows(packed + i * words, 1, ROWS);
   };
-  if (inner) {
-    constexpr int64_t CHAINS = DEPTH * lanes<A>;  // one for each number of a register
-    do {
-      depth = min(CHAINS, size.k - p);
-      (rows == 1 ? inner_products<T, 1> : inner_products<T, 4>)(rows, columns, depth, a0 + p, a.row, b0 + p, b.column, total,
-                                                                total_row, p > 0);
-      p += depth;
-    } while (p < size.k);
-    p = 0, depth = size.k;
-    return done(0, 0, rows, columns);  // all of y is one tile
-  }
-  if (size.k == 1 && b.column == 1 && !to.accumulate) {  // an outer product: as fast as y can be written
-    for (int64_t i = 0; i < rows; i++) {
-      map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        put(place(c, c_row, i, 0) + j, load1(a0 + i * a.row) * get(b0 + j));
-      });
-      done(i, 0, 1, columns);
-    }
-    return;
-  }
-  do {  // once even for k = 0, which makes zeros
-    depth = min(blocks.depth, size.k - p);
-    const int64_t words = ceil_div(depth, TERMS);
-    const T* b_p = b0 + p * b.row;
-    const bool add = apart ? p > chain : p > 0 || to.accumulate;
-    pack<COLUMNS<A>, TERMS>(b_p + unpacked * b.column, b.column, b.row, columns - unpacked, depth,
-                            packed.b.at(0, round_up(columns - unpacked, COLUMNS<A>) * words));
-    for (int64_t i1 = 0; i1 < rows; i1 += blocks.height) {
-      const int64_t height = min(blocks.height, rows - i1);
-      const T* a_p = a0 + i1 * a.row + p * a.column;
-      if (!a_in_place) pack<ROWS, TERMS>(a_p, a.row, a.column, height, depth, packed.a.at(0, round_up(height, ROWS) * words));
-      const auto a_rows = [&](int64_t i) SN_LAMBDA_INLINE {
-        return a_in_place ? packed_rows((const A*)a_p + i * (a.row / TERMS), a.row / TERMS, 1)
-                          : packed_rows(packed.a.at(i * words, ROWS * words), 1, ROWS);
-      };
-      tiles_in_place(height, unpacked, depth, a_rows, b_p, b.row, c, c_row, add, done);
-      // Down the columns, a panel of b after the other; where all of b is near, along the rows, as y lies in memory.
-      const int64_t down = ceil_div(height, ROWS), across = ceil_div(columns - unpacked, COLUMNS<A>);
-      const bool along = across * COLUMNS<A> * words * (int64_t)sizeof(A) <= NEAR;
-      for (int64_t t = 0; t < down * across; t++) {
-        const int64_t i = (along ? t / across : t % down) * ROWS, panel = (along ? t % across : t / down) * COLUMNS<A>;
-        const int64_t j = unpacked + panel, r = min(ROWS, height - i), width = min(COLUMNS<A>, columns - j);
-        fitting_tile<A, VECTORS, TERMS>(r, words, a_rows(i), packed_columns(packed.b.at(panel * words, COLUMNS<A> * words)),
-                                        place(c, c_row, i1 + i, j), c_row, width, add);
-        done(i1 + i, j, r, width);
+}
+
+// Few rows, and whole panels of columns: b is read where it lies, for copying would not pay. One or two rows take three panels
+// at a time: reading long pieces of b's rows is all that they do.
+template <class T>
+void few_rows(const Rectangle<T>& r) {
+  using A = acc_t<T>;
+  constexpr int WIDE = 3;
+  Growing<T> sums(r, false);
+  do {
+    const auto a = rows_of_a<1>(sums, 0, r.rows);
+    const T* const b = r.b_at(sums.p, 0);
+    for (int64_t j = 0, width; j < r.columns; j += width) {
+      const auto registers = [=, step = r.b.row](int64_t p, int v) SN_LAMBDA_INLINE { return b + p * step + j + v * lanes<A>; };
+      const bool wide = r.rows <= 2 && r.columns - j >= WIDE * COLUMNS<A>;
+      width = wide ? WIDE * COLUMNS<A> : COLUMNS<A>;
+      for (int64_t i = 0; i < r.rows; i += ROWS) {
+        const int64_t height = min(ROWS, r.rows - i);
+        if (wide)
+          tile_of_rows<A, 2, WIDE * VECTORS>(height, sums.depth, a(i), registers, sums.tile(i, j), sums.c_row, width,
+                                             sums.add());
+        else
+          tile_of_rows<A, ROWS, VECTORS>(height, sums.depth, a(i), registers, sums.tile(i, j), sums.c_row, width, sums.add());
+        sums.done(i, j, height, width);
       }
     }
-    p += depth;
-    if (p == chain + CHAIN * blocks.depth) chain = p;
-  } while (p < size.k);
+  } while (sums.next());
+}
+
+// The loops of BLIS: blocks of terms, for which b is packed; blocks of rows, for which a is packed; tiles.
+template <class T, int TERMS>
+void by_blocks(const Rectangle<T>& r) {
+  using A = acc_t<T>;
+  Growing<T> sums(r, !r.DIRECT && r.blocks.depth >= r.size.k);
+  do {  // once even for k = 0, which makes zeros
+    const int64_t words = ceil_div(sums.depth, TERMS), across = ceil_div(r.columns, COLUMNS<A>);
+    A* const b = r.packed.b.at(0, across * COLUMNS<A> * words);
+    pack<COLUMNS<A>, TERMS>(r.b_at(sums.p, 0), r.b.column, r.b.row, r.columns, sums.depth, b);
+    // Down the columns, a panel of b after the other; where all of b is near, along the rows, as y lies in memory.
+    const bool along = across * COLUMNS<A> * words * (int64_t)sizeof(A) <= NEAR;
+    for (int64_t i1 = 0; i1 < r.rows; i1 += r.blocks.height) {
+      const int64_t height = min(r.blocks.height, r.rows - i1), down = ceil_div(height, ROWS);
+      const auto a = rows_of_a<TERMS>(sums, i1, height);
+      for (int64_t t = 0; t < down * across; t++) {
+        const int64_t i = (along ? t / across : t % down) * ROWS, j = (along ? t % across : t / down) * COLUMNS<A>;
+        const int64_t tall = min(ROWS, height - i), wide = min(COLUMNS<A>, r.columns - j);
+        fitting_tile<A, VECTORS, TERMS>(tall, words, a(i), packed_columns(b + j * words), sums.tile(i1 + i, j), sums.c_row,
+                                        wide, sums.add());
+        sums.done(i1 + i, j, tall, wide);
+      }
+    }
+  } while (sums.next());
+}
+
+template <class T, int TERMS>
+void compute(const Rectangle<T>& r) {
+  const bool few = TERMS == 1 && r.size.m <= FEW_ROWS;
+  if (few && r.a.column == 1 && r.b.row == 1 && !r.to.accumulate) return by_inner_products(r);
+  if (r.size.k == 1 && r.b.column == 1 && !r.to.accumulate) return outer_product(r);
+  const int64_t unpacked = few && r.b.column == 1 ? r.columns / COLUMNS<acc_t<T>> * COLUMNS<acc_t<T>> : 0;
+  if (unpacked) few_rows(r.part(0, unpacked));
+  if (unpacked < r.columns) by_blocks<T, TERMS>(r.part(unpacked, r.columns - unpacked));
 }
 
 struct Grid {
@@ -253,8 +330,8 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
     const Workspace<A> packed(blocks, sizeof(T) < sizeof(A) || long_sums(size, blocks));
     for (int64_t t = begin; t < end; t++) {
       const int64_t i = t / grid.across % grid.down * rows, j = t % grid.across * columns;
-      rectangle<T, TERMS>(size, a, b, to, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j),
-                          blocks, packed);
+      compute<T, TERMS>(
+          {size, a, b, to, blocks, packed, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j)});
     }
   });
 }
@@ -283,14 +360,6 @@ void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
-    [](DType dtype, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(dtype, product<T>(size, a, b, to));
-    },
-    [](DType dtype, const void* grad, const void* saved, void* dz, void* dbias, int64_t rows, int64_t columns,
-       Activation activation) {
-      SN_FLOATS(dtype, activation_backward((const T*)grad, (const T*)saved, (T*)dz, (T*)dbias, rows, columns, activation));
-    },
-};
+SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {SN_TYPED(product), SN_TYPED(activation_backward)};
 
 }  // namespace scratchnet

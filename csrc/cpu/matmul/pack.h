@@ -1,11 +1,12 @@
 // Packing: a piece of a matrix, in whatever layout, copied into the order in which the innermost loop of the product reads it.
 //
 // W neighbouring lines (rows of a, columns of b) make a panel; a panel holds their first numbers, then their second ones, ...
-// Lines that are missing in the last panel are zeros: they meet only results that nobody stores.
+// Lines that are missing in the last panel are zeros: they only meet results that are never stored.
 #pragma once
 #include <utility>
 
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {
@@ -27,12 +28,12 @@ SN_INLINE void transpose(vec<A>* square) {
   if constexpr (S > 1) transpose<A, S / 2>(square);
 }
 
-// The words that a panel is made of: TERMS numbers of a line, one after the other. One: the number, in the type that is computed
-// in. Two: as many of bfloat16 as fit in its 32 bits, the way AVX512-BF16 wants them (tile.h).
+// The words that a panel is made of: TERMS numbers of a line, one after the other. One: the number, in the type that is
+// computed in. Two: as many of bfloat16 as fit in its 32 bits, the way AVX512-BF16 wants them (tile.h).
 template <class T, int TERMS>
 struct Words {
   using A = acc_t<T>;
-  // The next word of n neighbouring lines; the next words of a line; the next word of a line, of which `left` numbers are left.
+  // The next word of n neighbouring lines; the next words of a line; the next word of a line that has `left` numbers left.
   static vec<A> across(const T* p, int64_t, int64_t n) { return n < lanes<A> ? load_tail(p, n) : load(p); }
   static vec<A> along(const T* p) { return load(p); }
   static A next(const T* p) { return load1(p); }
@@ -57,9 +58,10 @@ struct Words<bf16, 2> {
   }
 };
 
-// The part of pack() for panels narrower than a register whose lines are neighbours: a register a word. It reaches into the places
-// of the next words, which come after. Some panels at a time: they share the source's cache lines, of which the next one may lie a
-// page away. Returns how many panels have how many of their words; the last words of a panel would reach into the next one.
+// The part of pack() for panels narrower than a register whose lines are neighbours: one register per word. Each store spills
+// into the slots of later words, which are overwritten afterwards. Several panels at a time share the cache lines of the
+// source, whose next line may be a page away. Returns how many panels have how many of their words; their last words would
+// spill into the next panel.
 struct Packed {
   int64_t panels, words;
 };
@@ -74,19 +76,19 @@ Packed pack_registers(const T* source, int64_t step, int64_t lines, int64_t word
   return done;
 }
 
-// packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies at
-// source[line * its number + p * step]
+// packed[panel][p][w] = word p of line panel * W + w, for all lines and the words of `depth` numbers; number p of a line lies
+// at source[line * its number + p * step]
 template <int W, int TERMS = 1, class T>
 void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t depth, acc_t<T>* packed) {
   using A = acc_t<T>;
   using Word = Words<T, TERMS>;
   constexpr int N = scratchnet::lanes<A>;
-  const int64_t words = (depth + TERMS - 1) / TERMS, whole = depth / TERMS;
+  const int64_t words = ceil_div(depth, TERMS), whole = depth / TERMS;
   Packed done = {0, 0};
   if constexpr (W < N)
     if (line == 1) done = pack_registers<W, TERMS>(source, step, lines, words, whole, packed);
   for (int64_t first = 0; first < lines; first += W, source += W * line, packed += W * words) {
-    const int64_t width = lines - first < W ? lines - first : W;
+    const int64_t width = min(lines - first, W);
     int64_t p = first < done.panels * W && done.words > 0 ? done.words : 0;
     if (W % N == 0 && line == 1) {  // the panel's numbers are neighbours: whole registers
       for (; p < whole; p++)

@@ -1,7 +1,7 @@
 // The tile, the innermost loop of every product: ROWS x VECTORS registers of the result, to which everything is added.
 #pragma once
-#include "numbers.h"
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {
@@ -15,20 +15,21 @@ constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the
 #endif
 template <class A>
 constexpr int64_t COLUMNS = VECTORS * lanes<A>;
-constexpr int64_t DEPTH = 256;            // the longest chain of additions: short for accuracy
-constexpr int64_t AHEAD = 8;              // how many terms before its use a row of b is fetched
-constexpr int64_t THREAD_WORK = 1 << 21;  // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
-constexpr int64_t MOVE = 2;               // how many of them it costs to read or write a number, in a cache that all threads share
+constexpr int64_t DEPTH = 256;  // the longest chain of additions: short for accuracy
+constexpr int64_t AHEAD = 8;    // how many terms before its use a row of b is fetched
+constexpr int64_t THREAD_WORK =
+    1 << 21;                 // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
+constexpr int64_t MOVE = 2;  // what reading or writing a number costs, in multiply-adds, in a cache that all threads share
 
 // The size of pieces of at most `most`, all about equal, each a multiple of `unit`. Not monotone: fewer numbers may be cut into
-// larger pieces. Who sizes memory by it hands the size down and never asks again.
+// larger pieces. Code that sizes memory by it must pass that size down and never ask again.
 inline int64_t piece(int64_t size, int64_t most, int64_t unit) {
   return size ? round_up(ceil_div(size, ceil_div(size, most)), unit) : unit;
 }
 
-// sum += a b. TERMS = 2: the 32 bits of each number are two of bfloat16, of which the products are added (AVX512-BF16: twice the
-// products an instruction; subnormal numbers count as zero). The assembler knows the instruction, whatever this file is
-// compiled for: who asks for it has asked the CPU first (dot_bf16 in dispatch.h).
+// sum += a b. TERMS = 2: the 32 bits of each number hold two bfloat16 numbers, whose products are both added (AVX512-BF16:
+// twice the products per instruction; subnormal numbers count as zero). The assembler knows the instruction whatever this file
+// is compiled for; callers must check the CPU first (dot_bf16 in cpu/isa.h).
 template <int TERMS, class A>
 SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
 #if defined(__AVX512F__)
@@ -42,8 +43,8 @@ SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
 }
 
 // c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b where V registers begin, of
-// which the last one may be partial in c. Not inlined: among the variables of a caller the compiler runs out of registers and keeps
-// the sums in memory (GCC 12: half the speed).
+// which the last one may be partial in c. Not inlined: among the variables of a caller the compiler runs out of registers and
+// keeps the sums in memory (GCC 12: half the speed).
 template <class A, int R, int V, int TERMS, class Numbers, class Registers>
 __attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
@@ -69,10 +70,8 @@ __attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c,
     for (int v = 0; v < V; v++) {
       A* to = c + r * c_row + v * N;
       const int64_t n = columns - v * N;
-      if (v < V - 1 || n == N)
-        store(to, add ? load(to) + sum[r][v] : sum[r][v]);
-      else
-        store_tail(to, add ? load_tail(to, n) + sum[r][v] : sum[r][v], n);
+      if (v < V - 1 || n == N) store(to, add ? load(to) + sum[r][v] : sum[r][v]);
+      else store_tail(to, add ? load_tail(to, n) + sum[r][v] : sum[r][v], n);
     }
 }
 

@@ -1,7 +1,8 @@
 // Optimizer steps, rung 1: one parameter after another, one element after another.
 //
 //   reads the parameter, its gradient and k state tensors, writes all but the gradient: (2 k + 3) tensors, for AdamW in float32
-//   28 bytes an element
+//   28 bytes per element
+#include "cpu/ladder.h"
 #include "rules.h"
 
 namespace scratchnet {

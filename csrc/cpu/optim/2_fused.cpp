@@ -1,18 +1,18 @@
 // Optimizer steps, rung 2: whole registers at a time, all parameters split over the threads together.
 //
 //   reads the parameter, its gradient and k state tensors, writes all but the gradient: (2 k + 3) tensors, for AdamW in float32
-//   28 bytes an element
+//   28 bytes per element
 //
 // A model has many small tensors beside a few large ones: the threads share the elements of all of them, in chunks that begin
 // and end at the same elements however many threads there are.
-#include "parallel.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
 #include "rules.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t CHUNK = 1024;   // elements; a thread takes whole chunks
-constexpr int64_t GRAIN = 32768;  // elements that are worth a thread
+constexpr int64_t CHUNK = 1024;  // elements; a thread takes whole chunks
 
 // K registers of each tensor: all loads, then all arithmetic, then all stores.
 template <int K, class T, class Rule, class Get, class Put>
@@ -43,12 +43,11 @@ void update(const Slot slot, const Rule rule, int64_t begin, int64_t end) {  // 
   int64_t i = begin;
   for (; i + PAIR <= end; i += PAIR)
     update_registers<2, T>(
-        slot, i, rule, [](const T* p) SN_LAMBDA_INLINE { return load(p); },
-        [](T* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
+        slot, i, rule, [](const T* p) SN_LAMBDA_INLINE { return load(p); }, [](T* p, auto v) SN_LAMBDA_INLINE { store(p, v); });
   map<T>(i, end, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { update_registers<1, T>(slot, j, rule, get, put); });
 }
 
-int64_t chunks_of(const Slot& slot) { return (slot.numel + CHUNK - 1) / CHUNK; }
+int64_t chunks_of(const Slot& slot) { return ceil_div(slot.numel, CHUNK); }
 
 template <template <class> class Rule, class Options>
 void step(const Slot* slots, int64_t count, const Options& options) {
@@ -58,10 +57,9 @@ void step(const Slot* slots, int64_t count, const Options& options) {
   parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t s = 0, first = 0; s < count && first < end; first += chunks_of(slots[s++])) {
       const Slot& slot = slots[s];
-      const int64_t from = begin > first ? (begin - first) * CHUNK : 0, to = (end - first) * CHUNK;
+      const int64_t from = max(0, begin - first) * CHUNK, to = (end - first) * CHUNK;
       if (from >= slot.numel) continue;
-      SN_FLOATS(slot.dtype,
-                update<T>(slot, Rule<acc_t<T>>(options, slot.step), from, to < slot.numel ? to : slot.numel));
+      SN_FLOATS(slot.dtype, update<T>(slot, Rule<acc_t<T>>(options, slot.step), from, min(to, slot.numel)));
     }
   });
 }

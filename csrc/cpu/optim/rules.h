@@ -5,8 +5,8 @@
 #pragma once
 #include <math.h>
 
-#include "optim.h"
-#include "simd.h"
+#include "cpu/simd.h"
+#include "ops/optim.h"
 
 namespace scratchnet {
 namespace {
@@ -34,8 +34,14 @@ struct Sgd {
   bool decays, nesterov, maximize, has[3];
 
   Sgd(const SgdOptions& o, double)
-      : lr(o.lr), momentum(o.momentum), share(1 - o.dampening), weight_decay(o.weight_decay),
-        decays(o.weight_decay != 0), nesterov(o.nesterov), maximize(o.maximize), has{o.momentum != 0, false, false} {}
+      : lr(o.lr),
+        momentum(o.momentum),
+        share(1 - o.dampening),
+        weight_decay(o.weight_decay),
+        decays(o.weight_decay != 0),
+        nesterov(o.nesterov),
+        maximize(o.maximize),
+        has{o.momentum != 0, false, false} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
@@ -57,9 +63,17 @@ struct Adam {
   bool decays, amsgrad, maximize, has[3];
 
   Adam(const AdamOptions& o, double t)
-      : shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1), weight_decay(o.weight_decay), weight1(1 - o.beta1),
-        beta2(o.beta2), weight2(1 - o.beta2), step_size(o.lr / (1 - pow(o.beta1, t))), scale(1 / sqrt(1 - pow(o.beta2, t))),
-        eps(o.eps), decays(!o.decoupled && o.weight_decay != 0), amsgrad(o.amsgrad), maximize(o.maximize),
+      : shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1),
+        weight_decay(o.weight_decay),
+        weight1(1 - o.beta1),
+        beta2(o.beta2),
+        weight2(1 - o.beta2),
+        step_size(o.lr / (1 - pow(o.beta1, t))),
+        scale(1 / sqrt(1 - pow(o.beta2, t))),
+        eps(o.eps),
+        decays(!o.decoupled && o.weight_decay != 0),
+        amsgrad(o.amsgrad),
+        maximize(o.maximize),
         has{true, true, o.amsgrad} {}
 
   template <class V>
@@ -83,8 +97,16 @@ struct Rmsprop {
   bool decays, centered, maximize, has[3];
 
   Rmsprop(const RmspropOptions& o, double)
-      : lr(o.lr), alpha(o.alpha), weight(1 - o.alpha), eps(o.eps), weight_decay(o.weight_decay), momentum(o.momentum),
-        decays(o.weight_decay != 0), centered(o.centered), maximize(o.maximize), has{true, o.momentum > 0, o.centered} {}
+      : lr(o.lr),
+        alpha(o.alpha),
+        weight(1 - o.alpha),
+        eps(o.eps),
+        weight_decay(o.weight_decay),
+        momentum(o.momentum),
+        decays(o.weight_decay != 0),
+        centered(o.centered),
+        maximize(o.maximize),
+        has{true, o.momentum > 0, o.centered} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {
@@ -114,8 +136,12 @@ struct Adagrad {
   bool decays, maximize, has[3];
 
   Adagrad(const AdagradOptions& o, double t)
-      : lr(o.lr / (1 + (t - 1) * o.lr_decay)), eps(o.eps), weight_decay(o.weight_decay),
-        decays(o.weight_decay != 0), maximize(o.maximize), has{true, false, false} {}
+      : lr(o.lr / (1 + (t - 1) * o.lr_decay)),
+        eps(o.eps),
+        weight_decay(o.weight_decay),
+        decays(o.weight_decay != 0),
+        maximize(o.maximize),
+        has{true, false, false} {}
 
   template <class V>
   SN_INLINE void operator()(V& param, V g, V (&state)[3]) const {

@@ -3,8 +3,9 @@
 
 #include <vector>
 
-#include "pool2d.h"
-#include "scalar.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/pool2d.h"
 
 namespace scratchnet {
 namespace {
@@ -73,19 +74,10 @@ void avg_backward(const T* grad, T* dx, int64_t planes, const Spans& rows, const
 }  // namespace
 
 SN_DEFINE_RUNG(Pool2dKernels, pool2d_1) = {
-    [](DType dtype, const void* x, void* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns) {
-      SN_FLOATS(dtype, max_forward((const T*)x, (T*)y, index, planes, rows, columns));
-    },
-    [](DType dtype, const void* grad, const int64_t* index, void* dx, int64_t planes, int64_t in, int64_t out) {
-      SN_FLOATS(dtype, return max_backward((const T*)grad, index, (T*)dx, planes, in, out));
-      return false;
-    },
-    [](DType dtype, const void* x, void* y, int64_t planes, const Spans& rows, const Spans& columns) {
-      SN_FLOATS(dtype, avg_forward((const T*)x, (T*)y, planes, rows, columns));
-    },
-    [](DType dtype, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns) {
-      SN_FLOATS(dtype, avg_backward((const T*)grad, (T*)dx, planes, rows, columns));
-    },
+    SN_TYPED(max_forward),
+    SN_TYPED(max_backward),
+    SN_TYPED(avg_forward),
+    SN_TYPED(avg_backward),
 };
 
 }  // namespace scratchnet

@@ -1,19 +1,18 @@
-// Pooling, rung 2: along one axis, then along the other, k + k steps a window in place of k * k; SIMD, threads.
+// Pooling, rung 2: along one axis, then along the other, k + k steps per window instead of k * k; SIMD, threads.
 //
 //   max forward    reads x, writes y and index;      backward  reads grad and index, writes dx
 //   avg forward    reads x, writes y;                backward  reads grad, writes dx
 //
 // Maximum: in max.h. Average: the transpose of a window sum is one too, so both directions are the same sums over other spans.
 // A plane belongs to one thread: the same bits for any number of threads.
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
 #include "max.h"
-#include "parallel.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t GRAIN = 16384;  // entries of x that are worth a thread
-
-int64_t grain(int64_t plane) { return 1 + GRAIN / (plane + 1); }
+int64_t grain(int64_t plane) { return 1 + GRAIN / 2 / (plane + 1); }  // planes of x that are worth a thread
 
 // ---- maximum ------------------------------------------------------------------------------------------------------------
 
@@ -89,7 +88,8 @@ int64_t common_size(const Spans& spans) {
   return size;
 }
 
-// The sums of x over the spans, each divided by its divisor; or, on the way back, of x's entries, each divided by its own first.
+// The sums of x over the spans, each divided by its divisor; or, on the way back, of x's entries, each divided by its own
+// first.
 template <class T, bool back>
 void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns, const double* row_divisor,
                  const double* column_divisor) {
@@ -135,7 +135,7 @@ void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Span
   parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
       double sum = 0;  // of pieces that are short enough for float: a plane may have millions of entries
-      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, n - i < PIECE ? n - i : PIECE);
+      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, min(n - i, PIECE));
       store1(y + p, acc_t<T>(sum / divisor));
     }
   });
@@ -174,19 +174,10 @@ void avg_backward(const T* grad, T* dx, int64_t planes, const Spans& rows, const
 }  // namespace
 
 SN_DEFINE_RUNG(Pool2dKernels, pool2d_2) = {
-    [](DType dtype, const void* x, void* y, int64_t* index, int64_t planes, const Axis& rows, const Axis& columns) {
-      SN_FLOATS(dtype, max_forward((const T*)x, (T*)y, index, planes, rows, columns));
-    },
-    [](DType dtype, const void* grad, const int64_t* index, void* dx, int64_t planes, int64_t in, int64_t out) {
-      SN_FLOATS(dtype, return max_backward((const T*)grad, index, (T*)dx, planes, in, out));
-      return false;
-    },
-    [](DType dtype, const void* x, void* y, int64_t planes, const Spans& rows, const Spans& columns) {
-      SN_FLOATS(dtype, avg_forward((const T*)x, (T*)y, planes, rows, columns));
-    },
-    [](DType dtype, const void* grad, void* dx, int64_t planes, const Spans& rows, const Spans& columns) {
-      SN_FLOATS(dtype, avg_backward((const T*)grad, (T*)dx, planes, rows, columns));
-    },
+    SN_TYPED(max_forward),
+    SN_TYPED(max_backward),
+    SN_TYPED(avg_forward),
+    SN_TYPED(avg_backward),
 };
 
 }  // namespace scratchnet

@@ -1,11 +1,11 @@
 // The largest entries of the windows of one plane: along the rows first, then down the columns.
 //
-// A row is dealt out to `stride` hands, hand h holding the entries h, h + stride, ... of the padded row. Tap k of neighbouring
+// A row is dealt out into `stride` hands: hand h holds the entries h, h + stride, ... of the padded row. Tap k of neighbouring
 // windows then lies in one hand, side by side, for any stride: a register takes as many windows.
 #pragma once
-#include "memory.h"
-#include "pool2d.h"
-#include "simd.h"
+#include "cpu/memory.h"
+#include "cpu/simd.h"
+#include "ops/pool2d.h"
 
 namespace scratchnet {
 namespace {
@@ -40,13 +40,13 @@ SN_INLINE ints<A> wins(vec<A> v, vec<A> best) {
 template <class A>
 struct MaxPool {
   const Axis &rows, &columns;
-  const int64_t width;  // outputs of a row, rounded up to whole registers
-  const int64_t pitch;  // size of a hand
-  const Scratch<A> hands;               // (some, pitch): a row of x, dealt out; what lies outside stays -infinity
-  const Scratch<int64_t> tap;           // (columns.kernel): where the entries of tap k begin in the hands
+  const int64_t width;                   // outputs of a row, rounded up to whole registers
+  const int64_t pitch;                   // size of a hand
+  const Scratch<A> hands;                // (some, pitch): a row of x, dealt out; what lies outside stays -infinity
+  const Scratch<int64_t> tap;            // (columns.kernel): where the entries of tap k begin in the hands
   const Scratch<int_t<A>> first, start;  // (width): the column of a window's first tap inside, and of its tap 0
-  const Scratch<A> best;                // (rows.in, width): the largest entry of the windows' part of each row
-  const Scratch<int_t<A>> column_of;    // (rows.in, width): its column
+  const Scratch<A> best;                 // (rows.in, width): the largest entry of the windows' part of each row
+  const Scratch<int_t<A>> column_of;     // (rows.in, width): its column
 
   MaxPool(const Axis& rows, const Axis& columns)
       : rows(rows),

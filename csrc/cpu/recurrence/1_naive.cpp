@@ -1,17 +1,18 @@
 // Recurrent layers, rung 1: step after step, sequence after sequence, gate after gate, as the formulas stand in recurrence.h.
 //
-//   forward   2 G H P flops a row; reads all weights for every row
+//   forward   2 G H P flops per row; reads all weights for every row
 //   backward  the same again: dh = W_hh^T dv
 #include <math.h>
 
-#include "memory.h"
-#include "recurrence.h"
+#include "cpu/ladder.h"
+#include "cpu/memory.h"
+#include "steps.h"
 
 namespace scratchnet {
 namespace {
 
 template <class A>
-A sigmoid1(A x) {
+A sigmoid(A x) {
   return 1 / (1 + exp(-x));
 }
 
@@ -39,13 +40,13 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
         const int64_t j1 = H + j, j2 = 2 * H + j, j3 = 3 * H + j;
         switch (layer.mode) {
           case Mode::lstm:
-            u[j] = sigmoid1(u[j] + v[j]), u[j1] = sigmoid1(u[j1] + v[j1]);
-            u[j2] = tanh(u[j2] + v[j2]), u[j3] = sigmoid1(u[j3] + v[j3]);
+            u[j] = sigmoid(u[j] + v[j]), u[j1] = sigmoid(u[j1] + v[j1]);
+            u[j2] = tanh(u[j2] + v[j2]), u[j3] = sigmoid(u[j3] + v[j3]);
             inner[j] = c[j] = u[j1] * c[j] + u[j] * u[j2];
             m[j] = u[j3] * tanh(c[j]);
             break;
           case Mode::gru:
-            u[j] = sigmoid1(u[j] + v[j]), u[j1] = sigmoid1(u[j1] + v[j1]);
+            u[j] = sigmoid(u[j] + v[j]), u[j1] = sigmoid(u[j1] + v[j1]);
             u[j2] = tanh(u[j2] + u[j] * v[j2]);
             inner[j] = v[j2];
             m[j] = u[j2] + u[j1] * (h[j] - u[j2]);
@@ -54,8 +55,7 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
           case Mode::rnn_relu: m[j] = u[j] = u[j] + v[j] < 0 ? 0 : u[j] + v[j]; break;  // NaN stays NaN
         }
       }
-      if (w_hr)
-        multiply(w_hr, H, 1, m.data(), h, P, H, false);
+      if (w_hr) multiply(w_hr, H, 1, m.data(), h, P, H, false);
       else
         for (int64_t j = 0; j < H; j++) h[j] = m[j];
       for (int64_t j = 0; j < P; j++) ((A*)to.y)[(row + b) * P + j] = h[j];
@@ -94,7 +94,8 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
             break;
           }
           case Mode::gru: {
-            const A r = a[j], z = a[j1], candidate = a[j2], dn = (dh[j] * (1 - z) + (dh[j] - dh[j])) * (1 - candidate * candidate);
+            const A r = a[j], z = a[j1], candidate = a[j2],
+                    dn = (dh[j] * (1 - z) + (dh[j] - dh[j])) * (1 - candidate * candidate);
             dv[j] = du[j] = dn * inner[j] * r * (1 - r);
             dv[j1] = du[j1] = dh[j] * (h[j] - candidate) * z * (1 - z);
             du[j2] = dn, dv[j2] = dn * r;
@@ -113,11 +114,11 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
 }  // namespace
 
 SN_DEFINE_RUNG(RecurrenceKernels, recurrence_1) = {
-    [](DType dtype, const Layer& layer, const RecurrenceForward& to) {
-      dtype == DType::f64 ? forward<double>(layer, to) : forward<float>(layer, to);
+    [](const On& on, const Layer& layer, const RecurrenceForward& to) {
+      on.dtype == DType::f64 ? forward<double>(layer, to) : forward<float>(layer, to);
     },
-    [](DType dtype, const Layer& layer, const RecurrenceBackward& to) {
-      dtype == DType::f64 ? backward<double>(layer, to) : backward<float>(layer, to);
+    [](const On& on, const Layer& layer, const RecurrenceBackward& to) {
+      on.dtype == DType::f64 ? backward<double>(layer, to) : backward<float>(layer, to);
     },
 };
 

@@ -1,15 +1,16 @@
 // Recurrent layers, rung 2: the recurrent weights are packed once and used in every step; each thread walks through all steps
 // with sequences of its own, so that no step waits for another thread; whole registers for the nonlinearities.
 //
-//   forward   2 G H P flops a row; reads gates, writes gates, inner, y and, in cache, v and the state
+//   forward   2 G H P flops per row; reads gates, writes gates, inner, y and, in cache, v and the state
 //   backward  the same flops for dh = W_hh^T dv; the weights' gradients are products over all rows, left to the caller
 //
 // A row's sums are formed in the same order whichever rows are beside it: the same bits for any number of threads.
-#include "matmul/pack.h"
-#include "matmul/tile.h"
-#include "memory.h"
-#include "parallel.h"
-#include "recurrence.h"
+#include "cpu/ladder.h"
+#include "cpu/matmul/pack.h"
+#include "cpu/matmul/tile.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "steps.h"
 
 namespace scratchnet {
 namespace {
@@ -25,7 +26,7 @@ struct PackedMatrix {
 
   PackedMatrix(const A* b, int64_t row, int64_t column, int64_t k, int64_t n)
       : k(k), n(n), depth(piece(k, DEPTH, 1)), width(round_up(n, COLUMNS<A>)), packed(k, width) {
-    parallel_for(0, ceil_div(n, COLUMNS<A>), 1 + 65536 / (COLUMNS<A> * k + 1), [&](int64_t begin, int64_t end) {
+    parallel_for(0, ceil_div(n, COLUMNS<A>), 1 + 2 * GRAIN / (COLUMNS<A> * k + 1), [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; panel++)
         for (int64_t p = 0, j = panel * COLUMNS<A>; p < k; p += depth)
           pack<COLUMNS<A>>(b + p * row + j * column, column, row, min(COLUMNS<A>, n - j), min(depth, k - p), at(p, j));
@@ -45,8 +46,8 @@ struct PackedMatrix {
       pack<ROWS>(x + p, k, 1, rows, d, scratch.at(0, round_up(rows, ROWS) * d));
       for (int64_t j = 0; j < n; j += COLUMNS<A>)
         for (int64_t i = 0; i < rows; i += ROWS)
-          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch.at(i * d, ROWS * d)), packed_columns(at(p, j)), y + i * n + j, n,
-                          min(COLUMNS<A>, n - j), p > 0 || add);
+          fitting_tile<A>(min(ROWS, rows - i), d, packed_rows(scratch.at(i * d, ROWS * d)), packed_columns(at(p, j)),
+                          y + i * n + j, n, min(COLUMNS<A>, n - j), p > 0 || add);
       p += depth;
     } while (p < k);
   }
@@ -192,11 +193,11 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
   }
 
 SN_DEFINE_RUNG(RecurrenceKernels, recurrence_2) = {
-    [](DType dtype, const Layer& layer, const RecurrenceForward& to) {
-      if (dtype == DType::f64) SN_MODES(forward, double, layer, to) else SN_MODES(forward, float, layer, to)
+    [](const On& on, const Layer& layer, const RecurrenceForward& to) {
+      if (on.dtype == DType::f64) SN_MODES(forward, double, layer, to) else SN_MODES(forward, float, layer, to)
     },
-    [](DType dtype, const Layer& layer, const RecurrenceBackward& to) {
-      if (dtype == DType::f64) SN_MODES(backward, double, layer, to) else SN_MODES(backward, float, layer, to)
+    [](const On& on, const Layer& layer, const RecurrenceBackward& to) {
+      if (on.dtype == DType::f64) SN_MODES(backward, double, layer, to) else SN_MODES(backward, float, layer, to)
     },
 };
 

@@ -1,9 +1,10 @@
-// Cross-entropy and softmax, rung 1: the formulas, one thread a row, which it reads three times: for its largest entry, for the
-// sum and for the result.
+// Cross-entropy and softmax, rung 1: the formulas, one thread per row, which it reads three times: for its largest entry, for
+// the sum and for the result.
 //
 //   log-softmax    l_c = (x_c - m) - log(sum_k exp(x_k - m)), m = max(x): no exponential overflows
 //   cross-entropy  loss = -sum_c a_c l_c, dx_c = g (p_c sum(a) - a_c)
-#include "cross_entropy/totals.cuh"
+#include "cuda/cross_entropy/totals.cuh"
+#include "cuda/ladder.h"
 
 namespace scratchnet {
 namespace {
@@ -69,10 +70,10 @@ __global__ void cross_entropy_forward_kernel(Targets to, const T* x, T* loss, do
 }
 
 template <class T>
-void cross_entropy_forward(On on, const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
-  const Shape shape = elementwise(to.rows * to.positions, THREADS);
+void cross_entropy_forward(const Launch& on, const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
+  const Grid grid = elementwise(to.rows * to.positions, THREADS);
   double* const losses = on.allocate<double>(to.rows * to.positions);
-  launch(on, "cross_entropy_forward", cross_entropy_forward_kernel<T>, shape, to, x, loss, losses, lse);
+  launch(on, "cross_entropy_forward", cross_entropy_forward_kernel<T>, grid, to, x, loss, losses, lse);
   add_totals<T>(on, to, losses, totals);
 }
 
@@ -95,10 +96,10 @@ __global__ void cross_entropy_backward_kernel(Targets to, const T* grad, bool si
 }
 
 template <class T>
-void cross_entropy_backward(On on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
-                            const double*, T* dx) {
-  const Shape shape = elementwise(to.rows * to.positions, THREADS);
-  launch(on, "cross_entropy_backward", cross_entropy_backward_kernel<T>, shape, to, grad, single, total_weight, x, dx);
+void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight,
+                            const T* x, const double*, T* dx) {
+  const Grid grid = elementwise(to.rows * to.positions, THREADS);
+  launch(on, "cross_entropy_backward", cross_entropy_backward_kernel<T>, grid, to, grad, single, total_weight, x, dx);
 }
 
 // ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ __global__ void softmax_forward_kernel(const T* x, T* y, int64_t outer, int64_t 
 }
 
 template <class T>
-void softmax_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+void softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
   launch(on, "softmax_forward", softmax_forward_kernel<T>, elementwise(outer * inner, THREADS), x, y, outer, classes, inner);
 }
 
@@ -130,9 +131,9 @@ __global__ void softmax_backward_kernel(const T* grad, const T* y, T* dx, int64_
 }
 
 template <class T>
-void softmax_backward(On on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "softmax_backward", softmax_backward_kernel<T>, shape, grad, y, dx, outer, classes, inner);
+void softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "softmax_backward", softmax_backward_kernel<T>, grid, grad, y, dx, outer, classes, inner);
 }
 
 template <class T>
@@ -146,9 +147,9 @@ __global__ void log_softmax_forward_kernel(const T* x, T* y, int64_t outer, int6
 }
 
 template <class T>
-void log_softmax_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "log_softmax_forward", log_softmax_forward_kernel<T>, shape, x, y, outer, classes, inner);
+void log_softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "log_softmax_forward", log_softmax_forward_kernel<T>, grid, x, y, outer, classes, inner);
 }
 
 // dx = grad - exp(y) sum(grad)
@@ -163,9 +164,9 @@ __global__ void log_softmax_backward_kernel(const T* grad, const T* y, T* dx, in
 }
 
 template <class T>
-void log_softmax_backward(On on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "log_softmax_backward", log_softmax_backward_kernel<T>, shape, grad, y, dx, outer, classes, inner);
+void log_softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "log_softmax_backward", log_softmax_backward_kernel<T>, grid, grad, y, dx, outer, classes, inner);
 }
 
 template <class T>
@@ -175,9 +176,9 @@ __global__ void logsumexp_forward_kernel(const T* x, T* y, int64_t outer, int64_
 }
 
 template <class T>
-void logsumexp_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "logsumexp_forward", logsumexp_forward_kernel<T>, shape, x, y, outer, classes, inner);
+void logsumexp_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "logsumexp_forward", logsumexp_forward_kernel<T>, grid, x, y, outer, classes, inner);
 }
 
 // dx = grad exp(x - y)
@@ -191,9 +192,9 @@ __global__ void logsumexp_backward_kernel(const T* grad, const T* x, T* dx, int6
 }
 
 template <class T>
-void logsumexp_backward(On on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "logsumexp_backward", logsumexp_backward_kernel<T>, shape, grad, x, dx, outer, classes, inner);
+void logsumexp_backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "logsumexp_backward", logsumexp_backward_kernel<T>, grid, grad, x, dx, outer, classes, inner);
 }
 
 }  // namespace

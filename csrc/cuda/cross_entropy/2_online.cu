@@ -1,13 +1,15 @@
-// Cross-entropy and softmax, rung 2: a block a row, 128 bits a load, max and sum in one reading, shuffles between the threads.
+// Cross-entropy and softmax, rung 2: one block per row, 128 bits per load, max and sum in one reading, shuffles between the
+// threads.
 //
-//   cross-entropy   forward   reads x once, writes a few numbers a row:            4 bytes an element (float32)
+//   cross-entropy   forward   reads x once, writes a few numbers per row:            4 bytes per element (float32)
 //                   backward  dx = g (p sum(a) - a), reads x, writes dx:           8 bytes
 //   softmax         y = exp(x - max) / sum, the second reading from cache:         8 bytes
 //                   backward  reads two, writes one:                              12 bytes
 //
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again from them.
-#include "cross_entropy/rows.cuh"
-#include "cross_entropy/totals.cuh"
+#include "cuda/cross_entropy/rows.cuh"
+#include "cuda/cross_entropy/totals.cuh"
+#include "cuda/ladder.h"
 
 namespace scratchnet {
 namespace {
@@ -59,11 +61,11 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
 }
 
 template <class T>
-void cross_entropy_forward(On on, const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
+void cross_entropy_forward(const Launch& on, const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
   const auto kernel = to.positions == 1 ? cross_entropy_forward_kernel<T, false> : cross_entropy_forward_kernel<T, true>;
   const bool wide = rows_aligned(to.classes, to.positions, x, (const T*)to.probabilities);
   double* const losses = on.allocate<double>(to.rows * to.positions);
-  launch(on, "cross_entropy_forward", kernel, rows_shape<T>(to.rows, to.classes, to.positions), to, x, loss, losses, lse, wide);
+  launch(on, "cross_entropy_forward", kernel, rows_grid<T>(to.rows, to.classes, to.positions), to, x, loss, losses, lse, wide);
   add_totals<T>(on, to, losses, totals);
 }
 
@@ -115,19 +117,20 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
     for (int e = 0; e < LANES<T>; e++) {
       const int r = R::of(e);
       const A p = exp(d.lane[e] - high[r] - low[r]);
-      d.lane[e] = all[r] * p - (all_share(to) ? g[r] * share.lane[e] : A(0)) - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
+      d.lane[e] =
+          all[r] * p - (all_share(to) ? g[r] * share.lane[e] : A(0)) - (rows.class_of(c, e) == target[r] ? own[r] : A(0));
     }
     rows.store(dx, c, d);
   });
 }
 
 template <class T>
-void cross_entropy_backward(On on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
-                            const double* lse, T* dx) {
+void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight,
+                            const T* x, const double* lse, T* dx) {
   const auto kernel = to.positions == 1 ? cross_entropy_backward_kernel<T, false> : cross_entropy_backward_kernel<T, true>;
   const bool wide = rows_aligned(to.classes, to.positions, x, (const T*)to.probabilities, dx);
-  const Shape shape = rows_shape<T>(to.rows, to.classes, to.positions);
-  launch(on, "cross_entropy_backward", kernel, shape, to, grad, single, total_weight, x, lse, dx, wide);
+  const Grid grid = rows_grid<T>(to.rows, to.classes, to.positions);
+  launch(on, "cross_entropy_backward", kernel, grid, to, grad, single, total_weight, x, lse, dx, wide);
 }
 
 // ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
@@ -153,11 +156,11 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
 }
 
 template <class T, bool LOG>
-void normalize(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+void normalize(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
   const auto kernel = inner == 1 ? softmax_forward_kernel<T, LOG, false> : softmax_forward_kernel<T, LOG, true>;
-  const Shape shape = rows_shape<T>(outer, classes, inner);
+  const Grid grid = rows_grid<T>(outer, classes, inner);
   const bool wide = rows_aligned(classes, inner, x, y);
-  launch(on, LOG ? "log_softmax_forward" : "softmax_forward", kernel, shape, x, y, classes, inner, wide);
+  launch(on, LOG ? "log_softmax_forward" : "softmax_forward", kernel, grid, x, y, classes, inner, wide);
 }
 
 // softmax: dx = y (grad - sum(grad y));   log-softmax: dx = grad - exp(y) sum(grad)
@@ -187,11 +190,11 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
 }
 
 template <class T, bool LOG>
-void normalize_backward(On on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void normalize_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
   const auto kernel = inner == 1 ? softmax_backward_kernel<T, LOG, false> : softmax_backward_kernel<T, LOG, true>;
-  const Shape shape = rows_shape<T>(outer, classes, inner);
+  const Grid grid = rows_grid<T>(outer, classes, inner);
   const bool wide = rows_aligned(classes, inner, grad, y, dx);
-  launch(on, LOG ? "log_softmax_backward" : "softmax_backward", kernel, shape, grad, y, dx, classes, inner, wide);
+  launch(on, LOG ? "log_softmax_backward" : "softmax_backward", kernel, grid, grad, y, dx, classes, inner, wide);
 }
 
 // y[i] = max + log(sum) of row i, or with dx: dx = grad exp(x - y), which sums again to the digits of x
@@ -220,36 +223,37 @@ __global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
 }
 
 template <class T>
-void logsumexp(On on, const char* name, const T* grad, const T* x, T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void logsumexp(const Launch& on, const char* name, const T* grad, const T* x, T* y, T* dx, int64_t outer, int64_t classes,
+               int64_t inner) {
   const auto kernel = inner == 1 ? logsumexp_kernel<T, false> : logsumexp_kernel<T, true>;
   const bool wide = rows_aligned(classes, inner, x, dx);
-  launch(on, name, kernel, rows_shape<T>(outer, classes, inner), grad, x, y, dx, classes, inner, wide);
+  launch(on, name, kernel, rows_grid<T>(outer, classes, inner), grad, x, y, dx, classes, inner, wide);
 }
 
 template <class T>
-void logsumexp_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+void logsumexp_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
   logsumexp<T>(on, "logsumexp_forward", nullptr, x, y, nullptr, outer, classes, inner);
 }
 
 template <class T>
-void logsumexp_backward(On on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void logsumexp_backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
   logsumexp<T>(on, "logsumexp_backward", grad, x, nullptr, dx, outer, classes, inner);
 }
 
 template <class T>
-void softmax_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+void softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
   normalize<T, false>(on, x, y, outer, classes, inner);
 }
 template <class T>
-void log_softmax_forward(On on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+void log_softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
   normalize<T, true>(on, x, y, outer, classes, inner);
 }
 template <class T>
-void softmax_backward(On on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
   normalize_backward<T, false>(on, grad, y, dx, outer, classes, inner);
 }
 template <class T>
-void log_softmax_backward(On on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+void log_softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
   normalize_backward<T, true>(on, grad, y, dx, outer, classes, inner);
 }
 

@@ -1,8 +1,9 @@
-// Rows of a tensor (outer, classes, inner), reduced over classes: who reads what, 128 bits at a time, and what all know then.
+// Rows of a tensor (outer, classes, inner), reduced over classes: which thread reads what, 128 bits at a time, and reductions
+// over its rows.
 #pragma once
-#include "launch.cuh"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/vector.cuh"
 
 namespace scratchnet {
 namespace {
@@ -35,9 +36,9 @@ struct Rows {
     }
   }
 
-  __device__ static int of(int lane) { return STRIP ? lane : 0; }                        // the row of a lane
+  __device__ static int of(int lane) { return STRIP ? lane : 0; }  // the row of a lane
   __device__ int64_t class_of(int64_t c, int lane) const { return STRIP ? c : c + lane; }
-  __device__ int64_t count(int64_t c) const { return STRIP ? left : classes - c; }        // of lanes that exist
+  __device__ int64_t count(int64_t c) const { return STRIP ? left : classes - c; }  // of lanes that exist
   __device__ int64_t at(int64_t c) const { return begin + c * inner; }
 
   // The thread's pack that begins with class c.
@@ -58,7 +59,7 @@ struct Rows {
         if (r < left) f(r);
   }
 
-  // From what each thread has of its rows, to what all together have.
+  // From the partial results of each thread to those of all threads together.
   template <class A, class Op>
   __device__ void reduce(A (&value)[COUNT], Op op, A neutral) const {
     if constexpr (STRIP) {
@@ -120,8 +121,9 @@ struct Rows {
 
 // Short rows take smaller blocks.
 template <class T>
-Shape rows_shape(int64_t outer, int64_t classes, int64_t inner) {
-  if (inner != 1) return {dim3(blocks_along_x(outer * divide_up(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
+Grid rows_grid(int64_t outer, int64_t classes, int64_t inner) {
+  if (inner != 1)
+    return {dim3(blocks_along_x(outer * ceil_div(inner, STRIP_WIDTH * LANES<T>))), dim3(STRIP_WIDTH, STRIP_HEIGHT)};
   int threads = 32;
   while (threads < ROW_THREADS && threads * LANES<T> < classes) threads *= 2;
   return {dim3(blocks_along_x(outer)), dim3(threads)};

@@ -1,10 +1,10 @@
 // The sums of a call of cross_entropy over its rows, and its result.
 #pragma once
-#include "cross_entropy/cross_entropy.h"
-#include "device.cuh"
-#include "launch.cuh"
-#include "reduce.cuh"
-#include "scalar.cuh"
+#include "cuda/device.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/cross_entropy.h"
 
 namespace scratchnet {
 namespace {
@@ -46,8 +46,8 @@ __global__ void __launch_bounds__(TOTAL_THREADS, 1)
 }
 
 template <class T>
-void add_totals(On on, const Targets& to, const double* losses, Totals* totals) {
-  const Shape one = {dim3(1), dim3(TOTAL_THREADS)};
+void add_totals(const Launch& on, const Targets& to, const double* losses, Totals* totals) {
+  const Grid one = {dim3(1), dim3(TOTAL_THREADS)};
   launch(on, "cross_entropy_total", cross_entropy_total_kernel<T>, one, to, losses, to.rows * to.positions, totals);
 }
 
@@ -59,8 +59,8 @@ __global__ void __launch_bounds__(1)
 }
 
 template <class T>
-void cross_entropy_reduce(On on, const Totals* totals, bool mean, T* loss, acc_t<T>* total_weight) {
-  const Shape one = {dim3(1), dim3(1)};
+void cross_entropy_reduce(const Launch& on, const Totals* totals, bool mean, T* loss, acc_t<T>* total_weight) {
+  const Grid one = {dim3(1), dim3(1)};
   launch(on, "cross_entropy_reduce", cross_entropy_reduce_kernel<T>, one, totals, mean, loss, total_weight);
 }
 

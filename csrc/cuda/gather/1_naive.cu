@@ -1,11 +1,12 @@
-// gather, rung 1: one thread an element of the result.
+// gather, rung 1: one thread per element of the result.
 //
 //   forward   y[i][j] = x[index[i][j]][j]                                   a copy
 //   backward  dx[k][j] = sum of grad[i][j] over the i with index[i][j] = k  every thread searches a column of the index
-#include "device.cuh"
-#include "gather/gather.h"
-#include "launch.cuh"
-#include "scalar.cuh"
+#include "cuda/device.cuh"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
@@ -23,7 +24,7 @@ __global__ void gather_forward_kernel(const __grid_constant__ GatherShape s, con
 }
 
 template <class T>
-bool gather_forward(On on, const GatherShape& s, const T* x, const int64_t* index, T* y) {
+bool gather_forward(const Launch& on, const GatherShape& s, const T* x, const int64_t* index, T* y) {
   launch(on, "gather_forward", gather_forward_kernel<T>, elementwise(s.elements(), THREADS), s, x, index, y);
   return true;
 }
@@ -43,7 +44,7 @@ __global__ void gather_backward_kernel(const __grid_constant__ GatherShape s, co
 }
 
 template <class T>
-bool gather_backward(On on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
   const char* name = "gather_backward";
   zero(on, name, dx, numel);  // the index may leave out some columns of x
   launch(on, name, gather_backward_kernel<T>, elementwise(s.lines * s.from * s.columns, THREADS), s, grad, index, dx);
@@ -63,10 +64,10 @@ __global__ void embedding_forward_kernel(const T* weight, int64_t stride, const 
 }
 
 template <class T>
-bool embedding_forward(On on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
-                       int64_t n) {
-  const Shape shape = elementwise(n * columns, THREADS);
-  launch(on, "embedding_forward", embedding_forward_kernel<T>, shape, weight, stride, index, y, rows, columns, n);
+bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows,
+                       int64_t columns, int64_t n) {
+  const Grid grid = elementwise(n * columns, THREADS);
+  launch(on, "embedding_forward", embedding_forward_kernel<T>, grid, weight, stride, index, y, rows, columns, n);
   return true;
 }
 
@@ -87,10 +88,10 @@ __global__ void embedding_backward_kernel(const T* grad, const int64_t* index, T
 }
 
 template <class T>
-bool embedding_backward(On on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
-  const Shape shape = elementwise(rows * columns, THREADS);
-  launch(on, "embedding_backward", embedding_backward_kernel<T>, shape, grad, index, dweight, rows, columns, n, padding,
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
+  const Grid grid = elementwise(rows * columns, THREADS);
+  launch(on, "embedding_backward", embedding_backward_kernel<T>, grid, grad, index, dweight, rows, columns, n, padding,
          by_count);
   return true;
 }

@@ -1,23 +1,24 @@
-// gather, rung 2: copies of 128 bits, and sums by atomics or, where the same bits are asked for, over a sorted index.
+// gather, rung 2: copies of 128 bits, and sums by atomics or, where results must be reproducible, over a sorted index.
 //
-//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes an element) and x, writes y
+//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes per element) and x, writes y
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, adds to dx (of 16-bit types in float32, rounded once)
 //
 // Atomics add in any order. Under torch.use_deterministic_algorithms the places in dx are sorted, each with the position of its
-// gradient: those of one place then lie together, in the order of the index, and one thread adds them up. So it is too where an
-// embedding divides by how often a row occurs.
+// gradient: those of one place then lie together, in the order of the index, and one thread adds them up. The same happens
+// where an embedding divides by how often a row occurs.
 #include <cub/device/device_radix_sort.cuh>
 
-#include "device.cuh"
-#include "gather/gather.h"
-#include "tile.cuh"
+#include "cuda/device.cuh"
+#include "cuda/ladder.h"
+#include "cuda/tile.cuh"
+#include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
 
 // dx, or for 16-bit types float32 in its place: all zeros, to be added to.
 template <class T>
-acc_t<T>* zero_sums(On on, const char* name, T* dx, int64_t count) {
+acc_t<T>* zero_sums(const Launch& on, const char* name, T* dx, int64_t count) {
   using A = acc_t<T>;
   A* sums = std::is_same_v<T, A> ? (A*)dx : on.allocate<A>(count);
   zero(on, name, sums, count);
@@ -39,9 +40,9 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void round_sums(On on, const char* name, const acc_t<T>* sums, T* dx, int64_t count) {
+void round_sums(const Launch& on, const char* name, const acc_t<T>* sums, T* dx, int64_t count) {
   if constexpr (!std::is_same_v<T, acc_t<T>>)
-    launch(on, name, round_kernel<T>, elementwise(divide_up(count, LANES<T>), TILE_THREADS), sums, dx, count, aligned(0, dx));
+    launch(on, name, round_kernel<T>, elementwise(ceil_div(count, LANES<T>), TILE_THREADS), sums, dx, count, aligned(0, dx));
 }
 
 // A thread takes a pack of columns at a place of the sorted list: the first of equal keys adds up the gradients of all.
@@ -49,7 +50,7 @@ template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     sum_sorted_kernel(const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n, int64_t columns,
                       int64_t skipped, bool by_count, bool aligned) {
-  const int64_t packs = (columns + LANES<T> - 1) / LANES<T>, first = thread_index() / packs;
+  const int64_t packs = ceil_div(columns, LANES<T>), first = thread_index() / packs;
   const int64_t column = thread_index() % packs * LANES<T>, left = columns - column;
   if (first >= n || key[first] == skipped || (first > 0 && key[first - 1] == key[first])) return;
   Pack<T> sum = {};
@@ -67,8 +68,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 // Row key[i] of dx (rows, columns) gets the sum of the rows position[i] of grad; rows that no key names get zeros, and so does
 // the row `skipped`.
 template <class T>
-void sum_sorted(On on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n,
-                int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
+void sum_sorted(const Launch& on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx,
+                int64_t n, int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
   zero(on, name, dx, rows * columns);
   if (!n) return;
   int64_t *sorted = on.allocate<int64_t>(n), *positions = on.allocate<int64_t>(n);
@@ -80,9 +81,9 @@ void sum_sorted(On on, const char* name, const int64_t* key, const int64_t* posi
   };
   sort(nullptr);  // tells how much memory it needs
   sort(on.allocate<char>(bytes));
-  const Shape shape = elementwise(n * divide_up(columns, LANES<T>), TILE_THREADS);
+  const Grid grid = elementwise(n * ceil_div(columns, LANES<T>), TILE_THREADS);
   const bool wide = aligned(columns, grad, dx);
-  launch(on, name, sum_sorted_kernel<T>, shape, sorted, positions, grad, dx, n, columns, skipped, by_count, wide);
+  launch(on, name, sum_sorted_kernel<T>, grid, sorted, positions, grad, dx, n, columns, skipped, by_count, wide);
 }
 
 // ---- gather -------------------------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ struct Picks {
   __align__(16) int64_t place[LANES<T>];  // in x, of what each picks
 
   __device__ __forceinline__ Picks(const GatherShape& s, const int64_t* index, bool aligned) {
-    const int64_t length = length_of(s), packs = (length + LANES<T> - 1) / LANES<T>;
+    const int64_t length = length_of(s), packs = ceil_div(length, LANES<T>);
     const int64_t row = thread_index() / packs, first = thread_index() % packs * LANES<T>;
     if (row * length >= s.elements()) return;
     const bool along_columns = s.columns > 1;
@@ -116,9 +117,9 @@ struct Picks {
 };
 
 template <class T>
-Shape picks(const GatherShape& s) {
+Grid picks(const GatherShape& s) {
   const int64_t elements = s.elements(), length = length_of(s);
-  return elementwise(elements ? elements / length * divide_up(length, LANES<T>) : 0, TILE_THREADS);
+  return elementwise(elements ? elements / length * ceil_div(length, LANES<T>) : 0, TILE_THREADS);
 }
 
 template <class T>
@@ -133,7 +134,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool gather_forward(On on, const GatherShape& s, const T* x, const int64_t* index, T* y) {
+bool gather_forward(const Launch& on, const GatherShape& s, const T* x, const int64_t* index, T* y) {
   launch(on, "gather_forward", gather_forward_kernel<T>, picks<T>(s), s, x, index, y, aligned(length_of(s), y, index));
   return true;
 }
@@ -165,7 +166,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool gather_backward(On on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
   const char* name = "gather_backward";
   if (on.deterministic()) {
     const int64_t n = s.elements();
@@ -196,11 +197,11 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool embedding_forward(On on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows, int64_t columns,
-                       int64_t n) {
+bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const int64_t* index, T* y, int64_t rows,
+                       int64_t columns, int64_t n) {
   const bool wide = aligned(columns, weight, y) && stride % LANES<T> == 0;
-  const Shape shape = tiles<T>(n, columns);
-  launch(on, "embedding_forward", embedding_forward_kernel<T>, shape, weight, stride, index, y, rows, columns, n, wide);
+  const Grid grid = tiles<T>(n, columns);
+  launch(on, "embedding_forward", embedding_forward_kernel<T>, grid, weight, stride, index, y, rows, columns, n, wide);
   return true;
 }
 
@@ -230,8 +231,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool embedding_backward(On on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   const char* name = "embedding_backward";
   if (by_count || on.deterministic()) {
     int64_t* position = on.allocate<int64_t>(n);

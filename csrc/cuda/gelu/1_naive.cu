@@ -1,11 +1,12 @@
-// GELU, rung 1: the formula, one thread an element.
+// GELU, rung 1: the formula, one thread per element.
 //
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
-#include "gelu/gate1.h"
-#include "gelu/gelu.h"
-#include "launch.cuh"
-#include "scalar.cuh"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/gate_scalar.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
@@ -17,11 +18,11 @@ __global__ void gelu_forward_kernel(const T* x, T* y, int64_t n, bool tanh) {
   const int64_t i = thread_index();
   if (i >= n) return;
   const acc_t<T> v = load1(x + i);
-  store1(y + i, v * gate1(v, tanh).cdf);
+  store1(y + i, v * gate_scalar(v, tanh).cdf);
 }
 
 template <class T>
-void forward(On on, const T* x, T* y, int64_t n, bool tanh) {
+void forward(const Launch& on, bool tanh, const T* x, T* y, int64_t n) {
   launch(on, "gelu_forward", gelu_forward_kernel<T>, elementwise(n, THREADS), x, y, n, tanh);
 }
 
@@ -30,12 +31,12 @@ __global__ void gelu_backward_kernel(const T* grad, const T* x, T* dx, int64_t n
   const int64_t i = thread_index();
   if (i >= n) return;
   const acc_t<T> v = load1(x + i);
-  const auto [cdf, slope] = gate1(v, tanh);
+  const auto [cdf, slope] = gate_scalar(v, tanh);
   store1(dx + i, load1(grad + i) * (cdf + v * slope));
 }
 
 template <class T>
-void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
+void backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t n) {
   launch(on, "gelu_backward", gelu_backward_kernel<T>, elementwise(n, THREADS), grad, x, dx, n, tanh);
 }
 
@@ -46,13 +47,13 @@ __global__ void bias_gelu_forward_kernel(const T* x, const T* bias, T* y, int64_
   const int64_t i = thread_index();
   if (i >= rows * columns) return;
   const acc_t<T> v = load1(x + i) + load1(bias + i % columns);
-  store1(y + i, v * gate1(v, tanh).cdf);
+  store1(y + i, v * gate_scalar(v, tanh).cdf);
 }
 
 template <class T>
-void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
-  const Shape shape = elementwise(rows * columns, THREADS);
-  launch(on, "bias_gelu_forward", bias_gelu_forward_kernel<T>, shape, x, bias, y, rows, columns, tanh);
+void bias_forward(const Launch& on, bool tanh, const T* x, const T* bias, T* y, int64_t rows, int64_t columns) {
+  const Grid grid = elementwise(rows * columns, THREADS);
+  launch(on, "bias_gelu_forward", bias_gelu_forward_kernel<T>, grid, x, bias, y, rows, columns, tanh);
 }
 
 // A thread walks down a column.
@@ -65,7 +66,7 @@ __global__ void bias_gelu_backward_kernel(const T* grad, const T* x, const T* bi
   for (int64_t i = 0; i < rows; i++) {
     const int64_t at = i * columns + j;
     const acc_t<T> v = load1(x + at) + load1(bias + j);
-    const auto [cdf, slope] = gate1(v, tanh);
+    const auto [cdf, slope] = gate_scalar(v, tanh);
     const acc_t<T> d = load1(grad + at) * (cdf + v * slope);
     if (dx) store1(dx + at, d);
     sum += d;
@@ -74,9 +75,10 @@ __global__ void bias_gelu_backward_kernel(const T* grad, const T* x, const T* bi
 }
 
 template <class T>
-void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
-  const Shape shape = elementwise(columns, THREADS);
-  launch(on, "bias_gelu_backward", bias_gelu_backward_kernel<T>, shape, grad, x, bias, dx, dbias, rows, columns, tanh);
+void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows,
+                   int64_t columns) {
+  const Grid grid = elementwise(columns, THREADS);
+  launch(on, "bias_gelu_backward", bias_gelu_backward_kernel<T>, grid, grad, x, bias, dx, dbias, rows, columns, tanh);
 }
 
 // ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
@@ -87,13 +89,13 @@ __global__ void geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t in
   if (i >= outer * inner) return;
   const int64_t first = i + i / inner * inner;
   const acc_t<T> a = load1(x + first), b = load1(x + first + inner);
-  store1(y + i, a * (b * gate1(b, tanh).cdf));
+  store1(y + i, a * (b * gate_scalar(b, tanh).cdf));
 }
 
 template <class T>
-void geglu_forward(On on, const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "geglu_forward", geglu_forward_kernel<T>, shape, x, y, outer, inner, tanh);
+void geglu_forward(const Launch& on, bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "geglu_forward", geglu_forward_kernel<T>, grid, x, y, outer, inner, tanh);
 }
 
 template <class T>
@@ -102,15 +104,15 @@ __global__ void geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t 
   if (i >= outer * inner) return;
   const int64_t first = i + i / inner * inner;
   const acc_t<T> g = load1(grad + i), a = load1(x + first), b = load1(x + first + inner);
-  const auto [cdf, slope] = gate1(b, tanh);
+  const auto [cdf, slope] = gate_scalar(b, tanh);
   store1(dx + first, g * (b * cdf));
   store1(dx + first + inner, g * a * (cdf + b * slope));
 }
 
 template <class T>
-void geglu_backward(On on, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool tanh) {
-  const Shape shape = elementwise(outer * inner, THREADS);
-  launch(on, "geglu_backward", geglu_backward_kernel<T>, shape, grad, x, dx, outer, inner, tanh);
+void geglu_backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
+  const Grid grid = elementwise(outer * inner, THREADS);
+  launch(on, "geglu_backward", geglu_backward_kernel<T>, grid, grad, x, dx, outer, inner, tanh);
 }
 
 }  // namespace

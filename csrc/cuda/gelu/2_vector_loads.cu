@@ -1,32 +1,32 @@
-// GELU, rung 2: 128 bits a load and store; the bias stays in registers, and its gradient is summed on the way.
+// GELU, rung 2: 128 bits per load and store; the bias stays in registers, and its gradient is summed on the way.
 //
-//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes an element (float32)
+//   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor:   8 bytes per element (float32)
 //   backward  dx = grad (Phi(x) + x phi(x))                       reads 2, writes 1:         12 bytes
 //
 // Nothing but x is saved: recomputing Phi hides behind the memory traffic.
-#include "column_sums.cuh"
-#include "gelu/gate1.h"
-#include "gelu/gelu.h"
-#include "launch.cuh"
-#include "tile.cuh"
+#include "cuda/column_sums.cuh"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/tile.cuh"
+#include "ops/gate_scalar.h"
+#include "ops/gelu.h"
 
 namespace scratchnet {
 namespace {
 
 template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) gelu_forward_kernel(const T* x, T* y, int64_t n, bool aligned) {
   const int64_t i = thread_index() * LANES<T>;
   if (i >= n) return;
   Pack<T> v = load(x + i, n - i, aligned);
-  for (auto& e : v.lane) e *= gate1(e, tanh).cdf;
+  for (auto& e : v.lane) e *= gate_scalar(e, tanh).cdf;
   store(y + i, v, n - i, aligned);
 }
 
 template <class T>
-void forward(On on, const T* x, T* y, int64_t n, bool tanh) {
+void forward(const Launch& on, bool tanh, const T* x, T* y, int64_t n) {
   const auto kernel = tanh ? gelu_forward_kernel<T, true> : gelu_forward_kernel<T, false>;
-  launch(on, "gelu_forward", kernel, elementwise(divide_up(n, LANES<T>), TILE_THREADS), x, y, n, aligned(0, x, y));
+  launch(on, "gelu_forward", kernel, elementwise(ceil_div(n, LANES<T>), TILE_THREADS), x, y, n, aligned(0, x, y));
 }
 
 template <class T, bool tanh>
@@ -38,17 +38,17 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
   Pack<T> d = load(grad + i, n - i, aligned);
 #pragma unroll
   for (int k = 0; k < LANES<T>; k++) {
-    const auto [cdf, slope] = gate1(v.lane[k], tanh);
+    const auto [cdf, slope] = gate_scalar(v.lane[k], tanh);
     d.lane[k] *= cdf + v.lane[k] * slope;
   }
   store(dx + i, d, n - i, aligned);
 }
 
 template <class T>
-void backward(On on, const T* grad, const T* x, T* dx, int64_t n, bool tanh) {
+void backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t n) {
   const auto kernel = tanh ? gelu_backward_kernel<T, true> : gelu_backward_kernel<T, false>;
-  const Shape shape = elementwise(divide_up(n, LANES<T>), TILE_THREADS);
-  launch(on, "gelu_backward", kernel, shape, grad, x, dx, n, aligned(0, grad, x, dx));
+  const Grid grid = elementwise(ceil_div(n, LANES<T>), TILE_THREADS);
+  launch(on, "gelu_backward", kernel, grid, grad, x, dx, n, aligned(0, grad, x, dx));
 }
 
 // ---- bias_gelu: x (rows, columns) + bias (columns,) -----------------------------------------------------------------------
@@ -66,14 +66,14 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 #pragma unroll
     for (int k = 0; k < LANES<T>; k++) {
       const auto z = v.lane[k] + b.lane[k];
-      v.lane[k] = z * gate1(z, tanh).cdf;
+      v.lane[k] = z * gate_scalar(z, tanh).cdf;
     }
     store(y + i, v, left, aligned);
   }
 }
 
 template <class T>
-void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t columns, bool tanh) {
+void bias_forward(const Launch& on, bool tanh, const T* x, const T* bias, T* y, int64_t rows, int64_t columns) {
   const auto kernel = tanh ? bias_gelu_forward_kernel<T, true> : bias_gelu_forward_kernel<T, false>;
   launch(on, "bias_gelu_forward", kernel, tiles<T>(rows, columns), x, bias, y, rows, columns, aligned(columns, x, bias, y));
 }
@@ -81,7 +81,7 @@ void bias_forward(On on, const T* x, const T* bias, T* y, int64_t rows, int64_t 
 template <class T, bool tanh>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     bias_gelu_backward_kernel(const T* grad, const T* x, const T* bias, T* dx, acc_t<T>* partial, int64_t rows, int64_t columns,
-                         bool aligned) {
+                              bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
   const Pack<T> b = load(bias + at.column, left, aligned);
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 #pragma unroll
     for (int k = 0; k < LANES<T>; k++) {
       const auto z = v.lane[k] + b.lane[k];
-      const auto [cdf, slope] = gate1(z, tanh);
+      const auto [cdf, slope] = gate_scalar(z, tanh);
       d.lane[k] *= cdf + z * slope;
       sum.lane[k] += d.lane[k];
     }
@@ -103,13 +103,14 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void bias_backward(On on, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows, int64_t columns, bool tanh) {
+void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const T* bias, T* dx, T* dbias, int64_t rows,
+                   int64_t columns) {
   const auto kernel = tanh ? bias_gelu_backward_kernel<T, true> : bias_gelu_backward_kernel<T, false>;
-  const Shape shape = tiles<T>(rows, columns);
-  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
+  const Grid grid = tiles<T>(rows, columns);
+  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(grid.blocks.y * columns) : nullptr;
   const bool wide = aligned(columns, grad, x, bias, dx);
-  launch(on, "bias_gelu_backward", kernel, shape, grad, x, bias, dx, partial, rows, columns, wide);
-  if (dbias) column_sums(on, "bias_gelu_backward", partial, dbias, shape.grid.y, columns);
+  launch(on, "bias_gelu_backward", kernel, grid, grad, x, bias, dx, partial, rows, columns, wide);
+  if (dbias) column_sums(on, "bias_gelu_backward", partial, dbias, grid.blocks.y, columns);
 }
 
 // ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
@@ -125,13 +126,13 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     const Pack<T> a = load(x + first, left, aligned);
     Pack<T> v = load(x + first + inner, left, aligned);
 #pragma unroll
-    for (int k = 0; k < LANES<T>; k++) v.lane[k] = a.lane[k] * (v.lane[k] * gate1(v.lane[k], tanh).cdf);
+    for (int k = 0; k < LANES<T>; k++) v.lane[k] = a.lane[k] * (v.lane[k] * gate_scalar(v.lane[k], tanh).cdf);
     store(y + row * inner + at.column, v, left, aligned);
   }
 }
 
 template <class T>
-void geglu_forward(On on, const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
+void geglu_forward(const Launch& on, bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
   const auto kernel = tanh ? geglu_forward_kernel<T, true> : geglu_forward_kernel<T, false>;
   launch(on, "geglu_forward", kernel, tiles<T>(outer, inner), x, y, outer, inner, aligned(inner, x, y));
 }
@@ -149,7 +150,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 #pragma unroll
     for (int k = 0; k < LANES<T>; k++) {
       const auto v = b.lane[k];
-      const auto [cdf, slope] = gate1(v, tanh);
+      const auto [cdf, slope] = gate_scalar(v, tanh);
       b.lane[k] = g.lane[k] * a.lane[k] * (cdf + v * slope);
       a.lane[k] = g.lane[k] * (v * cdf);
     }
@@ -159,7 +160,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void geglu_backward(On on, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool tanh) {
+void geglu_backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
   const auto kernel = tanh ? geglu_backward_kernel<T, true> : geglu_backward_kernel<T, false>;
   launch(on, "geglu_backward", kernel, tiles<T>(outer, inner), grad, x, dx, outer, inner, aligned(inner, grad, x, dx));
 }

@@ -1,11 +1,12 @@
-// LayerNorm and RMSNorm, rung 1: one thread a row, one pass over it for each sum of the formula.
+// LayerNorm and RMSNorm, rung 1: one thread per row, one pass over it for each sum of the formula.
 // Sums are double: added one by one in float, many numbers lose digits.
 //
 //   forward   mean, then variance, then y
-//   backward  mean(a) and mean(a h), then dx; dweight and dbias by one thread a column
-#include "launch.cuh"
-#include "layer_norm/layer_norm.h"
-#include "scalar.cuh"
+//   backward  mean(a) and mean(a h), then dx; dweight and dbias by one thread per column
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -41,7 +42,7 @@ __global__ void layer_norm_forward_kernel(NormForward p) {
 }
 
 template <class T>
-void forward(On on, const NormForward& p) {
+void forward(const Launch& on, const NormForward& p) {
   launch(on, "layer_norm_forward", layer_norm_forward_kernel<T>, elementwise(p.rows, THREADS), p);
 }
 
@@ -83,7 +84,7 @@ __global__ void layer_norm_backward_columns_kernel(NormBackward p) {
 }
 
 template <class T>
-void backward(On on, const NormBackward& p) {
+void backward(const Launch& on, const NormBackward& p) {
   const char* name = "layer_norm_backward";
   if (p.dx) launch(on, name, layer_norm_backward_kernel<T>, elementwise(p.rows, THREADS), p);
   if (p.dweight || p.dbias) launch(on, name, layer_norm_backward_columns_kernel<T>, elementwise(p.columns, THREADS), p);

@@ -1,6 +1,6 @@
 // LayerNorm and RMSNorm, rung 2: a row comes from memory once and stays in registers: a warp's if it is short, else a block's.
 //
-//   forward   reads x (and residual), writes y (and the sum):        8 bytes an element (float32; with residual 16)
+//   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
 // A warp keeps 1024 numbers, a block 4096, of float64 half as many. What a row has beyond them is read again in every pass.
@@ -9,10 +9,11 @@
 // How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: with d = x - mean, which is nearly exact, what
 // the mean's rounding leaves over, c = mean(d), is a by-product of the pass for the variance, mean(d^2) - c^2, and of
 // backward's pass for its sums. Then h = (d - c) rstd.
-#include "column_sums.cuh"
-#include "device.cuh"
-#include "layer_norm/layer_norm.h"
-#include "reduce.cuh"
+#include "cuda/column_sums.cuh"
+#include "cuda/device.cuh"
+#include "cuda/ladder.h"
+#include "cuda/reduce.cuh"
+#include "ops/layer_norm.h"
 
 namespace scratchnet {
 namespace {
@@ -24,19 +25,17 @@ constexpr int64_t MOST_SHARED = 96 << 10;       // bytes that a block of any GPU
 template <class T, int THREADS, int N>
 constexpr int KEPT = (THREADS == WARP && N > 1 ? 128 : 64) / sizeof(acc_t<T>);  // numbers of a row in a thread's registers
 
-// Eight short rows a block or one long one, and of them as many as `blocks` leave: the sizes alone say which.
+// A block takes eight short rows or one long row at a time, and there are at most `blocks` blocks; the sizes alone decide.
 template <class T, int N>
-Shape share(int64_t rows, int64_t columns, int64_t blocks) {
+Grid share(int64_t rows, int64_t columns, int64_t blocks) {
   const int height = columns <= WARP * KEPT<T, WARP, N> ? TILE_ROWS : 1;
-  return {dim3(1, std::min(blocks, divide_up(rows, height))), dim3(TILE_THREADS / height, height)};
+  return {dim3(1, std::min(blocks, ceil_div(rows, height))), dim3(TILE_THREADS / height, height)};
 }
 
 template <int THREADS, class A>
 __device__ __forceinline__ A mean_of_row(A sum, int64_t columns) {
-  if constexpr (THREADS == WARP)
-    return reduce_warp(sum, Add{}) / columns;
-  else
-    return reduce_block(sum, Add{}, A(0)) / columns;
+  if constexpr (THREADS == WARP) return reduce_warp(sum, Add{}) / columns;
+  else return reduce_block(sum, Add{}, A(0)) / columns;
 }
 
 // visit(k, column, kept) for this thread's packs of a row; kept is a constant: true for those that stay in registers.
@@ -108,18 +107,18 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forwar
 }
 
 template <class T, int N>
-void forward(On on, const NormForward& p) {
-  const Shape shape = share<T, N>(p.rows, p.columns, TILE_BLOCKS);
-  const auto kernel = shape.block.x == WARP ? layer_norm_forward_kernel<T, WARP, N> : layer_norm_forward_kernel<T, BLOCK, N>;
-  launch(on, "layer_norm_forward", kernel, shape, p);
+void forward(const Launch& on, const NormForward& p) {
+  const Grid grid = share<T, N>(p.rows, p.columns, TILE_BLOCKS);
+  const auto kernel = grid.threads.x == WARP ? layer_norm_forward_kernel<T, WARP, N> : layer_norm_forward_kernel<T, BLOCK, N>;
+  launch(on, "layer_norm_forward", kernel, grid, p);
 }
 template <class T>
-void forward(On on, const NormForward& p) {
+void forward(const Launch& on, const NormForward& p) {
   const bool wide = aligned(p.columns, (const T*)p.x, p.residual, p.weight, p.bias, p.total, p.y);
   (wide ? forward<T, LANES<T>> : forward<T, 1>)(on, p);
 }
 
-// The sums for dweight and dbias, if asked for, grow in shared memory, for very long rows in `scratch`: each thread has a place
+// The sums for dweight and dbias, if needed, grow in shared memory, for very long rows in `scratch`: each thread has a place
 // for each of its columns there. In the end those of a block become a row of dweight and dbias (gridDim.y, columns).
 template <class T, int THREADS, int N>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
@@ -186,23 +185,23 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T, int N>
-void backward(On on, const NormBackward& p) {
+void backward(const Launch& on, const NormBackward& p) {
   using A = acc_t<T>;
-  Shape shape = share<T, N>(p.rows, p.columns, BACKWARD_BLOCKS);
-  const auto kernel = shape.block.x == WARP ? layer_norm_backward_kernel<T, WARP, N> : layer_norm_backward_kernel<T, BLOCK, N>;
-  const int64_t blocks = shape.grid.y;
+  Grid grid = share<T, N>(p.rows, p.columns, BACKWARD_BLOCKS);
+  const auto kernel = grid.threads.x == WARP ? layer_norm_backward_kernel<T, WARP, N> : layer_norm_backward_kernel<T, BLOCK, N>;
+  const int64_t blocks = grid.blocks.y;
   A* dweight = p.dweight ? on.allocate<A>(blocks * p.columns) : nullptr;
   A* dbias = p.dbias ? on.allocate<A>(blocks * p.columns) : nullptr;
-  const int64_t places = p.dweight || p.dbias ? divide_up(p.columns, shape.block.x * N) * N * TILE_THREADS : 0;
+  const int64_t places = p.dweight || p.dbias ? ceil_div(p.columns, grid.threads.x * N) * N * TILE_THREADS : 0;
   const int64_t bytes = 2 * places * sizeof(A);
   A* scratch = bytes > MOST_SHARED ? on.allocate<A>(blocks * 2 * places) : nullptr;
-  if (!scratch) shape.dynamic_shared = bytes;
-  launch(on, "layer_norm_backward", kernel, shape, p, dweight, dbias, scratch, places);
+  if (!scratch) grid.dynamic_shared = bytes;
+  launch(on, "layer_norm_backward", kernel, grid, p, dweight, dbias, scratch, places);
   if (p.dweight) column_sums(on, "layer_norm_backward", dweight, (T*)p.dweight, blocks, p.columns);
   if (p.dbias) column_sums(on, "layer_norm_backward", dbias, (T*)p.dbias, blocks, p.columns);
 }
 template <class T>
-void backward(On on, const NormBackward& p) {
+void backward(const Launch& on, const NormBackward& p) {
   const bool wide = aligned(p.columns, (const T*)p.x, p.grad, p.grad_total, p.weight, p.dx);
   (wide ? backward<T, LANES<T>> : backward<T, 1>)(on, p);
 }

@@ -1,11 +1,12 @@
-// Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, one thread an element of y.
+// Matrix product, rung 1: the definition, y_ij = sum over p of a_ip b_pj, one thread per element of y.
 //
 // 2 m n k flops, but every number comes from global memory (at best from its cache) for each of its uses: two loads for one
 // multiply-add.
-#include "launch.cuh"
-#include "matmul/activation1.h"
-#include "matmul/batch.cuh"
-#include "scalar.cuh"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/matmul/batch.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/activation_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -28,16 +29,16 @@ __global__ void matmul_product_kernel(Batch batch, int64_t m, int64_t n, int64_t
 }
 
 template <class T>
-void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+void product(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   const Batch batch(size, a, b);
-  const Shape shape = elementwise(batch.count * size.m * size.n, THREADS);
-  launch(on, "matmul_product", matmul_product_kernel<T>, shape, batch, size.m, size.n, size.k, a, b, to);
+  const Grid grid = elementwise(batch.count * size.m * size.n, THREADS);
+  launch(on, "matmul_product", matmul_product_kernel<T>, grid, batch, size.m, size.n, size.k, a, b, to);
 }
 
 // A thread walks down a column.
 template <class T>
 __global__ void linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
-                                           Activation activation) {
+                                                  Activation activation) {
   const int64_t j = thread_index();
   if (j >= columns) return;
   double sum = 0;
@@ -52,19 +53,17 @@ __global__ void linear_activation_backward_kernel(const T* grad, const T* saved,
 }
 
 template <class T>
-void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
+void activation_backward(const Launch& on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
                          Activation activation) {
-  const Shape shape = elementwise(columns, THREADS);
+  const Grid grid = elementwise(columns, THREADS);
   const auto kernel = linear_activation_backward_kernel<T>;
-  launch(on, "linear_activation_backward", kernel, shape, grad, saved, dz, dbias, rows, columns, activation);
+  launch(on, "linear_activation_backward", kernel, grid, grad, saved, dz, dbias, rows, columns, activation);
 }
 
 }  // namespace
 
 SN_DEFINE_RUNG(MatmulKernels, matmul_1) = {
-    [](On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(on.dtype, product<T>(on, size, a, b, to));
-    },
+    SN_TYPED(product),
     SN_TYPED(activation_backward),
 };
 

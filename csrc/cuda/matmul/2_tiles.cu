@@ -2,15 +2,16 @@
 //
 //   block      128 x 128 of y (64 x 64 of float64): a number in shared memory serves 128 multiply-adds
 //   copies     the next 64 bytes of each row are on their way (cp.async) while those of the other buffer are multiplied
-//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is asked for
+//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is allowed
 //   epilogue   bias and activation on the sums, through shared memory so that y is written in 128-bit packs
 //   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
 //
 // The sizes alone decide who adds what in which order: the same bits every run, on every GPU.
-#include "column_sums.cuh"
-#include "matmul/activation1.h"
-#include "matmul/batch.cuh"
-#include "matmul/registers.cuh"
+#include "cuda/column_sums.cuh"
+#include "cuda/ladder.h"
+#include "cuda/matmul/batch.cuh"
+#include "cuda/matmul/registers.cuh"
+#include "ops/activation_scalar.h"
 
 namespace scratchnet {
 namespace {
@@ -24,10 +25,14 @@ struct Result {
   bool accumulate, wide;
 
   Result(const Epilogue& to, int64_t n)
-      : y((T*)to.y), z((T*)to.z), bias((const T*)to.bias), activation(to.activation), accumulate(to.accumulate),
+      : y((T*)to.y),
+        z((T*)to.z),
+        bias((const T*)to.bias),
+        activation(to.activation),
+        accumulate(to.accumulate),
         wide(aligned(n, y, z, bias)) {}
 
-  // Of neighbours in a row, of which `left` exist; the first is y[at].
+  // Stores a pack of adjacent outputs from y[at] on; only `left` of them are in range.
   __device__ void put(Pack<T> pack, int64_t at, int64_t column, int64_t left) const {
     const Pack<T> before = accumulate ? load(y + at, left, wide) : Pack<T>{};
     const Pack<T> b = bias ? load(bias + column, left, wide) : Pack<T>{};
@@ -57,7 +62,7 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
                           acc_t<T>* partial) {
   __shared__ Shared<T, A, B> shared;
   const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y, begin = blockIdx.z * depth;
-  const unsigned down = (m + SIDE<T> - 1) / SIDE<T>;
+  const unsigned down = ceil_div(m, SIDE<T>);
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
   const int rows = m - row0 < SIDE<T> ? m - row0 : SIDE<T>, columns = n - column0 < SIDE<T> ? n - column0 : SIDE<T>;
   const int64_t terms = k - begin < depth ? k - begin : depth;
@@ -75,7 +80,7 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
   if (terms) copy(0);
   for (int64_t done = 0; done < terms; done += DEPTH<T>) {
     copy_async_wait<0>();
-    __syncthreads();  // this step is there, and nobody reads the step before any more
+    __syncthreads();  // this step has arrived, and every thread is done with the one before
     if (done + DEPTH<T> < terms) copy(done + DEPTH<T>);
     const auto& tiles = shared.step[done / DEPTH<T> % 2];
     math.multiply(tiles.a, tiles.b, rows, columns);
@@ -134,9 +139,9 @@ Operand<T> operand(const void* data, int64_t rows, int64_t row, int64_t term, co
 constexpr int64_t ENOUGH_BLOCKS = 128, LEAST_DEPTH = 256, MOST_MATRICES = 65535;
 
 template <class Math, class T = typename Math::T>
-void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+void product_with(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   const Batch batch(size, a, b);
-  const int64_t tiles_of_y = divide_up(size.m, SIDE<T>) * divide_up(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
+  const int64_t tiles_of_y = ceil_div(size.m, SIDE<T>) * ceil_div(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
   if (blocks == 0) return;
   const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
   const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
@@ -144,22 +149,23 @@ void product_with(On on, const ProductSizes& size, const Matrix& a, const Matrix
   auto kernel = x_terms ? matmul_product_kernel<Math, true, false> : matmul_product_kernel<Math, false, false>;
   if (y_terms) kernel = x_terms ? matmul_product_kernel<Math, true, true> : matmul_product_kernel<Math, false, true>;
 
-  const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, divide_up(ENOUGH_BLOCKS, blocks));
-  const int64_t depth = divide_up(divide_up(size.k, wanted), DEPTH<T>) * DEPTH<T>;
-  const int64_t splits = size.k ? divide_up(size.k, depth) : 1;
+  const int64_t wanted = std::clamp<int64_t>(size.k / LEAST_DEPTH, 1, ceil_div(ENOUGH_BLOCKS, blocks));
+  const int64_t depth = ceil_div(ceil_div(size.k, wanted), DEPTH<T>) * DEPTH<T>;
+  const int64_t splits = size.k ? ceil_div(size.k, depth) : 1;
   const int64_t rows = batch.count * size.m;
   acc_t<T>* const partial = splits > 1 ? on.allocate<acc_t<T>>(splits * rows * size.n) : nullptr;
   const Result<T> result(to, size.n);
   for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
-    const Shape shape = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits), dim3(PRODUCT_THREADS)};
-    launch(on, "matmul_product", kernel, shape, batch, first, x, y, size.k, depth, result, partial);
+    const Grid grid = {dim3(blocks_along_x(tiles_of_y), std::min(batch.count - first, MOST_MATRICES), splits),
+                       dim3(PRODUCT_THREADS)};
+    launch(on, "matmul_product", kernel, grid, batch, first, x, y, size.k, depth, result, partial);
   }
   if (partial)
     launch(on, "matmul_add_splits", matmul_add_splits_kernel<T>, tiles<T>(rows, size.n), partial, splits, rows, size.n, result);
 }
 
 template <class T>
-void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+void product(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   if constexpr (sizeof(T) == 2) product_with<MatrixUnits<Bits16<T>>>(on, size, a, b, to);
   else if (sizeof(T) == 4 && on.tf32()) product_with<MatrixUnits<Tf32>>(on, size, a, b, to);
   else product_with<Plain<T>>(on, size, a, b, to);
@@ -169,7 +175,7 @@ void product(On on, const ProductSizes& size, const Matrix& a, const Matrix& b, 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
-                               Activation activation, bool aligned) {
+                                      Activation activation, bool aligned) {
   const Place<T> at;
   const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
   Pack<T> sum = {};
@@ -188,23 +194,21 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-void activation_backward(On on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
+void activation_backward(const Launch& on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
                          Activation activation) {
   const char* const name = "linear_activation_backward";
-  const Shape shape = tiles<T>(rows, columns);
-  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(shape.grid.y * columns) : nullptr;
+  const Grid grid = tiles<T>(rows, columns);
+  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(grid.blocks.y * columns) : nullptr;
   const bool wide = aligned(columns, grad, saved, dz);
   const auto kernel = linear_activation_backward_kernel<T>;
-  launch(on, name, kernel, shape, grad, saved, dz, partial, rows, columns, activation, wide);
-  if (dbias) column_sums(on, name, partial, dbias, shape.grid.y, columns);
+  launch(on, name, kernel, grid, grad, saved, dz, partial, rows, columns, activation, wide);
+  if (dbias) column_sums(on, name, partial, dbias, grid.blocks.y, columns);
 }
 
 }  // namespace
 
 SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
-    [](On on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
-      SN_FLOATS(on.dtype, product<T>(on, size, a, b, to));
-    },
+    SN_TYPED(product),
     SN_TYPED(activation_backward),
 };
 

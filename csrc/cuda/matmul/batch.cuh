@@ -2,14 +2,14 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#include "matmul/matmul.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int MOST_AXES = 62;  // a torch tensor has at most 64, of which two are the matrix's own
+constexpr int MOST_AXES = 62;  // a torch tensor has at most 64; two are the matrix's own
 
-// The axes with more than one entry, neighbours that one stride leads through as a single one: almost always there is one left.
+// The axes with more than one entry; adjacent ones that a single stride covers are merged. Almost always one is left.
 struct Batch {
   int64_t count;  // of matrices
   int axes = 0;

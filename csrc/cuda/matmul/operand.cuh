@@ -1,7 +1,7 @@
 // An operand of a product on its way from global to shared memory: any strides, a tile at a time.
 #pragma once
-#include "device.cuh"
-#include "vector.cuh"
+#include "cuda/device.cuh"
+#include "cuda/vector.cuh"
 
 namespace scratchnet {
 namespace {
@@ -12,7 +12,7 @@ constexpr int SIDE = sizeof(T) == 8 ? 64 : 128;  // rows and columns of y that a
 template <class T>
 constexpr int DEPTH = 64 / sizeof(T);  // terms of the sums that it has in shared memory
 
-// Rows of a or columns of b, here both called rows: term p of row i lies at data[i * row + p * term].
+// Rows of a or columns of b, both called rows here: term p of row i lies at data[i * row + p * term].
 template <class T>
 struct Operand {
   const T* data;
@@ -29,7 +29,7 @@ struct __align__(16) Tile {
 
   __device__ const T* at(int row, int term) const { return TERMS ? &line[row][term] : &line[term][row]; }
 
-  // As many of the rows and terms from `from` on as there are; what is beyond them is 0.
+  // Copies the rows and terms that exist; zero-fills the rest.
   __device__ void copy(const Operand<T>& from, int rows, int64_t terms) {
 #pragma unroll 1  // the registers hold sums
     for (int i = threadIdx.x; i < LINES * PACKS; i += PRODUCT_THREADS) {

@@ -1,9 +1,9 @@
 // What a block makes of two tiles in shared memory: sums of products, spread over its threads' registers.
 //
-// Both kinds have the same functions: `multiply` adds the product of a tile of a and one of b, whose first `rows` and `columns`
-// are of interest; `store` leaves the upper or the lower half of the sums in shared memory.
+// Both kinds have the same functions: `multiply` adds the product of a tile of a and a tile of b (only the first `rows`
+// and `columns` matter); `store` leaves the upper or the lower half of the sums in shared memory.
 #pragma once
-#include "matmul/operand.cuh"
+#include "cuda/matmul/operand.cuh"
 
 namespace scratchnet {
 namespace {

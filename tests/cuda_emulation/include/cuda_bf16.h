@@ -1,6 +1,6 @@
 // bfloat16 as the toolkit's header has it: the conversions, by the CPU column's functions.
 #pragma once
-#include "convert.h"
+#include "cpu/convert.h"
 
 struct __nv_bfloat16 {
   uint16_t bits;

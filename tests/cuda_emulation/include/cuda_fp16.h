@@ -1,6 +1,6 @@
 // float16 as the toolkit's header has it: the conversions, by the CPU column's functions.
 #pragma once
-#include "convert.h"
+#include "cpu/convert.h"
 
 struct __half {
   uint16_t bits;

@@ -1,0 +1,98 @@
+// Shifted images: the rows of the unfolded matrix without the matrix.
+//
+// A convolution and both of its gradients are sums over terms t = (channel, tap), of numbers that belong to the term times
+//
+//   image[channel][stride Y + shift_y(t)][stride X + shift_x(t)]      for all outputs (Y, X), 0 outside of the image
+//
+// A piece of the image is copied into a frame of zeros, its rows and columns sorted by their residue modulo the stride. There,
+// the numbers of one term for neighbouring outputs are neighbours too: at offset[t] + Y * width + X, the same image seen from
+// another place. Between two rows lie a few numbers that belong to no output; they cost little, and
+// their sums are not stored. The zeros of the frame take part in the sums like all other numbers: 0 times infinity is NaN.
+#pragma once
+#include "cpu/matmul/tile.h"
+#include "cpu/memory.h"
+#include "ops/conv2d.h"
+
+namespace scratchnet {
+namespace {
+
+// One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step] and kernel[index + k * index_step].
+struct Axis {
+  int64_t in, out, stride, kernel, taps, shift, shift_step, index, index_step;
+
+  int64_t lowest() const { return min(shift, shift + (taps - 1) * shift_step); }
+  int64_t reach() const { return taps ? (taps - 1) * (shift_step < 0 ? -shift_step : shift_step) : 0; }
+  int64_t above_lowest(int64_t tap) const { return shift + tap * shift_step - lowest(); }
+};
+
+// The forward sum: y[at] takes x[stride at - padding + k dilation].
+inline Axis forward_axis(const Conv2dSizes& size, int i) {
+  return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
+}
+
+// The sum for dx at the positions stride * at + residue: they took part in y[(stride at + residue + padding - k dilation) /
+// stride], for those k for which this is a whole number; such k are evenly spaced.
+inline Axis backward_axis(const Conv2dSizes& size, int i, int64_t residue) {
+  const int64_t stride = size.stride[i], from = residue + size.padding[i];
+  int64_t first = 0, step = 1;
+  while (first < size.kernel[i] && (from - first * size.dilation[i]) % stride) first++;
+  while (step * size.dilation[i] % stride) step++;
+  const int64_t out = max(0, ceil_div(size.in[i] - residue, stride));
+  const int64_t taps = first < size.kernel[i] ? (size.kernel[i] - 1 - first) / step + 1 : 0;
+  const int64_t shift = (from - first * size.dilation[i]) / stride, shift_step = -step * size.dilation[i] / stride;
+  return {size.out[i], out, 1, size.kernel[i], taps, shift, shift_step, first, step};
+}
+
+// How a piece for block[0] x block[1] outputs is laid out: (channels, residues of y, residues of x, height, width).
+struct Views {
+  Axis y, x;
+  int64_t block[2], residues[2], height, width, channel;  // channel: numbers from one to the next
+  Scratch<int64_t> offset, place;                         // of every term; of every tap in the kernel
+
+  // About `outputs` of them in a block.
+  Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs)
+      : y(y), x(x), offset(product_of(channels, taps()) + AHEAD), place(taps()) {
+    constexpr int64_t LONGEST = 1024;  // part of a row in a block
+    residues[0] = min(y.stride, y.reach() + 1), residues[1] = min(x.stride, x.reach() + 1);
+    block[1] = piece(x.out, LONGEST, 1), width = block[1] + x.reach() / x.stride;
+    block[0] = piece(y.out, max(1, outputs / width), 1), height = block[0] + y.reach() / y.stride;
+    channel = product_of(residues[0], residues[1], height, width);
+    for (int64_t t = 0; t < channels * taps(); t++) {
+      const int64_t up = y.above_lowest(t / x.taps % y.taps), left = x.above_lowest(t % x.taps);
+      const int64_t plane = up % y.stride * residues[1] + left % x.stride;
+      offset[t] = t / taps() * channel + plane * height * width + up / y.stride * width + left / x.stride;
+    }
+    for (int64_t t = 0; t < taps(); t++)
+      place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;
+    for (int64_t t = 0; t < AHEAD; t++) offset[channels * taps() + t] = 0;  // fetched ahead, never used
+  }
+  int64_t taps() const { return product_of(y.taps, x.taps); }
+  int64_t down() const { return ceil_div(y.out, block[0]); }  // blocks
+  int64_t across() const { return ceil_div(x.out, block[1]); }
+
+  // The piece for the block whose first output is (y0, x0); a register that begins in it may end in the zeros behind it.
+  template <class T, class A>
+  void copy(const T* image, int64_t channels, int64_t y0, int64_t x0, A* to) const {
+    const int64_t top = y.stride * y0 + y.lowest(), left = x.stride * x0 + x.lowest();
+    for (int64_t c = 0; c < channels; c++, image += y.in * x.in)
+      for (int64_t i = 0; i < residues[0]; i++)
+        for (int64_t j = 0; j < residues[1]; j++)
+          for (int64_t row = 0; row < height; row++, to += width) {
+            const int64_t at_y = top + row * y.stride + i, at_x = left + j;  // of the row's first number
+            const bool inside = 0 <= at_y && at_y < y.in;
+            const int64_t begin = inside ? min(width, ceil_div(max(0, -at_x), x.stride)) : width;
+            const int64_t end = inside ? max(begin, min(width, ceil_div(max(0, x.in - at_x), x.stride))) : width;
+            const T* from = image + at_y * x.in + at_x;
+            for (int64_t k = 0; k < begin; k++) to[k] = 0;
+            if (x.stride == 1)
+              map<T>(begin, end, [&](int64_t k, auto get, auto put) SN_LAMBDA_INLINE { put(to + k, get(from + k)); });
+            else
+              for (int64_t k = begin; k < end; k++) to[k] = load1(from + k * x.stride);
+            for (int64_t k = end; k < width; k++) to[k] = 0;
+          }
+    for (int64_t k = 0; k < COLUMNS<A>; k++) to[k] = 0;
+  }
+};
+
+}  // namespace
+}  // namespace scratchnet
