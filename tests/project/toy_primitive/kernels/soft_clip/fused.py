@@ -15,7 +15,7 @@ from torch import Tensor
 from scratchnet.kernels.launch import accumulator, launch
 from scratchnet.ops.soft_clip import SoftClipOptions
 
-BLOCK = 1024  # elements of a program
+BLOCK = 1024  # elements per program
 
 
 @triton.jit

@@ -1,4 +1,4 @@
-"""Soft clipping, rung 1: one operation per kernel, as code that works on arrays would have it.
+"""Soft clipping, rung 1: one kernel per operation, as array code runs.
 
 d = 1 + |x| / limit    then  y = x / d  or  dx = grad / d^2
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.ops.soft_clip import SoftClipOptions
 
-BLOCK = 1024
+BLOCK = 1024  # elements per program
 
 
 @triton.jit
