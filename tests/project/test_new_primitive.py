@@ -30,17 +30,6 @@ EDITS = {
     ),
     "scratchnet/course/served_by.py": ('    56: ("nn.Sigmoid", "nn.Tanh", ', '    56: ("nn.Sigmoid", "nn.Tanh", "soft_clip", '),
 }
-# The lists of operators of the C++ module.
-LISTS = {
-    "csrc/bindings/all_ops.h": (
-        ('#include "recurrence_ops.h"\n', '#include "recurrence_ops.h"\n#include "soft_clip_ops.h"\n'),
-        ("#define SN_ALL_OPS(X) ", "#define SN_ALL_OPS(X) SN_SOFT_CLIP_OPS(X) "),
-    ),
-    "csrc/bindings/cuda_ops.h": (
-        ('#include "matmul_ops.h"\n', '#include "matmul_ops.h"\n#include "soft_clip_ops.h"\n'),
-        ("#define SN_CUDA_OPS(X) ", "#define SN_CUDA_OPS(X) SN_SOFT_CLIP_OPS(X) "),
-    ),
-}
 UNWANTED = (".venv", ".git", "dist", "shared", "cuda_emulation-*", "planted-*", "*.egg-info", "*.so", "__pycache__", ".*_cache")
 
 pytestmark = pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the sources are in a clone")
@@ -83,9 +72,6 @@ class Copy:
         (folder / "scratchnet" / "kernels").symlink_to(folder / "kernels")  # where an installed package has them
         for name, (old, new) in EDITS.items():
             replace(folder / name, old, new)
-        for name, edits in LISTS.items():
-            for old, new in edits:
-                replace(folder / name, old, new)
         self.python("setup.py", "-q", "build_ext", "--inplace", SCRATCHNET_REQUIRE_EXT="1", SCRATCHNET_CUDA="0")
 
     def python(self, *command: str, code: int = 0, **environment: str) -> str:

@@ -1,7 +1,7 @@
 // The operators of the primitive soft_clip.
 #pragma once
 #include "ops.h"
-#include "soft_clip/soft_clip.h"
+#include "ops/soft_clip.h"
 
 #define SN_SOFT_CLIP_OPS(X) X(soft_clip_forward) X(soft_clip_backward)
 

@@ -31,7 +31,7 @@ SOFT_CLIP = Op(
     ideas={
         "cpp": ("naive loop", "SIMD, threads"),
         "cuda": ("one thread per element", "128-bit loads"),
-        "triton": ("one operation per kernel", "fused: one pass over memory"),
+        "triton": ("naive: one kernel per operation", "fused: one pass over memory"),
     },
     torch=_soft_clip,
     cost=rows_cost(2, 3, 4),

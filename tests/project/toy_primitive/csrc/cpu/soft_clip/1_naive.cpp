@@ -4,8 +4,9 @@
 //   backward  dx = grad / (1 + |x| / limit)^2                     reads 2, writes 1
 #include <cmath>
 
-#include "scalar.h"
-#include "soft_clip.h"
+#include "cpu/ladder.h"
+#include "cpu/scalar.h"
+#include "ops/soft_clip.h"
 
 namespace scratchnet {
 namespace {
@@ -28,13 +29,6 @@ void backward(const T* grad, const T* x, T* dx, int64_t n, double limit) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(SoftClipKernels, soft_clip_1) = {
-    [](DType dtype, const void* x, void* y, int64_t n, double limit) {
-      SN_FLOATS(dtype, forward((const T*)x, (T*)y, n, limit));
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, double limit) {
-      SN_FLOATS(dtype, backward((const T*)grad, (const T*)x, (T*)dx, n, limit));
-    },
-};
+SN_DEFINE_RUNG(SoftClipKernels, soft_clip_1) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

@@ -2,14 +2,13 @@
 //
 //   forward   y  = x / (1 + |x| / limit)                          reads 1, writes 1 tensor
 //   backward  dx = grad / (1 + |x| / limit)^2                     reads 2, writes 1
-#include "parallel.h"
-#include "simd.h"
-#include "soft_clip.h"
+#include "cpu/ladder.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
+#include "ops/soft_clip.h"
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t GRAIN = 1 << 15;  // elements that are worth a thread
 
 template <class A, class V>
 SN_INLINE V divisor(V x, A limit) {
@@ -38,13 +37,6 @@ void backward(const T* grad, const T* x, T* dx, int64_t n, double limit) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(SoftClipKernels, soft_clip_2) = {
-    [](DType dtype, const void* x, void* y, int64_t n, double limit) {
-      SN_FLOATS(dtype, forward((const T*)x, (T*)y, n, limit));
-    },
-    [](DType dtype, const void* grad, const void* x, void* dx, int64_t n, double limit) {
-      SN_FLOATS(dtype, backward((const T*)grad, (const T*)x, (T*)dx, n, limit));
-    },
-};
+SN_DEFINE_RUNG(SoftClipKernels, soft_clip_2) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet

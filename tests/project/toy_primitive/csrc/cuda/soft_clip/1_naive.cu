@@ -2,9 +2,10 @@
 //
 //   forward   y  = x / (1 + |x| / limit)                          reads 1, writes 1 tensor
 //   backward  dx = grad / (1 + |x| / limit)^2                     reads 2, writes 1
-#include "launch.cuh"
-#include "scalar.cuh"
-#include "soft_clip/soft_clip.h"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/scalar.cuh"
+#include "ops/soft_clip.h"
 
 namespace scratchnet {
 namespace {
@@ -23,7 +24,7 @@ __global__ void soft_clip_forward_kernel(const T* x, T* y, int64_t n, acc_t<T> l
 }
 
 template <class T>
-void forward(On on, const T* x, T* y, int64_t n, double limit) {
+void forward(const Launch& on, const T* x, T* y, int64_t n, double limit) {
   launch(on, "soft_clip_forward", soft_clip_forward_kernel<T>, elementwise(n, THREADS), x, y, n, limit);
 }
 
@@ -36,7 +37,7 @@ __global__ void soft_clip_backward_kernel(const T* grad, const T* x, T* dx, int6
 }
 
 template <class T>
-void backward(On on, const T* grad, const T* x, T* dx, int64_t n, double limit) {
+void backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t n, double limit) {
   launch(on, "soft_clip_backward", soft_clip_backward_kernel<T>, elementwise(n, THREADS), grad, x, dx, n, limit);
 }
 

@@ -2,9 +2,10 @@
 //
 //   forward   y  = x / (1 + |x| / limit)                          reads 1, writes 1 tensor
 //   backward  dx = grad / (1 + |x| / limit)^2                     reads 2, writes 1
-#include "launch.cuh"
-#include "soft_clip/soft_clip.h"
-#include "tile.cuh"
+#include "cuda/ladder.h"
+#include "cuda/launch.cuh"
+#include "cuda/tile.cuh"
+#include "ops/soft_clip.h"
 
 namespace scratchnet {
 namespace {
@@ -24,9 +25,9 @@ __global__ void soft_clip_forward_kernel(const T* x, T* y, int64_t n, acc_t<T> l
 }
 
 template <class T>
-void forward(On on, const T* x, T* y, int64_t n, double limit) {
-  const Shape shape = elementwise(divide_up(n, LANES<T>), TILE_THREADS);
-  launch(on, "soft_clip_forward", soft_clip_forward_kernel<T>, shape, x, y, n, limit, aligned(0, x, y));
+void forward(const Launch& on, const T* x, T* y, int64_t n, double limit) {
+  const Grid grid = elementwise(ceil_div(n, LANES<T>), TILE_THREADS);
+  launch(on, "soft_clip_forward", soft_clip_forward_kernel<T>, grid, x, y, n, limit, aligned(0, x, y));
 }
 
 template <class T>
@@ -44,9 +45,9 @@ __global__ void soft_clip_backward_kernel(const T* grad, const T* x, T* dx, int6
 }
 
 template <class T>
-void backward(On on, const T* grad, const T* x, T* dx, int64_t n, double limit) {
-  const Shape shape = elementwise(divide_up(n, LANES<T>), TILE_THREADS);
-  launch(on, "soft_clip_backward", soft_clip_backward_kernel<T>, shape, grad, x, dx, n, limit, aligned(0, grad, x, dx));
+void backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t n, double limit) {
+  const Grid grid = elementwise(ceil_div(n, LANES<T>), TILE_THREADS);
+  launch(on, "soft_clip_backward", soft_clip_backward_kernel<T>, grid, grad, x, dx, n, limit, aligned(0, grad, x, dx));
 }
 
 }  // namespace

@@ -1,0 +1,1 @@
+"""Soft clipping in Triton."""
