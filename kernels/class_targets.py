@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.gather import flag
+from scratchnet.kernels.gather import check, flag
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.online_softmax import block_of, layout, rows_of_program
 from scratchnet.ops import REDUCTIONS
@@ -119,7 +118,7 @@ def loss_and_divisor(
     x: Tensor, rows: Tensor | None, loss_sums: Tensor, weight_sums: Tensor, bad: Tensor, reduction: int
 ) -> tuple[Tensor, Tensor]:
     """The loss and total_weight from what `write_losses` wrote."""
-    torch._assert_async(bad == 0)
+    check(bad)
     loss, total_weight = x.new_empty(()) if rows is None else None, statistics(x)
     launch(
         sums_kernel, (1,), loss_sums, weight_sums, loss, total_weight, loss_sums.numel() // BLOCK_SUMS,

@@ -44,6 +44,14 @@ def flag(x: Tensor) -> Tensor:
     return torch.zeros(1, dtype=torch.int32, device=x.device)
 
 
+def check(bad: Tensor) -> None:
+    """IndexError if a kernel has noted an index out of range; on a GPU an assertion of the device, for which nobody waits."""
+    if not bad.is_cpu:
+        torch._assert_async(bad == 0)
+    elif bad.any():
+        raise IndexError("index out of range: it must be from 0 to size - 1")
+
+
 @triton.jit
 def follow(index, bad, i, count, n):
     """The indices at places i, and which of them may be followed: those inside 0 to n - 1; of others a note is left."""
@@ -73,7 +81,7 @@ def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     n, m, inner = x.shape[dim], index.shape[dim], math.prod(index.shape[dim + 1 :])
     x, index, bad = x.contiguous(), index.contiguous(), flag(x)
     launch(gather_kernel, (triton.cdiv(y.numel(), TILE),), x, index, y, bad, y.numel(), n, m, inner, BLOCK=TILE)
-    torch._assert_async(bad == 0)
+    check(bad)
     return y
 
 
@@ -99,7 +107,7 @@ def embedding_forward(weight: Tensor, index: Tensor, options: EmbeddingOptions) 
     launch(
         embedding_kernel, _grid(index.numel(), columns, tile), weight, index, y, bad, index.numel(), columns, n, **tile
     )  # fmt: skip
-    torch._assert_async(bad == 0)
+    check(bad)
     return y
 
 
@@ -162,7 +170,7 @@ def add_rows(grad: Tensor, index: Tensor, n: int, skipped: int = -1, scale: Tens
     else:
         dx = grad.new_zeros(n, columns, dtype=wide)
         launch(add_rows_kernel, grid, grad, index, scale, dx, bad, rows, columns, n, skipped, **tile)
-    torch._assert_async(bad == 0)
+    check(bad)
     return dx.to(grad.dtype)
 
 

@@ -10,7 +10,8 @@ from typing import Callable
 import torch
 
 from scratchnet import _compiled
-from scratchnet.ops import FILES, OPS, Op
+from scratchnet.backends import HIGHEST
+from scratchnet.ops import FILES, Op
 
 # Where the operators of a backend are registered; of C++ and CUDA the same ones, which look at the device of their tensors.
 # "reference" has none: it is plain PyTorch code.
@@ -63,5 +64,4 @@ def shapes(op: Op, direction: str) -> Callable:
 def numbered(op: Op, column: str) -> dict[str, int]:
     """Every name of `backend(...)` for a column -> the operator's rung that it means; one with fewer rungs has its last one."""
     last = len(op.rungs(column))
-    highest = max(len(other.rungs(column)) for other in OPS.values())
-    return {column: last, **{f"{column}:{rung}": min(rung, last) for rung in range(1, highest + 1)}} if last else {}
+    return {column: last, **{f"{column}:{n}": min(n, last) for n in range(1, HIGHEST[column] + 1)}} if last else {}

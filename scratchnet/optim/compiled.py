@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import _compiled, backends
-from scratchnet.functions.library import transforming
+from scratchnet.torch_private import transforming
 
 # Lists have one tensor a parameter; that of a state which the options do not need is empty. The result: the positions of the
 # parameters that the kernel left to the formula (another dtype than the four floats, tensors that differ in dtype or strides).
