@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.indices import error_flag
+from scratchnet.kernels.indices import check, error_flag
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.online_softmax import block_of, layout, rows_of_program
 from scratchnet.ops import REDUCTIONS
@@ -125,7 +124,7 @@ def loss_and_divisor(
     x: Tensor, rows: Tensor | None, loss_sums: Tensor, weight_sums: Tensor, bad: Tensor, reduction: int
 ) -> tuple[Tensor, Tensor]:
     """The loss and total_weight from what `write_losses` wrote."""
-    torch._assert_async(bad == 0)
+    check(bad)
     loss, total_weight = x.new_empty(()) if rows is None else None, statistics(x)
     blocks, constants = loss_sums.numel() // BLOCK_SUMS, {"ACC": accumulator(x), "BLOCK": BLOCK_SUMS}
     mean = REDUCTIONS[reduction] == "mean"

@@ -1,7 +1,4 @@
-"""Indices that may be out of range: kernels do not follow them but set a flag.
-
-An assertion on the device reports it without making the CPU wait.
-"""
+"""Indices that may be out of range: kernels do not follow them but set a flag."""
 
 from __future__ import annotations
 
@@ -14,8 +11,16 @@ from scratchnet.kernels import launch  # noqa: F401  decides whether Triton comp
 
 
 def error_flag(x: Tensor) -> Tensor:
-    """What `load_index` sets; the launcher asserts afterwards that it is still 0."""
+    """What `load_index` sets; `check` looks at it afterwards."""
     return torch.zeros(1, dtype=torch.int32, device=x.device)
+
+
+def check(bad: Tensor) -> None:
+    """IndexError if the flag is set; on a GPU an assertion on the device, which does not make the CPU wait."""
+    if not bad.is_cpu:
+        torch._assert_async(bad == 0)
+    elif bad.any():
+        raise IndexError("index out of range: it must be from 0 to size - 1")
 
 
 @triton.jit

@@ -13,6 +13,7 @@ from scratchnet.ops import BACKENDS, OPS, Op
 
 TORCH = "torch"  # not a column of the grid: torch's own functions
 NAMES = (*BACKENDS, TORCH)
+HIGHEST = {column: max(len(op.rungs(column)) for op in OPS.values()) for column in BACKENDS}  # rung
 
 _named: str | None = None  # what `backend(...)` asks for; None: the fastest
 
@@ -29,9 +30,8 @@ def parse(name: str) -> tuple[str, int | None]:
         return TORCH, None
     if column not in BACKENDS:
         raise ValueError(f"backend(): argument 'name': there is no backend {name!r}; the backends are {', '.join(NAMES)}")
-    highest = max([len(op.rungs(column)) for op in OPS.values()])  # a list, which torch.compile can trace
-    if colon and rung not in [str(r) for r in range(1, highest + 1)]:
-        raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {highest}")
+    if colon and rung not in [str(r) for r in range(1, HIGHEST[column] + 1)]:
+        raise ValueError(f"backend(): argument 'name': {column} has no rung {rung!r}; its rungs are 1 to {HIGHEST[column]}")
     return column, int(rung) if rung else None
 
 

@@ -9,7 +9,8 @@ from typing import Callable
 import torch
 
 from scratchnet import _compiled
-from scratchnet.ops import FILES, OPS, Op
+from scratchnet.backends import HIGHEST
+from scratchnet.ops import FILES, Op
 
 # Where the operators of a backend are registered. C++ and CUDA share theirs: the device of the tensors decides.
 # "reference" has none: it is plain PyTorch code.
@@ -64,5 +65,4 @@ def shapes(op: Op, direction: str) -> Callable:
 def numbered(op: Op, column: str) -> dict[str, int]:
     """Each name that `backend(...)` has for a column -> the rung it means for this operator: the last if it has fewer."""
     last = len(op.rungs(column))
-    highest = max(len(other.rungs(column)) for other in OPS.values())
-    return {column: last, **{f"{column}:{rung}": min(rung, last) for rung in range(1, highest + 1)}} if last else {}
+    return {column: last, **{f"{column}:{n}": min(n, last) for n in range(1, HIGHEST[column] + 1)}} if last else {}

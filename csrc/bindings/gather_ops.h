@@ -69,8 +69,9 @@ GatherShape shape_of(const Expect& expect, std::vector<int64_t> sizes, std::vect
   return s;
 }
 
+// Python gets an IndexError, from every column.
 inline void check_range(bool inside, const char* function) {
-  if (!inside) throw std::runtime_error(std::string(function) + "(): index out of range: it must be from 0 to size - 1");
+  if (!inside) throw std::out_of_range(std::string(function) + "(): index out of range: it must be from 0 to size - 1");
 }
 
 template <class Tensor>

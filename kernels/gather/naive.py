@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.indices import error_flag, load_index, narrowed
+from scratchnet.kernels.indices import check, error_flag, load_index, narrowed
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.ops import DimOptions
 
@@ -48,7 +47,7 @@ def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     x, index, bad = narrowed(x, options.dim, index).contiguous(), index.contiguous(), error_flag(x)
     grid, sizes = _columns(x.shape, index.shape, options.dim)
     launch(gather_kernel, grid, x, index, y, bad, *sizes, BLOCK=BLOCK)
-    torch._assert_async(bad == 0)
+    check(bad)
     return y
 
 
@@ -78,7 +77,7 @@ def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimO
     grid, sizes = _columns(reached, index.shape, options.dim)
     part = statistics(grad, *reached).zero_()
     launch(add_kernel, grid, grad, index, part, bad, *sizes, BLOCK=BLOCK)
-    torch._assert_async(bad == 0)
+    check(bad)
     dx = grad.new_zeros(shape)
     dx[tuple(map(slice, reached))] = part
     return dx

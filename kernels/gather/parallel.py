@@ -19,7 +19,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.indices import error_flag, load_index, narrowed
+from scratchnet.kernels.indices import check, error_flag, load_index, narrowed
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.ops import DimOptions
 from scratchnet.ops.gather import EmbeddingOptions
@@ -61,7 +61,7 @@ def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     n, m, inner = x.shape[dim], index.shape[dim], math.prod(index.shape[dim + 1 :])
     x, index, bad = x.contiguous(), index.contiguous(), error_flag(x)
     launch(gather_kernel, (triton.cdiv(y.numel(), TILE),), x, index, y, bad, y.numel(), n, m, inner, BLOCK=TILE)
-    torch._assert_async(bad == 0)
+    check(bad)
     return y
 
 
@@ -83,7 +83,7 @@ def embedding_forward(weight: Tensor, index: Tensor, options: EmbeddingOptions) 
     rows, (n, columns) = index.numel(), weight.shape
     y, tile = weight.new_empty(*index.shape, columns), _tile(columns)
     launch(embedding_kernel, _grid(rows, columns, tile), weight, index, y, bad, rows, columns, n, **tile)
-    torch._assert_async(bad == 0)
+    check(bad)
     return y
 
 
@@ -146,7 +146,7 @@ def add_rows(grad: Tensor, index: Tensor, n: int, skipped: int = -1, scale: Tens
     else:
         dx = statistics(grad, n, columns).zero_()
         launch(add_rows_kernel, grid, grad, index, scale, dx, bad, *sizes, **tile)
-    torch._assert_async(bad == 0)
+    check(bad)
     return dx.to(grad.dtype)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
+from scratchnet.functions.checks import HALVES, is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
+from scratchnet.functions.explain import batch_norm as explain
 from scratchnet.ops.batch_norm import BatchNormOptions
-
-_HALVES = (torch.bfloat16, torch.float16)
 
 
 class BatchNorm(Function):
@@ -52,10 +49,20 @@ def batch_norm(
 
     training: with the mean and the biased variance of the batch, which move the running ones in place, if there are any:
     running += momentum * (batch - running), the variance unbiased. Otherwise with the running ones. The result has input's
-    shape and dtype; a 16-bit input may come with float32 tensors. ValueError for one value a channel in training or an eps that
-    is not positive, RuntimeError if shapes or dtypes do not fit. torch.nn.functional.batch_norm; https://arxiv.org/abs/1502.03167.
+    shape and dtype; a 16-bit input may come with float32 tensors. ValueError for one value per channel in training or an eps
+    that is not positive, RuntimeError if shapes or dtypes do not fit. torch.nn.functional.batch_norm; https://arxiv.org/abs/1502.03167.
     """
-    _check(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if not (
+        is_float(input)
+        and input.dim() > 1
+        and all(value is None or _has_channels(value, input) for value in (running_mean, running_var, weight, bias))
+        and (running_mean is None) == (running_var is None)
+        and (input.numel() != input.shape[1] if training else running_mean is not None)
+        and isinstance(momentum, (float, int, torch.SymFloat))
+        and isinstance(eps, (float, int, torch.SymFloat))
+        and (eps > 0 or eps == 0 and not training)
+    ):
+        explain.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if input.numel() == 0:  # nothing to normalise; weight and bias take part, for their gradients of zero
         y = input.clone()
         y = y if weight is None else y * weight[0]
@@ -74,43 +81,11 @@ def batch_norm(
     return y
 
 
-def _check(input, running_mean, running_var, weight, bias, training, momentum, eps) -> None:
-    check_tensor("batch_norm", "input", input)
-    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        check_tensor("batch_norm", name, value)
-    for name, value in (("momentum", momentum), ("eps", eps)):
-        if not isinstance(value, (float, int, torch.SymFloat)):
-            fail(TypeError, "batch_norm", name, f"must be float, not {type(value).__name__}")
-    if training and input.dim() > 1 and math.prod((input.shape[0], *input.shape[2:])) == 1:
-        got = f"Expected more than 1 value per channel when training, got input size {input.shape}"
-        fail(ValueError, "batch_norm", "input", f"{got}; one sample has no variance: call .eval(), or take a LayerNorm")
-    if eps < 0 or training and eps == 0:
-        needs = "eps must be positive during training" if training else "eps must be non-negative"
-        fail(ValueError, "batch_norm", "eps", f"batch_norm {needs}, but got {eps}")
-    check_float("batch_norm", "input", input)
-    if input.dim() < 2:
-        if input.numel() == 0:
-            return
-        # torch looks for the channels last: a wrong call in other ways as well has another type of exception
-        wrong = any(value.numel() for value in given.values()) or not training and running_mean is None
-        problem = f"Dimension out of range: needs the axes (N, C, ...), got {tuple(input.shape)}"
-        fail(RuntimeError if wrong else IndexError, "batch_norm", "input", problem)
-    for name in ("running_mean", "running_var"):
-        if not training and name not in given:
-            fail(RuntimeError, "batch_norm", name, f"{name} must be defined in evaluation mode; or pass training=True")
-    channels = input.shape[1]
-    for name, value in given.items():
-        if value.shape != (channels,):
-            found = f"got shape {tuple(value.shape)} for input {tuple(input.shape)}"
-            fail(RuntimeError, "batch_norm", name, f"{name} should contain {channels} elements not {value.numel()}: {found}")
-        check_device("batch_norm", name, value, "input", input)
-        allowed = (input.dtype, torch.float32) if input.dtype in _HALVES else (input.dtype,)
-        if value.dtype not in allowed:
-            problem = f"mixed dtype: {name} is {value.dtype}, but input is {input.dtype}: convert one with .to(...)"
-            fail(RuntimeError, "batch_norm", name, problem)
-    if training and (running_mean is None) != (running_var is None):
-        which = "running_mean" if running_mean is None else "running_var"
-        needs = "running_mean and running_var must either both be None or neither be None"
-        fail(ValueError, "batch_norm", which, needs)
+def _has_channels(value: Tensor, input: Tensor) -> bool:
+    """Whether there is a number for each channel of input, on its device and in its dtype, or in float32 for a 16-bit one."""
+    return (
+        isinstance(value, Tensor)
+        and value.shape == input.shape[1:2]
+        and value.device == input.device
+        and (value.dtype is input.dtype or value.dtype is torch.float32 and input.dtype in HALVES)
+    )

@@ -11,6 +11,13 @@ from torch import Tensor
 from torch.nn import Module
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+HALVES = (torch.bfloat16, torch.float16)
+AUTOCAST = (torch.float32, torch.bfloat16, torch.float16)  # what autocast brings to one dtype
+
+
+def is_float(value: object) -> bool:
+    """Whether this is a tensor of one of the four floating dtypes."""
+    return isinstance(value, Tensor) and value.dtype in FLOATS
 
 
 def fail(error: type[Exception], function: str, argument: str, problem: str) -> NoReturn:
@@ -59,19 +66,17 @@ def check_tensor(function: str, argument: str, value: object) -> None:
     """TypeError for anything but a tensor."""
     if not isinstance(value, Tensor):
         numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
-        mend = "; convert it with torch.as_tensor(...)" if numbers else ""
-        fail(TypeError, function, argument, f"must be Tensor, not {type(value).__name__}{mend}")
+        fix = "; convert it with torch.as_tensor(...)" if numbers else ""
+        fail(TypeError, function, argument, f"must be Tensor, not {type(value).__name__}{fix}")
 
 
 def check_float(function: str, argument: str, value: Tensor) -> None:
     """TypeError for anything but a tensor, NotImplementedError for one of another dtype than the four floats."""
     check_tensor(function, argument, value)
     if value.dtype not in FLOATS:
-        mend = "" if value.is_complex() else ": call .float() on it"
-        fail(
-            NotImplementedError, function, argument,
-            f'"{function}" not implemented for \'{scalar_name(value.dtype)}\'; it needs a floating-point tensor{mend}',
-        )  # fmt: skip
+        fix = "" if value.is_complex() else ": call .float() on it"
+        problem = f"\"{function}\" not implemented for '{scalar_name(value.dtype)}'; it needs a floating-point tensor{fix}"
+        fail(NotImplementedError, function, argument, problem)
 
 
 def check_shape(function: str, argument: str, value: Tensor, shape: tuple[int, ...], meaning: str) -> None:
@@ -83,11 +88,9 @@ def check_shape(function: str, argument: str, value: Tensor, shape: tuple[int, .
 def check_device(function: str, argument: str, value: Tensor, other_argument: str, other: Tensor) -> None:
     """RuntimeError, as from torch, for two tensors on two devices."""
     if value.device != other.device:
-        fail(
-            RuntimeError, function, argument,
-            f"Expected all tensors to be on the same device, but got {argument} is on {value.device}, "
-            f"different from {other_argument} on {other.device}; move it with {argument}.to({other_argument}.device)",
-        )  # fmt: skip
+        devices = f"{argument} is on {value.device}, different from {other_argument} on {other.device}"
+        problem = f"Expected all tensors to be on the same device, but got {devices}"
+        fail(RuntimeError, function, argument, f"{problem}; move it with {argument}.to({other_argument}.device)")
 
 
 def reduction_name(size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 3) -> str:
@@ -104,9 +107,20 @@ def reduction_name(size_average: bool | None, reduce: bool | None, reduction: st
 
 def same_dtype(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors have one dtype, or autocast will bring them to one."""
+    if a.dtype == b.dtype:
+        return True
     device = a.device.type
-    return a.dtype == b.dtype or (
-        {a.dtype, b.dtype} <= _CAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    return a.dtype in AUTOCAST and b.dtype in AUTOCAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+
+
+def alike(a: object, b: object) -> bool:
+    """Whether these are tensors on one device of one dtype, which is not bool, or of two that autocast brings to one."""
+    return (
+        isinstance(a, Tensor)
+        and isinstance(b, Tensor)
+        and same_dtype(a, b)
+        and a.device == b.device
+        and a.dtype is not torch.bool
     )
 
 
@@ -116,24 +130,21 @@ def check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) 
         return
     blame_b = _rarity(b.dtype) > _rarity(a.dtype)
     argument, other, dtype = (name_b, name_a, b.dtype) if blame_b else (name_a, name_b, a.dtype)
-    mend = f"call {argument}.to({other}.dtype)"
+    fix = f"call {argument}.to({other}.dtype)"
     if {a.dtype, b.dtype} == {torch.float32, torch.float64}:
-        mend = f"float64 is what NumPy makes: call {argument}.float()"
+        fix = f"float64 is what NumPy makes: call {argument}.float()"
     elif not dtype.is_floating_point:
-        mend += "; ids, if that is what it holds, belong in an embedding"
+        fix += "; ids, if that is what it holds, belong in an embedding"
     kinds = " != ".join(_C_NAMES.get(t.dtype, str(t.dtype).removeprefix("torch.")) for t in (a, b))
-    fail(
-        RuntimeError, function, argument,
-        f"expected m1 and m2 to have the same dtype, but got: {kinds} ({name_a} {a.dtype}, {name_b} {b.dtype}); {mend}",
-    )  # fmt: skip
+    problem = f"expected m1 and m2 to have the same dtype, but got: {kinds} ({name_a} {a.dtype}, {name_b} {b.dtype})"
+    fail(RuntimeError, function, argument, f"{problem}; {fix}")
 
 
 def _rarity(dtype: torch.dtype) -> int:
-    """Of two dtypes the one that is more likely the mistake has the larger number."""
+    """A larger number for a dtype that is more likely the mistake."""
     return 2 if not dtype.is_floating_point else 1 if dtype == torch.float64 else 0
 
 
-_CAST = {torch.float32, torch.bfloat16, torch.float16}  # what autocast brings to one dtype
 _C_NAMES = {torch.float32: "float", torch.float64: "double", torch.int64: "long int", torch.int32: "int", torch.bool: "bool"}
 _SCALARS = {
     torch.float32: "Float", torch.float64: "Double", torch.bfloat16: "BFloat16", torch.float16: "Half",

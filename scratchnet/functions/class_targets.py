@@ -1,103 +1,34 @@
-"""Checks of what a loss over classes is given: class indices or probabilities, class weights."""
+"""What losses over classes share: the dtype of their arguments, and warnings about a softmax that is one too many."""
 
 from __future__ import annotations
 
 import functools
-from typing import Sequence
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_tensor, fail, scalar_name, teach
+from scratchnet.functions.checks import teach
 
 
-def check_target(name: str, input: Tensor, shape: Sequence[int], target: Tensor, ignore_index: int) -> bool:
-    """Raises unless target fits logits of this shape; whether it holds class probabilities."""
-    check_tensor(name, "target", target)
-    check_device(name, "target", target, "input", input)
-    if target.shape == shape:
-        if not target.is_floating_point():
-            problem = f"Expected floating point type for target with class probabilities, got {scalar_name(target.dtype)}"
-            mend = "class indices have no class axis; for a one-hot target take target.argmax(1), or target.float()"
-            fail(RuntimeError, name, "target", f"{problem}: in input's shape it holds those, {mend}")
-        if ignore_index >= 0:
-            fail(RuntimeError, name, "ignore_index", "ignore_index is not supported for floating point target")
-        return True
-    probabilities = f"class probabilities would have input's shape {tuple(shape)}, got {tuple(target.shape)}"
-    check_class_indices(name, shape, target, f"; {probabilities}" if target.is_floating_point() else "")
-    return False
-
-
-def check_class_indices(name: str, shape: Sequence[int], target: Tensor, mend: str = "") -> None:
-    """Raises unless target holds one class index for each row of logits of this shape; `mend` ends the one about its dtype."""
-    batch = target.shape[0] if target.dim() else 0
-    if len(shape) == 1:
-        if target.dim() > 1:
-            problem = "0D or 1D target tensor expected, multi-target not supported"
-            fail(RuntimeError, name, "target", f"{problem}: logits {tuple(shape)} need one class, got {tuple(target.shape)}")
-        if target.numel() != 1:
-            problem = "For 1D input, 1D target must have size 1, but got target size:"
-            fail(ValueError, name, "target", f"{problem} {target.numel()} (shape {tuple(target.shape)})")
-    elif batch != shape[0]:
-        problem = f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
-        fail(ValueError, name, "target", f"{problem} The shapes are {tuple(shape)} and {tuple(target.shape)}")
-    if target.dtype not in (torch.int64, torch.uint8):
-        problem = f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}"
-        fail(RuntimeError, name, "target", f"{problem}: call .long() on class indices{mend}")
-    expected, got = (shape[0], *shape[2:]), tuple(target.shape)
-    if len(shape) > 1 and got != expected:
-        problem = f"Expected target size {list(expected)}, got {list(got)}"
-        if len(shape) == 2:
-            problem = f"0D or 1D target tensor expected, multi-target not supported; {problem}"
-        elif len(shape) == 4:
-            spatial = "only batches of spatial targets supported (3D tensors)" if len(got) != 3 else "size mismatch"
-            problem = f"{spatial}; {problem}"
-        spare = 1 if got == (expected[0], 1, *expected[1:]) else -1 if got == (*expected, 1) else None
-        mend = "one class for each row" if spare is None else f"take target.squeeze({spare})"
-        fail(RuntimeError, name, "target", f"{problem}: {mend}")
-
-
-def check_class_weight(name: str, input: Tensor, classes: int, weight: Tensor) -> None:
-    """Raises unless weight (C,) holds a number for each class."""
-    check_tensor(name, "weight", weight)
-    check_device(name, "weight", weight, "input", input)
-    if weight.dim() != 1 or weight.shape[0] != classes:
-        problem = f"weight tensor should be defined either for all {classes} classes or no classes"
-        fail(RuntimeError, name, "weight", f"{problem} but got weight tensor of shape: {list(weight.shape)}")
-
-
-def one_dtype(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Input, target and class weights, probabilities in the common dtype; the class weights of indices must have input's."""
+def one_dtype(input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Input, target and class weights, with probabilities in the common dtype; class indices are int64."""
     if target.dtype is torch.uint8:
         target = target.long()
     numbers = [t for t in (input, target if target.is_floating_point() else None, weight) if t is not None]
     if all(t.dtype == input.dtype for t in numbers) or torch.is_autocast_enabled(input.device.type):
         return input, target, weight
-    if not target.is_floating_point():
-        problem = f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}"
-        fail(RuntimeError, name, "weight", f"{problem}: take weight.to(input.dtype)")
     dtype = functools.reduce(torch.promote_types, [t.dtype for t in numbers])
     return input.to(dtype), target.to(dtype), None if weight is None else weight.to(dtype)
 
 
-def check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """Raises torch's error for the first class that is out of range, if there is one."""
-    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if outside.any():
-        position = tuple(outside.nonzero()[0].tolist())
-        problem = f"Target {target[position].item()} is out of bounds. It stands at position {position}"
-        valid = f"with {classes} classes it must be from 0 to {classes - 1}, or ignore_index={ignore_index}"
-        fail(IndexError, name, "target", f"{problem}: {valid}")
-
-
-_MEND = "The loss takes logits and makes probabilities of them itself: leave the softmax before it out, or take NLLLoss of the"
-_MEND += " probabilities' logarithms."
+_FIX = "The loss takes logits and turns them into probabilities itself: leave the softmax before it out, or take NLLLoss of the"
+_FIX += " probabilities' logarithms."
 
 
 def warn_of_softmax(input: Tensor) -> None:
     """A TeachingWarning if the logits are what a softmax has just put out, as the graph says: no number is looked at."""
     if not torch.compiler.is_compiling() and _comes_from_softmax(input):
-        teach(f"cross_entropy: argument 'input' of shape {tuple(input.shape)} is the result of a softmax. {_MEND}")
+        teach(f"cross_entropy: argument 'input' of shape {tuple(input.shape)} is the result of a softmax. {_FIX}")
 
 
 def _comes_from_softmax(input: Tensor) -> bool:
@@ -114,4 +45,4 @@ def warn_of_probabilities(name: str, input: Tensor) -> None:
     p = input.detach().float()
     if (p >= 0).all() and ((p.sum(axis) - 1).abs() < 1e-2).all():
         problem = f"argument 'input' of shape {tuple(input.shape)} is never negative and adds up to 1 over its classes"
-        teach(f"{name}: {problem}. {_MEND}")
+        teach(f"{name}: {problem}. {_FIX}")

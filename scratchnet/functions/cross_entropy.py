@@ -8,21 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.functions.checks import (
-    FLOATS,
-    check_device,
-    check_dtypes,
-    check_float,
-    check_tensor,
-    fail,
-    reduction_name,
-    scalar_name,
-)
-from scratchnet.functions.class_targets import check_class_weight, check_classes, check_target, one_dtype, warn_of_softmax
+from scratchnet.functions.checks import FLOATS, is_float, reduction_name, same_dtype
+from scratchnet.functions.class_targets import one_dtype, warn_of_softmax
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
-from scratchnet.functions.library import batched
+from scratchnet.functions.explain import cross_entropy as explain
 from scratchnet.ops import REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
+from scratchnet.torch_private import batched
 
 
 class CrossEntropy(Function):
@@ -56,7 +48,7 @@ class Normalize(Function):
 
 
 class Softmax(Normalize):
-    """A name of its own in the graph, by which cross_entropy knows a softmax that is one too many."""
+    """A name of its own in the graph, by which cross_entropy recognises a softmax that is one too many."""
 
 
 class LogSumExp(Function):
@@ -112,25 +104,9 @@ _logsumexp = Operator("logsumexp", LogSumExp, autocast=_FLOAT32)
 # ---- softmax, log_softmax, logsumexp -----------------------------------------------------------------------------------
 
 
-def _dim(name: str, x: Tensor, dim: int) -> int:
-    if not isinstance(dim, int):
-        fail(TypeError, name, "dim", f"must be int, not {type(dim).__name__}")
+def _has_dim(x: Tensor, dim: int) -> bool:
     rank = max(x.dim(), 1)
-    if not -rank <= dim < rank:
-        valid = f"[{-rank}, {rank - 1}]"
-        fail(IndexError, name, "dim", f"Dimension out of range (expected to be in range of {valid}, but got {dim})")
-    return dim % rank
-
-
-def _normalize(operator: Operator, x: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
-    name = operator.op.name
-    check_tensor(name, "input", x)
-    if dtype is not None:
-        x = x.to(dtype)
-    if x.dtype not in FLOATS:
-        problem = f"\"{name}\" not implemented for '{scalar_name(x.dtype)}': give floating-point numbers or dtype=torch.float32"
-        fail(NotImplementedError, name, "input" if dtype is None else "dtype", problem)
-    return operator(x, DimOptions(_dim(name, x, dim)))
+    return isinstance(dim, int) and -rank <= dim < rank
 
 
 @fastest_first("softmax")
@@ -139,7 +115,9 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.softmax.
     """
-    return _normalize(_softmax, input, dim, dtype)
+    if not (isinstance(input, Tensor) and (dtype or input.dtype) in FLOATS and _has_dim(input, dim)):
+        explain.softmax(input, dim, dtype)
+    return _softmax(input if dtype is None else input.to(dtype), DimOptions(dim % max(input.dim(), 1)))
 
 
 @fastest_first("log_softmax")
@@ -148,7 +126,9 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
 
     IndexError for a dim that the tensor does not have, NotImplementedError for a dtype that is not a float. torch.log_softmax.
     """
-    return _normalize(_log_softmax, input, dim, dtype)
+    if not (isinstance(input, Tensor) and (dtype or input.dtype) in FLOATS and _has_dim(input, dim)):
+        explain.log_softmax(input, dim, dtype)
+    return _log_softmax(input if dtype is None else input.to(dtype), DimOptions(dim % max(input.dim(), 1)))
 
 
 @fastest_first("logsumexp")
@@ -157,62 +137,48 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
     IndexError for a dim that the tensor does not have, RuntimeError for one that is named twice. torch.logsumexp.
     """
-    check_tensor("logsumexp", "input", input)
+    if not (isinstance(input, Tensor) and isinstance(dim, int) and _has_dim(input, dim)):
+        explain.logsumexp(input, dim, keepdim)
     if input.is_complex():  # has no largest entry
         return torch.logsumexp(input, dim, keepdim)
     if not input.is_floating_point():
         input = input.to(torch.get_default_dtype())
+    rank = input.dim()
     if isinstance(dim, int):
-        y = _logsumexp(input, DimOptions(_dim("logsumexp", input, dim)))
-        return y if keepdim or not input.dim() else y.squeeze(dim)
-    if not isinstance(dim, (tuple, list)):
-        fail(TypeError, "logsumexp", "dim", f"must be int or tuple of ints, not {type(dim).__name__}")
-    dims = sorted(_dim("logsumexp", input, d) for d in dim)
-    for d in set(dims):
-        if dims.count(d) > 1:
-            fail(RuntimeError, "logsumexp", "dim", f"dim {d} appears multiple times in the list of dims")
-    if not input.dim():
+        y = _logsumexp(input, DimOptions(dim % max(rank, 1)))
+        return y if keepdim or not rank else y.squeeze(dim)
+    if not rank:
         return _logsumexp(input, DimOptions(0))
-    dims = dims or list(range(input.dim()))  # no dims: all of them
-    kept = [d for d in range(input.dim()) if d not in dims]
-    y = _logsumexp(input.permute(kept + dims).flatten(len(kept)), DimOptions(len(kept)))  # the reduced dims last, as one
+    dims = [d % rank for d in dim] or list(range(rank))  # no dims: all of them
+    kept = [d for d in range(rank) if d not in dims]
+    x = input.permute(kept + sorted(dims)).flatten(len(kept))  # the reduced dims last, as one
+    y = _logsumexp(x, DimOptions(len(kept)))
     return y.reshape([1 if d in dims else n for d, n in enumerate(input.shape)]) if keepdim else y.squeeze(-1)
 
 
 # ---- cross_entropy -----------------------------------------------------------------------------------------------------
 
 
-def _reduction(name: str, reduction: str) -> int:
-    if reduction not in REDUCTIONS:
-        fail(ValueError, name, "reduction", f"{reduction} is not a valid value for reduction: choose {', '.join(REDUCTIONS)}")
-    return REDUCTIONS.index(reduction)
+def _fits(input: Tensor, shape: Sequence[int], target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
+    """Whether target has a class or probabilities for each row of logits of this shape, and weight a number for each class."""
+    if not (isinstance(target, Tensor) and target.device == input.device and type(ignore_index) is int):
+        return False
+    if probabilities := target.is_floating_point():
+        fits = target.shape == shape and ignore_index < 0
+    else:
+        fits = target.dtype is torch.int64 and target.shape == (shape[:1] + shape[2:] if len(shape) > 1 else ())
+    if weight is None:
+        return fits
+    return (
+        fits
+        and isinstance(weight, Tensor)
+        and weight.shape == (shape[min(len(shape), 2) - 1],)
+        and weight.device == input.device
+        and (weight.dtype is input.dtype or probabilities and not weight.is_complex())
+    )
 
 
-def _check_options(name: str, input: Tensor, classes: int, weight: Tensor | None, options: LossOptions) -> None:
-    if weight is not None:
-        check_class_weight(name, input, classes, weight)
-    if isinstance(options.ignore_index, bool) or not hasattr(options.ignore_index, "__index__"):
-        fail(TypeError, name, "ignore_index", f"must be int, not {type(options.ignore_index).__name__}")
-    if not 0.0 <= options.label_smoothing <= 1.0:
-        problem = f"label_smoothing must be between 0.0 and 1.0. Got: {options.label_smoothing}"
-        fail(RuntimeError, name, "label_smoothing", problem)
-
-
-def _call(
-    operator: Operator, inputs: tuple, options: LossOptions, target: Tensor, classes: int, weight: Tensor | None
-) -> Tensor:
-    """The operator's result. Gradients of probabilities and class weights, which no kernel has, take the reference."""
-    trained = target.requires_grad or weight is not None and weight.requires_grad
-    run = operator.plain if trained and torch.is_grad_enabled() else operator
-    try:
-        return run(*inputs, options)
-    except (RuntimeError, IndexError):
-        if not torch.compiler.is_compiling() and not target.is_floating_point() and target.device.type == "cpu":
-            check_classes(operator.op.name, target, classes, options.ignore_index)
-        raise
-
-
-@fastest_first("cross_entropy", look=warn_of_softmax)
+@fastest_first("cross_entropy", look=warn_of_softmax, explain=explain.cross_entropy)
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -230,32 +196,33 @@ def cross_entropy(
     keeps the rows, "sum" adds them, "mean" divides by the sum of the targets' weights (with probabilities: by the rows).
     ValueError, RuntimeError and IndexError (a class that does not exist) as torch.nn.functional.cross_entropy.
     """
-    check_float("cross_entropy", "input", input)
-    code = _reduction("cross_entropy", reduction_name(size_average, reduce, reduction))
+    reduction = reduction_name(size_average, reduce, reduction)
+    if not (
+        is_float(input)
+        and input.dim()
+        and reduction in REDUCTIONS
+        and 0.0 <= label_smoothing <= 1.0
+        and _fits(input, input.shape, target, weight, ignore_index)
+    ):
+        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        explain.cross_entropy(input, target, weight, **options)
     shape, rank = input.shape, input.dim()
-    if not rank:
-        fail(
-            IndexError, "cross_entropy", "input", "Dimension specified as 1 but tensor has no dimensions, needs (C,) or (N, C)"
-        )
-    probabilities = check_target("cross_entropy", input, shape, target, ignore_index)
-    classes = shape[min(rank, 2) - 1]
-    options = LossOptions(code, ignore_index, float(label_smoothing))
-    _check_options("cross_entropy", input, classes, weight, options)
-    input, target, weight = one_dtype("cross_entropy", input, target, weight)
+    input, target, weight = one_dtype(input, target, weight)
+    options = LossOptions(REDUCTIONS.index(reduction), ignore_index, float(label_smoothing))
 
     # (N, C, S)
-    x = input.unsqueeze(-1) if rank == 2 else input.flatten(2) if rank > 2 else input.reshape(1, classes, 1)
+    x = input.unsqueeze(-1) if rank == 2 else input.flatten(2) if rank > 2 else input.reshape(1, *shape, 1)
     if rank == 2:
         rows = target.unsqueeze(-1)
     else:
-        rows = target.reshape(x.shape if probabilities else (x.shape[0], x.shape[2]))
-    loss = _call(_cross_entropy, (x, rows, weight), options, target, classes, weight)
-    if code:
+        rows = target.reshape(x.shape if target.is_floating_point() else (x.shape[0], x.shape[2]))
+    loss = _cross_entropy(x, rows, weight, options)
+    if reduction != "none":
         return loss
     return loss.squeeze(-1) if rank == 2 else loss.reshape((shape[0], *shape[2:]) if rank > 2 else ())
 
 
-@fastest_first("linear_cross_entropy")
+@fastest_first("linear_cross_entropy", explain=explain.linear_cross_entropy)
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -275,48 +242,41 @@ def linear_cross_entropy(
     are made as a whole. options: taken for torch's sake and without effect, for the rows are always cut into chunks.
     RuntimeError if shapes or options do not fit. torch.nn.functional.linear_cross_entropy.
     """
-    name = "linear_cross_entropy"
-    for argument, value in (("input", input), ("linear_weight", linear_weight), ("linear_bias", linear_bias)):
-        if value is None and argument == "linear_bias":
-            continue
-        check_float(name, argument, value)
-        check_dtypes(name, "input", input, argument, value)
-        check_device(name, argument, value, "input", input)
-    if input.dim() not in (1, 2):
-        fail(RuntimeError, name, "input", f"expected input with dimensionality 1 or 2, got {input.dim()}")
-    if linear_weight.dim() < 2:
-        problem = f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}"
-        fail(RuntimeError, name, "linear_weight", problem)
-    classes, *extra, features = linear_weight.shape
-    if input.shape[-1] != features:
-        problem = "expected equal input and linear_weight last dimensions (in_features), got"
-        fail(RuntimeError, name, "linear_weight", f"{problem} {input.shape[-1]} and {features}, respectively")
-    if linear_bias is not None and linear_bias.shape != (classes, *extra):
-        problem = f"expected linear_bias shape {(classes, *extra)}, got {tuple(linear_bias.shape)}"
-        fail(RuntimeError, name, "linear_bias", problem)
-    if extra and input.dim() == 1:
-        problem = f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input"
-        fail(RuntimeError, name, "input", f"{problem}, (N, {features}), got unbatched input with shape {tuple(input.shape)}")
-    check_tensor(name, "target", target)
-    shape = (*input.shape[:-1], classes, *extra)
-    if target.shape == shape and ignore_index is not None:
-        fail(RuntimeError, name, "ignore_index", "ignore_index cannot be specified when target contains probabilities")
     ignored = -100 if ignore_index is None else ignore_index
-    if extra:
+    if not (
+        _makes_logits(input, linear_weight, linear_bias)
+        and reduction in REDUCTIONS
+        and 0.0 <= label_smoothing <= 1.0
+        and _fits(input, (*input.shape[:-1], linear_weight.shape[0]), target, weight, ignored)
+        and (ignore_index is None or not target.is_floating_point())
+    ):
+        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        explain.linear_cross_entropy(input, linear_weight, target, linear_bias, weight, **options)
+    if linear_weight.dim() > 2:
         bias = None if linear_bias is None else linear_bias.flatten()
-        logits = F.linear(input, linear_weight.flatten(0, -2), bias).reshape(shape)
+        logits = F.linear(input, linear_weight.flatten(0, -2), bias).reshape(input.shape[0], *linear_weight.shape[:-1])
         return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)
-
-    code = _reduction(name, reduction)
-    probabilities = check_target(name, input, shape, target, ignored)
-    loss_options = LossOptions(code, ignored, float(label_smoothing))  # torch's own `options` mean something else
-    _check_options(name, input, classes, weight, loss_options)
-    kept, target, weight = one_dtype(name, input, target, weight)
+    loss_options = LossOptions(REDUCTIONS.index(reduction), ignored, float(label_smoothing))
+    kept, target, weight = one_dtype(input, target, weight)
     if kept is not input:  # wider probabilities or class weights
         linear_weight = linear_weight.to(kept.dtype)
         linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)
     x = kept if input.dim() == 2 else kept.unsqueeze(0)  # (N, K)
-    rows = target.reshape((x.shape[0], classes) if probabilities else x.shape[:1])
-    inputs = x, linear_weight, linear_bias, rows, weight
-    loss = _call(_linear_cross_entropy, inputs, loss_options, target, classes, weight)
-    return loss.squeeze(0) if input.dim() == 1 and code == 0 else loss
+    rows = target.reshape((x.shape[0], linear_weight.shape[0]) if target.is_floating_point() else x.shape[:1])
+    loss = _linear_cross_entropy(x, linear_weight, linear_bias, rows, weight, loss_options)
+    return loss.squeeze(0) if input.dim() == 1 and reduction == "none" else loss
+
+
+def _makes_logits(input: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether these make the logits of a vector or of rows."""
+    return (
+        is_float(input)
+        and is_float(weight)
+        and same_dtype(input, weight)
+        and weight.device == input.device
+        and 1 <= input.dim() <= 2
+        and weight.dim() == 2
+        and input.shape[-1] == weight.shape[1]
+        and (bias is None or is_float(bias) and same_dtype(input, bias) and bias.device == input.device)
+        and (bias is None or bias.shape == weight.shape[:1])
+    )

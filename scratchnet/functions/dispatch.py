@@ -8,19 +8,19 @@ through an `Operator`: to a kernel of the named backend, or of the fastest one; 
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Callable, Iterable, TypeVar
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch._subclasses.functional_tensor import FunctionalTensor
 
 from scratchnet import backends, columns
-from scratchnet.functions.library import register, transforming
+from scratchnet.functions.checks import AUTOCAST, FLOATS
+from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
+from scratchnet.torch_private import FakeTensor, FunctionalTensor, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
-_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
 _FASTEST = backends.fastest()  # where kernels are measured against torch's own, which is on the CPU
 
@@ -69,34 +69,34 @@ class Kernel:
     """One cell of the grid: the forward and backward kernel of an operator on one backend, at one rung."""
 
     def __init__(self, op: Op, column: str, rung: int):
-        self.op = op
+        self.op, self.column, self.rung = op, column, rung
+        self.devices = BACKENDS[column].devices
         self.differentiable = columns.raw(op, column)
-        self._forward = columns.raw(op, column, "forward")
-        self._backward = columns.raw(op, column, "backward")
-        self._formula = columns.kernel(op, "reference", "backward")
         self.gradients = None  # a kernel for outputs and gradients at once, with the arguments of forward and who needs one
         if op.at_once and column == "cpp":
             self.gradients = columns.kernel(op, column, "gradients", rung)
-        self.rung = rung
-        self.devices = BACKENDS[column].devices
-        self._has_options = op.options is not None
-        backward = op.arguments("backward")
-        self._options_at = backward.index("options") if "options" in backward else None
+
+    # On first use: most cells of the grid never run in a process, and looking all of them up takes longer than the rest of the
+    # import.
+    @functools.cached_property
+    def _forward(self) -> Callable:
+        return columns.raw(self.op, self.column, "forward")
+
+    @functools.cached_property
+    def _backward(self) -> Callable:
+        return columns.raw(self.op, self.column, "backward")
 
     def flat(self, args: tuple) -> tuple:
-        """The arguments of forward with the options one by one and the rung, as registered operators take them."""
-        return (*args[:-1], *args[-1], self.rung) if self._has_options else (*args, self.rung)
+        """The arguments of forward as registered operators take them."""
+        return (*self.op.flat("forward", args), self.rung)
 
     def forward(self, *args):
-        return self._forward(*self.flat(args))
+        return self._forward(*self.op.flat("forward", args), self.rung)
 
     def backward(self, *args):
         if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
-            return self._formula(*args)
-        at = self._options_at
-        if at is None:
-            return self._backward(*args, self.rung)
-        return self._backward(*args[:at], *args[at], *args[at + 1 :], self.rung)
+            return columns.kernel(self.op, "reference", "backward")(*args)
+        return self._backward(*self.op.flat("backward", args), self.rung)
 
 
 class Operator:
@@ -110,6 +110,7 @@ class Operator:
         self.op = OPS[name]
         self.function = function
         self.outputs = len(self.op.outputs)
+        self.constant = [place for place in range(len(self.op.inputs)) if place not in self.op.places]  # have no gradient
         self.autocast = autocast
         self.formula = columns.kernel(self.op, "reference", "forward")
         for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
@@ -130,7 +131,7 @@ class Operator:
 
     def kernel(self, device: str, dtype: torch.dtype) -> Kernel | None:
         """The kernel that runs on tensors of a device and dtype; None: the reference."""
-        if dtype not in _FLOATS:  # integers and complex numbers
+        if dtype not in FLOATS:  # integers and complex numbers
             return None
         cell = self.cells.get(backends._named or _FASTEST)
         return cell if cell is not None and device in cell.devices else None
@@ -150,18 +151,28 @@ class Operator:
         if self.autocast and device in self.autocast and torch.is_autocast_enabled(device):
             args = self.cast(device, args)
             first = args[0]
-        kernel = self.kernel(device, first.dtype)
-        if kernel is None or any(a.dtype not in (first.dtype, torch.int64) for a in args if isinstance(a, Tensor)):
+        dtype = first.dtype
+        kernel = self.kernel(device, dtype)
+        if kernel is None:
             return self.plain(*args)
+        learns = False
+        for a in args:
+            if isinstance(a, Tensor):
+                if a.dtype is not dtype and a.dtype is not torch.int64:
+                    return self.plain(*args)
+                learns = learns or a.requires_grad
+        learns = learns and torch.is_grad_enabled()
+        if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
+            return self.plain(*args)  # a gradient that no kernel has, of class weights for one
         if torch.compiler.is_compiling() or transforming():
             return kernel.differentiable(*kernel.flat(args))
-        if torch.is_grad_enabled() and any(a.requires_grad for a in args if isinstance(a, Tensor)):
+        if learns:
             return self.function.apply(kernel, *args)
         return self.take(kernel.forward(*args))
 
     def cast(self, device: str, args: tuple) -> tuple:
         dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
-        return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in _FLOATS[:1] + _FLOATS[2:] else a for a in args)
+        return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in AUTOCAST else a for a in args)
 
 
 # What a kernel may be called with: plain tensors, and the two kinds that stand for one while a graph is made.
@@ -210,11 +221,15 @@ def torch_runs(x: Tensor, up_to: int) -> bool:
     )
 
 
-def or_torch(own: Callable, up_to: int = -1, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
+def or_torch(
+    own: Callable, up_to: int = -1, look: Callable[[Tensor], None] | None = None, explain: Callable[..., None] | None = None
+) -> Callable[[_Call], _Call]:
     """Decorate a user-level function: `own`, torch's for the same arguments, runs where it has to or is faster.
 
-    up_to: for how many elements of the first argument it is. A call that `own` refuses goes on to ours, whose checks say what
-    is wrong and how to mend it. `look` may warn of the first argument.
+    up_to: for how many elements of the first argument it is. A call that `own` refuses goes on to ours, which says what is
+    wrong and what would be right. `look` may warn of the first argument.
+    explain: for a function of indices or classes. Kernels of all columns raise IndexError for one that is out of range; then
+    this is called with all arguments by name, and raises what the user gets.
     """
 
     def decorate(function: _Call) -> _Call:
@@ -230,14 +245,25 @@ def or_torch(own: Callable, up_to: int = -1, look: Callable[[Tensor], None] | No
                     return own(*args, **kwargs)
                 except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better
                     pass
-            return function(*args, **kwargs)
+            if explain is None:
+                return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except IndexError as error:
+                refused = error
+            given = inspect.signature(function).bind(*args, **kwargs)
+            given.apply_defaults()
+            explain(**given.arguments)
+            raise refused
 
         return call
 
     return decorate
 
 
-def fastest_first(name: str, look: Callable[[Tensor], None] | None = None) -> Callable[[_Call], _Call]:
+def fastest_first(
+    name: str, look: Callable[[Tensor], None] | None = None, explain: Callable[..., None] | None = None
+) -> Callable[[_Call], _Call]:
     """`or_torch` for the function of operator `name`, not for one that writes to its arguments before it can fail."""
     op = OPS[name]
-    return or_torch(op.torch, op.own_up_to, look)
+    return or_torch(op.torch, op.own_up_to, look, explain)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_float, check_shape, fail
+from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.explain import gelu as explain
 from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
 
@@ -54,12 +55,7 @@ class GEGLU(Function):
 _gelu = Operator("gelu", GELU)
 _bias_gelu = Operator("bias_gelu", BiasGELU)
 _geglu = Operator("geglu", GEGLU)
-
-
-def _is_tanh(name: str, approximate: str) -> bool:
-    if approximate not in ("none", "tanh"):
-        fail(RuntimeError, name, "approximate", f"approximate argument must be either none or tanh, got {approximate!r}")
-    return approximate == "tanh"
+_APPROXIMATE = ("none", "tanh")
 
 
 @or_torch(_gelu.op.torch)
@@ -69,8 +65,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     approximate: "none" (Phi through erf) or "tanh". NotImplementedError for another dtype, RuntimeError for another option.
     torch.nn.functional.gelu; Hendrycks and Gimpel, https://arxiv.org/abs/1606.08415.
     """
-    check_float("gelu", "input", input)
-    return _gelu(input, GeluOptions(_is_tanh("gelu", approximate)))
+    if not (is_float(input) and approximate in _APPROXIMATE):
+        explain.gelu(input, approximate)
+    return _gelu(input, GeluOptions(approximate == "tanh"))
 
 
 @or_torch(_bias_gelu.op.torch)
@@ -79,13 +76,16 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
 
     RuntimeError if the shapes, devices or the option do not fit, NotImplementedError for another dtype.
     """
-    check_float("bias_gelu", "input", input)
-    check_float("bias_gelu", "bias", bias)
-    if input.dim() == 0:
-        fail(RuntimeError, "bias_gelu", "input", "needs at least one axis, (..., D), got a scalar; call unsqueeze(0) on it")
-    check_device("bias_gelu", "bias", bias, "input", input)
-    check_shape("bias_gelu", "bias", bias, (input.shape[-1],), "one bias for each of input's last axis")
-    return _bias_gelu(input, bias, GeluOptions(_is_tanh("bias_gelu", approximate)))
+    if not (
+        is_float(input)
+        and is_float(bias)
+        and input.dim()
+        and bias.shape == input.shape[-1:]
+        and bias.device == input.device
+        and approximate in _APPROXIMATE
+    ):
+        explain.bias_gelu(input, bias, approximate)
+    return _bias_gelu(input, bias, GeluOptions(approximate == "tanh"))
 
 
 @or_torch(_geglu.op.torch)
@@ -94,11 +94,12 @@ def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
 
     RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
     """
-    check_float("geglu", "input", input)
-    if not isinstance(dim, int):
-        fail(TypeError, "geglu", "dim", f"must be int, not {type(dim).__name__}")
-    if not -input.dim() <= dim < input.dim():
-        fail(IndexError, "geglu", "dim", f"Dimension out of range: got {dim} for a tensor with {input.dim()} axes")
-    if input.shape[dim] % 2:
-        fail(RuntimeError, "geglu", "input", f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
-    return _geglu(input, GegluOptions(dim % input.dim(), _is_tanh("geglu", approximate)))
+    if not (
+        is_float(input)
+        and isinstance(dim, int)
+        and -input.dim() <= dim < input.dim()
+        and input.shape[dim] % 2 == 0
+        and approximate in _APPROXIMATE
+    ):
+        explain.geglu(input, dim, approximate)
+    return _geglu(input, GegluOptions(dim % input.dim(), approximate == "tanh"))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Sequence
+from typing import Sequence
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail
+from scratchnet.functions.checks import HALVES, is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
+from scratchnet.functions.explain import layer_norm as explain
 from scratchnet.ops.layer_norm import NormOptions
-
-_WIDE = {torch.float64: torch.float64, torch.complex128: torch.float64}  # computed in float64; every other dtype in float32
-_HALVES = (torch.bfloat16, torch.float16)
 
 
 class LayerNorm(Function):
@@ -64,78 +62,32 @@ class AddLayerNorm(Function):
         return kernel, dx_, dx if need_residual else None, *others  # the residual's is that of x
 
 
-_AUTOCAST = {"cuda": "float32"}  # as torch: on a CPU a norm computes in float32 inside whatever dtype comes
+_AUTOCAST = {"cuda": "float32"}  # as torch: on a CPU a norm computes in float32 internally, whatever the input dtype
 _layer_norm = Operator("layer_norm", LayerNorm, autocast=_AUTOCAST)
 _rms_norm = Operator("rms_norm", RMSNorm, autocast=_AUTOCAST)
 _add_layer_norm = Operator("add_layer_norm", AddLayerNorm, autocast=_AUTOCAST)
 
 
-def _check(
-    name: str, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
-) -> int:
-    """The number of axes to normalise over; raises unless the arguments fit together."""
-    check_tensor(name, "input", input)
-    if not isinstance(normalized_shape, (tuple, list)):
-        kind = type(normalized_shape).__name__
-        mend = f"; write ({normalized_shape},)" if isinstance(normalized_shape, int) else ""
-        fail(TypeError, name, "normalized_shape", f"must be tuple of ints, not {kind}{mend}")
-    shape, ndim = tuple(normalized_shape), len(normalized_shape)
-    if ndim == 0 or float in map(type, shape):
-        _fail_shape(name, input, shape)
-    if weight is not None:
-        _check_parameter(name, "weight", weight, shape, input)
-    if bias is not None:
-        _check_parameter(name, "bias", bias, shape, input)
-    if input.shape[-ndim:] != shape:
-        _fail_shape(name, input, shape)
-    if not isinstance(eps, (float, int, torch.SymFloat)):
-        fail(TypeError, name, "eps", f"must be float, not {type(eps).__name__}")
-    return ndim
+def _fits(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> bool:
+    """Whether the last axes of floats are normalized_shape, which the parameters have too, on the same device."""
+    return (
+        is_float(input)
+        and isinstance(normalized_shape, (tuple, list))
+        and len(normalized_shape) > 0
+        and float not in map(type, normalized_shape)  # which are equal to ints
+        and input.shape[-len(normalized_shape) :] == (shape := tuple(normalized_shape))
+        and (weight is None or is_float(weight) and weight.shape == shape and weight.device == input.device)
+        and (bias is None or is_float(bias) and bias.shape == shape and bias.device == input.device)
+        and isinstance(eps, (float, int, torch.SymFloat))
+    )
 
 
-def _check_parameter(name: str, argument: str, value: Tensor, shape: tuple[int, ...], input: Tensor) -> None:
-    check_tensor(name, argument, value)
-    if value.shape != shape:
-        fail(
-            RuntimeError, name, argument,
-            f"Expected {argument} to be of same shape as normalized_shape, but got {argument} of shape {list(value.shape)} and "
-            f"normalized_shape = {list(shape)}",
-        )  # fmt: skip
-    check_device(name, argument, value, "input", input)
-
-
-def _fail_shape(name: str, input: Tensor, shape: tuple[int, ...]) -> NoReturn:
-    if not shape:
-        fail(
-            RuntimeError, name, "normalized_shape",
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
-            "normalized_shape = []",
-        )  # fmt: skip
-    for position, size in enumerate(shape):
-        if isinstance(size, float):
-            found = f"found element of type float at pos {position}"
-            fail(TypeError, name, "normalized_shape", f"must be tuple of ints, but {found}")
-    error = ValueError if name == "rms_norm" and input.dim() < len(shape) else RuntimeError  # torch's own inconsistency
-    wanted = ", ".join(map(str, shape))
-    fail(
-        error, name, "input",
-        f"Given normalized_shape={list(shape)}, expected input with shape [*, {wanted}], "
-        f"but got input of size{list(input.shape)}; normalized_shape names the last axes of input",
-    )  # fmt: skip
-
-
-def _check_dtypes(name: str, input: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
-    """torch's rule: one floating dtype for all, except that 16-bit inputs may have float32 weight and bias."""
-    check_float(name, "input", input)
-    for argument, value in (("weight", weight), ("bias", bias)):
-        if value is not None and value.dtype != input.dtype and not (input.dtype in _HALVES and value.dtype == torch.float32):
-            fail(
-                RuntimeError, name, argument,
-                f"mixed dtype: {argument} is {value.dtype}, but input is {input.dtype}: convert one with .to(...)",
-            )  # fmt: skip
-    if weight is not None and bias is not None and weight.dtype != bias.dtype:
-        kinds = f"bias is {bias.dtype}, but weight is {weight.dtype}"
-        fail(RuntimeError, name, "bias", f"mixed dtype: {kinds}: convert one with .to(...)")
+def _dtypes_fit(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> bool:
+    """torch's rule: one dtype for all, except that 16-bit inputs may have float32 parameters."""
+    parameter = bias if weight is None else weight
+    if parameter is None or parameter.dtype is input.dtype or parameter.dtype is torch.float32 and input.dtype in HALVES:
+        return bias is None or bias.dtype is parameter.dtype
+    return False
 
 
 @fastest_first("layer_norm")
@@ -147,9 +99,9 @@ def layer_norm(
     var is the biased variance. weight and bias have normalized_shape and input's dtype, or float32 with a 16-bit input; the
     result has input's shape and dtype. RuntimeError if shapes or dtypes do not fit. torch.nn.functional.layer_norm; https://arxiv.org/abs/1607.06450.
     """
-    ndim = _check("layer_norm", input, normalized_shape, weight, bias, eps)
-    _check_dtypes("layer_norm", input, weight, bias)
-    return _layer_norm(input, weight, bias, NormOptions(ndim, eps))
+    if not (_fits(input, normalized_shape, weight, bias, eps) and _dtypes_fit(input, weight, bias)):
+        explain.layer_norm(input, normalized_shape, weight, bias, eps)
+    return _layer_norm(input, weight, bias, NormOptions(len(normalized_shape), eps))
 
 
 @or_torch(_rms_norm.op.torch)
@@ -160,12 +112,12 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
     normalized_shape; the result has input's shape and dtype. RuntimeError if shapes do not fit (ValueError for too few axes).
     torch.nn.functional.rms_norm; https://arxiv.org/abs/1910.07467.
     """
+    if not _fits(input, normalized_shape, weight, None, 0.0 if eps is None else eps):
+        explain.rms_norm(input, normalized_shape, weight, eps)
+        return _rms_norm.op.torch(input, normalized_shape, weight, eps)  # of complex numbers, or with a weight that is no float
     if eps is None:
-        eps = torch.finfo(_WIDE.get(input.dtype, torch.float32)).eps if isinstance(input, Tensor) else 0.0
-    ndim = _check("rms_norm", input, normalized_shape, weight, None, eps)
-    if not input.is_complex():
-        check_float("rms_norm", "input", input)
-    return _rms_norm(input, weight, NormOptions(ndim, eps))
+        eps = torch.finfo(torch.float64 if input.dtype is torch.float64 else torch.float32).eps
+    return _rms_norm(input, weight, NormOptions(len(normalized_shape), eps))
 
 
 @or_torch(_add_layer_norm.op.torch)
@@ -181,13 +133,13 @@ def add_layer_norm(
 
     input and residual (..., *normalized_shape) have one shape and dtype, else RuntimeError; the rest is as in `layer_norm`.
     """
-    ndim = _check("add_layer_norm", input, normalized_shape, weight, bias, eps)
-    check_tensor("add_layer_norm", "residual", residual)
-    if residual.shape != input.shape:
-        shapes = f"got {tuple(residual.shape)} and {tuple(input.shape)}"
-        fail(RuntimeError, "add_layer_norm", "residual", f"must have input's shape, {shapes}; expand it with .expand_as(input)")
-    if residual.dtype != input.dtype or residual.device != input.device:
-        kinds = f"got {residual.dtype} on {residual.device} and {input.dtype} on {input.device}"
-        fail(RuntimeError, "add_layer_norm", "residual", f"mixed dtype: must have input's dtype and device, {kinds}")
-    _check_dtypes("add_layer_norm", input, weight, bias)
-    return _add_layer_norm(input, residual, weight, bias, NormOptions(ndim, eps))
+    if not (
+        _fits(input, normalized_shape, weight, bias, eps)
+        and _dtypes_fit(input, weight, bias)
+        and isinstance(residual, Tensor)
+        and residual.shape == input.shape
+        and residual.dtype == input.dtype
+        and residual.device == input.device
+    ):
+        explain.add_layer_norm(input, residual, normalized_shape, weight, bias, eps)
+    return _add_layer_norm(input, residual, weight, bias, NormOptions(len(normalized_shape), eps))

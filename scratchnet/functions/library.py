@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from scratchnet import columns
 from scratchnet.ops import Op
 from scratchnet.ops.op import result_types
+from scratchnet.torch_private import any_requires_grad, below_autograd, transforming
 
 if TYPE_CHECKING:
     from scratchnet.functions.dispatch import Operator
@@ -40,16 +40,6 @@ def tensors(args: tuple) -> list[Tensor]:
     return [a for a in args if isinstance(a, Tensor)]
 
 
-def transforming() -> bool:
-    """Whether a torch.func transform or forward-mode AD is at work."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-
-
-def batched(grad: Tensor) -> bool:
-    """Whether a vmap, new or old, may be at work on `grad`: it cannot write a batch in place into an unbatched tensor."""
-    return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
-
-
 def register(operator: Operator, namespace: str) -> None:
     """Define the three operators of one namespace; the C++ module supplies the raw kernels of "scratchnet"."""
     op, function = operator.op, operator.function
@@ -57,7 +47,7 @@ def register(operator: Operator, namespace: str) -> None:
 
     for direction in ("forward", "backward", *["gradients"] * (op.at_once and namespace == "scratchnet")):
         library.define(f"{op.name}_{direction}{op.schema(direction)}", tags=(torch.Tag.pt2_compliant_tag,))
-        torch.library.register_fake(f"{namespace}::{op.name}_{direction}", _on_nothing(op, direction), lib=library)
+        library.impl(f"{op.name}_{direction}", _on_nothing(op, direction), "Meta")
         if namespace == "scratchnet_numpy":
             library.impl(f"{op.name}_{direction}", _on_numpy(op, direction), "CPU")
         if namespace == "scratchnet_triton":
@@ -66,20 +56,20 @@ def register(operator: Operator, namespace: str) -> None:
 
     arguments = op.schema("forward").partition(" -> ")[0]
     library.define(f"{op.name}{arguments} -> {result_types(len(op.outputs))}", tags=(torch.Tag.pt2_compliant_tag,))
-    raw = getattr(getattr(torch.ops, namespace), f"{op.name}_forward").default
+    operators, forward = getattr(torch.ops, namespace), f"{op.name}_forward"
 
     def plain(*args):
         return operator.plain(*op.packed("forward", args[:-1]))
 
     def composite(*args):
-        return operator.take(raw(*args))
+        return operator.take(getattr(operators, forward).default(*args))
 
     def autograd(keyset, *args):
         if transforming():
             return plain(*args)
-        if torch.is_grad_enabled() and torch._C._any_requires_grad(*tensors(args)):
+        if torch.is_grad_enabled() and any_requires_grad(*tensors(args)):
             return function.apply(operator.cell(namespace, args[-1]), *op.packed("forward", args[:-1]))
-        with torch._C._AutoDispatchBelowAutograd():
+        with below_autograd():
             return composite(*args)
 
     library.impl(op.name, composite, "CompositeExplicitAutograd")
@@ -87,12 +77,12 @@ def register(operator: Operator, namespace: str) -> None:
     library.impl(op.name, plain, "FuncTorchBatched")
 
 
+@functools.cache
 def _on_nothing(op: Op, direction: str) -> Callable:
-    """Fake results of a kernel: what the formula would return, contiguous; an empty tensor where it returns None."""
-    formula = columns.shapes(op, direction)
+    """A kernel for tensors without numbers: what the formula would return, contiguous; empty where it returns None."""
 
     def run(*args):
-        results = formula(*op.packed(direction, args[:-1]))
+        results = columns.shapes(op, direction)(*op.packed(direction, args[:-1]))
         like = tensors(args)[0]
         allocate = lambda t: like.new_empty(0) if t is None else like.new_empty(t.shape, dtype=t.dtype)
         return allocate(results) if isinstance(results, Tensor) else tuple(map(allocate, results))

@@ -7,12 +7,12 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, check_tensor, fail, scalar_name
+from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up
+from scratchnet.functions.explain import pool2d as explain
+from scratchnet.functions.explain.pool2d import Pair, is_int
 from scratchnet.ops.pool2d import AdaptivePoolOptions, AvgPoolOptions, MaxPoolOptions
-from scratchnet.oracle.pool2d import output_size as _output_size
-
-Pair = int | Sequence[int]  # one number for both axes, or (rows, columns)
+from scratchnet.oracle.pool2d import output_size as count_windows
 
 
 class MaxPool2d(Function):
@@ -80,11 +80,10 @@ def max_pool2d(
     the windows do not fit, TypeError for other types, NotImplementedError for bool and complex input.
     torch.nn.functional.max_pool2d.
     """
-    check_tensor("max_pool2d", "input", input)
-    options = _window("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    if input.dtype == torch.bool or input.is_complex():
-        fail(NotImplementedError, "max_pool2d", "input", f"\"max_pool2d\" not implemented for '{scalar_name(input.dtype)}'")
-    y, index = _max_pool2d(input, MaxPoolOptions(*options, ceil_mode))
+    window = _window(input, kernel_size, stride, padding, dilation, ceil_mode)
+    if window is None or input.dtype is torch.bool or input.is_complex():
+        explain.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+    y, index = _max_pool2d(input, MaxPoolOptions(*window, ceil_mode))
     return (y, index) if return_indices else y
 
 
@@ -104,18 +103,16 @@ def avg_pool2d(
     place of the number of entries. RuntimeError if the windows do not fit or the divisor is zero, TypeError for other types,
     NotImplementedError for other dtypes than floats and int64. torch.nn.functional.avg_pool2d.
     """
-    check_tensor("avg_pool2d", "input", input)
-    if not isinstance(ceil_mode, bool):
-        fail(TypeError, "avg_pool2d", "ceil_mode", f"must be bool, not {type(ceil_mode).__name__}")
-    if divisor_override is not None and not isinstance(divisor_override, int):
-        fail(TypeError, "avg_pool2d", "divisor_override", f"must be int, not {type(divisor_override).__name__}")
-    if divisor_override == 0:
-        fail(RuntimeError, "avg_pool2d", "divisor_override", "divisor must be not zero; None divides by the size of the window")
-    kernel, stride, padding, _ = _window("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
-    if input.dtype != torch.int64:
-        check_float("avg_pool2d", "input", input)
-    options = AvgPoolOptions(kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0)
-    return _avg_pool2d(input, options)
+    window = _window(input, kernel_size, stride, padding, 1, ceil_mode)
+    if not (
+        window
+        and (input.dtype is torch.int64 or is_float(input))
+        and isinstance(ceil_mode, bool)
+        and (divisor_override is None or isinstance(divisor_override, int) and divisor_override != 0)
+    ):
+        explain.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, divisor_override)
+    kernel, stride, padding, _ = window
+    return _avg_pool2d(input, AvgPoolOptions(kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0))
 
 
 @fastest_first("adaptive_avg_pool2d")
@@ -126,79 +123,46 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
     is. ValueError for an input of fewer than three axes, RuntimeError if sizes do not fit, NotImplementedError for a dtype that
     is no float. torch.nn.functional.adaptive_avg_pool2d.
     """
-    name = "adaptive_avg_pool2d"
-    check_tensor(name, "input", input)
-    wanted = (output_size, output_size) if isinstance(output_size, (int, torch.SymInt)) else output_size
-    if isinstance(output_size, bool) or not isinstance(wanted, (tuple, list)):
-        fail(TypeError, name, "output_size", f"must be tuple of ints, not {type(output_size).__name__}")
-    if input.dim() <= len(wanted):
-        least = f"Input dimension should be at least {len(wanted) + 1}, got {input.dim()}"
-        error = ValueError if wanted is output_size else RuntimeError  # torch's own inconsistency
-        fail(error, name, "input", f"{least}; give it the missing axes with unsqueeze(0)")
-    for size in wanted:
-        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, torch.SymInt))):
-            fail(TypeError, name, "output_size", f"must be tuple of ints, but found an element of type {type(size).__name__}")
-    if len(wanted) != 2:
-        fail(RuntimeError, name, "output_size", f"output_size must be 2 numbers, rows and columns, got {tuple(wanted)}")
-    sizes = [size if out is None else out for out, size in zip(wanted, input.shape[-2:], strict=True)]
-    if min(sizes) < 0:
-        problem = f"elements of output_size must be greater than or equal to 0 but received {tuple(wanted)}"
-        fail(RuntimeError, name, "output_size", problem)
-    if input.dim() not in (3, 4) and sizes != [1, 1]:
-        fail(RuntimeError, name, "input", f"Expected 3D or 4D tensor, but got {list(input.shape)}")
-    if sizes == [1, 1] and (input.is_complex() or 0 in input.shape[-2:]):  # torch's mean, of nothing: NaN
-        return input.mean((-2, -1), keepdim=True)
-    if 0 in input.shape[-2:]:
-        problem = "Expected input to have non-zero size for non-batch dimensions, but input has sizes"
-        fail(RuntimeError, name, "input", f"{problem} {list(input.shape)}")
-    check_float(name, "input", input)
+    sizes = _adaptive_sizes(input, output_size)
+    if not (sizes and min(sizes) >= 0 and is_float(input) and input.dim() in (3, 4) and 0 not in input.shape[-2:]):
+        explain.adaptive_avg_pool2d(input, output_size)
+        return input.mean((-2, -1), keepdim=True)  # what is left is torch's mean: of complex numbers, of nothing, of more axes
     return _adaptive_avg_pool2d(input, AdaptivePoolOptions(sizes))
 
 
-def _pair(name: str, argument: str, value: Pair) -> list[int]:
-    """The numbers for rows and columns."""
+def _adaptive_sizes(input: Tensor, output_size: int | None | Sequence[int | None]) -> list[int] | None:
+    """How many windows for rows and for columns."""
+    wanted = (output_size, output_size) if is_int(output_size) else output_size
+    if isinstance(input, Tensor) and input.dim() > 2 and isinstance(wanted, (tuple, list)) and len(wanted) == 2:
+        if all(size is None or is_int(size) for size in wanted):
+            return [size if out is None else out for out, size in zip(wanted, input.shape[-2:], strict=True)]
+    return None
+
+
+def _pair(value: Pair) -> list[int] | None:
+    """The numbers for rows and for columns."""
+    if type(value) is int:
+        return [value, value]
     numbers = list(value) if isinstance(value, (tuple, list)) else [value]
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, (int, torch.SymInt)):
-            fail(TypeError, name, argument, f"must be tuple of ints, not {type(number).__name__}")
-    if len(numbers) not in (1, 2):
-        problem = f"{argument} must either be a single int, or a tuple of two ints, got {tuple(numbers)}"
-        fail(RuntimeError, name, argument, problem)
-    return numbers * 2 if len(numbers) == 1 else numbers
+    return numbers * (2 // len(numbers)) if len(numbers) in (1, 2) and all(map(is_int, numbers)) else None
 
 
-def _window(name: str, input: Tensor, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[list[int], ...]:
-    """kernel_size, stride, padding and dilation as pairs; raises unless the windows fit the image."""
-    kernel = _pair(name, "kernel_size", kernel_size)
-    stride = kernel if stride is None or stride == () or stride == [] else _pair(name, "stride", stride)
-    padding, dilation = _pair(name, "padding", padding), _pair(name, "dilation", dilation)
-    words = {"kernel_size": "kernel size", "stride": "stride", "dilation": "dilation"}
-    for argument, pair in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation)):
-        if min(pair) < 1:
-            fail(RuntimeError, name, argument, f"{words[argument]} should be greater than zero, but got {tuple(pair)}")
-    for pad, size, step in zip(padding, kernel, dilation, strict=True):
-        if pad < 0:
-            fail(RuntimeError, name, "padding", f"pad must be non-negative, but got pad: {pad}")
-        if pad > (step * (size - 1) + 1) // 2:
-            limit = "pad should be at most half of effective kernel size"
-            fail(RuntimeError, name, "padding", f"{limit}, but got pad={pad}, kernel_size={size} and dilation={step}")
-    expected = "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input"
-    if input.dim() not in (3, 4):
-        needs = "non-empty 3D or 4D (batch mode) tensor expected for input, (C, H, W) or (N, C, H, W)"
-        error = IndexError if name == "avg_pool2d" and input.dim() < 3 else RuntimeError  # torch's own inconsistency
-        fail(error, name, "input", f"{needs}, got {list(input.shape)}. {expected}")
-    if 0 in input.shape[-3:]:
-        fail(RuntimeError, name, "input", f"{expected}, but got:{list(input.shape)}")
-    axes = list(zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True))
-    if min(out := [_output_size(*axis, ceil_mode) for axis in axes]) < 1:
-        c, h, w = input.shape[-3:]
-        sizes = f"Given input size: ({c}x{h}x{w}). Calculated output size: ({c}x{max(out[0], 0)}x{max(out[1], 0)})"
-        mend = f"kernel_size {tuple(kernel)} is larger than the image, which earlier layers may have shrunk"
-        fail(RuntimeError, name, "input", f"{sizes}. Output size is too small: {mend}")
-    for (size, _, step, pad, gap), count in zip(axes, out, strict=True):
-        # A window that begins in the padding and steps over all of the image: torch's maximum there is -infinity, and its
-        # gradient goes to some other entry.
-        if gap > 1 and any(start % gap >= size for start in range(-pad, min(0, count * step - pad), step)):
-            problem = f"taps {gap} apart step over all {size} entries of an axis: a window would see nothing but padding"
-            fail(RuntimeError, name, "dilation", f"{problem}; take a smaller dilation or no padding")
-    return kernel, stride, padding, dilation
+def _window(input: Tensor, kernel_size, stride, padding, dilation, ceil_mode) -> list[list[int]] | None:
+    """kernel_size, stride, padding and dilation as pairs; None unless the windows fit the image."""
+    if stride is None or stride == () or stride == []:
+        stride = kernel_size
+    window = [_pair(value) for value in (kernel_size, stride, padding, dilation)]
+    if None in window or not isinstance(input, Tensor) or input.dim() not in (3, 4) or 0 in input.shape[-3:]:
+        return None
+    return window if all(_fits(*axis, ceil_mode) for axis in zip(input.shape[-2:], *window, strict=True)) else None
+
+
+def _fits(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> bool:
+    """Whether there are windows along an axis, and each of them sees an entry."""
+    if min(kernel, stride, dilation) < 1 or not 0 <= padding <= (dilation * (kernel - 1) + 1) // 2:
+        return False
+    count = count_windows(size, kernel, stride, padding, dilation, ceil_mode)
+    if dilation == 1 or count < 1:
+        return count > 0
+    begins = range(-padding, min(0, count * stride - padding), stride)  # of those that begin in the padding
+    return all(begin % dilation < size for begin in begins)

@@ -7,8 +7,9 @@ from typing import Iterable
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_dtypes, check_float, check_shape, check_tensor, fail
+from scratchnet.functions.checks import alike, is_float
 from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.explain import recurrence as explain
 from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.ops.recurrence import RecurrenceOptions
 
@@ -67,51 +68,12 @@ def recurrence(
     for "gru", 1 for "rnn_tanh" and "rnn_relu". reverse=True walks from the last step to the first.
     RuntimeError if shapes, dtypes or batch_sizes do not fit, ValueError for another mode. torch.lstm, torch.gru, ...
     """
-    name = "recurrence"
-    if mode not in GATES:
-        fail(ValueError, name, "mode", f"must be one of {', '.join(map(repr, GATES))}, got {mode!r}")
-    check_float(name, "input", input)
-    tensors = {"weight_ih": weight_ih, "weight_hh": weight_hh, "h0": h0, "bias_ih": bias_ih, "bias_hh": bias_hh}
-    tensors |= {"c0": c0, "weight_hr": weight_hr}
-    for argument, value in tensors.items():
-        if value is not None or argument in ("weight_ih", "weight_hh", "h0"):
-            check_tensor(name, argument, value)
-            check_dtypes(name, argument, value, "input", input)
-            check_device(name, argument, value, "input", input)
-    if mode == "lstm" and c0 is None:
-        fail(RuntimeError, name, "c0", "an LSTM starts with cells as well: needs (B, H), got None")
-    for argument in ("c0", "weight_hr"):
-        if mode != "lstm" and tensors[argument] is not None:
-            fail(RuntimeError, name, argument, f"only an LSTM has it, but mode is {mode!r}; leave it out")
-    dims = 3 if batch_sizes is None else 2
-    if input.dim() != dims:
-        kind = "(T, B, I) without batch_sizes" if dims == 3 else "(N, I) with batch_sizes"
-        fail(RuntimeError, name, "input", f"input must have {dims} dimensions, {kind}, got shape {tuple(input.shape)}")
-    for argument in ("weight_ih", "weight_hh", "h0"):
-        if tensors[argument].dim() != 2:
-            fail(RuntimeError, name, argument, f"must have 2 dimensions, got shape {tuple(tensors[argument].shape)}")
-    batch, state = h0.shape
-    hidden = state if weight_hr is None else weight_hr.shape[-1]
-    rows = GATES[mode] * hidden
-    check_shape(name, "weight_ih", weight_ih, (rows, input.shape[-1]), "G * hidden rows, one column for each input feature")
-    check_shape(name, "weight_hh", weight_hh, (rows, state), "G * hidden rows, one column for each number of h0")
-    for argument, shape in (
-        ("bias_ih", (rows,)),
-        ("bias_hh", (rows,)),
-        ("c0", (batch, hidden)),
-        ("weight_hr", (state, hidden)),
-    ):
-        if tensors[argument] is not None:
-            check_shape(name, argument, tensors[argument], shape, "see weight_hh and h0")
+    parameters = weight_ih, weight_hh, bias_ih, bias_hh
+    if not _fits(input, *parameters, h0, c0, weight_hr, batch_sizes, mode):
+        explain.recurrence(input, *parameters, h0, c0=c0, weight_hr=weight_hr, batch_sizes=batch_sizes, mode=mode)
     x = input
     if batch_sizes is None:
-        check_shape(name, "h0", h0, (input.shape[1], state), "one row for each sequence of input")
-        if input.shape[0] == 0:
-            fail(RuntimeError, name, "input", "Expected sequence length to be larger than 0 in RNN")
-        batch_sizes = torch.full(input.shape[:1], batch)
-        x = input.flatten(0, 1)
-    else:
-        _check_batch_sizes(name, batch_sizes, input.shape[0], batch)
+        x, batch_sizes = input.flatten(0, 1), torch.full(input.shape[:1], h0.shape[0])
     values = (x, batch_sizes, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, weight_hr)
     device = input.device.type
     autocast = device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
@@ -126,15 +88,38 @@ def recurrence(
     return (y, h_n, c_n) if mode == "lstm" else (y, h_n)
 
 
-def _check_batch_sizes(name: str, batch_sizes: Tensor, rows: int, batch: int) -> None:
-    """Its values too, where they are at hand."""
-    check_tensor(name, "batch_sizes", batch_sizes)
-    if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or batch_sizes.device.type not in ("cpu", "meta"):
-        got = f"{batch_sizes.dtype} of shape {tuple(batch_sizes.shape)} on {batch_sizes.device}"
-        fail(RuntimeError, name, "batch_sizes", f"must be (T,) int64 on the CPU, as in a PackedSequence, got {got}")
+def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> bool:
+    """Whether the weights and the state are those of a layer of this mode for these inputs."""
+    given = [w_ih, w_hh, h0, *(value for value in (b_ih, b_hh, c0, w_hr) if value is not None)]
+    matrices = [w_ih, w_hh, h0, *([] if w_hr is None else [w_hr])]
+    if not (
+        mode in GATES
+        and is_float(input)
+        and all(alike(input, value) for value in given)
+        and (mode == "lstm") == (c0 is not None)
+        and (mode == "lstm" or w_hr is None)
+        and input.dim() == (3 if batch_sizes is None else 2)
+        and all(value.dim() == 2 for value in matrices)
+    ):
+        return False
+    batch, state = h0.shape
+    hidden = state if w_hr is None else w_hr.shape[1]
+    rows = GATES[mode] * hidden
+    return (
+        w_ih.shape == (rows, input.shape[-1])
+        and w_hh.shape == (rows, state)
+        and all(bias is None or bias.shape == (rows,) for bias in (b_ih, b_hh))
+        and (c0 is None or c0.shape == (batch, hidden))
+        and (w_hr is None or w_hr.shape[0] == state)
+        and (_packs(batch_sizes, input.shape[0], batch) if input.dim() == 2 else input.shape[1] == batch and input.shape[0] > 0)
+    )
+
+
+def _packs(batch_sizes: Tensor, rows: int, batch: int) -> bool:
+    """Whether these are the sizes of a PackedSequence: they never increase. In a graph nobody knows their values."""
+    if not (isinstance(batch_sizes, Tensor) and batch_sizes.dim() == 1 and batch_sizes.dtype is torch.int64):
+        return False
     if torch.compiler.is_compiling() or batch_sizes.is_meta:
-        return
-    sizes = batch_sizes.tolist()
-    if not sizes or sizes[0] != batch or sizes[-1] < 0 or sum(sizes) != rows or sorted(sizes, reverse=True) != sizes:
-        problem = f"must fall, begin with h0's {batch} sequences and sum up to input's {rows} rows, got {sizes}"
-        fail(RuntimeError, name, "batch_sizes", problem + "; pack with torch.nn.utils.rnn.pack_padded_sequence")
+        return True
+    sizes = batch_sizes.tolist() if batch_sizes.is_cpu else []
+    return sizes[:1] == [batch] and sizes[-1] >= 0 and sum(sizes) == rows and sorted(sizes, reverse=True) == sizes

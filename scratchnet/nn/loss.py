@@ -10,10 +10,10 @@ from torch.nn.modules.loss import _WeightedLoss
 
 from scratchnet.functions.checks import fail
 from scratchnet.functions.class_targets import warn_of_probabilities
-from scratchnet.functions.library import transforming
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 from scratchnet.nn.linear import Linear
+from scratchnet.torch_private import transforming
 
 
 class MSELoss(Called, torch.nn.MSELoss):

@@ -130,7 +130,7 @@ class Op:
 
     def arguments(self, direction: str) -> tuple[str, ...]:
         """The arguments of the Python kernels of a direction, by name."""
-        options = ("options",) if self.options and (direction != "backward" or self.backward_options) else ()
+        options = ("options",) if self._has_options(direction) else ()
         if direction == "backward":
             return self.grads + self.saved_names + options + self.needs
         inputs = tuple(name.rstrip("?") for name in self.inputs)
@@ -138,19 +138,25 @@ class Op:
 
     def flat(self, direction: str, arguments: Sequence) -> tuple:
         """The arguments of a Python kernel as the registered operator takes them: with the options one by one."""
-        names = self.arguments(direction)
-        if "options" not in names:
+        if not self._has_options(direction):
             return tuple(arguments)
-        at = names.index("options")
+        at = len(arguments) - 1 - self._flags(direction)
         return (*arguments[:at], *arguments[at], *arguments[at + 1 :])
 
     def packed(self, direction: str, arguments: Sequence) -> tuple:
         """The reverse of `flat`."""
-        names = self.arguments(direction)
-        if "options" not in names:
+        if not self._has_options(direction):
             return tuple(arguments)
-        at, after = names.index("options"), names.index("options") + len(self.options._fields)
+        after = len(arguments) - self._flags(direction)
+        at = after - len(self.options._fields)
         return (*arguments[:at], self.options(*arguments[at:after]), *arguments[after:])
+
+    def _has_options(self, direction: str) -> bool:
+        return self.options is not None and (direction != "backward" or self.backward_options)
+
+    def _flags(self, direction: str) -> int:
+        """How many flags of `needs` come after the options."""
+        return 0 if direction == "forward" or len(self.gradients) == 1 else len(self.gradients)
 
     def schema(self, direction: str) -> str:
         """The arguments and results of a registered kernel, in torch's words: "(Tensor x, int dim, int rung) -> Tensor"."""

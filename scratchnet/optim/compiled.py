@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import _compiled, backends
-from scratchnet.functions.library import transforming
+from scratchnet.torch_private import transforming
 
 # Lists hold one tensor per parameter; the list of a state that the options do not need is empty. The result: the positions of
 # the parameters that the kernel left to the formula (a dtype other than the four floats, tensors that differ in dtype or

@@ -10,6 +10,7 @@ from scratchnet.ops.cross_entropy import LossOptions
 from scratchnet.ops.matmul import LinearOptions
 from scratchnet.reference import widen
 from scratchnet.reference.matmul import linear_backward, linear_forward
+from scratchnet.torch_private import mapping
 
 
 def _max(x: Tensor, dim: int) -> Tensor:
@@ -84,7 +85,7 @@ def _check(target: Tensor, classes: int, ignore_index: int) -> None:
     """IndexError for a class that does not exist, which no comparison below would notice; only where values can be read."""
     if type(target) is not Tensor or target.is_floating_point() or target.device.type != "cpu":
         return
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if torch.compiler.is_compiling() or mapping():
         return
     outside = target[((target < 0) | (target >= classes)) & (target != ignore_index)]
     if outside.numel():

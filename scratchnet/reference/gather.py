@@ -12,7 +12,12 @@ from scratchnet.reference import widen
 
 def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
     """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
-    return x.gather(options.dim, index)
+    try:
+        return x.gather(options.dim, index)
+    except RuntimeError as error:
+        if "out of bounds" not in str(error):
+            raise
+        raise IndexError(str(error)) from error  # as the kernels of all columns
 
 
 def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:

@@ -7,7 +7,8 @@ import torch.nn.functional as elementwise
 from torch import Tensor
 
 from scratchnet.functions.checks import check_float, fail, reduction_name, scalar_name, warn
-from scratchnet.functions.class_targets import check_class_indices, check_class_weight, check_classes, one_dtype
+from scratchnet.functions.class_targets import one_dtype
+from scratchnet.functions.explain.class_targets import check_class_indices, check_class_weight, check_classes, check_one_dtype
 from scratchnet.functions.gather import gather
 from scratchnet.nn.functional.pointwise import pointwise
 from scratchnet.nn.functional.reduction import (
@@ -22,6 +23,7 @@ from scratchnet.nn.functional.reduction import (
     rounded,
     widened,
 )
+from scratchnet.torch_private import mapping
 
 
 def nll_loss(
@@ -48,7 +50,8 @@ def nll_loss(
     x = input if input.dim() > 1 else input.unsqueeze(0)  # (N, C, ...)
     if weight is not None:
         check_class_weight("nll_loss", input, x.shape[1], weight)
-    x, classes, weight = one_dtype("nll_loss", x, target, weight)
+    check_one_dtype("nll_loss", x, target, weight)
+    x, classes, weight = one_dtype(x, target, weight)
     classes = classes.reshape(x.shape[:1] + x.shape[2:])  # (N, ...)
 
     ignored = classes == ignore_index
@@ -95,7 +98,7 @@ def binary_cross_entropy(
         fail(RuntimeError, name, "target", f"{problem}: take target.to(input.dtype)")
     if weight is not None:
         check_weight(name, "weight", weight, input)
-    if not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active() and input.device.type == "cpu":
+    if not torch.compiler.is_compiling() and not mapping() and input.device.type == "cpu":
         _check_probabilities(name, "input", input, "; logits belong in binary_cross_entropy_with_logits")
         _check_probabilities(name, "target", target, "; it holds true probabilities, usually 0 or 1")
     _, (p, t) = widened(input, target)

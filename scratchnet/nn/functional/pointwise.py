@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from scratchnet.functions.library import batched, transforming
 from scratchnet.nn.functional.reduction import REDUCE
+from scratchnet.torch_private import batched, transforming
 
 
 def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:

@@ -1,0 +1,29 @@
+"""What torch keeps private and this package cannot do without: the file to look at when a new torch breaks something."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+from torch.autograd import forward_ad
+
+__all__ = ["FakeTensor", "FunctionalTensor", "any_requires_grad", "batched", "below_autograd", "mapping", "transforming"]
+
+below_autograd = torch._C._AutoDispatchBelowAutograd  # a context in which operators skip their autograd kernels
+any_requires_grad = torch._C._any_requires_grad  # of tensors, subclasses included
+
+
+def mapping() -> bool:
+    """Whether a torch.func transform is active; a tensor then may hold no numbers of its own."""
+    return torch._C._are_functorch_transforms_active()
+
+
+def transforming() -> bool:
+    """Whether a torch.func transform or forward-mode AD is active."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def batched(grad: Tensor) -> bool:
+    """Whether a vmap, new or old, may be active on `grad`: it cannot write a batch in place into an unbatched tensor."""
+    return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
