@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, fail
+from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, lined_up, or_torch
+from scratchnet.functions.explain import soft_clip as explain
 from scratchnet.ops.soft_clip import SoftClipOptions
 
 
@@ -32,7 +33,6 @@ def soft_clip(input: Tensor, limit: float = 1.0) -> Tensor:
 
     limit: what the result never reaches. ValueError if it is not positive, NotImplementedError for another dtype.
     """
-    check_float("soft_clip", "input", input)
-    if not limit > 0:
-        fail(ValueError, "soft_clip", "limit", f"must be positive, got {limit}")
+    if not (is_float(input) and limit > 0):
+        explain.soft_clip(input, limit)
     return _soft_clip(input, SoftClipOptions(limit))
