@@ -115,7 +115,7 @@ def sums_kernel(
     total, divisor = tl.sum(losses, 0), tl.sum(weights, 0)
     tl.store(total_weight, divisor)
     if loss is not None:
-        if MEAN:  # without any weight 0 / 0, even if label smoothing left a loss to divide
+        if MEAN:  # without any weight this is 0 / 0, even where label smoothing leaves a loss
             total = tl.where(divisor == 0, float("nan"), total / divisor)
         tl.store(loss, total.to(loss.dtype.element_ty))
 
