@@ -5,6 +5,7 @@
 //   squares = squares_a + squares_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b)
 #pragma once
 #include "cpu/row_sums.h"
+#include "ops/numbers.h"
 
 namespace scratchnet {
 namespace {
