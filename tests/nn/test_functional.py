@@ -131,7 +131,7 @@ def test_mse_loss_second_derivative():
 
 
 @pytest.mark.parametrize(
-    ("input", "target", "mend"),
+    ("input", "target", "hint"),
     [
         ((4, 1), (4,), r"input.squeeze\(1\) or target.unsqueeze\(1\)"),
         ((4,), (4, 1), r"target.squeeze\(1\) or input.unsqueeze\(1\)"),
@@ -139,9 +139,9 @@ def test_mse_loss_second_derivative():
         ((2, 3), (3,), "Please ensure they have the same size.$"),
     ],
 )
-def test_mse_loss_warns_of_broadcasting(input, target, mend):
+def test_mse_loss_warns_of_broadcasting(input, target, hint):
     x, y = torch.randn(input), torch.randn(target)
-    with pytest.warns(UserWarning, match=mend) as caught:
+    with pytest.warns(UserWarning, match=hint) as caught:
         ours = F.mse_loss(x, y)
     assert str(y.shape) in str(caught[0].message) and str(x.shape) in str(caught[0].message)
     assert caught[0].filename == __file__
