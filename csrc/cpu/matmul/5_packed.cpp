@@ -137,8 +137,6 @@ struct Rectangle {
     if (!DIRECT || to.bias || to.activation != Activation::none)
       finish<T>(height, width, sums, sums_row, to, y_at(i, j), size.n, j0 + j);
   }
-
-  Rectangle part(int64_t j, int64_t width) const { return {size, a, b, to, blocks, packed, index, i0, rows, j0 + j, width}; }
 };
 
 // All of y by inner products: few rows, and both operands in order along k.
@@ -225,19 +223,47 @@ SN_INLINE auto rows_of_a(const Growing<T>& sums, int64_t first, int64_t height) 
   };
 }
 
-// Few rows, and whole panels of columns: b is read where it lies, for copying would not pay. One or two rows take three panels
-// at a time: reading long pieces of b's rows is all that they do.
+// The columns from j0 on of b, packed.
+template <int TERMS, class T>
+acc_t<T>* columns_of_b(const Growing<T>& sums, int64_t j0) {
+  using A = acc_t<T>;
+  const Rectangle<T>& r = sums.r;
+  A* const packed = r.packed.b.at(0, round_up(r.columns - j0, COLUMNS<A>) * ceil_div(sums.depth, TERMS));
+  pack<COLUMNS<A>, TERMS>(r.b_at(sums.p, j0), r.b.column, r.b.row, r.columns - j0, sums.depth, packed);
+  return packed;
+}
+
+// The tiles of rows [i0, i0 + height) and the columns from j0 on: down the columns, one panel of b after another; where all of
+// b is near, along the rows, as y lies in memory.
+template <int TERMS, class T, class Rows>
+SN_INLINE void packed_tiles(const Growing<T>& sums, const Rows& a, int64_t i0, int64_t height, int64_t j0, const acc_t<T>* b) {
+  using A = acc_t<T>;
+  const int64_t columns = sums.r.columns - j0, words = ceil_div(sums.depth, TERMS);
+  const int64_t down = ceil_div(height, ROWS), across = ceil_div(columns, COLUMNS<A>);
+  const bool along = across * COLUMNS<A> * words * (int64_t)sizeof(A) <= NEAR;
+  for (int64_t t = 0; t < down * across; t++) {
+    const int64_t i = (along ? t / across : t % down) * ROWS, j = (along ? t % across : t / down) * COLUMNS<A>;
+    const int64_t tall = min(ROWS, height - i), wide = min(COLUMNS<A>, columns - j);
+    fitting_tile<A, VECTORS, TERMS>(tall, words, a(i), packed_columns(b + j * words), sums.tile(i0 + i, j0 + j), sums.c_row,
+                                    wide, sums.add());
+    sums.done(i0 + i, j0 + j, tall, wide);
+  }
+}
+
+// Few rows: whole panels of b are read where they lie, for copying would not pay. One or two rows take three panels at a time:
+// reading long pieces of b's rows is all that they do.
 template <class T>
 void few_rows(const Rectangle<T>& r) {
   using A = acc_t<T>;
   constexpr int WIDE = 3;
+  const int64_t whole = r.columns / COLUMNS<A> * COLUMNS<A>;
   Growing<T> sums(r, false);
   do {
     const auto a = rows_of_a<1>(sums, 0, r.rows);
     const T* const b = r.b_at(sums.p, 0);
-    for (int64_t j = 0, width; j < r.columns; j += width) {
+    for (int64_t j = 0, width; j < whole; j += width) {
       const auto registers = [=, step = r.b.row](int64_t p, int v) SN_LAMBDA_INLINE { return b + p * step + j + v * lanes<A>; };
-      const bool wide = r.rows <= 2 && r.columns - j >= WIDE * COLUMNS<A>;
+      const bool wide = r.rows <= 2 && whole - j >= WIDE * COLUMNS<A>;
       width = wide ? WIDE * COLUMNS<A> : COLUMNS<A>;
       for (int64_t i = 0; i < r.rows; i += ROWS) {
         const int64_t height = min(ROWS, r.rows - i);
@@ -249,30 +275,19 @@ void few_rows(const Rectangle<T>& r) {
         sums.done(i, j, height, width);
       }
     }
+    if (whole < r.columns) packed_tiles<1>(sums, a, 0, r.rows, whole, columns_of_b<1>(sums, whole));
   } while (sums.next());
 }
 
 // The loops of BLIS: blocks of terms, for which b is packed; blocks of rows, for which a is packed; tiles.
 template <class T, int TERMS>
 void by_blocks(const Rectangle<T>& r) {
-  using A = acc_t<T>;
   Growing<T> sums(r, !r.DIRECT && r.blocks.depth >= r.size.k);
   do {  // once even for k = 0, which makes zeros
-    const int64_t words = ceil_div(sums.depth, TERMS), across = ceil_div(r.columns, COLUMNS<A>);
-    A* const b = r.packed.b.at(0, across * COLUMNS<A> * words);
-    pack<COLUMNS<A>, TERMS>(r.b_at(sums.p, 0), r.b.column, r.b.row, r.columns, sums.depth, b);
-    // Down the columns, a panel of b after the other; where all of b is near, along the rows, as y lies in memory.
-    const bool along = across * COLUMNS<A> * words * (int64_t)sizeof(A) <= NEAR;
-    for (int64_t i1 = 0; i1 < r.rows; i1 += r.blocks.height) {
-      const int64_t height = min(r.blocks.height, r.rows - i1), down = ceil_div(height, ROWS);
-      const auto a = rows_of_a<TERMS>(sums, i1, height);
-      for (int64_t t = 0; t < down * across; t++) {
-        const int64_t i = (along ? t / across : t % down) * ROWS, j = (along ? t % across : t / down) * COLUMNS<A>;
-        const int64_t tall = min(ROWS, height - i), wide = min(COLUMNS<A>, r.columns - j);
-        fitting_tile<A, VECTORS, TERMS>(tall, words, a(i), packed_columns(b + j * words), sums.tile(i1 + i, j), sums.c_row,
-                                        wide, sums.add());
-        sums.done(i1 + i, j, tall, wide);
-      }
+    const auto* const b = columns_of_b<TERMS>(sums, 0);
+    for (int64_t i = 0; i < r.rows; i += r.blocks.height) {
+      const int64_t height = min(r.blocks.height, r.rows - i);
+      packed_tiles<TERMS>(sums, rows_of_a<TERMS>(sums, i, height), i, height, 0, b);
     }
   } while (sums.next());
 }
@@ -282,9 +297,8 @@ void compute(const Rectangle<T>& r) {
   const bool few = TERMS == 1 && r.size.m <= FEW_ROWS;
   if (few && r.a.column == 1 && r.b.row == 1 && !r.to.accumulate) return by_inner_products(r);
   if (r.size.k == 1 && r.b.column == 1 && !r.to.accumulate) return outer_product(r);
-  const int64_t unpacked = few && r.b.column == 1 ? r.columns / COLUMNS<acc_t<T>> * COLUMNS<acc_t<T>> : 0;
-  if (unpacked) few_rows(r.part(0, unpacked));
-  if (unpacked < r.columns) by_blocks<T, TERMS>(r.part(unpacked, r.columns - unpacked));
+  if (few && r.b.column == 1 && r.columns >= COLUMNS<acc_t<T>>) return few_rows(r);
+  by_blocks<T, TERMS>(r);
 }
 
 struct Grid {
