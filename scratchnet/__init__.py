@@ -16,10 +16,27 @@ from scratchnet.functions.matmul import bmm, linear, matmul, mm
 
 __version__ = "0.1.0"
 __all__ = [
-    "TeachingWarning", "accelerate", "add_layer_norm", "backend", "bias_gelu", "bmm", "cross_entropy", "embedding", "gather",
-    "geglu", "gelu",
-    "layer_norm", "linear", "linear_cross_entropy", "log_softmax", "logsumexp", "matmul", "mm", "rms_norm", "softmax",
-]  # fmt: skip
+    "TeachingWarning",
+    "accelerate",
+    "add_layer_norm",
+    "backend",
+    "bias_gelu",
+    "bmm",
+    "cross_entropy",
+    "embedding",
+    "gather",
+    "geglu",
+    "gelu",
+    "layer_norm",
+    "linear",
+    "linear_cross_entropy",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "mm",
+    "rms_norm",
+    "softmax",
+]
 
 for _name in __all__:
     torch.fx.wrap(_name)  # a graph of torch.fx calls the function instead of looking into it

@@ -29,7 +29,7 @@ def _build_command() -> str:
 def _warn(message: str) -> None:
     """A RuntimeWarning at the line that imported scratchnet; printed where warnings are errors (python -W error).
 
-    What is missing costs speed and not one result: no reason for an import to fail.
+    Without the module scratchnet is slower, but no result is missing: no reason for an import to fail.
     """
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("scratchnet", *_IMPORTING):

@@ -36,7 +36,7 @@ def parse(name: str) -> tuple[str, int | None]:
 
 
 def missing(column: str) -> str | None:
-    """Why a backend cannot run here, with the command that mends it; None if it can."""
+    """Why a backend cannot run here, with the command that fixes it; None if it can."""
     if column == "cpp" and _compiled.module is None:
         return _compiled.reason
     if column == "cuda":
@@ -50,9 +50,9 @@ class backend(contextlib.ContextDecorator):
     """Run every scratchnet operator on the named backend: `with scratchnet.backend("cpp:1"): ...`, also as a decorator.
 
     name: "cpp", "numpy", "reference", ..., or one rung of it such as "cpp:1"; "torch" runs torch's own functions. None restores
-    the default, the fastest as measured. The choice holds for the process; a backward pass runs on the backend of its forward
-    pass. The bits of "cpp" do not depend on the number of threads; with none named those of small tensors do, for torch's own
-    functions run there.
+    the default, the fastest as measured. The choice holds for the whole process; a backward pass runs on the backend of its
+    forward pass. The bits of "cpp" do not depend on the number of threads; with no backend named those of small tensors do,
+    because torch's own functions run there.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
     """
 
