@@ -1,6 +1,6 @@
-"""The user-level primitives: argument checks, the torch.autograd.Functions and the way to the kernels; one file a primitive.
+"""The user-level primitives, one file each: the torch.autograd.Functions, and the functions that lead to the kernels.
 
-All of them come with the first one, so that `torch.ops.scratchnet` has every operator of scratchnet.ops.
+Importing one imports them all, so that `torch.ops.scratchnet` has every operator of scratchnet.ops.
 """
 
 from importlib import import_module

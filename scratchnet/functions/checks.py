@@ -21,7 +21,7 @@ def is_float(value: object) -> bool:
 
 
 def fail(error: type[Exception], function: str, argument: str, problem: str) -> NoReturn:
-    """Raise `error` about an argument of a function; if a model is at work, with the layer that called it."""
+    """Raise `error` about an argument of a function; inside a model's forward, with the layer that called it."""
     raise error(f"{function}(): argument '{argument}': {problem}{_layer_at_work()}")
 
 
@@ -40,7 +40,7 @@ def _layer_at_work() -> str:
 
 
 class TeachingWarning(UserWarning):
-    """A call that runs, in torch without a word, but is hardly what was meant.
+    """A call that runs, in torch without a warning, but is hardly what was meant.
 
     Off: `warnings.simplefilter("ignore", scratchnet.TeachingWarning)`.
     """

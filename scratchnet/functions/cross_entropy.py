@@ -94,8 +94,9 @@ class LinearCrossEntropy(Function):
 # As torch's autocast. linear_cross_entropy has a float32 result there, which its kernels compute in float32 all the way.
 _LOSS = {"cpu": "float32", "cuda": "float32"}
 _FLOAT32 = {"cuda": "float32"}
-_cross_entropy = Operator("cross_entropy", CrossEntropy, autocast=_LOSS)
-_linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, autocast=_LOSS)
+_CONSTANT = ("target", "weight")  # probabilities and class weights
+_cross_entropy = Operator("cross_entropy", CrossEntropy, _LOSS, _CONSTANT)
+_linear_cross_entropy = Operator("linear_cross_entropy", LinearCrossEntropy, _LOSS, _CONSTANT)
 _softmax = Operator("softmax", Softmax, autocast=_FLOAT32)
 _log_softmax = Operator("log_softmax", Normalize, autocast=_FLOAT32)
 _logsumexp = Operator("logsumexp", LogSumExp, autocast=_FLOAT32)

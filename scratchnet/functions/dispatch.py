@@ -1,8 +1,8 @@
-"""Which kernel runs a call, and why: torch's own function, or one of ours, called so that autograd knows.
+"""Which kernel runs a call, and why: torch's own function, or one of ours, called in a way that autograd can follow.
 
-A user-level function is decorated: `or_torch` and `fastest_first` send to torch's own function what it has to take
-(`backend("torch")`, tensors that no kernel knows, devices without measured kernels) and what it is faster at. What remains goes
-through an `Operator`: to a kernel of the named backend, or of the fastest one; or to the reference, if there is none.
+User-level functions are decorated: `or_torch` and `fastest_first` send to torch's own function the calls that it has to take
+(`backend("torch")`, tensors that no kernel knows, devices without measured kernels) and those at which it is faster. The rest
+go through an `Operator`: to a kernel of the named backend or of the fastest one, or to the reference if there is no kernel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FASTEST = backends.fastest()  # where kernels are measured against torch's own,
 
 
 class Function(torch.autograd.Function):
-    """torch's, for an operator: `forward(ctx, kernel, *inputs, options)` leaves the kernel in ctx.
+    """torch's, for an operator: `forward(ctx, kernel, *inputs, options)` stores the kernel in ctx.
 
     The error about a saved tensor that was changed in place names the function that saved it.
     """
@@ -72,12 +72,11 @@ class Kernel:
         self.op, self.column, self.rung = op, column, rung
         self.devices = BACKENDS[column].devices
         self.differentiable = columns.raw(op, column)
-        self.gradients = None  # a kernel for outputs and gradients at once, with the arguments of forward and who needs one
+        self.gradients = None  # a kernel that returns outputs and gradients; its arguments: those of forward, the needs
         if op.at_once and column == "cpp":
             self.gradients = columns.kernel(op, column, "gradients", rung)
 
-    # On first use: most cells of the grid never run in a process, and looking all of them up takes longer than the rest of the
-    # import.
+    # Looked up on first use: most cells never run in a process, and looking up all of them would lengthen the import.
     @functools.cached_property
     def _forward(self) -> Callable:
         return columns.raw(self.op, self.column, "forward")
@@ -100,22 +99,25 @@ class Kernel:
 
 
 class Operator:
-    """A user-level function's way to its kernels: chooses the backend and calls it so that autograd knows.
+    """The link between a user-level function and its kernels: chooses one and calls it in a way that autograd can follow.
 
     function: the torch.autograd.Function; its forward takes (ctx, kernel, *the arguments that `Op` names).
     autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
+    constant: inputs that no kernel has a gradient for; where one is needed, the reference runs.
     """
 
-    def __init__(self, name: str, function: type[Function], autocast: dict[str, str] = {}):  # noqa: B006
+    def __init__(
+        self, name: str, function: type[Function], autocast: dict[str, str] | None = None, constant: tuple[str, ...] = ()
+    ):
         self.op = OPS[name]
         self.function = function
         self.outputs = len(self.op.outputs)
-        self.constant = [place for place in range(len(self.op.inputs)) if place not in self.op.places]  # have no gradient
-        self.autocast = autocast
+        self.autocast = autocast or {}
+        self.constant = [self.op.arguments("forward").index(argument) for argument in constant]
         self.formula = columns.kernel(self.op, "reference", "forward")
         for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
             register(self, namespace)
-        # Every cell of the row, made now and not on first use: torch.compile traces the choice, not the construction.
+        # All cells of the row are made now, not on first use, so that torch.compile traces the choice and not the construction.
         self.cells: dict[str, Kernel] = {}  # by the name that backend(...) takes; a column without kernels has none
         for column in columns.NAMESPACES:
             rungs = columns.numbered(self.op, column)
@@ -163,7 +165,7 @@ class Operator:
                 learns = learns or a.requires_grad
         learns = learns and torch.is_grad_enabled()
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
-            return self.plain(*args)  # a gradient that no kernel has, of class weights for one
+            return self.plain(*args)
         if torch.compiler.is_compiling() or transforming():
             return kernel.differentiable(*kernel.flat(args))
         if learns:
@@ -175,7 +177,7 @@ class Operator:
         return tuple(a.to(dtype) if isinstance(a, Tensor) and a.dtype in AUTOCAST else a for a in args)
 
 
-# What a kernel may be called with: plain tensors, and the two kinds that stand for one while a graph is made.
+# What a kernel may be called with: plain tensors, and the two kinds that stand in for one while a graph is traced.
 _KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _FASTER = frozenset({torch.float32, torch.float64, torch.bfloat16})  # torch's float16 products are many times slower than ours
@@ -183,10 +185,10 @@ _OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size
 
 
 def unknown(values: Iterable) -> bool:
-    """Whether a tensor among the arguments of a call is one that no kernel knows, so that torch's own function has to run.
+    """Whether the arguments of a call include a tensor that no kernel knows, so that torch's own function has to run.
 
-    That is any layout but the strided one, any subclass that is not named above (DTensor, weights that are quantized, jagged
-    nested tensors), a first tensor that is quantized or nested, and what takes the place of a tensor, as an fx.Proxy does.
+    That is any layout except strided, any subclass that is not named above (DTensor, quantized weights, jagged nested tensors),
+    a first tensor that is quantized or nested, and anything that stands in for a tensor, such as an fx.Proxy.
     """
     first = True
     for value in values:
@@ -201,10 +203,10 @@ def unknown(values: Iterable) -> bool:
 
 
 def torch_runs(x: Tensor, up_to: int) -> bool:
-    """Whether torch's own function is to run: it is named; or no backend is, and it is the fastest one for a first argument x.
+    """Whether torch's own function runs: it is named; or no backend is, and it is the fastest one for a first argument x.
 
-    On a device whose kernels nobody has measured against torch's own that is so at every size; elsewhere for x of at most
-    `up_to` elements in eager code.
+    On a device whose kernels have not been measured against torch's own, it always is; elsewhere, it is in eager code for x of
+    at most `up_to` elements.
     """
     if backends._named is not None:
         return backends._named == backends.TORCH
@@ -226,10 +228,10 @@ def or_torch(
 ) -> Callable[[_Call], _Call]:
     """Decorate a user-level function: `own`, torch's for the same arguments, runs where it has to or is faster.
 
-    up_to: for how many elements of the first argument it is. A call that `own` refuses goes on to ours, which says what is
-    wrong and what would be right. `look` may warn of the first argument.
-    explain: for a function of indices or classes. Kernels of all columns raise IndexError for one that is out of range; then
-    this is called with all arguments by name, and raises what the user gets.
+    up_to: the number of elements in the first argument up to which it is faster. A call that `own` refuses goes on to ours,
+    which says what is wrong and what would be right. `look` may warn about the first argument.
+    explain: for functions of indices or classes. The kernels of all columns raise IndexError for one that is out of range; then
+    `explain` is called with all arguments by name and raises the user's error.
     """
 
     def decorate(function: _Call) -> _Call:
@@ -243,7 +245,7 @@ def or_torch(
             if torch_runs(first, up_to):
                 try:
                     return own(*args, **kwargs)
-                except (RuntimeError, LookupError, ValueError, TypeError):  # ours says it better
+                except (RuntimeError, LookupError, ValueError, TypeError):  # ours explains it better
                     pass
             if explain is None:
                 return function(*args, **kwargs)
@@ -251,6 +253,7 @@ def or_torch(
                 return function(*args, **kwargs)
             except IndexError as error:
                 refused = error
+            # outside the except clause: the user reads one error, not two
             given = inspect.signature(function).bind(*args, **kwargs)
             given.apply_defaults()
             explain(**given.arguments)

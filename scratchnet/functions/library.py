@@ -92,12 +92,11 @@ def _on_nothing(op: Op, direction: str) -> Callable:
 
 def _on_numpy(op: Op, direction: str) -> Callable:
     """A NumPy kernel as a torch one: float64 arrays in, results rounded to the dtypes that the reference has."""
-    formula = columns.shapes(op, direction)
 
     @functools.lru_cache(1024)  # running the formula takes several milliseconds
     def like(*args):
         args = [torch.empty(a.shape, dtype=a.dtype, device="meta") if isinstance(a, _Like) else a for a in args]
-        return formula(*op.packed(direction, args))
+        return columns.shapes(op, direction)(*op.packed(direction, args))
 
     def run(*args):
         wanted = like(*map(_hashable, args[:-1]))
@@ -124,7 +123,7 @@ def _hashable(argument):
 
 
 def _on_triton(op: Op, direction: str) -> Callable:
-    """A Triton launcher as a kernel; Triton is imported when the first one runs, which takes a second or two."""
+    """A Triton launcher as a kernel; the first one to run imports Triton, which takes a second or two."""
 
     def run(*args):
         results = columns.kernel(op, "triton", direction, args[-1])(*op.packed(direction, args[:-1]))

@@ -105,8 +105,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[int, ...]:
     """The batch axes of both; none if one pair of sizes differs and neither is 1."""
-    dims = max(a.dim(), b.dim()) - 2
-    sizes_a, sizes_b = ((1,) * (dims + 2 - t.dim()) + tuple(t.shape[:-2]) for t in (a, b))
+    batches = a.shape[:-2], b.shape[:-2]
+    rank = max(map(len, batches))
+    sizes_a, sizes_b = ((1,) * (rank - len(batch)) + tuple(batch) for batch in batches)
     if any(m != n and m != 1 and n != 1 for m, n in zip(sizes_a, sizes_b, strict=True)):
         return ()
     return tuple(n if m == 1 else m for m, n in zip(sizes_a, sizes_b, strict=True))

@@ -130,7 +130,7 @@ class Op:
 
     def arguments(self, direction: str) -> tuple[str, ...]:
         """The arguments of the Python kernels of a direction, by name."""
-        options = ("options",) if self._has_options(direction) else ()
+        options = () if self._after_options(direction) is None else ("options",)
         if direction == "backward":
             return self.grads + self.saved_names + options + self.needs
         inputs = tuple(name.rstrip("?") for name in self.inputs)
@@ -138,24 +138,25 @@ class Op:
 
     def flat(self, direction: str, arguments: Sequence) -> tuple:
         """The arguments of a Python kernel as the registered operator takes them: with the options one by one."""
-        if not self._has_options(direction):
+        after = self._after_options(direction)
+        if after is None:
             return tuple(arguments)
-        at = len(arguments) - 1 - self._flags(direction)
+        at = len(arguments) - 1 - after
         return (*arguments[:at], *arguments[at], *arguments[at + 1 :])
 
     def packed(self, direction: str, arguments: Sequence) -> tuple:
         """The reverse of `flat`."""
-        if not self._has_options(direction):
+        after = self._after_options(direction)
+        if after is None:
             return tuple(arguments)
-        after = len(arguments) - self._flags(direction)
-        at = after - len(self.options._fields)
-        return (*arguments[:at], self.options(*arguments[at:after]), *arguments[after:])
+        end = len(arguments) - after
+        at = end - len(self.options._fields)
+        return (*arguments[:at], self.options(*arguments[at:end]), *arguments[end:])
 
-    def _has_options(self, direction: str) -> bool:
-        return self.options is not None and (direction != "backward" or self.backward_options)
-
-    def _flags(self, direction: str) -> int:
-        """How many flags of `needs` come after the options."""
+    def _after_options(self, direction: str) -> int | None:
+        """How many flags of `needs` follow the options; None without options."""
+        if self.options is None or direction == "backward" and not self.backward_options:
+            return None
         return 0 if direction == "forward" or len(self.gradients) == 1 else len(self.gradients)
 
     def schema(self, direction: str) -> str:

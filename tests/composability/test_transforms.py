@@ -106,10 +106,8 @@ def test_compile(name, example):
 @pytest.mark.parametrize("name, example", FIRST)
 def test_compile_with_inductor(name, example):
     c = case(name, example, dtype=torch.float32)
-    torch.testing.assert_close(
-        backward(compiled(lambda *t: c.ours(*[2 * x for x in t]), "inductor"), c),
-        backward(lambda *t: c.torch(*[2 * x for x in t]), c),
-    )
+    ours, theirs = (lambda *t, call=call: call(*[2 * x for x in t]) for call in (c.ours, c.torch))
+    torch.testing.assert_close(backward(compiled(ours, "inductor"), c), backward(theirs, c))
 
 
 @pytest.mark.parametrize("name, example", FIRST)
@@ -206,15 +204,14 @@ def layers(library):
     return library.Sequential(library.Linear(64, 64), library.GELU(), library.LayerNorm(64), library.Linear(64, 7))
 
 
-@pytest.mark.parametrize(
-    "build, target",
-    [
-        (layers, None),
-        (lambda library: library.CrossEntropyLoss(), lambda rows: torch.randint(64, (rows,))),
-        (lambda library: library.MSELoss(), lambda rows: torch.randn(rows, 64)),
-    ],
-    ids=["layers", "CrossEntropyLoss", "MSELoss"],
-)
+GRAPHS = {
+    "layers": (layers, None),
+    "CrossEntropyLoss": (lambda library: library.CrossEntropyLoss(), lambda rows: torch.randint(64, (rows,))),
+    "MSELoss": (lambda library: library.MSELoss(), lambda rows: torch.randn(rows, 64)),
+}
+
+
+@pytest.mark.parametrize("build, target", GRAPHS.values(), ids=GRAPHS)
 def test_compile_makes_no_more_graphs_than_torch(build, target):
     """Over batch sizes on both sides of the size up to which torch's own is faster, with uncompiled calls in between."""
 

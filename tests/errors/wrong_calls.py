@@ -17,7 +17,7 @@ class Wrong:
     function: str  # "gather", "nn.functional.linear", "nn.LayerNorm", ...: a name below both torch and scratchnet
     args: tuple
     argument: str  # the one to blame
-    words: str  # all of them, separated by " | ", stand in the message: what came, what is needed, the likely mend
+    words: str  # all of them, separated by " | ", stand in the message: what came, what is needed, the likely fix
     kwargs: dict[str, Any] = field(default_factory=dict)
     made_with: tuple | None = None  # for layers: the arguments of the constructor; args go to the call of the layer
     blames: str = ""  # the function that the message names, if it is another one
@@ -542,5 +542,15 @@ OTHERS = [
 ]
 
 WRONG = [
-    *MATMUL, *CONVOLUTION, *SOFTMAX, *CROSS_ENTROPY, *LAYER_NORM, *BATCH_NORM, *GELU, *GATHER, *POOLING, *ATTENTION, *OTHERS,
-]  # fmt: skip
+    *MATMUL,
+    *CONVOLUTION,
+    *SOFTMAX,
+    *CROSS_ENTROPY,
+    *LAYER_NORM,
+    *BATCH_NORM,
+    *GELU,
+    *GATHER,
+    *POOLING,
+    *ATTENTION,
+    *OTHERS,
+]

@@ -234,7 +234,7 @@ WRONG_OPERATOR_CALLS = [
     ({"c0": torch.zeros(2, 3)}, RuntimeError, r"c0.*expected shape \(2, 4\).*got \(2, 3\)"),
     ({"weight_hr": torch.zeros(3, 4)}, RuntimeError, r"weight_hr.*expected shape \(4, 4\).*got \(3, 4\)"),
     ({**PACKED, "batch_sizes": torch.tensor([2.0, 1.0])}, RuntimeError, "batch_sizes.*int64 on the CPU.*float32"),
-    ({**PACKED, "batch_sizes": torch.tensor([1, 2])}, RuntimeError, r"batch_sizes.*must fall.*2 sequences.*\[1, 2\]"),
+    ({**PACKED, "batch_sizes": torch.tensor([1, 2])}, RuntimeError, r"batch_sizes.*must not increase.*2 sequences.*\[1, 2\]"),
     ({**PACKED, "batch_sizes": torch.tensor([2, 2])}, RuntimeError, r"batch_sizes.*input's 3 rows.*\[2, 2\]"),
     ({**PACKED, "batch_sizes": torch.tensor([2, 2, -1])}, RuntimeError, r"batch_sizes.*\[2, 2, -1\]"),
 ]

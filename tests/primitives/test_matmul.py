@@ -250,7 +250,7 @@ def r(*shape, dtype=torch.float32):
 f64 = torch.float64
 ERRORS = [
     (lambda: matmul(r(2, 3), r(4, 5)), r"matmul\(\).*'other'.*mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"),
-    (lambda: matmul(r(2, 3), r(4, 3)), r"(likely mend:|did you mean) other.mT"),
+    (lambda: matmul(r(2, 3), r(4, 3)), r"did you mean other.mT"),
     (lambda: matmul(r(), r(4)), r"'input'.*both arguments to matmul need to be at least 1D, but they are 0D and 1D"),
     (lambda: matmul(r(3), r(4)), r"inconsistent tensor size, expected tensor \[3\] and src \[4\]"),
     (lambda: matmul(r(2, 3), r(4)), r"size mismatch, got input \(2\), mat \(2x3\), vec \(4\)"),

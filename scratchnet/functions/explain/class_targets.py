@@ -76,7 +76,7 @@ def check_one_dtype(name: str, input: Tensor, target: Tensor, weight: Tensor | N
 
 
 def check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """Raises torch's error for the first class that is out of range, where the numbers are at hand."""
+    """Raises torch's error for the first class that is out of range, where its value can be read."""
     if type(target) is not Tensor or not target.is_cpu or torch.compiler.is_compiling() or mapping():
         return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)

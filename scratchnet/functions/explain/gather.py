@@ -73,7 +73,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None, max_norm: 
 
 
 def _outside(index: Tensor, size: int) -> tuple[int, str] | None:
-    """The first entry that is not from 0 to size - 1, and where it is; None if there is none, or no numbers are at hand."""
+    """The first entry that is not from 0 to size - 1, and where it is; None if there is none, or no value can be read."""
     if type(index) is not Tensor or index.is_meta or torch.compiler.is_compiling() or mapping():
         return None
     outside = ((index < 0) | (index >= size)).reshape(-1)

@@ -68,7 +68,7 @@ def recurrence(
 
 
 def _check_batch_sizes(name: str, batch_sizes: Tensor, rows: int, batch: int) -> None:
-    """Their values too, where they are at hand."""
+    """Their values too, where they can be read."""
     check_tensor(name, "batch_sizes", batch_sizes)
     if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or batch_sizes.device.type not in ("cpu", "meta"):
         got = f"{batch_sizes.dtype} of shape {tuple(batch_sizes.shape)} on {batch_sizes.device}"
