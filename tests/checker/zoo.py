@@ -145,7 +145,7 @@ ZOO = {
         "(x * x).sum(-1, keepdims=True) / d - (x.sum(-1, keepdims=True) / d) ** 2",
         "cancels",
     ),
-    "float16 sums": ("matmul.cpp", "forward", "float sum", "_Float16 sum", "one of float16"),
+    "float16 sums": ("matmul.cpp", "forward", "float sum", "_Float16 sum", "fits float16"),
     "NaN hidden": (
         "layer_norm_torch.py",
         "forward",
