@@ -401,7 +401,7 @@ ATTENTION = [
     Wrong(MHA, (x(3, 2, 5),) * 3, "query", "embedding dimension of 4, but got 5 | (3, 2, 5)", made_with=(4, 2)),
     Wrong(MHA, (x(3, 2, 4), x(3, 2, 5), x(3, 2, 5)), "key", "kdim = 4 | (3, 2, 5)", made_with=(4, 2)),
     Wrong(MHA, (x(3, 4), x(3, 5), x(3, 5)), "value", "vdim = 6 | (3, 5)", made_with=(4, 2, 0, True, False, False, 5, 6)),
-    Wrong(MHA, (x(3, 2, 4), x(5, 2, 4), x(6, 2, 4)), "value", "(5, 2, 4) | (6, 2, 4) | for every key", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4), x(5, 2, 4), x(6, 2, 4)), "value", "(5, 2, 4) | (6, 2, 4) | needs a value", made_with=(4, 2)),
     Wrong(MHA, (x(3, 2, 4), x(3, 1, 4), x(3, 1, 4)), "key", "batch of 2 but got 1 | batch_first=False", made_with=(4, 2)),
     Wrong(MHA, (x(3, 4), [1.0], x(3, 4)), "key", "must be Tensor, not list", made_with=(4, 2), error=TypeError),
     Wrong(MHA, (x(3, 2, 4),) * 3, "attn_mask", "is_causal hint | generate_square", {"is_causal": True}, (4, 2)),
