@@ -116,7 +116,7 @@ def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> boo
 
 
 def _packs(batch_sizes: Tensor, rows: int, batch: int) -> bool:
-    """Whether these are the sizes of a PackedSequence: they never increase. In a graph nobody knows their values."""
+    """Whether these are the sizes of a PackedSequence: they never increase. In a graph their values are not known."""
     if not (isinstance(batch_sizes, Tensor) and batch_sizes.dim() == 1 and batch_sizes.dtype is torch.int64):
         return False
     if torch.compiler.is_compiling() or batch_sizes.is_meta:

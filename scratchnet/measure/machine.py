@@ -13,7 +13,7 @@ import torch
 import scratchnet
 from scratchnet import _compiled
 
-_FOLDER = Path(__file__).parent
+_ROOT = Path(__file__).resolve().parents[2]  # the clone, unless the package is installed
 
 
 def facts(device: str = "cpu") -> dict[str, str | int]:
@@ -69,11 +69,11 @@ def _processor() -> str:
 
 def _commit() -> str:
     """The commit of the clone that the package runs from, with "+" if files differ from it; "" outside a clone."""
-    if not (_FOLDER.parent / ".git").exists():
+    if not (_ROOT / ".git").exists():
         return ""
     try:
         answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=_FOLDER, capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=_ROOT, capture_output=True, text=True
         )
     except OSError:  # no git
         return ""

@@ -1,6 +1,9 @@
 """`scratchnet info` says what is there, what runs and what is missing."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +32,16 @@ def test_json_is_the_grid(capsys):
     assert {name: column["missing"] for name, column in got["backends"].items()} == {n: backends.missing(n) for n in BACKENDS}
     assert got["running"]["threads"] == torch.get_num_threads()
     assert got["running"]["torch"] == torch.__version__
+
+
+def test_a_clone_names_its_own_commit(capsys):
+    """Not the one that was built last."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not in a clone")
+    command = ("git", "rev-parse", "--short", "HEAD")
+    head = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    assert facts(capsys)["running"]["commit"].removesuffix("+") == head
 
 
 def test_tables_name_every_operator_and_every_rung(capsys):

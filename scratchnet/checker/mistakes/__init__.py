@@ -1,4 +1,4 @@
-"""The usual mistakes of each primitive, one file a primitive; the sentences are what their author is told.
+"""The common mistakes of each primitive, one file per primitive; the sentences are what their author is told.
 
 FORWARD, BACKWARD   sentence -> a wrong kernel in plain torch, whose results are compared with the reader's: of forward with the
                     arguments of torch's function, of backward a function of the `Call` that returns the gradients
