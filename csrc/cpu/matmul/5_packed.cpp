@@ -259,6 +259,8 @@ void few_rows(const Rectangle<T>& r) {
   const int64_t whole = r.columns / COLUMNS<A> * COLUMNS<A>;
   Growing<T> sums(r, false);
   do {
+    // Before the tiles: packing the rest of a row of b fetches what they read of it.
+    const A* const rest = whole < r.columns ? columns_of_b<1>(sums, whole) : nullptr;
     const auto a = rows_of_a<1>(sums, 0, r.rows);
     const T* const b = r.b_at(sums.p, 0);
     for (int64_t j = 0, width; j < whole; j += width) {
@@ -275,7 +277,7 @@ void few_rows(const Rectangle<T>& r) {
         sums.done(i, j, height, width);
       }
     }
-    if (whole < r.columns) packed_tiles<1>(sums, a, 0, r.rows, whole, columns_of_b<1>(sums, whole));
+    if (rest) packed_tiles<1>(sums, a, 0, r.rows, whole, rest);
   } while (sums.next());
 }
 
