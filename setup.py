@@ -117,7 +117,7 @@ def rungs(column: str) -> dict[str, list[Path]]:
 
 
 def copies(source: Path) -> list[str]:
-    """The instruction sets that a file of csrc/cpu is compiled for: all, but one for a naive loop and for what is no kernel."""
+    """The compiled copies of a source: one per instruction set; a single one of naive loops, of what is no kernel, of CUDA."""
     if source.suffix == ".cu":
         return ["cuda"]
     return ["baseline"] if source.name == NAIVE or source.parent == CSRC / "cpu" else list(ISA_FLAGS)
