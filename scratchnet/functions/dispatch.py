@@ -39,15 +39,17 @@ class Function(torch.autograd.Function):
 
 def needs(ctx) -> tuple[bool, ...]:
     """Which of the operator's gradients are needed."""
-    return tuple(ctx.needs_input_grad[1 + place] for place in ctx.kernel.op.places)
+    needed = ctx.needs_input_grad  # torch builds the tuple anew each time
+    return tuple([needed[place] for place in ctx.kernel.places])
 
 
 def lined_up(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The operator's gradients in the places of the arguments of `forward`, None in the others and where none is needed."""
-    result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
-    for place, gradient in zip(ctx.kernel.op.places, gradients, strict=True):
-        if ctx.needs_input_grad[1 + place]:
-            result[1 + place] = gradient
+    needed = ctx.needs_input_grad
+    result: list[Tensor | None] = [None] * len(needed)
+    for place, gradient in zip(ctx.kernel.places, gradients, strict=True):
+        if needed[place]:
+            result[place] = gradient
     return tuple(result)
 
 
@@ -70,6 +72,7 @@ class Kernel:
 
     def __init__(self, op: Op, column: str, rung: int):
         self.op, self.column, self.rung = op, column, rung
+        self.places = [1 + place for place in op.places]  # after the kernel itself, in the arguments of a Function
         self.devices = BACKENDS[column].devices
         self.differentiable = columns.raw(op, column)
         self.gradients = None  # a kernel that returns outputs and gradients; its arguments: those of forward, the needs

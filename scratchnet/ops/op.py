@@ -130,7 +130,7 @@ class Op:
 
     def arguments(self, direction: str) -> tuple[str, ...]:
         """The arguments of the Python kernels of a direction, by name."""
-        options = () if self._after_options(direction) is None else ("options",)
+        options = () if self._after_options[direction] is None else ("options",)
         if direction == "backward":
             return self.grads + self.saved_names + options + self.needs
         inputs = tuple(name.rstrip("?") for name in self.inputs)
@@ -138,7 +138,7 @@ class Op:
 
     def flat(self, direction: str, arguments: Sequence) -> tuple:
         """The arguments of a Python kernel as the registered operator takes them: with the options one by one."""
-        after = self._after_options(direction)
+        after = self._after_options[direction]
         if after is None:
             return tuple(arguments)
         at = len(arguments) - 1 - after
@@ -146,18 +146,20 @@ class Op:
 
     def packed(self, direction: str, arguments: Sequence) -> tuple:
         """The reverse of `flat`."""
-        after = self._after_options(direction)
+        after = self._after_options[direction]
         if after is None:
             return tuple(arguments)
         end = len(arguments) - after
         at = end - len(self.options._fields)
         return (*arguments[:at], self.options(*arguments[at:end]), *arguments[end:])
 
-    def _after_options(self, direction: str) -> int | None:
-        """How many flags of `needs` follow the options; None without options."""
-        if self.options is None or direction == "backward" and not self.backward_options:
-            return None
-        return 0 if direction == "forward" or len(self.gradients) == 1 else len(self.gradients)
+    @functools.cached_property
+    def _after_options(self) -> dict[str, int | None]:
+        """Direction -> how many flags of `needs` follow the options; None without options."""
+        if self.options is None:
+            return dict.fromkeys(("forward", "backward", "gradients"))
+        flags = 0 if len(self.gradients) == 1 else len(self.gradients)
+        return {"forward": 0, "backward": flags if self.backward_options else None, "gradients": flags}
 
     def schema(self, direction: str) -> str:
         """The arguments and results of a registered kernel, in torch's words: "(Tensor x, int dim, int rung) -> Tensor"."""
