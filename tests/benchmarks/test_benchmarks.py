@@ -19,6 +19,7 @@ def test_every_primitive_has_its_file():
     assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step", "check"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_it_measures_the_operators_of_its_primitive(primitive, monkeypatch, capsys):
     path = str(FOLDER / f"{primitive}.py")

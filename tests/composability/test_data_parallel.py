@@ -3,6 +3,7 @@
 import os
 import socket
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -56,5 +57,6 @@ def test_two_processes():
     check(compile=False)
 
 
+@pytest.mark.full
 def test_two_processes_compiled():
     check(compile=True)

@@ -235,6 +235,7 @@ def test_build_info_tells_what_was_compiled():
     assert info["isas"][0] == "baseline" and re.search(r"\d+\.\d+", info["compiler"]) and re.match(r"2\.\d+", info["torch"])
 
 
+@pytest.mark.full
 @needs_module
 def test_cpu_info_follows_torch_and_the_override():
     for threads in (1, 2):

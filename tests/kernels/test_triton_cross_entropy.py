@@ -259,6 +259,7 @@ def compiled():
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.full
 def test_another_number_of_rows_compiles_nothing(compiled):
     kernels, _ = compiled
     assert len(kernels) >= 12
