@@ -432,6 +432,7 @@ BATCH_NORM = [
     Wrong(F_BN, (x(1, 5), None, None), "input", "more than 1 value per channel | [1, 5] | .eval()", {"training": True}),
     Wrong(F_BN, (x(1, 5, 1, 1), None, None), "input", "more than 1 value per channel | [1, 5, 1, 1]", {"training": True}),
     Wrong(F_BN, (x(5), None, None), "input", "(N, C, ...) | (5,)", {"training": True}),
+    Wrong(F_BN, (x(1), None, None), "input", "more than 1 value per channel | [1]", {"training": True}),
     Wrong(F_BN, (x(5), x(5), x(5)), "input", "(N, C, ...) | (5,)"),
     Wrong(F_BN, (x(4, 5), None, x(3)), "running_var", "should contain 5 elements not 3", {"training": True}),
     Wrong(F_BN, (x(4, 5, dtype=I64), None, None), "input", "Long | .float()", {"training": True}),

@@ -29,12 +29,12 @@ Moments welford(const T* x, int64_t columns) {
   return {first + mean, squares / columns};
 }
 
-// RMSNorm: the squares alone
+// RMSNorm: the squares alone, long double as in rung 1: of equal squares, whose sums all err alike, double loses three digits.
 template <class T>
 Moments around_zero(const T* x, int64_t columns) {
-  double squares = 0;
+  long double squares = 0;
   for (int64_t j = 0; j < columns; j++) squares += double(load1(x + j)) * load1(x + j);
-  return {0, squares / columns};
+  return {0, double(squares / columns)};
 }
 
 template <class T>

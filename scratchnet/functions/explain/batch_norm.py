@@ -29,7 +29,7 @@ def batch_norm(
     for argument, value in (("momentum", momentum), ("eps", eps)):
         if not isinstance(value, (float, int, torch.SymFloat)):
             fail(TypeError, name, argument, f"must be float, not {type(value).__name__}")
-    if training and input.dim() > 1 and math.prod((input.shape[0], *input.shape[2:])) == 1:
+    if training and input.dim() and math.prod((input.shape[0], *input.shape[2:])) == 1:
         got = f"Expected more than 1 value per channel when training, got input size {input.shape}"
         fail(ValueError, name, "input", f"{got}; one sample has no variance: call .eval(), or take a LayerNorm")
     if eps < 0 or training and eps == 0:
