@@ -210,8 +210,9 @@ def _numbers(case: Case, ours: Results, own: list[Results], upstream: list[Tenso
         nudged = oracle(lambda t: _nudged(t, eps))
         found = _verdicts(case, ours, own, exact, nudged, upstream)
         if found:  # was the nudge a lucky one? Sixteen show better what rounding of the inputs can do, above all at a kink
-            for _ in range(15):
-                nudged = [_further(*of) for of in zip(exact, nudged, oracle(lambda t: _nudged(t, eps)), strict=True)]
+            for k in range(15):
+                more = oracle(lambda t, way=(_nudged_alike, _nudged)[k % 2]: way(t, eps))
+                nudged = [_further(*of) for of in zip(exact, nudged, more, strict=True)]
             found = _verdicts(case, ours, own, exact, nudged, upstream)
     return found
 
@@ -221,9 +222,13 @@ def _wide(t: Tensor) -> Tensor:
 
 
 def _nudged(t: Tensor, eps: float) -> Tensor:
-    """`nudge` of the numbers in memory: one that is expanded moves in all its places alike, as equal terms round alike."""
+    return nudge(_wide(t), eps)
+
+
+def _nudged_alike(t: Tensor, eps: float) -> Tensor:
+    """The numbers in memory: one that is expanded moves alike in all its places, as equal terms round alike."""
     once = t[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in t.stride())]
-    return nudge(_wide(once), eps).detach().expand(t.shape).clone().requires_grad_(t.requires_grad)
+    return _nudged(once, eps).detach().expand(t.shape).clone().requires_grad_(t.requires_grad)
 
 
 def _further(exact: Tensor, a: Tensor, b: Tensor) -> Tensor:
