@@ -57,6 +57,7 @@ def test_bytes_are_those_of_the_operator(small, clock, tmp_path):
     assert (forward["bytes"], both["bytes"]) == (str(2 * 35 * 4), str((2 + 3) * 35 * 4))
 
 
+@pytest.mark.full
 def test_all_examples_sizes_and_backends(small, clock, tmp_path):
     path = tmp_path / "figures.csv"
     options = ["--backend", "reference", "--backend", "numpy", "--dtype", "bfloat16", "--threads", "1"]
@@ -99,6 +100,7 @@ def test_candidates_take_turns(monkeypatch):
     assert [names[0] for names in rounds] == ["torch's", "reference", "numpy"]
 
 
+@pytest.mark.full
 def test_cold_caches_are_emptied_before_every_single_call(small, clock, monkeypatch, tmp_path):
     happened = []
     buffer = torch.ones(3)

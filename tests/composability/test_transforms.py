@@ -171,6 +171,7 @@ def test_export_and_train_the_exported_program(name, example, strict):
     torch.testing.assert_close(trained(c.ours, True), trained(c.torch, False))
 
 
+@pytest.mark.full  # half a minute for all of them
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_opcheck(name, example, monkeypatch):
     """torch.library.opcheck of the operators that the call goes through, with the arguments that it passes on."""

@@ -52,7 +52,10 @@ def test_python(page, code):
     exec(compile(code, page, "exec"), {"__name__": "page"})
 
 
-@pytest.mark.parametrize("line", SHELL)
+# A benchmark takes its time, and tests/cli runs the command at small sizes.
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=pytest.mark.full if line.startswith("scratchnet bench") else ()) for line in SHELL]
+)
 def test_shell(line, capsys):
     command, *arguments = line.split()
     if arguments[0] == "check":  # a blank exercise, a wrong kernel
