@@ -170,6 +170,7 @@ def results():
         return dict(shared)
 
 
+@pytest.mark.full  # two processes that train for a quarter of a minute
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("plan", ["tp", "fsdp", "ddp"])
 def test_two_processes_train_as_one(results, plan, name):

@@ -230,6 +230,7 @@ def test_compile_makes_no_more_graphs_than_torch(build, target):
         assert graphs(scratchnet.nn) <= graphs(torch.nn)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_compiled_functions_make_no_more_graphs_than_torchs(name, example):
     if name == "recurrence" or "pool2d" in name or "conv2d" in name:
