@@ -53,22 +53,32 @@ void* out_if(const Tensor& t, bool needed) {
   return needed ? out(t) : nullptr;
 }
 
+// What is missing is null for the kernel: without residual and total nothing is added, without mean it is RMSNorm.
+template <class Tensor>
+void norm_forward(Tensor x, std::optional<Tensor> residual, std::optional<Tensor> weight, std::optional<Tensor> bias,
+                  const std::optional<Tensor>& total, const Tensor& y, const std::optional<Tensor>& mean, const Tensor& rstd,
+                  int64_t ndim, double eps, int64_t rung) {
+  x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
+  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
+                                           .residual = data(residual),
+                                           .weight = data(weight),
+                                           .bias = data(bias),
+                                           .total = total ? out(*total) : nullptr,
+                                           .y = out(y),
+                                           .mean = mean ? out(*mean) : nullptr,
+                                           .rstd = out(rstd),
+                                           .rows = rows_of(x, ndim),
+                                           .columns = columns_of(x, ndim),
+                                           .eps = eps});
+}
+
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor> layer_norm_forward(Tensor x, std::optional<Tensor> weight, std::optional<Tensor> bias,
                                                       int64_t ndim, double eps, int64_t rung) {
   const Expect expect("layer_norm_forward", "x", x, rung);
   expect_norm(expect, x, ndim, weight, bias);
-  x = in_order(x), weight = in_order(weight), bias = in_order(bias);
   Tensor y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
-                                           .weight = data(weight),
-                                           .bias = data(bias),
-                                           .y = out(y),
-                                           .mean = out(mean),
-                                           .rstd = out(rstd),
-                                           .rows = rows_of(x, ndim),
-                                           .columns = columns_of(x, ndim),
-                                           .eps = eps});
+  norm_forward<Tensor>(x, std::nullopt, weight, bias, std::nullopt, y, mean, rstd, ndim, eps, rung);
   return {y, mean, rstd};
 }
 
@@ -112,15 +122,8 @@ template <class Tensor>
 std::tuple<Tensor, Tensor> rms_norm_forward(Tensor x, std::optional<Tensor> weight, int64_t ndim, double eps, int64_t rung) {
   const Expect expect("rms_norm_forward", "x", x, rung);
   expect_norm(expect, x, ndim, weight);
-  x = in_order(x), weight = in_order(weight);
   Tensor y = fresh_like(x), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
-                                           .weight = data(weight),
-                                           .y = out(y),
-                                           .rstd = out(rstd),
-                                           .rows = rows_of(x, ndim),
-                                           .columns = columns_of(x, ndim),
-                                           .eps = eps});
+  norm_forward<Tensor>(x, std::nullopt, weight, std::nullopt, std::nullopt, y, std::nullopt, rstd, ndim, eps, rung);
   return {y, rstd};
 }
 
@@ -140,19 +143,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> add_layer_norm_forward(Tensor x, Tens
   const Expect expect("add_layer_norm_forward", "x", x, rung);
   expect_norm(expect, x, ndim, weight, bias);
   expect.shape("residual", residual, all_axes(x));
-  x = in_order(x), residual = in_order(residual), weight = in_order(weight), bias = in_order(bias);
   Tensor total = fresh_like(x), y = fresh_like(x), mean = fresh_statistic(x, ndim), rstd = fresh_statistic(x, ndim);
-  layer_norm_kernels(rung).forward(on(x), {.x = data(x),
-                                           .residual = data(residual),
-                                           .weight = data(weight),
-                                           .bias = data(bias),
-                                           .total = out(total),
-                                           .y = out(y),
-                                           .mean = out(mean),
-                                           .rstd = out(rstd),
-                                           .rows = rows_of(x, ndim),
-                                           .columns = columns_of(x, ndim),
-                                           .eps = eps});
+  norm_forward<Tensor>(x, residual, weight, bias, total, y, mean, rstd, ndim, eps, rung);
   return {total, y, mean, rstd};
 }
 

@@ -12,14 +12,13 @@ import torch
 from cases import TRITON
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
-from wrong_calls import WRONG, Wrong, resolve
-from wrong_losses import LOSSES
+from wrong import Wrong, resolve
+from wrong_calls import WRONG
 
 import scratchnet
 import scratchnet.nn
 import scratchnet.optim
 
-WRONG = [*WRONG, *LOSSES]
 pytestmark = pytest.mark.filterwarnings("ignore:.*Using a target size", "ignore:.*dropout2d")
 EVERY = [
     pytest.param(row, id=f"{k}-{row.function.removeprefix('nn.functional.')}-{row.argument}") for k, row in enumerate(WRONG)

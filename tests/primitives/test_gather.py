@@ -241,7 +241,7 @@ WRONG = [
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("call, error, words", WRONG, ids=[f"{e.__name__}-{w[:40]}" for _, e, w in WRONG])
-def test_wrong_calls_say_what_to_mend(call, error, words, backend):
+def test_wrong_calls_say_what_to_fix(call, error, words, backend):
     with scratchnet.backend(backend), pytest.raises(error, match=words) as caught:
         call()
     assert str(caught.value).startswith(("gather(): argument '", "embedding(): argument '"))

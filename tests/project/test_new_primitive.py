@@ -115,6 +115,7 @@ def test_a_new_primitive_is_verified_measured_listed_documented_and_tested(tmp_p
     assert copy.tests(*rooms, "checker", "benchmarks", "docs/test_pages.py", "cli/test_cli_ladder.py", select=NAME) > 250
     lists = ("project/test_face.py", "docs/test_docstrings.py", "cli/test_cli_info.py", "typing")
     copy.tests(f"primitives/test_{NAME}.py", *lists)
+    assert copy.tests("errors/test_wrong_calls.py", select=NAME) >= 2
 
     build = runpy.run_path(str(copy.folder / "tests/cuda_emulation/build.py"))  # which judges CUDA kernels: they compile for it
     for source in () if build["missing"]() else (copy.folder / "csrc/cuda" / NAME).iterdir():

@@ -43,11 +43,7 @@ SEED = int(os.environ["SCRATCHNET_REAL_SIZES_SEED"])
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 EXACT = ("matmul", "linear", "conv2d", "gather", "embedding", "max_pool2d")
 MODELS = [(name, model) for name, models in SHAPES.items() for model in models]
-SOME = {(name, model) for name, models in SHAPES.items() for model in list(models)[:2]}  # make test-full has them all
-BY_MODEL = pytest.mark.parametrize(
-    "name, model",
-    [pytest.param(*of, id="-".join(of), marks=() if of in SOME else pytest.mark.full) for of in MODELS],
-)
+BY_MODEL = pytest.mark.parametrize("name, model", MODELS, ids=[f"{name}-{model}" for name, model in MODELS])
 BY_EXAMPLE = pytest.mark.parametrize("name, example", EXAMPLES)
 
 

@@ -1,7 +1,7 @@
-"""Wrong calls of activations, losses and small layers; the table's columns are explained in wrong_calls.py."""
+"""Wrong calls of activations, losses and small layers."""
 
 import torch
-from wrong_calls import C64, F64, I32, I64, Wrong, i, meta, x
+from wrong import C64, F64, I32, I64, Wrong, i, meta, x
 
 PAIRED = ["l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "binary_cross_entropy", "binary_cross_entropy_with_logits"]
 ELEMENTWISE = ["leaky_relu", "elu", "silu", "softplus"]
@@ -11,7 +11,7 @@ BCE, LOGITS = F + "binary_cross_entropy", F + "binary_cross_entropy_with_logits"
 COSINE, TRIPLET = F + "cosine_embedding_loss", F + "triplet_margin_loss"
 SIZES = "size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 0"
 
-LOSSES = [
+WRONG = [
     *[Wrong(F + name, (x(3), [1.0, 2.0, 3.0]), "target", "must be Tensor, not list", error=TypeError) for name in PAIRED],
     *[Wrong(F + name, (None, x(3)), "input", "must be Tensor, not NoneType", error=TypeError) for name in PAIRED],
     *[Wrong(F + name, (x(3), meta(3)), "target", "meta | cpu") for name in PAIRED[:3]],

@@ -1,0 +1,38 @@
+"""Wrong calls of attention and the Transformer."""
+
+from wrong import Wrong, i, x
+
+MHA = "nn.MultiheadAttention"
+WRONG = [
+    Wrong(MHA, (0, 2), "embed_dim", "must be greater than 0 | embed_dim=0"),
+    Wrong(MHA, (4, 0), "num_heads", "must be greater than 0 | num_heads=0"),
+    Wrong(MHA, (8, 3), "num_heads", "must be divisible by num_heads | 8 and 3 | 2 heads would do"),
+    Wrong(MHA, (x(4), x(4), x(4)), "query", "2D or batched 3D | 1-D", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 4), x(1, 3, 4), x(3, 4)), "key", "unbatched (2-D) | 3-D and 2-D", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4), x(3, 2, 4), x(3, 4)), "value", "batched (3-D) | 3-D and 2-D", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 5),) * 3, "query", "embedding dimension of 4, but got 5 | (3, 2, 5)", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4), x(3, 2, 5), x(3, 2, 5)), "key", "kdim = 4 | (3, 2, 5)", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 4), x(3, 5), x(3, 5)), "value", "vdim = 6 | (3, 5)", made_with=(4, 2, 0, True, False, False, 5, 6)),
+    Wrong(MHA, (x(3, 2, 4), x(5, 2, 4), x(6, 2, 4)), "value", "(5, 2, 4) | (6, 2, 4) | needs a value", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4), x(3, 1, 4), x(3, 1, 4)), "key", "batch of 2 but got 1 | batch_first=False", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 4), [1.0], x(3, 4)), "key", "must be Tensor, not list", made_with=(4, 2), error=TypeError),
+    Wrong(MHA, (x(3, 2, 4),) * 3, "attn_mask", "is_causal hint | generate_square", {"is_causal": True}, (4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3 + (i(0, 0, 1),), "key_padding_mask", "2-D | 1-D", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 4),) * 3 + (x(1, 3),), "key_padding_mask", "1-D | 2-D", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3 + (x(3, 2),), "key_padding_mask", "(2, 3) | (3, 2)", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3 + (i([0, 0, 1], [0, 0, 0]),), "key_padding_mask", "bool | torch.int64", made_with=(4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3, "attn_mask", "2-D or 3-D | 1-D", {"attn_mask": x(3)}, (4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3, "attn_mask", "2D | (3, 4) | (3, 3) = (L, S)", {"attn_mask": x(3, 4)}, (4, 2)),
+    Wrong(MHA, (x(3, 2, 4),) * 3, "attn_mask", "3D | (2, 3, 3) | (4, 3, 3)", {"attn_mask": x(2, 3, 3)}, (4, 2)),
+    Wrong(MHA, (x(3, 4),) * 3, "attn_mask", "3D | (1, 3, 3) | (2, 3, 3)", {"attn_mask": x(1, 3, 3)}, (4, 2)),
+    Wrong(MHA, (x(3, 4),) * 3, "attn_mask", "bool | .bool()", {"attn_mask": i([0] * 3, [0] * 3, [0] * 3)}, (4, 2)),
+    Wrong("nn.TransformerEncoderLayer", (4, 2, 8, 0.1, "tanh"), "activation", "should be relu/gelu, not tanh | callable"),
+    Wrong("nn.TransformerEncoderLayer", (x(3, 4), i([0] * 3)), "src_mask", "bool | torch.int64", made_with=(4, 2, 8)),
+    Wrong("nn.FeedForward", (4, 8, "tanh"), "activation", "should be relu/gelu, not tanh", error=RuntimeError),
+    Wrong("nn.TransformerLM", (0, 4, 2, 1, 8), "vocab_size", "at least 1, got 0", error=ValueError),
+    Wrong("nn.TransformerLM", (9, 4, 2, 1, -8), "context_length", "at least 1, got -8", error=ValueError),
+    Wrong(
+        "nn.TransformerLM", (i(1, 2),), "tokens", "(B, T) | (2,) | unsqueeze(0)", made_with=(9, 4, 2, 1, 8), error=ValueError
+    ),
+    Wrong("nn.TransformerLM", (i([0] * 9),), "tokens", "up to | 8 | (1, 9) | cut", made_with=(9, 4, 2, 1, 8), error=ValueError),
+]
