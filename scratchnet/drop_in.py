@@ -12,7 +12,7 @@ from torch.nn import Module
 
 
 def public(names: dict[str, object]) -> list[str]:
-    """The public names of a module whose `globals()` these are: the functions and classes that it has, in the end."""
+    """The names of a module's public functions and classes, from its `globals()` after the last import."""
     return [name for name, value in names.items() if callable(value) and not name.startswith("_")]
 
 

@@ -22,7 +22,7 @@ namespace scratchnet {
 // ---- What each kind of tensor defines -----------------------------------------------------------------------------------
 
 template <class Tensor>
-using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // what its scalar_type() answers
+using dtype_t = decltype(std::declval<const Tensor&>().scalar_type());  // what its scalar_type() returns
 
 template <class Tensor>
 DType dtype_of(const Tensor&);
