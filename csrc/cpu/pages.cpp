@@ -45,7 +45,7 @@ class Book {
     used[pages.memory] = pages.bytes;
     used_bytes += pages.bytes;
     most_used_bytes = std::max(most_used_bytes, used_bytes);
-    return release_until(most_used_bytes - used_bytes);
+    return release_until(may_be_kept());
   }
 
   Pages end_use(void* memory) {
@@ -63,7 +63,7 @@ class Book {
     const std::lock_guard<std::mutex> lock(mutex);
     kept.push_back(pages);
     kept_bytes += pages.bytes;
-    return release_until(most_used_bytes - used_bytes);
+    return release_until(may_be_kept());
   }
 
   std::vector<Pages> release_all() {
@@ -72,6 +72,10 @@ class Book {
   }
 
  private:
+  // With `y = f(x)` in a loop, the old y is freed after the new one is there, and the next step needs memory of another size
+  // first: within the peak alone, each step would unmap what the one after it needs.
+  int64_t may_be_kept() const { return most_used_bytes + most_used_bytes / 2 - used_bytes; }
+
   // Removes the oldest until at most `bytes` are kept.
   std::vector<Pages> release_until(int64_t bytes) {
     auto end = kept.begin();

@@ -52,11 +52,11 @@ void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64
   int64_t p = 0;
   do {  // once even without a term, which makes zeros
     const int64_t count = min(depth, terms - p);
-    const int64_t* const offset = views.offset.at(p, count + AHEAD);
+    const int64_t* const offset = views.offset.at(p, count);
     for (int64_t image = 0; image < images; image++)
       for (int64_t j = 0; j < used; j += COLUMNS<A>) {
         const A* const from = pieces + image * piece_size + j;
-        const auto shifted = [=](int64_t q, int v) SN_LAMBDA_INLINE { return from + offset[q] + v * lanes<A>; };
+        const auto shifted = [=](int64_t q, int v) SN_LAMBDA_INLINE { return load(from + offset[q] + v * lanes<A>); };
         for (int64_t i = 0; i < rows; i += ROWS)
           fitting_tile<A>(min(ROWS, rows - i), count, packed_rows(a + i * terms + p * ROWS), shifted,
                           sums + (image * rows + i) * columns + j, columns, min(COLUMNS<A>, used - j), p > 0);

@@ -51,7 +51,7 @@ struct Views {
 
   // About `outputs` of them in a block.
   Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs)
-      : y(y), x(x), offset(product_of(channels, taps()) + AHEAD), place(taps()) {
+      : y(y), x(x), offset(product_of(channels, taps())), place(taps()) {
     constexpr int64_t LONGEST = 1024;  // part of a row in a block
     residues[0] = min(y.stride, y.reach() + 1), residues[1] = min(x.stride, x.reach() + 1);
     block[1] = piece(x.out, LONGEST, 1), width = block[1] + x.reach() / x.stride;
@@ -64,7 +64,6 @@ struct Views {
     }
     for (int64_t t = 0; t < taps(); t++)
       place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;
-    for (int64_t t = 0; t < AHEAD; t++) offset[channels * taps() + t] = 0;  // fetched ahead, never used
   }
   int64_t taps() const { return product_of(y.taps, x.taps); }
   int64_t down() const { return ceil_div(y.out, block[0]); }  // blocks

@@ -30,7 +30,7 @@ void add_products(const Views& views, const A* pieces, int64_t piece_size, int64
           position[count++] = l / down * piece_size + l % down * views.width + k;
       for (int64_t f = 0; f < filters; f += COLUMNS<A>) {
         const A* const panel = dy + f / lanes<A> * turned + (line * dy_row + x) * lanes<A>;
-        const auto registers = [=](int64_t p, int v) SN_LAMBDA_INLINE { return panel + v * turned + p * lanes<A>; };
+        const auto registers = [=](int64_t p, int v) SN_LAMBDA_INLINE { return load(panel + v * turned + p * lanes<A>); };
         for (int64_t t = begin; t < end; t += ROWS) {
           const A* from[ROWS];
           for (int r = 0; r < ROWS; r++) from[r] = pieces + views.offset[min(t + r, end - 1)] - origin;

@@ -21,8 +21,11 @@ namespace {
 
 constexpr int64_t BLOCK_ROWS = 240;                                 // of a in L2
 constexpr int64_t RECTANGLE_ROWS = 1536, RECTANGLE_COLUMNS = 1024;  // of y, at most
-constexpr int64_t FEW_ROWS = 2 * ROWS;                              // up to here copying b does not pay
-constexpr int64_t NEAR = 1 << 17;                                   // bytes of b that wait in L2 for the next rows of a
+// From here on copying a pays, wherever it lies: with AVX2 4 % at 1024^3. AVX-512 multiplies by a number where it lies.
+constexpr int64_t MANY_COLUMNS = VECTORS == 2 ? 128 : INT64_MAX;
+constexpr int64_t FEW_ROWS = 2 * ROWS;                  // up to here copying b does not pay
+constexpr int64_t INNER_ROWS = VECTORS == 2 ? 32 : 48;  // nor, where both lie along k, transposing it
+constexpr int64_t NEAR = 1 << 17;                       // bytes of b that wait in L2 for the next rows of a
 // Blocks of DEPTH terms that are added up one after the other. With the 501 blocks of 128,256 classes in one chain, the
 // gradient of linear_cross_entropy lost half of its accuracy.
 constexpr int64_t CHAIN = 16;
@@ -32,7 +35,7 @@ template <class T, int R>
 void inner_products(int64_t rows, int64_t columns, int64_t k, const T* a, int64_t a_row, const T* b, int64_t b_column,
                     acc_t<T>* c, int64_t c_row, bool add) {
   using A = acc_t<T>;
-  constexpr int WIDTH = 4;  // R x WIDTH sums at a time
+  constexpr int WIDTH = R > 1 && ROWS * VECTORS < 16 ? 3 : 4;  // R x WIDTH sums at a time, beside which a register is left
   for (int64_t j = 0; j < columns; j += WIDTH)
     for (int64_t i = 0; i < rows; i += R) {
       vec<A> sum[R][WIDTH] = {};
@@ -215,7 +218,7 @@ SN_INLINE auto rows_of_a(const Growing<T>& sums, int64_t first, int64_t height) 
   const T* const from = sums.r.a_at(first, sums.p);
   const int64_t words = ceil_div(sums.depth, TERMS), row = a.row / TERMS;
   const bool in_order = TERMS * sizeof(T) == sizeof(A) && a.column == 1 && a.row % TERMS == 0 && sums.r.size.k % TERMS == 0;
-  const bool in_place = in_order && (uintptr_t)from % sizeof(A) == 0;
+  const bool in_place = in_order && (uintptr_t)from % sizeof(A) == 0 && sums.r.columns < MANY_COLUMNS;
   A* const packed = sums.r.packed.a.at(0, in_place ? 0 : round_up(height, ROWS) * words);
   if (!in_place) pack<ROWS, TERMS>(from, a.row, a.column, height, sums.depth, packed);
   return [=](int64_t i) SN_LAMBDA_INLINE {
@@ -223,29 +226,52 @@ SN_INLINE auto rows_of_a(const Growing<T>& sums, int64_t first, int64_t height) 
   };
 }
 
-// The columns from j0 on of b, packed.
+// Whether the first tiles pack b: panels whose rows lie in order.
+template <int TERMS, class T>
+bool packed_by_tiles(const Rectangle<T>& r) {
+  return TERMS == 1 && r.b.column == 1;
+}
+
+// The columns from j0 on of b, packed; but for the panels that the first tiles pack.
 template <int TERMS, class T>
 acc_t<T>* columns_of_b(const Growing<T>& sums, int64_t j0) {
   using A = acc_t<T>;
   const Rectangle<T>& r = sums.r;
-  A* const packed = r.packed.b.at(0, round_up(r.columns - j0, COLUMNS<A>) * ceil_div(sums.depth, TERMS));
-  pack<COLUMNS<A>, TERMS>(r.b_at(sums.p, j0), r.b.column, r.b.row, r.columns - j0, sums.depth, packed);
+  const int64_t columns = r.columns - j0, words = ceil_div(sums.depth, TERMS);
+  const int64_t first = packed_by_tiles<TERMS>(r) ? columns / COLUMNS<A> * COLUMNS<A> : 0;
+  A* const packed = r.packed.b.at(0, round_up(columns, COLUMNS<A>) * words);
+  pack<COLUMNS<A>, TERMS>(r.b_at(sums.p, j0 + first), r.b.column, r.b.row, columns - first, sums.depth, packed + first * words);
   return packed;
 }
 
 // The tiles of rows [i0, i0 + height) and the columns from j0 on: down the columns, one panel of b after another; where all of
 // b is near, along the rows, as y lies in memory.
+//
+// With few rows, reading b is most of the work. So the first tile of a panel packs it from what it reads anyway, and the tiles
+// below it fetch the next panel, whose rows may be pages apart: 64 x 4096 x 4096 took 1.3 times as long without.
 template <int TERMS, class T, class Rows>
-SN_INLINE void packed_tiles(const Growing<T>& sums, const Rows& a, int64_t i0, int64_t height, int64_t j0, const acc_t<T>* b) {
+SN_INLINE void packed_tiles(const Growing<T>& sums, const Rows& a, int64_t i0, int64_t height, int64_t j0, acc_t<T>* b) {
   using A = acc_t<T>;
-  const int64_t columns = sums.r.columns - j0, words = ceil_div(sums.depth, TERMS);
+  const Rectangle<T>& r = sums.r;
+  const int64_t columns = r.columns - j0, words = ceil_div(sums.depth, TERMS);
   const int64_t down = ceil_div(height, ROWS), across = ceil_div(columns, COLUMNS<A>);
   const bool along = across * COLUMNS<A> * words * (int64_t)sizeof(A) <= NEAR;
+  const int shift = down > 8 ? 3 : down > 4 ? 2 : down > 2 ? 1 : 0;  // 2^shift tiles fetch a panel
   for (int64_t t = 0; t < down * across; t++) {
     const int64_t i = (along ? t / across : t % down) * ROWS, j = (along ? t % across : t / down) * COLUMNS<A>;
     const int64_t tall = min(ROWS, height - i), wide = min(COLUMNS<A>, columns - j);
-    fitting_tile<A, VECTORS, TERMS>(tall, words, a(i), packed_columns(b + j * words), sums.tile(i0 + i, j0 + j), sums.c_row,
-                                    wide, sums.add());
+    A *const panel = b + j * words, *const c = sums.tile(i0 + i, j0 + j);
+    const bool in_order = i0 == 0 && packed_by_tiles<TERMS>(r) && wide == COLUMNS<A>;
+    const T* const from = r.b_at(sums.p, j0 + j);
+    const int64_t share = sums.depth >> shift, begin = (i / ROWS - 1) * share;
+    if (in_order && i == 0) {
+      tile_of_rows<A, ROWS, VECTORS>(tall, words, a(i), copied_columns(from, r.b.row, panel), c, sums.c_row, wide, sums.add());
+    } else if (in_order && !along && tall == ROWS && begin + share <= sums.depth && j + 2 * COLUMNS<A> <= columns) {
+      const auto registers = fetching(packed_columns(panel), from + COLUMNS<A> + begin * r.b.row, r.b.row, shift);
+      tile<A, ROWS, VECTORS, 1>(words, a(i), registers, c, sums.c_row, wide, sums.add());
+    } else {
+      fitting_tile<A, VECTORS, TERMS>(tall, words, a(i), packed_columns(panel), c, sums.c_row, wide, sums.add());
+    }
     sums.done(i0 + i, j0 + j, tall, wide);
   }
 }
@@ -260,11 +286,11 @@ void few_rows(const Rectangle<T>& r) {
   Growing<T> sums(r, false);
   do {
     // Before the tiles: packing the rest of a row of b fetches what they read of it.
-    const A* const rest = whole < r.columns ? columns_of_b<1>(sums, whole) : nullptr;
+    acc_t<T>* const rest = whole < r.columns ? columns_of_b<1>(sums, whole) : nullptr;
     const auto a = rows_of_a<1>(sums, 0, r.rows);
     const T* const b = r.b_at(sums.p, 0);
     for (int64_t j = 0, width; j < whole; j += width) {
-      const auto registers = [=, step = r.b.row](int64_t p, int v) SN_LAMBDA_INLINE { return b + p * step + j + v * lanes<A>; };
+      const auto registers = columns_in_place(b + j, r.b.row);
       const bool wide = r.rows <= 2 && whole - j >= WIDE * COLUMNS<A>;
       width = wide ? WIDE * COLUMNS<A> : COLUMNS<A>;
       for (int64_t i = 0; i < r.rows; i += ROWS) {
@@ -286,7 +312,7 @@ template <class T, int TERMS>
 void by_blocks(const Rectangle<T>& r) {
   Growing<T> sums(r, !r.DIRECT && r.blocks.depth >= r.size.k);
   do {  // once even for k = 0, which makes zeros
-    const auto* const b = columns_of_b<TERMS>(sums, 0);
+    auto* const b = columns_of_b<TERMS>(sums, 0);
     for (int64_t i = 0; i < r.rows; i += r.blocks.height) {
       const int64_t height = min(r.blocks.height, r.rows - i);
       packed_tiles<TERMS>(sums, rows_of_a<TERMS>(sums, i, height), i, height, 0, b);
@@ -296,8 +322,8 @@ void by_blocks(const Rectangle<T>& r) {
 
 template <class T, int TERMS>
 void compute(const Rectangle<T>& r) {
-  const bool few = TERMS == 1 && r.size.m <= FEW_ROWS;
-  if (few && r.a.column == 1 && r.b.row == 1 && !r.to.accumulate) return by_inner_products(r);
+  const bool few = TERMS == 1 && r.size.m <= FEW_ROWS, inner = TERMS == 1 && r.size.m <= (r.DIRECT ? INNER_ROWS : FEW_ROWS);
+  if (inner && r.a.column == 1 && r.b.row == 1 && !r.to.accumulate) return by_inner_products(r);
   if (r.size.k == 1 && r.b.column == 1 && !r.to.accumulate) return outer_product(r);
   if (few && r.b.column == 1 && r.columns >= COLUMNS<acc_t<T>>) return few_rows(r);
   by_blocks<T, TERMS>(r);
@@ -315,7 +341,7 @@ inline double work(double rows, double columns, double k) {
 // The grid whose slowest thread has the least to do; copying a number costs it about as much as 48 multiply-adds.
 inline Grid split(const ProductSizes& size, int64_t count, int64_t threads) {
   const Grid least = {ceil_div(size.m, RECTANGLE_ROWS), ceil_div(size.n, RECTANGLE_COLUMNS)};
-  if (threads == 1 || count * work(size.m, size.n, size.k) < 2 * THREAD_WORK) return least;
+  if (!sn_worth_threads(count * work(size.m, size.n, size.k) / THREAD_WORK)) return least;
   Grid best = least;
   int64_t best_cost = INT64_MAX;
   for (int64_t i = 0; i <= threads; i++) {
@@ -341,7 +367,7 @@ void product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
   const int64_t columns = round_up(ceil_div(size.n, grid.across), COLUMNS<A>);
   grid = {ceil_div(size.m, rows), ceil_div(size.n, columns)};
   const Blocks blocks = {rows, columns, piece(rows, BLOCK_ROWS, ROWS), piece(size.k, DEPTH * TERMS * TERMS, TERMS)};
-  const int64_t grain = 1 + int64_t(THREAD_WORK / work(rows, columns, size.k));
+  const int64_t grain = max(1, int64_t(THREAD_WORK / work(rows, columns, size.k)));
   parallel_for(0, count * grid.down * grid.across, grain, [&](int64_t begin, int64_t end) {
     const Workspace<A> packed(blocks, sizeof(T) < sizeof(A) || long_sums(size, blocks));
     for (int64_t t = begin; t < end; t++) {

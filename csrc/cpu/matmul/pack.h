@@ -83,6 +83,10 @@ void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t de
   using A = acc_t<T>;
   using Word = Words<T, TERMS>;
   constexpr int N = scratchnet::lanes<A>;
+  // Squares pay if most of their lines exist. Of a panel narrower than a register each store spills into the slots of later
+  // words, which are overwritten afterwards.
+  constexpr bool SQUARES = W % N == 0 || W < N && W > N / 2;
+  constexpr int64_t SPILL = ceil_div(N, W) - 1;
   const int64_t words = ceil_div(depth, TERMS), whole = depth / TERMS;
   Packed done = {0, 0};
   if constexpr (W < N)
@@ -94,12 +98,14 @@ void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t de
       for (; p < whole; p++)
         for (int64_t w = 0; w < W; w += N)
           store(packed + p * W + w, w < width ? Word::across(source + p * TERMS * step + w, step, width - w) : vec<A>{});
-    } else if (W % N == 0 && step == 1) {  // each line's numbers are: squares, transposed in registers
-      for (; p + N <= whole; p += N)
-        for (int64_t w = 0; w < W; w += N) {
+    } else if (SQUARES && step == 1) {  // each line's numbers are: squares, transposed in registers
+      const int64_t from = p;
+      for (int64_t w = 0; w < W; w += N)
+        for (p = from; p + N + SPILL <= whole; p += N) {
           vec<A> square[N];
 #pragma GCC unroll 16
-          for (int i = 0; i < N; i++) square[i] = w + i < width ? Word::along(source + (w + i) * line + p * TERMS) : vec<A>{};
+          for (int i = 0; i < N; i++)
+            square[i] = i < W && w + i < width ? Word::along(source + (w + i) * line + p * TERMS) : vec<A>{};
           transpose<A>(square);
 #pragma GCC unroll 16
           for (int i = 0; i < N; i++) store(packed + (p + i) * W + w, square[i]);

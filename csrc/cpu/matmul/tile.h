@@ -16,7 +16,7 @@ constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the
 template <class A>
 constexpr int64_t COLUMNS = VECTORS * lanes<A>;
 constexpr int64_t DEPTH = 256;  // the longest chain of additions: short for accuracy
-constexpr int64_t AHEAD = 8;    // how many terms before its use a row of b is fetched
+constexpr int64_t AHEAD = 8;    // how many terms before its use a row of b that lies far from the last one is fetched
 constexpr int64_t THREAD_WORK =
     1 << 21;                 // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
 constexpr int64_t MOVE = 2;  // what reading or writing a number costs, in multiply-adds, in a cache that all threads share
@@ -42,9 +42,9 @@ SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
   sum += a * b;
 }
 
-// c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b where V registers begin, of
-// which the last one may be partial in c. Not inlined: among the variables of a caller the compiler runs out of registers and
-// keeps the sums in memory (GCC 12: half the speed).
+// c (R, columns) = [c +] the sum over p < depth of a(p, row) * b(p, register): a gives a number, b one of V registers, of which
+// the last one may be partial in c. Not inlined: among the variables of a caller the compiler runs out of registers and keeps
+// the sums in memory (GCC 12: half the speed).
 template <class A, int R, int V, int TERMS, class Numbers, class Registers>
 __attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
@@ -56,9 +56,7 @@ __attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c,
   for (int64_t p = 0; p < depth; p++) {
     vec<A> b_p[V];
 #pragma GCC unroll 16
-    for (int v = 0; v < V; v++) b_p[v] = load(b(p, v));
-#pragma GCC unroll 16
-    for (int v = 0; v < V; v++) __builtin_prefetch(b(p + AHEAD, v));
+    for (int v = 0; v < V; v++) b_p[v] = b(p, v);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
@@ -98,10 +96,37 @@ template <class A>
 SN_INLINE auto packed_rows(const A* panel, int64_t row = 1, int64_t step = ROWS) {
   return [=](int64_t p, int r) SN_LAMBDA_INLINE { return panel[p * step + r * row]; };
 }
-// The registers of a panel that pack<COLUMNS<A>> made.
+// The registers of a panel that pack<COLUMNS<A>> made. They follow each other: the CPU fetches them ahead by itself.
 template <class A>
 SN_INLINE auto packed_columns(const A* panel) {
-  return [panel](int64_t p, int v) SN_LAMBDA_INLINE { return panel + p * COLUMNS<A> + v * lanes<A>; };
+  return [panel](int64_t p, int v) SN_LAMBDA_INLINE { return load(panel + p * COLUMNS<A> + v * lanes<A>); };
+}
+// Those of a matrix where it lies, with `step` numbers from row to row.
+template <class T>
+SN_INLINE auto columns_in_place(const T* b, int64_t step) {
+  return [=](int64_t p, int v) SN_LAMBDA_INLINE {
+    const T* const from = b + p * step + v * lanes<acc_t<T>>;
+    __builtin_prefetch(from + AHEAD * step);
+    return load(from);
+  };
+}
+// The same, and what is read becomes a panel for the next tiles.
+template <class T>
+SN_INLINE auto copied_columns(const T* b, int64_t step, acc_t<T>* panel) {
+  return [=, in_place = columns_in_place(b, step)](int64_t p, int v) SN_LAMBDA_INLINE {
+    const auto numbers = in_place(p, v);
+    store(panel + p * COLUMNS<acc_t<T>> + v * lanes<acc_t<T>>, numbers);
+    return numbers;
+  };
+}
+// Registers of b, while in every 2^shift-th step one more row of what begins at `next` is fetched into L2.
+template <class T, class Registers>
+SN_INLINE auto fetching(const Registers& b, const T* next, int64_t step, int shift) {
+  return [=](int64_t p, int v) SN_LAMBDA_INLINE {
+    constexpr int64_t LINE = 64 / sizeof(T), N = lanes<acc_t<T>>;
+    if (v * N % LINE == 0 && !(p & ((1 << shift) - 1))) __builtin_prefetch(next + (p >> shift) * step + v * N, 0, 2);
+    return b(p, v);
+  };
 }
 
 }  // namespace
