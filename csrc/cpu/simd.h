@@ -171,6 +171,20 @@ SN_INLINE auto vmax_lanes(V v) {
   return m;
 }
 
+// The larger of x and a limit, NaN stays NaN: one instruction, which compilers make of ?: for integers only.
+template <class V>
+SN_INLINE V at_least(V x, V limit) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm512_max_ps((__m512)limit, (__m512)x);
+  else return (V)_mm512_max_pd((__m512d)limit, (__m512d)x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(x[0]) == 4) return (V)_mm256_max_ps((__m256)limit, (__m256)x);
+  else return (V)_mm256_max_pd((__m256d)limit, (__m256d)x);
+#else
+  return x < limit ? limit : x;
+#endif
+}
+
 // ---- square root --------------------------------------------------------------------------------------------------------
 
 template <class V>
@@ -188,102 +202,9 @@ SN_INLINE V vsqrt(V x) {
 }
 
 // ---- exp ----------------------------------------------------------------------------------------------------------------
-// exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the Chebyshev interpolant of exp on that
-// interval. Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for double, subnormal results included;
-// exp(-inf) = 0, exp(inf) = inf, NaN stays NaN.
-
-template <class A>
-struct Exp {             // exp(x) = 2^k (1 + rest)
-  vec<A> rest, shifted;  // k stands in the low bits of shifted
-};
-
-SN_INLINE Exp<float> reduced_exp(vec<float> x) {
-  x = x > 89.0f ? splat(89.0f) : x;  // above: infinity, below: zero; the comparison is false for NaN, which passes through
-  x = x < -104.0f ? splat(-104.0f) : x;
-  constexpr float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
-  const vec<float> shifted = x * 0x1.715476p+0f + round, k = shifted - round;
-  vec<float> r = x - k * 0x1.62e4p-1f;  // ln 2 in two pieces, the first with few bits so that k times it is exact
-  r = r - k * 0x1.7f7d1cp-20f;
-  vec<float> p = 0.001394110843f * r + 0.008375126398f;
-  p = p * r + 0.0416663529f;
-  p = p * r + 0.1666641551f;
-  p = p * r + 0.5000000047f;
-  p = p * r + 1.000000038f;
-  return {p * r, shifted};
-}
-SN_INLINE vec<float> times_power(vec<float> p, vec<float> shifted) {  // p 2^k
-  constexpr float round = 0x1.8p23f;
-#if defined(__AVX512F__)
-  return (vec<float>)_mm512_scalef_ps((__m512)p, (__m512)(shifted - round));
-#else  // 2^k as a product of two powers, each a normal number
-  using I = Simd<float>::I;
-  const I n = (I)shifted - (I)splat(round), half = n >> 1;
-  return p * (vec<float>)((half + 127) << 23) * (vec<float>)((n - half + 127) << 23);
-#endif
-}
-
-SN_INLINE Exp<double> reduced_exp(vec<double> x) {
-  x = x > 710.0 ? splat(710.0) : x;
-  x = x < -746.0 ? splat(-746.0) : x;
-  constexpr double round = 0x1.8p52;
-  const vec<double> shifted = x * 0x1.71547652b82fep+0 + round, k = shifted - round;
-  vec<double> r = x - k * 0x1.62e42fefa39efp-1;  // with fused multiply-add the first piece may have all bits
-#if !defined(__FMA__)
-  r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
-#else
-  r = r - k * 0x1.abc9e3b39803fp-56;
-#endif
-  vec<double> p = 2.0921579964950300073e-9 * r + 2.5114869528657764941e-8;
-  p = p * r + 2.7557251904174912593e-7;
-  p = p * r + 2.7557224958392622686e-6;
-  p = p * r + 0.00002480158735011079562;
-  p = p * r + 0.00019841269909217101366;
-  p = p * r + 0.001388888888887188822;
-  p = p * r + 0.0083333333333095270794;
-  p = p * r + 0.041666666666666692193;
-  p = p * r + 0.16666666666666702412;
-  p = p * r + 0.49999999999999999989;
-  p = p * r + 0.99999999999999999847;
-  return {p * r, shifted};
-}
-SN_INLINE vec<double> times_power(vec<double> p, vec<double> shifted) {
-  constexpr double round = 0x1.8p52;
-#if defined(__AVX512F__)
-  return (vec<double>)_mm512_scalef_pd((__m512d)p, (__m512d)(shifted - round));
-#else
-  using I = Simd<double>::I;
-  const I n = (I)shifted - (I)splat(round), half = n >> 1;
-  return p * (vec<double>)((half + 1023) << 52) * (vec<double>)((n - half + 1023) << 52);
-#endif
-}
-
-template <class V>
-SN_INLINE V vexp(V x) {
-  const auto e = reduced_exp(x);
-  return times_power(e.rest + 1, e.shifted);
-}
-
-// tanh(x) = (1 - p) / (1 + p), p = exp(-2 |x|), to 1.6 ulp everywhere: near zero by p - 1 without the 1 that would swallow it;
-// near one as 1 - 2 p / (1 + p), because 1 - tanh^2, the slope, is what a rounding error there is large against.
-template <class V>
-SN_INLINE V vtanh(V x) {
-  const auto e = reduced_exp(x < 0 ? 2 * x : -2 * x);
-  const V p = times_power(e.rest + 1, e.shifted);
-  const V below_one = -times_power(e.rest, e.shifted) - (times_power(V{} + 1, e.shifted) - 1);  // 1 - p
-  const auto far = p < V{} + 0.25f;
-  const V share = (far ? 2 * p : below_one) / (1 + p), t = far ? 1 - share : share;
-  return x < 0 ? -t : t;
-}
-
-// ---- the normal distribution --------------------------------------------------------------------------------------------
-// For a >= 0: Phi(-a) = exp(-a^2 / 2) * w * Q(w), w = 1 / (a + c). Q is smooth and never zero, so that the *relative* error
-// stays small far into the tail (0.5 * (1 + erf(x / sqrt 2)) loses all its digits there). Q: Chebyshev interpolant in
-// s = 2 c w - 1, error 2.4e-8 (float, c = 3) and 1.8e-17 (double, c = 5), relative.
-
-template <class A>
-struct Normal {
-  vec<A> cdf, pdf;
-};
+// exp(x) for x <= 88 (float) or 709 (double): 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the
+// Chebyshev interpolant of exp on that interval. Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for
+// double. Zero below the least normal number / sqrt 2: on Intel each result that is not normal costs 150 cycles. NaN stays NaN.
 
 template <class A>
 SN_INLINE vec<A> polynomial(const A* c, int n, vec<A> x) {  // c[0] x^(n-1) + ... + c[n-1], by Horner
@@ -292,12 +213,82 @@ SN_INLINE vec<A> polynomial(const A* c, int n, vec<A> x) {  // c[0] x^(n-1) + ..
   for (int i = 1; i < n; i++) p = p * x + c[i];
   return p;
 }
-SN_INLINE vec<float> normal_tail(vec<float> s) {
-  constexpr float c[] = {0.00003792899655966673448f, -0.00011200035386524131818f, -0.00022051045904088047191f,
-                         0.0010028423501513264172f,  0.0010127435694324707782f,   -0.0069538192715728379587f,
-                         -0.010460295880520912382f,  0.047259673357723770375f,    0.23001759296691598568f,
-                         0.50933214936065267521f,    0.72908369013337300273f};
-  return polynomial(c, 11, s);
+
+template <class A>
+struct Exp {  // exp(x) = power (1 + rest), power = 2^k
+  vec<A> rest, power;
+};
+
+SN_INLINE Exp<float> reduced_exp(vec<float> x) {
+  x = at_least(x, splat(-88.0f));
+  constexpr float round = 0x1.8p23f + 127;  // adding it leaves the biased exponent, k + 127, in the low bits: 0 makes power 0
+  const vec<float> shifted = x * 0x1.715476p+0f + round, k = shifted - round;
+  vec<float> r = x - k * 0x1.62e4p-1f;  // ln 2 in two pieces, the first with few bits so that k times it is exact
+  r = r - k * 0x1.7f7d1cp-20f;
+  constexpr float c[] = {0.001394110843f, 0.008375126398f, 0.0416663529f, 0.1666641551f, 0.5000000047f, 1.000000038f};
+  return {polynomial(c, 6, r) * r, (vec<float>)((Simd<float>::I)shifted << 23)};
+}
+
+SN_INLINE Exp<double> reduced_exp(vec<double> x) {
+  x = at_least(x, splat(-709.0));
+  constexpr double round = 0x1.8p52 + 1023;
+  const vec<double> shifted = x * 0x1.71547652b82fep+0 + round, k = shifted - round;
+  vec<double> r = x - k * 0x1.62e42fefa39efp-1;  // with fused multiply-add the first piece may have all bits
+#if !defined(__FMA__)
+  r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
+#else
+  r = r - k * 0x1.abc9e3b39803fp-56;
+#endif
+  constexpr double c[] = {2.0921579964950300073e-9, 2.5114869528657764941e-8,  2.7557251904174912593e-7,
+                          2.7557224958392622686e-6, 0.00002480158735011079562, 0.00019841269909217101366,
+                          0.001388888888887188822,  0.0083333333333095270794,  0.041666666666666692193,
+                          0.16666666666666702412,   0.49999999999999999989,    0.99999999999999999847};
+  return {polynomial(c, 12, r) * r, (vec<double>)((Simd<double>::I)shifted << 52)};
+}
+
+template <class V>
+SN_INLINE V vexp(V x) {
+  const auto [rest, power] = reduced_exp(x);
+  return (rest + 1) * power;
+}
+
+// tanh(x) = (1 - p) / (1 + p), p = exp(-2 |x|), to 1.6 ulp everywhere: near zero by p - 1 without the 1 that would swallow it;
+// near one as 1 - 2 p / (1 + p), because 1 - tanh^2, the slope, is what a rounding error there is large against.
+template <class V>
+SN_INLINE V vtanh(V x) {
+  const auto [rest, power] = reduced_exp(x < 0 ? 2 * x : -2 * x);
+  const V p = (rest + 1) * power;
+  const V below_one = -rest * power - (power - 1);  // 1 - p
+  const auto far = p < V{} + 0.25f;
+  const V share = (far ? 2 * p : below_one) / (1 + p), t = far ? 1 - share : share;
+  return x < 0 ? -t : t;
+}
+
+// ---- the normal distribution --------------------------------------------------------------------------------------------
+// For a >= 0: Phi(-a) = exp(-a^2 / 2) R(a). R is smooth and never zero, so that the *relative* error stays
+// small far into the tail (0.5 * (1 + erf(x / sqrt 2)) loses all its digits there). Phi below the least normal number is zero:
+// on Intel a result that is not normal costs 150 cycles.
+
+template <class A>
+struct Normal {
+  vec<A> cdf, pdf;
+};
+
+// Float: R as a ratio of polynomials, R(0) = 1 / 2 exactly, with a relative error of at most 1.2e-7 (1 + a^2 / 10), the order
+// of what rounding a^2 costs. 2^-5 goes from R into exp, so that it and the product become zero together. exp is 2^(a^2 log2(1
+// / e) / 2) without the two-piece reduction of vexp: that constant, rounded to float, is off by 1e-8 of itself.
+SN_INLINE Normal<float> normal(vec<float> x) {
+  using I = Simd<float>::I;
+  constexpr float over[] = {0.482652579f, 3.55884602f, 11.1183075f, 16},
+                  under[] = {0.0378169033f, 0.278437886f, 0.913542649f, 1.49277388f, 1};
+  constexpr float power[] = {0.001326472205f, 0.009671512997f, 0.0555073376f, 0.2402224208f, 0.6931469776f, 1};
+  constexpr float round = 0x1.8p23f + 127 - 5;  // adding it leaves the biased exponent in the low bits
+  const I bits = (I)x & 0x7fffffff, most = (I)splat(13.0f);
+  const vec<float> a = (vec<float>)(bits < most ? bits : most);  // min(|x|, 13) is one instruction on integers
+  const vec<float> square = a * a, shifted = square * -0.72134752f + round, rest = square * -0.72134752f - (shifted - round);
+  const vec<float> e = polynomial(power, 6, rest) * (vec<float>)((I)shifted << 23);
+  const vec<float> tail = e * polynomial(over, 4, a) / polynomial(under, 5, a);
+  return {(I)x < 0 ? tail : 1 - tail, e * (32 * 0.3989422804f)};
 }
 SN_INLINE vec<double> normal_tail(vec<double> s) {
   constexpr double c[] = {
@@ -310,13 +301,10 @@ SN_INLINE vec<double> normal_tail(vec<double> s) {
   return polynomial(c, 24, s);
 }
 
-// Phi(x) and phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
-template <class A>
-SN_INLINE Normal<A> normal(vec<A> x) {
-  constexpr A c = sizeof(A) == 4 ? 3 : 5;
-  const vec<A> a = x < 0 ? -x : x, w = A(1) / (a + c), e = vexp(A(-0.5) * x * x);
-  const vec<A> tail = e * w * normal_tail(2 * c * w - 1);
-  return {x < 0 ? tail : 1 - tail, e * A(0.39894228040143267794)};
+SN_INLINE Normal<double> normal(vec<double> x) {
+  const vec<double> a = x < 0 ? -x : x, w = 1 / (a + 5), e = vexp(-0.5 * x * x);
+  const vec<double> tail = e * w * normal_tail(10 * w - 1);
+  return {x < 0 ? tail : 1 - tail, e * 0.39894228040143267794};
 }
 
 // 1 / (1 + exp(-x)) and what is left to 1, both without cancellation: the smaller one is exp(-|x|) times the larger one.

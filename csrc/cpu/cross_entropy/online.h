@@ -8,6 +8,7 @@
 
 #include <type_traits>
 
+#include "cpu/flush.h"
 #include "cpu/parallel.h"
 #include "cpu/row_sums.h"
 #include "ops/numbers.h"
@@ -34,6 +35,7 @@ struct Pieces {
   void for_each(const Row& row, const Strip& strip) const {
     const int64_t width = min(inner, STRIP);
     parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
+      const FlushToZero flush;
       for (int64_t piece = begin; piece < end; piece++) {
         if (inner == 1) {
           for (int64_t i = piece * rows; i < min((piece + 1) * rows, outer); i++) row(piece, i * classes, i);
@@ -104,6 +106,19 @@ Statistics<acc_t<T>> statistics(const T* x, int64_t n) {
     max = next;
   }
   return {max, max == -INFINITY ? NAN : sum};  // a row of -inf alone has no softmax
+}
+
+// The same of at most BLOCK numbers; writes exp(x - max) to e, which has room for a register more.
+template <class T>
+Statistics<acc_t<T>> statistics(const T* x, int64_t n, acc_t<T>* e) {
+  using A = acc_t<T>;
+  const A max = largest(x, 0, n), shift = max == -INFINITY ? 0 : max;
+  const double sum = sum_block<A, 1>(0, n, [&](int64_t i, auto get) SN_LAMBDA_INLINE {
+                       const vec<A> v = vexp(get(x + i) - shift);
+                       store(e + i, v);
+                       return Terms<A, 1>{v};
+                     }).v[0];
+  return {max, max == -INFINITY ? NAN : sum};
 }
 
 // ---- a strip of rows: element (c, j) at x[c * stride + j], j < width ------------------------------------------------------

@@ -6,6 +6,7 @@
 // Nothing but x is saved: recomputing Phi costs some 40 flops per element, which hide behind the memory traffic.
 // The bias is added in registers; its gradient is summed while dx is in registers.
 #include "cpu/column_sums.h"
+#include "cpu/flush.h"
 #include "cpu/ladder.h"
 #include "gate.h"
 #include "ops/gelu.h"
@@ -26,6 +27,7 @@ void forward(const T* x, T* y, int64_t n) {
 template <class T, bool tanh>
 void backward(const T* grad, const T* x, T* dx, int64_t n) {
   parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
+    const FlushToZero flush;
     map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
       const auto v = get(x + i);
       const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
@@ -50,6 +52,7 @@ void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, in
   using A = acc_t<T>;
   ColumnSums<A> sums(rows, columns);
   sums.for_each_chunk([&](int64_t begin, int64_t end, A* partial) {
+    const FlushToZero flush;
     for (int64_t i = begin; i < end; i++)
       map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
         const auto v = get(x + i * columns + j) + get(bias + j);
@@ -78,6 +81,7 @@ void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner) {
 template <class T, bool tanh>
 void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
   parallel_for(0, outer, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
+    const FlushToZero flush;
     for (int64_t i = begin; i < end; i++) {
       const T *a = x + 2 * i * inner, *b = a + inner;
       T *da = dx + 2 * i * inner, *db = da + inner;

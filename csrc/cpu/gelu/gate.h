@@ -14,7 +14,7 @@ struct Gate {
 template <bool tanh, class A>
 SN_INLINE Gate<A> gate(vec<A> x) {
   if constexpr (!tanh) {
-    const auto [cdf, pdf] = normal<A>(x);
+    const auto [cdf, pdf] = normal(x);
     return {cdf, pdf};
   } else {
     constexpr A scale = A(1.5957691216057308), cubic = A(0.044715);  // 2 sqrt(2 / pi)

@@ -9,6 +9,7 @@
 //
 // https://www.cs.utexas.edu/~flame/pubs/GotoTOMS_revision.pdf, https://github.com/flame/blis
 #include "cpu/column_sums.h"
+#include "cpu/flush.h"
 #include "cpu/gelu/gate.h"
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
@@ -383,6 +384,7 @@ void activation_backward(const T* grad, const T* saved, T* dz, T* dbias, int64_t
   using A = acc_t<T>;
   ColumnSums<A> sums(rows, columns);
   sums.for_each_chunk([&](int64_t begin, int64_t end, A* partial) {
+    const FlushToZero flush;
     for (int64_t i = begin; i < end; i++)
       map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
         auto d = get(grad + i * columns + j);
