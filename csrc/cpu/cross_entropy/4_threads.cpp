@@ -204,13 +204,20 @@ void cross_entropy_backward(const Targets& to, const T* grad, bool single, const
 
 // ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
 
-// y = to(x - high, low) with two numbers of each row made of its statistics.
-template <class T, class Finish, class To>
+// y = to(x - high, low) with two numbers of each row made of its statistics; SHARES: y = exp(x - high) low, and the
+// exponentials of a short row are kept between its sum and y.
+template <class T, bool SHARES, class Finish, class To>
 SN_INLINE void normalize(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner, const Finish& finish, const To& to) {
   using A = acc_t<T>;
   Pieces(outer, classes, inner)
       .for_each(
           [&](int64_t, int64_t at, int64_t) {
+            if (SHARES && classes <= BLOCK) {
+              A e[BLOCK + lanes<A>];
+              const vec<A> low = splat(A(finish(statistics(x + at, classes, e).sum)));
+              map<T>(0, classes, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(y + at + c, get(e + c) * low); });
+              return;
+            }
             const auto s = statistics(x + at, classes);
             const vec<A> max = splat(s.max), low = splat(A(finish(s.sum)));
             map<T>(0, classes,
@@ -230,14 +237,14 @@ SN_INLINE void normalize(const T* x, T* y, int64_t outer, int64_t classes, int64
 
 template <class T>
 void softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize(
+  normalize<T, true>(
       x, y, outer, classes, inner, [](auto sum) { return 1 / sum; },
       [](auto x, auto inverse) SN_LAMBDA_INLINE { return vexp(x) * inverse; });
 }
 
 template <class T>
 void log_softmax_forward(const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize(
+  normalize<T, false>(
       x, y, outer, classes, inner, [](auto sum) { return log(sum); },
       [](auto x, auto log_sum) SN_LAMBDA_INLINE { return x - log_sum; });
 }
