@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 
-.PHONY: help build demo style test test-full test-all fuzz format bench bench-check gpu clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check profiles gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -22,6 +22,7 @@ help:
 	@echo 'make format    format Python, C++ and CUDA'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
+	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
 	@echo 'make gpu       tests, verification and benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
@@ -71,6 +72,15 @@ bench: build
 
 bench-check: build
 	$(BIN)/python benchmarks/check.py
+
+# Both instruction sets, for both sides alike, and both things that idle threads do.
+AVX2 := SCRATCHNET_CPU_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
+TUNE = $(BIN)/scratchnet tune --out scratchnet/profiles
+profiles: build
+	OMP_WAIT_POLICY=passive $(TUNE)/avx512-passive.json
+	env -u OMP_WAIT_POLICY $(TUNE)/avx512-spin.json
+	OMP_WAIT_POLICY=passive $(AVX2) $(TUNE)/avx2-passive.json
+	env -u OMP_WAIT_POLICY $(AVX2) $(TUNE)/avx2-spin.json
 
 # The suite on CPU tensors; then the kernels on the device, first whether they are right, then how fast they are.
 # On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.

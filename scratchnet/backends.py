@@ -1,4 +1,4 @@
-"""Which backend runs: the fastest one as measured, or the one named per call, in a `with` block or by SCRATCHNET_BACKEND."""
+"""Which backend runs: the fastest one as measured (`profile`), or the one that a `with` block or SCRATCHNET_BACKEND names."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class backend(contextlib.ContextDecorator):
 
     name: "cpp", "numpy", "reference", ..., or one rung of it such as "cpp:1"; "torch" runs torch's own functions. None restores
     the default, the fastest as measured. The choice holds for the process; a backward pass runs on the backend of its forward
-    pass. The bits of "cpp" do not depend on the number of threads; with no backend named those of small tensors do, because
-    torch's own functions run there.
+    pass. The bits of "cpp" do not depend on the number of threads; with no backend named they do wherever torch's own
+    function is the faster one, as for most small tensors.
     Raises ValueError for a name that does not exist and RuntimeError for a backend that is not installed.
     """
 
@@ -97,17 +97,9 @@ def runnable(op: Op, device: str = "cpu") -> list[str]:
     return names
 
 
-def fastest() -> str:
-    """The backend that runs large CPU tensors when none is named."""
+def default() -> str:
+    """Whose kernels run CPU tensors when no backend is named, wherever torch's own function is not the faster one."""
     return TORCH if missing("cpp") else "cpp"
-
-
-def reason(op: Op) -> str:
-    """Why `fastest` returns what it does, in one sentence."""
-    if problem := missing("cpp"):
-        return problem
-    small = f"; up to {op.own_up_to:,} elements torch's own function" if op.own_up_to else ""
-    return f"ahead of torch's own in `scratchnet bench`{small}"
 
 
 if os.environ.get("SCRATCHNET_BACKEND"):

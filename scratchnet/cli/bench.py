@@ -126,14 +126,16 @@ def _table(results: list[Measurement], settings: Settings) -> list[tuple[str, ..
     """The header, then one line per call, backend and state of the caches, with both directions in it."""
     ratios = ("x torch", "x compiled") if settings.compile else ("x torch",)
     directions = ("forward ms", *ratios, "fwd+bwd ms", *ratios, "fwd+bwd moves")
-    lines = [("operator", "size", "backend", "default", "caches", *directions, "error")]
+    lines = [("operator", "size", "backend", "default", "caches", *directions, "default x torch", "error")]
     for result in results:
         call = (f"{result.op}, {result.example}", f"{result.rows}x{result.columns}", result.backend, result.default)
         for cache in dict.fromkeys(timing.cache for timing in result.timings):
             forward, both = (timing for timing in result.timings if timing.cache == cache)
-            lines.append((*call, cache, *_speed(forward), *_speed(both), both.pace, result.errors))
+            ratios = [ratio for ratio in map(result.default_ratio, (forward, both)) if ratio]
+            slower = f"{min(ratios):.2f}" if ratios else ""
+            lines.append((*call, cache, *_speed(forward), *_speed(both), both.pace, slower, result.errors))
         if result.untimed:
-            lines.append((*call, "", result.untimed, *[""] * (len(directions) - 1), result.errors))
+            lines.append((*call, "", result.untimed, *[""] * len(directions), result.errors))
     return lines if settings.cold else [(*line[:4], *line[5:]) for line in lines]
 
 
@@ -146,8 +148,9 @@ def _caption(facts: dict, settings: Settings) -> str:
     return (
         f"{machine.measured(facts, settings.device)} "
         f"x torch: torch's time / ours{'; x compiled: that of torch.compile / ours' if settings.compile else ''}, median "
-        "(quartiles) of runs in turns; above 1 we are faster. default: what runs when no backend is named. Moves: every input "
-        "read once, every result written once; in brackets the share of the roof, measured just before: "
+        "(quartiles) of runs in turns; above 1 we are faster. default: what runs this call when no backend is named; "
+        "default x torch: torch's time / that, the smaller one of both directions, 1 where torch's own runs. "
+        "Moves: every input read once, every result written once; in brackets the share of the roof, measured just before: "
         f"{settings.roof}. "
         "Error: largest difference from the float64 oracle in outputs and gradients, ours / torch's."
         + (" Cold caches: other data was read and written before every call." if settings.cold else "")
@@ -171,6 +174,7 @@ def _record(result: Measurement, timing: Timing) -> dict:
         {name: getattr(result, name) for name in call}
         | {name: getattr(timing, name) for name in ("direction", "cache", "bytes", "flops", "gigabytes", "gigaflops", "share")}
         | {f"{name}_{part}": getattr(spread, part) for name, spread in spreads.items() for part in Spread._fields}
+        | {"default_ratio": result.default_ratio(timing)}
         | {f"roof_{name}": getattr(timing.roof, name) for name in ("bandwidth", "arithmetic")}
         | {name: getattr(result.check, name) for name in ("error", "torch_error", "bound")}
     )

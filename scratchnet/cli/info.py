@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from scratchnet import _compiled, backends
+from scratchnet import _compiled, backends, profile
 from scratchnet.cli import options
 from scratchnet.measure import machine
 from scratchnet.measure.gpu_code import cuda as cuda_code
 from scratchnet.measure.gpu_code import triton as triton_code
-from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
+from scratchnet.ops import BACKENDS, OPS, PRIMITIVES, Op
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,13 +79,15 @@ def gather() -> dict:
             "isas_supported": module.cpu_info()["isas_supported"] if module else [],
             "SCRATCHNET_CPU_ISA": os.environ.get("SCRATCHNET_CPU_ISA", ""),
             "backend_named": backends.current() or "",
+            "profile": profile.where() if module else "",
+            "profiles_ignored": profile.active().ignored if module else (),
         },
         "operators": [
             {
                 "op": op.name,
                 "primitive": op.primitive,
-                "backend": backends.current() or backends.fastest(),
-                "why": "named by SCRATCHNET_BACKEND or backend(...)" if backends.current() else backends.reason(op),
+                "backend": backends.current() or backends.default(),
+                "why": _why(op),
                 "idea": op.idea,
             }
             for op in OPS.values()
@@ -101,6 +103,12 @@ def gather() -> dict:
         },
         "packages": _packages(),
     }
+
+
+def _why(op: Op) -> str:
+    if backends.current():
+        return "named by SCRATCHNET_BACKEND or backend(...)"
+    return backends.missing("cpp") or profile.why(op.name)
 
 
 def _packages() -> list[dict]:
@@ -129,7 +137,8 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
         "instruction set": f"{running['isa']} (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none",
         "threads": f"{running['threads']} (torch's pool; torch.set_num_threads changes it)",
         "OMP_WAIT_POLICY": running["OMP_WAIT_POLICY"] or "not set: idle threads spin; =passive is better on a shared machine",
-        "backend": running["backend_named"] or "none named: the fastest for each operator (SCRATCHNET_BACKEND names one)",
+        "backend": running["backend_named"] or "none named: the faster one of cpp and torch (SCRATCHNET_BACKEND names one)",
+        "profile": "; ".join((running["profile"] or "none: torch's own functions run", *running["profiles_ignored"])),
         "torch": running["torch"],
         "python": running["python"],
     }
@@ -147,7 +156,7 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
         ("running", ("", ""), list(settings.items())),
         ("backends", ("backend", "what it is", "devices", "here"), columns),
         (
-            "what runs on CPU tensors",
+            "what runs on CPU tensors, in float32 (scratchnet tune --show has all)",
             ("operator", "primitive", "backend", "why", "what it computes"),
             [(o["op"], o["primitive"], o["backend"], o["why"], o["idea"]) for o in facts["operators"]],
         ),

@@ -7,7 +7,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import alike
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
 from scratchnet.functions.explain import conv2d as explain
 from scratchnet.functions.explain.conv2d import Numbers
 from scratchnet.ops.conv2d import ConvolutionOptions
@@ -30,7 +30,7 @@ class Conv2d(Function):
 _conv2d = Operator("conv2d", Conv2d, autocast={"cpu": "low", "cuda": "low"})
 
 
-@or_torch(torch.nn.functional.conv2d)
+@fastest_first("conv2d")
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -56,7 +56,7 @@ def conv2d(
     return _conv2d(input.unsqueeze(0), weight, bias, options).squeeze(0)
 
 
-@or_torch(torch.nn.functional.conv1d)
+@or_torch(torch.nn.functional.conv1d, _conv2d.op)
 def conv1d(
     input: Tensor,
     weight: Tensor,

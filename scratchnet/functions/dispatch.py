@@ -1,8 +1,8 @@
 """Which kernel runs a call, and why: torch's own function, or one of ours, called in a way that autograd can follow.
 
 User-level functions are decorated: `or_torch` and `fastest_first` send to torch's own function the calls that it has to take
-(`backend("torch")`, tensors that no kernel knows, devices without measured kernels) and those at which it is faster. The rest
-go through an `Operator`: to a kernel of the named backend or of the fastest one, or to the reference if there is no kernel.
+(`backend("torch")`, tensors that no kernel knows, devices without measured kernels) and those at which it was measured to be
+faster. The rest go through an `Operator`: to a kernel of the named backend or of "cpp", or to the reference if there is none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Callable, Iterable, TypeVar
 import torch
 from torch import Tensor
 
-from scratchnet import backends, columns
+from scratchnet import backends, columns, profile
 from scratchnet.functions.checks import AUTOCAST, FLOATS
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
@@ -22,7 +22,7 @@ from scratchnet.torch_private import FakeTensor, FunctionalTensor, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
-_FASTEST = backends.fastest()  # where kernels are measured against torch's own, which is on the CPU
+_DEFAULT = backends.default()  # where kernels are measured against torch's own, which is on the CPU
 
 
 class Function(torch.autograd.Function):
@@ -138,7 +138,7 @@ class Operator:
         """The kernel that runs on tensors of a device and dtype; None: the reference."""
         if dtype not in FLOATS:  # integers and complex numbers
             return None
-        cell = self.cells.get(backends._named or _FASTEST)
+        cell = self.cells.get(backends._named or _DEFAULT)
         return cell if cell is not None and device in cell.devices else None
 
     def cell(self, namespace: str, rung: int) -> Kernel:
@@ -183,7 +183,6 @@ class Operator:
 # What a kernel may be called with: plain tensors, and the two kinds that stand in for one while a graph is traced.
 _KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
-_FASTER = frozenset({torch.float32, torch.float64, torch.bfloat16})  # torch's float16 products are many times slower than ours
 _OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size, torch.dtype})
 
 
@@ -205,34 +204,37 @@ def unknown(values: Iterable) -> bool:
     return False
 
 
-def torch_runs(x: Tensor, up_to: int) -> bool:
+def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict = {}) -> bool:  # noqa: B006
     """Whether torch's own function runs: it is named; or no backend is, and it is the fastest one for a first argument x.
 
-    On a device whose kernels have not been measured against torch's own, it always is; elsewhere, it is in eager code for x of
-    at most `up_to` elements.
+    On a device whose kernels have not been measured against torch's own, it always is; elsewhere, it is in eager code where the
+    profile says so of this call of op, whose arguments are args and kwargs.
     """
     if backends._named is not None:
         return backends._named == backends.TORCH
     if type(x) not in _KNOWN:
         return False
-    if _FASTEST == backends.TORCH or not x.is_cpu:
+    if _DEFAULT == backends.TORCH or not x.is_cpu:
         return True
     return (
-        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of the limit
-        and x.numel() <= up_to
+        op is not None
+        and not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
         and type(x) in _PLAIN
-        and x.dtype in _FASTER
+        and not profile.ours(op.name, op.variant(*args, **kwargs), x)
         and not transforming()
     )
 
 
 def or_torch(
-    own: Callable, up_to: int = -1, look: Callable[[Tensor], None] | None = None, explain: Callable[..., None] | None = None
+    own: Callable,
+    op: Op | None = None,
+    look: Callable[[Tensor], None] | None = None,
+    explain: Callable[..., None] | None = None,
 ) -> Callable[[_Call], _Call]:
     """Decorate a user-level function: `own`, torch's for the same arguments, runs where it has to or is faster.
 
-    up_to: the number of elements in the first argument up to which it is faster. A call that `own` refuses goes on to ours,
-    which says what is wrong and what would be right. `look` may warn about the first argument.
+    op: the operator whose figures say where it is faster. A call that `own` refuses goes on to ours, which says what is wrong
+    and what would be right. `look` may warn about the first argument.
     explain: for functions of indices or classes. The kernels of all columns raise IndexError for one that is out of range; then
     `explain` is called with all arguments by name and raises the user's error.
     """
@@ -245,11 +247,11 @@ def or_torch(
             first = args[0] if args else next(iter(kwargs.values()), None)
             if look and type(first) is Tensor:
                 look(first)
-            if torch_runs(first, up_to):
-                try:
+            try:
+                if torch_runs(first, op, args, kwargs):
                     return own(*args, **kwargs)
-                except (RuntimeError, LookupError, ValueError, TypeError):  # ours explains it better
-                    pass
+            except (RuntimeError, LookupError, ValueError, TypeError, AttributeError):  # ours explains it better
+                pass
             if explain is None:
                 return function(*args, **kwargs)
             try:
@@ -272,4 +274,11 @@ def fastest_first(
 ) -> Callable[[_Call], _Call]:
     """`or_torch` for the function of operator `name`, not for one that writes to its arguments before it can fail."""
     op = OPS[name]
-    return or_torch(op.torch, op.own_up_to, look, explain)
+    return or_torch(op.torch, op, look, explain)
+
+
+def default(op: Op, args: tuple, kwargs: dict) -> str:
+    """The backend that runs a call when none is named."""
+    first = next(value for value in args if isinstance(value, Tensor) and value.is_floating_point())
+    with backends.backend(None):
+        return backends.TORCH if torch_runs(first, op, args, kwargs) else backends.default()

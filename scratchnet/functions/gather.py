@@ -108,6 +108,6 @@ def embedding(
         if max_norm is not None:  # torch's writes to the weight: no gradient, no tangent
             torch.embedding_renorm_(weight.detach(), input.contiguous(), max_norm, norm_type)
     padding = -1 if padding_idx is None or not weight.shape[0] else padding_idx % weight.shape[0]
-    if sparse or torch_runs(weight, _embedding.op.own_up_to):
+    if sparse or torch_runs(weight, _embedding.op):
         return torch.embedding(weight, input, padding, scale_grad_by_freq, sparse)
     return _embedding(weight, input, EmbeddingOptions(padding, scale_grad_by_freq))

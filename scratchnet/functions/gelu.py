@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import gelu as explain
 from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
@@ -58,7 +58,7 @@ _geglu = Operator("geglu", GEGLU)
 _APPROXIMATE = ("none", "tanh")
 
 
-@or_torch(_gelu.op.torch)
+@fastest_first("gelu")
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit, x * Phi(x), of a floating-point tensor of any shape; the result has its shape and dtype.
 
@@ -85,6 +85,8 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
         and approximate in _APPROXIMATE
     ):
         explain.bias_gelu(input, bias, approximate)
+    if torch_runs(input, _bias_gelu.op, (input, bias, approximate)):  # only now: torch's sum takes other shapes too
+        return _bias_gelu.op.torch(input, bias, approximate)
     return _bias_gelu(input, bias, GeluOptions(approximate == "tanh"))
 
 
@@ -102,4 +104,6 @@ def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
         and approximate in _APPROXIMATE
     ):
         explain.geglu(input, dim, approximate)
+    if torch_runs(input, _geglu.op, (input, dim, approximate)):  # only now: torch's product takes odd sizes too
+        return _geglu.op.torch(input, dim, approximate)
     return _geglu(input, GegluOptions(dim % input.dim(), approximate == "tanh"))

@@ -48,7 +48,7 @@ _matmul = Operator("matmul", Matmul, autocast={"cpu": "low", "cuda": "low"})
 _linear = Operator("linear", Linear, autocast={"cpu": "low", "cuda": "low"})
 
 
-@or_torch(torch.mm)
+@or_torch(torch.mm, _matmul.op)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """input @ mat2 for matrices (M, K) and (K, N) of one dtype -> (M, N).
 
@@ -59,7 +59,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return _matmul(input, mat2)
 
 
-@or_torch(torch.bmm)
+@or_torch(torch.bmm, _matmul.op)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """input[i] @ mat2[i] for batches of matrices (B, M, K) and (B, K, N) of one dtype -> (B, M, N).
 

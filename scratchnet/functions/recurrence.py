@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import recurrence as explain
 from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.ops.recurrence import RecurrenceOptions
@@ -71,6 +71,9 @@ def recurrence(
     parameters = weight_ih, weight_hh, bias_ih, bias_hh
     if not _fits(input, *parameters, h0, c0, weight_hr, batch_sizes, mode):
         explain.recurrence(input, *parameters, h0, c0=c0, weight_hr=weight_hr, batch_sizes=batch_sizes, mode=mode)
+    options = {"c0": c0, "weight_hr": weight_hr, "batch_sizes": batch_sizes, "mode": mode, "reverse": reverse}
+    if torch_runs(input, _recurrence.op, (), options):  # only now: torch's layers take other shapes too
+        return _recurrence.op.torch(input, *parameters, h0, **options)
     x = input
     if batch_sizes is None:
         x, batch_sizes = input.flatten(0, 1), torch.full(input.shape[:1], h0.shape[0])

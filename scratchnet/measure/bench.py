@@ -19,6 +19,7 @@ from typing import Callable, NamedTuple
 import torch
 
 from scratchnet import backends
+from scratchnet.functions import dispatch
 from scratchnet.measure import verify
 from scratchnet.measure.roof import Roof, timed
 from scratchnet.ops import BACKENDS, OPS, Op
@@ -128,7 +129,7 @@ class Measurement:
     dtype: str
     device: str
     backend: str
-    default: str  # the backend that runs when none is named
+    default: str  # the backend that runs this call when none is named
     check: verify.Check  # the worst output or gradient, against the oracle
     oracle_rows: int  # how many rows the oracle was given
     timings: tuple[Timing, ...]
@@ -138,6 +139,12 @@ class Measurement:
     def primitive(self) -> str:
         """The primitive that the operator belongs to."""
         return OPS[self.op].primitive
+
+    def default_ratio(self, timing: Timing) -> float | None:
+        """Torch's time / that of the default: 1 where torch's own runs; None if another backend was measured."""
+        if self.default == backends.TORCH:
+            return 1.0
+        return timing.ratio.median if self.backend == self.default else None
 
     @property
     def errors(self) -> str:
@@ -150,8 +157,10 @@ def case(op: Op, example: str, rows: int, columns: int, settings: Settings) -> l
     """Judge one example call on every backend that has kernels for it; time the right ones beside torch's own."""
     names = [name for name in settings.backends if op.rungs(backends.parse(name)[0])]
     judged = {name: _judge(op, example, rows, columns, name, settings) for name in names}
-    timings = _times(op, example, rows, columns, [name for name, result in judged.items() if not result.untimed], settings)
-    return [replace(result, timings=tuple(timings.get(name, ()))) for name, result in judged.items()]
+    call = Call.drawn(op, example, rows, columns, settings.dtype, settings.device)
+    default = dispatch.default(op, call.args, call.kwargs)
+    timings = _times(call, [name for name, result in judged.items() if not result.untimed], settings)
+    return [replace(result, default=default, timings=tuple(timings.get(name, ()))) for name, result in judged.items()]
 
 
 def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: Settings) -> Measurement:
@@ -166,40 +175,55 @@ def _judge(op: Op, example: str, rows: int, columns: int, name: str, settings: S
             check = verify.compare(op, example, rows, columns, settings.dtype, name, oracle="torch").worst
             judged_rows = rows
     untimed = "WRONG" if not check.ok else "interpreter, not a speed" if interpreted else ""
-    default = backends.fastest() if settings.device == "cpu" else backends.TORCH
     dtype = str(settings.dtype).removeprefix("torch.")
-    return Measurement(op.name, example, rows, columns, dtype, settings.device, name, default, check, judged_rows, (), untimed)
+    return Measurement(op.name, example, rows, columns, dtype, settings.device, name, "", check, judged_rows, (), untimed)
 
 
-def _times(op: Op, example: str, rows: int, columns: int, names: list[str], settings: Settings) -> dict[str, list[Timing]]:
+@dataclass(frozen=True)
+class Call:
+    """One of an operator's example calls, and how a function that takes its arguments is called in each direction."""
+
+    op: Op
+    args: tuple
+    kwargs: dict
+    inputs: list[torch.Tensor]  # that want a gradient
+    upstream: list[torch.Tensor]  # incoming gradients
+
+    @classmethod
+    def drawn(cls, op: Op, example: str, rows: int, columns: int, dtype: torch.dtype, device: str) -> Call:
+        """The same numbers each time."""
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            torch.manual_seed(0)
+            args, kwargs = op.examples[example](rows, columns, dtype)
+            with torch.no_grad():
+                upstream = [torch.randn_like(y) for y in verify.as_tuple(op.torch(*args, **kwargs))]
+        return cls(op, args, kwargs, verify.differentiable(args, kwargs), upstream)
+
+    def forward(self, function: Callable) -> Callable:
+        return torch.no_grad()(lambda: function(*self.args, **self.kwargs))
+
+    def both(self, function: Callable) -> Callable:
+        outputs = lambda: verify.as_tuple(function(*self.args, **self.kwargs))
+        return lambda: torch.autograd.grad(outputs(), self.inputs, self.upstream)
+
+
+def _times(call: Call, names: list[str], settings: Settings) -> dict[str, list[Timing]]:
     """Backend -> its timings."""
     if not names:
         return {}
-    with torch.random.fork_rng(devices=[]), torch.device(settings.device):
-        torch.manual_seed(0)
-        args, kwargs = op.examples[example](rows, columns, settings.dtype)
-        inputs = verify.differentiable(args, kwargs)
-        with torch.no_grad():
-            upstream = [torch.randn_like(y) for y in verify.as_tuple(op.torch(*args, **kwargs))]
-    cost = op.cost(*args, **kwargs)
-    candidates = {None: op.torch, **dict.fromkeys(names, verify.function(op))}
+    cost = call.op.cost(*call.args, **call.kwargs)
+    candidates = {None: call.op.torch, **dict.fromkeys(names, verify.function(call.op))}
     if settings.compile:
         torch._dynamo.reset()  # otherwise the earlier sizes would make this one dynamic
-        candidates[COMPILED] = torch.compile(op.torch)
-
-    def both(function: Callable) -> Callable:
-        return lambda: torch.autograd.grad(verify.as_tuple(function(*args, **kwargs)), inputs, upstream)
-
-    def forward(function: Callable) -> Callable:
-        return torch.no_grad()(lambda: function(*args, **kwargs))
+        candidates[COMPILED] = torch.compile(call.op.torch)
 
     timings = {name: [] for name in names}
-    for direction, call, moved, flops in (
-        ("forward", forward, cost.forward_bytes, cost.forward_flops),
-        ("forward+backward", both, cost.forward_bytes + cost.backward_bytes, cost.forward_flops + cost.backward_flops),
+    for direction, way, moved, flops in (
+        ("forward", call.forward, cost.forward_bytes, cost.forward_flops),
+        ("forward+backward", call.both, cost.forward_bytes + cost.backward_bytes, cost.forward_flops + cost.backward_flops),
     ):
         for cache in ("warm", "cold") if settings.cold else ("warm",):
-            calls = {name: call(function) for name, function in candidates.items()}
+            calls = {name: way(function) for name, function in candidates.items()}
             times = interleave(calls, settings.seconds, settings.device, cache == "cold")
             for name in names:
                 theirs, ours, compiled = times[None], times[name], times.get(COMPILED)
@@ -209,8 +233,13 @@ def _times(op: Op, example: str, rows: int, columns: int, names: list[str], sett
     return timings
 
 
-def interleave(calls: dict[str | None, Callable], seconds: float, device: str, cold: bool) -> dict[str | None, list[float]]:
-    """Each call's name -> seconds per call, round by round. The name of a backend selects it; any other call runs as it is."""
+def interleave(
+    calls: dict[str | None, Callable], seconds: float, device: str, cold: bool, least: int = 3
+) -> dict[str | None, list[float]]:
+    """Each call's name -> seconds per call, round by round, of which there are `least` or more.
+
+    The name of a backend selects it; any other call runs as it is.
+    """
     named = {name for name in calls if name and name.split(":")[0] in BACKENDS}
     contexts = {name: backends.backend(name) if name in named else contextlib.nullcontext() for name in calls}
 
@@ -232,7 +261,7 @@ def interleave(calls: dict[str | None, Callable], seconds: float, device: str, c
     gc.collect()
     gc.disable()
     try:
-        for _ in range(max(3, min(50, int(seconds / rounds)))):
+        for _ in range(max(least, min(50, int(seconds / rounds)))):
             for name in order:
                 times[name].append(once(name, repeat[name]))
             order = order[1:] + order[:1]

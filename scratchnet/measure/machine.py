@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import scratchnet
-from scratchnet import _compiled
+from scratchnet import _compiled, profile
 
 _ROOT = Path(__file__).resolve().parents[2]  # the clone, unless the package is installed
 
@@ -19,13 +19,12 @@ _ROOT = Path(__file__).resolve().parents[2]  # the clone, unless the package is 
 def facts(device: str = "cpu") -> dict[str, str | int]:
     """Name -> value, ready for a table or a CSV; "" where there is nothing to say. device: the one that is measured."""
     build = _compiled.module.build_info() if _compiled.module else {}
-    cpu = _compiled.module.cpu_info() if _compiled.module else {}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "machine": _processor() if device == "cpu" else torch.cuda.get_device_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": profile.cores(),
         "threads": torch.get_num_threads(),
-        "isa": cpu.get("isa", ""),
+        "isa": profile.isa(),
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", ""),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -49,9 +48,7 @@ def measured(facts: dict[str, str | int], device: str) -> str:
 
 def kind() -> str:
     """What a kernel's speed relative to torch's depends on, for CPU tensors: figures from machines of one kind compare."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = (line.partition(":") for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()))
-    processor = {name.strip(): value.strip() for name, _, value in lines}
+    processor = profile.cpuinfo()
     family = f" family {processor['cpu family']}" if "cpu family" in processor else ""
     own = facts()
     return (
@@ -62,9 +59,7 @@ def kind() -> str:
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
-    return models[0].split(":", 1)[1].strip() if models else platform.processor() or platform.machine()
+    return profile.cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
 def _commit() -> str:

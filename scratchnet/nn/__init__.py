@@ -51,7 +51,7 @@ from scratchnet.nn.rnn import GRU, LSTM, RNN
 from scratchnet.nn.sparse import Embedding
 from scratchnet.nn.transformer import FeedForward, TransformerEncoder, TransformerEncoderLayer
 
-__all__ = [
+__all__: list[str] = [
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCELoss",

@@ -39,6 +39,10 @@ def _batch_norm(input, running_mean, running_var, weight=None, bias=None, traini
     return F.batch_norm(input, running_mean, running_var, whole(weight), bias, training, *options, **named)
 
 
+def _batch_norm_variant(input, running_mean, running_var, weight=None, bias=None, training=False, *args, **kwargs) -> str:
+    return f"{'rows' if input.dim() == 2 else 'images'}, {'training' if training else 'running statistics'}"
+
+
 BATCH_NORM = Op(
     name="batch_norm",
     primitive="layer_norm",
@@ -52,6 +56,7 @@ BATCH_NORM = Op(
     gradients=("x", "weight", "bias"),
     ideas={"cpp": ("naive loop", "two passes over a channel that stays in cache, SIMD, threads")},
     torch=_batch_norm,
+    variant=_batch_norm_variant,
     cost=rows_cost(2, 3, 8),
     examples={
         "images": _batch_norm_example(images=True),
@@ -61,5 +66,4 @@ BATCH_NORM = Op(
         "running, plain": _batch_norm_example(running=True, weight=False, bias=False),
     },
     sizes=((12544, 64), (3136, 256)),
-    own_up_to=2**14,
 )

@@ -49,6 +49,7 @@ CONV2D = Op(
     gradients=("x", "weight", "bias"),
     ideas={"cpp": ("naive loop", "register tiles over shifted images, SIMD, threads")},
     torch=F.conv2d,
+    variant=lambda input, weight, bias=None, stride=1, *args, **kwargs: "dense" if stride in (1, (1, 1)) else "strided",
     cost=_conv2d_cost,
     examples={
         "3x3": _conv2d_example(1, (3, 3), padding=1),

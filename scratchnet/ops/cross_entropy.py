@@ -41,6 +41,14 @@ def _cross_entropy_example(**options) -> Example:
     return example
 
 
+def _cross_entropy_variant(input, target, weight=None, *args, label_smoothing=0.0, **kwargs) -> str:
+    if input.dim() > 2:
+        return "positions"
+    if target.is_floating_point():
+        return "probabilities"
+    return "classes" if weight is None and not label_smoothing else "weighted classes"
+
+
 CROSS_ENTROPY = Op(
     name="cross_entropy",
     primitive="cross_entropy",
@@ -53,6 +61,7 @@ CROSS_ENTROPY = Op(
     gradients=("x",),
     ideas=IDEAS | {"triton": ("naive: one row per program, a loop for max, one for sum", *IDEAS["triton"])},
     torch=F.cross_entropy,
+    variant=_cross_entropy_variant,
     cost=rows_cost(1, 2, 4),
     examples={
         "mean": _cross_entropy_example(),
@@ -64,11 +73,10 @@ CROSS_ENTROPY = Op(
         "positions": _cross_entropy_example(positions=(3, 2), weight=True, label_smoothing=0.1),
     },
     sizes=((2048, 32000), (8192, 1000)),
-    own_up_to=2**17,
 )
 
 
-def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
+def _softmax_op(name: str, own: Callable, idea: str) -> Op:
     return Op(
         name=name,
         primitive="cross_entropy",
@@ -80,6 +88,7 @@ def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
         gradients=("x",),
         ideas=IDEAS,
         torch=own,
+        variant=lambda input, dim, dtype=None: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
         cost=rows_cost(2, 3, 4),
         examples={
             "last dim": lambda n, c, dtype: ((normal(n, c, dtype=dtype), -1), {}),
@@ -87,12 +96,11 @@ def _softmax_op(name: str, own: Callable, idea: str, own_up_to: int) -> Op:
             "middle dim": lambda n, c, dtype: ((normal(2, n, c, dtype=dtype), 1), {}),
         },
         sizes=((8192, 1000), (512, 32000)),
-        own_up_to=own_up_to,
     )
 
 
-SOFTMAX = _softmax_op("softmax", torch.softmax, "exp(x - max) / sum, the row kept in cache between its two passes", 2**23)
-LOG_SOFTMAX = _softmax_op("log_softmax", torch.log_softmax, "x - logsumexp(x), the row in cache between its two passes", 2**17)
+SOFTMAX = _softmax_op("softmax", torch.softmax, "exp(x - max) / sum, the row kept in cache between its two passes")
+LOG_SOFTMAX = _softmax_op("log_softmax", torch.log_softmax, "x - logsumexp(x), the row in cache between its two passes")
 LOGSUMEXP = Op(
     name="logsumexp",
     primitive="cross_entropy",
@@ -110,7 +118,6 @@ LOGSUMEXP = Op(
         "two dims": lambda n, c, dtype: ((normal(2, n, c, dtype=dtype), (0, 2)), {"keepdim": True}),
     },
     sizes=((8192, 1000),),
-    own_up_to=2**13,
 )
 
 
@@ -160,5 +167,4 @@ LINEAR_CROSS_ENTROPY = Op(
         "smoothing, sum": _linear_cross_entropy_example(label_smoothing=0.1, reduction="sum"),
     },
     sizes=((512, 768),),
-    own_up_to=2**14,
 )

@@ -41,6 +41,7 @@ GATHER = Op(
     gradients=("x",),
     ideas=IDEAS | {"triton": ("naive: one program per block of columns, row after row", *IDEAS["triton"])},
     torch=torch.gather,
+    variant=lambda input, dim, *args, **kwargs: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
     cost=_gather_cost,
     examples={
         "dim 0": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 0, indices(n, n, d)), {}),
@@ -51,7 +52,6 @@ GATHER = Op(
         ),
     },
     sizes=((4096, 4096),),
-    own_up_to=2**15,
 )
 
 
@@ -82,5 +82,4 @@ EMBEDDING = Op(
         "scale_grad_by_freq": _embedding_example(scale_grad_by_freq=True),
     },
     sizes=((32000, 512),),
-    own_up_to=2**14,  # of weight
 )

@@ -29,6 +29,7 @@ IDEAS = {
     "triton": ("fused: one pass over memory",),
 }
 _APPROXIMATE = {"none": {}, "tanh": {"approximate": "tanh"}}
+_variant = lambda input, *args, approximate="none": args[-1] if args and isinstance(args[-1], str) else approximate
 
 GELU = Op(
     name="gelu",
@@ -41,6 +42,7 @@ GELU = Op(
     gradients=("x",),
     ideas=IDEAS | {"triton": ("naive: one kernel per operation", *IDEAS["triton"])},
     torch=F.gelu,
+    variant=_variant,
     cost=rows_cost(2, 3, 15),
     examples={k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},
     sizes=((4096, 4096), (1024, 3072)),
@@ -57,6 +59,7 @@ BIAS_GELU = Op(
     gradients=("x", "bias"),
     ideas=IDEAS,
     torch=lambda input, bias, approximate="none": F.gelu(input + bias, approximate=approximate),
+    variant=_variant,
     cost=rows_cost(2, 3, 16),
     examples={
         k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype), normal(d, dtype=dtype)), kw)
@@ -82,6 +85,7 @@ GEGLU = Op(
     gradients=("x",),
     ideas=IDEAS,
     torch=_geglu,
+    variant=_variant,
     cost=lambda x, *args, **kwargs: Cost(3 * nbytes(x) // 2, 5 * nbytes(x) // 2, 8 * x.numel(), 9 * x.numel()),
     examples={
         **{k: lambda n, d, dtype, kw=kw: ((normal(n, 2 * d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},

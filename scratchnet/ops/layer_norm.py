@@ -49,6 +49,7 @@ LAYER_NORM = Op(
     gradients=("x", "weight", "bias"),
     ideas=IDEAS | {"triton": ("naive: one row per program, one loop per sum", *IDEAS["triton"])},
     torch=F.layer_norm,
+    variant=lambda input, normalized_shape, weight=None, *args, **kwargs: "plain" if weight is None else "affine",
     cost=rows_cost(2, 3, 8),
     examples={
         "affine": _norm_example(),
@@ -57,7 +58,6 @@ LAYER_NORM = Op(
         "2-D shape": _norm_example(dims=2),
     },
     sizes=((16384, 768), (4096, 4096)),
-    own_up_to=2**18,
 )
 
 RMS_NORM = Op(

@@ -40,13 +40,13 @@ MATMUL = Op(
     gradients=("a", "b"),
     ideas=IDEAS | {"triton": ("naive: one tile per program", *IDEAS["triton"])},
     torch=torch.matmul,
+    variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
     cost=_matmul_cost,
     examples={
         "2-D": lambda m, k, dtype: ((normal(m, k, dtype=dtype), normal(k, m, dtype=dtype)), {}),
         "batched": lambda m, k, dtype: ((normal(2, m, k, dtype=dtype), normal(2, k, 5, dtype=dtype)), {}),
     },
     sizes=((1024, 1024), (384, 384), (2048, 512), (64, 4096)),
-    own_up_to=2**12,
 )
 
 LINEAR = Op(
@@ -66,6 +66,7 @@ LINEAR = Op(
         "gelu": F.gelu,
         "gelu_tanh": lambda y: F.gelu(y, approximate="tanh"),
     }[activation](F.linear(input, weight, bias)),
+    variant=lambda input, weight, bias=None, activation=None: activation or "none",
     cost=lambda *args, **kwargs: _matmul_cost(*args, transposed=True, **kwargs),
     examples={
         name: lambda m, k, dtype, activation=activation: (
@@ -75,5 +76,4 @@ LINEAR = Op(
         for name, activation in (("bias+gelu", "gelu"), ("bias", None), ("bias+relu", "relu"), ("bias+gelu_tanh", "gelu_tanh"))
     },
     sizes=((1024, 1024), (64, 1024)),
-    own_up_to=2**12,
 )

@@ -91,9 +91,9 @@ class Op:
     kept: tuple[str, ...] = ()  # results for backward alone
     constant: tuple[str, ...] = ()  # outputs that have no gradient
     backward_options: bool = True  # whether backward takes the options
-    # With no backend named, torch's own function runs if the first argument has at most this many elements: there it is faster
-    # as measured by `scratchnet bench`, because calling an operator of ours costs some 10 us more.
-    own_up_to: int = 0
+    # Names the variant of a call with the same arguments: each has figures of its own in a profile, where the ratio of torch's
+    # time to ours differs much. A call that it cannot name is left to ours, which says what is wrong with it.
+    variant: Callable[..., str] = lambda *args, **kwargs: ""
     # Whether a C++ kernel computes the outputs together with the gradients for an incoming 1, where that saves work:
     # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
     # the type in which they are summed.

@@ -71,7 +71,6 @@ MAX_POOL2D = Op(
         "overlapping": _pool_example((2, 3), 1, 1, images=True),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**14,
 )
 
 AVG_POOL2D = Op(
@@ -94,7 +93,6 @@ AVG_POOL2D = Op(
         "divisor": _pool_example((1, 2), divisor_override=3),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**13,
 )
 
 ADAPTIVE_AVG_POOL2D = Op(
@@ -109,6 +107,7 @@ ADAPTIVE_AVG_POOL2D = Op(
     backward_options=False,
     ideas=IDEAS,
     torch=F.adaptive_avg_pool2d,
+    variant=lambda input, output_size: "to one" if output_size in (1, (1, 1)) else "windows",
     cost=lambda x, *args, **kwargs: Cost(nbytes(x), nbytes(x), x.numel(), x.numel()),
     examples={
         "1": _pool_example(1, images=True),
@@ -116,5 +115,4 @@ ADAPTIVE_AVG_POOL2D = Op(
         "larger than the image": _pool_example((3, None)),
     },
     sizes=_POOL_SIZES,
-    own_up_to=2**16,
 )

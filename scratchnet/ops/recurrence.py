@@ -65,6 +65,10 @@ def _recurrence_cost(
     return Cost(moved, 2 * moved, 2 * rows * weights, 4 * rows * weights)
 
 
+def _recurrence_variant(*args, mode="lstm", batch_sizes=None, reverse=False, **kwargs) -> str:
+    return "reverse" if reverse else mode if batch_sizes is None else f"{mode}, packed"
+
+
 class RecurrenceOptions(NamedTuple):
     """mode: an index into RECURRENCES; reverse: from the last step to the first."""
 
@@ -87,6 +91,7 @@ RECURRENCE = Op(
     gradients=("x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "c0", "w_hr"),
     ideas={"cpp": ("naive loop", "inputs projected at once, packed weights, SIMD, each thread its own sequences")},
     torch=_recurrence,
+    variant=_recurrence_variant,
     cost=_recurrence_cost,
     examples={
         "lstm": _recurrence_example("lstm"),

@@ -1,4 +1,4 @@
-"""benchmarks/: one file per primitive, one for a whole step, one that compares with earlier measurements; each runs."""
+"""benchmarks/: one file per primitive, two for a whole step, one that compares with earlier measurements; each runs."""
 
 import runpy
 import sys
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_every_primitive_has_its_file():
-    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step", "check"}
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step", "run", "check"}
 
 
 @pytest.mark.full
@@ -63,3 +63,19 @@ def test_a_step_is_reported(tmp_path, capsys):
     lines = [line for line in path.read_text().splitlines() if line.startswith("| 1 |")]
     assert [line.split(" | ")[1] for line in lines] == ["torch.nn", "scratchnet.nn", "linear_cross_entropy"]
     assert "linear_cross_entropy" in capsys.readouterr().out
+
+
+@pytest.mark.full
+def test_what_each_setting_buys_is_reported(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by the user: not in the environment that is compared with
+    path = tmp_path / "practice.md"
+    path.write_text("<!-- run -->\n<!-- /run -->\n")
+    file = runpy.run_path(str(FOLDER / "run.py"))
+    two = dict(list(file["environments"]().items())[:2])  # each is a process that loads torch
+    monkeypatch.setitem(file["main"].__globals__, "environments", lambda: two)
+    assert file["main"](["--quick", "--turns", "2", "--readme", str(path)]) == 0
+    lines = [line.split("|")[1:-1] for line in path.read_text().splitlines() if line.startswith("|")]
+    assert [line[0].strip() for line in lines[2:]] == list(two) == ["nothing set", "OMP_WAIT_POLICY=passive"]
+    assert lines[2][2].strip() == lines[2][4].strip() == "1.00 (1.00-1.00)"
+    assert all(float(line[1]) > 0 and float(line[3]) > 0 for line in lines[2:])
+    assert "A step of 64 tokens" in path.read_text()

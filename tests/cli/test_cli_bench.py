@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scratchnet import backends
+from scratchnet import _compiled, backends, profile
 from scratchnet.cli import main, options
 from scratchnet.measure import bench, roof, roofline
 from scratchnet.measure.roof import Roof
@@ -44,7 +44,8 @@ def test_quick_measures_every_operator(small, clock, tmp_path, capsys):
         assert float(row["gigaflops"]) == pytest.approx(flops / 0.1 / 1e9)
         assert float(row["error"]) <= float(row["bound"])
         assert (row["device"], row["cache"]) == ("cpu", "warm")
-        assert row["default"] == backends.fastest()
+        assert row["default"] == backends.default()
+        assert float(row["default_ratio"]) == (2.0 if backends.default() == "cpp" else 1.0)
         assert row["torch"] == torch.__version__ and row["machine"] and row["date"]
     text = capsys.readouterr().out
     assert text.count("2.00 (2.00-2.00)") == 2 * len(OPS)
@@ -71,6 +72,23 @@ def test_all_examples_sizes_and_backends(small, clock, tmp_path):
     assert len(rows) == len(got)
     assert {row["threads"] for row in rows} == {"1"}
     assert {row["dtype"] for row in rows} == {"bfloat16"}
+
+
+@pytest.mark.skipif(_compiled.module is None, reason="needs the compiled module")
+@pytest.mark.parametrize("faster", ("cpp", "torch"))
+def test_the_default_is_that_of_the_very_call(small, clock, faster, monkeypatch, tmp_path, capsys):
+    """Where torch's own is the default it is as fast as torch's own; another backend's ratio is not the default's."""
+    monkeypatch.setattr(
+        profile, "ours", lambda op, variant, x: (op, variant, x.numel()) == ("gelu", "none", 35) or faster == "cpp"
+    )
+    path = tmp_path / "figures.csv"
+    assert main(["bench", "gelu", "--backend", "cpp", "--backend", "reference", "--csv", str(path)]) == 0
+    for row in records(path):
+        call = (row["op"], row["example"], row["rows"])
+        assert row["default"] == ("cpp" if call == ("gelu", "none", "5") else faster)
+        expected = "1.0" if row["default"] == "torch" else "2.0" if row["backend"] == "cpp" else ""
+        assert row["default_ratio"] == expected
+    assert "default x torch" in " ".join(capsys.readouterr().out.split())
 
 
 def test_threads_are_put_back(small, clock):

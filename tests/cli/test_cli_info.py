@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import scratchnet
-from scratchnet import _compiled, backends
+from scratchnet import _compiled, backends, profile
 from scratchnet.cli import info, main
 from scratchnet.ops import BACKENDS, OPS, PRIMITIVES
 
@@ -27,8 +27,9 @@ def words(capsys) -> str:
 
 def test_json_is_the_grid(capsys):
     got = facts(capsys)
-    assert {row["op"]: row["backend"] for row in got["operators"]} == dict.fromkeys(OPS, backends.fastest())
-    assert {row["op"]: row["why"] for row in got["operators"]} == {name: backends.reason(op) for name, op in OPS.items()}
+    assert {row["op"]: row["backend"] for row in got["operators"]} == dict.fromkeys(OPS, backends.default())
+    why = {name: backends.missing("cpp") or profile.why(name) for name in OPS}
+    assert {row["op"]: row["why"] for row in got["operators"]} == why
     assert {name: column["missing"] for name, column in got["backends"].items()} == {n: backends.missing(n) for n in BACKENDS}
     assert got["running"]["threads"] == torch.get_num_threads()
     assert got["running"]["torch"] == torch.__version__
@@ -69,6 +70,27 @@ def test_missing_module_is_explained(capsys, monkeypatch):
     assert {row["backend"] for row in got["operators"]} == {"torch"}
     text = words(capsys)
     assert "There is no compiler." in text and "g++: not [found]" in text
+
+
+@pytest.mark.skipif(_compiled.module is None, reason="needs the compiled module")
+def test_what_decided_is_said_from_where_and_when(capsys, monkeypatch, tmp_path):
+    """And which profile does not fit."""
+    monkeypatch.delenv("SCRATCHNET_PROFILE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = {**profile.here(), "date": "2026-01-02", "cores": 999}
+    profile.write(profile.Profile(measured, {}), profile.cached())
+    profile.forget()
+    try:
+        got, text = facts(capsys), words(capsys)
+    finally:
+        monkeypatch.undo()
+        profile.forget()
+    shipped = profile.read(profile.SHIPPED / f"{profile.isa()}-{profile.policy()}.json")
+    source = f"shipped {profile.isa()}-{profile.policy()} profile, {shipped.measured['date']}"
+    assert got["running"]["profile"] == source
+    assert all(row["why"].endswith(f"({source})") and "forward" in row["why"] for row in got["operators"])
+    assert "cores was 999 when it was measured" in got["running"]["profiles_ignored"][0]
+    assert "cores was 999 when it was measured" in text and source in text
 
 
 def test_named_backend_is_said_to_run(capsys):

@@ -47,7 +47,7 @@ def test_torch_is_named(name, example, monkeypatch):
 
 @pytest.mark.parametrize("name, example", EXAMPLES)
 def test_without_the_compiled_module(name, example, monkeypatch):
-    monkeypatch.setattr(dispatch, "_FASTEST", backends.TORCH)
+    monkeypatch.setattr(dispatch, "_DEFAULT", backends.TORCH)
     c, calls = of(name, example), launched(monkeypatch)
     torch.testing.assert_close(results(c.ours, c), results(c.torch, c), rtol=0, atol=0)
     assert not calls

@@ -215,7 +215,7 @@ print("the same four numbers:", forward_sum.item(), "or", other_order.item())
 check("the order of a sum matters", forward_sum != other_order)
 
 threads = torch.get_num_threads()
-with scratchnet.backend(backends.fastest()):
+with scratchnet.backend(backends.default()):
     runs = []
     for count in (1, 2):
         torch.set_num_threads(count)
