@@ -36,10 +36,11 @@ ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 WHAT = {"_C": "C++ kernels", "_cuda": "CUDA kernels"}  # module -> what is in it
-NAIVE = "1_naive.cpp"  # the loop that a beginner would write, compiled as a beginner would: -O2, no instruction set
+NAIVE = "1_naive.cpp"  # the loop that a beginner would write, compiled as a beginner would: -O2, no flag of an instruction set
 NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # speak Python through pybind11; the others speak torch
 
-ISA_FLAGS = {"baseline": []}
+# Instruction set (csrc/cpu/isa.h) -> its flags. The first one is what the compiler assumes of every CPU.
+ISA_FLAGS = {"neon" if platform.machine() in ("aarch64", "arm64") else "baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     ISA_FLAGS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
     ISA_FLAGS["avx512"] = [f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "cd")]
@@ -120,7 +121,8 @@ def copies(source: Path) -> list[str]:
     """The compiled copies of a source: one per instruction set; a single one of naive loops, of what is no kernel, of CUDA."""
     if source.suffix == ".cu":
         return ["cuda"]
-    return ["baseline"] if source.name == NAIVE or source.parent == CSRC / "cpu" else list(ISA_FLAGS)
+    once = source.name == NAIVE or source.parent == CSRC / "cpu"
+    return list(ISA_FLAGS)[:1] if once else list(ISA_FLAGS)
 
 
 def kernel_objects() -> list[tuple[str, Path, list[str]]]:

@@ -23,7 +23,7 @@ static py::dict build_info() {
 
 static py::dict cpu_info() {
   py::list supported;
-  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+  for (Isa isa : scratchnet::ISAS)
     if (scratchnet::isa_supported(isa)) supported.append(scratchnet::isa_name(isa));
   py::dict info;
   info["isa"] = scratchnet::isa_name(scratchnet::isa());

@@ -1,4 +1,4 @@
-// 16-bit floats to float and back, rounded to nearest even: what CPUs have no instruction for.
+// 16-bit floats to float and back, rounded to nearest even: by integer arithmetic, where the CPU has no instruction for it.
 #pragma once
 #include "ops/types.h"
 
@@ -19,6 +19,19 @@ SN_INLINE bf16 to_bf16(float x) {
   if ((u & 0x7fffffff) > 0x7f800000) return {uint16_t((u >> 16) | 0x40)};  // NaN stays NaN
   return {uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16)};                 // round to nearest even
 }
+#if defined(__aarch64__)
+SN_INLINE float to_float(f16 x) {
+  __fp16 half;
+  memcpy(&half, &x, 2);
+  return half;
+}
+SN_INLINE f16 to_f16(float x) {
+  const __fp16 half = x;
+  f16 y;
+  memcpy(&y, &half, 2);
+  return y;
+}
+#else
 SN_INLINE float to_float(f16 x) {
   // Shift exponent and mantissa into place, multiply by 2^112 to correct the bias: exact for subnormals too.
   const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, rest = uint32_t(x.bits & 0x7fff) << 13;
@@ -48,6 +61,7 @@ SN_INLINE f16 to_f16(float x) {
   }
   return {uint16_t(sign | ((u - 0x38000000 + 0xfff + ((u >> 13) & 1)) >> 13))};
 }
+#endif
 
 }  // namespace
 }  // namespace scratchnet

@@ -3,14 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <initializer_list>
-
 namespace scratchnet {
 
-const char* isa_name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline"; }
+const char* isa_name(Isa isa) {
+#if defined(__aarch64__)
+  constexpr const char* NAMES[] = {"neon"};
+#else
+  constexpr const char* NAMES[] = {"baseline", "avx2", "avx512"};
+#endif
+  return NAMES[(int)isa];
+}
 
 bool isa_supported(Isa isa) {
-  if (isa == Isa::baseline) return true;
+  if (isa == ISAS[0]) return true;
 #if defined(__x86_64__) && !defined(SN_SINGLE_ISA)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
@@ -24,9 +29,11 @@ bool isa_supported(Isa isa) {
 
 static Isa choose() {
   const char* asked = getenv("SCRATCHNET_CPU_ISA");
-  for (Isa isa : {Isa::avx512, Isa::avx2, Isa::baseline})
-    if (isa_supported(isa) && (!asked || !*asked || strcmp(asked, isa_name(isa)) == 0)) return isa;
-  return Isa::baseline;  // asked for something this CPU does not have
+  const bool free = !asked || !*asked;
+  Isa best = ISAS[0];  // also where something was asked for that this CPU does not have
+  for (Isa isa : ISAS)
+    if (isa_supported(isa) && (free || strcmp(asked, isa_name(isa)) == 0)) best = isa;
+  return best;
 }
 
 Isa isa() {

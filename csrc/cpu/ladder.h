@@ -2,7 +2,8 @@
 //
 // A rung is one source file. It exports its table and nothing else, so that no code compiled for a newer instruction set can
 // leak into the rest of the program. The naive loops are compiled once; every other rung is compiled once per instruction set,
-// with SN_ISA = baseline, avx2 or avx512. The twin of this header is csrc/cuda/ladder.h.
+// with SN_ISA = baseline, avx2 or avx512; on 64-bit ARM once, with SN_ISA = neon. The twin of this header is
+// csrc/cuda/ladder.h.
 #pragma once
 #include <initializer_list>
 

@@ -8,6 +8,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -63,6 +65,8 @@ SN_INLINE vec<double> load(const double* p) {
 SN_INLINE vec<float> load(const bf16* p) {
 #if defined(__AVX512F__)  // one instruction; GCC 12 makes four of the conversion below
   return (vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
+#elif defined(__aarch64__)
+  return (vec<float>)vshll_n_u16(vld1_u16(&p->bits), 16);
 #else
   Halves h;
   memcpy(&h, p, sizeof h);
@@ -74,6 +78,8 @@ SN_INLINE vec<float> load(const f16* p) {
   return (vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
 #elif defined(__AVX2__)
   return (vec<float>)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+#elif defined(__aarch64__)
+  return (vec<float>)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits)));
 #else
   vec<float> v;
   for (int i = 0; i < lanes<float>; i++) v[i] = to_float(p[i]);
@@ -99,6 +105,8 @@ SN_INLINE void store(f16* p, vec<float> v) {
   _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #elif defined(__AVX2__)
   _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__aarch64__)
+  vst1_u16(&p->bits, vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)v)));
 #else
   for (int i = 0; i < lanes<float>; i++) p[i] = to_f16(v[i]);
 #endif
@@ -138,10 +146,13 @@ SN_INLINE void map(int64_t begin, int64_t end, const F& f) {
 
 // ---- reductions ---------------------------------------------------------------------------------------------------------
 
-// Pairwise, the upper half onto the lower one: fixed order, small error.
+// Pairwise, the upper half onto the lower one (NEON: neighbours): fixed order, small error.
 #if defined(__AVX512F__)
 SN_INLINE float vsum(vec<float> v) { return _mm512_reduce_add_ps((__m512)v); }
 SN_INLINE double vsum(vec<double> v) { return _mm512_reduce_add_pd((__m512d)v); }
+#elif defined(__aarch64__)
+SN_INLINE float vsum(vec<float> v) { return vaddvq_f32((float32x4_t)v); }
+SN_INLINE double vsum(vec<double> v) { return vaddvq_f64((float64x2_t)v); }
 #else
 SN_INLINE float vsum(vec<float> v) {
   float lane[lanes<float>];
@@ -162,7 +173,12 @@ SN_INLINE double vsum(vec<double> v) {
 // The larger operand, a NaN in either wins. On x86 that is one max instruction and one blend.
 template <class V>
 SN_INLINE V vmax(V a, V b) {
+#if defined(__aarch64__)
+  if constexpr (sizeof(a[0]) == 4) return (V)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+  else return (V)vmaxq_f64((float64x2_t)a, (float64x2_t)b);
+#else
   return (a > b) | (a != a) ? a : b;
+#endif
 }
 template <class V>
 SN_INLINE auto vmax_lanes(V v) {
@@ -195,6 +211,9 @@ SN_INLINE V vsqrt(V x) {
 #elif defined(__AVX2__)
   if constexpr (sizeof(x[0]) == 4) return (V)_mm256_sqrt_ps((__m256)x);
   else return (V)_mm256_sqrt_pd((__m256d)x);
+#elif defined(__aarch64__)
+  if constexpr (sizeof(x[0]) == 4) return (V)vsqrtq_f32((float32x4_t)x);
+  else return (V)vsqrtq_f64((float64x2_t)x);
 #else
   for (unsigned i = 0; i < sizeof x / sizeof x[0]; i++) x[i] = sizeof x[0] == 4 ? __builtin_sqrtf(x[i]) : __builtin_sqrt(x[i]);
   return x;
@@ -234,7 +253,7 @@ SN_INLINE Exp<double> reduced_exp(vec<double> x) {
   constexpr double round = 0x1.8p52 + 1023;
   const vec<double> shifted = x * 0x1.71547652b82fep+0 + round, k = shifted - round;
   vec<double> r = x - k * 0x1.62e42fefa39efp-1;  // with fused multiply-add the first piece may have all bits
-#if !defined(__FMA__)
+#if !defined(__FMA__) && !defined(__aarch64__)
   r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
 #else
   r = r - k * 0x1.abc9e3b39803fp-56;

@@ -132,9 +132,10 @@ def _tables(facts: dict) -> list[tuple[str, tuple[str, ...], list[tuple]]]:
     """(title, column heads, rows) of each table."""
     compiled, running = facts["compiled"], facts["running"]
     isas = running["isas_supported"]
+    choice = f" (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if len(isas) > 1 else ""
     settings = {
         "machine": f"{running['machine']}, {running['cores']} cores",
-        "instruction set": f"{running['isa']} (of {', '.join(isas)}; SCRATCHNET_CPU_ISA chooses)" if isas else "none",
+        "instruction set": f"{running['isa'] or 'none'}{choice}",
         "threads": f"{running['threads']} (torch's pool; torch.set_num_threads changes it)",
         "OMP_WAIT_POLICY": running["OMP_WAIT_POLICY"] or "not set: idle threads spin; =passive is better on a shared machine",
         "backend": running["backend_named"] or "none named: the faster one of cpp and torch (SCRATCHNET_BACKEND names one)",

@@ -32,7 +32,8 @@ from scratchnet import _compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS, PLANTED = ROOT / "tests", Path(__file__).with_name("planted.cpp")
-THREADS = {"avx512": 8, "avx2": 3, "baseline": 1}  # instruction set -> threads of the pool; some tests ask for other numbers
+# Instruction set -> threads of the pool; some tests ask for other numbers.
+THREADS = {"neon": 8, "avx512": 8, "avx2": 3, "baseline": 1}
 PATIENCE = 1200  # seconds after which a process counts as stuck: the longest take two minutes
 
 

@@ -14,6 +14,8 @@
 // Large results are written past the cache, which saves reading their lines first.
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "cpu/ladder.h"
@@ -39,19 +41,33 @@ struct Flag {
   void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
 };
 
+#if defined(__SSE2__) || defined(__aarch64__)
+#define SN_STREAMS
+// A copy of the LINE bytes, past the cache.
+SN_INLINE void stream_line(char* to, const char* line) {
+#if defined(__SSE2__)
+  for (int64_t b = 0; b < LINE; b += 16) _mm_stream_si128((__m128i*)(to + b), _mm_load_si128((const __m128i*)(line + b)));
+#else
+  for (int64_t b = 0; b < LINE; b += 32) {
+    const auto first = vld1q_u8((const uint8_t*)line + b), second = vld1q_u8((const uint8_t*)line + b + 16);
+    asm volatile("stnp %q1, %q2, [%0]" : : "r"(to + b), "w"(first), "w"(second) : "memory");
+  }
+#endif
+}
+#endif
+
 // Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
 // made in a buffer and written at once, past the cache.
 template <class T, class F>
 SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
   int64_t j = 0;
-#if defined(__SSE2__)
+#ifdef SN_STREAMS
   constexpr int64_t N = LINE / sizeof(T);
   if (stream && (uintptr_t)p % LINE == 0)
     for (; j + N <= n; j += N) {
       alignas(LINE) T line[N];
       fill(j, N, line);
-      for (int64_t b = 0; b < LINE; b += 16)
-        _mm_stream_si128((__m128i*)((char*)(p + j) + b), _mm_load_si128((const __m128i*)((const char*)line + b)));
+      stream_line((char*)(p + j), (const char*)line);
     }
 #endif
   if (j < n) fill(j, n - j, p + j);

@@ -10,6 +10,8 @@ namespace {
 constexpr int ROWS = 6, VECTORS = 4;  // 24 of 32 registers hold y
 #elif defined(__AVX2__)
 constexpr int ROWS = 6, VECTORS = 2;  // 12 of 16
+#elif defined(__aarch64__)
+constexpr int ROWS = 8, VECTORS = 3;  // 24 of 32
 #else
 constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the products need registers too
 #endif
@@ -48,19 +50,27 @@ SN_INLINE void multiply_add(vec<A>& sum, A a, vec<A> b) {
 template <class A, int R, int V, int TERMS, class Numbers, class Registers>
 __attribute__((noinline)) void tile(int64_t depth, Numbers a, Registers b, A* c, int64_t c_row, int64_t columns, bool add) {
   constexpr int64_t N = lanes<A>;
+  constexpr int TOGETHER = R > 1 && V > VECTORS ? 1 : V;  // registers of b: a wide tile leaves no room for all of them
   vec<A> sum[R][V] = {};
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
     for (int v = 0; v < V; v++) __builtin_prefetch(c + r * c_row + v * N, 1);  // there when the sums are: 2 % at 1024^3
   for (int64_t p = 0; p < depth; p++) {
-    vec<A> b_p[V];
 #pragma GCC unroll 16
-    for (int v = 0; v < V; v++) b_p[v] = b(p, v);
+    for (int first = 0; first < V; first += TOGETHER) {
+      vec<A> b_p[TOGETHER];
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++)
+      for (int v = 0; v < TOGETHER; v++) b_p[v] = b(p, first + v);
 #pragma GCC unroll 16
-      for (int v = 0; v < V; v++) multiply_add<TERMS, A>(sum[r][v], a(p, r), b_p[v]);
+      for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+        for (int v = 0; v < TOGETHER; v++) multiply_add<TERMS, A>(sum[r][first + v], a(p, r), b_p[v]);
+#if defined(__aarch64__) && !defined(__clang__)
+        asm volatile("" : : : "memory");  // GCC would load the numbers of all rows first, and run out of registers
+#endif
+      }
+    }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)

@@ -8,7 +8,11 @@
 namespace scratchnet {
 namespace {
 
+#if defined(__aarch64__)
+constexpr int CHAINS = 16;  // a multiply-add takes 4 cycles and the widest cores begin four in each
+#else
 constexpr int CHAINS = 12;  // a multiply-add takes 4 to 5 cycles and a core begins two in each; 16 registers hold 12, a and b
+#endif
 
 template <class T>
 int64_t multiply_add(int64_t rounds) {
