@@ -153,18 +153,22 @@ SN_INLINE double vsum(vec<double> v) { return _mm512_reduce_add_pd((__m512d)v); 
 #elif defined(__aarch64__)
 SN_INLINE float vsum(vec<float> v) { return vaddvq_f32((float32x4_t)v); }
 SN_INLINE double vsum(vec<double> v) { return vaddvq_f64((float64x2_t)v); }
-#else
+#elif defined(__AVX2__)
 SN_INLINE float vsum(vec<float> v) {
-  float lane[lanes<float>];
-  memcpy(lane, &v, sizeof v);
-  for (int64_t n = lanes<float> / 2; n > 0; n /= 2)
-    for (int64_t i = 0; i < n; i++) lane[i] += lane[i + n];
-  return lane[0];
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 SN_INLINE double vsum(vec<double> v) {
-  double lane[lanes<double>];
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+#else
+template <class V>
+SN_INLINE auto vsum(V v) {
+  __typeof__(v[0] + 0) lane[sizeof v / sizeof v[0]];
   memcpy(lane, &v, sizeof v);
-  for (int64_t n = lanes<double> / 2; n > 0; n /= 2)
+  for (int64_t n = sizeof v / sizeof v[0] / 2; n > 0; n /= 2)
     for (int64_t i = 0; i < n; i++) lane[i] += lane[i + n];
   return lane[0];
 }

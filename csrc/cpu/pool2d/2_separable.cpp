@@ -62,8 +62,13 @@ SN_INLINE acc_t<T> sum_of(const T* p, int64_t n) {
     for (int64_t i = 0; i < n; i++) sum += load1(p + i);
     return sum;
   }
-  vec<A> sum = {};
-  map<T>(0, n, [&](int64_t i, auto get, auto) SN_LAMBDA_INLINE { sum += get(p + i); });
+  vec<A> sum = {}, lane;
+  int64_t i = 0;
+  for (; i + lanes<A> <= n; i += lanes<A>) sum += load(p + i);
+  if (i < n) {  // the last register again, without what was already added: a partial load costs more than so short a sum
+    for (int64_t j = 0; j < lanes<A>; j++) lane[j] = A(j);
+    sum += lane >= A(lanes<A> - (n - i)) ? load(p + n - lanes<A>) : vec<A>{};
+  }
   return vsum(sum);
 }
 
