@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 
-.PHONY: help build demo style test test-full test-all fuzz format bench bench-check profiles gpu clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results profiles gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -22,6 +22,7 @@ help:
 	@echo 'make format    format Python, C++ and CUDA'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
+	@echo 'make results   every table of speed in benchmarks/RESULTS.md, README.md and docs/cpu_training.md (half an hour)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
 	@echo 'make gpu       tests, verification and benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
@@ -72,6 +73,17 @@ bench: build
 
 bench-check: build
 	$(BIN)/python benchmarks/check.py
+
+# OTHER='--python PATH' adds the torch of another interpreter. peers.py skips what is not installed.
+results: RESULTS = benchmarks/RESULTS.md
+results: build
+	$(BIN)/scratchnet bench --quick --readme README.md
+	$(BIN)/scratchnet bench --quick --compile --readme $(RESULTS)
+	$(BIN)/scratchnet bench --quick --in-cache --environments $(OTHER) --csv environments.csv --readme $(RESULTS)
+	$(BIN)/python benchmarks/pages.py environments.csv
+	$(BIN)/python benchmarks/step.py --readme $(RESULTS)
+	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
+	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
 
 # Both instruction sets, for both sides alike, and both things that idle threads do.
 AVX2 := SCRATCHNET_CPU_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2

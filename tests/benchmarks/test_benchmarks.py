@@ -1,4 +1,4 @@
-"""benchmarks/: one file per primitive, two for a whole step, one that compares with earlier measurements; each runs."""
+"""benchmarks/: one file per primitive, others for steps, packages, pages and earlier measurements; each runs."""
 
 import runpy
 import sys
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_every_primitive_has_its_file():
-    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step", "run", "check"}
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRIMITIVES, "step", "run", "check", "optim", "pages", "peers"}
 
 
 @pytest.mark.full
