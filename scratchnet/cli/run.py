@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         mine = os.environ.get(setting.name)
         said = f"{mine} is kept, as you set it" if mine is not None else f"{setting.value}: {setting.why}"
         print(f"scratchnet run: {setting.name}={said}", file=sys.stderr)
-    kept = cores()
+    kept = physical_cores()
     if not shared() and len(kept) < profile.cores():
         print(f"scratchnet run: on processors {_listed(kept)}: one for each physical core", file=sys.stderr)
     if args.dry_run:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def settings() -> list[Setting]:
     """What a program that computes with torch on CPU cores needs here."""
-    count, quota = len(cores()), _quota()
+    count, quota = len(physical_cores()), _quota()
     threads = max(1, min(count, int(quota))) if quota else count
     why = f"{count} physical cores that this process may use"
     why += f", of which the control group grants {quota:g}" if quota and quota < count else ""
@@ -73,7 +73,7 @@ def settings() -> list[Setting]:
     return found
 
 
-def cores() -> set[int]:
+def physical_cores() -> set[int]:
     """One processor for each physical core that this process may use."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     first: dict[str, int] = {}
@@ -85,7 +85,7 @@ def cores() -> set[int]:
 
 def shared() -> str:
     """Why the cores are not this program's alone; "" if they are."""
-    quota, count = _quota(), len(cores())
+    quota, count = _quota(), len(physical_cores())
     if quota and quota < count:
         return f"the control group grants {quota:g} of {count} cores"
     load = os.getloadavg()[0]

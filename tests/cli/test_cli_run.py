@@ -17,7 +17,7 @@ def machine(monkeypatch):
     """Four free cores, and none of the variables set."""
     for name in OWN:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(run, "cores", lambda: {0, 1, 2, 3})
+    monkeypatch.setattr(run, "physical_cores", lambda: {0, 1, 2, 3})
     monkeypatch.setattr(profile, "cores", lambda: 4)
     monkeypatch.setattr(run, "_quota", lambda: None)
     monkeypatch.setattr(run.os, "getloadavg", lambda: (0.0, 0.0, 0.0))

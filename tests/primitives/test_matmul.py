@@ -71,6 +71,18 @@ def test_every_layout_gives_the_same_bits(m):
     torch.testing.assert_close(transposed, expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("columns", (1057, 50_257))
+@pytest.mark.parametrize("rows", (6, 7, 12, 13, 32, 33, 48, 49, 56))
+def test_rows_around_the_limits_of_each_way_to_read_b(rows, columns):
+    """In place, as inner products, or packed by its first tile while the others fetch the next; 773 terms, four blocks."""
+    torch.manual_seed(0)
+    a, b = torch.randn(rows, 773), torch.randn(773, columns)
+    exact = a.double() @ b.double()
+    with scratchnet.backend("cpp"):
+        for right in (b, b.T.contiguous().T):
+            assert_as_exact(matmul(a, right), a @ right, exact.numpy())
+
+
 def test_repeated_rows_and_batches_are_read_in_place():
     row, b = torch.randn(1, 9), torch.randn(2, 1, 9, 5)
     with scratchnet.backend("cpp"):
@@ -215,7 +227,16 @@ def test_a_long_sum_meets_its_bias_and_activation_once(rows, activation):
         torch.testing.assert_close(linear(x, weight, bias, activation).double(), exact, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape_a, shape_b", [((300, 1100), (1100, 200)), ((5, 3000), (3000, 100)), ((6, 90, 80), (6, 80, 70))])
+@pytest.mark.parametrize(
+    "shape_a, shape_b",
+    [
+        ((300, 1100), (1100, 200)),
+        ((5, 3000), (3000, 100)),
+        ((6, 90, 80), (6, 80, 70)),
+        ((48, 96), (96, 96)),
+        ((33, 768), (768, 300)),
+    ],
+)
 def test_threads_do_not_change_a_bit(shape_a, shape_b):
     a, b = torch.randn(shape_a, requires_grad=True), torch.randn(shape_b, requires_grad=True)
     results = []
