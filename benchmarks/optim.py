@@ -7,11 +7,10 @@ import argparse
 from collections.abc import Callable, Iterable
 
 import torch
-from rich.table import Table
 from torch import Tensor
 
 from scratchnet import optim
-from scratchnet.cli import markdown, options
+from scratchnet.cli import markdown
 from scratchnet.measure import machine
 from scratchnet.measure.bench import Spread, interleave
 
@@ -67,19 +66,12 @@ def main(argv: list[str] | None = None) -> int:
         errors = " / ".join(f"{results[name][1]:.0e}" for name in (OURS, FOREACH, FUSED))
         numbers = count * SHAPE[0] * SHAPE[1]
         lines.append((f"{numbers:,}", f"{took * 1e3:.3g}", f"{MOVED * numbers / took / 1e9:.1f} GB/s", *ratios, errors))
-    table = Table(*lines[0])
-    for line in lines[1:]:
-        table.add_row(*line)
-    screen = options.console()
-    screen.print(table)
     caption = (
         f"{machine.measured(machine.facts(), 'cpu')} AdamW, float32, in parameters of {SHAPE[0]}x{SHAPE[1]}. x: the time of "
         "torch.optim.AdamW(foreach=True) or (fused=True) / ours, median (quartiles) of steps in turns; above 1 we are faster. "
         f"Moves: {MOVED} bytes a parameter. Error: largest difference from float64 after {STEPS} steps, in the first parameter."
     )
-    screen.print(caption, highlight=False)
-    if args.readme:
-        markdown.write("optim", args.readme, lines, caption)
+    markdown.report("optim", args.readme, lines, caption)
     return 0
 
 

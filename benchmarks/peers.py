@@ -16,11 +16,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from rich.table import Table
 from torch import Tensor
 
 import scratchnet
-from scratchnet.cli import markdown, options
+from scratchnet.cli import markdown
 from scratchnet.measure import machine, verify
 from scratchnet.measure.bench import Call, Spread, interleave
 from scratchnet.ops import OPS
@@ -219,21 +218,12 @@ def main(argv: list[str] | None = None) -> int:
     measured, skipped = measure(args.quick)
     header = ("package", "operator", "size", "threads", "ours, ms", "torch / ours", "package / ours")
     lines = [(*header, "error: ours / torch / package"), *measured]
-    table = Table(*lines[0])
-    for line in lines[1:]:
-        table.add_row(*line)
-    screen = options.console()
-    screen.print(table)
-    for sentence in skipped:
-        screen.print(sentence, markup=False)
     caption = (
         f"{machine.measured(machine.facts(), 'cpu')} Forward, float32, the first example of each operator; torch's AdamW is "
         "the fused one. Time / our time, median (quartiles) of runs in turns: above 1 we are faster. Error: largest difference "
         f"from the float64 oracle in the first {JUDGED} rows. {'. '.join([*skipped, ''])}"
     ).strip()
-    screen.print(caption, highlight=False, markup=False)
-    if args.readme:
-        markdown.write("peers", args.readme, lines, caption)
+    markdown.report("peers", args.readme, lines, caption)
     return 0
 
 

@@ -13,8 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-from rich.table import Table
-
 from scratchnet.cli import markdown, options
 from scratchnet.cli import run as command
 from scratchnet.measure import machine
@@ -80,11 +78,6 @@ def main(argv: list[str] | None = None) -> int:
         for name, took in measured.items():
             cells += [f"{statistics.median(took) * 1e3:.1f}", str(Spread.ratio(times[NOTHING][name], took))]
         lines.append((label, *cells))
-    table = Table(*header)
-    for line in lines:
-        table.add_row(*line)
-    screen = options.console()
-    screen.print(table)
     sizes = STEP["QUICK" if args.quick else "SIZES"]
     facts = {**machine.facts(), "OMP_WAIT_POLICY": "as in the table"}
     caption = (
@@ -92,9 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         f"float32, each environment in {max(2, args.turns)} processes in turns. x nothing set: the time without any of these "
         "settings / the time with it, median (quartiles); above 1 it is faster."
     )
-    screen.print(caption, highlight=False)
-    if args.readme:
-        markdown.write("run", args.readme, [header, *lines], caption)
+    markdown.report("run", args.readme, [header, *lines], caption)
     return 0
 
 

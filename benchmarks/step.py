@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.table import Table
 
 from scratchnet import _compiled, nn, optim
-from scratchnet.cli import markdown, options
+from scratchnet.cli import markdown
 from scratchnet.measure import machine
 from scratchnet.measure.bench import Spread, interleave
 
@@ -108,20 +107,13 @@ def main(argv: list[str] | None = None) -> int:
     else:
         peaks = dict.fromkeys((TORCH, OURS, FUSED), "not measured here")
     lines = [(*line, peaks[line[1]]) for line in times(sizes, 1.0 if args.quick else 20.0)]
-    table = Table(*header)
-    for line in lines:
-        table.add_row(*line)
-    screen = options.console()
-    screen.print(table)
     caption = (
         f"{machine.measured(machine.facts(), 'cpu')} A step of {sizes['tokens']} tokens, {sizes['words']} words, width "
         f"{sizes['width']}, float32. x torch: torch.nn's time / this one, median (quartiles) of steps in turns; x one thread: "
         "the time on one thread / this one. Peak: memory that a step takes beyond parameters, gradients and optimizer state "
         "that stay, on all threads."
     )
-    screen.print(caption, highlight=False)
-    if args.readme:
-        markdown.write("step", args.readme, [header, *lines], caption)
+    markdown.report("step", args.readme, [header, *lines], caption)
     return 0
 
 

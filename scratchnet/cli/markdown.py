@@ -1,10 +1,14 @@
-"""Tables that a command writes into a Markdown file, between two marker lines."""
+"""Tables that a command prints, and writes into a Markdown file between two marker lines."""
 
 from __future__ import annotations
 
 import argparse
 import re
 from pathlib import Path
+
+from rich.table import Table
+
+from scratchnet.cli import options
 
 
 def add_readme(command: str, parser: argparse.ArgumentParser) -> None:
@@ -21,6 +25,17 @@ def split(command: str, path: Path) -> tuple[str, str]:
     if not parts:
         raise SystemExit(f"scratchnet {command}: {path} has no place for the table: it needs the lines\n{begin}\n{end}")
     return parts[1], parts[2]
+
+
+def report(command: str, path: Path | None, lines: list[tuple[str, ...]], caption: str) -> None:
+    """Print the table, whose first line is the header, and the caption; write them into the file too, if there is one."""
+    screen, table = options.console(), Table(*lines[0])
+    for line in lines[1:]:
+        table.add_row(*line)
+    screen.print(table)
+    screen.print(caption, highlight=False, markup=False)
+    if path:
+        write(command, path, lines, caption)
 
 
 def write(command: str, path: Path, lines: list[tuple[str, ...]], caption: str) -> None:
