@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from scratchnet import backends
 from scratchnet.cli import markdown, options
@@ -71,21 +70,14 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
         results = _measure(args, sizes, settings, screen)
     finally:
         torch.set_num_threads(threads)
-    header, *lines = _table(results, settings)
-    table = Table(*header)
-    for line in lines:
-        table.add_row(*line)
-    screen.print(table)
     options.print_absent(screen, args.device, args.backend)
-    screen.print(_caption(facts, settings), highlight=False)
+    markdown.report("bench", args.readme, _table(results, settings), _caption(facts, settings))
     if args.device == "cpu" and facts["threads"] > 1 and not facts["OMP_WAIT_POLICY"]:
         screen.print("Idle threads spin: if other programs use these cores, start with OMP_WAIT_POLICY=passive")
     if args.csv:
         _write_csv(args.csv, [_record(result, timing) | facts for result in results for timing in result.timings], facts)
     if args.plot:
         roofline.plot(results, args.plot)
-    if args.readme:
-        markdown.write("bench", args.readme, [header, *lines], _caption(facts, settings))
     wrong = {f"{result.op} [{result.example}] on {result.backend}: {result.check}" for result in results if not result.check.ok}
     return _report_wrong(screen, [f"WRONG {line}" for line in wrong])
 
@@ -122,14 +114,8 @@ def _run_environments(args: argparse.Namespace) -> int:
     if not rows:  # every result was wrong
         return _report_wrong(screen, wrong)
     lines = _environments_table(rows)
-    table = Table(*lines[0])
-    for cells in lines[1:]:
-        table.add_row(*cells)
-    screen.print(table)
     caption = f"{environments.caption(rows)} *: there torch's own function runs when no backend is named."
-    screen.print(caption, highlight=False)
-    if args.readme:
-        markdown.write("environments", args.readme, lines, caption)
+    markdown.report("environments", args.readme, lines, caption)
     return _report_wrong(screen, wrong)
 
 

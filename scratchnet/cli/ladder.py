@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from rich.syntax import Syntax
-from rich.table import Table
 
 from scratchnet.cli import markdown, options
 from scratchnet.measure import ladder, machine
@@ -47,18 +46,10 @@ def run(args: argparse.Namespace) -> int:
         task = progress.add_task(f"ladder {args.primitive}", total=None)
         results = ladder.measure(args.primitive, steps, args.size and tuple(args.size), settings)
         progress.remove_task(task)
-    header, *lines = _table(steps, results)
-    table = Table(*header)
-    for line in lines:
-        table.add_row(*line)
-    caption = _caption(args.primitive, results, facts, settings)
-    screen.print(table)
     options.print_absent(screen, "cpu", args.backend)
-    screen.print(caption, highlight=False, markup=False)
+    markdown.report("ladder", args.readme, _table(steps, results), _caption(args.primitive, results, facts, settings))
     if args.plot:
         ladder.plot(steps, results, args.plot)
-    if args.readme:
-        markdown.write("ladder", args.readme, [header, *lines], caption)
     return int(any(not result.check.ok for result in results.values()))
 
 
