@@ -5,8 +5,8 @@
 
 // Splits [begin, end) into ranges of at least `grain`, what is worth a thread that sleeps, or less where threads wake faster
 // (sn_worth_threads), and runs `body(context, range)` on each, on up to sn_num_threads() threads; returns when all are done.
-// Runs inline where that is not worth a second thread. Throws what a range throws: the first exception. How the range is split depends on
-// the number of threads: a sum over it must be split into fixed chunks first.
+// Runs inline where that is not worth a second thread. Throws what a range throws: the first exception. How the range is split
+// depends on the number of threads: a sum over it must be split into fixed chunks first.
 void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
                      void* context);
 
