@@ -5,6 +5,8 @@ import io
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +100,25 @@ def test_what_is_kept_can_be_released(release):
     del y
     assert release() == 16 * MEBIBYTE
     assert release() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux says there which pages it may take")
+def test_what_is_kept_idle_is_the_systems_to_take(release):
+    def lazily_free():
+        return sum(int(line.split()[1]) for line in Path("/proc/self/smaps").read_text().splitlines() if "LazyFree" in line)
+
+    before = lazily_free()
+    first, second = result(8), result(8)
+    address = first.data_ptr()
+    del first
+    time.sleep(0.2)
+    assert lazily_free() == before  # nothing was freed since
+    del second  # kept for no time yet; the first is marked
+    assert lazily_free() == before + 8 * 1024
+    first, second = result(8), result(8)  # both are taken again, and hold what was written
+    assert address in (first.data_ptr(), second.data_ptr())
+    assert first.eq(9.0).all() and second.eq(9.0).all()
+    assert lazily_free() == before
 
 
 def test_a_much_smaller_result_leaves_a_large_block_alone(release):
