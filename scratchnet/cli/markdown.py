@@ -30,6 +30,7 @@ def split(command: str, path: Path) -> tuple[str, str]:
 def report(command: str, path: Path | None, lines: list[tuple[str, ...]], caption: str) -> None:
     """Print the table, whose first line is the header, and the caption; write them into the file too, if there is one."""
     screen, table = options.console(), Table(*lines[0])
+    table.columns[0].no_wrap = True  # a name in two halves cannot be searched for
     for line in lines[1:]:
         table.add_row(*line)
     screen.print(table)

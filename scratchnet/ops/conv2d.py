@@ -29,6 +29,12 @@ def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias
     return example
 
 
+def _variant(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> str:
+    if groups != 1:
+        return "grouped"
+    return "dense" if stride in (1, (1, 1)) else "strided"
+
+
 class ConvolutionOptions(NamedTuple):
     """The vertical number before the horizontal one."""
 
@@ -49,7 +55,7 @@ CONV2D = Op(
     gradients=("x", "weight", "bias"),
     ideas={"cpp": ("naive loop", "register tiles over shifted images, SIMD, threads")},
     torch=F.conv2d,
-    variant=lambda input, weight, bias=None, stride=1, *args, **kwargs: "dense" if stride in (1, (1, 1)) else "strided",
+    variant=_variant,
     cost=_conv2d_cost,
     examples={
         "3x3": _conv2d_example(1, (3, 3), padding=1),

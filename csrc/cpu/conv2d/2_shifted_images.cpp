@@ -37,13 +37,6 @@ void pack_weights(const Conv2dSizes& size, const Views& views, const T* weight, 
   });
 }
 
-// Where the results of one correlation lie: element (row, Y, X) of an image's group at row * plane + Y * down + X * right.
-template <class T>
-struct Results {
-  T* data;
-  int64_t plane, down, right;
-};
-
 // sums (images, rows, columns) = a (rows, terms) views of a piece of each image; a begins with the first row's panel.
 template <class A>
 void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64_t images, const A* pieces, int64_t piece_size,
@@ -87,6 +80,8 @@ template <class T>
 void correlate(const Conv2dSizes& size, const Axis& y, const Axis& x, const T* weight, int64_t rows, int64_t row,
                int64_t channels, int64_t channel, const T* bias, const T* in, const Results<T>& out) {
   using A = acc_t<T>;
+  if (rows <= FEW_FILTERS && channels * y.taps * x.taps <= DEPTH)
+    return correlate_few(size, y, x, weight, rows, row, channels, channel, bias, in, out);
   const Views views(y, x, channels, max(POSITIONS, SUMS / min(max(rows, 1), BLOCK_ROWS)));
   const int64_t terms = channels * views.taps(), groups = size.groups, panels = ceil_div(rows, ROWS);
   const Scratch<A> packed(groups, panels, ROWS, terms);

@@ -9,6 +9,8 @@
 // another place. Between two rows lie a few numbers that belong to no output; they cost little, and
 // their sums are not stored. The zeros of the frame take part in the sums like all other numbers: 0 times infinity is NaN.
 #pragma once
+#include <utility>
+
 #include "cpu/matmul/tile.h"
 #include "cpu/memory.h"
 #include "ops/conv2d.h"
@@ -43,6 +45,12 @@ inline Axis backward_axis(const Conv2dSizes& size, int i, int64_t residue) {
   return {size.out[i], out, 1, size.kernel[i], taps, shift, shift_step, first, step};
 }
 
+// Numbers 0, 2, 4, ... of two registers.
+template <class A, int... L>
+SN_INLINE vec<A> even(vec<A> a, vec<A> b, std::integer_sequence<int, L...>) {
+  return __builtin_shufflevector(a, b, 2 * L...);
+}
+
 // How a piece for block[0] x block[1] outputs is laid out: (channels, residues of y, residues of x, height, width).
 struct Views {
   Axis y, x;
@@ -70,26 +78,40 @@ struct Views {
   int64_t across() const { return ceil_div(x.out, block[1]); }
 
   // The piece for the block whose first output is (y0, x0); a register that begins in it may end in the zeros behind it.
+  // Without `frame`, the frame of zeros is there already: a piece of the same place lay here.
   template <class T, class A>
-  void copy(const T* image, int64_t channels, int64_t y0, int64_t x0, A* to) const {
+  void copy(const T* image, int64_t channels, int64_t y0, int64_t x0, A* to, bool frame = true) const {
     const int64_t top = y.stride * y0 + y.lowest(), left = x.stride * x0 + x.lowest();
     for (int64_t c = 0; c < channels; c++, image += y.in * x.in)
       for (int64_t i = 0; i < residues[0]; i++)
-        for (int64_t j = 0; j < residues[1]; j++)
+        for (int64_t j = 0; j < residues[1]; j++) {
+          const int64_t at_x = left + j;  // of a row's first number; here, not below: a division takes as long as a short row
+          const int64_t begin = min(width, ceil_div(max(0, -at_x), x.stride));
+          const int64_t end = max(begin, min(width, ceil_div(max(0, x.in - at_x), x.stride)));
           for (int64_t row = 0; row < height; row++, to += width) {
-            const int64_t at_y = top + row * y.stride + i, at_x = left + j;  // of the row's first number
+            const int64_t at_y = top + row * y.stride + i;
             const bool inside = 0 <= at_y && at_y < y.in;
-            const int64_t begin = inside ? min(width, ceil_div(max(0, -at_x), x.stride)) : width;
-            const int64_t end = inside ? max(begin, min(width, ceil_div(max(0, x.in - at_x), x.stride))) : width;
-            const T* from = image + at_y * x.in + at_x;
-            for (int64_t k = 0; k < begin; k++) to[k] = 0;
-            if (x.stride == 1)
-              map<T>(begin, end, [&](int64_t k, auto get, auto put) SN_LAMBDA_INLINE { put(to + k, get(from + k)); });
-            else
-              for (int64_t k = begin; k < end; k++) to[k] = load1(from + k * x.stride);
-            for (int64_t k = end; k < width; k++) to[k] = 0;
+            for (int64_t k = 0; k < (inside ? begin : width) && frame; k++) to[k] = 0;
+            if (!inside) continue;
+            copy_row(image + at_y * x.in + at_x, begin, end, to);
+            for (int64_t k = end; k < width && frame; k++) to[k] = 0;
           }
+        }
     for (int64_t k = 0; k < COLUMNS<A>; k++) to[k] = 0;
+  }
+
+ private:
+  // Every x.stride-th number.
+  template <class T, class A>
+  void copy_row(const T* from, int64_t begin, int64_t end, A* to) const {
+    constexpr int64_t N = lanes<A>;
+    int64_t k = begin;
+    if (x.stride == 1)
+      return map<T>(begin, end, [&](int64_t k, auto get, auto put) SN_LAMBDA_INLINE { put(to + k, get(from + k)); });
+    if (x.stride == 2)  // the last register of a row would end behind it
+      for (; k + N < end; k += N)
+        store(to + k, even<A>(load(from + 2 * k), load(from + 2 * k + N), std::make_integer_sequence<int, N>()));
+    for (; k < end; k++) to[k] = load1(from + k * x.stride);
   }
 };
 

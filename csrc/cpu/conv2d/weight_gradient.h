@@ -4,15 +4,13 @@
 // How the outputs are cut into chains of additions follows from the sizes alone; the threads share the terms.
 #pragma once
 #include "cpu/matmul/pack.h"
-#include "cpu/parallel.h"
-#include "shifted.h"
+#include "few_filters.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t POSITIONS = 256;   // outputs that are summed up in registers
 constexpr int64_t TURNED = 1 << 20;  // numbers of dy that are transposed at a time
-constexpr int64_t FEW_FILTERS = 4;   // of a group: registers of filters would be all but empty
 
 // One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T. dy is (registers of filters, outputs, lanes),
 // with `turned` numbers from register to register. Lines are the rows of the block, image after image.
@@ -40,48 +38,6 @@ void add_products(const Views& views, const A* pieces, int64_t piece_size, int64
         }
       }
     }
-}
-
-// The same for few filters, such as one for each channel: registers of outputs instead.
-template <class T>
-void few_filters_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dweight) {
-  using A = acc_t<T>;
-  const Views views(forward_axis(size, 0), forward_axis(size, 1), 1, 4 * POSITIONS);
-  const int64_t taps = views.taps(), filters = size.filters, outputs = size.out[0] * size.out[1];
-  const int64_t pixels = size.in[0] * size.in[1];
-  const int64_t work = size.batch * outputs * taps * filters + 1;
-  parallel_for(0, size.groups * size.channels, 1 + THREAD_WORK / work, [&](int64_t begin, int64_t end) {
-    const Scratch<A> piece(views.channel + COLUMNS<A>), sums(filters, taps);
-    for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t g = unit / size.channels, c = unit % size.channels;
-      fill_zeros(sums);
-      for (int64_t n = 0; n < size.batch; n++)
-        for (int64_t y0 = 0; y0 < size.out[0]; y0 += views.block[0])
-          for (int64_t x0 = 0; x0 < size.out[1]; x0 += views.block[1]) {
-            const int64_t down = min(views.block[0], size.out[0] - y0), right = min(views.block[1], size.out[1] - x0);
-            views.copy(x + (n * size.groups * size.channels + unit) * pixels, 1, y0, x0, piece.data());
-            for (int64_t i = 0; i < filters * taps; i += ROWS) {
-              const A* view[ROWS];
-              const T* dy[ROWS];
-              for (int r = 0; r < ROWS; r++) {
-                const int64_t at = min(i + r, filters * taps - 1);
-                view[r] = piece.data() + views.offset[at % taps];
-                dy[r] = grad + ((n * size.groups + g) * filters + at / taps) * outputs + y0 * size.out[1] + x0;
-              }
-              vec<A> sum[ROWS] = {};
-              for (int64_t row = 0; row < down; row++)
-                map<T>(0, right, [&](int64_t k, auto get, auto) SN_LAMBDA_INLINE {
-#pragma GCC unroll 8
-                  for (int r = 0; r < ROWS; r++)
-                    sum[r] += get(dy[r] + row * size.out[1] + k) * get(view[r] + row * views.width + k);
-                });
-              for (int r = 0; r < ROWS && i + r < filters * taps; r++) sums[i + r] += vsum(sum[r]);
-            }
-          }
-      for (int64_t i = 0; i < filters * taps; i++)
-        store1(dweight + ((g * filters + i / taps) * size.channels + c) * taps + i % taps, sums[i]);
-    }
-  });
 }
 
 template <class T>

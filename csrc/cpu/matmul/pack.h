@@ -85,7 +85,7 @@ void pack(const T* source, int64_t line, int64_t step, int64_t lines, int64_t de
   constexpr int N = scratchnet::lanes<A>;
   // Squares pay if most of their lines exist. Of a panel narrower than a register each store spills into the slots of later
   // words, which are overwritten afterwards.
-  constexpr bool SQUARES = W % N == 0 || W < N && W > N / 2;
+  constexpr bool SQUARES = W % N == 0 || (W < N && W > N / 2);
   constexpr int64_t SPILL = ceil_div(N, W) - 1;
   const int64_t words = ceil_div(depth, TERMS), whole = depth / TERMS;
   Packed done = {0, 0};
