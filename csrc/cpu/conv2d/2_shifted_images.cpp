@@ -1,4 +1,5 @@
-// Convolution, rung 2: the tiles of the matrix product on shifted images; the unfolded matrix never exists.
+// Convolution, rung 2: the tiles of the matrix product on shifted images; the unfolded matrix never exists. What is a matrix
+// product anyway is one (products.h), and few filters have tiles of their own (few_filters.h).
 //
 //   y       (F, outputs) = weight (F, terms) views(x)
 //   dx      (C, pixels)  = weight^T (C, terms) views(dy), once for every residue of the pixels modulo the stride
@@ -8,6 +9,7 @@
 // in L2. Each thread has its own sums, in an order that follows from the sizes alone: the same bits for any number of threads.
 // Views without the matrix: https://arxiv.org/abs/1907.02129
 #include "cpu/ladder.h"
+#include "products.h"
 #include "weight_gradient.h"
 
 namespace scratchnet {
@@ -200,6 +202,16 @@ void backward(const Conv2dSizes& size, const T* grad, const T* x, const T* weigh
 
 }  // namespace
 
-SN_DEFINE_RUNG(Conv2dKernels, conv2d_2) = {SN_TYPED(forward), SN_TYPED(backward)};
+SN_DEFINE_RUNG(Conv2dKernels, conv2d_2) = {
+    [](const On& on, const Conv2dSizes& size, const void* x, const void* weight, const void* bias, void* y) {
+      if (!product_forward(on, size, x, weight, bias, y)) SN_TYPED(forward)(on, size, x, weight, bias, y);
+    },
+    [](const On& on, const Conv2dSizes& size, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
+       void* dbias) {
+      if (dx && product_dx(on, size, grad, weight, dx)) dx = nullptr;
+      if (dweight && product_dweight(on, size, grad, x, dweight)) dweight = nullptr;
+      SN_TYPED(backward)(on, size, grad, x, weight, dx, dweight, dbias);
+    },
+};
 
 }  // namespace scratchnet
