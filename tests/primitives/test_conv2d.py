@@ -48,6 +48,15 @@ SIZES = [
     (2, 6, 1, 1, (14, 15), (3, 3), 1, 1, 1),  # depthwise
     (2, 5, 1, 2, (9, 20), (3, 3), 2, 1, 1),
     (2, 3, 2, 3, (5, 6), (3, 3), 1, 2, 2),
+    (2, 5, 1, 1, (17, 33), (11, 9), 1, (5, 4), 1),  # depthwise: more taps in a column than a run of them has
+    (2, 3, 1, 4, (19, 18), (7, 7), (2, 1), 3, (1, 2)),  # of a column of taps every second one meets the same rows
+    (3, 2, 2, 1, (9, 1030), (3, 5), (1, 2), 2, 1),
+    (3, 1, 16, 12, (5, 5), (5, 5), 1, 0, 1),  # kernels that cover the image
+    (2, 1, 5, 6, (9, 40), (9, 40), 2, 0, 1),
+    (2, 2, 3, 6, (9, 40), (9, 40), 1, 0, 1),  # the zeros of its gradient's frame are wider than the image
+    (2, 2, 3, 9, (4, 37), (3, 37), 1, (1, 36), 1),
+    (3, 1, 7, 9, (17, 19), (1, 1), 1, 0, 1),  # matrix products
+    (2, 3, 5, 6, (4, 3), (1, 1), 1, 0, 1),
     (1, 1, 2, 3, (1, 1), (3, 3), 1, 1, 1),
     (2, 1, 2, 3, (2, 3), (2, 2), 3, 4, 1),  # windows of nothing but padding
 ]

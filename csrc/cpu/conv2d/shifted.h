@@ -54,7 +54,8 @@ SN_INLINE vec<A> even(vec<A> a, vec<A> b, std::integer_sequence<int, L...>) {
 // How a piece for block[0] x block[1] outputs is laid out: (channels, residues of y, residues of x, height, width).
 struct Views {
   Axis y, x;
-  int64_t block[2], residues[2], height, width, channel;  // channel: numbers from one to the next
+  int64_t block[2], residues[2], height, width, tail = 0,
+                                                channel;  // channel: numbers from one to the next; tail: zeros at its end
   Scratch<int64_t> offset, place;                         // of every term; of every tap in the kernel
 
   // About `outputs` of them in a block.
@@ -63,8 +64,12 @@ struct Views {
     constexpr int64_t LONGEST = 1024;  // part of a row in a block
     residues[0] = min(y.stride, y.reach() + 1), residues[1] = min(x.stride, x.reach() + 1);
     block[1] = piece(x.out, LONGEST, 1), width = block[1] + x.reach() / x.stride;
+    // The zeros behind a row are those before the next one.
+    const int64_t before = max(0, -x.lowest()), behind = max(0, x.out + x.reach() + x.lowest() - x.in);
+    const bool shared = x.stride == 1 && block[1] == x.out && x.in + max(before, behind) < width;
+    if (shared) width = x.in + max(before, behind), tail = min(before, behind);
     block[0] = piece(y.out, max(1, outputs / width), 1), height = block[0] + y.reach() / y.stride;
-    channel = product_of(residues[0], residues[1], height, width);
+    channel = product_of(residues[0], residues[1], height, width) + tail;
     for (int64_t t = 0; t < channels * taps(); t++) {
       const int64_t up = y.above_lowest(t / x.taps % y.taps), left = x.above_lowest(t % x.taps);
       const int64_t plane = up % y.stride * residues[1] + left % x.stride;
@@ -82,7 +87,7 @@ struct Views {
   template <class T, class A>
   void copy(const T* image, int64_t channels, int64_t y0, int64_t x0, A* to, bool frame = true) const {
     const int64_t top = y.stride * y0 + y.lowest(), left = x.stride * x0 + x.lowest();
-    for (int64_t c = 0; c < channels; c++, image += y.in * x.in)
+    for (int64_t c = 0; c < channels; c++, image += y.in * x.in) {
       for (int64_t i = 0; i < residues[0]; i++)
         for (int64_t j = 0; j < residues[1]; j++) {
           const int64_t at_x = left + j;  // of a row's first number; here, not below: a division takes as long as a short row
@@ -97,6 +102,8 @@ struct Views {
             for (int64_t k = end; k < width && frame; k++) to[k] = 0;
           }
         }
+      for (int64_t k = 0; k < tail; k++) *to++ = 0;
+    }
     for (int64_t k = 0; k < COLUMNS<A>; k++) to[k] = 0;
   }
 
