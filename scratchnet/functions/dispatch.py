@@ -18,7 +18,7 @@ from scratchnet import backends, columns, profile
 from scratchnet.functions.checks import AUTOCAST, FLOATS
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, transforming
+from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, tracing, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -169,7 +169,7 @@ class Operator:
         learns = learns and torch.is_grad_enabled()
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
             return self.plain(*args)
-        if torch.compiler.is_compiling() or transforming():
+        if torch.compiler.is_compiling() or transforming() or tracing():
             return kernel.differentiable(*kernel.flat(args))
         if learns:
             return self.function.apply(kernel, *args)
@@ -216,9 +216,12 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
         return False
     if _DEFAULT == backends.TORCH or not x.is_cpu:
         return True
+    if op is None:
+        return False
+    if op.planar and any(type(a) in _KNOWN and channels_last(a) for a in (*args, *kwargs.values())):
+        return True
     return (
-        op is not None
-        and not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
+        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
         and type(x) in _PLAIN
         and not profile.ours(op.name, op.variant(*args, **kwargs), x)
         and not transforming()
