@@ -169,8 +169,13 @@ class Operator:
         learns = learns and torch.is_grad_enabled()
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
             return self.plain(*args)
-        if torch.compiler.is_compiling() or transforming() or tracing():
+        if torch.compiler.is_compiling() or transforming():
             return kernel.differentiable(*kernel.flat(args))
+        if tracing():  # by torch.jit.trace, for which a size is a tensor: in a list of options it becomes a constant
+            flat = kernel.flat(args)
+            return kernel.differentiable(
+                *[list(map(int, value)) if isinstance(value, (list, tuple)) else value for value in flat]
+            )
         if learns:
             return self.function.apply(kernel, *args)
         return self.take(kernel.forward(*args))
