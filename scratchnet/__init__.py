@@ -8,6 +8,7 @@ import torch.fx
 # `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
 from scratchnet import drop_in
 from scratchnet.accelerate import accelerate as accelerate
+from scratchnet.accelerate import decelerate as decelerate
 from scratchnet.backends import backend as backend
 from scratchnet.functions.checks import TeachingWarning as TeachingWarning
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy

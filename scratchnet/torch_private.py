@@ -8,10 +8,21 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd import forward_ad
 
-__all__ = ["FakeTensor", "FunctionalTensor", "any_requires_grad", "batched", "below_autograd", "mapping", "transforming"]
+__all__ = [
+    "FakeTensor",
+    "FunctionalTensor",
+    "any_requires_grad",
+    "batched",
+    "below_autograd",
+    "channels_last",
+    "mapping",
+    "tracing",
+    "transforming",
+]
 
 below_autograd = torch._C._AutoDispatchBelowAutograd  # a context in which operators skip their autograd kernels
 any_requires_grad = torch._C._any_requires_grad  # of tensors, subclasses included
+tracing = torch._C._is_tracing  # whether torch.jit.trace records
 
 
 def mapping() -> bool:
@@ -27,3 +38,22 @@ def transforming() -> bool:
 def batched(grad: Tensor) -> bool:
     """Whether a vmap, new or old, may be active on `grad`: it cannot write a batch in place into an unbatched tensor."""
     return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
+def channels_last(x: Tensor) -> bool:
+    """Whether torch takes x (N, C, H, W) or (N, C, D, H, W) for images with their channels last, and returns such.
+
+    is_contiguous(memory_format=...) cannot tell where C or H and W are 1; this is the rule of c10/core/MemoryFormat.h.
+    """
+    rank = x.dim()
+    if rank not in (4, 5):
+        return False
+    sizes, strides = x.shape, x.stride()
+    if not 0 < strides[1] <= strides[-1]:
+        return False
+    least = 0
+    for axis in (1, *range(rank - 1, 1, -1), 0):
+        if sizes[axis] == 0 or strides[axis] < least or axis == 0 and least == strides[1]:
+            return False
+        least = strides[axis] * sizes[axis]
+    return True

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 import scratchnet
 from scratchnet import nn
 from scratchnet.accelerate import TWINS, accelerate
+from scratchnet.nn.torchs_own import why
 
 common_modules = pytest.importorskip(
     "torch.testing._internal.common_modules", reason="needs expecttest: pip install expecttest"
@@ -128,7 +129,9 @@ def test_a_model_goes_on_as_if_nothing_had_happened():
     }
     assert type(model) is Block and model.shortcut[0] is model.norm and model.heads["same"] is model.layers[0]
     assert len(report.swapped) == len(before) - 6  # the block, three containers, Bilinear, and one layer that occurs twice
-    assert report.left == [("unknown", "Bilinear", "scratchnet has none")]
+    assert [(name, kind, reason.partition(": ")[0]) for name, kind, reason in report.left] == [
+        ("unknown", "Bilinear", "torch's own")
+    ]
 
     model.train(), plain.train()
     assert_close(results(model), results(plain))
@@ -158,9 +161,10 @@ def test_the_report_says_it_all():
     report = accelerate(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Bilinear(1, 2, 3)))
     assert str(report).splitlines() == [
         "0  Linear    scratchnet's now",
-        "1  Bilinear  left: scratchnet has none",
+        f"1  Bilinear  left: torch's own: {why(torch.nn.Bilinear)}",
         "1 layers swapped, 1 left",
         "torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first",
+        "a file of torch.save(model) needs scratchnet to be read: undo() first, or save state_dict()",
     ]
     assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
 
@@ -218,10 +222,10 @@ LEFT = [
     (lambda: old_style(torch.nn.utils.weight_norm), "WeightNorm recomputes its weight before every call"),
     (lambda: old_style(torch.nn.utils.spectral_norm), "SpectralNorm recomputes its weight before every call"),
     (lambda: prune.l1_unstructured(torch.nn.Linear(3, 3), "weight", 0.5), "L1Unstructured recomputes its weight"),
-    (lambda: torch.nn.LazyLinear(3), "lazy: call the model once, then accelerate it"),
     (patched, "its forward has been replaced"),
     (lambda: torch.jit.script(torch.nn.Linear(3, 3)), "compiled by torch.jit"),
-    (lambda: torch.nn.Bilinear(3, 3, 3), "scratchnet has none"),
+    (lambda: torch.nn.Bilinear(3, 3, 3), "torch's own: a product of three tensors"),
+    (lambda: torch.nn.GroupNorm(1, 3), "torch's own: groups of channels"),
 ]
 
 
@@ -232,23 +236,16 @@ def test_what_is_left_and_why(build, reason):
     before = types(model[1])
     report = accelerate(model)
     assert report.swapped == [("0", "Linear")]
-    ((name, _, why),) = report.left
-    assert name == "1" and why.startswith(reason)
+    ((name, _, said),) = report.left
+    assert name == "1" and said.startswith(reason)
     assert types(model[1]) == before and reason in str(report)
-
-
-def test_a_lazy_layer_is_swapped_once_it_knows_its_size():
-    model = torch.nn.Sequential(torch.nn.LazyLinear(3))
-    accelerate(model)
-    model(torch.ones(1, 2))
-    assert accelerate(model).swapped == [("0", "Linear")]
 
 
 def test_torchs_own_layers_may_hold_ours():
     plain = torch.nn.Transformer(8, 2, 1, 1, 16, 0.0, batch_first=True)
     model = copy.deepcopy(plain)
     report = accelerate(model)
-    assert [kind for _, kind, _ in report.left] == ["Transformer", "TransformerDecoder", "TransformerDecoderLayer"]
+    assert report.left == [] and type(model.decoder.layers[0]) is nn.TransformerDecoderLayer
     src, tgt = torch.randn(2, 5, 8), torch.randn(2, 4, 8)
     mask = torch.nn.Transformer.generate_square_subsequent_mask(4)
     assert_close(model(src, tgt, tgt_mask=mask, tgt_is_causal=True), plain(src, tgt, tgt_mask=mask, tgt_is_causal=True))
@@ -280,6 +277,48 @@ def test_deepcopy_and_pickle():
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert types(copied) == types(model)
         assert torch.equal(copied(tokens()), model(tokens()))
+
+
+@pytest.mark.parametrize("load", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["deepcopy", "pickle"])
+def test_a_copy_is_turned_back(load):
+    """No report knows its layers; whoever made them, all of exactly our classes become torch's."""
+    model = Block().eval()
+    before, expected = types(model), results(model)
+    report = accelerate(model)
+    copied = load(model)
+    assert scratchnet.decelerate(copied) == len(report.swapped)
+    assert types(copied) == before and types(model) != before
+    assert_close(results(copied), expected)
+    assert b"scratchnet" not in pickle.dumps(torch.nn.Sequential(*copied.children()))  # read by a process that lacks it
+    assert scratchnet.decelerate(copied) == 0
+
+
+def test_what_decelerate_leaves():
+    model = torch.nn.Sequential(
+        nn.Linear(3, 3), OursAndMore(3, 3), parametrizations.weight_norm(nn.Linear(3, 3)), nn.LazyLinear(2)
+    )
+    before = types(model)
+    assert scratchnet.decelerate(model) == 2
+    assert type(model[0]) is torch.nn.Linear and type(model[3]) is torch.nn.LazyLinear
+    assert types(model)["1"] is before["1"] and types(model)["2"] is before["2"]
+    for wrong, words in ((nn.Linear, "call it first, decelerate takes a model"), (3, "not int")):
+        with pytest.raises(TypeError, match=rf"^decelerate\(\): argument 'model': must be torch.nn.Module.*{words}"):
+            scratchnet.decelerate(wrong)
+
+
+@pytest.mark.parametrize("name", sorted(INFOS))
+def test_layers_built_as_ours_become_torchs(name):
+    """An instance of ours is a valid one of torch's: the same results, and the same class of everything inside it."""
+    for sample in INFOS[name].module_inputs_func(INFOS[name], "cpu", torch.float64, requires_grad=False, training=True):
+        arguments = sample.constructor_input
+        layer, found = getattr(nn, name)(*arguments.args, **arguments.kwargs).double().eval(), []
+        for _ in range(2):
+            torch.manual_seed(4)
+            output = layer(*sample.forward_input.args, **sample.forward_input.kwargs)
+            found.append([t for t in tree_leaves(output) if isinstance(t, torch.Tensor)])
+            scratchnet.decelerate(layer)
+        assert not any(type(module).__module__.startswith("scratchnet") for module in layer.modules())
+        assert_close(*found, equal_nan=True)
 
 
 def test_a_compiled_model():

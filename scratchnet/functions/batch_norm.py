@@ -1,14 +1,16 @@
-"""BatchNorm: every channel by its own statistics, those of the batch or those that ran along in training."""
+"""BatchNorm: every channel by its own statistics, those of the batch or those that ran along in training; InstanceNorm."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import HALVES, is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import batch_norm as explain
 from scratchnet.ops.batch_norm import BatchNormOptions
+from scratchnet.torch_private import channels_last
 
 
 class BatchNorm(Function):
@@ -63,10 +65,25 @@ def batch_norm(
         and (eps > 0 or eps == 0 and not training)
     ):
         explain.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    if input.numel() == 0:  # nothing to normalise; weight and bias take part, for their gradients of zero
-        y = input.clone()
-        y = y if weight is None else y * weight[0]
-        return y if bias is None else y + bias[0]
+    if input.numel() == 0:
+        return _nothing(input, weight, bias)
+    if not channels_last(input):
+        return _normalised(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    pixels = input.movedim(1, -1)  # a row of channels for each, which is how they lie in memory
+    rows = pixels.flatten(0, -2)
+    y = _normalised(rows, running_mean, running_var, weight, bias, training, momentum, eps)
+    return y.unflatten(0, pixels.shape[:-1]).movedim(-1, 1)
+
+
+def _nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """The result for no numbers; weight and bias take part, for their gradients of zero."""
+    y = input.clone()
+    y = y if weight is None else y * weight.sum()
+    return y if bias is None else y + bias.sum()
+
+
+def _normalised(input, running_mean, running_var, weight, bias, training, momentum, eps) -> Tensor:
+    """The result; in training the running statistics, if there are any, move."""
     if not training:
         return _batch_norm(input, weight, bias, running_mean, running_var, BatchNormOptions(False, eps))[0]
     y, mean, var = _batch_norm(input, weight, bias, None, None, BatchNormOptions(True, eps))
@@ -79,6 +96,47 @@ def batch_norm(
                 else:  # 16-bit ones move in float32 and are rounded once
                     running.copy_(running.float().mul_(1 - momentum).add_(now, alpha=momentum))
     return y
+
+
+@or_torch(torch.nn.functional.instance_norm)
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """batch_norm of every sample of input (N, C, ...) by itself; the other tensors are (C).
+
+    use_input_stats: with the statistics of each channel of each sample, whose means over the samples move the running ones, if
+    there are any; otherwise with the running ones. ValueError for one value per channel, RuntimeError if shapes or dtypes do
+    not fit. torch.nn.functional.instance_norm; Ulyanov et al., https://arxiv.org/abs/1607.08022.
+    """
+    tensors = running_mean, running_var, weight, bias
+    if not (
+        is_float(input)
+        and input.dim() > 2
+        and all(value is None or _has_channels(value, input) for value in tensors)
+        and (running_mean is None) == (running_var is None)
+        and (input.shape[2:].numel() != 1 if use_input_stats else running_mean is not None)
+    ):
+        explain.instance_norm(input, *tensors, use_input_stats)
+    if input.numel() == 0:
+        return _nothing(input, weight, bias)
+    samples, channels = input.shape[:2]
+    planes = input.reshape(1, samples * channels, *input.shape[2:])  # every channel of every sample is one of a single image
+    if torch_runs(planes, _batch_norm.op, (planes, *tensors, use_input_stats)):
+        return torch.nn.functional.instance_norm(input, *tensors, use_input_stats, momentum, eps)
+    repeated = [None if value is None else value.repeat(samples) for value in tensors]
+    y = batch_norm(planes, *repeated, use_input_stats, momentum, eps)
+    if use_input_stats and running_mean is not None:
+        with torch.no_grad():
+            for running, moved in zip(tensors[:2], repeated, strict=False):
+                running.copy_(moved.view(samples, channels).mean(0))
+    return y.view(input.shape)
 
 
 def _has_channels(value: Tensor, input: Tensor) -> bool:

@@ -10,6 +10,7 @@ from scratchnet.functions.checks import alike
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
 from scratchnet.functions.explain import conv2d as explain
 from scratchnet.functions.explain.conv2d import Numbers
+from scratchnet.functions.layout import channels_last_like
 from scratchnet.ops.conv2d import ConvolutionOptions
 
 
@@ -52,7 +53,7 @@ def conv2d(
     input, *sizes = plan
     options = ConvolutionOptions(*sizes, groups)
     if input.dim() == 4:
-        return _conv2d(input, weight, bias, options)
+        return channels_last_like(_conv2d(input, weight, bias, options), input, weight)
     return _conv2d(input.unsqueeze(0), weight, bias, options).squeeze(0)
 
 

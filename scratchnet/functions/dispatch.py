@@ -18,7 +18,7 @@ from scratchnet import backends, columns, profile
 from scratchnet.functions.checks import AUTOCAST, FLOATS
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, transforming
+from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, tracing, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -171,6 +171,11 @@ class Operator:
             return self.plain(*args)
         if torch.compiler.is_compiling() or transforming():
             return kernel.differentiable(*kernel.flat(args))
+        if tracing():  # by torch.jit.trace, for which a size is a tensor: in a list of options it becomes a constant
+            flat = kernel.flat(args)
+            return kernel.differentiable(
+                *[list(map(int, value)) if isinstance(value, (list, tuple)) else value for value in flat]
+            )
         if learns:
             return self.function.apply(kernel, *args)
         return self.take(kernel.forward(*args))
@@ -216,9 +221,12 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
         return False
     if _DEFAULT == backends.TORCH or not x.is_cpu:
         return True
+    if op is None:
+        return False
+    if op.planar and any(type(a) in _KNOWN and channels_last(a) for a in (*args, *kwargs.values())):
+        return True
     return (
-        op is not None
-        and not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
+        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
         and type(x) in _PLAIN
         and not profile.ours(op.name, op.variant(*args, **kwargs), x)
         and not transforming()

@@ -7,6 +7,7 @@ from torch import Tensor
 from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import gelu as explain
+from scratchnet.functions.layout import in_memory_order
 from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
 
@@ -67,7 +68,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     if not (is_float(input) and approximate in _APPROXIMATE):
         explain.gelu(input, approximate)
-    return _gelu(input, GeluOptions(approximate == "tanh"))
+    options = GeluOptions(approximate == "tanh")
+    if ordered := in_memory_order(input):  # channels_last, a transposed matrix: read and written as it lies, as torch does
+        moved, back = ordered
+        return _gelu(moved, options).permute(back)
+    return _gelu(input, options)
 
 
 @or_torch(_bias_gelu.op.torch)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import columns
+from scratchnet.functions.flops import count
 from scratchnet.ops import Op
 from scratchnet.ops.op import result_types
 from scratchnet.torch_private import any_requires_grad, below_autograd, transforming
@@ -44,10 +45,12 @@ def register(operator: Operator, namespace: str) -> None:
     """Define the three operators of one namespace; the C++ module supplies the raw kernels of "scratchnet"."""
     op, function = operator.op, operator.function
     library = _libraries.setdefault(namespace, torch.library.Library(namespace, "FRAGMENT"))
+    operators, forward = getattr(torch.ops, namespace), f"{op.name}_forward"
 
     for direction in ("forward", "backward", *["gradients"] * (op.at_once and namespace == "scratchnet")):
         library.define(f"{op.name}_{direction}{op.schema(direction)}", tags=(torch.Tag.pt2_compliant_tag,))
         library.impl(f"{op.name}_{direction}", _on_nothing(op, direction), "Meta")
+        count(operators, f"{op.name}_{direction}", op, direction)
         if namespace == "scratchnet_numpy":
             library.impl(f"{op.name}_{direction}", _on_numpy(op, direction), "CPU")
         if namespace == "scratchnet_triton":
@@ -56,7 +59,7 @@ def register(operator: Operator, namespace: str) -> None:
 
     arguments = op.schema("forward").partition(" -> ")[0]
     library.define(f"{op.name}{arguments} -> {result_types(len(op.outputs))}", tags=(torch.Tag.pt2_compliant_tag,))
-    operators, forward = getattr(torch.ops, namespace), f"{op.name}_forward"
+    count(operators, op.name, op, "forward")
 
     def plain(*args):
         return operator.plain(*op.packed("forward", args[:-1]))

@@ -11,6 +11,7 @@ from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up
 from scratchnet.functions.explain import pool2d as explain
 from scratchnet.functions.explain.pool2d import Pair, is_int
+from scratchnet.functions.layout import channels_last_like
 from scratchnet.ops.pool2d import AdaptivePoolOptions, AvgPoolOptions, MaxPoolOptions
 from scratchnet.oracle.pool2d import output_size as count_windows
 
@@ -84,7 +85,8 @@ def max_pool2d(
     if window is None or input.dtype is torch.bool or input.is_complex():
         explain.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
     y, index = _max_pool2d(input, MaxPoolOptions(*window, ceil_mode))
-    return (y, index) if return_indices else y
+    y = channels_last_like(y, input)
+    return (y, channels_last_like(index, input)) if return_indices else y
 
 
 @fastest_first("avg_pool2d")
@@ -112,7 +114,8 @@ def avg_pool2d(
     ):
         explain.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, divisor_override)
     kernel, stride, padding, _ = window
-    return _avg_pool2d(input, AvgPoolOptions(kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0))
+    options = AvgPoolOptions(kernel, stride, padding, ceil_mode, count_include_pad, divisor_override or 0)
+    return channels_last_like(_avg_pool2d(input, options), input)
 
 
 @fastest_first("adaptive_avg_pool2d")
@@ -127,7 +130,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | 
     if not (sizes and min(sizes) >= 0 and is_float(input) and input.dim() in (3, 4) and 0 not in input.shape[-2:]):
         explain.adaptive_avg_pool2d(input, output_size)
         return input.mean((-2, -1), keepdim=True)  # what is left is torch's mean: of complex numbers, of nothing, of more axes
-    return _adaptive_avg_pool2d(input, AdaptivePoolOptions(sizes))
+    return channels_last_like(_adaptive_avg_pool2d(input, AdaptivePoolOptions(sizes)), input)
 
 
 def _adaptive_sizes(input: Tensor, output_size: int | None | Sequence[int | None]) -> list[int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn
 from torch import Tensor
 
+from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.nn import functional as F
 from scratchnet.nn.called import Called
 
@@ -96,6 +97,16 @@ class Softmax(Called, torch.nn.Softmax):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmax2d(Called, torch.nn.Softmax2d):
+    """Softmax over the channels of x (N, C, H, W) or (C, H, W), at each pixel; ValueError for another number of axes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensor("Softmax2d", "input", input)
+        if input.dim() not in (3, 4):
+            fail(ValueError, "Softmax2d", "input", f"expected input to be 3D or 4D (got {input.dim()}D instead)")
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(Called, torch.nn.LogSoftmax):

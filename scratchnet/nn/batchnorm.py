@@ -1,4 +1,4 @@
-"""BatchNorm1d and BatchNorm2d: normalise each channel by the statistics of the batch, then scale and shift."""
+"""BatchNorm1d, 2d and 3d: normalise each channel by the statistics of the batch, then scale and shift."""
 
 from __future__ import annotations
 
@@ -85,3 +85,9 @@ class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
     """The same per channel of x (N, num_features, H, W), over the batch and all pixels; ValueError for other shapes."""
 
     _axes = (4,)
+
+
+class BatchNorm3d(_BatchNorm, torch.nn.BatchNorm3d):
+    """The same per channel of x (N, num_features, D, H, W), over the batch and all voxels; ValueError for other shapes."""
+
+    _axes = (5,)

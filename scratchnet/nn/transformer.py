@@ -22,7 +22,8 @@ from scratchnet.nn.normalization import LayerNorm
 Activation = Callable[[Tensor], Tensor]
 
 
-def _activation(name: str, activation: str | Activation) -> Activation:
+def activation_of(name: str, activation: str | Activation) -> Activation:
+    """The function that a layer's argument stands for; RuntimeError, in the layer's name, for an unknown one."""
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
@@ -51,7 +52,7 @@ class FeedForward(Called, Module):
         super().__init__()
         hidden_dim = 4 * embed_dim if hidden_dim is None else hidden_dim
         self.up = Linear(embed_dim, hidden_dim, bias, device, dtype)
-        self.activation = _activation("FeedForward", activation)
+        self.activation = activation_of("FeedForward", activation)
         self.dropout = Dropout(dropout)
         self.down = Linear(hidden_dim, embed_dim, bias, device, dtype)
 
@@ -66,8 +67,6 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
     RuntimeError for an activation that is neither "relu", "gelu" nor a callable.
     Vaswani et al., https://arxiv.org/abs/1706.03762; pre-norm: Xiong et al., https://arxiv.org/abs/2002.04745.
     """
-
-    activation_relu_or_gelu = 0  # torch's TransformerEncoder then makes no nested tensors, as it does for its own layers
 
     def __init__(
         self,
@@ -94,7 +93,10 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
         self.norm2 = LayerNorm(d_model, layer_norm_eps, **options)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation("TransformerEncoderLayer", activation)
+        self.activation = activation_of("TransformerEncoderLayer", activation)
+        self.activation_relu_or_gelu = (
+            0  # torch's TransformerEncoder then makes no nested tensors, as it does for its own layers
+        )
 
     def forward(
         self,

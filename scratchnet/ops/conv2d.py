@@ -50,6 +50,7 @@ CONV2D = Op(
     idea="the filters times shifted views of the image: unfolding + matmul without the unfolded matrix",
     inputs=("x", "weight", "bias?"),  # (N, C, H, W), (F, C / groups, kh, kw), (F)
     options=ConvolutionOptions,
+    planar=True,
     outputs=("y",),  # (N, F, out_h, out_w)
     saved=("x", "weight"),
     gradients=("x", "weight", "bias"),
@@ -57,6 +58,7 @@ CONV2D = Op(
     torch=F.conv2d,
     variant=_variant,
     cost=_conv2d_cost,
+    products=True,
     examples={
         "3x3": _conv2d_example(1, (3, 3), padding=1),
         "stride": _conv2d_example(2, (3, 2), stride=(2, 3), padding=(0, 1)),

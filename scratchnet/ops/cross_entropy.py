@@ -142,9 +142,9 @@ def _linear_cross_entropy_example(**options) -> Example:
     return example
 
 
-def _linear_cross_entropy_cost(x: Tensor, weight: Tensor, target: Tensor, **kwargs) -> Cost:
-    flops = 2 * x.shape[0] * weight.numel()
-    return Cost(nbytes(x, weight), 2 * nbytes(x, weight), flops, 2 * flops)  # three products of one size
+def _linear_cross_entropy_cost(x: Tensor, linear_weight: Tensor, target: Tensor, **options) -> Cost:
+    moved, flops = nbytes(x, linear_weight), 2 * x.shape[0] * linear_weight.numel()
+    return Cost(moved, 2 * moved, flops, 2 * flops)  # three products of one size
 
 
 LINEAR_CROSS_ENTROPY = Op(
@@ -161,6 +161,7 @@ LINEAR_CROSS_ENTROPY = Op(
     ideas=IDEAS | {"triton": ("fused_linear: tiles of logits in registers, their gradient in chunks of classes",)},
     torch=_linear_cross_entropy,
     cost=_linear_cross_entropy_cost,
+    products=True,
     examples={
         "mean": _linear_cross_entropy_example(),
         "bias, none": _linear_cross_entropy_example(linear_bias=True, reduction="none"),

@@ -11,11 +11,14 @@ from torch import Tensor
 from scratchnet.ops.op import Cost, Op, nbytes, normal
 
 
-def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str | None = None, *, transposed=False) -> Cost:
-    n = b.shape[-2] if transposed else b.shape[-1]
-    out = a.numel() // max(a.shape[-1], 1) * n
+def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Cost:
+    out = a.numel() // max(a.shape[-1], 1) * b.shape[-1]
     moved = nbytes(a, b, bias) + out * a.element_size()
     return Cost(moved, 2 * moved, 2 * out * a.shape[-1], 4 * out * a.shape[-1])
+
+
+def _linear_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | int | None = None) -> Cost:
+    return _matmul_cost(x, weight.mT, bias)
 
 
 class LinearOptions(NamedTuple):
@@ -42,6 +45,7 @@ MATMUL = Op(
     torch=torch.matmul,
     variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
     cost=_matmul_cost,
+    products=True,
     examples={
         "2-D": lambda m, k, dtype: ((normal(m, k, dtype=dtype), normal(k, m, dtype=dtype)), {}),
         "batched": lambda m, k, dtype: ((normal(2, m, k, dtype=dtype), normal(2, k, 5, dtype=dtype)), {}),
@@ -67,7 +71,8 @@ LINEAR = Op(
         "gelu_tanh": lambda y: F.gelu(y, approximate="tanh"),
     }[activation](F.linear(input, weight, bias)),
     variant=lambda input, weight, bias=None, activation=None: activation or "none",
-    cost=lambda *args, **kwargs: _matmul_cost(*args, transposed=True, **kwargs),
+    cost=_linear_cost,
+    products=True,
     examples={
         name: lambda m, k, dtype, activation=activation: (
             (normal(m, k, dtype=dtype), normal(max(k // 2, 2), k, dtype=dtype), normal(max(k // 2, 2), dtype=dtype)),

@@ -98,6 +98,12 @@ class Op:
     # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
     # the type in which they are summed.
     at_once: bool = False
+    # Whether the kernels know images by rows only: of images or filters with their channels last they take copies and return
+    # such, while torch's own read them as they are. With no backend named, torch's own function runs there.
+    planar: bool = False
+    # Whether its FLOP are those of matrix products, the only ones that torch.utils.flop_counter counts. Its cost then takes
+    # what the kernels take, by name.
+    products: bool = False
 
     def rungs(self, column: str) -> tuple[str, ...]:
         """One idea per rung of this operator's kernels on a backend; empty where the reference runs in their place."""

@@ -9,6 +9,7 @@ import torch.nn.functional as TF
 from torch.testing import assert_close
 
 import scratchnet.nn.functional as F
+from scratchnet.ops import OPS
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "geglu", *{"linear_cross_entropy"} - {*dir(TF)}}  # older ones lack the last
 SHARED = {name for name in F.__all__ if name not in OURS_ALONE and getattr(F, name) is getattr(TF, name)}
@@ -38,11 +39,39 @@ def test_signature(name):
     assert all(default is not inspect.Parameter.empty for _, default in ours[len(theirs) :])
 
 
+# What torch.nn.functional has but does not document as a function of its own, or has only since our oldest torch.
+NOT_FUNCTIONS = {
+    "Callable",
+    "DType",
+    "Optional",
+    "ScalingType",
+    "SwizzleType",
+    "Tensor",
+    "assert_int_or_pair",
+    "boolean_dispatch",
+}
+NOT_FUNCTIONS |= {name for name in dir(TF) if "torch_function" in name} | {"grouped_mm", "scaled_mm", "scaled_grouped_mm"}
+
+
+def test_every_name_of_torch_is_here():
+    theirs = {name for name in dir(TF) if callable(getattr(TF, name)) and not name.startswith("_")}
+    assert theirs - set(F.__all__) <= NOT_FUNCTIONS
+
+
 def test_what_is_torchs_own():
-    """Nothing that one of our primitives does."""
-    moves = {"one_hot", "pad"}
-    measures = {"cosine_similarity", "normalize", "pairwise_distance", "scaled_dot_product_attention"}
-    assert SHARED == moves | measures
+    """Nothing that one of our primitives does, and whatever the layers do that are torch's own."""
+    assert not SHARED & set(OPS)
+    assert {"one_hot", "pad", "fold", "pixel_shuffle", "interpolate"} <= SHARED  # they move numbers
+    assert {"mish", "hardswish", "relu6", "prelu", "selu"} <= SHARED  # one elementwise operation
+    assert {
+        "conv3d",
+        "conv_transpose2d",
+        "max_pool1d",
+        "group_norm",
+        "embedding_bag",
+        "ctc_loss",
+        "cosine_similarity",
+    } <= SHARED
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -188,6 +217,7 @@ def test_softmax_converts_first(name):
     assert_close(ours, theirs)
 
 
-def test_names_that_torch_has_and_we_do_not():
-    with pytest.raises(AttributeError, match="torch.nn.functional.conv3d"):
-        F.conv3d(torch.zeros(1, 1, 3, 3, 3), torch.zeros(1, 1, 2, 2, 2))
+def test_names_that_a_newer_torch_has(monkeypatch):
+    monkeypatch.setattr(TF, "newest", TF.mish, raising=False)
+    with pytest.raises(AttributeError, match="torch.nn.functional.newest"):
+        F.newest(torch.zeros(1))

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves, tree_map
 
 import scratchnet.nn as nn
+from scratchnet.nn.torchs_own import WHY, why
 
 common_modules = pytest.importorskip(
     "torch.testing._internal.common_modules", reason="needs expecttest: pip install expecttest"
@@ -25,6 +26,7 @@ CONSTRUCTOR_CALLS = {
     "AvgPool2d": [(2,), ((2, 3), 1, (1, 0), True, False, 5), {"kernel_size": 3, "stride": (2, 1)}],
     "BatchNorm1d": [(5,), (5, 1e-3, None), (3, 1e-5, 0.1, False), {"num_features": 4, "bias": False, "dtype": torch.float64}],
     "BatchNorm2d": [(5,), (5, 1e-3, 0.5, True, False), (3, 1e-5, 0.1, False, False)],
+    "BatchNorm3d": [(5,), {"num_features": 3, "affine": False, "dtype": torch.float64}],
     "Conv1d": [
         (4, 6, 3),
         (4, 6, 3, 2, 1, 2, 2, False),
@@ -51,6 +53,9 @@ CONSTRUCTOR_CALLS = {
     "GELU": [(), ("tanh",)],
     "HuberLoss": [(), ("sum", 2)],
     "Identity": [(), (54, "unused", None)],
+    "InstanceNorm1d": [(5,), (5, 1e-3, None, True, True), {"num_features": 4, "affine": True, "bias": False}],
+    "InstanceNorm2d": [(5,), (5, 1e-3, 0.5, True), {"num_features": 4, "track_running_stats": True, "dtype": torch.float64}],
+    "InstanceNorm3d": [(5,), (5, 1e-3, 0.5, True)],
     "KLDivLoss": [(), {"reduction": "batchmean", "log_target": True}],
     "L1Loss": [(), {"reduction": "sum"}],
     "GRU": [(3, 4), (3, 4, 2, False, True, 0.5, True), {"input_size": 1, "hidden_size": 2, "dtype": torch.float64}],
@@ -75,11 +80,21 @@ CONSTRUCTOR_CALLS = {
     "Sigmoid": [()],
     "SmoothL1Loss": [(), {"beta": 0.5}],
     "Softmax": [(), (1,)],
+    "Softmax2d": [()],
     "Softmin": [(), (1,)],
     "Softplus": [(), (2, 10.0)],
     "Tanh": [()],
     "TripletMarginLoss": [(), (2.0, 1.0, 1e-5, True), {"reduction": "sum"}],
     "Unflatten": [(1, (2, 3)), (-1, [-1, 2])],
+    "Transformer": [
+        {"d_model": 4, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 2, "dim_feedforward": 8},
+        (4, 1, 1, 1, 8, 0.0, "gelu", None, None, 1e-3, True, True, False, None, torch.float64),
+    ],
+    "TransformerDecoderLayer": [
+        (4, 2, 8),
+        (4, 2, 8, 0.0, "gelu", 1e-3, True, True, False),
+        {"d_model": 4, "nhead": 2, "activation": torch.nn.functional.gelu, "dtype": torch.float64},
+    ],
     "TransformerEncoderLayer": [
         (4, 2, 8),
         (4, 2, 8, 0.0, "gelu", 1e-3, True, True, False),
@@ -170,6 +185,7 @@ def test_every_module_is_covered():
     """CONSTRUCTOR_CALLS names all layers that torch has too, and PyTorch has samples for all but these."""
     ours = {name for name in nn.__all__ if getattr(getattr(nn, name), "__module__", "").startswith("scratchnet.nn.")}
     ours = {name for name in ours if hasattr(torch.nn, name)} - {"TransformerEncoder"}  # it takes a layer: test_transformer.py
+    ours = {name for name in ours if not name.startswith("Lazy")} - {"RNNBase"}  # test_lazy.py; it only is a base
     assert ours == set(CONSTRUCTOR_CALLS)
     assert ours - set(INFOS) <= {"Dropout", "Dropout2d", "Flatten", "Identity", "TripletMarginLoss", "Unflatten"}
 
@@ -404,12 +420,38 @@ def test_a_model_of_ours_is_a_drop_in():
         assert_close(a.grad, b.grad)
 
 
-def test_names_that_torch_has_and_we_do_not():
-    with pytest.raises(AttributeError, match="no attribute 'Conv3d'; torch's own works beside ours: torch.nn.Conv3d"):
-        nn.Conv3d(1, 1, 2)
+def test_every_name_of_torch_is_here():
+    """A layer is ours, or torch's own for a reason; the rest holds a network together."""
+    theirs = [name for name in dir(torch.nn) if not name.startswith("_")]
+    assert [name for name in theirs if not hasattr(nn, name)] == []
+    assert set(theirs) - {"attention"} <= set(nn.__all__)  # a module of torch's and one of ours
+    shared = {
+        name: kind for name in nn.__all__ if inspect.isclass(kind := getattr(nn, name)) and kind is getattr(torch.nn, name, 0)
+    }
+    layers = {name for name, kind in shared.items() if issubclass(kind, torch.nn.Module)}
+    without = {name for name in layers if why(shared[name]) is None}
+    holders = {
+        "Container",
+        "DataParallel",
+        "Module",
+        "ModuleDict",
+        "ModuleList",
+        "ParameterDict",
+        "ParameterList",
+        "Sequential",
+    }
+    assert without == holders | {"TransformerDecoder"}
+    assert {shared[name].__module__.rpartition(".")[2] for name in layers - without} == set(WHY)
+    assert why(nn.Linear) is why(torch.nn.Sequential) is why(type("Mine", (torch.nn.Mish,), {})) is None
+
+
+def test_names_that_a_newer_torch_has(monkeypatch):
+    monkeypatch.setattr(torch.nn, "Newest", torch.nn.Mish, raising=False)
+    with pytest.raises(AttributeError, match="no attribute 'Newest'; torch's own works beside ours: torch.nn.Newest"):
+        nn.Newest()
     with pytest.raises(AttributeError, match="no attribute 'Konv'$"):
         nn.Konv(1, 1, 2)
-    assert not hasattr(nn, "Conv3d")
+    assert not hasattr(nn, "Konv")
 
 
 def test_submodules_import_as_torchs():
@@ -418,4 +460,5 @@ def test_submodules_import_as_torchs():
 
     assert parameters_to_vector is torch.nn.utils.parameters_to_vector
     assert pad_sequence is torch.nn.utils.rnn.pad_sequence
+    assert nn.modules.batchnorm._BatchNorm is torch.nn.modules.batchnorm._BatchNorm  # as programs look a layer up by class
     assert all(getattr(nn, name) is getattr(torch.nn, name) for name in ("Module", "Parameter", "Sequential", "ModuleList"))

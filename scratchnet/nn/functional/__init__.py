@@ -1,21 +1,110 @@
 """Functions under `torch.nn.functional`'s names: the primitives, what is built from them, activations and losses.
 
-Functions that only move numbers or measure vectors and belong to no primitive's family (pad, one_hot, normalize, ...) are
-torch's own.
+What belongs to no primitive's family is torch's own, so that every name is here: functions that move numbers (pad, fold,
+pixel_shuffle), elementwise ones that are one operation (mish, hardswish), windows over lines and volumes, transposed
+convolutions, group_norm, losses of a few elementwise operations, distances. nn/torchs_own.py has the reasons.
 """
 
 import torch.fx
 import torch.nn.functional
+from torch.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+from torch.nn.functional import adaptive_avg_pool3d as adaptive_avg_pool3d
+from torch.nn.functional import adaptive_max_pool1d as adaptive_max_pool1d
+from torch.nn.functional import adaptive_max_pool1d_with_indices as adaptive_max_pool1d_with_indices
+from torch.nn.functional import adaptive_max_pool2d as adaptive_max_pool2d
+from torch.nn.functional import adaptive_max_pool2d_with_indices as adaptive_max_pool2d_with_indices
+from torch.nn.functional import adaptive_max_pool3d as adaptive_max_pool3d
+from torch.nn.functional import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
+from torch.nn.functional import affine_grid as affine_grid
+from torch.nn.functional import alpha_dropout as alpha_dropout
+from torch.nn.functional import avg_pool1d as avg_pool1d
+from torch.nn.functional import avg_pool3d as avg_pool3d
+from torch.nn.functional import bilinear as bilinear
+from torch.nn.functional import celu as celu
+from torch.nn.functional import celu_ as celu_
+from torch.nn.functional import channel_shuffle as channel_shuffle
+from torch.nn.functional import conv3d as conv3d
+from torch.nn.functional import conv_tbc as conv_tbc
+from torch.nn.functional import conv_transpose1d as conv_transpose1d
+from torch.nn.functional import conv_transpose2d as conv_transpose2d
+from torch.nn.functional import conv_transpose3d as conv_transpose3d
 from torch.nn.functional import cosine_similarity as cosine_similarity
+from torch.nn.functional import ctc_loss as ctc_loss
+from torch.nn.functional import dropout1d as dropout1d
+from torch.nn.functional import dropout3d as dropout3d
+from torch.nn.functional import elu_ as elu_
+from torch.nn.functional import embedding_bag as embedding_bag
+from torch.nn.functional import feature_alpha_dropout as feature_alpha_dropout
+from torch.nn.functional import fold as fold
+from torch.nn.functional import fractional_max_pool2d as fractional_max_pool2d
+from torch.nn.functional import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
+from torch.nn.functional import fractional_max_pool3d as fractional_max_pool3d
+from torch.nn.functional import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
+from torch.nn.functional import gaussian_nll_loss as gaussian_nll_loss
+from torch.nn.functional import glu as glu
+from torch.nn.functional import grid_sample as grid_sample
+from torch.nn.functional import group_norm as group_norm
+from torch.nn.functional import gumbel_softmax as gumbel_softmax
+from torch.nn.functional import hardshrink as hardshrink
+from torch.nn.functional import hardsigmoid as hardsigmoid
+from torch.nn.functional import hardswish as hardswish
+from torch.nn.functional import hardtanh as hardtanh
+from torch.nn.functional import hardtanh_ as hardtanh_
+from torch.nn.functional import hinge_embedding_loss as hinge_embedding_loss
+from torch.nn.functional import interpolate as interpolate
+from torch.nn.functional import leaky_relu_ as leaky_relu_
+from torch.nn.functional import local_response_norm as local_response_norm
+from torch.nn.functional import logsigmoid as logsigmoid
+from torch.nn.functional import lp_pool1d as lp_pool1d
+from torch.nn.functional import lp_pool2d as lp_pool2d
+from torch.nn.functional import lp_pool3d as lp_pool3d
+from torch.nn.functional import margin_ranking_loss as margin_ranking_loss
+from torch.nn.functional import max_pool1d as max_pool1d
+from torch.nn.functional import max_pool1d_with_indices as max_pool1d_with_indices
+from torch.nn.functional import max_pool2d_with_indices as max_pool2d_with_indices
+from torch.nn.functional import max_pool3d as max_pool3d
+from torch.nn.functional import max_pool3d_with_indices as max_pool3d_with_indices
+from torch.nn.functional import max_unpool1d as max_unpool1d
+from torch.nn.functional import max_unpool2d as max_unpool2d
+from torch.nn.functional import max_unpool3d as max_unpool3d
+from torch.nn.functional import mish as mish
+from torch.nn.functional import multi_head_attention_forward as multi_head_attention_forward
+from torch.nn.functional import multi_margin_loss as multi_margin_loss
+from torch.nn.functional import multilabel_margin_loss as multilabel_margin_loss
+from torch.nn.functional import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from torch.nn.functional import native_channel_shuffle as native_channel_shuffle
 from torch.nn.functional import normalize as normalize
 from torch.nn.functional import one_hot as one_hot
 from torch.nn.functional import pad as pad
 from torch.nn.functional import pairwise_distance as pairwise_distance
+from torch.nn.functional import pdist as pdist
+from torch.nn.functional import pixel_shuffle as pixel_shuffle
+from torch.nn.functional import pixel_unshuffle as pixel_unshuffle
+from torch.nn.functional import poisson_nll_loss as poisson_nll_loss
+from torch.nn.functional import prelu as prelu
+from torch.nn.functional import relu6 as relu6
+from torch.nn.functional import relu_ as relu_
+from torch.nn.functional import rrelu as rrelu
+from torch.nn.functional import rrelu_ as rrelu_
 from torch.nn.functional import scaled_dot_product_attention as scaled_dot_product_attention
+from torch.nn.functional import selu as selu
+from torch.nn.functional import selu_ as selu_
+from torch.nn.functional import soft_margin_loss as soft_margin_loss
+from torch.nn.functional import softshrink as softshrink
+from torch.nn.functional import softsign as softsign
+from torch.nn.functional import tanhshrink as tanhshrink
+from torch.nn.functional import threshold as threshold
+from torch.nn.functional import threshold_ as threshold_
+from torch.nn.functional import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
+from torch.nn.functional import unfold as unfold
+from torch.nn.functional import upsample as upsample
+from torch.nn.functional import upsample_bilinear as upsample_bilinear
+from torch.nn.functional import upsample_nearest as upsample_nearest
 
 # `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
 from scratchnet import drop_in
 from scratchnet.functions.batch_norm import batch_norm as batch_norm
+from scratchnet.functions.batch_norm import instance_norm as instance_norm
 from scratchnet.functions.conv2d import conv1d as conv1d
 from scratchnet.functions.conv2d import conv2d as conv2d
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy

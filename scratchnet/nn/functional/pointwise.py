@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from scratchnet.nn.functional.reduction import REDUCE
-from scratchnet.torch_private import batched, transforming
+from scratchnet.torch_private import batched, tracing, transforming
 
 
 def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
@@ -67,6 +67,8 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
             x, t = torch.broadcast_tensors(x, t)
         if transforming() and not torch.compiler.is_compiling():
             return Transformable.apply(x, t, reduction, *options)
+        if tracing():  # a graph of torch.jit.trace holds operations, not Python
+            return total(x, t, reduction, *options)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() and (x.requires_grad or t.requires_grad):
             return Eager.apply(x, t, reduction, *options)
         return total(x, t, reduction, *options)
