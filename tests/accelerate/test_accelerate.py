@@ -158,15 +158,21 @@ def test_the_model_may_be_one_layer():
 
 
 def test_the_report_says_it_all():
-    report = accelerate(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Bilinear(1, 2, 3)))
-    assert str(report).splitlines() == [
-        "0  Linear    scratchnet's now",
-        f"1  Bilinear  left: torch's own: {why(torch.nn.Bilinear)}",
-        "1 layers swapped, 1 left",
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Bilinear(1, 2, 3), Negate())
+    loss = "loss: outside of the model: scratchnet.nn.functional.cross_entropy takes the place of torch's"
+    optimizer = "optimizer: not given: scratchnet.accelerate(model, optimizer) makes one of torch.optim ours"
+    assert str(accelerate(model)).splitlines() == [
+        "layer  class     now",
+        "0      Linear    scratchnet's",
+        f"1      Bilinear  left: torch's own: {why(torch.nn.Bilinear)}",
+        "2      Negate    left: no function of ours was shown to compute the same",
+        "1 layers swapped, with 47% of the parameters, 2 left",
+        loss,
+        optimizer,
         "torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first",
         "a file of torch.save(model) needs scratchnet to be read: undo() first, or save state_dict()",
     ]
-    assert str(accelerate(torch.nn.Sequential())) == "0 layers swapped, 0 left"
+    assert str(accelerate(torch.nn.Sequential())).splitlines() == ["0 layers swapped, 0 left", loss, optimizer]
 
 
 class Mine(torch.nn.Linear):
@@ -341,3 +347,73 @@ def test_data_parallel(tmp_path):
     finally:
         dist.destroy_process_group()
     assert_close([p.grad for p in model.parameters()], list(expected[1]))
+
+
+class Negate(torch.nn.Module):
+    def forward(self, x):
+        return -x
+
+
+def test_dry_run():
+    model = Block()
+    before, optimizer = types(model), torch.optim.AdamW(model.parameters())
+    report = accelerate(model, optimizer, dry_run=True)
+    assert types(model) == before and type(optimizer) is torch.optim.AdamW
+    assert report.swapped == accelerate(model).swapped and report.optimizer == "scratchnet's AdamW now"
+
+
+def test_a_with_block_undoes_it_at_the_end():
+    model = Block()
+    before = types(model)
+    with pytest.raises(KeyError), accelerate(model) as report:
+        assert types(model) != before and report.swapped
+        raise KeyError
+    assert types(model) == before
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adam", "AdamW", "RMSprop", "SGD"])
+def test_the_optimizer_goes_on_with_its_state(name):
+    """Two steps of torch's, three of ours, two of torch's: the parameters of seven of torch's, up to rounding."""
+    models = [torch.nn.Linear(5, 4).double() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    ours, theirs = (getattr(torch.optim, name)(model.parameters(), lr=0.1) for model in models)
+    calls = []
+    ours.register_step_post_hook(lambda *_: calls.append(type(ours)))
+
+    def steps(count):
+        for _ in range(count):
+            x = torch.randn(3, 5, dtype=torch.float64)
+            for model, optimizer in zip(models, (ours, theirs), strict=True):
+                optimizer.zero_grad()
+                model(x).square().sum().backward()
+                optimizer.step()
+
+    steps(2)
+    report = accelerate(models[0], ours)
+    assert type(ours) is getattr(scratchnet.optim, name) and report.optimizer == f"scratchnet's {name} now"
+    steps(3)
+    assert accelerate(models[0], ours).optimizer == f"scratchnet's {name}"
+    report.undo()
+    assert type(ours) is getattr(torch.optim, name)
+    steps(2)
+    assert len(calls) == 7
+    for mine, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+
+
+def test_optimizers_that_stay():
+    model = torch.nn.Linear(3, 3)
+    scheduled = torch.optim.SGD(model.parameters(), 0.1)
+    torch.optim.lr_scheduler.StepLR(scheduled, 1)
+    assert accelerate(model, scheduled).optimizer.startswith("left: the step of this SGD is wrapped")
+    other = torch.optim.Rprop(model.parameters())
+    assert accelerate(model, other).optimizer == "left: Rprop is none of torch.optim's that scratchnet.optim has"
+    assert type(scheduled) is torch.optim.SGD and type(other) is torch.optim.Rprop
+    with pytest.raises(TypeError, match=r"accelerate\(\): argument 'optimizer': must be torch.optim.Optimizer, not Linear"):
+        accelerate(model, model)
+
+
+def test_the_share_of_the_parameters():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Bilinear(2, 2, 2))  # 12 and 10 numbers
+    report = accelerate(model)
+    assert report.parameters == (12, 22) and "1 layers swapped, with 55% of the parameters, 1 left" in str(report)

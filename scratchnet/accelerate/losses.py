@@ -1,0 +1,51 @@
+"""The loss that a model of Transformers computes by itself, recognised by its values."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import torch
+from torch import Tensor
+
+from scratchnet.nn import functional as F
+
+
+def next_token_loss(
+    logits: Tensor,
+    labels: Tensor | None,
+    vocab_size: int,
+    num_items_in_batch: Tensor | int | None = None,
+    ignore_index: int = -100,
+    shift_labels: Tensor | None = None,
+    **unused: Any,
+) -> Tensor:
+    """Cross-entropy of logits (B, T, V) with the label one place further: labels (B, T), or shift_labels, already moved.
+
+    The mean over the labels that are not ignore_index, or the sum over num_items_in_batch. In float32, whatever the logits are.
+    """
+    if shift_labels is None:
+        shift_labels = F.pad(labels, (0, 1), value=ignore_index)[..., 1:]
+    rows, targets = logits.float().reshape(-1, vocab_size), shift_labels.reshape(-1).to(logits.device)
+    if num_items_in_batch is None:
+        return F.cross_entropy(rows, targets, ignore_index=ignore_index)
+    return F.cross_entropy(rows, targets, ignore_index=ignore_index, reduction="sum") / num_items_in_batch
+
+
+def is_next_token_loss(loss: Callable) -> bool:
+    """Whether a loss function of Transformers' form has the values of ours."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 11, generator=generator)
+    labels = torch.tensor([[3, -100, 7, 0, 10], [1, 2, -100, -100, 4]])
+    try:
+        for options in (
+            {"labels": labels},
+            {"labels": labels, "num_items_in_batch": 7},
+            {"labels": None, "shift_labels": labels},
+            {"labels": labels.clamp(min=0), "ignore_index": 7},
+        ):
+            theirs, ours = (function(logits=logits, vocab_size=11, **options) for function in (loss, next_token_loss))
+            if not torch.allclose(theirs, ours, rtol=1e-5, atol=0):
+                return False
+        return True
+    except Exception:  # another signature: another loss
+        return False
