@@ -48,12 +48,11 @@ def test_strides_and_subclasses():
     assert_close(torch.func.jvp(F.instance_norm, (x,), (x.sin(),)), torch.func.jvp(TF.instance_norm, (x,), (x.sin(),)))
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4)], ids=str)
-def test_no_samples_or_channels(shape):
+def test_no_samples():
     """torch's raises IndexError as soon as there is a weight."""
-    weight = torch.ones(shape[1], requires_grad=True)
-    y = F.instance_norm(torch.ones(shape), weight=weight)
-    assert y.shape == shape and torch.equal(torch.autograd.grad(y.sum(), weight)[0], torch.zeros(shape[1]))
+    weight = torch.ones(3, requires_grad=True)
+    y = F.instance_norm(torch.ones(0, 3, 4), weight=weight)
+    assert y.shape == (0, 3, 4) and torch.equal(torch.autograd.grad(y.sum(), weight)[0], torch.zeros(3))
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
