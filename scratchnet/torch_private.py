@@ -22,7 +22,6 @@ __all__ = [
 
 below_autograd = torch._C._AutoDispatchBelowAutograd  # a context in which operators skip their autograd kernels
 any_requires_grad = torch._C._any_requires_grad  # of tensors, subclasses included
-tracing = torch._C._is_tracing  # whether torch.jit.trace records
 
 
 def mapping() -> bool:
@@ -33,6 +32,11 @@ def mapping() -> bool:
 def transforming() -> bool:
     """Whether a torch.func transform or forward-mode AD is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def tracing() -> bool:
+    """Whether torch.jit.trace records."""
+    return not torch.compiler.is_compiling() and torch._C._is_tracing()
 
 
 def batched(grad: Tensor) -> bool:

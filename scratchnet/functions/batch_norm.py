@@ -9,8 +9,8 @@ from torch import Tensor
 from scratchnet.functions.checks import HALVES, is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import batch_norm as explain
+from scratchnet.functions.layout import pixels
 from scratchnet.ops.batch_norm import BatchNormOptions
-from scratchnet.torch_private import channels_last
 
 
 class BatchNorm(Function):
@@ -33,7 +33,7 @@ class BatchNorm(Function):
         return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
-_batch_norm = Operator("batch_norm", BatchNorm)
+_batch_norm = Operator("batch_norm", BatchNorm, layout=pixels)
 
 
 @fastest_first("batch_norm")
@@ -67,23 +67,6 @@ def batch_norm(
         explain.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if input.numel() == 0:
         return _nothing(input, weight, bias)
-    if not channels_last(input):
-        return _normalised(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    pixels = input.movedim(1, -1)  # a row of channels for each, which is how they lie in memory
-    rows = pixels.flatten(0, -2)
-    y = _normalised(rows, running_mean, running_var, weight, bias, training, momentum, eps)
-    return y.unflatten(0, pixels.shape[:-1]).movedim(-1, 1)
-
-
-def _nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """The result for no numbers; weight and bias take part, for their gradients of zero."""
-    y = input.clone()
-    y = y if weight is None else y * weight.sum()
-    return y if bias is None else y + bias.sum()
-
-
-def _normalised(input, running_mean, running_var, weight, bias, training, momentum, eps) -> Tensor:
-    """The result; in training the running statistics, if there are any, move."""
     if not training:
         return _batch_norm(input, weight, bias, running_mean, running_var, BatchNormOptions(False, eps))[0]
     y, mean, var = _batch_norm(input, weight, bias, None, None, BatchNormOptions(True, eps))
@@ -96,6 +79,13 @@ def _normalised(input, running_mean, running_var, weight, bias, training, moment
                 else:  # 16-bit ones move in float32 and are rounded once
                     running.copy_(running.float().mul_(1 - momentum).add_(now, alpha=momentum))
     return y
+
+
+def _nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """The result for no numbers; weight and bias take part, for their gradients of zero."""
+    y = input.clone()
+    y = y if weight is None else y * weight[0]
+    return y if bias is None else y + bias[0]
 
 
 @or_torch(torch.nn.functional.instance_norm)

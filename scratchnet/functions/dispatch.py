@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scratchnet import backends, columns, profile
 from scratchnet.functions.checks import AUTOCAST, FLOATS
+from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
 from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, tracing, transforming
@@ -92,6 +93,13 @@ class Kernel:
         """The arguments of forward as registered operators take them."""
         return (*self.op.flat("forward", args), self.rung)
 
+    def graphed(self, args: tuple):
+        """The outputs by the differentiable operator, which a graph that is being recorded holds as one node."""
+        flat = self.flat(args)
+        if tracing():  # by torch.jit.trace, for which a size is a tensor: in a list of options it becomes a constant
+            flat = tuple(list(map(int, value)) if isinstance(value, (list, tuple)) else value for value in flat)
+        return self.differentiable(*flat)
+
     def forward(self, *args):
         return self._forward(*self.op.flat("forward", args), self.rung)
 
@@ -107,15 +115,22 @@ class Operator:
     function: the torch.autograd.Function; its forward takes (ctx, kernel, *the arguments that `Op` names).
     autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
     constant: inputs that no kernel has a gradient for; where one is needed, the reference runs.
+    layout: how the kernels are to see a first input that does not lie in memory as they expect it, or None.
     """
 
     def __init__(
-        self, name: str, function: type[Function], autocast: dict[str, str] | None = None, constant: tuple[str, ...] = ()
+        self,
+        name: str,
+        function: type[Function],
+        autocast: dict[str, str] | None = None,
+        constant: tuple[str, ...] = (),
+        layout: Callable[[Tensor], Layout | None] | None = None,
     ):
         self.op = OPS[name]
         self.function = function
         self.outputs = len(self.op.outputs)
         self.autocast = autocast or {}
+        self.layout = layout
         self.constant = [self.op.arguments("forward").index(argument) for argument in constant]
         self.formula = columns.kernel(self.op, "reference", "forward")
         for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
@@ -169,13 +184,14 @@ class Operator:
         learns = learns and torch.is_grad_enabled()
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
             return self.plain(*args)
-        if torch.compiler.is_compiling() or transforming():
-            return kernel.differentiable(*kernel.flat(args))
-        if tracing():  # by torch.jit.trace, for which a size is a tensor: in a list of options it becomes a constant
-            flat = kernel.flat(args)
-            return kernel.differentiable(
-                *[list(map(int, value)) if isinstance(value, (list, tuple)) else value for value in flat]
-            )
+        layout = self.layout(first) if self.layout else None
+        if torch.compiler.is_compiling() or transforming() or tracing():
+            if layout is None:
+                return kernel.graphed(args)
+            results = kernel.graphed((layout.into(first), *args[1:]))
+            return layout.back(results) if isinstance(results, Tensor) else (layout.back(results[0]), *results[1:])
+        if layout is not None:
+            kernel = LaidOut(kernel, layout)
         if learns:
             return self.function.apply(kernel, *args)
         return self.take(kernel.forward(*args))

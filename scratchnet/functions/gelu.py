@@ -7,7 +7,7 @@ from torch import Tensor
 from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import gelu as explain
-from scratchnet.functions.layout import in_memory_order
+from scratchnet.functions.layout import dense
 from scratchnet.ops.gelu import GegluOptions, GeluOptions
 
 
@@ -53,7 +53,7 @@ class GEGLU(Function):
         return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
 
 
-_gelu = Operator("gelu", GELU)
+_gelu = Operator("gelu", GELU, layout=dense)
 _bias_gelu = Operator("bias_gelu", BiasGELU)
 _geglu = Operator("geglu", GEGLU)
 _APPROXIMATE = ("none", "tanh")
@@ -68,11 +68,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     if not (is_float(input) and approximate in _APPROXIMATE):
         explain.gelu(input, approximate)
-    options = GeluOptions(approximate == "tanh")
-    if ordered := in_memory_order(input):  # channels_last, a transposed matrix: read and written as it lies, as torch does
-        moved, back = ordered
-        return _gelu(moved, options).permute(back)
-    return _gelu(input, options)
+    return _gelu(input, GeluOptions(approximate == "tanh"))
 
 
 @or_torch(_bias_gelu.op.torch)

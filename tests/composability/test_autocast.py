@@ -59,6 +59,7 @@ CALLS = {
     "gather": [(x(3, 4), 1, torch.zeros(3, 2, dtype=torch.int64))],
     "gelu": [(x(4),)],
     "huber_loss": [(x(4), x(4))],
+    "instance_norm": [(x(2, 3, 4),), (x(2, 3, 4), None, None, x(3), x(3))],
     "kl_div": [(x(4), p(4), None, None, "sum")],
     "l1_loss": [(x(4), x(4))],
     "layer_norm": [(x(4, 3), (3,)), (x(4, 3), (3,), x(3), x(3))],
@@ -94,8 +95,9 @@ TWINS = {name: getattr(torch.nn.functional, name, None) or getattr(torch, name, 
 
 
 def test_every_function_is_called():
-    ours_alone = {"TeachingWarning", "accelerate", "backend", "add_layer_norm", "bias_gelu", "geglu"}
-    assert OURS.keys() - ours_alone == CALLS.keys()
+    ours_alone = {"TeachingWarning", "accelerate", "backend", "decelerate", "add_layer_norm", "bias_gelu", "geglu"}
+    torchs_own = {name for name in OURS if OURS[name] is TWINS[name]}
+    assert OURS.keys() - ours_alone - torchs_own <= CALLS.keys() <= OURS.keys()
 
 
 @pytest.mark.parametrize("backend", (None, "cpp", "reference"))

@@ -48,32 +48,11 @@ def test_strides_and_subclasses():
     assert_close(torch.func.jvp(F.instance_norm, (x,), (x.sin(),)), torch.func.jvp(TF.instance_norm, (x,), (x.sin(),)))
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4)], ids=str)
-def test_no_samples_or_channels(shape):
+def test_no_samples():
     """torch's raises IndexError as soon as there is a weight."""
-    weight = torch.ones(shape[1], requires_grad=True)
-    y = F.instance_norm(torch.ones(shape), weight=weight)
-    assert y.shape == shape and torch.equal(torch.autograd.grad(y.sum(), weight)[0], torch.zeros(shape[1]))
-
-
-WRONG = [
-    ((torch.ones(2, 3),), {}, "input", r"more than 1 spatial element when training, got input size.*\(N, C, ...\)"),
-    ((torch.ones(2, 3, 1, 1),), {}, "input", "more than 1 spatial element"),
-    ((torch.ones(2, 3, 4),), {"use_input_stats": False}, "running_mean", "to be defined when use_input_stats is false"),
-    ((torch.ones(2, 3, 4), None, None, torch.ones(4)), {}, "weight", r"should contain 3 elements not 4: got shape \(4,\)"),
-    ((torch.ones(2, 3, 4), None, None, None, torch.ones(2)), {}, "bias", "should contain 3 elements not 2"),
-    ((torch.ones(2, 3, 4).long(),), {}, "input", "Long.*float"),
-    ((torch.ones(2, 3, 4), torch.ones(3), torch.ones(5)), {}, "running_var", "should contain 3 elements not 5"),
-    ((torch.ones(2, 3, 4), None, None, torch.ones(3).double()), {}, "weight", "mixed dtype"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "options", "argument", "words"), WRONG, ids=[words[:20] for *_, words in WRONG])
-def test_wrong_calls(arguments, options, argument, words):
-    with pytest.raises(Exception) as theirs:
-        TF.instance_norm(*arguments, **options)
-    with pytest.raises(theirs.type, match=rf"^instance_norm\(\): argument '{argument}': .*{words}"):
-        F.instance_norm(*arguments, **options)
+    weight = torch.ones(3, requires_grad=True)
+    y = F.instance_norm(torch.ones(0, 3, 4), weight=weight)
+    assert y.shape == (0, 3, 4) and torch.equal(torch.autograd.grad(y.sum(), weight)[0], torch.zeros(3))
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -1,8 +1,8 @@
-"""Wrong calls of batch_norm."""
+"""Wrong calls of batch_norm and instance_norm."""
 
 from wrong import C64, F64, I64, Wrong, meta, x
 
-F_BN = "nn.functional.batch_norm"
+F_BN, F_IN = "nn.functional.batch_norm", "nn.functional.instance_norm"
 WRONG = [
     Wrong(F_BN, (x(1, 5), None, None), "input", "more than 1 value per channel | [1, 5] | .eval()", {"training": True}),
     Wrong(F_BN, (x(1, 5, 1, 1), None, None), "input", "more than 1 value per channel | [1, 5, 1, 1]", {"training": True}),
@@ -33,4 +33,18 @@ WRONG = [
     Wrong("nn.BatchNorm1d", (x(2, 5, 3, 3),), "input", "expected 2D or 3D input (got 4D input)", made_with=(5,)),
     Wrong("nn.BatchNorm2d", (x(2, 5),), "input", "expected 4D input (got 2D input)", made_with=(5,)),
     Wrong("nn.BatchNorm2d", (x(2, 5, 3, 3),), "running_mean", "contain 5 elements not 4", made_with=(4,), blames="batch_norm"),
+    Wrong("nn.BatchNorm3d", (x(2, 5, 3, 3),), "input", "expected 5D input (got 4D input)", made_with=(5,)),
+    Wrong(F_IN, (x(2, 3),), "input", "more than 1 spatial element | [2, 3] | (N, C, ...)"),
+    Wrong(F_IN, (x(2, 3, 1, 1),), "input", "more than 1 spatial element | [2, 3, 1, 1]"),
+    Wrong(F_IN, (x(2, 3, 4, dtype=I64),), "input", "Long | .float()"),
+    Wrong(F_IN, (x(2, 3, 4, dtype=C64),), "input", "ComplexFloat"),
+    Wrong(F_IN, ([1.0],), "input", "must be Tensor, not list", error=TypeError),
+    Wrong(F_IN, (x(2, 3, 4),), "running_mean", "defined when use_input_stats is false", {"use_input_stats": False}),
+    Wrong(F_IN, (x(2, 3, 4), x(3), x(5)), "running_var", "should contain 3 elements not 5 | (5,) | (2, 3, 4)"),
+    Wrong(F_IN, (x(2, 3, 4), None, None, x(4)), "weight", "should contain 3 elements not 4"),
+    Wrong(F_IN, (x(2, 3, 4), None, None, None, x(2)), "bias", "should contain 3 elements not 2"),
+    Wrong(F_IN, (x(2, 3, 4), None, None, x(3, dtype=F64)), "weight", "mixed dtype | torch.float64 | .to(...)"),
+    Wrong("nn.InstanceNorm1d", (x(2, 5, 3, 3),), "input", "expected 2D or 3D input (got 4D input)", made_with=(5,)),
+    Wrong("nn.InstanceNorm2d", (x(2, 5),), "input", "expected 3D or 4D input (got 2D input)", made_with=(5,)),
+    Wrong("nn.InstanceNorm3d", (x(2, 5),), "input", "expected 4D or 5D input (got 2D input)", made_with=(5,)),
 ]

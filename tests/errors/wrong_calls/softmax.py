@@ -25,4 +25,5 @@ WRONG = [
     Wrong("nn.functional.log_softmax", (x(2, 3, dtype=I64), 1), "input", "Long | dtype=torch.float32"),
     Wrong("logsumexp", (x(2, 3), (1, -1)), "dim", "dim 1 appears multiple times"),
     Wrong("nn.Softmax", (x(2, 3),), "dim", "range of [-2, 1], but got 2", made_with=(2,), blames="softmax"),
+    Wrong("nn.Softmax2d", (x(2, 5),), "input", "expected input to be 3D or 4D (got 2D instead)", made_with=()),
 ]
