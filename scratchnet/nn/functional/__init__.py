@@ -11,10 +11,10 @@ from torch.nn.functional import normalize as normalize
 from torch.nn.functional import one_hot as one_hot
 from torch.nn.functional import pad as pad
 from torch.nn.functional import pairwise_distance as pairwise_distance
-from torch.nn.functional import scaled_dot_product_attention as scaled_dot_product_attention
 
 # `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
 from scratchnet import drop_in
+from scratchnet.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from scratchnet.functions.batch_norm import batch_norm as batch_norm
 from scratchnet.functions.conv2d import conv1d as conv1d
 from scratchnet.functions.conv2d import conv2d as conv2d
