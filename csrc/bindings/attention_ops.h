@@ -3,7 +3,7 @@
 #include "ops.h"
 #include "ops/attention.h"
 
-#define SN_ATTENTION_OPS(X) X(scaled_dot_product_attention_forward) X(scaled_dot_product_attention_backward)
+#define SN_ATTENTION_OPS(X) X(attention_forward) X(attention_backward)
 
 namespace scratchnet {
 
@@ -16,9 +16,9 @@ Heads heads_of(const Tensor& t) {
 
 // What both directions expect of their arguments, and the description that kernels take.
 template <class Tensor>
-Attention attention_of(const Expect& expect, const Tensor& q, const Tensor& k, const Tensor& v, const std::optional<Tensor>& mask,
-                       const std::optional<Tensor>& sinks, const std::optional<Tensor>& seed, int64_t left, int64_t right,
-                       double scale, double softcap, double dropout) {
+Attention attention_of(const Expect& expect, const Tensor& q, const Tensor& k, const Tensor& v,
+                       const std::optional<Tensor>& mask, const std::optional<Tensor>& sinks, const std::optional<Tensor>& seed,
+                       int64_t left, int64_t right, double scale, double softcap, double dropout) {
   expect.type("k", k), expect.type("v", v);
   expect.that(q.dim() == 4 && k.dim() == 4 && v.dim() == 4, "q, k and v must have four axes, (batch, head, row, column)");
   expect.that(k.size(0) == q.size(0) && v.size(0) == q.size(0), "q, k and v must have the same number of batches");
@@ -59,44 +59,46 @@ Attention attention_of(const Expect& expect, const Tensor& q, const Tensor& k, c
   if (sinks) expect.shape("sinks", *sinks, {p.heads});
   if (seed) {
     expect.index("seed", *seed);
-    expect.that(seed->numel() == 1, "seed must hold one number");
+    expect.that(seed->dim() == 0, "seed must be one number, without axes");
     if (dropout > 0) p.seed = (const int64_t*)data(*seed);
   }
   return p;
 }
 
 template <class Tensor>
-std::tuple<Tensor, Tensor> scaled_dot_product_attention_forward(Tensor q, Tensor k, Tensor v, std::optional<Tensor> mask,
-                                                                std::optional<Tensor> sinks, std::optional<Tensor> seed,
-                                                                int64_t left, int64_t right, double scale, double softcap,
-                                                                double dropout, int64_t rung) {
-  const Expect expect("scaled_dot_product_attention_forward", "q", q, rung);
+std::tuple<Tensor, Tensor> attention_forward(Tensor q, Tensor k, Tensor v, std::optional<Tensor> mask,
+                                             std::optional<Tensor> sinks, std::optional<Tensor> seed, int64_t left,
+                                             int64_t right, double scale, double softcap, double dropout, int64_t rung) {
+  const Expect expect("attention_forward", "q", q, rung);
   sinks = in_order(sinks);
   const Attention p = attention_of(expect, q, k, v, mask, sinks, seed, left, right, scale, softcap, dropout);
   Tensor y = fresh<Tensor>({p.batches, p.queries, p.heads, p.value_size}, q.scalar_type());
-  Tensor lse = fresh<Tensor>({p.batches, p.heads, p.queries}, statistics_dtype(q));
-  attention_kernels(rung).forward(on(q), {p, out(y), out(lse)});
+  Tensor lse = fresh<Tensor>({p.batches, p.heads, p.queries}, double_dtype<Tensor>());
+  attention_kernels(rung).forward(on(q), {p, out(y), (double*)out(lse)});
   return {y, lse};
 }
 
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> scaled_dot_product_attention_backward(
-    Tensor grad, Tensor q, Tensor k, Tensor v, std::optional<Tensor> mask, std::optional<Tensor> sinks,
-    std::optional<Tensor> seed, Tensor y, Tensor lse, int64_t left, int64_t right, double scale, double softcap, double dropout,
-    bool need_q, bool need_k, bool need_v, bool need_mask, bool need_sinks, int64_t rung) {
-  const Expect expect("scaled_dot_product_attention_backward", "q", q, rung);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v,
+                                                                      std::optional<Tensor> mask, std::optional<Tensor> sinks,
+                                                                      std::optional<Tensor> seed, Tensor y, Tensor lse,
+                                                                      int64_t left, int64_t right, double scale, double softcap,
+                                                                      double dropout, bool need_q, bool need_k, bool need_v,
+                                                                      bool need_mask, bool need_sinks, int64_t rung) {
+  const Expect expect("attention_backward", "q", q, rung);
   sinks = in_order(sinks);
   const Attention p = attention_of(expect, q, k, v, mask, sinks, seed, left, right, scale, softcap, dropout);
   expect.shape("grad", grad, {p.batches, p.queries, p.heads, p.value_size});
   expect.shape("y", y, {p.batches, p.queries, p.heads, p.value_size});
-  expect.shape("lse", lse, {p.batches, p.heads, p.queries}, expect.dtype == DType::f64 ? DType::f64 : DType::f32);
-  expect.that(!need_mask || (mask && !p.boolean), "a gradient of the mask needs a mask of floats");
-  expect.that(!need_sinks || sinks, "a gradient of the sinks needs sinks");
+  expect.shape("lse", lse, {p.batches, p.heads, p.queries}, DType::f64);
+  expect.that(!need_mask || (mask && !p.boolean), "mask must hold floats to have a gradient");
+  expect.that(!need_sinks || sinks, "sinks must be given to have a gradient");
   y = in_order(y), lse = in_order(lse);
   Tensor dq = need_q ? fresh_like(q) : none(q), dk = need_k ? fresh_like(k) : none(q), dv = need_v ? fresh_like(v) : none(q);
   Tensor dmask = need_mask ? fresh_like(*mask) : none(q), dsinks = need_sinks ? fresh_like(*sinks) : none(q);
   const Heads g = heads_of(grad);
-  AttentionBackward from = {p, {g.data, g.batch, g.row, g.head, g.column}, data(y), data(lse)};  // grad is laid out as y is
+  AttentionBackward from = {
+      p, {g.data, g.batch, g.row, g.head, g.column}, data(y), (const double*)data(lse)};  // grad is laid out as y is
   from.dq = need_q ? out(dq) : nullptr, from.dk = need_k ? out(dk) : nullptr, from.dv = need_v ? out(dv) : nullptr;
   from.dmask = need_mask ? out(dmask) : nullptr, from.dsinks = need_sinks ? out(dsinks) : nullptr;
   for (int64_t d = 0; d < 4; d++) from.mask_sizes[d] = need_mask ? mask->size(d) : 1;

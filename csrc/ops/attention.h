@@ -34,10 +34,10 @@ struct Span {  // [begin, end)
 struct Attention {
   int64_t batches, heads, groups;  // heads of q; of k and v, which heads / groups heads of q share
   int64_t queries, keys, size, value_size;
-  Heads q, k, v;       // (batches, heads, queries, size), (batches, groups, keys, size), (batches, groups, keys, value_size)
-  Heads mask;          // (batches, heads, queries, keys), of bytes (0: hidden) or of q's type; data null: none
-  bool boolean;        // what mask holds
-  const void* sinks;   // (heads) of q's type; null: none
+  Heads q, k, v;        // (batches, heads, queries, size), (batches, groups, keys, size), (batches, groups, keys, value_size)
+  Heads mask;           // (batches, heads, queries, keys), of bytes (0: hidden) or of q's type; data null: none
+  bool boolean;         // what mask holds
+  const void* sinks;    // (heads) of q's type; null: none
   const int64_t* seed;  // one number, for dropout; null: none
   int64_t left, right;  // query i sees the keys from i - left to i + right
   double scale, softcap, dropout;  // softcap 0: none
@@ -48,14 +48,16 @@ struct Attention {
 };
 
 struct AttentionForward : Attention {
-  void *y, *lse;  // (batches, queries, heads, value_size); (batches, heads, queries), double for double tensors, else float
+  void* y;      // (batches, queries, heads, value_size)
+  double* lse;  // (batches, heads, queries)
 };
 
 struct AttentionBackward : Attention {
-  Heads grad;                            // (batches, heads, queries, value_size)
-  const void *y, *lse;                   // as forward wrote them
-  void *dq, *dk, *dv, *dmask, *dsinks;   // in order, in the shapes of the inputs; each may be null: not needed
-  int64_t mask_sizes[4];                 // of the mask before it was broadcast: 1 or the size above
+  Heads grad;     // (batches, heads, queries, value_size)
+  const void* y;  // as forward wrote it, and
+  const double* lse;
+  void *dq, *dk, *dv, *dmask, *dsinks;  // in order, in the shapes of the inputs; each may be null: not needed
+  int64_t mask_sizes[4];                // of the mask before it was broadcast: 1 or the size above
 
   // Where the gradient of a score belongs in dmask.
   SN_ANYWHERE int64_t dmask_at(int64_t b, int64_t h, int64_t i, int64_t j) const {

@@ -1,4 +1,4 @@
-"""The description of scaled_dot_product_attention."""
+"""The description of attention: the user-level function has torch's name, scaled_dot_product_attention."""
 
 from __future__ import annotations
 
@@ -97,6 +97,10 @@ def _example(groups: int = 4, values: float = 1, window=None, mask="", sinks=Fal
     return example
 
 
+def _one_head(n: int, d: int, dtype: torch.dtype) -> tuple[tuple, dict]:
+    return tuple(normal(n, d, dtype=dtype) for _ in range(3)), {}
+
+
 def _cost(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args, **kwargs) -> Cost:
     is_causal = kwargs.get("is_causal", args[1] if len(args) > 1 else False)
     left, right = sides(kwargs.get("window"), is_causal)
@@ -121,13 +125,13 @@ def _variant(
     return f"{path}, grouped" if enable_gqa else path
 
 
-SCALED_DOT_PRODUCT_ATTENTION = Op(
-    name="scaled_dot_product_attention",
+ATTENTION = Op(
+    name="attention",
     primitive="attention",
     idea="softmax(q k^T scale + mask) v with an online softmax: the scores exist a block at a time, in the cache",
     # q (B, H, L, E), k (B, G, S, E), v (B, G, S, Ev), G divides H; mask (B or 1, H or 1, L or 1, S or 1) bool (False: hidden)
     # or of q's dtype; sinks (H): a score more, of a key without a value; seed: one int64, for dropout
-    # -> y (B, L, H, Ev): the heads of a position side by side, as the projection after them reads them; lse (B, H, L)
+    # -> y (B, L, H, Ev): the heads of a position side by side, as the projection after them reads them; lse (B, H, L) float64
     inputs=("q", "k", "v", "mask?", "sinks?", "seed?"),
     options=AttentionOptions,
     outputs=("y",),
@@ -141,7 +145,7 @@ SCALED_DOT_PRODUCT_ATTENTION = Op(
             "blocks of scores in L2, register tiles, SIMD",
             "threads, keys packed once for a head",
         ),
-        "cuda": ("one thread per query, online softmax",),
+        "cuda": ("one thread per number of a result, online softmax",),
         "triton": ("naive: one query per program", "online: tiles of queries and keys"),
     },
     torch=_attention,
@@ -155,6 +159,7 @@ SCALED_DOT_PRODUCT_ATTENTION = Op(
         "float mask": _example(mask="float", scale=0.3),
         "window": _example(window=(5, 2)),
         "softcap, sinks": _example(groups=1, softcap=2.0, sinks=True, is_causal=True),
+        "one head": _one_head,
     },
     sizes=((1024, 64), (256, 64)),
 )

@@ -76,7 +76,7 @@ def _probabilities(q, k, mask, sinks, options: AttentionOptions) -> tuple[np.nda
 
 
 @np.errstate(all="ignore")
-def scaled_dot_product_attention_forward(
+def attention_forward(
     q: np.ndarray,
     k: np.ndarray,
     v: np.ndarray,
@@ -92,7 +92,7 @@ def scaled_dot_product_attention_forward(
 
 
 @np.errstate(all="ignore")
-def scaled_dot_product_attention_backward(
+def attention_backward(
     grad: np.ndarray,
     q: np.ndarray,
     k: np.ndarray,
@@ -109,7 +109,7 @@ def scaled_dot_product_attention_backward(
     need_mask: bool,
     need_sinks: bool,
 ) -> tuple[np.ndarray | None, ...]:
-    """dq, dk, dv, dmask and dsinks, in the shapes of the inputs, of `scaled_dot_product_attention_forward`."""
+    """dq, dk, dv, dmask and dsinks, in the shapes of the inputs, of `attention_forward`."""
     heads, groups = q.shape[1], k.shape[1]
     g, k, v = np.swapaxes(grad, 1, 2), _spread(k, heads), _spread(v, heads)
     p, p_sink, _, slope = _probabilities(q, k, mask, sinks, options)

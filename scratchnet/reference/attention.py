@@ -70,7 +70,7 @@ def _probabilities(q: Tensor, k: Tensor, mask: Tensor | None, sinks: Tensor | No
     return p[..., :-1], p[..., -1:], lse, slope
 
 
-def scaled_dot_product_attention_forward(
+def attention_forward(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -84,10 +84,10 @@ def scaled_dot_product_attention_forward(
     q, k, v = (widen(t) for t in (q, k, v))
     p, _, lse, _ = _probabilities(q, _spread(k, heads), mask, sinks, options)
     y = (p * dropout_factors(seed, p, options.dropout)) @ _spread(v, heads)
-    return y.transpose(1, 2).to(dtype), lse.squeeze(3)
+    return y.transpose(1, 2).to(dtype), lse.squeeze(3).double()
 
 
-def scaled_dot_product_attention_backward(
+def attention_backward(
     grad: Tensor,
     q: Tensor,
     k: Tensor,

@@ -30,7 +30,7 @@ void forward(const AttentionForward& to) {
   const Scratch<double> p(to.keys);
   for_each_query(to, [&](int64_t b, int64_t h, int64_t i) {
     const Query<T> query(to, b, h, i);
-    ((acc_t<T>*)to.lse)[to.row(b, h, i)] = acc_t<T>(softmax(query, p));
+    to.lse[to.row(b, h, i)] = softmax(query, p);
     for (int64_t e = 0; e < to.value_size; e++) {
       double y = 0;
       for (int64_t j = query.seen.begin; j < query.seen.end; j++) y += query.kept(j) * p[j] * query.v(j, e);

@@ -30,7 +30,7 @@ void forward(const AttentionForward& to) {
       l += p;
       for (int64_t e = 0; e < to.value_size; e++) o[e] += query.kept(j) * p * query.v(j, e);
     }
-    ((acc_t<T>*)to.lse)[to.row(b, h, i)] = acc_t<T>(l == 0 ? INFINITY : m + log(l));
+    to.lse[to.row(b, h, i)] = l == 0 ? INFINITY : m + log(l);
     T* const y = (T*)to.y + ((b * to.queries + i) * to.heads + h) * to.value_size;
     for (int64_t e = 0; e < to.value_size; e++) store1(y + e, acc_t<T>(l == 0 ? 0 : o[e] / l));
   });
@@ -41,7 +41,7 @@ void backward(const AttentionBackward& from) {
   const Gradients<T> gradients(from);
   for_each_query(from, [&](int64_t b, int64_t h, int64_t i) {
     const Query<T> query(from, b, h, i);
-    const double lse = ((const acc_t<T>*)from.lse)[from.row(b, h, i)];
+    const double lse = from.lse[from.row(b, h, i)];
     const T* const y = (const T*)from.y + ((b * from.queries + i) * from.heads + h) * from.value_size;
     double delta = 0;
     for (int64_t e = 0; e < from.value_size; e++) delta += query.g(from.grad, e) * load1(y + e);

@@ -13,10 +13,10 @@
 namespace scratchnet {
 namespace {
 
-template <class T>
+template <class T, class Y = T>
 void forward(const AttentionForward& p) {
   const FlushToZero flush;
-  Forward<T> attend(p);
+  Forward<T, Y> attend(p);
   PackedKeys<T> packed(p);
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t h = 0; h < p.heads; h++)
@@ -29,15 +29,18 @@ void backward(const AttentionBackward& p) {
   using A = acc_t<T>;
   const FlushToZero flush;
   const Scratch<A> delta(p.batches, p.heads, p.queries), dq(p.dq ? p.batches : 0, p.heads, p.queries, p.size);
+  const Unrounded<T> again(p);
+  if (again.NEEDED) forward<T, A>(again.forward(p));
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t h = 0; h < p.heads; h++)
-      for (int64_t i = 0; i < p.queries; i++) delta[p.row(b, h, i)] = delta_of<T>(p, b, h, i);
+      for (int64_t i = 0; i < p.queries; i++) delta[p.row(b, h, i)] = delta_of<T>(p, again.of(p), b, h, i);
   fill_zeros(dq);
   const Backward<T> work(p, delta.data());
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t g = 0; g < p.groups; g++)
       for (int64_t j = 0; j < key_blocks(p); j++) {
         work.hold(b, g, j);
+        work.clear_keys();
         for (int64_t h = 0; h < p.heads; h++)
           for (int64_t i = 0; i < work.blocks.count; i++) {
             const Block block = block_of(p, work.blocks, i, j);

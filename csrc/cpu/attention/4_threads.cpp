@@ -23,13 +23,13 @@ inline int64_t grain_of(double work) { return max(1, int64_t(THREAD_WORK / max(1
 // ranges of blocks are equally much work.
 inline int64_t alternating(int64_t t, int64_t n) { return t % 2 ? n - 1 - t / 2 : t / 2; }
 
-template <class T>
+template <class T, class Y = T>
 void forward(const AttentionForward& p) {
   const QueryBlocks blocks(p);
   const double work = double(blocks.size) * p.keys * (p.size + p.value_size);
   parallel_for(0, p.batches * p.heads * blocks.count, grain_of(work), [&](int64_t begin, int64_t end) {
     const FlushToZero flush;
-    Forward<T> attend(p);
+    Forward<T, Y> attend(p);
     const bool keep = end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
     std::vector<std::unique_ptr<PackedKeys<T>>> packed(keep ? key_blocks(p) : 1);
     for (auto& block : packed) block = std::make_unique<PackedKeys<T>>(p);
@@ -44,18 +44,18 @@ void forward(const AttentionForward& p) {
   });
 }
 
-// All gradients of a head of k and v, or (`to_queries` false) those of some of its blocks of keys alone.
+// dk and dv of some blocks of keys of a head; and dq of the heads of q that share it, unless it is null.
 template <class T>
 void add_blocks_of_keys(const Backward<T>& work, int64_t b, int64_t g, Span keys, acc_t<T>* dq) {
   const AttentionBackward& p = work.p;
   const int64_t share = p.heads / p.groups;
   for (int64_t j = keys.begin; j < keys.end; j++) {
     work.hold(b, g, j);
+    work.clear_keys();
     for (int64_t h = g * share; h < (g + 1) * share; h++)
       for (int64_t i = 0; i < work.blocks.count; i++) {
         const Block block = block_of(p, work.blocks, i, j);
-        if (block.visible())
-          work.add(b, h, block, dq ? dq + ((h - g * share) * p.queries + block.i) * p.size : nullptr, true);
+        if (block.visible()) work.add(b, h, block, dq ? dq + ((h - g * share) * p.queries + block.i) * p.size : nullptr, true);
       }
     work.store_keys(b, g, j);
   }
@@ -84,7 +84,9 @@ struct Place {
       : to(p ? (T*)p + at : nullptr),
         count(to ? count : 0),
         wide(sizeof(T) < sizeof(A) ? this->count : 0),
-        sums(!to ? nullptr : sizeof(T) < sizeof(A) ? wide.data() : (A*)to) {
+        sums(!to                     ? nullptr
+             : sizeof(T) < sizeof(A) ? wide.data()
+                                     : (A*)to) {
     set(sums, 0, this->count, A(0));
   }
   void round() const {
@@ -96,9 +98,11 @@ template <class T>
 void backward(const AttentionBackward& p) {
   using A = acc_t<T>;
   const Scratch<A> delta(p.batches, p.heads, p.queries);
+  const Unrounded<T> again(p);
+  if (again.NEEDED) forward<T, A>(again.forward(p));
   parallel_for(0, delta.size, max(1, GRAIN / 2 / (p.value_size + 1)), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; n++)
-      delta[n] = delta_of<T>(p, n / p.queries / p.heads, n / p.queries % p.heads, n % p.queries);
+      delta[n] = delta_of<T>(p, again.of(p), n / p.queries / p.heads, n / p.queries % p.heads, n % p.queries);
   });
   const QueryBlocks blocks(p);
   const int64_t heads = p.batches * p.groups, threads = sn_num_threads(), share = p.groups ? p.heads / p.groups : 0;
@@ -134,7 +138,8 @@ void backward(const AttentionBackward& p) {
         dq.round();
       }
     });
-  if (p.dsinks) parallel_for(0, p.heads, 1, [&](int64_t begin, int64_t end) {
+  if (p.dsinks)
+    parallel_for(0, p.heads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t h = begin; h < end; h++) sink_gradient<T>(p, delta.data(), h);
     });
   if (!p.dmask) return;

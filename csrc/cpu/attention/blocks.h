@@ -15,7 +15,8 @@ struct QueryBlocks {
 inline int64_t key_blocks(const Attention& p) { return ceil_div(p.keys, KEYS); }
 
 inline Block block_of(const Attention& p, const QueryBlocks& blocks, int64_t i, int64_t j) {
-  return {i * blocks.size, min(blocks.size, p.queries - i * blocks.size), j * KEYS, min(KEYS, p.keys - j * KEYS), p.left, p.right};
+  return {i * blocks.size, min(blocks.size, p.queries - i * blocks.size), j * KEYS, min(KEYS, p.keys - j * KEYS), p.left,
+          p.right};
 }
 
 // ---- forward ------------------------------------------------------------------------------------------------------------
@@ -37,8 +38,8 @@ struct PackedKeys {
   }
 };
 
-// One block of queries: online softmax over the blocks of keys; packed(j) gives each of these.
-template <class T>
+// One block of queries: online softmax over the blocks of keys; packed(j) gives each of these. Y: the type of the result.
+template <class T, class Y = T>
 struct Forward {
   using A = acc_t<T>;
   const AttentionForward& p;
@@ -76,27 +77,38 @@ struct Forward {
   }
   void finish(int64_t b, int64_t h, int64_t i, int64_t r) const {
     const A* const row = o.at(r * p.value_size, p.value_size);
-    T* const y = (T*)p.y + ((b * p.queries + i) * p.heads + h) * p.value_size;
+    Y* const y = (Y*)p.y + ((b * p.queries + i) * p.heads + h) * p.value_size;
     const A one = l[r] == 0 ? 0 : 1 / l[r];
     map<T>(0, p.value_size, [&](int64_t e, auto get, auto put) SN_LAMBDA_INLINE { put(y + e, get(row + e) * one); });
-    ((A*)p.lse)[p.row(b, h, i)] = l[r] == 0 ? INFINITY : m[r] + log(l[r]);
+    if (p.lse) p.lse[p.row(b, h, i)] = l[r] == 0 ? INFINITY : m[r] + log(double(l[r]));
   }
 };
 
 // ---- backward -----------------------------------------------------------------------------------------------------------
 
-// delta_i = g_i . y_i of every query, and what the sinks' gradients sum up: one row after another.
+// What gradients that are rounded once need of a y of 16 bits: memory for the y before it was rounded, made again.
 template <class T>
-acc_t<T> delta_of(const AttentionBackward& p, int64_t b, int64_t h, int64_t i) {
+struct Unrounded {
+  using A = acc_t<T>;
+  static constexpr bool NEEDED = sizeof(T) < sizeof(A);
+  const Scratch<A> y;
+  explicit Unrounded(const AttentionBackward& p) : y(NEEDED ? p.batches : 0, p.queries, p.heads, p.value_size) {}
+  AttentionForward forward(const AttentionBackward& p) const { return {p, y.data(), nullptr}; }
+  const A* of(const AttentionBackward& p) const { return NEEDED ? y.data() : (const A*)p.y; }
+};
+
+// delta_i = g_i . y_i of a query.
+template <class T>
+acc_t<T> delta_of(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h, int64_t i) {
   using A = acc_t<T>;
   const T* const g = (const T*)p.grad.data + p.grad.offset(b, h, i);
-  const T* const y = (const T*)p.y + ((b * p.queries + i) * p.heads + h) * p.value_size;
+  y += ((b * p.queries + i) * p.heads + h) * p.value_size;
   if (p.grad.column == 1)
-    return sum_block<A, 1>(0, p.value_size, [&](int64_t e, auto get) SN_LAMBDA_INLINE {
-             return Terms<A, 1>{get(g + e) * get(y + e)};
-           }).v[0];
+    return sum_block<A, 1>(0, p.value_size,
+                           [&](int64_t e, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(g + e) * get(y + e)}; })
+        .v[0];
   A sum = 0;
-  for (int64_t e = 0; e < p.value_size; e++) sum += load1(g + e * p.grad.column) * load1(y + e);
+  for (int64_t e = 0; e < p.value_size; e++) sum += load1(g + e * p.grad.column) * y[e];
   return sum;
 }
 
@@ -105,7 +117,7 @@ void sink_gradient(const AttentionBackward& p, const acc_t<T>* delta, int64_t h)
   double sum = 0;
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t n = p.row(b, h, 0); n < p.row(b, h, 0) + p.queries; n++)
-      sum -= exp(load1((const T*)p.sinks + h) - double(((const acc_t<T>*)p.lse)[n])) * delta[n];
+      sum -= exp(load1((const T*)p.sinks + h) - p.lse[n]) * delta[n];
   store1((T*)p.dsinks + h, acc_t<T>(sum));
 }
 
@@ -140,8 +152,8 @@ struct Backward {
     pack_transposed<T>(p.k, b, group, first, rows, p.size, k_columns.data());
     pack_transposed<T>(p.v, b, group, first, rows, p.value_size, v_columns.data());
     if (p.dq) pack_rows<T>(p.k, b, group, first, rows, p.size, k);
-    fill_zeros(dk), fill_zeros(dv);
   }
+  void clear_keys() const { fill_zeros(dk), fill_zeros(dv); }
 
   // z p into s, and the gradient of the products (or of the scores) into d.
   template <bool TO_PRODUCT = true>
@@ -150,8 +162,7 @@ struct Backward {
     scores(block, p.value_size, lines<T>(p.grad, b, h, block.i, block.rows, p.value_size, g), v_columns.data(), d.data());
     for (int64_t r = 0; r < block.rows; r++) {
       const int64_t n = p.row(b, h, block.i + r);
-      gradients<T, TO_PRODUCT>(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), d.at(r * KEYS, KEYS), ((const A*)p.lse)[n],
-                               delta[n]);
+      gradients<T, TO_PRODUCT>(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), d.at(r * KEYS, KEYS), A(p.lse[n]), delta[n]);
     }
   }
 

@@ -96,9 +96,7 @@ struct Gradients {
     if (p.dsinks) dsinks[query.h] -= probability * delta;
   }
 
-  void round() const {
-    store(dq, p.dq), store(dk, p.dk), store(dv, p.dv), store(dmask, p.dmask), store(dsinks, p.dsinks);
-  }
+  void round() const { store(dq, p.dq), store(dk, p.dk), store(dv, p.dv), store(dmask, p.dmask), store(dsinks, p.dsinks); }
 
  private:
   static void store(const Scratch<double>& sums, void* to) {

@@ -32,8 +32,8 @@ template <class T>
 struct Row {
   using A = acc_t<T>;
   const Attention& p;
-  const int64_t b, h, i, j;  // of the query, and of the first key
-  const Span seen;           // in the row
+  const int64_t b, h, i, j;           // of the query, and of the first key
+  const Span seen;                    // in the row
   const int64_t columns, begin, end;  // whole registers: from `begin` to `end`
 
   Row(const Attention& p, int64_t b, int64_t h, const Block& block, int64_t r)
@@ -76,13 +76,14 @@ struct Row {
     else add<false>(s, (const T*)p.mask.data + at);
   }
 
-  // numbers *= z: 0 where dropout takes a probability away
-  void drop(A* numbers) const {
+  // z of dropout: 0 where it takes a probability away.
+  void factors(A* z) const {
     const Dropout dropout(p.dropout);
     const uint64_t key = dropout_key(*p.seed, p.row(b, h, i));
+    const uint32_t first = uint32_t(j + seen.begin), count = uint32_t(seen.end - seen.begin);
     const A scale = A(dropout.scale);
-    for (int64_t n = seen.begin; n < seen.end; n++)
-      numbers[n] = dropout_bits(key, uint32_t(j + n)) >= dropout.threshold ? numbers[n] * scale : 0;
+    z += seen.begin;
+    for (uint32_t n = 0; n < count; n++) z[n] = dropout_bits(key, first + n) >= dropout.threshold ? scale : 0;
   }
 
  private:
@@ -126,7 +127,11 @@ acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) 
   const A shrink = m == next ? 1 : m == -INFINITY ? 0 : exp(m - next);
   l = l * shrink + vsum(sum);
   m = next;
-  if (row.p.seed) row.drop(s);
+  if (row.p.seed) {
+    A z[KEYS];
+    row.factors(z);
+    for (int64_t n = row.seen.begin; n < row.seen.end; n++) s[n] *= z[n];
+  }
   return shrink;
 }
 
@@ -135,20 +140,19 @@ acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) 
 template <class T, bool TO_PRODUCT = true>
 void gradients(const Row<T>& row, acc_t<T>* s, acc_t<T>* d, acc_t<T> lse, acc_t<T> delta) {
   using A = acc_t<T>;
-  const bool simple = plain(row.p), capped = TO_PRODUCT && row.p.softcap > 0;
+  const bool simple = plain(row.p), capped = TO_PRODUCT && row.p.softcap > 0, dropped = row.p.seed;
   const A scale = simple ? A(row.p.scale) : 1, outer = TO_PRODUCT ? A(row.p.scale) : 1;
-  A slope[KEYS];
+  A slope[KEYS], z[KEYS];
   if (!simple) row.finish(s, slope);
-  if (row.p.seed) row.drop(d);
+  if (dropped && !row.empty()) row.factors(z);
   for (int64_t n = row.begin; n < row.end; n += lanes<A>) {
-    const vec<A> p = vexp(load(s + n) * scale - lse);
-    vec<A> ds = p * (load(d + n) - delta) * outer;
+    const vec<A> p = vexp(load(s + n) * scale - lse), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
+    vec<A> ds = p * (dp - delta) * outer;
     if (capped) ds *= load(slope + n);
-    store(s + n, p);
+    store(s + n, dropped ? p * load(z + n) : p);
     store(d + n, ds);
   }
   row.clear(s, 0), row.clear(d, 0);
-  if (row.p.seed) row.drop(s);
 }
 
 }  // namespace
