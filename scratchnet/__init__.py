@@ -10,6 +10,7 @@ from scratchnet import drop_in
 from scratchnet.accelerate import accelerate as accelerate
 from scratchnet.accelerate import decelerate as decelerate
 from scratchnet.backends import backend as backend
+from scratchnet.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from scratchnet.functions.checks import TeachingWarning as TeachingWarning
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy
 from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cross_entropy

@@ -67,6 +67,10 @@ inline bool is_index(const Array& a) {
   return is(a, 'i', 8);
 }
 template <>
+inline bool is_bool(const Array& a) {
+  return is(a, 'b', 1);
+}
+template <>
 inline std::string type_name(const Array& a) {
   return (a.is_aligned() ? "" : "misaligned ") + std::string(pybind11::str(a.dtype()));
 }

@@ -33,6 +33,8 @@ bool is_float(const Tensor&);  // of an element type that kernels take
 template <class Tensor>
 bool is_index(const Tensor&);  // int64
 template <class Tensor>
+bool is_bool(const Tensor&);
+template <class Tensor>
 bool holds(const Tensor&, DType);
 template <class Tensor>
 bool has_dtype(const Tensor&, const dtype_t<Tensor>&);

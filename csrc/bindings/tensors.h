@@ -46,6 +46,10 @@ inline bool is_index(const Tensor& t) {
   return t.scalar_type() == ScalarType::Long;
 }
 template <>
+inline bool is_bool(const Tensor& t) {
+  return t.scalar_type() == ScalarType::Bool;
+}
+template <>
 inline std::string type_name(const Tensor& t) {
   return torch::headeronly::toString(t.scalar_type());
 }

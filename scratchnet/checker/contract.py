@@ -28,7 +28,7 @@ class Contract:
 
     def __init__(self, op: Op):
         self.op = op
-        self.examples = ("dim 0", "dim 1") if op.name == "gather" else tuple(op.examples)[:1]
+        self.examples = ("dim 0", "dim 1") if op.name == "gather" else (_of_a_matrix(op),)
         args, kwargs = op.examples[self.examples[0]](2, 3, torch.float32)
         self.arguments = inspect.signature(function(op)).bind(*args, **kwargs).arguments
         floats = [name for name, a in self.arguments.items() if isinstance(a, Tensor) and a.requires_grad]
@@ -61,6 +61,11 @@ class Contract:
         if direction == "backward":
             return [a.shape for a in args[1:] if isinstance(a, Tensor) and a.is_floating_point()]
         return [self.op.torch(*(a.to("meta") if isinstance(a, Tensor) else a for a in args)).shape]
+
+
+def _of_a_matrix(op: Op) -> str:
+    """The first example whose first argument is a matrix."""
+    return next(name for name, example in op.examples.items() if example(2, 3, torch.float32)[0][0].dim() == 2)
 
 
 def _declare(name: str, value: object) -> str:

@@ -23,6 +23,7 @@ from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
+_NOT_FLOATS = (torch.int64, torch.bool)  # what kernels take beside tensors of their own dtype: indices, masks
 _DEFAULT = backends.default()  # where kernels are measured against torch's own, which is on the CPU
 
 
@@ -178,7 +179,7 @@ class Operator:
         learns = False
         for a in args:
             if isinstance(a, Tensor):
-                if a.dtype is not dtype and a.dtype is not torch.int64:
+                if a.dtype is not dtype and a.dtype not in _NOT_FLOATS:
                     return self.plain(*args)
                 learns = learns or a.requires_grad
         learns = learns and torch.is_grad_enabled()

@@ -51,6 +51,10 @@ inline bool is_index(const HostTensor& t) {
   return t.scalar_type() == Type::i64;
 }
 template <>
+inline bool is_bool(const HostTensor&) {
+  return false;
+}
+template <>
 inline DType dtype_of(const HostTensor& t) {
   return (DType)t.scalar_type();
 }

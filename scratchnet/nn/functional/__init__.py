@@ -86,7 +86,6 @@ from torch.nn.functional import relu6 as relu6
 from torch.nn.functional import relu_ as relu_
 from torch.nn.functional import rrelu as rrelu
 from torch.nn.functional import rrelu_ as rrelu_
-from torch.nn.functional import scaled_dot_product_attention as scaled_dot_product_attention
 from torch.nn.functional import selu as selu
 from torch.nn.functional import selu_ as selu_
 from torch.nn.functional import soft_margin_loss as soft_margin_loss
@@ -103,6 +102,7 @@ from torch.nn.functional import upsample_nearest as upsample_nearest
 
 # `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
 from scratchnet import drop_in
+from scratchnet.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from scratchnet.functions.batch_norm import batch_norm as batch_norm
 from scratchnet.functions.batch_norm import instance_norm as instance_norm
 from scratchnet.functions.conv2d import conv1d as conv1d

@@ -44,7 +44,8 @@ class Case:
     @property
     def wanted(self) -> list[str]:
         """Inputs that get a gradient, in the order in which backward returns them."""
-        return [name for name in OPS[self.op].gradients if self.args[name] is not None]
+        floats = lambda value: value is not None and value.is_floating_point()  # a mask may be boolean
+        return [name for name in OPS[self.op].gradients if floats(self.args[name])]
 
     def names(self, way: str) -> list[str]:
         """The arguments of a kernel with the options one by one."""

@@ -1,0 +1,165 @@
+"""The description of attention: the user-level function has torch's name, scaled_dot_product_attention."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scratchnet.ops.op import Cost, Example, Op, nbytes, normal
+
+EVERYWHERE = 2**48  # a window's side that ends nowhere
+
+
+class AttentionOptions(NamedTuple):
+    """left, right: query i sees the keys from i - left to i + right; softcap 0: none; dropout: the share that is dropped."""
+
+    left: int
+    right: int
+    scale: float
+    softcap: float
+    dropout: float
+
+
+def sides(window: int | tuple[int | None, int | None] | None, is_causal: bool) -> tuple[int, int]:
+    """How many keys before and after its own place a query sees."""
+    left, right = window if isinstance(window, tuple) else (None, None) if window is None else (window - 1, window - 1)
+    left, right = EVERYWHERE if left is None else left, EVERYWHERE if right is None else right
+    return left, 0 if is_causal else right
+
+
+def visible(queries: int, keys: int, left: int, right: int, device: torch.device | None = None) -> Tensor:
+    """Which keys each query sees, (queries, keys) bool."""
+    ahead = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
+    return (ahead >= -left) & (ahead <= right)
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    window: int | tuple[int | None, int | None] | None = None,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
+) -> Tensor:
+    """torch's own, and around it what it lacks, in torch's operations."""
+    if window is None and softcap is None and sinks is None:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+    seen = visible(query.shape[-2], key.shape[-2], *sides(window, is_causal), query.device)
+    if attn_mask is not None and attn_mask.dtype is torch.bool:
+        seen = seen & attn_mask
+    mask = torch.zeros_like(seen, dtype=query.dtype).masked_fill(~seen, -math.inf)
+    if attn_mask is not None and attn_mask.dtype is not torch.bool:
+        mask = mask + attn_mask
+    if softcap is None and sinks is None:
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout_p, False, scale=scale, enable_gqa=enable_gqa)
+    if enable_gqa:
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    scores = query @ key.mT * (1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale)
+    if softcap is not None:
+        scores = softcap * (scores / softcap).tanh()
+    scores = scores + mask
+    if sinks is not None:
+        column = sinks[:, None, None].expand(*scores.shape[:-1], 1)
+        scores = torch.cat([scores, column], -1)
+    weights = scores.softmax(-1)[..., : key.shape[-2]]
+    return F.dropout(weights.nan_to_num(0) if sinks is None else weights, dropout_p) @ value
+
+
+def _example(groups: int = 2, values: float = 1, window=None, mask="", sinks=False, **options) -> Example:
+    """rows queries and keys, 2 batches of 2 heads of `columns` numbers each."""
+
+    def example(n: int, d: int, dtype: torch.dtype):
+        args = [normal(2, 2, n, d, dtype=dtype)]
+        args += [normal(2, groups, n, size, dtype=dtype) for size in (d, max(1, int(values * d)) if d else 0)]
+        kwargs = dict(options)
+        if window:
+            kwargs["window"] = window
+        if mask == "bool":
+            kwargs["attn_mask"] = torch.rand(2, 1, n, n) < 0.7
+        if mask == "float":
+            kwargs["attn_mask"] = normal(2, n, n, dtype=dtype)
+        if sinks:
+            kwargs["sinks"] = normal(2, dtype=dtype)
+        if groups < 2:
+            kwargs["enable_gqa"] = True
+        return tuple(args), kwargs
+
+    return example
+
+
+def _one_head(n: int, d: int, dtype: torch.dtype) -> tuple[tuple, dict]:
+    return tuple(normal(n, d, dtype=dtype) for _ in range(3)), {}
+
+
+def _cost(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args, **kwargs) -> Cost:
+    is_causal = kwargs.get("is_causal", args[1] if len(args) > 1 else False)
+    left, right = sides(kwargs.get("window"), is_causal)
+    queries, keys = query.shape[-2], key.shape[-2]
+    seen = sum(max(0, min(keys, i + right + 1) - max(0, i - left)) for i in range(queries))
+    result = query.numel() // max(query.shape[-1], 1) * value.shape[-1] * query.element_size()
+    moved = nbytes(query, key, value) + result
+    each = 2 * seen * math.prod(query.shape[:-2])
+    forward = each * (query.shape[-1] + value.shape[-1])
+    backward = each * (3 * query.shape[-1] + 2 * value.shape[-1])
+    return Cost(moved + nbytes(attn_mask), 2 * moved + 2 * nbytes(attn_mask), forward, backward)
+
+
+def _variant(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False,
+    window=None, softcap=None, sinks=None,
+) -> str:  # fmt: skip
+    """What sends torch to another path, or to a formula of several operations."""
+    if window is not None or softcap is not None or sinks is not None:
+        return "beyond torch"
+    path = "dropout" if dropout_p > 0 else "mask" if attn_mask is not None else "causal" if is_causal else "plain"
+    return f"{path}, grouped" if enable_gqa else path
+
+
+ATTENTION = Op(
+    name="attention",
+    primitive="attention",
+    idea="softmax(q k^T scale + mask) v with an online softmax: the scores exist a block at a time, in the cache",
+    # q (B, H, L, E), k (B, G, S, E), v (B, G, S, Ev), G divides H; mask (B or 1, H or 1, L or 1, S or 1) bool (False: hidden)
+    # or of q's dtype; sinks (H): a score more, of a key without a value; seed: one int64, for dropout
+    # -> y (B, L, H, Ev): the heads of a position side by side, as the projection after them reads them; lse (B, H, L) float64
+    inputs=("q", "k", "v", "mask?", "sinks?", "seed?"),
+    options=AttentionOptions,
+    outputs=("y",),
+    kept=("lse",),
+    saved=("q", "k", "v", "mask", "sinks", "seed", "y", "lse"),
+    gradients=("q", "k", "v", "mask", "sinks"),
+    ideas={
+        "cpp": (
+            "naive loop",
+            "online softmax: no row of scores in memory",
+            "blocks of scores in L2, register tiles, SIMD",
+            "threads, keys packed once for a head",
+        ),
+        "cuda": ("one thread per number of a result, online softmax",),
+        "triton": ("naive: one query per program", "online: tiles of queries and keys"),
+    },
+    torch=_attention,
+    variant=_variant,
+    cost=_cost,
+    examples={
+        "plain": _example(),
+        "causal": _example(is_causal=True),
+        "grouped": _example(groups=1, is_causal=True),
+        "bool mask": _example(mask="bool", values=0.5),
+        "float mask": _example(mask="float", scale=0.3),
+        "window": _example(window=(5, 2)),
+        "softcap, sinks": _example(groups=1, softcap=2.0, sinks=True, is_causal=True),
+        "one head": _one_head,
+    },
+    sizes=((1024, 64), (256, 64)),
+)
