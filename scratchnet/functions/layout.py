@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,11 @@ def in_memory_order(x: Tensor) -> tuple[Tensor, list[int]] | None:
     for place, axis in enumerate(order):
         back[axis] = place
     return moved, back
+
+
+def as_it_lies(elementwise: Callable[..., Tensor], x: Tensor, *options) -> Tensor:
+    """elementwise(x, *options); channels_last or a transposed matrix is read and written as it lies, as torch does."""
+    if ordered := in_memory_order(x):
+        moved, back = ordered
+        return elementwise(moved, *options).permute(back)
+    return elementwise(x, *options)

@@ -58,6 +58,7 @@ CALLS = {
     "embedding": [(CLASSES, x(3, 4))],
     "gather": [(x(3, 4), 1, torch.zeros(3, 2, dtype=torch.int64))],
     "gelu": [(x(4),)],
+    "glu": [(x(4),)],
     "huber_loss": [(x(4), x(4))],
     "kl_div": [(x(4), p(4), None, None, "sum")],
     "l1_loss": [(x(4), x(4))],
@@ -94,7 +95,8 @@ TWINS = {name: getattr(torch.nn.functional, name, None) or getattr(torch, name, 
 
 
 def test_every_function_is_called():
-    ours_alone = {"TeachingWarning", "accelerate", "backend", "add_layer_norm", "bias_gelu", "geglu"}
+    ours_alone = {"TeachingWarning", "accelerate", "backend", "add_layer_norm", "bias_gelu", "gated", "geglu"}
+    ours_alone |= {"quick_gelu", "reglu", "squared_relu", "swiglu"}
     assert OURS.keys() - ours_alone == CALLS.keys()
 
 
