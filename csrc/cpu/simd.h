@@ -366,7 +366,8 @@ template <>
 SN_INLINE Sigmoid<float> sigmoid<float>(vec<float> x) {
   const vec<float> below = (vec<float>)((Simd<float>::I)x | INT32_MIN);  // -|x|
   const vec<float> e = quick_exp(at_least(below, splat(-88.0f)), 1.44269504f, 0);
-  const vec<float> large = reciprocal(1 + e), small = e * large;
+  // The larger one from the smaller: 1 exactly where nothing is left, which a product with an estimate would miss.
+  const vec<float> small = e * reciprocal(1 + e), large = 1 - small;
   return {x < 0 ? small : large, x < 0 ? large : small};
 }
 

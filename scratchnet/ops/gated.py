@@ -121,7 +121,7 @@ GLU = Op(
     cost=_halves_cost,
     examples={
         **{
-            k: lambda n, d, dtype, k=k: ((normal(n, 2 * d, dtype=dtype), -1, k, k == "silu"), {})
+            k: lambda n, d, dtype, k=k: ((normal(n, 2 * d, dtype=dtype),), {"activation": k, "gate_first": k == "silu"})
             for k in ("sigmoid", *(name for name in GATES_BY if name != "sigmoid"))
         },
         "dim 0": lambda n, d, dtype: ((normal(2 * n, d, dtype=dtype), 0), {}),
