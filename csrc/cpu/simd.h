@@ -224,23 +224,6 @@ SN_INLINE V vsqrt(V x) {
 #endif
 }
 
-// ---- reciprocal ---------------------------------------------------------------------------------------------------------
-
-// 1 / x for normal numbers: an estimate of 12 or 14 bits and a Newton step, to 2 ulp, in place of a division, which keeps the
-// CPU for as long as the rest of an exponential.
-SN_INLINE vec<float> reciprocal(vec<float> x) {
-#if defined(__AVX512F__)
-  const vec<float> r = (vec<float>)_mm512_rcp14_ps((__m512)x);
-#elif defined(__AVX2__)
-  const vec<float> r = (vec<float>)_mm256_rcp_ps((__m256)x);
-#endif
-#if defined(__AVX2__)
-  return r + r * (1 - x * r);
-#else
-  return 1 / x;
-#endif
-}
-
 // ---- exp ----------------------------------------------------------------------------------------------------------------
 // exp(x) for x <= 88 (float) or 709 (double): 2^k exp(r), k = round(x / ln 2), |r| <= ln(2) / 2; the polynomial is the
 // Chebyshev interpolant of exp on that interval. Relative error at most 1.2e-7 (1 ulp) for float, 2.5e-16 (about 1 ulp) for
@@ -360,14 +343,6 @@ struct Sigmoid {
 template <class A>
 SN_INLINE Sigmoid<A> sigmoid(vec<A> x) {
   const vec<A> e = vexp(x < 0 ? x : -x), large = A(1) / (1 + e), small = e * large;
-  return {x < 0 ? small : large, x < 0 ? large : small};
-}
-template <>
-SN_INLINE Sigmoid<float> sigmoid<float>(vec<float> x) {
-  const vec<float> below = (vec<float>)((Simd<float>::I)x | INT32_MIN);  // -|x|
-  const vec<float> e = quick_exp(at_least(below, splat(-88.0f)), 1.44269504f, 0);
-  // The larger one from the smaller: 1 exactly where nothing is left, which a product with an estimate would miss.
-  const vec<float> small = e * reciprocal(1 + e), large = 1 - small;
   return {x < 0 ? small : large, x < 0 ? large : small};
 }
 
