@@ -12,7 +12,7 @@ from torch import Tensor
 from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import gated as explain
-from scratchnet.functions.layout import as_it_lies
+from scratchnet.functions.layout import as_it_lies, channels_last_like
 from scratchnet.ops import ACTIVATIONS
 from scratchnet.ops.gated import GATES_BY, GatedOptions, GegluOptions, GluOptions
 
@@ -121,7 +121,8 @@ def _has_halves(input: Tensor, dim: int) -> bool:
 def _joined(input: Tensor, dim: int, activation: str, gate_first: bool) -> Tensor:
     if torch_runs(input, _glu.op, (input, dim, activation)):  # only now: torch's product takes odd sizes too
         return _glu.op.torch(input, dim, activation, gate_first)
-    return _glu(input, GluOptions(dim % input.dim(), ACTIVATIONS.index(activation), gate_first))
+    options = GluOptions(dim % input.dim(), ACTIVATIONS.index(activation), gate_first)
+    return channels_last_like(_glu(input, options), input)
 
 
 @or_torch(_glu.op.torch)
@@ -147,7 +148,7 @@ def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
         explain.geglu(input, dim, approximate)
     if torch_runs(input, _geglu.op, (input, dim, approximate)):
         return _geglu.op.torch(input, dim, approximate)
-    return _geglu(input, GegluOptions(dim % input.dim(), approximate == "tanh"))
+    return channels_last_like(_geglu(input, GegluOptions(dim % input.dim(), approximate == "tanh")), input)
 
 
 @or_torch(lambda input, dim=-1: _glu.op.torch(input, dim, "relu"))
@@ -190,4 +191,4 @@ def gated(gate: Tensor, value: Tensor, activation: str = "silu") -> Tensor:
         explain.gated(gate, value, activation)
     if torch_runs(gate, _gated.op, (gate, value, activation)):  # only now: torch's product takes other shapes too
         return _gated.op.torch(gate, value, activation)
-    return _gated(gate, value, GatedOptions(ACTIVATIONS.index(activation)))
+    return channels_last_like(_gated(gate, value, GatedOptions(ACTIVATIONS.index(activation))), gate)

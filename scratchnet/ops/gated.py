@@ -118,6 +118,7 @@ GLU = Op(
     ideas=IDEAS,
     torch=_glu,
     variant=lambda input, dim=-1, activation="sigmoid", gate_first=False: activation,
+    planar=True,
     cost=_halves_cost,
     examples={
         **{
@@ -141,6 +142,7 @@ GEGLU = Op(
     ideas=IDEAS,
     torch=_geglu,
     variant=lambda input, dim=-1, approximate="none": approximate,
+    planar=True,
     cost=_halves_cost,
     examples={
         **{k: lambda n, d, dtype, kw=kw: ((normal(n, 2 * d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},
@@ -161,6 +163,7 @@ GATED = Op(
     ideas=IDEAS,
     torch=_gated,
     variant=lambda gate, value, activation="silu": activation,
+    planar=True,
     cost=rows_cost(3, 5, 16),
     examples={
         k: lambda n, d, dtype, k=k: ((normal(n, d, dtype=dtype), normal(n, d, dtype=dtype), k), {})

@@ -34,6 +34,8 @@ CALLS = {
     "adaptive_avg_pool2d, 1": lambda f, x: f.adaptive_avg_pool2d(x, 1),
     "gelu": lambda f, x: f.gelu(x),
     "gelu, tanh": lambda f, x: f.gelu(x, approximate="tanh"),
+    "silu": lambda f, x: f.silu(x),
+    "glu": lambda f, x: f.glu(x, 1),
 }
 
 
