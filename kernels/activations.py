@@ -1,8 +1,13 @@
 """Activations of a tile in registers, and their derivatives.
 
-    relu         y = max(x, 0)         dy/dx = 1 where y > 0
-    gelu         y = x Phi(x)          dy/dx = Phi(x) + x phi(x)
-    gelu_tanh    y = x s(2u)           dy/dx = s(2u) + 2 u' x s(2u) s(-2u)         u = sqrt(2/pi) (x + 0.044715 x^3)
+    relu            y = max(x, 0)         dy/dx = 1 where y > 0
+    gelu            y = x Phi(x)          dy/dx = Phi(x) + x phi(x)
+    gelu_tanh       y = x s(2u)           dy/dx = s(2u) + 2 u' x s(2u) s(-2u)         u = sqrt(2/pi) (x + 0.044715 x^3)
+    silu            y = x s(x)            dy/dx = s(x) + x s(x) s(-x)
+    quick_gelu      y = x s(c x)          dy/dx = s(c x) + c x s(c x) s(-c x)         c = 1.702
+    squared_relu    y = max(x, 0)^2       dy/dx = 2 max(x, 0)
+    sigmoid         y = s(x)              dy/dx = s(x) s(-x)
+    tanh            y = tanh(x)           dy/dx = 1 - y^2
 
 Phi is the normal distribution function, phi its density, s the sigmoid. tanh(u) = 2 s(2u) - 1, and 1 - s(v) = s(-v) does not
 cancel.
@@ -34,20 +39,63 @@ def gelu_derivative(x, TANH: tl.constexpr):
 
 
 @triton.jit
+def tanh(x):
+    """(1 - p) / (1 + p), p = exp(-2 |x|), which cancels near zero: there x + x^3 P(x^2) / Q(x^2), the ratio of Cephes."""
+    z = x * x
+    over = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z - 1.61468768441708447952e3
+    under = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
+    p = tl.exp(-2 * tl.abs(x))
+    far = 1 - 2 * p / (1 + p)
+    return tl.where(tl.abs(x) < 0.625, x + x * (z * (over / under)), tl.where(x < 0, -far, far))
+
+
+@triton.jit
+def logistic(x, SCALE: tl.constexpr):
+    return x * tl.sigmoid(SCALE * x)
+
+
+@triton.jit
+def logistic_derivative(x, SCALE: tl.constexpr):
+    s = tl.sigmoid(SCALE * x)
+    return s + x * (SCALE * s * tl.sigmoid(-SCALE * x))
+
+
+@triton.jit
 def activate(z, ACTIVATION: tl.constexpr):
     """ACTIVATION: one of scratchnet.ops.ACTIVATIONS."""
     if ACTIVATION == "none":
         return z
     elif ACTIVATION == "relu":
         return tl.where(z <= 0, 0, z)  # keeps NaN
+    elif ACTIVATION == "squared_relu":
+        return tl.where(z <= 0, 0, z * z)
+    elif ACTIVATION == "silu":
+        return logistic(z, 1.0)
+    elif ACTIVATION == "quick_gelu":
+        return logistic(z, 1.702)
+    elif ACTIVATION == "sigmoid":
+        return tl.sigmoid(z)
+    elif ACTIVATION == "tanh":
+        return tanh(z)
     else:
         return gelu(z, ACTIVATION == "gelu_tanh")
 
 
 @triton.jit
 def activation_gradient(grad, saved, ACTIVATION: tl.constexpr):
-    """The gradient of z from that of activate(z). saved: the activation's result for relu, z for gelu."""
+    """The gradient of z from that of activate(z). saved: z; for relu the activation's result will do."""
     if ACTIVATION == "relu":
         return tl.where(saved <= 0, 0, grad)
+    elif ACTIVATION == "squared_relu":
+        return tl.where(saved <= 0, 0, grad * 2 * saved)
+    elif ACTIVATION == "silu":
+        return grad * logistic_derivative(saved, 1.0)
+    elif ACTIVATION == "quick_gelu":
+        return grad * logistic_derivative(saved, 1.702)
+    elif ACTIVATION == "sigmoid":
+        return grad * (tl.sigmoid(saved) * tl.sigmoid(-saved))
+    elif ACTIVATION == "tanh":
+        y = tanh(saved)
+        return grad * (1 - y * y)
     else:
         return grad * gelu_derivative(saved, ACTIVATION == "gelu_tanh")

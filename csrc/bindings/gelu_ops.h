@@ -3,8 +3,7 @@
 #include "ops.h"
 #include "ops/gelu.h"
 
-#define SN_GELU_OPS(X) \
-  X(gelu_forward) X(gelu_backward) X(bias_gelu_forward) X(bias_gelu_backward) X(geglu_forward) X(geglu_backward)
+#define SN_GELU_OPS(X) X(gelu_forward) X(gelu_backward) X(bias_gelu_forward) X(bias_gelu_backward)
 
 namespace scratchnet {
 template <class Tensor>
@@ -51,34 +50,6 @@ std::tuple<Tensor, Tensor> bias_gelu_backward(Tensor grad, Tensor x, Tensor bias
   gelu_kernels(rung).bias_gelu_backward(on(x), tanh, data(grad), data(x), data(bias), need_x ? out(dx) : nullptr,
                                         need_bias ? out(dbias) : nullptr, rows, columns);
   return {dx, dbias};
-}
-
-// x (..., 2 n, ...) along dim seen as (outer, 2, inner)
-template <class Tensor>
-Tensor geglu_forward(Tensor x, int64_t dim, bool tanh, int64_t rung) {
-  const Expect expect("geglu_forward", "x", x, rung);
-  dim = expect.axis(x, dim);
-  expect.that(x.size(dim) % 2 == 0, "x must have an even size along dim");
-  x = in_order(x);
-  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
-  sizes[dim] /= 2;
-  Tensor y = fresh<Tensor>(sizes, x.scalar_type());
-  const int64_t outer = numel_of(x, 0, dim), inner = numel_of(y, dim, y.dim());
-  gelu_kernels(rung).geglu_forward(on(x), tanh, data(x), out(y), outer, inner);
-  return y;
-}
-
-template <class Tensor>
-Tensor geglu_backward(Tensor grad, Tensor x, int64_t dim, bool tanh, int64_t rung) {
-  const Expect expect("geglu_backward", "x", x, rung);
-  dim = expect.axis(x, dim);
-  expect.that(x.size(dim) % 2 == 0, "x must have an even size along dim");
-  expect.shape("grad", grad, x, dim, x.size(dim) / 2);
-  grad = in_order(grad), x = in_order(x);
-  Tensor dx = fresh_like(x);
-  const int64_t outer = numel_of(x, 0, dim), inner = numel_of(grad, dim, grad.dim());
-  gelu_kernels(rung).geglu_backward(on(x), tanh, data(grad), data(x), out(dx), outer, inner);
-  return dx;
 }
 
 }  // namespace scratchnet

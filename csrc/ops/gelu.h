@@ -5,7 +5,7 @@
 
 namespace scratchnet {
 
-// All tensors are contiguous. bias: (columns,), geglu: x (outer, 2, inner) -> y (outer, inner) = x[:, 0] * gelu(x[:, 1]).
+// All tensors are contiguous. bias: (columns,)
 struct GeluKernels {
   void (*gelu_forward)(const On&, bool tanh, const void* x, void* y, int64_t n);
   void (*gelu_backward)(const On&, bool tanh, const void* grad, const void* x, void* dx, int64_t n);
@@ -13,8 +13,6 @@ struct GeluKernels {
   // dx or dbias may be null
   void (*bias_gelu_backward)(const On&, bool tanh, const void* grad, const void* x, const void* bias, void* dx, void* dbias,
                              int64_t rows, int64_t columns);
-  void (*geglu_forward)(const On&, bool tanh, const void* x, void* y, int64_t outer, int64_t inner);
-  void (*geglu_backward)(const On&, bool tanh, const void* grad, const void* x, void* dx, int64_t outer, int64_t inner);
 };
 
 const GeluKernels& gelu_kernels(int64_t rung);

@@ -1,6 +1,7 @@
 // Matrix products: y = act(a b + bias). A linear layer is the product with b = weight^T, and both gradients of a product are
 // products again, with the strides of one operand swapped:  da = dy b^T,  db = a^T dy.
 #pragma once
+#include "ops/activation.h"
 #include "ops/table.h"
 
 namespace scratchnet {
@@ -40,8 +41,6 @@ inline int64_t batch_offset(const ProductSizes& size, const Matrix& matrix, int6
 }
 
 }  // namespace
-
-enum class Activation : int { none, relu, gelu, gelu_tanh };  // scratchnet/ops/op.py: ACTIVATIONS
 
 // What becomes of a product: z = product + bias, y = act(z), both (batch..., m, n) in order.
 struct Epilogue {

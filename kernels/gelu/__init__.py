@@ -1,1 +1,1 @@
-"""GELU, bias + GELU and GEGLU in Triton."""
+"""GELU and bias + GELU in Triton."""

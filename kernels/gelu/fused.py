@@ -1,17 +1,14 @@
-"""GELU, bias + GELU and GEGLU, rung 2: one kernel and one pass over memory.
+"""GELU and bias + GELU, rung 2: one kernel and one pass over memory.
 
 gelu         y = x Phi(x), or x s(2u) in the tanh form; its derivative is in activations.py
 bias_gelu    y = gelu(x + bias)         dbias = sum of dx over the rows
-geglu        y = a gelu(g)              x = [a, g], halves of an axis
 
           passes over memory            bytes (N results of b bytes)
-forward   read x, write y               2 N b;  geglu, where x has 2 N numbers, 3 N b
-backward  read x and grad, write dx     3 N b;  geglu 5 N b
+forward   read x, write y               2 N b
+backward  read x and grad, write dx     3 N b
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import triton
@@ -22,10 +19,10 @@ from scratchnet.kernels.activations import gelu, gelu_derivative
 from scratchnet.kernels.column_sums import column_sums, split_rows
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.shapes import rows_and_columns
-from scratchnet.ops.gelu import GegluOptions, GeluOptions
+from scratchnet.ops.gelu import GeluOptions
 
 BLOCK = 1024  # elements per program, in 4 warps: 8 per thread, two 128-bit loads of float32
-BLOCK_ROWS, BLOCK_COLUMNS = 8, 128  # of the fused forms' tiles: the elements of a thread are neighbours in a row
+BLOCK_ROWS, BLOCK_COLUMNS = 8, 128  # of the tiles: the elements of a thread are neighbours in a row
 TILE = {"BLOCK_ROWS": BLOCK_ROWS, "BLOCK_COLUMNS": BLOCK_COLUMNS}
 
 # ---- gelu ---------------------------------------------------------------------------------------------------------------
@@ -129,61 +126,3 @@ def bias_gelu_backward(grad: Tensor, x: Tensor, bias: Tensor, options: GeluOptio
     needs, constants = {"NEED_X": need_x, "NEED_BIAS": need_bias}, {"TANH": options.tanh, "ACC": accumulator(x)}
     launch(bias_gelu_backward_kernel, grid, *tensors, *sizes, **needs, **constants, **TILE)
     return dx, column_sums(partial, bias.dtype) if need_bias else None
-
-
-# ---- geglu --------------------------------------------------------------------------------------------------------------
-
-
-@triton.jit
-def geglu_forward_kernel(
-    x, y,  # (outer, 2, inner), (outer, inner)
-    outer, inner, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
-):  # fmt: skip
-    across = tl.cdiv(inner, BLOCK_COLUMNS)
-    row = (tl.program_id(0) // across).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    column = (tl.program_id(0) % across).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    mask = (row < outer)[:, None] & (column < inner)[None, :]
-    first = x + row[:, None] * 2 * inner + column[None, :]  # of a; g is `inner` elements further
-    a, g = tl.load(first, mask=mask).to(ACC), tl.load(first + inner, mask=mask).to(ACC)
-    tl.store(y + row[:, None] * inner + column[None, :], (a * gelu(g, TANH)).to(y.dtype.element_ty), mask=mask)
-
-
-def geglu_forward(x: Tensor, options: GegluOptions) -> Tensor:
-    dim, tanh = options
-    x = x.contiguous()
-    y = x.new_empty([size // 2 if axis == dim else size for axis, size in enumerate(x.shape)])
-    launch(geglu_forward_kernel, *_halves(y, dim, x, y), TANH=tanh, ACC=accumulator(x), **TILE)
-    return y
-
-
-@triton.jit
-def geglu_backward_kernel(
-    grad, x, dx,  # (outer, inner), (outer, 2, inner), (outer, 2, inner)
-    outer, inner, TANH: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
-):  # fmt: skip
-    across = tl.cdiv(inner, BLOCK_COLUMNS)
-    row = (tl.program_id(0) // across).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    column = (tl.program_id(0) % across).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    mask = (row < outer)[:, None] & (column < inner)[None, :]
-    first = row[:, None] * 2 * inner + column[None, :]
-    a, g = tl.load(x + first, mask=mask).to(ACC), tl.load(x + first + inner, mask=mask).to(ACC)
-    d = tl.load(grad + row[:, None] * inner + column[None, :], mask=mask).to(ACC)
-    tl.store(dx + first, (d * gelu(g, TANH)).to(dx.dtype.element_ty), mask=mask)
-    tl.store(dx + first + inner, (d * a * gelu_derivative(g, TANH)).to(dx.dtype.element_ty), mask=mask)
-
-
-def geglu_backward(grad: Tensor, x: Tensor, options: GegluOptions) -> Tensor:
-    grad, x = grad.contiguous(), x.contiguous()
-    dx = torch.empty_like(x)
-    launch(geglu_backward_kernel, *_halves(grad, options.dim, grad, x, dx), TANH=options.tanh, ACC=accumulator(x), **TILE)
-    return dx
-
-
-def _halves(half: Tensor, dim: int, *tensors: Tensor) -> tuple:
-    """Grid and arguments of a kernel over `half`, seen as (outer, inner).
-
-    Both may be long, and only the first axis of a CUDA grid takes more than 65,535 programs, so it counts all tiles.
-    """
-    inner = math.prod(half.shape[dim:])
-    outer = half.numel() // inner if inner else 0
-    return (triton.cdiv(outer, BLOCK_ROWS) * triton.cdiv(inner, BLOCK_COLUMNS),), *tensors, outer, inner

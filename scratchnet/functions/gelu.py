@@ -1,4 +1,4 @@
-"""GELU and its fused forms: gelu(x), gelu(x + bias), a * gelu(gate)."""
+"""GELU: gelu(x) and, fused, gelu(x + bias); a * gelu(gate) is in gated.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import gelu as explain
 from scratchnet.functions.layout import dense
-from scratchnet.ops.gelu import GegluOptions, GeluOptions
+from scratchnet.ops.gelu import GeluOptions
 
 
 class GELU(Function):
@@ -39,23 +39,8 @@ class BiasGELU(Function):
         return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
 
 
-class GEGLU(Function):
-    """y = a gelu(g) for the halves a, g of x along dim."""
-
-    @staticmethod
-    def forward(ctx, kernel, x, options):
-        ctx.kernel, ctx.options = kernel, options
-        ctx.save_for_backward(x)
-        return kernel.forward(x, options)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
-
-
 _gelu = Operator("gelu", GELU, layout=dense)
 _bias_gelu = Operator("bias_gelu", BiasGELU)
-_geglu = Operator("geglu", GEGLU)
 _APPROXIMATE = ("none", "tanh")
 
 
@@ -89,22 +74,3 @@ def bias_gelu(input: Tensor, bias: Tensor, approximate: str = "none") -> Tensor:
     if torch_runs(input, _bias_gelu.op, (input, bias, approximate)):  # only now: torch's sum takes other shapes too
         return _bias_gelu.op.torch(input, bias, approximate)
     return _bias_gelu(input, bias, GeluOptions(approximate == "tanh"))
-
-
-@or_torch(_geglu.op.torch)
-def geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
-    """First half * gelu(second half) along dim of a floating-point tensor, (..., 2 D) -> (..., D) for dim -1: F.glu with GELU.
-
-    RuntimeError for an odd size, IndexError for a dim that the tensor does not have. Shazeer, https://arxiv.org/abs/2002.05202.
-    """
-    if not (
-        is_float(input)
-        and isinstance(dim, int)
-        and -input.dim() <= dim < input.dim()
-        and input.shape[dim] % 2 == 0
-        and approximate in _APPROXIMATE
-    ):
-        explain.geglu(input, dim, approximate)
-    if torch_runs(input, _geglu.op, (input, dim, approximate)):  # only now: torch's product takes odd sizes too
-        return _geglu.op.torch(input, dim, approximate)
-    return _geglu(input, GegluOptions(dim % input.dim(), approximate == "tanh"))

@@ -8,7 +8,7 @@ from torch import Tensor
 from scratchnet.functions.checks import alike
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
 from scratchnet.functions.explain import matmul as explain
-from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops import ACTIVATIONS, EPILOGUES
 from scratchnet.ops.matmul import LinearOptions
 
 
@@ -126,7 +126,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
         and weight.dim() == 2
         and input.shape[-1] == weight.shape[1]
         and (bias is None or alike(input, bias) and bias.shape == weight.shape[:1])
-        and (activation is None or activation in ACTIVATIONS[1:])
+        and (activation is None or activation in EPILOGUES[1:])
     ):
         explain.linear(input, weight, bias, activation)
         if weight.dim() == 1:

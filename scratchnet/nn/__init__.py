@@ -7,7 +7,6 @@ are the layers for which torchs_own.py has the reason. Each of ours that torch h
 
 import torch.nn
 from torch.nn import CELU as CELU
-from torch.nn import GLU as GLU
 from torch.nn import SELU as SELU
 from torch.nn import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from torch.nn import AdaptiveAvgPool3d as AdaptiveAvgPool3d
@@ -129,6 +128,7 @@ from scratchnet.nn import init as init
 from scratchnet.nn import utils as utils
 from scratchnet.nn.activation import ELU as ELU
 from scratchnet.nn.activation import GELU as GELU
+from scratchnet.nn.activation import GLU as GLU
 from scratchnet.nn.activation import LeakyReLU as LeakyReLU
 from scratchnet.nn.activation import LogSoftmax as LogSoftmax
 from scratchnet.nn.activation import ReLU as ReLU

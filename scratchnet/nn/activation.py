@@ -59,6 +59,17 @@ class SiLU(Called, torch.nn.SiLU):
         return F.silu(input, inplace=self.inplace)
 
 
+class GLU(Called, torch.nn.GLU):
+    """First half * sigmoid(second half) along dim: (..., 2 D) -> (..., D) for dim -1.
+
+    Dauphin et al.: Language Modeling with Gated Convolutional Networks, https://arxiv.org/abs/1612.08083.
+    Dtypes and errors as in nn.functional.glu.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+
 class Sigmoid(Called, torch.nn.Sigmoid):
     """1 / (1 + exp(-x)) elementwise, from 0 to 1.
 

@@ -20,14 +20,15 @@ from scratchnet.nn.linear import Linear
 from scratchnet.nn.normalization import LayerNorm
 
 Activation = Callable[[Tensor], Tensor]
+GATED = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu", "glu": "sigmoid"}  # a block with a gate -> the gate's activation
 
 
-def activation_of(name: str, activation: str | Activation) -> Activation:
+def activation_of(name: str, activation: str | Activation, gated: str = "") -> Activation:
     """The function that a layer's argument stands for; RuntimeError, in the layer's name, for an unknown one."""
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
-        problem = f"activation should be relu/gelu, not {activation}; pass any other function as a callable"
+        problem = f"activation should be relu/gelu{gated}, not {activation}; pass any other function as a callable"
         fail(RuntimeError, name, "activation", problem)
     return getattr(F, activation)
 
@@ -37,6 +38,8 @@ class FeedForward(Called, Module):
 
     hidden_dim=None is 4 * embed_dim; activation "gelu", "relu" or a function; RuntimeError for another name. The activation is
     applied in the epilogue of the first product. Two thirds of a transformer's weights live here.
+    activation "swiglu", "geglu", "reglu" or "glu": down(dropout(act(gate(x)) * up(x))), act silu, gelu, relu or sigmoid, with a
+    third matrix; hidden_dim = 8 / 3 embed_dim then keeps the number of weights. Shazeer, https://arxiv.org/abs/2002.05202.
     """
 
     def __init__(
@@ -51,13 +54,17 @@ class FeedForward(Called, Module):
     ) -> None:
         super().__init__()
         hidden_dim = 4 * embed_dim if hidden_dim is None else hidden_dim
+        gated = isinstance(activation, str) and activation in GATED
+        self.gate = Linear(embed_dim, hidden_dim, bias, device, dtype) if gated else None
         self.up = Linear(embed_dim, hidden_dim, bias, device, dtype)
-        self.activation = activation_of("FeedForward", activation)
+        self.activation = GATED[activation] if gated else activation_of("FeedForward", activation, f" or {'/'.join(GATED)}")
         self.dropout = Dropout(dropout)
         self.down = Linear(hidden_dim, embed_dim, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.down(self.dropout(linear_activation(self.up, input, self.activation)))
+        if self.gate is None:
+            return self.down(self.dropout(linear_activation(self.up, input, self.activation)))
+        return self.down(self.dropout(F.gated(self.gate(input), self.up(input), self.activation)))
 
 
 class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):

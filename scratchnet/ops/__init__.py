@@ -8,7 +8,19 @@ and an operator's file has the same name in every room.
 import pkgutil
 from importlib import import_module
 
-from scratchnet.ops.op import ACTIVATIONS, BACKENDS, GATES, RECURRENCES, REDUCTIONS, Backend, Cost, DimOptions, Example, Op
+from scratchnet.ops.op import (
+    ACTIVATIONS,
+    BACKENDS,
+    EPILOGUES,
+    GATES,
+    RECURRENCES,
+    REDUCTIONS,
+    Backend,
+    Cost,
+    DimOptions,
+    Example,
+    Op,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -16,6 +28,7 @@ __all__ = [
     "Backend",
     "Cost",
     "DimOptions",
+    "EPILOGUES",
     "Example",
     "FILES",
     "GATES",

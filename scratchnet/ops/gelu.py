@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch.nn.functional as F
-from torch import Tensor
 
-from scratchnet.ops.op import Cost, Op, nbytes, normal, rows_cost
+from scratchnet.ops.op import Op, normal, rows_cost
 
 
 class GeluOptions(NamedTuple):
     """tanh: the tanh form."""
 
-    tanh: bool
-
-
-class GegluOptions(NamedTuple):
-    """dim: the axis that is halved."""
-
-    dim: int
     tanh: bool
 
 
@@ -64,32 +56,6 @@ BIAS_GELU = Op(
     examples={
         k: lambda n, d, dtype, kw=kw: ((normal(n, d, dtype=dtype), normal(d, dtype=dtype)), kw)
         for k, kw in _APPROXIMATE.items()
-    },
-    sizes=((4096, 4096),),
-)
-
-
-def _geglu(input: Tensor, dim: int = -1, approximate: str = "none") -> Tensor:
-    a, gate = input.chunk(2, dim)
-    return a * F.gelu(gate, approximate=approximate)
-
-
-GEGLU = Op(
-    name="geglu",
-    primitive="gelu",
-    idea="first half * gelu(second half), as torch's glu with GELU for the sigmoid",
-    inputs=("x",),
-    options=GegluOptions,
-    outputs=("y",),
-    saved=("x",),
-    gradients=("x",),
-    ideas=IDEAS,
-    torch=_geglu,
-    variant=_variant,
-    cost=lambda x, *args, **kwargs: Cost(3 * nbytes(x) // 2, 5 * nbytes(x) // 2, 8 * x.numel(), 9 * x.numel()),
-    examples={
-        **{k: lambda n, d, dtype, kw=kw: ((normal(n, 2 * d, dtype=dtype),), kw) for k, kw in _APPROXIMATE.items()},
-        "dim 0": lambda n, d, dtype: ((normal(2 * n, d, dtype=dtype), 0), {}),
     },
     sizes=((4096, 4096),),
 )

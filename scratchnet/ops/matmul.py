@@ -22,7 +22,7 @@ def _linear_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, activati
 
 
 class LinearOptions(NamedTuple):
-    """activation: an index into ACTIVATIONS."""
+    """activation: an index into EPILOGUES."""
 
     activation: int
 

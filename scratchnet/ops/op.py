@@ -12,7 +12,8 @@ from typing import Callable, NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh")
+ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "quick_gelu", "squared_relu")
+EPILOGUES = ACTIVATIONS[:4]  # what a product can apply to its result
 RECURRENCES = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}  # rows of a layer's weights, in hidden sizes
 REDUCTIONS = ("none", "mean", "sum")  # torch's own numbering

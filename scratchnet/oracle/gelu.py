@@ -6,7 +6,6 @@ Tanh:   y = x (1 + t) / 2     with t = tanh(u),  u = sqrt(2 / pi) (x + 0.044715 
         y' = (1 + t) / 2 + x (1 - t^2) u' / 2    with u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)
 
 erfc(-x / sqrt 2) is 1 + erf(x / sqrt 2), and s(2 u) is (1 + tanh u) / 2, without the cancellation at negative x.
-GEGLU is a gelu(b) with a, b the halves of x: da = g gelu(b), db = g a gelu'(b).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import math
 
 import numpy as np
 
-from scratchnet.ops.gelu import GegluOptions, GeluOptions
+from scratchnet.ops.gelu import GeluOptions
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 _SLOPE = math.sqrt(2 / math.pi)
@@ -64,18 +63,3 @@ def bias_gelu_backward(
     """dx (..., D) and dbias (D) of `bias_gelu_forward`: both are dL/d(x + bias), the second summed over all rows."""
     dz = grad * _derivative(x + bias, options.tanh)
     return dz if need_x else None, dz.sum(axis=tuple(range(x.ndim - 1))) if need_bias else None
-
-
-@np.errstate(all="ignore")
-def geglu_forward(x: np.ndarray, options: GegluOptions) -> np.ndarray:
-    """First half of x along `dim` times gelu of the second half."""
-    a, b = np.split(x, 2, axis=options.dim)
-    return a * _gelu(b, options.tanh)
-
-
-@np.errstate(all="ignore")
-def geglu_backward(grad: np.ndarray, x: np.ndarray, options: GegluOptions) -> np.ndarray:
-    """dx of `geglu_forward`."""
-    dim, tanh = options
-    a, b = np.split(x, 2, axis=dim)
-    return np.concatenate([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], axis=dim)

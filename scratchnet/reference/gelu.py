@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from scratchnet.ops.gelu import GegluOptions, GeluOptions
+from scratchnet.ops.gelu import GeluOptions
 from scratchnet.reference import widen
 
 _SLOPE = math.sqrt(2 / math.pi)
@@ -48,17 +48,3 @@ def bias_gelu_backward(
     """dx (..., D) and dbias (D) of `bias_gelu_forward`."""
     dz = widen(grad) * _derivative(widen(x) + widen(bias), options.tanh)
     return dz.to(x.dtype) if need_x else None, dz.sum_to_size(bias.shape).to(x.dtype) if need_bias else None
-
-
-def geglu_forward(x: Tensor, options: GegluOptions) -> Tensor:
-    """First half of x along `dim` times gelu of the second half."""
-    a, b = widen(x).chunk(2, options.dim)
-    return (a * _gelu(b, options.tanh)).to(x.dtype)
-
-
-def geglu_backward(grad: Tensor, x: Tensor, options: GegluOptions) -> Tensor:
-    """dx of `geglu_forward`."""
-    dim, tanh = options
-    a, b = widen(x).chunk(2, dim)
-    grad = widen(grad)
-    return torch.cat([grad * _gelu(b, tanh), grad * a * _derivative(b, tanh)], dim).to(x.dtype)

@@ -34,6 +34,8 @@ CALLS = {
     "adaptive_avg_pool2d, 1": lambda f, x: f.adaptive_avg_pool2d(x, 1),
     "gelu": lambda f, x: f.gelu(x),
     "gelu, tanh": lambda f, x: f.gelu(x, approximate="tanh"),
+    "silu": lambda f, x: f.silu(x),
+    "glu": lambda f, x: f.glu(x, 1),
 }
 
 
@@ -86,7 +88,7 @@ def test_kernels_that_know_planes_leave_it_to_torch(monkeypatch):
     monkeypatch.setattr(dispatch.Operator, "__call__", lambda self, *args: launched.append(self.op.name) or plain(self, *args))
     for call in CALLS.values():
         call(F, image())
-    assert set(launched) == {"batch_norm", "gelu"}  # pixels are rows for the one, any order will do for the other
+    assert set(launched) == {"batch_norm", "gelu", "silu"}  # pixels are rows for the first, any order will do for the others
     launched.clear()
     for call in CALLS.values():
         call(F, image().contiguous())

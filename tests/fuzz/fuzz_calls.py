@@ -9,7 +9,8 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from scratchnet.ops import ACTIVATIONS, GATES, REDUCTIONS
+from scratchnet.ops import EPILOGUES, GATES, REDUCTIONS
+from scratchnet.ops.gated import GATES_BY
 from scratchnet.ops.op import constant, normal
 
 
@@ -68,7 +69,7 @@ def _matmul(d: Draw):
 def _linear(d: Draw):
     k, n, *rows = d.sizes(d.pick(2, 3, 3, 4), 500_000)
     weight = d.normal(k) if d.chance(0.1) else d.normal(n, k)
-    activation = d.pick(None, *ACTIVATIONS[1:])
+    activation = d.pick(None, *EPILOGUES[1:])
     bias = d.maybe(d.normal, *weight.shape[:-1])
     return (d.normal(*rows, k), weight, bias), {"activation": activation} if activation else {}
 
@@ -188,6 +189,20 @@ def _geglu(d: Draw):
     return (d.normal(*shape), dim), {"approximate": d.pick("none", "tanh")}
 
 
+def _self_gated(d: Draw):
+    return (d.normal(*d.sizes(d.whole(0, 4))),), {}
+
+
+def _glu(d: Draw):
+    (x, dim), _ = _geglu(d)
+    return (x, dim), {"activation": d.pick(*GATES_BY), "gate_first": d.chance(0.5)}
+
+
+def _gated(d: Draw):
+    shape = d.sizes(d.whole(0, 4))
+    return (d.normal(*shape), d.normal(*shape)), {"activation": d.pick(*GATES_BY)}
+
+
 def _gather(d: Draw):
     shape = d.sizes(d.whole(0, 4))
     dim = d.whole(-max(len(shape), 1), max(len(shape), 1) - 1)
@@ -243,6 +258,11 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "gelu": _gelu,
     "bias_gelu": _bias_gelu,
     "geglu": _geglu,
+    "glu": _glu,
+    "gated": _gated,
+    "silu": _self_gated,
+    "quick_gelu": _self_gated,
+    "squared_relu": _self_gated,
     "gather": _gather,
     "embedding": _embedding,
     "max_pool2d": _max_pool2d,

@@ -19,7 +19,7 @@ from scratchnet.columns import kernel
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.measure.verify import compare
 from scratchnet.ops import OPS, PRIMITIVES
-from scratchnet.ops.gelu import GegluOptions
+from scratchnet.ops.gated import GegluOptions
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 

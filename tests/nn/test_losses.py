@@ -239,7 +239,7 @@ def test_legacy_flags(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("name", ["elu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"])
+@pytest.mark.parametrize("name", ["elu", "leaky_relu", "relu", "sigmoid", "softplus", "tanh"])
 def test_activations(name, dtype):
     """torch's bits, NaN and infinity included, and the input's memory when asked for."""
     x = torch.tensor([-torch.inf, -100, -1, -0.0, 0, 0.5, 30, torch.inf, torch.nan], dtype=dtype, requires_grad=True)
@@ -248,7 +248,7 @@ def test_activations(name, dtype):
     assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
     ours, theirs = (torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs))
     assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
-    if name in ("elu", "leaky_relu", "relu", "silu"):
+    if name in ("elu", "leaky_relu", "relu"):
         overwritten = x.detach().clone()
         assert getattr(F, name)(overwritten, inplace=True) is overwritten
         assert_close(overwritten, getattr(TF, name)(x), rtol=0, atol=0, equal_nan=True)

@@ -51,6 +51,7 @@ CONSTRUCTOR_CALLS = {
     "Embedding": [(5, 3), (5, 3, -1, 2.0, 1.0, True, True), {"num_embeddings": 4, "embedding_dim": 2, "dtype": torch.float64}],
     "Flatten": [(), (0, 2), {"end_dim": -2}],
     "GELU": [(), ("tanh",)],
+    "GLU": [(), (0,)],
     "HuberLoss": [(), ("sum", 2)],
     "Identity": [(), (54, "unused", None)],
     "InstanceNorm1d": [(5,), (5, 1e-3, None, True, True), {"num_features": 4, "affine": True, "bias": False}],

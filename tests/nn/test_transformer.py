@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+import torch.nn.functional as TF
 from cases import assert_as_accurate
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.testing import assert_close
@@ -245,6 +246,22 @@ def test_feed_forward_is_linear_activation_linear(options, activation):
         assert_close(*found)
     assert list(block.state_dict()) == [f"{k}.{p}" for k in ("up", "down") for p in ("weight", "bias")[: 1 + bias]]
     assert_close(torch.compile(block.eval(), backend="aot_eager", fullgraph=True)(x), plain.eval()(x))
+
+
+@pytest.mark.parametrize("activation", ["swiglu", "geglu", "reglu", "glu"])
+def test_feed_forward_with_a_gate(activation):
+    """Llama's MLP: three matrices, each like torch's, and the gate goes through the activation."""
+    act = {"swiglu": TF.silu, "geglu": TF.gelu, "reglu": TF.relu, "glu": torch.sigmoid}[activation]
+    block = nn.FeedForward(E, 5, activation, bias=False)
+    assert list(block.state_dict()) == ["gate.weight", "up.weight", "down.weight"]
+    gate, up, down = (torch.nn.Parameter(p.detach().clone()) for p in block.parameters())
+    for shape in ((3, 4, E), (E,), (0, E)):
+        x = torch.randn(shape, requires_grad=True)
+        ours, theirs = block(x), TF.linear(act(TF.linear(x, gate)) * TF.linear(x, up), down)
+        assert_close(ours, theirs)
+        gradients = torch.autograd.grad(ours.square().sum(), [x, *block.parameters()])
+        assert_close(gradients, torch.autograd.grad(theirs.square().sum(), [x, gate, up, down]))
+    assert_close(torch.compile(block, backend="aot_eager", fullgraph=True)(x), block(x))
 
 
 def test_every_backend():

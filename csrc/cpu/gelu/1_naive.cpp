@@ -50,32 +50,13 @@ void bias_backward(bool tanh, const T* grad, const T* x, const T* bias, T* dx, T
   }
 }
 
-template <class T>
-void geglu_forward(bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
-  for (int64_t i = 0; i < outer; i++)
-    for (int64_t j = 0; j < inner; j++) {
-      const acc_t<T> a = load1(x + 2 * i * inner + j), b = load1(x + (2 * i + 1) * inner + j);
-      store1(y + i * inner + j, a * (b * gate_scalar(b, tanh).cdf));
-    }
-}
-
-template <class T>
-void geglu_backward(bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
-  for (int64_t i = 0; i < outer; i++)
-    for (int64_t j = 0; j < inner; j++) {
-      const int64_t first = 2 * i * inner + j, second = first + inner;
-      const acc_t<T> g = load1(grad + i * inner + j), a = load1(x + first), b = load1(x + second);
-      const auto [cdf, slope] = gate_scalar(b, tanh);
-      store1(dx + first, g * (b * cdf));
-      store1(dx + second, g * a * (cdf + b * slope));
-    }
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_1) = {
-    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
-    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
+    SN_TYPED(forward),
+    SN_TYPED(backward),
+    SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward),
 };
 
 }  // namespace scratchnet

@@ -42,8 +42,6 @@ SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
     SN_GELU(backward),
     SN_FROM(gelu_kernels(1), bias_gelu_forward),
     SN_FROM(gelu_kernels(1), bias_gelu_backward),
-    SN_FROM(gelu_kernels(1), geglu_forward),
-    SN_FROM(gelu_kernels(1), geglu_backward),
 };
 
 }  // namespace scratchnet

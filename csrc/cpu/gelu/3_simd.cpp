@@ -33,8 +33,6 @@ SN_DEFINE_RUNG(GeluKernels, gelu_3) = {
     SN_GELU(backward),
     SN_FROM(gelu_kernels(2), bias_gelu_forward),
     SN_FROM(gelu_kernels(2), bias_gelu_backward),
-    SN_FROM(gelu_kernels(2), geglu_forward),
-    SN_FROM(gelu_kernels(2), geglu_backward),
 };
 
 }  // namespace scratchnet

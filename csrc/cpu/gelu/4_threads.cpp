@@ -65,41 +65,13 @@ void bias_backward(const T* grad, const T* x, const T* bias, T* dx, T* dbias, in
   if (dbias) sums.total(dbias);
 }
 
-template <class T, bool tanh>
-void geglu_forward(const T* x, T* y, int64_t outer, int64_t inner) {
-  parallel_for(0, outer, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const T *a = x + 2 * i * inner, *b = a + inner;
-      map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        const auto v = get(b + j);
-        put(y + i * inner + j, get(a + j) * (v * gate<tanh, acc_t<T>>(v).cdf));
-      });
-    }
-  });
-}
-
-template <class T, bool tanh>
-void geglu_backward(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
-  parallel_for(0, outer, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
-    const FlushToZero flush;
-    for (int64_t i = begin; i < end; i++) {
-      const T *a = x + 2 * i * inner, *b = a + inner;
-      T *da = dx + 2 * i * inner, *db = da + inner;
-      map<T>(0, inner, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        const auto g = get(grad + i * inner + j), v = get(b + j);
-        const auto [cdf, slope] = gate<tanh, acc_t<T>>(v);
-        put(da + j, g * (v * cdf));
-        put(db + j, g * get(a + j) * (cdf + v * slope));
-      });
-    }
-  });
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_4) = {
-    SN_GELU(forward),       SN_GELU(backward),      SN_GELU(bias_forward),
-    SN_GELU(bias_backward), SN_GELU(geglu_forward), SN_GELU(geglu_backward),
+    SN_GELU(forward),
+    SN_GELU(backward),
+    SN_GELU(bias_forward),
+    SN_GELU(bias_backward),
 };
 
 }  // namespace scratchnet

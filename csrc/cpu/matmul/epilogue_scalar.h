@@ -4,6 +4,7 @@
 
 #include "cpu/scalar.h"
 #include "ops/activation_scalar.h"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {

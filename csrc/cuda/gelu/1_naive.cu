@@ -81,45 +81,13 @@ void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const
   launch(on, "bias_gelu_backward", bias_gelu_backward_kernel<T>, grid, grad, x, bias, dx, dbias, rows, columns, tanh);
 }
 
-// ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
-
-template <class T>
-__global__ void geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t inner, bool tanh) {
-  const int64_t i = thread_index();
-  if (i >= outer * inner) return;
-  const int64_t first = i + i / inner * inner;
-  const acc_t<T> a = load1(x + first), b = load1(x + first + inner);
-  store1(y + i, a * (b * gate_scalar(b, tanh).cdf));
-}
-
-template <class T>
-void geglu_forward(const Launch& on, bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
-  const Grid grid = elementwise(outer * inner, THREADS);
-  launch(on, "geglu_forward", geglu_forward_kernel<T>, grid, x, y, outer, inner, tanh);
-}
-
-template <class T>
-__global__ void geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool tanh) {
-  const int64_t i = thread_index();
-  if (i >= outer * inner) return;
-  const int64_t first = i + i / inner * inner;
-  const acc_t<T> g = load1(grad + i), a = load1(x + first), b = load1(x + first + inner);
-  const auto [cdf, slope] = gate_scalar(b, tanh);
-  store1(dx + first, g * (b * cdf));
-  store1(dx + first + inner, g * a * (cdf + b * slope));
-}
-
-template <class T>
-void geglu_backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
-  const Grid grid = elementwise(outer * inner, THREADS);
-  launch(on, "geglu_backward", geglu_backward_kernel<T>, grid, grad, x, dx, outer, inner, tanh);
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_1) = {
-    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
-    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
+    SN_TYPED(forward),
+    SN_TYPED(backward),
+    SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward),
 };
 
 }  // namespace scratchnet

@@ -113,63 +113,13 @@ void bias_backward(const Launch& on, bool tanh, const T* grad, const T* x, const
   if (dbias) column_sums(on, "bias_gelu_backward", partial, dbias, grid.blocks.y, columns);
 }
 
-// ---- geglu: x (outer, 2, inner) -> y (outer, inner) ------------------------------------------------------------------------
-
-template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    geglu_forward_kernel(const T* x, T* y, int64_t outer, int64_t inner, bool aligned) {
-  const Place<T> at;
-  const int64_t left = inner - at.column;
-  if (left <= 0) return;
-  for (int64_t row = at.row; row < outer; row += at.step) {
-    const int64_t first = 2 * row * inner + at.column;
-    const Pack<T> a = load(x + first, left, aligned);
-    Pack<T> v = load(x + first + inner, left, aligned);
-#pragma unroll
-    for (int k = 0; k < LANES<T>; k++) v.lane[k] = a.lane[k] * (v.lane[k] * gate_scalar(v.lane[k], tanh).cdf);
-    store(y + row * inner + at.column, v, left, aligned);
-  }
-}
-
-template <class T>
-void geglu_forward(const Launch& on, bool tanh, const T* x, T* y, int64_t outer, int64_t inner) {
-  const auto kernel = tanh ? geglu_forward_kernel<T, true> : geglu_forward_kernel<T, false>;
-  launch(on, "geglu_forward", kernel, tiles<T>(outer, inner), x, y, outer, inner, aligned(inner, x, y));
-}
-
-template <class T, bool tanh>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    geglu_backward_kernel(const T* grad, const T* x, T* dx, int64_t outer, int64_t inner, bool aligned) {
-  const Place<T> at;
-  const int64_t left = inner - at.column;
-  if (left <= 0) return;
-  for (int64_t row = at.row; row < outer; row += at.step) {
-    const int64_t first = 2 * row * inner + at.column;
-    Pack<T> a = load(x + first, left, aligned), b = load(x + first + inner, left, aligned);
-    const Pack<T> g = load(grad + row * inner + at.column, left, aligned);
-#pragma unroll
-    for (int k = 0; k < LANES<T>; k++) {
-      const auto v = b.lane[k];
-      const auto [cdf, slope] = gate_scalar(v, tanh);
-      b.lane[k] = g.lane[k] * a.lane[k] * (cdf + v * slope);
-      a.lane[k] = g.lane[k] * (v * cdf);
-    }
-    store(dx + first, a, left, aligned);
-    store(dx + first + inner, b, left, aligned);
-  }
-}
-
-template <class T>
-void geglu_backward(const Launch& on, bool tanh, const T* grad, const T* x, T* dx, int64_t outer, int64_t inner) {
-  const auto kernel = tanh ? geglu_backward_kernel<T, true> : geglu_backward_kernel<T, false>;
-  launch(on, "geglu_backward", kernel, tiles<T>(outer, inner), grad, x, dx, outer, inner, aligned(inner, grad, x, dx));
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(GeluKernels, gelu_2) = {
-    SN_TYPED(forward),       SN_TYPED(backward),      SN_TYPED(bias_forward),
-    SN_TYPED(bias_backward), SN_TYPED(geglu_forward), SN_TYPED(geglu_backward),
+    SN_TYPED(forward),
+    SN_TYPED(backward),
+    SN_TYPED(bias_forward),
+    SN_TYPED(bias_backward),
 };
 
 }  // namespace scratchnet

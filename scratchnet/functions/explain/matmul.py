@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_device, check_dtypes, check_tensor, fail
-from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops import EPILOGUES
 
 
 def mm(input: Tensor, mat2: Tensor) -> None:
@@ -54,7 +54,7 @@ def matmul(input: Tensor, other: Tensor) -> None:
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> None:
     _check_pair("linear", "input", input, "weight", weight)
-    if activation is not None and activation not in ACTIVATIONS[1:]:
+    if activation is not None and activation not in EPILOGUES[1:]:
         fail(ValueError, "linear", "activation", f"must be None, 'relu', 'gelu' or 'gelu_tanh', got {activation!r}")
     if weight.dim() > 2:
         problem = f"t() expects a tensor with <= 2 dimensions, but self is {weight.dim()}D; weight must be (out, in)"

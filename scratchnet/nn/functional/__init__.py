@@ -41,7 +41,6 @@ from torch.nn.functional import fractional_max_pool2d_with_indices as fractional
 from torch.nn.functional import fractional_max_pool3d as fractional_max_pool3d
 from torch.nn.functional import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from torch.nn.functional import gaussian_nll_loss as gaussian_nll_loss
-from torch.nn.functional import glu as glu
 from torch.nn.functional import grid_sample as grid_sample
 from torch.nn.functional import group_norm as group_norm
 from torch.nn.functional import gumbel_softmax as gumbel_softmax
@@ -109,9 +108,16 @@ from scratchnet.functions.conv2d import conv1d as conv1d
 from scratchnet.functions.conv2d import conv2d as conv2d
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy
 from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cross_entropy
+from scratchnet.functions.gated import gated as gated
+from scratchnet.functions.gated import geglu as geglu
+from scratchnet.functions.gated import glu as glu
+from scratchnet.functions.gated import quick_gelu as quick_gelu
+from scratchnet.functions.gated import reglu as reglu
+from scratchnet.functions.gated import silu as silu
+from scratchnet.functions.gated import squared_relu as squared_relu
+from scratchnet.functions.gated import swiglu as swiglu
 from scratchnet.functions.gather import embedding as embedding
 from scratchnet.functions.gelu import bias_gelu as bias_gelu
-from scratchnet.functions.gelu import geglu as geglu
 from scratchnet.functions.gelu import gelu as gelu
 from scratchnet.functions.layer_norm import add_layer_norm as add_layer_norm
 from scratchnet.functions.layer_norm import layer_norm as layer_norm
@@ -125,7 +131,6 @@ from scratchnet.nn.functional.activation import leaky_relu as leaky_relu
 from scratchnet.nn.functional.activation import log_softmax as log_softmax
 from scratchnet.nn.functional.activation import relu as relu
 from scratchnet.nn.functional.activation import sigmoid as sigmoid
-from scratchnet.nn.functional.activation import silu as silu
 from scratchnet.nn.functional.activation import softmax as softmax
 from scratchnet.nn.functional.activation import softmin as softmin
 from scratchnet.nn.functional.activation import softplus as softplus

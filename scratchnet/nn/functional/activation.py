@@ -1,7 +1,7 @@
 """Activations: functions of one tensor, elementwise or normalising along one axis.
 
 Each elementwise one is a single operation of torch's, as exp is: one pass over memory, and torch has its gradient.
-Softmax and its kin belong to the cross-entropy family of primitives; GELU is a primitive of its own.
+Softmax and its kin belong to the cross-entropy family of primitives; GELU is a primitive of its own, with SiLU in its family.
 """
 
 from __future__ import annotations
@@ -84,18 +84,6 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     check_float("elu", "input", input)
     return elementwise.elu(input, alpha, inplace)
-
-
-@or_torch(elementwise.silu)
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * sigmoid(x), GELU's cheaper neighbour, also called swish. Floats and complex numbers of any shape.
-
-    NotImplementedError for integers. Elfwing, Uchibe, Doya: https://arxiv.org/abs/1702.03118; torch.nn.functional.silu.
-    """
-    check_tensor("silu", "input", input)
-    if not input.is_complex():
-        check_float("silu", "input", input)
-    return elementwise.silu(input, inplace)
 
 
 def sigmoid(input: Tensor) -> Tensor:

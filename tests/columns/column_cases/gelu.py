@@ -1,4 +1,3 @@
-import torch
 import torch.nn.functional as F
 
 from column_cases.case import INF, NAN, call, randn, t
@@ -28,15 +27,3 @@ def bias_gelu_calls():
         for shape in filter(None, SHAPES):
             yield call(f"{name} {shape}", smooth=0 not in shape, x=randn(*shape), bias=randn(shape[-1]), tanh=tanh)
         yield call(f"{name} special", smooth=False, x=SPECIAL.unsqueeze(0), bias=randn(10), tanh=tanh)
-
-
-def geglu_forward(x, dim, tanh):
-    a, b = x.chunk(2, dim)
-    return a * gelu_forward(b, tanh)
-
-
-def geglu_calls():
-    for name, tanh in FORMS.items():
-        for shape, dim in (((4, 6), -1), ((4, 6), 0), ((3, 4, 5), 1), ((3, 0), 1), ((0, 4), 1)):
-            yield call(f"{name} {shape} {dim}", smooth=0 not in shape, x=randn(*shape), dim=dim, tanh=tanh)
-        yield call(f"{name} special", smooth=False, x=torch.stack([SPECIAL.flip(0), SPECIAL]), dim=0, tanh=tanh)

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 
 from column_cases.case import INF, NAN, call, randn, t
-from scratchnet.ops import ACTIVATIONS
+from scratchnet.ops import ACTIVATIONS, EPILOGUES
 
 matmul_forward = torch.matmul
 
@@ -30,7 +30,7 @@ def linear_forward(x, weight, bias, activation):
 
 
 def linear_calls():
-    for code, name in enumerate(ACTIVATIONS):
+    for code, name in enumerate(EPILOGUES):
         for shape in ((5, 4), (2, 3, 4), (4,), (0, 4), (3, 0)):
             args = {"x": randn(*shape), "weight": randn(3, shape[-1]), "bias": randn(3)}
             yield call(f"{name} {shape}", smooth=0 not in shape, activation=code, **args)

@@ -28,7 +28,7 @@ WRONG = [
     Wrong(MHA, (x(3, 4),) * 3, "attn_mask", "bool | .bool()", {"attn_mask": i([0] * 3, [0] * 3, [0] * 3)}, (4, 2)),
     Wrong("nn.TransformerEncoderLayer", (4, 2, 8, 0.1, "tanh"), "activation", "should be relu/gelu, not tanh | callable"),
     Wrong("nn.TransformerEncoderLayer", (x(3, 4), i([0] * 3)), "src_mask", "bool | torch.int64", made_with=(4, 2, 8)),
-    Wrong("nn.FeedForward", (4, 8, "tanh"), "activation", "should be relu/gelu, not tanh", error=RuntimeError),
+    Wrong("nn.FeedForward", (4, 8, "tanh"), "activation", "relu/gelu or swiglu/ | not tanh", error=RuntimeError),
     Wrong("nn.TransformerLM", (0, 4, 2, 1, 8), "vocab_size", "at least 1, got 0", error=ValueError),
     Wrong("nn.TransformerLM", (9, 4, 2, 1, -8), "context_length", "at least 1, got -8", error=ValueError),
     Wrong(

@@ -1,8 +1,8 @@
-"""Wrong calls of gelu, bias_gelu and geglu."""
+"""Wrong calls of gelu and bias_gelu."""
 
 from wrong import BOOL, C64, I64, Wrong, meta, x
 
-F_GELU, F_BIAS, F_GEGLU = "nn.functional.gelu", "nn.functional.bias_gelu", "nn.functional.geglu"
+F_GELU, F_BIAS = "nn.functional.gelu", "nn.functional.bias_gelu"
 WRONG = [
     Wrong(F_GELU, (x(3),), "approximate", "either none or tanh | 'sigmoid'", {"approximate": "sigmoid"}),
     Wrong(F_GELU, (x(3, dtype=I64),), "input", "Long | .float()"),
@@ -16,9 +16,4 @@ WRONG = [
     Wrong(F_BIAS, (x(2, 3), x(3, dtype=I64)), "bias", "Long | .float()", error=RuntimeError),
     Wrong(F_BIAS, (x(2, 3), meta(3)), "bias", "meta | cpu", error=RuntimeError),
     Wrong(F_BIAS, (x(2, 3), x(3)), "approximate", "'erf'", {"approximate": "erf"}, error=RuntimeError),
-    Wrong(F_GEGLU, (x(2, 3),), "input", "must be even | size 3", error=RuntimeError),
-    Wrong(F_GEGLU, (x(2, 4), 2), "dim", "out of range | got 2 | 2 axes", error=IndexError),
-    Wrong(F_GEGLU, (x(),), "dim", "out of range | 0 axes", error=IndexError),
-    Wrong(F_GEGLU, (x(2, 4), 1.5), "dim", "must be int, not float", error=TypeError),
-    Wrong(F_GEGLU, (x(2, 4, dtype=I64),), "input", "Long | .float()", error=RuntimeError),
 ]
