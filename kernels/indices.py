@@ -35,3 +35,19 @@ def load_index(index, bad, i, count, n):
 def narrowed(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """x without what gather never reads: in every dimension but dim, only as much as index has."""
     return x[tuple(slice(None) if axis == dim else slice(size) for axis, size in enumerate(index.shape))]
+
+
+def rows_of_tokens(positions: Tensor | None, table: Tensor, tokens: int) -> Tensor:
+    """The row of a table (..., R) for each token, (B or 1, T): its position; without positions, one row after the other."""
+    if positions is not None:
+        return positions.contiguous()
+    return torch.arange(table.shape[0] * tokens, device=table.device).view(table.shape[0], tokens)
+
+
+@triton.jit
+def token_row(rows, bad, row, count, batches, heads, tokens, table, TOKENS_FIRST: tl.constexpr):
+    """Of rows of (B, H, T, D) or, TOKENS_FIRST, (B, T, H, D): what `rows_of_tokens` has for them, and which of it is valid."""
+    token = row // heads % tokens if TOKENS_FIRST else row % tokens
+    batch = row // (heads * tokens) % batches
+    place = tl.where(row < count, batch * tokens + token, batches * tokens)
+    return load_index(rows, bad, place, batches * tokens, table)

@@ -36,6 +36,7 @@ from scratchnet.functions.matmul import bmm as bmm
 from scratchnet.functions.matmul import linear as linear
 from scratchnet.functions.matmul import matmul as matmul
 from scratchnet.functions.matmul import mm as mm
+from scratchnet.functions.rope import rope as rope
 
 __version__ = "0.1.0"
 __all__ = drop_in.public(globals())

@@ -72,6 +72,10 @@ def explain(verdict: Verdict) -> list[str]:
     return [f"{seen}: {_element(misses[0], check)}", f"probably: {meaning}"]
 
 
+def _is_gradient(miss: Miss) -> bool:
+    return miss.index >= len(miss.trial.call.upstream)
+
+
 def _miss(trial: Trial, index: int) -> Miss:
     return Miss(trial, index, trial.results[index].detach().cpu().double(), trial.call.exact[index].detach().cpu())
 
@@ -90,7 +94,11 @@ def _form(miss: Miss, ours: Tensor) -> str:
         return "a result has the dtype of the input; NumPy widens what meets a float64: .astype(input.dtype) narrows it again"
     if miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and _close(miss.ours.mT, miss.exact, miss.exact):
         return "probably: it is right but transposed"
-    return "a gradient has the shape of what it belongs to" if miss.index else "sum or mean over one axis too many or too few?"
+    return (
+        "a gradient has the shape of what it belongs to"
+        if _is_gradient(miss)
+        else "sum or mean over one axis too many or too few?"
+    )
 
 
 def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | None]:
@@ -119,7 +127,7 @@ def _simple(misses: list[Miss]) -> str | None:
     for i, name in enumerate(["grad_output", *misses[0].trial.call.names]):
         inputs = [_inputs(miss.trial.call) for miss in misses]
         if all(i < len(own) and miss.fits(own[i]) for miss, own in zip(misses, inputs, strict=True)):
-            name = "grad_output" if i == 0 else name.removeprefix("gradient of ")
+            name = "grad_output" if i <= len(misses[0].trial.call.upstream) else name.removeprefix("gradient of ")
             return f"it returns its argument {name} unchanged"
     if all(miss.ours.dim() == 2 and miss.ours.shape == miss.exact.mT.shape and miss.fits(miss.exact.mT) for miss in misses):
         return "it is right but transposed"
@@ -130,9 +138,9 @@ def _simple(misses: list[Miss]) -> str | None:
 
 
 def _inputs(call: Call) -> list[Tensor]:
-    """The incoming gradient, then the float arguments, in the order in which Call.names has them after the output."""
+    """The incoming gradients, the first one twice, then the float arguments, in the order of Call.names after the outputs."""
     floats = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
-    return [call.upstream[0], call.upstream[0], *floats]
+    return [call.upstream[0], *call.upstream, *floats]
 
 
 def _mistakes(misses: list[Miss]) -> ModuleType:
@@ -143,9 +151,11 @@ def _mistakes(misses: list[Miss]) -> ModuleType:
 def _mistake(misses: list[Miss]) -> str | None:
     """The common mistake that gives these results."""
     usual = _mistakes(misses)
-    backward = {text: lambda call, wrong=wrong: (None, *wrong(call)) for text, wrong in usual.BACKWARD.items()}
+    backward = {
+        text: lambda call, wrong=wrong: (*[None] * len(call.upstream), *wrong(call)) for text, wrong in usual.BACKWARD.items()
+    }
     both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in usual.FORWARD.items()}
-    for sentence, wrong in {**(backward if misses[0].index else {}), **both}.items():
+    for sentence, wrong in {**(backward if _is_gradient(misses[0]) else {}), **both}.items():
         if all(miss.fits(_predict(miss, wrong)) for miss in misses):
             return sentence
     return None
@@ -182,7 +192,7 @@ def _factor(misses: list[Miss]) -> str | None:
         if all(miss.fits(miss.exact * factor(miss)) for miss in misses):
             return f"it is the right result times {what}"
     without = lambda m: m.exact / m.trial.call.upstream[0].double()
-    if misses[0].index and all(m.trial.call.upstream[0].dim() == 0 and m.fits(without(m)) for m in misses):
+    if _is_gradient(misses[0]) and all(m.trial.call.upstream[0].dim() == 0 and m.fits(without(m)) for m in misses):
         return "grad_output is left out: the chain rule multiplies by it"
     return None
 

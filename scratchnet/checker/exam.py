@@ -144,16 +144,16 @@ class Exam:
             return "left out: it is written in float32", ""
         args, kwargs = self.contract.op.examples[self.contract.examples[0]](3, 4, torch.float64)
         values = (*args, *kwargs.values())
-        floats = [i for i, a in enumerate(values) if isinstance(a, Tensor) and a.requires_grad]
+        floats = self.contract.learned
 
-        def call(*leaves: Tensor) -> Tensor:
-            return _Pair.apply(self.kernel, self.contract.op, *_replaced(values, floats, leaves))
+        def call(*leaves: Tensor) -> tuple[Tensor, ...]:
+            return verify.as_tuple(_Pair.apply(self.kernel, self.contract.op, *_replaced(values, floats, leaves)))
 
         leaves = [values[i] for i in floats]
-        composed = lambda *x: call(*map(torch.sin, x)).cos()
+        composed = lambda *x: tuple(y.cos() for y in call(*map(torch.sin, x)))
         try:
             with _watched():
-                if call(*leaves).dtype != torch.float64:
+                if any(y.dtype != torch.float64 for y in call(*leaves)):
                     return "left out: it has no float64", ""
                 torch.autograd.gradcheck(call, leaves)
                 torch.autograd.gradcheck(composed, leaves)
@@ -231,12 +231,13 @@ class _Pair(torch.autograd.Function):
     def forward(ctx, kernel, op, *args):
         ctx.kernel = kernel
         ctx.args = [a.detach() if isinstance(a, Tensor) else a for a in args]
-        return kernel.run("forward", *ctx.args)[0] if "forward" in kernel.prepare else op.torch(*ctx.args)
+        outputs = kernel.run("forward", *ctx.args) if "forward" in kernel.prepare else verify.as_tuple(op.torch(*ctx.args))
+        return outputs[0] if len(outputs) == 1 else outputs
 
     @staticmethod
-    def backward(ctx, grad):
-        floats = [i for i, a in enumerate(ctx.args) if isinstance(a, Tensor) and a.is_floating_point()]
-        return None, None, *_replaced([None] * len(ctx.args), floats, ctx.kernel.run("backward", grad, *ctx.args))
+    def backward(ctx, *grads):
+        gradients = ctx.kernel.run("backward", *grads, *ctx.args)
+        return None, None, *_replaced([None] * len(ctx.args), ctx.kernel.contract.learned, gradients)
 
 
 def _replaced(values: tuple | list, places: list[int], others: tuple) -> list:

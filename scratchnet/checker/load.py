@@ -82,7 +82,7 @@ def from_module(module: ModuleType, contract: Contract, kind: str, path: Path, *
     adapt = _on_arrays if kind == "NumPy" else _on_tensors
     prepare = {direction: adapt(written) for direction, written in functions.items()}
     if kind == "torch" and "backward" not in functions:
-        prepare["backward"] = _by_autograd(functions["forward"])
+        prepare["backward"] = _by_autograd(functions["forward"], contract)
     return Candidate(path.name, contract, kind, prepare, getattr(module, "deterministic", True), **facts)
 
 
@@ -114,15 +114,17 @@ def _on_tensors(written: Callable) -> Callable:
     return prepare
 
 
-def _by_autograd(forward: Callable) -> Callable:
-    def prepare(grad, *args):
-        floats = lambda a: isinstance(a, Tensor) and a.is_floating_point()
-        leaves = [a.detach().requires_grad_() if floats(a) else a for a in args]
+def _by_autograd(forward: Callable, contract: Contract) -> Callable:
+    count = len(contract.incoming["backward"])
+
+    def prepare(*args):
+        grads, leaves = args[:count], [a.detach() if isinstance(a, Tensor) else a for a in args[count:]]
+        learned = [leaves[place].requires_grad_() for place in contract.learned]
         with torch.enable_grad():
-            output = forward(*leaves)
-        if not isinstance(output, Tensor) or not output.requires_grad:
+            outputs = _several(forward(*leaves))
+        if not all(isinstance(y, Tensor) and y.requires_grad for y in outputs):
             raise KernelError("autograd finds no path from forward's result to its inputs: write a function backward too")
-        return lambda: torch.autograd.grad(output, list(filter(floats, leaves)), grad, retain_graph=True)
+        return lambda: torch.autograd.grad(outputs, learned, grads, retain_graph=True)
 
     return prepare
 
@@ -168,7 +170,7 @@ def _on_pointers(written: Callable, direction: str, contract: Contract) -> Calla
     def prepare(*args):
         inputs = [a.detach().contiguous() if isinstance(a, Tensor) else a for a in args]
         shapes = contract.shapes(direction, *args)
-        sizes = [ctypes.c_int64(size) for size in contract.sizes(*args[direction == "backward" :]).values()]
+        sizes = [ctypes.c_int64(size) for size in contract.sizes(*args[len(contract.incoming[direction]) :]).values()]
 
         def call():
             memory = [torch.empty(shape.numel() + 2 * GUARD) for shape in shapes]

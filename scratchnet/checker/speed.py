@@ -67,7 +67,7 @@ def _size(kernel: Candidate, op: Op, example: str, direction: str) -> tuple[int,
         args, kwargs = op.examples[example](rows, columns, torch.float32)
         arguments = (*args, *kwargs.values())
         if direction == "backward":
-            arguments = (torch.ones_like(op.torch(*args, **kwargs)), *arguments)
+            arguments = (*map(torch.ones_like, verify.as_tuple(op.torch(*args, **kwargs))), *arguments)
         if timed(kernel.prepare[direction](*arguments), 1, kernel.device) > PATIENCE:
             break
     return rows, columns

@@ -213,7 +213,13 @@ SERVED_BY: dict[int, tuple[str, ...]] = {
         "numpy.max_pool2d_forward",
     ),
     84: ("nn.GRU", "nn.LSTM", "nn.RNN", "nn.RNNBase"),
-    85: ("nn.MultiheadAttention", "nn.functional.scaled_dot_product_attention", "scaled_dot_product_attention"),
+    85: (
+        "nn.MultiheadAttention",
+        "nn.RotaryEmbedding",
+        "nn.functional.scaled_dot_product_attention",
+        "rope",
+        "scaled_dot_product_attention",
+    ),
     86: (
         "add_layer_norm",
         "gated",

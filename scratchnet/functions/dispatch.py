@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import backends, columns, profile
-from scratchnet.functions.checks import AUTOCAST, FLOATS
+from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
@@ -117,6 +117,7 @@ class Operator:
     autocast: device types on which torch.autocast casts the floating arguments to its low precision ("low"), or to float32.
     constant: inputs that no kernel has a gradient for; where one is needed, the reference runs.
     layout: how the kernels are to see a first input that does not lie in memory as they expect it, or None.
+    wide: the kernels take inputs in float32 beside 16-bit ones.
     """
 
     def __init__(
@@ -126,12 +127,14 @@ class Operator:
         autocast: dict[str, str] | None = None,
         constant: tuple[str, ...] = (),
         layout: Callable[[Tensor], Layout | None] | None = None,
+        wide: bool = False,
     ):
         self.op = OPS[name]
         self.function = function
         self.outputs = len(self.op.outputs)
         self.autocast = autocast or {}
         self.layout = layout
+        self.wide = wide
         self.constant = [self.op.arguments("forward").index(argument) for argument in constant]
         self.formula = columns.kernel(self.op, "reference", "forward")
         for namespace in dict.fromkeys(name for column, name in columns.NAMESPACES.items() if self.op.rungs(column)):
@@ -180,7 +183,8 @@ class Operator:
         for a in args:
             if isinstance(a, Tensor):
                 if a.dtype is not dtype and a.dtype not in _NOT_FLOATS:
-                    return self.plain(*args)
+                    if not (self.wide and a.dtype is torch.float32 and dtype in HALVES):
+                        return self.plain(*args)
                 learns = learns or a.requires_grad
         learns = learns and torch.is_grad_enabled()
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):

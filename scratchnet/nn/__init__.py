@@ -187,6 +187,7 @@ from scratchnet.nn.rnn import GRU as GRU
 from scratchnet.nn.rnn import LSTM as LSTM
 from scratchnet.nn.rnn import RNN as RNN
 from scratchnet.nn.rnn import RNNBase as RNNBase
+from scratchnet.nn.rotary import RotaryEmbedding as RotaryEmbedding
 from scratchnet.nn.sparse import Embedding as Embedding
 from scratchnet.nn.transformer import FeedForward as FeedForward
 from scratchnet.nn.transformer import TransformerEncoder as TransformerEncoder

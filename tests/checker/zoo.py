@@ -130,6 +130,8 @@ ZOO = {
     ),
     "dim ignored": ("gather.cpp", "forward", "dim == 0 ?", "true ?", "always gathers along axis 0"),
     "sign": ("matmul.py", "backward", "db = a.T", "db = -a.T", "-1: the sign is reversed"),
+    "not turned back": ("rope.py", "backward", "sin_a, sin_b = -sin_b, -sin_a", "pass", "by the angle as forward does"),
+    "one of two": ("rope.py", "forward", "rotate(key, cos, sin)", "key.copy()", "returns its argument key unchanged"),
     # the numbers
     "unstable softmax": (
         "cross_entropy.py",

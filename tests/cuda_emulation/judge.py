@@ -135,6 +135,7 @@ def cases(primitive: str, step: int) -> list[str]:
 
 def refusals(primitive: str) -> list[str]:
     """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
+    heads = torch.ones(1, 2, 3, 2), torch.ones(1, 1, 3, 2)
     one, targets = torch.ones(()), lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
     calls = {
         "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
@@ -143,6 +144,8 @@ def refusals(primitive: str) -> list[str]:
         "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], torch.full((4, 5), bad), 1),
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
         "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
+        "rope_forward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False),
+        "rope_backward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False, True, True),
     }
     wrong = []
     for name, arguments in calls.items():

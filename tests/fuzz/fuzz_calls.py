@@ -241,6 +241,23 @@ def _adaptive_avg_pool2d(d: Draw):
     return (_image(d), d.pick(d.whole(0, 12), (d.whole(1, 12), d.whole(1, 12)), (None, d.whole(1, 9)))), {}
 
 
+def _rope(d: Draw):
+    tokens, columns, batch = *d.sizes(2, 400), d.whole(0, 3)
+    heads, unsqueeze_dim = (d.whole(0, 4), d.whole(0, 3)), d.pick(1, 1, 2)
+    shapes = [(batch, h, tokens, columns) if unsqueeze_dim == 1 else (batch, tokens, h, columns) for h in heads]
+    rotary = d.pick(columns // 2, d.whole(0, columns // 2)) * 2
+    ids = {}
+    if d.chance(0.4) and tokens:
+        shape = (d.whole(1, 9), rotary)
+        ids["position_ids"] = d.index(shape[0], *d.pick((), (1,), (batch,)), tokens)
+    else:
+        shape = (*d.pick((), (1,), (batch,)), tokens, rotary)
+    wide = torch.float64 if d.dtype == torch.float64 else d.pick(d.dtype, torch.float32)
+    cos, sin = (normal(*shape, dtype=wide).requires_grad_(d.chance(0.1)) for _ in range(2))
+    options = {"unsqueeze_dim": unsqueeze_dim, "interleaved": d.chance(0.5)}
+    return (*(d.normal(*s) for s in shapes), cos, sin), ids | options
+
+
 DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "matmul": _matmul,
     "linear": _linear,
@@ -265,6 +282,7 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "squared_relu": _self_gated,
     "gather": _gather,
     "embedding": _embedding,
+    "rope": _rope,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,

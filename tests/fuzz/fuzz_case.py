@@ -105,7 +105,7 @@ def _revalued(d: Draw, op: Op, values: str, t: Tensor) -> Tensor:
     if not t.is_floating_point():
         return t
     power = 0.0 if not t.requires_grad else 0.4 if op.primitive == "layer_norm" else 0.9
-    return VALUES[values](d, t.detach(), torch.finfo(t.dtype).max ** power).requires_grad_(t.requires_grad)
+    return VALUES[values](d, t.detach().contiguous(), torch.finfo(t.dtype).max ** power).requires_grad_(t.requires_grad)
 
 
 def _special(d: Draw, t: Tensor, large: float) -> Tensor:

@@ -12,49 +12,27 @@
 //
 // The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache.
 // Large results are written past the cache, which saves reading their lines first.
-#if defined(__SSE2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
+#include "cpu/stream.h"
 #include "index.h"
 #include "ops/gather.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t ROW_GRAIN = 4 * GRAIN;   // elements that are worth a thread where whole rows are copied or added
-constexpr int64_t BLOCK_BYTES = 1 << 20;   // of x or sums: a second-level cache
-constexpr int64_t CHECKED = 2048;          // indices checked ahead of their use: 16 KiB
-constexpr int64_t AHEAD = 4;               // rows: lines far apart are not prefetched by the CPU itself
-constexpr int64_t STREAM_BYTES = 1 << 23;  // results of this size leave the cache before they are read
-constexpr int64_t LINE = 64;               // bytes of a cache line
+constexpr int64_t ROW_GRAIN = 4 * GRAIN;  // elements that are worth a thread where whole rows are copied or added
+constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
+constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
+constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
 
 // Set by the thread that meets an index out of range.
 struct Flag {
   int set = 0;
   void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
 };
-
-#if defined(__SSE2__) || defined(__aarch64__)
-#define SN_STREAMS
-// A copy of the LINE bytes, past the cache.
-SN_INLINE void stream_line(char* to, const char* line) {
-#if defined(__SSE2__)
-  for (int64_t b = 0; b < LINE; b += 16) _mm_stream_si128((__m128i*)(to + b), _mm_load_si128((const __m128i*)(line + b)));
-#else
-  for (int64_t b = 0; b < LINE; b += 32) {
-    const auto first = vld1q_u8((const uint8_t*)line + b), second = vld1q_u8((const uint8_t*)line + b + 16);
-    asm volatile("stnp %q1, %q2, [%0]" : : "r"(to + b), "w"(first), "w"(second) : "memory");
-  }
-#endif
-}
-#endif
 
 // Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
 // made in a buffer and written at once, past the cache.
@@ -71,13 +49,6 @@ SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
     }
 #endif
   if (j < n) fill(j, n - j, p + j);
-}
-
-// After the last write of a thread: what was written past the cache is now seen by all.
-SN_INLINE void finish_writes() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
 }
 
 template <class T>

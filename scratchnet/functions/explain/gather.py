@@ -30,7 +30,7 @@ def gather(input: Tensor, dim: int, index: Tensor, **_torchs: Any) -> None:
     dim %= rank
     _check_shapes(input, dim, index)
     size = input.shape[dim] if input.dim() else 1
-    if index.is_cpu and (wrong := _outside(index, size)):
+    if index.is_cpu and (wrong := outside(index, size)):
         value, where = wrong
         fail(RuntimeError, name, "index", f"index {value} is out of bounds for dimension {dim} with size {size}, {where}")
 
@@ -67,12 +67,12 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None, max_norm: 
         fail(RuntimeError, name, "input", problem)
     if max_norm is not None and not isinstance(max_norm, (int, float)):
         fail(TypeError, name, "max_norm", f"must be float, not {type(max_norm).__name__}")
-    if (input.is_cpu or max_norm is not None) and (wrong := _outside(input, rows)):
+    if (input.is_cpu or max_norm is not None) and (wrong := outside(input, rows)):
         value, where = wrong
         fail(IndexError, name, "input", f"index out of range in self: {value}, for a table of {rows} rows, {where}")
 
 
-def _outside(index: Tensor, size: int) -> tuple[int, str] | None:
+def outside(index: Tensor, size: int) -> tuple[int, str] | None:
     """The first entry that is not from 0 to size - 1, and where it is; None if there is none, or no value can be read."""
     if type(index) is not Tensor or index.is_meta or torch.compiler.is_compiling() or mapping():
         return None
