@@ -73,8 +73,9 @@ class Contract:
 
 
 def _of_a_matrix(op: Op) -> str:
-    """The first example whose first argument is a matrix."""
-    return next(name for name, example in op.examples.items() if example(2, 3, torch.float32)[0][0].dim() == 2)
+    """The first example whose first argument is a matrix, or the first one if there is none."""
+    matrices = (name for name, example in op.examples.items() if example(2, 3, torch.float32)[0][0].dim() == 2)
+    return next(matrices, next(iter(op.examples)))
 
 
 def _declare(name: str, value: object) -> str:
