@@ -27,7 +27,7 @@ def count(operators: object, name: str, op: Op, direction: str) -> None:
 
 def _formula(op: Op, direction: str) -> Callable[..., int]:
     """(arguments of the registered operator, out_val=its result) -> FLOP, as torch counts: those of matrix products alone."""
-    wanted = list(inspect.signature(op.cost).parameters) if op.products else []
+    wanted = list(inspect.signature(op.products).parameters) if op.products else []
 
     def flops(*args: object, out_val: object = None) -> int:
         if not op.products:
@@ -35,7 +35,7 @@ def _formula(op: Op, direction: str) -> Callable[..., int]:
         named = dict(zip(op.arguments(direction), op.packed(direction, args[:-1]), strict=True))
         options = named.pop("options", None)
         named |= options._asdict() if options else {}
-        cost = op.cost(**{name: _shaped(named.get(name)) for name in wanted})
+        cost = op.products(**{name: _shaped(named.get(name)) for name in wanted})
         if direction == "forward":
             return cost.forward_flops
         # a product for each of the two operands that needs a gradient; the loss of a product makes its logits as well

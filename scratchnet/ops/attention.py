@@ -53,7 +53,9 @@ def _attention(
 ) -> Tensor:
     """torch's own, and around it what it lacks, in torch's operations."""
     if window is None and softcap is None and sinks is None:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
     seen = visible(query.shape[-2], key.shape[-2], *sides(window, is_causal), query.device)
     if attn_mask is not None and attn_mask.dtype is torch.bool:
         seen = seen & attn_mask
@@ -103,15 +105,18 @@ def _one_head(n: int, d: int, dtype: torch.dtype) -> tuple[tuple, dict]:
 
 def _cost(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args, **kwargs) -> Cost:
     is_causal = kwargs.get("is_causal", args[1] if len(args) > 1 else False)
-    left, right = sides(kwargs.get("window"), is_causal)
-    queries, keys = query.shape[-2], key.shape[-2]
+    return _products(query, key, value, attn_mask, *sides(kwargs.get("window"), is_causal))
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, left: int, right: int) -> Cost:
+    queries, keys = q.shape[-2], k.shape[-2]
     seen = sum(max(0, min(keys, i + right + 1) - max(0, i - left)) for i in range(queries))
-    result = query.numel() // max(query.shape[-1], 1) * value.shape[-1] * query.element_size()
-    moved = nbytes(query, key, value) + result
-    each = 2 * seen * math.prod(query.shape[:-2])
-    forward = each * (query.shape[-1] + value.shape[-1])
-    backward = each * (3 * query.shape[-1] + 2 * value.shape[-1])
-    return Cost(moved + nbytes(attn_mask), 2 * moved + 2 * nbytes(attn_mask), forward, backward)
+    result = q.numel() // max(q.shape[-1], 1) * v.shape[-1] * q.element_size()
+    moved = nbytes(q, k, v) + result
+    each = 2 * seen * math.prod(q.shape[:-2])
+    forward = each * (q.shape[-1] + v.shape[-1])
+    backward = each * (3 * q.shape[-1] + 2 * v.shape[-1])
+    return Cost(moved + nbytes(mask), 2 * moved + 2 * nbytes(mask), forward, backward)
 
 
 def _variant(
@@ -151,6 +156,7 @@ ATTENTION = Op(
     torch=_attention,
     variant=_variant,
     cost=_cost,
+    products=_products,
     examples={
         "plain": _example(),
         "causal": _example(is_causal=True),

@@ -58,7 +58,7 @@ CONV2D = Op(
     torch=F.conv2d,
     variant=_variant,
     cost=_conv2d_cost,
-    products=True,
+    products=_conv2d_cost,
     examples={
         "3x3": _conv2d_example(1, (3, 3), padding=1),
         "stride": _conv2d_example(2, (3, 2), stride=(2, 3), padding=(0, 1)),

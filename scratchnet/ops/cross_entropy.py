@@ -161,7 +161,7 @@ LINEAR_CROSS_ENTROPY = Op(
     ideas=IDEAS | {"triton": ("fused_linear: tiles of logits in registers, their gradient in chunks of classes",)},
     torch=_linear_cross_entropy,
     cost=_linear_cross_entropy_cost,
-    products=True,
+    products=_linear_cross_entropy_cost,
     examples={
         "mean": _linear_cross_entropy_example(),
         "bias, none": _linear_cross_entropy_example(linear_bias=True, reduction="none"),

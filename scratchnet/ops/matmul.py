@@ -45,7 +45,7 @@ MATMUL = Op(
     torch=torch.matmul,
     variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
     cost=_matmul_cost,
-    products=True,
+    products=_matmul_cost,
     examples={
         "2-D": lambda m, k, dtype: ((normal(m, k, dtype=dtype), normal(k, m, dtype=dtype)), {}),
         "batched": lambda m, k, dtype: ((normal(2, m, k, dtype=dtype), normal(2, k, 5, dtype=dtype)), {}),
@@ -72,7 +72,7 @@ LINEAR = Op(
     }[activation](F.linear(input, weight, bias)),
     variant=lambda input, weight, bias=None, activation=None: activation or "none",
     cost=_linear_cost,
-    products=True,
+    products=_linear_cost,
     examples={
         name: lambda m, k, dtype, activation=activation: (
             (normal(m, k, dtype=dtype), normal(max(k // 2, 2), k, dtype=dtype), normal(max(k // 2, 2), dtype=dtype)),

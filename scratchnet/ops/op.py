@@ -102,9 +102,9 @@ class Op:
     # Whether the kernels know images by rows only: of images or filters with their channels last they take copies and return
     # such, while torch's own read them as they are. With no backend named, torch's own function runs there.
     planar: bool = False
-    # Whether its FLOP are those of matrix products, the only ones that torch.utils.flop_counter counts. Its cost then takes
-    # what the kernels take, by name.
-    products: bool = False
+    # Where its FLOP are those of matrix products, the only ones that torch.utils.flop_counter counts: its cost from what the
+    # kernels take, by name.
+    products: Callable[..., Cost] | None = None
 
     def rungs(self, column: str) -> tuple[str, ...]:
         """One idea per rung of this operator's kernels on a backend; empty where the reference runs in their place."""

@@ -93,7 +93,7 @@ RECURRENCE = Op(
     torch=_recurrence,
     variant=_recurrence_variant,
     cost=_recurrence_cost,
-    products=True,
+    products=_recurrence_cost,
     examples={
         "lstm": _recurrence_example("lstm"),
         "gru": _recurrence_example("gru"),

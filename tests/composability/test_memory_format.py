@@ -116,6 +116,19 @@ def test_a_whole_network():
         y.permute(0, 2, 3, 1).view(-1, 8)  # legal for this layout only
 
 
+@pytest.mark.parametrize("name", ["batch_norm, training", "batch_norm, running", "gelu"])
+def test_a_result_is_changed_in_place(name):
+    """As by a ReLU with inplace=True: autograd does not take the result for a view, which it would copy."""
+    results, x = [], image()
+    for functional in (F, TF):
+        leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        y = CALLS[name](functional, leaf)
+        assert not y._is_view() and channels_last(y)
+        y = y.relu_() if "batch" in name else y.mul_(2)
+        results.append((y, torch.autograd.grad((y * y).sum(), leaf)[0]))
+    assert_close(*results)
+
+
 def test_volumes():
     x = torch.randn(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d)
     for call in (lambda f: f.batch_norm(x, None, None, training=True), lambda f: f.gelu(x)):

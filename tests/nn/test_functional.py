@@ -20,12 +20,16 @@ conv = lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=
 def _avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None): ...
 
 
+def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False): ...
+
+
 WRITTEN_IN_C = {  # what inspect cannot see
     "avg_pool2d": _avg_pool2d,
     "conv1d": conv,
     "conv2d": conv,
     "gelu": lambda input, approximate="none": None,
     "linear": lambda input, weight, bias=None: None,
+    "scaled_dot_product_attention": _attention,
     "softplus": lambda input, beta=1, threshold=20: None,
     "max_pool2d": TF.max_pool2d_with_indices,  # the function behind it: max_pool2d itself takes (*args, **kwargs)
 }
