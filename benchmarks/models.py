@@ -6,7 +6,6 @@ sentence (pip install 'scratchnet[bench]'). The losses of the first steps must a
 
 import argparse
 import copy
-import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -143,7 +142,7 @@ def rows(name: str, quick: bool, compiled: bool, seconds: float) -> Iterator[tup
         for way, took in timed.items():
             ratio = str(Spread.ratio(timed["torch"], took)) if off[way] <= OFF else "WRONG"
             label = {"step": "training step", "infer": "inference, 1"}[what]
-            yield name, label, way, f"{Spread.of(took).median * 1e3:.1f}", ratio, f"{off[way]:.0e}"
+            yield name, label, way, f"{Spread.of(took).median * 1e3:.2f}", ratio, f"{off[way]:.0e}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -155,10 +154,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="of measuring each thing (default: %(default)s)")
     markdown.add_readme("models", parser)
     args = parser.parse_args(argv)
-    if not importlib.util.find_spec("transformers"):
-        print("skipped: the models are those of Transformers, pip install transformers")
+    lines: list[tuple[str, ...]] = []
+    for name in args.model or MODELS:
+        try:
+            lines += rows(name, args.quick, args.compile, args.seconds)
+        except ImportError as error:
+            print(f"skipped: {name}: {error}: pip install transformers")
+    if not lines:
         return 0
-    lines = [line for name in args.model or MODELS for line in rows(name, args.quick, args.compile, args.seconds)]
     caption = (
         f"{machine.measured(machine.facts(), 'cpu')} float32, AdamW; ours: scratchnet.accelerate(model, optimizer). A step is "
         "4 x 512 tokens of GPT-2 (124M) and Llama (GQA, 12 layers), 8 x 128 of BERT, 8 images of ViT and ResNet, 4 of "

@@ -1,0 +1,70 @@
+"""benchmarks/models.py: whole models are timed as they are and accelerated, if their losses agree; else skipped or WRONG."""
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+FILE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "models.py"))
+
+
+class Tiny(torch.nn.Module):
+    """A model that is called as those of Transformers are."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = torch.nn.Embedding(11, 8), torch.nn.Linear(8, 11)
+
+    def forward(self, input_ids, labels=None):
+        logits = self.head(self.embed(input_ids))
+        loss = None if labels is None else F.cross_entropy(logits.flatten(0, -2), labels.flatten())
+        return SimpleNamespace(logits=logits, loss=loss)
+
+
+def made(quick):
+    words = torch.randint(11, (2, 5))
+    return FILE["Made"](Tiny(), {"input_ids": words, "labels": words}, {"input_ids": words[:1]})
+
+
+def absent(quick):
+    raise ImportError("No module named 'transformers'")
+
+
+@pytest.fixture
+def models(monkeypatch, tmp_path, capsys):
+    def run(models):
+        monkeypatch.setitem(FILE["main"].__globals__, "MODELS", models)
+        page = tmp_path / "page.md"
+        page.write_text("<!-- models -->\n<!-- /models -->\n")
+        code = FILE["main"](["--quick", "--seconds", "0.01", "--readme", str(page)])
+        lines = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("|")]
+        return code, lines[2:], capsys.readouterr().out
+
+    return run
+
+
+def test_both_ways_and_both_things_are_timed(models):
+    code, lines, text = models({"tiny": made, "absent": absent})
+    assert code == 0 and "skipped: absent: No module named 'transformers'" in text
+    wanted = [("tiny", what, way) for what in ("training step", "inference, 1") for way in ("torch", "ours")]
+    assert [tuple(line[:3]) for line in lines] == wanted
+    for _, _, way, ms, ratio, off in lines:
+        assert float(ms) > 0 and float(ratio.split()[0]) > 0 and float(off) < 1e-5
+        assert way == "ours" or ratio == "1.00 (1.00-1.00)"
+
+
+def test_a_model_that_learns_something_else_has_no_speed(models, monkeypatch):
+    def spoiled(model, optimizer):
+        optimizer.param_groups[0]["lr"] = 1.0
+
+    monkeypatch.setattr("scratchnet.accelerate", spoiled)
+    code, lines, _ = models({"tiny": made})
+    assert code == 1 and {line[4] for line in lines if line[2] == "ours"} == {"WRONG"}
+
+
+def test_nothing_installed(models):
+    code, lines, text = models({"absent": absent})
+    assert code == 0 and lines == [] and "skipped" in text
