@@ -133,9 +133,23 @@ def _new_class(module: Module) -> type[Module] | str | None:
         return "compiled by torch.jit"
     if reason := why(kind) if known is None else None:
         return f"torch's own: {reason}"
-    foreign = not any(module.children()) and not kind.__module__.startswith("torch.") and not isinstance(module, tuple(OURS))
-    if known is None and not foreign:
+    if known is None and (kind.__module__.startswith("torch.") or isinstance(module, tuple(OURS))):
         return None
+    holds = known is None and any(True for _ in module.children())  # layers: a feed-forward layer of a known form, or a model
+    if obstacle := _obstacle(module):
+        return None if holds else obstacle
+    if kind in TWINS:
+        return TWINS[kind]
+    if found := recognise(module):
+        formula, module.found = found
+        return twin(kind, formula)
+    if holds:
+        return None
+    return f"a subclass of {known.__name__}" if known else "no function of ours was shown to compute the same"
+
+
+def _obstacle(module: Module) -> str | None:
+    """What keeps a layer from having the forward of its class, if anything."""
     if is_parametrized(module):
         return "parametrized: " + ", ".join(module.parametrizations)
     if "forward" in vars(module):
@@ -143,12 +157,7 @@ def _new_class(module: Module) -> type[Module] | str | None:
     for hook in module._forward_pre_hooks.values():
         if type(hook).__module__.startswith("torch.nn.utils"):
             return f"{type(hook).__name__} recomputes its weight before every call"
-    if kind in TWINS:
-        return TWINS[kind]
-    if found := recognise(module):
-        formula, module.found = found
-        return twin(kind, formula)
-    return f"a subclass of {known.__name__}" if known else "no function of ours was shown to compute the same"
+    return None
 
 
 def _swap_loss(model: Module, report: Report) -> None:

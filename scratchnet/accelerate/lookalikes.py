@@ -8,6 +8,7 @@ becomes ours only if all agree.
 from __future__ import annotations
 
 import functools
+import itertools
 import types
 from typing import Any, Callable, Iterator
 
@@ -21,7 +22,10 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "gelu": ("gelu", {}),
     "gelu (tanh)": ("gelu", {"approximate": "tanh"}),
     "silu": ("silu", {}),
+    "quick_gelu": ("quick_gelu", {}),
+    "squared_relu": ("squared_relu", {}),
 }
+GATES = ("silu", "gelu", "gelu_tanh", "relu")  # of a gated feed-forward layer
 EPSILONS = (1e-5, 1e-6, 1e-8, 1e-12)  # of norms that keep theirs in no attribute
 
 
@@ -92,6 +96,14 @@ class _TransposedLinear(LookAlike):
         return F.linear(input, self.weight.T, self.bias)
 
 
+class _GatedFeedForward(LookAlike):
+    """down(act(gate(x)) * up(x)), Llama's MLP; found: the names of the three layers inside, and the activation."""
+
+    def compute(self, input: Tensor, gate: str, up: str, down: str, activation: str) -> Tensor:
+        layers = self._modules
+        return layers[down](F.gated(layers[gate](input), layers[up](input), activation))
+
+
 @functools.cache
 def twin(kind: type[Module], formula: type[LookAlike]) -> type[Module]:
     """The class `kind` with the forward of a formula: an instance of one is a valid instance of the other."""
@@ -102,8 +114,8 @@ def twin(kind: type[Module], formula: type[LookAlike]) -> type[Module]:
 def recognise(module: Module) -> tuple[type[LookAlike], tuple] | None:
     """The formula that a layer computes, and what it needs besides the parameters; None if that could not be shown."""
     shapes = {name: parameter.dim() for name, parameter in module.named_parameters(recurse=False)}
-    extra = any(True for _ in module.children()) or any(True for _ in module.buffers(recurse=False))
-    if extra or any(not parameter.is_cpu for parameter in module.parameters()):
+    buffers = any(True for _ in module.buffers(recurse=False))
+    if buffers or not all(parameter.is_cpu for parameter in module.parameters()):
         return None
     for formula, found in _candidates(module, shapes):
         layer = functools.partial(_call_as, module, twin(type(module), formula), found)
@@ -114,6 +126,12 @@ def recognise(module: Module) -> tuple[type[LookAlike], tuple] | None:
 
 def _candidates(module: Module, shapes: dict[str, int]) -> Iterator[tuple[type[LookAlike], tuple]]:
     """What a layer with these parameters may be."""
+    if children := dict(module.named_children()):
+        matrices = [name for name, child in children.items() if getattr(child, "weight", None) is not None]
+        if not shapes and len(children) == 4 and len(matrices) == 3:
+            orders = ((gate, up, down) for gate, up, down in itertools.permutations(matrices) if _fit(children, gate, up, down))
+            yield from ((_GatedFeedForward, (*order, gate)) for order in orders for gate in GATES)
+        return
     own = (value for name, value in vars(module).items() if isinstance(value, float) and 0 < value < 0.1)
     epsilons = [*own, *EPSILONS]
     if not shapes:
@@ -125,6 +143,12 @@ def _candidates(module: Module, shapes: dict[str, int]) -> Iterator[tuple[type[L
             yield from ((_LayerNorm, (eps,)) for eps in epsilons)
         elif shapes in ({"weight": 2}, {"weight": 2, "bias": 1}):
             yield from ((formula, ()) for formula in (_Linear, _TransposedLinear))
+
+
+def _fit(layers: dict[str, Module], gate: str, up: str, down: str) -> bool:
+    """Whether a row of the first two matrices' results is one that the third takes, whose results are like their inputs."""
+    first, second, third = (tuple(layers[name].weight.shape) for name in (gate, up, down))
+    return first == second == third[::-1]
 
 
 def _call_as(module: Module, kind: type[Module], found: tuple, parameters: dict[str, Tensor], input: Tensor) -> Tensor:
@@ -155,7 +179,11 @@ def _agree(module: Module, ours: Callable[[dict[str, Tensor], Tensor], Tensor], 
 def _probes(module: Module, shapes: dict[str, int]) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Inputs and parameters. Random ones for vectors, which start as ones or zeros; the layer's own for matrices."""
     dtypes = (torch.float64, torch.float32, torch.bfloat16)
-    if not shapes:
+    if children := list(module.children()):
+        matrix = next(child.weight for child in children if getattr(child, "weight", None) is not None)
+        parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
+        yield torch.randn(2, 3, matrix.shape[1], dtype=torch.float64).to(matrix.dtype), parameters
+    elif not shapes:
         grid = torch.linspace(-12, 12, 1001, dtype=torch.float64)
         for shape in ((1001,), (7, 143), (7, 11, 13, 1)):
             yield from ((grid.view(shape).to(dtype), {}) for dtype in dtypes)
