@@ -15,11 +15,9 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t SHARE = GRAIN / 2;  // an exponential per element
-
 template <class T, Activation ACT>
 void forward(const T* x, T* y, int64_t n) {
-  parallel_for(0, n, SHARE, [&](int64_t begin, int64_t end) {
+  parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
     map<T>(begin, end,
            [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(y + i, activated<ACT, acc_t<T>>(get(x + i)).y); });
   });
@@ -27,7 +25,7 @@ void forward(const T* x, T* y, int64_t n) {
 
 template <class T, Activation ACT>
 void backward(const T* grad, const T* x, T* dx, int64_t n) {
-  parallel_for(0, n, SHARE, [&](int64_t begin, int64_t end) {
+  parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
     const FlushToZero flush;
     map<T>(begin, end, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE {
       put(dx + i, times_slope<ACT>(get(grad + i), activated<ACT, acc_t<T>>(get(x + i)).slope));
@@ -38,7 +36,7 @@ void backward(const T* grad, const T* x, T* dx, int64_t n) {
 // f(from, to, n) for each piece of a row: n elements at `from` of gate and value, at `to` of y.
 template <class F>
 void for_each_piece(int64_t rows, int64_t columns, int64_t step, const F& f) {
-  parallel_for(0, rows * columns, SHARE, [&](int64_t begin, int64_t end) {
+  parallel_for(0, rows * columns, GRAIN, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end;) {
       const int64_t row = i / columns, n = min(end, (row + 1) * columns) - i;
       f(i + row * (step - columns), i, n);
