@@ -1,7 +1,6 @@
 // The work on one block of queries (forward) and on one block of scores (backward), for rungs 3 and 4.
 #pragma once
 #include "cpu/flush.h"
-#include "cpu/row_sums.h"
 #include "rows.h"
 
 namespace scratchnet {
@@ -97,19 +96,29 @@ struct Unrounded {
   const A* of(const AttentionBackward& p) const { return NEEDED ? y.data() : (const A*)p.y; }
 };
 
-// delta_i = g_i . y_i of a query.
+// delta_i = g_i . y_i of `count` queries of a head. The sums have the order of a tile's: where y is a single value, as for a
+// query with one key, delta is dp to the last bit and the gradient 0. Several at a time, for each sum waits for its last term.
 template <class T>
-acc_t<T> delta_of(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h, int64_t i) {
+void deltas(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h, int64_t i, int64_t count, acc_t<T>* delta) {
   using A = acc_t<T>;
-  const T* const g = (const T*)p.grad.data + p.grad.offset(b, h, i);
-  y += ((b * p.queries + i) * p.heads + h) * p.value_size;
-  if (p.grad.column == 1)
-    return sum_block<A, 1>(0, p.value_size,
-                           [&](int64_t e, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(g + e) * get(y + e)}; })
-        .v[0];
-  A sum = 0;
-  for (int64_t e = 0; e < p.value_size; e++) sum += load1(g + e * p.grad.column) * y[e];
-  return sum;
+  constexpr int R = 8;
+  for (int64_t first = 0; first < count; first += R) {
+    const T* g[R];
+    const A* of[R];
+    A sum[R] = {};
+    for (int r = 0; r < R; r++) {
+      const int64_t n = i + min(first + r, count - 1);
+      g[r] = (const T*)p.grad.data + p.grad.offset(b, h, n);
+      of[r] = y + ((b * p.queries + n) * p.heads + h) * p.value_size;
+    }
+    for (int64_t from = 0; from < p.value_size; from += DEPTH) {
+      A chain[R] = {};
+      for (int64_t e = from; e < min(from + DEPTH, p.value_size); e++)
+        for (int r = 0; r < R; r++) chain[r] += load1(g[r] + e * p.grad.column) * of[r][e];
+      for (int r = 0; r < R; r++) sum[r] = from > 0 ? sum[r] + chain[r] : chain[r];
+    }
+    for (int r = 0; r < R && first + r < count; r++) delta[first + r] = sum[r];
+  }
 }
 
 template <class T>
