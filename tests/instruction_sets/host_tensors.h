@@ -44,15 +44,15 @@ struct HostTensor {
 
 template <>
 inline bool is_float(const HostTensor& t) {
-  return t.scalar_type() != Type::i64;
+  return t.scalar_type() < Type::i64;
 }
 template <>
 inline bool is_index(const HostTensor& t) {
   return t.scalar_type() == Type::i64;
 }
 template <>
-inline bool is_bool(const HostTensor&) {
-  return false;
+inline bool is_bool(const HostTensor& t) {
+  return t.scalar_type() == Type::boolean;
 }
 template <>
 inline DType dtype_of(const HostTensor& t) {
@@ -64,7 +64,7 @@ inline bool holds(const HostTensor& t, DType dtype) {
 }
 template <>
 inline std::string type_name(const HostTensor& t) {
-  return is_index(t) ? "int64" : text(dtype_of(t));
+  return is_index(t) ? "int64" : is_bool(t) ? "bool" : text(dtype_of(t));
 }
 template <>
 inline auto on(const HostTensor& t) {

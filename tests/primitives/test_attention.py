@@ -41,7 +41,9 @@ def close(ours, exact, bound=2e-6):
 
 @pytest.mark.parametrize("backend", TILED)
 @pytest.mark.parametrize("rows, keys", ((1, 500), (95, 193), (97, 191), (200, 400), (385, 97), (600, 600)))
-@pytest.mark.parametrize("options", ({}, {"is_causal": True}, {"window": (30, 130)}, {"window": 200, "is_causal": True}), ids=str)
+@pytest.mark.parametrize(
+    "options", ({}, {"is_causal": True}, {"window": (30, 130)}, {"window": 200, "is_causal": True}), ids=str
+)
 def test_sizes_around_every_block(rows, keys, options, backend):
     inputs = tensors(1, 3, rows, 40, keys=keys, groups=1, values=24)
     with scratchnet.backend(backend):

@@ -96,6 +96,17 @@ struct Unrounded {
   const A* of(const AttentionBackward& p) const { return NEEDED ? y.data() : (const A*)p.y; }
 };
 
+// a b + c rounded once where a tile does so. Left to the compiler, a sum may become products first and then additions.
+template <class A>
+SN_INLINE A multiply_add(A a, A b, A c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  if constexpr (sizeof(A) == 4) return __builtin_fmaf(a, b, c);
+  else return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // delta_i = g_i . y_i of `count` queries of a head. The sums have the order of a tile's: where y is a single value, as for a
 // query with one key, delta is dp to the last bit and the gradient 0. Several at a time, for each sum waits for its last term.
 template <class T>
@@ -114,7 +125,7 @@ void deltas(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h,
     for (int64_t from = 0; from < p.value_size; from += DEPTH) {
       A chain[R] = {};
       for (int64_t e = from; e < min(from + DEPTH, p.value_size); e++)
-        for (int r = 0; r < R; r++) chain[r] += load1(g[r] + e * p.grad.column) * of[r][e];
+        for (int r = 0; r < R; r++) chain[r] = multiply_add<A>(load1(g[r] + e * p.grad.column), of[r][e], chain[r]);
       for (int r = 0; r < R; r++) sum[r] = from > 0 ? sum[r] + chain[r] : chain[r];
     }
     for (int r = 0; r < R && first + r < count; r++) delta[first + r] = sum[r];
