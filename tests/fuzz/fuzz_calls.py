@@ -142,7 +142,8 @@ def _attention(d: Draw):
     b, heads = d.whole(0, 3), groups * share
     options = {"is_causal": d.chance(0.4), "enable_gqa": share > 1, "scale": d.pick(None, 0.3)}
     if d.chance(0.5):
-        mask = [d.pick(size, size, 1) for size in (b, heads, rows, keys)][d.whole(0, 3) :]
+        mask = [d.pick(size, size, 1) for size in (b, heads, rows, keys)][d.whole(0, 2) :]  # torch's have two axes or more
+        options["is_causal"] = False  # one of torch's paths refuses both
         options["attn_mask"] = torch.rand(mask) < 0.7 if d.chance(0.5) else d.normal(*mask).detach()
     if d.chance(0.3):
         options["window"] = d.pick(d.whole(1, 20), (d.whole(0, 9), None), (d.whole(0, 9), d.whole(0, 9)))

@@ -15,7 +15,6 @@ namespace {
 
 template <class T, class Y = T>
 void forward(const AttentionForward& p) {
-  const FlushToZero flush;
   Forward<T, Y> attend(p);
   PackedKeys<T> packed(p);
   for (int64_t b = 0; b < p.batches; b++)

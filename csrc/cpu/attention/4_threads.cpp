@@ -28,7 +28,6 @@ void forward(const AttentionForward& p) {
   const QueryBlocks blocks(p);
   const double work = double(blocks.size) * p.keys * (p.size + p.value_size);
   parallel_for(0, p.batches * p.heads * blocks.count, grain_of(work), [&](int64_t begin, int64_t end) {
-    const FlushToZero flush;
     Forward<T, Y> attend(p);
     const bool keep = end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
     std::vector<std::unique_ptr<PackedKeys<T>>> packed(keep ? key_blocks(p) : 1);

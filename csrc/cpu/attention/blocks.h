@@ -47,7 +47,7 @@ struct Forward {
   A m[QUERIES], l[QUERIES];
 
   explicit Forward(const AttentionForward& p)
-      : p(p), blocks(p), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, sizeof(T) < sizeof(A) ? p.size : 0) {}
+      : p(p), blocks(p), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, p.size) {}
 
   template <class Keys>
   void operator()(int64_t b, int64_t h, int64_t i, const Keys& packed) {
@@ -55,7 +55,7 @@ struct Forward {
     const A sink = p.sinks ? load1((const T*)p.sinks + h) : -INFINITY;
     set(m, 0, all.rows, sink), set(l, 0, all.rows, A(sink == -INFINITY ? 0 : 1));
     set(o.at(0, all.rows * p.value_size), 0, all.rows * p.value_size, A(0));
-    const auto queries = lines<T>(p.q, b, h, all.i, all.rows, p.size, q);
+    const auto queries = lines<T>(p.q, b, h, all.i, all.rows, p.size, q, A(p.scale));
     for (int64_t j = 0; j < key_blocks(p); j++) {
       const Block block = block_of(p, blocks, i, j);
       if (!block.visible()) continue;
@@ -162,7 +162,7 @@ struct Backward {
         dv(KEYS, p.value_size),
         s(QUERIES, KEYS),
         d(QUERIES, KEYS),
-        q(COPIES ? QUERIES : 0, p.size),
+        q(QUERIES, p.size),
         q_rows(panels_of<A>(QUERIES, p.size)),
         g(COPIES ? QUERIES : 0, p.value_size),
         g_rows(panels_of<A>(QUERIES, p.value_size)) {}
@@ -178,7 +178,7 @@ struct Backward {
   // z p into s, and the gradient of the products (or of the scores) into d.
   template <bool TO_PRODUCT = true>
   void probabilities(int64_t b, int64_t h, const Block& block) const {
-    scores(block, p.size, lines<T>(p.q, b, h, block.i, block.rows, p.size, q), k_columns.data(), s.data());
+    scores(block, p.size, lines<T>(p.q, b, h, block.i, block.rows, p.size, q, A(p.scale)), k_columns.data(), s.data());
     scores(block, p.value_size, lines<T>(p.grad, b, h, block.i, block.rows, p.value_size, g), v_columns.data(), d.data());
     for (int64_t r = 0; r < block.rows; r++) {
       const int64_t n = p.row(b, h, block.i + r);
