@@ -1,7 +1,7 @@
 """What every attention kernel does to the products of queries and keys: scale, softcap, mask, window, dropout.
 
-    s = softcap tanh(x / softcap) + mask,  -inf for a key that its query does not see;  cap'(x) = 1 - tanh^2(x / softcap)
-    tanh(u) = 2 sigma(2u) - 1,  1 - tanh^2(u) = 4 sigma(2u) sigma(-2u): no difference of nearly equal numbers
+s = softcap tanh(x / softcap) + mask,  -inf for a key that its query does not see;  cap'(x) = 1 - tanh^2(x / softcap)
+tanh(u) = 2 sigma(2u) - 1,  1 - tanh^2(u) = 4 sigma(2u) sigma(-2u): no difference of nearly equal numbers
 """
 
 from __future__ import annotations

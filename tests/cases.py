@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Callable
@@ -9,6 +10,7 @@ from typing import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import scratchnet
 from scratchnet.measure.verify import TIMES_TORCH, ULPS, as_tuple, function
@@ -53,9 +55,11 @@ class Case:
         return self.call(self.op.torch, *leaves)
 
     def transformable(self, *leaves: Tensor) -> tuple[Tensor, ...]:
-        """Torch's own under transforms, except that its recurrent layers have no rules for them: there, the reference."""
+        """Torch's own under transforms. Its recurrent layers have no rules for them: there, the reference; nor has the fused
+        path of its attention."""
         if self.op.name != "recurrence":
-            return self.torch(*leaves)
+            with sdpa_kernel(SDPBackend.MATH) if self.op.name == "attention" else contextlib.nullcontext():
+                return self.torch(*leaves)
         with scratchnet.backend("reference"):
             return self.ours(*leaves)
 

@@ -1,4 +1,4 @@
-"""Attention in tiles: a tile of queries and one of keys make a tile of scores in registers, which is used there (FlashAttention).
+"""Attention in tiles: one of queries and one of keys make a tile of scores in registers, which is used there.
 
 forward   a program has BLOCK_M queries and BLOCK_V columns of the values; it walks along the tiles of keys
 backward  dq: the same programs;  dk, dv: BLOCK_N keys walk along the tiles of queries of all heads that share them;
@@ -182,7 +182,8 @@ def queries_kernel(
         dropped, ds, dx = _gradients(
             q + b * q_batch + h * q_head, k + b * k_batch + g * k_head, v + b * v_batch + g * v_head,
             grad + b * g_batch + h * g_head, None if mask is None else mask + b * mask_batch + h * mask_head,
-            seed, delta, lse, row, i, j, mask_row, mask_column, q_row, q_column, k_row, k_column, v_row, v_column, g_row, g_column,
+            seed, delta, lse, row, i, j,
+            mask_row, mask_column, q_row, q_column, k_row, k_column, v_row, v_column, g_row, g_column,
             queries, keys, size, value_size, left, right, scale, softcap, threshold, factor,
             CAPPED, BOOLEAN, PRECISION, DOT, ACC, BLOCK_M, BLOCK_N, BLOCK_K,
         )  # fmt: skip

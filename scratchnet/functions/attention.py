@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import attention as explain
 from scratchnet.ops.attention import AttentionOptions, sides
 
@@ -33,7 +33,7 @@ class Attention(Function):
 _attention = Operator("attention", Attention, autocast={"cpu": "low", "cuda": "low"})
 
 
-@fastest_first("attention")
+@or_torch(_attention.op.torch)
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -58,11 +58,14 @@ def scaled_dot_product_attention(
     RuntimeError if shapes or dtypes do not fit, ValueError for another window or softcap.
     torch.nn.functional.scaled_dot_product_attention; https://arxiv.org/abs/1706.03762, https://arxiv.org/abs/2205.14135.
     """
+    given = query, key, value, attn_mask, dropout_p, is_causal
     further = {"scale": scale, "enable_gqa": enable_gqa, "window": window, "softcap": softcap, "sinks": sinks}
     fitting = _arranged(query, key, value, attn_mask, dropout_p, **further)
     if fitting is None:
-        explain.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **further)
-        return _attention.op.torch(query, key, value, attn_mask, dropout_p, is_causal, **further)  # of complex numbers
+        explain.scaled_dot_product_attention(*given, **further)
+        return _attention.op.torch(*given, **further)  # of complex numbers
+    if torch_runs(query, _attention.op, given, further):  # only now: torch does not know the further options
+        return _attention.op.torch(*given, **further)
     q, k, v, mask = fitting
     seed = torch.randint(2**62, (), device=q.device) if dropout_p > 0 else None
     if scale is None:

@@ -8,7 +8,7 @@ import warnings
 import torch.nn
 from torch import Tensor
 from torch.nn import Module, Parameter, init
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import pad
 
 from scratchnet.functions.checks import check_tensor, fail
 from scratchnet.functions.dispatch import unknown
@@ -139,7 +139,9 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
             y = matmul(weights, v)
         else:
             weights = None
-            y = scaled_dot_product_attention(q, k, v, None if mask is None else mask.to(q.dtype), dropout, causal)
+            # torch's own draws the mask that torch's layer draws for the same seed
+            attend = torch.nn.functional.scaled_dot_product_attention if dropout else F.scaled_dot_product_attention
+            y = attend(q, k, v, None if mask is None else mask.to(q.dtype), dropout, causal)
 
         # (L, N, E), the heads side by side: torch's order in memory, so that a dropout after this draws the same mask
         y = F.linear(y.permute(2, 0, 1, 3).flatten(2), self.out_proj.weight, self.out_proj.bias)

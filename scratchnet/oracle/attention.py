@@ -37,7 +37,7 @@ def _seen(queries: int, keys: int, options: AttentionOptions) -> np.ndarray:
 
 
 def dropout_factors(seed: np.ndarray | None, shape: tuple[int, ...], dropout: float) -> np.ndarray | float:
-    """z for scores of a shape (B, H, L, S): random bits that depend on the seed and the place alone, as in csrc/ops/attention.h."""
+    """z for scores of a shape (B, H, L, S): bits that depend on the seed and the place alone, as in csrc/ops/attention.h."""
     if seed is None or dropout == 0:
         return 1.0
     with np.errstate(over="ignore"):

@@ -51,7 +51,7 @@ def _gathered(t: Tensor, groups: int) -> Tensor:
 
 def _probabilities(q: Tensor, k: Tensor, mask: Tensor | None, sinks: Tensor | None, options: AttentionOptions):
     """p (B, H, L, S), that of the sink and lse (B, H, L, 1), cap'(x) or 1; k for each head."""
-    x = q @ k.mT * options.scale
+    x = q.double() @ k.double().mT * options.scale
     slope: Tensor | float = 1.0
     if options.softcap > 0:
         t = (x / options.softcap).tanh()
@@ -67,7 +67,8 @@ def _probabilities(q: Tensor, k: Tensor, mask: Tensor | None, sinks: Tensor | No
     none = total == 0
     p = e / total.masked_fill(none, 1)
     lse = (m + total.masked_fill(none, 1).log()).masked_fill(none, math.inf)
-    return p[..., :-1], p[..., -1:], lse, slope
+    slope = slope if isinstance(slope, float) else slope.to(q.dtype)
+    return p[..., :-1].to(q.dtype), p[..., -1:].to(q.dtype), lse, slope
 
 
 def attention_forward(

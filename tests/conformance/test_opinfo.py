@@ -68,6 +68,7 @@ def test_samples(op, ours, backend, dtype, monkeypatch):
     differentiable = op.supports_autograd and dtype.is_floating_point
     makes = (op.sample_inputs, op.reference_inputs) if op.reference_inputs_func else (op.sample_inputs,)
     samples = [s for make in makes for s in make("cpu", dtype, requires_grad=differentiable)]
+    samples = [s for s in samples if not s.kwargs.get("dropout_p")]  # attention draws another mask than torch's own
     assert samples
     most = 60 if backend == "triton" else 300  # every fifth of max_pool2d's 1,440; interpreted kernels are slow
     samples = samples[:: 1 + len(samples) // most]

@@ -137,6 +137,23 @@ def _linear_cross_entropy(d: Draw):
     return (d.normal(*n, k), d.normal(c, k), target), options | {"linear_bias": d.maybe(d.normal, c)}
 
 
+def _attention(d: Draw):
+    groups, share, e, ev, rows, keys = d.whole(1, 3), d.pick(1, 1, 2, 3), *d.sizes(4, 20_000)
+    b, heads = d.whole(0, 3), groups * share
+    options = {"is_causal": d.chance(0.4), "enable_gqa": share > 1, "scale": d.pick(None, 0.3)}
+    if d.chance(0.5):
+        mask = [d.pick(size, size, 1) for size in (b, heads, rows, keys)][d.whole(0, 2) :]  # torch's have two axes or more
+        options["is_causal"] = False  # one of torch's paths refuses both
+        options["attn_mask"] = torch.rand(mask) < 0.7 if d.chance(0.5) else d.normal(*mask).detach()
+    if d.chance(0.3):
+        options["window"] = d.pick(d.whole(1, 20), (d.whole(0, 9), None), (d.whole(0, 9), d.whole(0, 9)))
+    if d.chance(0.2):
+        options["softcap"] = d.pick(0.5, 5.0)
+    if d.chance(0.2):
+        options["sinks"] = d.normal(heads)
+    return (d.normal(b, heads, rows, e), d.normal(b, groups, keys, e), d.normal(b, groups, keys, ev)), options
+
+
 def _softmax(d: Draw):
     shape = d.sizes(d.whole(0, 4))
     return (d.normal(*shape), d.whole(-max(len(shape), 1), max(len(shape), 1) - 1)), {}
@@ -264,6 +281,7 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "conv2d": _conv2d,
     "recurrence": _recurrence,
     "cross_entropy": _cross_entropy,
+    "attention": _attention,
     "softmax": _softmax,
     "log_softmax": _softmax,
     "logsumexp": _logsumexp,

@@ -24,7 +24,7 @@ from scratchnet.ops import Op
 
 HERE = Path(__file__).resolve().parent
 MACHINE = machine_of("neon")
-TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64)  # in the order of host_tensors.h
+TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool)  # in the order of host_tensors.h
 
 
 def missing() -> str | None:

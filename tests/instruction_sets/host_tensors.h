@@ -8,7 +8,7 @@
 
 namespace scratchnet {
 
-enum class Type : int64_t { f64, f32, bf16, f16, i64 };  // those of DType, then int64
+enum class Type : int64_t { f64, f32, bf16, f16, i64, boolean };  // those of DType, then int64 and bool
 
 struct HostTensor {
   HostTensor(Type type, std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t elements)
@@ -16,7 +16,7 @@ struct HostTensor {
     memset(memory.get(), 0xff, elements * size_of(type));  // NaN: a result that no kernel has written shows
   }
 
-  static int64_t size_of(Type type) { return type == Type::i64 ? 8 : dtype_size((DType)type); }
+  static int64_t size_of(Type type) { return type == Type::i64 ? 8 : type == Type::boolean ? 1 : dtype_size((DType)type); }
 
   int64_t dim() const { return shape.size(); }
   std::span<const int64_t> sizes() const { return shape; }
@@ -44,15 +44,15 @@ struct HostTensor {
 
 template <>
 inline bool is_float(const HostTensor& t) {
-  return t.scalar_type() != Type::i64;
+  return t.scalar_type() < Type::i64;
 }
 template <>
 inline bool is_index(const HostTensor& t) {
   return t.scalar_type() == Type::i64;
 }
 template <>
-inline bool is_bool(const HostTensor&) {
-  return false;
+inline bool is_bool(const HostTensor& t) {
+  return t.scalar_type() == Type::boolean;
 }
 template <>
 inline DType dtype_of(const HostTensor& t) {
@@ -64,7 +64,7 @@ inline bool holds(const HostTensor& t, DType dtype) {
 }
 template <>
 inline std::string type_name(const HostTensor& t) {
-  return is_index(t) ? "int64" : text(dtype_of(t));
+  return is_index(t) ? "int64" : is_bool(t) ? "bool" : text(dtype_of(t));
 }
 template <>
 inline auto on(const HostTensor& t) {

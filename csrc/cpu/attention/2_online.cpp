@@ -43,11 +43,9 @@ void backward(const AttentionBackward& from) {
     const Query<T> query(from, b, h, i);
     const double lse = from.lse[from.row(b, h, i)];
     const T* const y = (const T*)from.y + ((b * from.queries + i) * from.heads + h) * from.value_size;
-    double delta = 0;
-    for (int64_t e = 0; e < from.value_size; e++) delta += query.g(from.grad, e) * load1(y + e);
+    const double delta = query.g_dot(from.grad, y);
     for (int64_t j = query.seen.begin; j < query.seen.end; j++) {
-      double dp = 0;
-      for (int64_t e = 0; e < from.value_size; e++) dp += query.kept(j) * query.g(from.grad, e) * query.v(j, e);
+      const double dp = query.kept(j) * query.g_dot_v(from.grad, j);
       gradients.add(query, j, exp(query.score(j) - lse), dp, delta);
     }
     gradients.add_sink(query, exp(query.sink() - lse), delta);

@@ -15,7 +15,6 @@ namespace {
 
 template <class T, class Y = T>
 void forward(const AttentionForward& p) {
-  const FlushToZero flush;
   Forward<T, Y> attend(p);
   PackedKeys<T> packed(p);
   for (int64_t b = 0; b < p.batches; b++)
@@ -32,8 +31,7 @@ void backward(const AttentionBackward& p) {
   const Unrounded<T> again(p);
   if (again.NEEDED) forward<T, A>(again.forward(p));
   for (int64_t b = 0; b < p.batches; b++)
-    for (int64_t h = 0; h < p.heads; h++)
-      for (int64_t i = 0; i < p.queries; i++) delta[p.row(b, h, i)] = delta_of<T>(p, again.of(p), b, h, i);
+    for (int64_t h = 0; h < p.heads; h++) deltas<T>(p, again.of(p), b, h, 0, p.queries, delta.at(p.row(b, h, 0), p.queries));
   fill_zeros(dq);
   const Backward<T> work(p, delta.data());
   for (int64_t b = 0; b < p.batches; b++)

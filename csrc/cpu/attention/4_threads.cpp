@@ -28,7 +28,6 @@ void forward(const AttentionForward& p) {
   const QueryBlocks blocks(p);
   const double work = double(blocks.size) * p.keys * (p.size + p.value_size);
   parallel_for(0, p.batches * p.heads * blocks.count, grain_of(work), [&](int64_t begin, int64_t end) {
-    const FlushToZero flush;
     Forward<T, Y> attend(p);
     const bool keep = end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
     std::vector<std::unique_ptr<PackedKeys<T>>> packed(keep ? key_blocks(p) : 1);
@@ -100,11 +99,15 @@ void backward(const AttentionBackward& p) {
   const Scratch<A> delta(p.batches, p.heads, p.queries);
   const Unrounded<T> again(p);
   if (again.NEEDED) forward<T, A>(again.forward(p));
-  parallel_for(0, delta.size, max(1, GRAIN / 2 / (p.value_size + 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; n++)
-      delta[n] = delta_of<T>(p, again.of(p), n / p.queries / p.heads, n / p.queries % p.heads, n % p.queries);
-  });
   const QueryBlocks blocks(p);
+  parallel_for(0, p.batches * p.heads * blocks.count, max(1, GRAIN / (blocks.size * (p.value_size + 1))),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t n = begin; n < end; n++) {
+                   const int64_t i = n % blocks.count * blocks.size, h = n / blocks.count % p.heads;
+                   const int64_t b = n / blocks.count / p.heads, count = min(blocks.size, p.queries - i);
+                   deltas<T>(p, again.of(p), b, h, i, count, delta.at(p.row(b, h, i), count));
+                 }
+               });
   const int64_t heads = p.batches * p.groups, threads = sn_num_threads(), share = p.groups ? p.heads / p.groups : 0;
   const double work = double(p.queries) * share * p.keys * (p.size + p.value_size) * 2.5;
   const bool enough = ceil_div(heads, threads) * threads * 5 <= heads * 7 || !sn_worth_threads(heads * work / THREAD_WORK);

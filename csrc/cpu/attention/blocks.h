@@ -1,7 +1,6 @@
 // The work on one block of queries (forward) and on one block of scores (backward), for rungs 3 and 4.
 #pragma once
 #include "cpu/flush.h"
-#include "cpu/row_sums.h"
 #include "rows.h"
 
 namespace scratchnet {
@@ -48,7 +47,7 @@ struct Forward {
   A m[QUERIES], l[QUERIES];
 
   explicit Forward(const AttentionForward& p)
-      : p(p), blocks(p), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, sizeof(T) < sizeof(A) ? p.size : 0) {}
+      : p(p), blocks(p), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, p.size) {}
 
   template <class Keys>
   void operator()(int64_t b, int64_t h, int64_t i, const Keys& packed) {
@@ -56,7 +55,7 @@ struct Forward {
     const A sink = p.sinks ? load1((const T*)p.sinks + h) : -INFINITY;
     set(m, 0, all.rows, sink), set(l, 0, all.rows, A(sink == -INFINITY ? 0 : 1));
     set(o.at(0, all.rows * p.value_size), 0, all.rows * p.value_size, A(0));
-    const auto queries = lines<T>(p.q, b, h, all.i, all.rows, p.size, q);
+    const auto queries = lines<T>(p.q, b, h, all.i, all.rows, p.size, q, A(p.scale));
     for (int64_t j = 0; j < key_blocks(p); j++) {
       const Block block = block_of(p, blocks, i, j);
       if (!block.visible()) continue;
@@ -97,19 +96,40 @@ struct Unrounded {
   const A* of(const AttentionBackward& p) const { return NEEDED ? y.data() : (const A*)p.y; }
 };
 
-// delta_i = g_i . y_i of a query.
+// a b + c rounded once where a tile does so. Left to the compiler, a sum may become products first and then additions.
+template <class A>
+SN_INLINE A multiply_add(A a, A b, A c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  if constexpr (sizeof(A) == 4) return __builtin_fmaf(a, b, c);
+  else return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// delta_i = g_i . y_i of `count` queries of a head. The sums have the order of a tile's: where y is a single value, as for a
+// query with one key, delta is dp to the last bit and the gradient 0. Several at a time, for each sum waits for its last term.
 template <class T>
-acc_t<T> delta_of(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h, int64_t i) {
+void deltas(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h, int64_t i, int64_t count, acc_t<T>* delta) {
   using A = acc_t<T>;
-  const T* const g = (const T*)p.grad.data + p.grad.offset(b, h, i);
-  y += ((b * p.queries + i) * p.heads + h) * p.value_size;
-  if (p.grad.column == 1)
-    return sum_block<A, 1>(0, p.value_size,
-                           [&](int64_t e, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(g + e) * get(y + e)}; })
-        .v[0];
-  A sum = 0;
-  for (int64_t e = 0; e < p.value_size; e++) sum += load1(g + e * p.grad.column) * y[e];
-  return sum;
+  constexpr int R = 8;
+  for (int64_t first = 0; first < count; first += R) {
+    const T* g[R];
+    const A* of[R];
+    A sum[R] = {};
+    for (int r = 0; r < R; r++) {
+      const int64_t n = i + min(first + r, count - 1);
+      g[r] = (const T*)p.grad.data + p.grad.offset(b, h, n);
+      of[r] = y + ((b * p.queries + n) * p.heads + h) * p.value_size;
+    }
+    for (int64_t from = 0; from < p.value_size; from += DEPTH) {
+      A chain[R] = {};
+      for (int64_t e = from; e < min(from + DEPTH, p.value_size); e++)
+        for (int r = 0; r < R; r++) chain[r] = multiply_add<A>(load1(g[r] + e * p.grad.column), of[r][e], chain[r]);
+      for (int r = 0; r < R; r++) sum[r] = from > 0 ? sum[r] + chain[r] : chain[r];
+    }
+    for (int r = 0; r < R && first + r < count; r++) delta[first + r] = sum[r];
+  }
 }
 
 template <class T>
@@ -142,7 +162,7 @@ struct Backward {
         dv(KEYS, p.value_size),
         s(QUERIES, KEYS),
         d(QUERIES, KEYS),
-        q(COPIES ? QUERIES : 0, p.size),
+        q(QUERIES, p.size),
         q_rows(panels_of<A>(QUERIES, p.size)),
         g(COPIES ? QUERIES : 0, p.value_size),
         g_rows(panels_of<A>(QUERIES, p.value_size)) {}
@@ -158,7 +178,7 @@ struct Backward {
   // z p into s, and the gradient of the products (or of the scores) into d.
   template <bool TO_PRODUCT = true>
   void probabilities(int64_t b, int64_t h, const Block& block) const {
-    scores(block, p.size, lines<T>(p.q, b, h, block.i, block.rows, p.size, q), k_columns.data(), s.data());
+    scores(block, p.size, lines<T>(p.q, b, h, block.i, block.rows, p.size, q, A(p.scale)), k_columns.data(), s.data());
     scores(block, p.value_size, lines<T>(p.grad, b, h, block.i, block.rows, p.value_size, g), v_columns.data(), d.data());
     for (int64_t r = 0; r < block.rows; r++) {
       const int64_t n = p.row(b, h, block.i + r);

@@ -15,6 +15,14 @@ void for_each_query(const Attention& p, const F& f) {
       for (int64_t i = 0; i < p.queries; i++) f(b, h, i);
 }
 
+// One function for g . v and for g . y: where y is a single value, both have the same bits.
+template <class T>
+__attribute__((noinline)) double dot(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t n) {
+  double sum = 0;
+  for (int64_t e = 0; e < n; e++) sum += double(load1(a + e * a_step)) * load1(b + e * b_step);
+  return sum;
+}
+
 template <class T>
 struct Query {
   const Attention& p;
@@ -36,6 +44,10 @@ struct Query {
   double k(int64_t j, int64_t e) const { return number(p.k, p.group(h), j, e); }
   double v(int64_t j, int64_t e) const { return number(p.v, p.group(h), j, e); }
   double g(const Heads& grad, int64_t e) const { return number(grad, h, i, e); }
+  double g_dot_v(const Heads& grad, int64_t j) const {
+    return dot(row(grad, h, i), grad.column, row(p.v, p.group(h), j), p.v.column, p.value_size);
+  }
+  double g_dot(const Heads& grad, const T* y) const { return dot(row(grad, h, i), grad.column, y, 1, p.value_size); }
   double sink() const { return p.sinks ? load1((const T*)p.sinks + h) : -INFINITY; }
 
   double score(int64_t j) const {
@@ -59,8 +71,9 @@ struct Query {
   double kept(int64_t j) const { return p.seed ? dropout.factor(key, j) : 1; }
 
  private:
-  double number(const Heads& t, int64_t head, int64_t row, int64_t column) const {
-    return load1((const T*)t.data + t.offset(b, head, row) + column * t.column);
+  const T* row(const Heads& t, int64_t head, int64_t n) const { return (const T*)t.data + t.offset(b, head, n); }
+  double number(const Heads& t, int64_t head, int64_t n, int64_t column) const {
+    return load1(row(t, head, n) + column * t.column);
   }
 };
 

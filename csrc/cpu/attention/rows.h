@@ -57,17 +57,13 @@ struct Row {
     set(row, end, columns, A(0));
   }
 
-  // Scores from products, in place; and the derivative of the softcap, if there is one.
+  // Scores from products of scaled queries, in place; and the derivative of the softcap, if there is one.
   void finish(A* s, A* slope = nullptr) const {
-    const A scale = A(p.scale), cap = A(p.softcap);
-    for (int64_t n = begin; n < end; n += lanes<A>) {
-      vec<A> x = load(s + n) * scale;
-      if (cap > 0) {
-        const vec<A> t = vtanh(x / cap);
-        x = cap * t;
-        if (slope) store(slope + n, 1 - t * t);
-      }
-      store(s + n, x);
+    const A cap = A(p.softcap);
+    for (int64_t n = begin; cap > 0 && n < end; n += lanes<A>) {
+      const vec<A> t = vtanh(load(s + n) / cap);
+      store(s + n, cap * t);
+      if (slope) store(slope + n, 1 - t * t);
     }
     if (!p.mask.data) return;
     const int64_t at = p.mask.offset(b, h, i) + j * p.mask.column;
@@ -99,15 +95,14 @@ struct Row {
   }
 };
 
-// Whether a score is the scaled product and nothing else.
-inline bool plain(const Attention& p) { return !p.mask.data && p.softcap <= 0 && p.scale > 0; }
+// Whether a score is the product and nothing else.
+inline bool plain(const Attention& p) { return !p.mask.data && p.softcap <= 0; }
 
 // Products -> z exp(s - m), where m, the largest score so far, and l, the sum of exp(s - m), are those of all blocks up to
 // this one. Returns what l and the sums of values before were multiplied by.
 template <class T>
 acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) {
   using A = acc_t<T>;
-  const A scale = plain(row.p) ? A(row.p.scale) : 1;
   if (!plain(row.p)) row.finish(s);
   row.clear(s, -INFINITY);
   if (row.empty()) return 1;
@@ -116,11 +111,11 @@ acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) 
     most[0] = at_least(load(s + n), most[0]);
     std::swap(most[0], most[1]);
   }
-  const A largest = largest_lane<A>(at_least(most[0], most[1])) * scale;
+  const A largest = largest_lane<A>(at_least(most[0], most[1]));
   const A next = m > largest ? m : largest, shift = next == -INFINITY ? 0 : next;
   vec<A> sum = {};
   for (int64_t n = row.begin; n < row.end; n += lanes<A>) {
-    const vec<A> e = vexp(load(s + n) * scale - shift);
+    const vec<A> e = vexp(load(s + n) - shift);
     store(s + n, e);
     sum += e;
   }
@@ -141,12 +136,12 @@ template <class T, bool TO_PRODUCT = true>
 void gradients(const Row<T>& row, acc_t<T>* s, acc_t<T>* d, acc_t<T> lse, acc_t<T> delta) {
   using A = acc_t<T>;
   const bool simple = plain(row.p), capped = TO_PRODUCT && row.p.softcap > 0, dropped = row.p.seed;
-  const A scale = simple ? A(row.p.scale) : 1, outer = TO_PRODUCT ? A(row.p.scale) : 1;
+  const A outer = TO_PRODUCT ? A(row.p.scale) : 1;
   A slope[KEYS], z[KEYS];
   if (!simple) row.finish(s, slope);
   if (dropped && !row.empty()) row.factors(z);
   for (int64_t n = row.begin; n < row.end; n += lanes<A>) {
-    const vec<A> p = vexp(load(s + n) * scale - lse), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
+    const vec<A> p = vexp(load(s + n) - lse), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
     vec<A> ds = p * (dp - delta) * outer;
     if (capped) ds *= load(slope + n);
     store(s + n, dropped ? p * load(z + n) : p);

@@ -40,19 +40,23 @@ struct Lines {
   int64_t line, step;
 };
 
-// Rows [i, i + rows) of a head, in the type that is computed in: where they lie, or a copy.
+// Rows [i, i + rows) of a head times `scale`, in the type that is computed in: where they lie, or a copy. Scores are scaled by
+// their queries: a score times the scale and less the largest one, in one fused operation, would not be 0 for that one itself.
 template <class T>
 Lines<acc_t<T>> lines(const Heads& t, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t size,
-                      const Scratch<acc_t<T>>& copy) {
+                      const Scratch<acc_t<T>>& copy, acc_t<T> scale = 1) {
   const T* const from = (const T*)t.data + t.offset(b, h, i);
-  if constexpr (sizeof(T) == sizeof(acc_t<T>)) {
-    return {from, t.row, t.column};
-  } else {
-    acc_t<T>* const to = copy.at(0, rows * size);
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t e = 0; e < size; e++) to[r * size + e] = load1(from + r * t.row + e * t.column);
-    return {to, size, 1};
-  }
+  if constexpr (sizeof(T) == sizeof(acc_t<T>))
+    if (scale == 1) return {from, t.row, t.column};
+  acc_t<T>* const to = copy.at(0, rows * size);
+  for (int64_t r = 0; r < rows; r++)
+    if (t.column == 1)
+      map<T>(0, size, [&](int64_t e, auto get, auto put) SN_LAMBDA_INLINE {
+        put(to + r * size + e, get(from + r * t.row + e) * scale);
+      });
+    else
+      for (int64_t e = 0; e < size; e++) to[r * size + e] = load1(from + r * t.row + e * t.column) * scale;
+  return {to, size, 1};
 }
 
 // Panels for the right side of a product: of the rows themselves (their columns side by side), or of the rows as columns.

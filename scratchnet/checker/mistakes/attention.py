@@ -29,7 +29,7 @@ def _softmax(p: Tensor, dp: Tensor) -> Tensor:
 
 
 FORWARD: dict[str, Callable] = {
-    "the scores are not divided by the root of the head size: sums of d products have the variance d": lambda query, key, value: (
+    "the scores are not divided by the root of the head size: sums of d products have variance d": lambda query, key, value: (
         (query @ key.mT).softmax(-1) @ value
     ),
     "the scores are divided by the head size, not by its root": lambda query, key, value: (

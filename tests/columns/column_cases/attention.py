@@ -10,7 +10,7 @@ PLAIN = {"left": EVERYWHERE, "right": EVERYWHERE, "scale": 0.4, "softcap": 0.0, 
 
 
 def attention_forward(q, k, v, mask, sinks, seed, left, right, scale, softcap, dropout):
-    """torch's softmax and logsumexp; its own function has no second derivative on the CPU. A sink is a key more, without value."""
+    """torch's softmax and logsumexp; its own function has no second derivative. A sink is a key more, without value."""
     heads, (rows, keys) = q.shape[1], (q.shape[2], k.shape[2])
     k, v = (t.repeat_interleave(heads // max(t.shape[1], 1), 1) for t in (k, v))
     ahead = torch.arange(keys) - torch.arange(rows)[:, None]

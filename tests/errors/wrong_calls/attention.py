@@ -1,6 +1,6 @@
 """Wrong calls of attention and the Transformer."""
 
-from wrong import Wrong, i, x
+from wrong import Wrong, i, meta, x
 
 MHA = "nn.MultiheadAttention"
 WRONG = [
@@ -35,4 +35,33 @@ WRONG = [
         "nn.TransformerLM", (i(1, 2),), "tokens", "(B, T) | (2,) | unsqueeze(0)", made_with=(9, 4, 2, 1, 8), error=ValueError
     ),
     Wrong("nn.TransformerLM", (i([0] * 9),), "tokens", "up to | 8 | (1, 9) | cut", made_with=(9, 4, 2, 1, 8), error=ValueError),
+]
+
+SDPA = "nn.functional.scaled_dot_product_attention"
+THREE = (x(1, 2, 4, 8), x(1, 2, 5, 8), x(1, 2, 5, 8))
+SHARED = (x(1, 4, 4, 8), x(1, 2, 5, 8), x(1, 2, 5, 8))
+WRONG += [
+    Wrong(SDPA, (1, *THREE[1:]), "query", "must be Tensor, not int"),
+    Wrong(SDPA, (*THREE[:2], [1.0]), "value", "must be Tensor, not list | torch.as_tensor"),
+    Wrong(SDPA, (x(8), x(8), x(8)), "query", "at least 2 dimensional | (8,)"),
+    Wrong(SDPA, (THREE[0], THREE[1].double(), THREE[2]), "key", "same dtype | float64 | key.to(query.dtype)"),
+    Wrong(SDPA, (THREE[0], THREE[1], meta(1, 2, 5, 8)), "value", "same device | meta", error=RuntimeError),
+    Wrong(SDPA, (i([[1]]), i([[1]]), i([[1]])), "query", "torch.int64 | .float()"),
+    Wrong(SDPA, (THREE[0], x(1, 2, 5, 7), THREE[2]), "key", "last axis | 8 and 7 | inner product"),
+    Wrong(SDPA, (THREE[0], THREE[1], x(1, 2, 6, 8)), "value", "5 keys and 6 values", error=RuntimeError),
+    Wrong(SDPA, SHARED, "key", "4 heads | got 2 | enable_gqa=True"),
+    Wrong(SDPA, (x(1, 4, 4, 8), x(1, 3, 5, 8), x(1, 3, 5, 8)), "key", "must divide | 3 and 4", {"enable_gqa": True}),
+    Wrong(SDPA, (x(4, 8), x(5, 8), x(5, 8)), "enable_gqa", "axis of heads", {"enable_gqa": True}),
+    Wrong(SDPA, (x(3, 2, 4, 8), x(2, 2, 5, 8), x(2, 2, 5, 8)), "key", "equal or 1 | (3, 2, 4, 8)"),
+    Wrong(SDPA, (*THREE, x(4, 6)), "attn_mask", "broadcastable | (4, 6) | (1, 2, 4, 5)"),
+    Wrong(SDPA, (*THREE, x(3, 1, 1, 5).bool()), "attn_mask", "broadcastable | (3, 1, 1, 5)"),
+    Wrong(SDPA, (*THREE, i(1)), "attn_mask", "bool or float | int64 | True keeps a key"),
+    Wrong(SDPA, (*THREE, x(4, 5).double()), "attn_mask", "bool or float | float64"),
+    Wrong(SDPA, THREE, "dropout_p", "between 0 and 1 | 1.5", {"dropout_p": 1.5}),
+    Wrong(SDPA, THREE, "scale", "must be float, not str", {"scale": "a"}),
+    Wrong(SDPA, THREE, "window", "at least 1, got 0 | (before, after)", {"window": 0}, error=ValueError),
+    Wrong(SDPA, THREE, "window", "not negative | (-1, 2)", {"window": (-1, 2)}, error=ValueError),
+    Wrong(SDPA, THREE, "window", "int or tuple, not float", {"window": 1.5}, error=TypeError),
+    Wrong(SDPA, THREE, "softcap", "positive, got -1 | None", {"softcap": -1}, error=ValueError),
+    Wrong(SDPA, THREE, "sinks", "2 heads | (3,)", {"sinks": x(3)}, error=RuntimeError),
 ]
