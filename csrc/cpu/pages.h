@@ -18,8 +18,8 @@ constexpr int64_t LARGE = 2 * HUGE_PAGE;  // bytes from which this pays; smaller
 void* sn_take_pages(int64_t bytes);
 
 // Keeps the memory for the next one; false, and nothing done, if sn_take_pages did not give it. What is kept and what is in use
-// are together never more than half as much again as was once in use. What nobody took for a tenth of a second is marked, at the
-// next call, as the system's to take if it runs short.
+// are together never more than half as much again as was once in use. What nobody took for a tenth of a second is marked, at
+// the next call, as the system's to take if it runs short.
 bool sn_give_pages(void* memory);
 
 // Returns all that is kept to the system: the number of bytes.
