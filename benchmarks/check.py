@@ -1,9 +1,10 @@
 """Has a kernel become slower or less accurate? Compares every operator with the table measured earlier on such a machine.
 
-`make bench-check` compares with expected.json, `python benchmarks/check.py --write` measures this machine's part again. A row
-is the first example of an operator, small enough for the caches or too large for them. It holds torch's time / ours in both
-directions, the lowest, middle and highest of several passes, and our error as a share of the bound that `scratchnet verify`
-derives from torch's own. A ratio that fell by more than the passes differ is measured again before it counts.
+`make bench-check` compares with expected.json, `python benchmarks/check.py --write` measures this machine's part again, or the
+rows of some operators: `python benchmarks/check.py --write rope attention`. A row is the first example of an operator, small
+enough for the caches or too large for them. It holds torch's time / ours in both directions, the lowest, middle and highest of
+several passes, and our error as a share of the bound that `scratchnet verify` derives from torch's own. A ratio that fell by
+more than the passes differ is measured again before it counts.
 
 The exit code is 1 if something became worse, 2 if the table has nothing about such a machine.
 """
@@ -119,9 +120,13 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, then compare or write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true", help=f"measure {PASSES} times and write this machine's part")
+    parser.add_argument("ops", nargs="*", metavar="OPERATOR", help="only these (default: all)")
     args = parser.parse_args(argv)
+    if unknown := set(args.ops) - OPS.keys():
+        parser.error(f"no such operator: {', '.join(sorted(unknown))}; there are {', '.join(OPS)}")
     entries = json.loads(TABLE.read_text()) if TABLE.exists() else {}
     kind, screen, every = machine.kind(), options.console(), {case.name: case for case in cases()}
+    some = {name: case for name, case in every.items() if not args.ops or name.split()[0] in args.ops}
     if kind not in entries and not args.write:
         screen.print(
             f"{TABLE.name} has nothing about such a machine ({kind}), only about: {'; '.join(entries) or 'none'}.\n"
@@ -129,18 +134,24 @@ def main(argv: list[str] | None = None) -> int:
             highlight=False,
         )
         return 2
-    passes: dict[str, list[Row]] = {name: [] for name in every}
+    passes: dict[str, list[Row]] = {name: [] for name in some}
     with options.progress(screen) as progress:
-        turns = [name for _ in range(PASSES if args.write else 1) for name in every]  # a pass covers all rows: minutes apart
+        turns = [name for _ in range(PASSES if args.write else 1) for name in some]  # a pass covers all rows: minutes apart
         for name in progress.track(turns, description="bench-check"):
-            passes[name].append(every[name].measure())
+            passes[name].append(some[name].measure())
     if args.write:
         rows = {name: summary(values) for name, values in passes.items()}
-        write(TABLE, entries | {kind: {"measured": machine.measured(machine.facts(), "cpu"), "rows": rows}})
+        measured = machine.measured(machine.facts(), "cpu")
+        if args.ops:
+            before = entries.get(kind, {"measured": "", "rows": {}})
+            rows = {name: (before["rows"] | rows)[name] for name in every if name in before["rows"] | rows}
+            measured = f"{before['measured']} The rows of {', '.join(args.ops)}: {measured}".strip()
+        write(TABLE, entries | {kind: {"measured": measured, "rows": rows}})
         screen.print(f"{len(rows)} rows written for {kind}", highlight=False)
         return 0
     measured = {name: values[0] for name, values in passes.items()}
-    sentences = compare(entries[kind]["rows"], measured, lambda name: every[name].measure())
+    expected = {name: row for name, row in entries[kind]["rows"].items() if name in some or name not in every}
+    sentences = compare(expected, measured, lambda name: every[name].measure())
     for sentence in sentences:
         screen.print(f"WORSE {sentence}", markup=False, style="red")
     screen.print(f"{len(measured)} rows, {len(sentences)} worse; {kind}", highlight=False)

@@ -1,4 +1,4 @@
-"""scratchnet: five primitives, each written once per backend behind one signature, and the network library built on them."""
+"""scratchnet: primitives, each written once per backend behind one signature, and the network library built on them."""
 
 import importlib
 import types

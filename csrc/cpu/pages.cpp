@@ -22,6 +22,9 @@ using Clock = std::chrono::steady_clock;
 // Kept pages that nobody took for so long are marked. Marking 4 to 16 MB costs 60 to 80 us where a second core must be told: a
 // quarter of a GELU of that size if done at every free, a thousandth of this time.
 constexpr auto IDLE = std::chrono::milliseconds(100);
+// What is kept beyond this is marked at once: with more, marking takes a hundredth of what it takes to fill it, and a program
+// that goes on with other memory would be killed at the limit of its control group.
+constexpr int64_t MOST_UNMARKED = 32 * HUGE_PAGE;
 
 struct Pages {
   char* memory;
@@ -75,12 +78,14 @@ class Book {
     return release_until(may_be_kept());
   }
 
-  // Removes one that was freed before `time` and is not marked: while the caller marks it, which would wipe out what another
-  // thread writes, nobody may take it.
+  // Removes one that is not marked and was freed before `time`, or is one too many: while the caller marks it, which would wipe
+  // out what another thread writes, nobody may take it.
   Pages take_idle(Clock::time_point time) {
     const std::lock_guard<std::mutex> lock(mutex);
     const auto oldest = first_unmarked();
-    if (oldest == kept.end() || oldest->freed > time) return {nullptr, 0};
+    int64_t unmarked = 0;
+    for (auto i = oldest; i != kept.end(); i++) unmarked += i->bytes;
+    if (oldest == kept.end() || (oldest->freed > time && unmarked <= MOST_UNMARKED)) return {nullptr, 0};
     const Pages pages = *oldest;
     kept.erase(oldest);
     kept_bytes -= pages.bytes;

@@ -131,6 +131,20 @@ def test_the_command_turns_red_when_a_kernel_is_slower(run, capsys):
     assert "WORSE a: forward 1.50 x torch, was 2.00 (2.00-2.00)" in text and "2 rows, 2 worse" in text
 
 
+def test_the_rows_of_some_operators_are_measured_again(run, check, monkeypatch):
+    made = type(check["main"].__globals__["cases"]()[0])
+    monkeypatch.setitem(check["main"].__globals__, "cases", lambda: [made("gelu 1x1"), made("gather 1x1")])
+    assert run("--write") == 0
+    run.speed = 1.0
+    assert run("--write", "gather") == 0
+    (entry,) = json.loads(run.table.read_text()).values()
+    assert {name: row["forward"][1] for name, row in entry["rows"].items()} == {"gelu 1x1": 2.0, "gather 1x1": 1.0}
+    assert " The rows of gather: Measured " in entry["measured"]
+    assert run("gather") == 0 and run() == 1  # gelu's became worse
+    with pytest.raises(SystemExit):
+        run("nothing")
+
+
 def test_another_machine_is_told_how_to_measure_and_keeps_what_is_there(run, capsys):
     assert run("--write") == 0
     run.kind = "another machine"

@@ -1,4 +1,4 @@
-"""Triton's first rungs: the naive kernels of the five primitives, interpreted, and compiled for GPUs."""
+"""Triton's first rungs: the naive kernels of the primitives, interpreted, and compiled for GPUs."""
 
 import importlib
 import re

@@ -251,7 +251,7 @@ check("16 units in 8 layers do the work of 255 in one", found[-1] - 1 == 255)
 #
 # A transformer has an FFN in each of its layers: a Linear that makes each word's vector four times
 # as wide, a GELU, and a Linear back. It is applied to each word *alone*; the words talk to each
-# other elsewhere, in attention (lesson 28). It consists of just two of the five primitives, matmul
+# other elsewhere, in attention (lesson 28). It consists of just two of the primitives, matmul
 # and GELU, and in scratchnet the first product and the GELU are one kernel (lesson 15).
 
 # %%

@@ -6,7 +6,7 @@
 # A language model does one thing: it reads what is there and says how likely each possible next
 # word is. The large ones you know and the small one you build here are the same machine in
 # different sizes. This lesson adds the last part, attention, which is two matrix products with a
-# softmax between them. Then all five primitives work together: gather, LayerNorm, matmul, GELU and
+# softmax between them. Then five primitives work together: gather, LayerNorm, matmul, GELU and
 # cross-entropy. At the end your model invents first names, and you can calculate what a model of 8
 # billion numbers costs.
 
