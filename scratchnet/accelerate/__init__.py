@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from scratchnet import nn
+from scratchnet.accelerate.attention import choose
 from scratchnet.accelerate.lookalikes import LookAlike, recognise, twin
 from scratchnet.accelerate.losses import is_next_token_loss, next_token_loss
 from scratchnet.accelerate.report import Report
@@ -39,8 +40,9 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     Swapped are the layers of exactly torch.nn's classes, of which a lazy one becomes ours when it learns its size; and layers
     of other classes that are shown to compute what a function of ours does (copies of RMSNorm, LayerNorm, Linear and Conv1D,
     GELU, SiLU), by comparing results and gradients. They remain instances of their classes. Everything else is left, with the
-    reason. loss: also set a Transformers model's `loss_function`, if it is that of the next token. optimizer: of torch.optim,
-    becomes ours with its state. dry_run: only say what would happen. `with accelerate(model):` undoes it at the end.
+    reason. A Transformers model that uses torch's attention uses ours. loss: also set its `loss_function`, if it is that of
+    the next token. optimizer: of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with
+    accelerate(model):` undoes it at the end.
 
     The results are the same up to rounding; references and checkpoints made before keep working. TypeError for anything but a
     Module and an Optimizer.
@@ -54,6 +56,9 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     report.parameters = _numbers(ours), _numbers(model.parameters())
     if loss:
         _swap_loss(model, report)
+    if back := choose(model):
+        report.attention = "scratchnet's now, as the model's attn_implementation"
+        report._back.append(back)
     _swap_optimizer(optimizer, report)
     if dry_run:
         report.undo()

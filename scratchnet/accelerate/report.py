@@ -16,7 +16,7 @@ class Report:
     """What `accelerate` did: print it, or reverse it with `undo()` or at the end of a `with` block.
 
     swapped: the name and class of every layer that is ours now. left: name, class and reason for every layer that is not.
-    computes: name -> what a layer of another library was shown to compute. loss, optimizer: what became of them.
+    computes: name -> what a layer of another library was shown to compute. attention, loss, optimizer: what became of them.
     parameters: how many numbers the parameters of layers that are ours have, and those of the whole model.
     """
 
@@ -24,6 +24,7 @@ class Report:
     left: list[tuple[str, str, str]] = field(default_factory=list)
     computes: dict[str, str] = field(default_factory=dict)
     parameters: tuple[int, int] = (0, 0)
+    attention: str = ""
     loss: str = ""
     optimizer: str = ""
     _back: list[Callable[[], None]] = field(default_factory=list, repr=False)
@@ -63,8 +64,8 @@ class Report:
         ours, all_of_them = self.parameters
         share = f", with {ours / all_of_them:.0%} of the parameters" if all_of_them else ""
         lines = [f"{len(self.swapped)} layers swapped{share}, {len(self.left)} left"]
-        lines += [f"loss: {self.loss}"] * bool(self.loss)
-        lines += [f"optimizer: {self.optimizer}"] * bool(self.optimizer)
+        facts = {"attention": self.attention, "loss": self.loss, "optimizer": self.optimizer}
+        lines += [f"{name}: {what}" for name, what in facts.items() if what]
         if self.swapped:
             lines.append("torch.ao.quantization looks layers up by their exact class and skips swapped ones: undo() first")
             lines.append("a file of torch.save(model) needs scratchnet to be read: undo() first, or save state_dict()")

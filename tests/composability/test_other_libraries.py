@@ -1,5 +1,7 @@
 """Programs that look layers up by class, where the packages are installed: peft, Transformers, timm, torchvision."""
 
+import copy
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -77,3 +79,30 @@ def test_torchvision():
     scratchnet.accelerate(model)
     assert extraction.get_graph_node_names(model) == names
     assert_close(extraction.create_feature_extractor(model, ["layer1.0.relu", "layer4"])(x), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_of_transformers(masked):
+    """Grouped heads, a causal model, with a mask and without, forward, backward and decoding with a cache."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=61, hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
+    )
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(config).eval()
+    plain = copy.deepcopy(model)
+    words, mask = torch.randint(61, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
+    mask[1, :4] = 0
+    given = {"attention_mask": mask} if masked else {}
+    report = scratchnet.accelerate(model)
+    assert model.config._attn_implementation == "scratchnet" and "attn_implementation" in report.attention
+    with scratchnet.backend("cpp"):
+        ours, theirs = (m(words, labels=words, **given).loss for m in (model, plain))
+        torch.testing.assert_close(ours, theirs)
+        ours.backward(), theirs.backward()
+        for mine, other in zip(model.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad, other.grad, rtol=1e-3, atol=1e-6)
+        made = [m.generate(words, max_new_tokens=8, do_sample=False, pad_token_id=0, **given) for m in (model, plain)]
+    assert torch.equal(*made)
+    report.undo()
+    assert model.config._attn_implementation == "sdpa"
