@@ -122,9 +122,9 @@ void deltas(const AttentionBackward& p, const acc_t<T>* y, int64_t b, int64_t h,
       g[r] = (const T*)p.grad.data + p.grad.offset(b, h, n);
       of[r] = y + ((b * p.queries + n) * p.heads + h) * p.value_size;
     }
-    for (int64_t from = 0; from < p.value_size; from += DEPTH) {
+    for (int64_t from = 0; from < p.value_size; from += CHAIN) {
       A chain[R] = {};
-      for (int64_t e = from; e < min(from + DEPTH, p.value_size); e++)
+      for (int64_t e = from; e < min(from + CHAIN, p.value_size); e++)
         for (int r = 0; r < R; r++) chain[r] = multiply_add<A>(load1(g[r] + e * p.grad.column), of[r][e], chain[r]);
       for (int r = 0; r < R; r++) sum[r] = from > 0 ? sum[r] + chain[r] : chain[r];
     }

@@ -10,6 +10,9 @@
 namespace scratchnet {
 namespace {
 
+// Terms of a score, and of what flows back to it, that are added in one chain: dp - delta is a difference of large numbers.
+// With 256, gradients of heads of 1,000 numbers were six times as far off as torch's.
+constexpr int64_t CHAIN = 64;
 constexpr int64_t QUERIES = 96, KEYS = 192;  // of a block: multiples of a tile's rows, and KEYS of its columns
 static_assert(QUERIES % ROWS == 0 && KEYS % ROWS == 0 && KEYS % COLUMNS<float> == 0 && KEYS % COLUMNS<double> == 0);
 
@@ -75,11 +78,12 @@ int64_t panels_of(int64_t rows, int64_t size) {
   return max(product_of(round_up(rows, COLUMNS<A>), size), product_of(rows, round_up(size, COLUMNS<A>)));
 }
 
-// c (rows, columns) = [c +] a b, tile by tile; b in panels. What tile rows [i, i + height) have of the columns and of the terms
-// of their sums is across(i, height) and along(i, height): a tile that no one sees is not computed, and keeps what it held.
+// c (rows, columns) = [c +] a b, tile by tile, `chain` terms at a time; b in panels. What tile rows [i, i + height) have of the
+// columns and of the terms of their sums is across(i, height) and along(i, height): a tile that no one sees is not computed,
+// and keeps what it held.
 template <class A, class Across, class Along>
 void product(int64_t rows, int64_t columns, int64_t depth, const Lines<A>& a, const A* panel, A* c, int64_t c_row, bool add,
-             const Across& across, const Along& along) {
+             int64_t chain, const Across& across, const Along& along) {
   constexpr int64_t WIDTH = COLUMNS<A>;
   for (int64_t j = 0; j < columns; j += WIDTH, panel += WIDTH * depth)
     for (int64_t i = 0; i < rows; i += ROWS) {
@@ -90,9 +94,9 @@ void product(int64_t rows, int64_t columns, int64_t depth, const Lines<A>& a, co
       int64_t p = terms.begin;
       do {  // once even without terms, which makes zeros
         const auto numbers = packed_rows(a.data + i * a.line + p * a.step, a.line, a.step);
-        fitting_tile<A>(height, max(0, min(DEPTH, terms.end - p)), numbers, packed_columns(panel + p * WIDTH),
+        fitting_tile<A>(height, max(0, min(chain, terms.end - p)), numbers, packed_columns(panel + p * WIDTH),
                         c + i * c_row + j, c_row, width, add || p > terms.begin);
-        p += DEPTH;
+        p += chain;
       } while (p < terms.end);
     }
 }
@@ -106,19 +110,19 @@ inline auto all(int64_t size) {
 template <class A>
 void scores(const Block& block, int64_t size, const Lines<A>& q, const A* k, A* c) {
   const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.keys_of(r, count); };
-  product(block.rows, block.columns, size, q, k, c, KEYS, false, seen, all(size));
+  product(block.rows, block.columns, size, q, k, c, KEYS, false, CHAIN, seen, all(size));
 }
 // c (queries, size) += p v, p a block of numbers, v a row in the panels for each key.
 template <class A>
 void add_over_keys(const Block& block, int64_t size, const A* p, const A* v, A* c) {
   const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.keys_of(r, count); };
-  product(block.rows, size, block.columns, Lines<A>{p, KEYS, 1}, v, c, size, true, all(size), seen);
+  product(block.rows, size, block.columns, Lines<A>{p, KEYS, 1}, v, c, size, true, KEYS, all(size), seen);
 }
 // c (keys, size) += p^T g, g a row in the panels for each query.
 template <class A>
 void add_over_queries(const Block& block, int64_t size, const A* p, const A* g, A* c) {
   const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.queries_of(r, count); };
-  product(block.columns, size, block.rows, Lines<A>{p, 1, KEYS}, g, c, size, true, all(size), seen);
+  product(block.columns, size, block.rows, Lines<A>{p, 1, KEYS}, g, c, size, true, KEYS, all(size), seen);
 }
 
 }  // namespace
