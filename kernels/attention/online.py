@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from scratchnet.kernels.attention_scores import common, delta_of, kept, place_of, score, sinks_gradient
-from scratchnet.kernels.launch import launch
+from scratchnet.kernels.launch import INTERPRETED, launch
 from scratchnet.kernels.tile import multiply_tile, types, uses_threads
 from scratchnet.ops.attention import AttentionOptions
 
@@ -102,7 +102,8 @@ def forward_kernel(
 
 def _blocks(q: Tensor) -> dict:
     """Sizes of tiles: those of matrix units, or of threads that multiply one by one, whose registers hold less."""
-    m, k, v = (16, 16, 32) if uses_threads(q) else (64, 32, 64)  # anything larger in float32 spills on sm_80
+    small = uses_threads(q) and not INTERPRETED  # the interpreter is the faster, the fewer tiles there are
+    m, k, v = (16, 16, 32) if small else (64, 32, 64)  # anything larger in float32 spills on sm_80
     return {**types(q), "BLOCK_M": m, "BLOCK_N": m, "BLOCK_K": k, "BLOCK_V": v}
 
 
