@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from scratchnet.nn import functional as F
+from scratchnet.ops.gated import GATES_BY
 
 ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "gelu": ("gelu", {}),
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "quick_gelu": ("quick_gelu", {}),
     "squared_relu": ("squared_relu", {}),
 }
-GATES = ("silu", "gelu", "gelu_tanh", "relu")  # of a gated feed-forward layer
+GATES = tuple(dict.fromkeys(("silu", *GATES_BY)))  # of a gated feed-forward layer, the usual one first: each try runs the layer
 EPSILONS = (1e-5, 1e-6, 1e-8, 1e-12)  # of norms that keep theirs in no attribute
 
 
