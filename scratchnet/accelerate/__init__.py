@@ -14,9 +14,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from scratchnet import nn
-from scratchnet.accelerate.attention import choose
+from scratchnet.accelerate import attention, losses
 from scratchnet.accelerate.lookalikes import LookAlike, recognise, twin
-from scratchnet.accelerate.losses import is_next_token_loss, next_token_loss
 from scratchnet.accelerate.report import Report
 from scratchnet.functions.checks import fail
 from scratchnet.nn.attention import NonDynamicallyQuantizableLinear
@@ -56,7 +55,7 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     report.parameters = _numbers(ours), _numbers(model.parameters())
     if loss:
         _swap_loss(model, report)
-    if back := choose(model):
+    if back := attention.choose(model):
         report.attention = "scratchnet's now, as the model's attn_implementation"
         report._back.append(back)
     _swap_optimizer(optimizer, report)
@@ -68,10 +67,13 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
 def decelerate(model: Module) -> int:
     """Give every layer of exactly one of our classes the class it had, in place, whoever swapped it; return how many.
 
+    A Transformers model's attention and loss are its own again too.
     For what no report knows of: a copy of an accelerated model, or one that was loaded. Before torch.save(model), it makes the
     file one that can be read without scratchnet. TypeError for anything but a Module.
     """
     _check_model("decelerate", model)
+    attention.give_back(model)
+    losses.give_back(model)
     ours = [module for module in model.modules() if _is_ours(module)]
     for module in ours:
         _give_back(module)
@@ -170,10 +172,10 @@ def _swap_loss(model: Module, report: Report) -> None:
     before = getattr(model, "loss_function", None)
     if not callable(before):
         report.loss = "outside of the model: scratchnet.nn.functional.cross_entropy takes the place of torch's"
-    elif before is next_token_loss:
+    elif before is losses.next_token_loss:
         report.loss = "scratchnet's cross_entropy"
-    elif is_next_token_loss(before):
-        model.loss_function = next_token_loss
+    elif losses.is_next_token_loss(before):
+        model.loss_function = losses.next_token_loss
         report._back.append(lambda: setattr(model, "loss_function", before))
         report.loss = "scratchnet's cross_entropy now, as the model's loss_function"
     else:

@@ -57,6 +57,13 @@ def choose(model: Module) -> Callable[[], None] | None:
     return lambda: model.set_attn_implementation("sdpa")
 
 
+def give_back(model: Module) -> None:
+    """Let every model inside that uses our attention use torch's again."""
+    for module in model.modules():
+        if getattr(getattr(module, "config", None), "_attn_implementation", None) == NAME:
+            module.set_attn_implementation("sdpa")
+
+
 def _torchs() -> Callable | None:
     """Transformers' own call of torch's attention, if Transformers is there."""
     return getattr(sys.modules.get("transformers.integrations.sdpa_attention"), "sdpa_attention_forward", None)

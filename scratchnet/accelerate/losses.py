@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from scratchnet.nn import functional as F
 
@@ -29,6 +30,13 @@ def next_token_loss(
     if num_items_in_batch is None:
         return F.cross_entropy(rows, targets, ignore_index=ignore_index)
     return F.cross_entropy(rows, targets, ignore_index=ignore_index, reduction="sum") / num_items_in_batch
+
+
+def give_back(model: Module) -> None:
+    """Let every model of Transformers inside whose loss is ours have the one of its kind again."""
+    for module in model.modules():
+        if vars(module).get("_loss_function") is next_token_loss:
+            del module._loss_function
 
 
 def is_next_token_loss(loss: Callable) -> bool:

@@ -1,6 +1,7 @@
 """Programs that look layers up by class, where the packages are installed: peft, Transformers, timm, torchvision."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -104,5 +105,9 @@ def test_attention_of_transformers(masked):
             torch.testing.assert_close(mine.grad, other.grad, rtol=1e-3, atol=1e-6)
         made = [m.generate(words, max_new_tokens=8, do_sample=False, pad_token_id=0, **given) for m in (model, plain)]
     assert torch.equal(*made)
+    loaded = pickle.loads(pickle.dumps(model))
+    scratchnet.decelerate(loaded)
+    assert b"scratchnet" not in pickle.dumps(loaded)  # read by a process that lacks it
+    torch.testing.assert_close(loaded(words, labels=words, **given).loss, theirs)
     report.undo()
     assert model.config._attn_implementation == "sdpa"
