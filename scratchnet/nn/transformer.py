@@ -101,9 +101,8 @@ class TransformerEncoderLayer(Called, torch.nn.TransformerEncoderLayer):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = activation_of("TransformerEncoderLayer", activation)
-        self.activation_relu_or_gelu = (
-            0  # torch's TransformerEncoder then makes no nested tensors, as it does for its own layers
-        )
+        # 0: torch's TransformerEncoder makes no nested tensors of what ours gets, as it does for its own layers.
+        self.activation_relu_or_gelu = 0
 
     def forward(
         self,
