@@ -268,9 +268,14 @@ def _scale(case: Case, ours: Results) -> float:
     dx = p (g - sum(g p)) and g - p sum(g) are differences of numbers as large as g; in g exp(x - y) the error is y's own.
     """
     if case.values != "normal":
-        tensors = [t.detach().double() for t in tree_leaves((case.args, case.kwargs)) if isinstance(t, Tensor) and t.numel()]
-        largest = [max(1.0, t.nan_to_num(0, 0, 0).abs().max().item()) for t in tensors if t.is_floating_point()]
-        return math.prod(largest) if case.op.primitive == "cross_entropy" else max(largest, default=1.0)  # weights times shares
+        target = case.args[-1] if case.op.name in ("cross_entropy", "linear_cross_entropy") else None
+        largest = [1.0]
+        for t in tree_leaves((case.args, case.kwargs)):
+            if isinstance(t, Tensor) and t.is_floating_point() and t.numel():
+                sizes = t.detach().double().nan_to_num(0, 0, 0).abs()
+                sizes = sizes.sum(min(1, t.dim() - 1)) if t is target else sizes  # a row's shares add up in p sum(q) - q
+                largest.append(max(1.0, sizes.max().item()))
+        return math.prod(largest) if case.op.primitive == "cross_entropy" else max(largest)  # weights times shares
     if case.op.name == "logsumexp":
         return max(1.0, ours[0].detach().double().nan_to_num(0, 0, 0).abs().max().item()) if ours[0].numel() else 0
     return 1.0 if case.op.name in ("softmax", "log_softmax") else 0

@@ -24,6 +24,8 @@ def expanded_floats(t):
 def check(name, example, dtype, backend, layout, sizes=SIZES):
     if (name, layout) == ("linear_cross_entropy", "expanded"):
         pytest.skip("with equal rows of the weight the true gradients are zero: only rounding is left to compare")
+    if (name, example, layout) == ("attention", "one head", "expanded"):
+        pytest.skip("with equal keys and values the true gradients of query and key are zero: only rounding is left to compare")
     if (name, layout) == ("batch_norm", "expanded") and example in ("rows", "running, plain"):
         pytest.skip("equal samples are all 0 when normalised: the gradient of the weight is only rounding, in torch's own")
     if (layout, dtype) == ("expanded", torch.float64):

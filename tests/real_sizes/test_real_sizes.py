@@ -122,7 +122,8 @@ def log_uniform(rng, most):
 def check_example(name, example, rng, mebibytes):
     """One of the operator's examples with random rows and columns, which in float32 moves at most this much memory."""
     op, most = OPS[name], mebibytes * 2**18
-    product = op.primitive == "matmul" or name == "linear_cross_entropy"  # has a tensor of rows x rows or columns x columns
+    # these have a tensor of rows x rows or columns x columns
+    product = op.primitive == "matmul" or name in ("linear_cross_entropy", "attention")
     while True:
         rows, columns = log_uniform(rng, most), log_uniform(rng, most)
         if rows * columns > most or product and max(rows, columns) ** 2 > most // 8:

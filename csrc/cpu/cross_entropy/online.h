@@ -32,10 +32,10 @@ struct Pieces {
 
   // row(piece, first element, number of the row), or strip(piece, first element, number of the first row, rows)
   template <class Row, class Strip>
-  void for_each(const Row& row, const Strip& strip) const {
+  void for_each(const Row& row, const Strip& strip, bool flush_to_zero = true) const {
     const int64_t width = min(inner, STRIP);
     parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
-      const FlushToZero flush;
+      const FlushToZero flush(flush_to_zero);
       for (int64_t piece = begin; piece < end; piece++) {
         if (inner == 1) {
           for (int64_t i = piece * rows; i < min((piece + 1) * rows, outer); i++) row(piece, i * classes, i);

@@ -35,8 +35,9 @@ void backward(const T* grad, const T* x, T* dx, int64_t n) {
 
 // f(from, to, n) for each piece of a row: n elements at `from` of gate and value, at `to` of y.
 template <class F>
-void for_each_piece(int64_t rows, int64_t columns, int64_t step, const F& f) {
+void for_each_piece(int64_t rows, int64_t columns, int64_t step, bool flush_to_zero, const F& f) {
   parallel_for(0, rows * columns, GRAIN, [&](int64_t begin, int64_t end) {
+    const FlushToZero flush(flush_to_zero);
     for (int64_t i = begin; i < end;) {
       const int64_t row = i / columns, n = min(end, (row + 1) * columns) - i;
       f(i + row * (step - columns), i, n);
@@ -47,7 +48,7 @@ void for_each_piece(int64_t rows, int64_t columns, int64_t step, const F& f) {
 
 template <class T, Activation ACT>
 void gated_forward(const T* gate, const T* value, T* y, int64_t rows, int64_t columns, int64_t step) {
-  for_each_piece(rows, columns, step, [&](int64_t from, int64_t to, int64_t n) {
+  for_each_piece(rows, columns, step, false, [&](int64_t from, int64_t to, int64_t n) {
     map<T>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       put(y + to + j, activated<ACT, acc_t<T>>(get(gate + from + j)).y * get(value + from + j));
     });
@@ -57,8 +58,7 @@ void gated_forward(const T* gate, const T* value, T* y, int64_t rows, int64_t co
 template <class T, Activation ACT>
 void gated_backward(const T* grad, const T* gate, const T* value, T* dgate, T* dvalue, int64_t rows, int64_t columns,
                     int64_t step) {
-  for_each_piece(rows, columns, step, [&](int64_t from, int64_t to, int64_t n) {
-    const FlushToZero flush;
+  for_each_piece(rows, columns, step, true, [&](int64_t from, int64_t to, int64_t n) {
     map<T>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
       const auto g = get(grad + to + j);
       const auto [y, slope] = activated<ACT, acc_t<T>>(get(gate + from + j));
