@@ -4,6 +4,8 @@
 // from 16 bits, reductions, and exp and the normal distribution as polynomials with stated errors. It is compiled once per
 // instruction set and lives in an anonymous namespace (see cpu/ladder.h).
 #pragma once
+#include <math.h>
+
 #include "cpu/scalar.h"
 
 #if defined(__AVX2__)
@@ -184,12 +186,35 @@ SN_INLINE V vmax(V a, V b) {
   return (a > b) | (a != a) ? a : b;
 #endif
 }
+// The largest element, NaN if one is there. The NaN is looked for beside the chain of maxima: element by element, with NaN in
+// the chain, this took 24 of the 58 ns of a row of ten classes in cross_entropy.
+#if defined(__AVX512F__)
+SN_INLINE float vmax_lanes(vec<float> v) {
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q) ? NAN : _mm512_reduce_max_ps((__m512)v);
+}
+SN_INLINE double vmax_lanes(vec<double> v) {
+  return _mm512_cmp_pd_mask((__m512d)v, (__m512d)v, _CMP_UNORD_Q) ? NAN : _mm512_reduce_max_pd((__m512d)v);
+}
+#elif defined(__AVX2__)
+SN_INLINE float vmax_lanes(vec<float> v) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  const float largest = _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q)) ? NAN : largest;
+}
+SN_INLINE double vmax_lanes(vec<double> v) {
+  const __m128d two = _mm_max_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+  const double largest = _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+  return _mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, (__m256d)v, _CMP_UNORD_Q)) ? NAN : largest;
+}
+#else
 template <class V>
 SN_INLINE auto vmax_lanes(V v) {
   auto m = v[0];
   for (unsigned i = 1; i < sizeof v / sizeof m; i++) m = v[i] > m || v[i] != v[i] ? v[i] : m;
   return m;
 }
+#endif
 
 // The larger of x and a limit, NaN stays NaN: one instruction, which compilers make of ?: for integers only.
 template <class V>
