@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
@@ -15,6 +17,7 @@ __all__ = [
     "batched",
     "below_autograd",
     "channels_last",
+    "forget_meshes",
     "mapping",
     "tracing",
     "transforming",
@@ -42,6 +45,14 @@ def tracing() -> bool:
 def batched(grad: Tensor) -> bool:
     """Whether a vmap, new or old, may be active on `grad`: it cannot write a batch in place into an unbatched tensor."""
     return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
+def forget_meshes() -> None:
+    """Let every DeviceMesh forget its groups: torch's tables of sharded operators keep the meshes until Python ends."""
+    from torch.distributed.device_mesh import DeviceMesh  # on first use: importing it takes a while
+
+    for mesh in [thing for thing in gc.get_objects() if DeviceMesh in type(thing).__mro__]:  # isinstance asks what warns
+        mesh._pg_registry.clear()
 
 
 def channels_last(x: Tensor) -> bool:

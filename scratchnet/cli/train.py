@@ -17,7 +17,20 @@ from scratchnet import nn, optim
 from scratchnet.backends import backend
 from scratchnet.cli import options
 from scratchnet.optional import need
-from scratchnet.training import TASKS, Comparison, Task, accuracy, compare, fit, generate, nats, plot
+from scratchnet.training import (
+    TASKS,
+    Comparison,
+    Task,
+    accuracy,
+    compare,
+    fit,
+    generate,
+    nats,
+    parallel,
+    plot,
+    processes,
+    shard,
+)
 
 ALONE = ("checkpoint", "resume", "plot")  # options that --compare does not have
 
@@ -35,10 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="FILE", help="write the state of the run to it after every epoch")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint, if it exists")
     parser.add_argument("--plot", metavar="FILE", help="draw the losses as a PNG file")
+    parser.add_argument("--shard", action="store_true", help="under torchrun: split the parameters over the processes (FSDP2)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and report; 1 if the twins disagree by more than rounding. Ends with one sentence if data or backend is missing."""
+    """Train and report; 1 if the twins disagree by more than rounding. Ends with one sentence if data or backend is missing.
+
+    In processes that torchrun started, all train one model, and the first one reports.
+    """
+    with processes():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         _check(args)
         chosen = backend(args.backend) if args.backend else contextlib.nullcontext()
@@ -50,9 +72,11 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads or task.threads or torch.get_num_threads())
     epochs = args.epochs or task.epochs
     console = options.console()
+    console.quiet = parallel.rank() > 0
+    several = f" in each of {parallel.count()} processes" if parallel.count() > 1 else ""
     console.print(
         f"[bold]{args.task}[/bold]: {len(task.train.y):,} samples to train on, {len(task.test.y):,} held out; "
-        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {torch.get_num_threads()}"
+        f"backend: {args.backend or 'the fastest of each primitive'}; threads: {torch.get_num_threads()}{several}"
     )
     if args.compare:
         return _compare(console, args, task, epochs)
@@ -70,6 +94,11 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name} is for a model trained alone, without --compare")
     if args.resume and not args.checkpoint:
         raise ValueError("--resume needs --checkpoint FILE, the run to continue")
+    if args.compare and parallel.count() > 1:
+        raise ValueError("--compare is for one process: the twins train in lockstep")
+    if args.shard and parallel.count() == 1:
+        again = f"torchrun --standalone --nproc-per-node 2 -m scratchnet train {args.task} --shard"
+        raise ValueError(f"--shard splits the parameters over several processes, and this is one alone: {again}")
     if args.plot:
         need("scratchnet train --plot", "matplotlib", "matplotlib")
 
@@ -77,6 +106,8 @@ def _check(args: argparse.Namespace) -> None:
 def _fit(console: Console, args: argparse.Namespace, task: Task, epochs: int) -> int:
     torch.manual_seed(args.seed)
     model = task.model(nn)
+    if args.shard:
+        shard(model)
     start = time.perf_counter()
     history = fit(
         model,
@@ -95,7 +126,7 @@ def _fit(console: Console, args: argparse.Namespace, task: Task, epochs: int) ->
     seconds = time.perf_counter() - start
     result = history[f"val_{task.metric.__name__}"][-1]
     console.print(f"held-out {_result(task, result)} after {seconds:.1f} s; {_goal(task, result)}")
-    if args.plot:
+    if args.plot and parallel.rank() == 0:
         plot(history, args.plot)
     if task.vocabulary:
         _show_text(console, args, task, model)

@@ -123,7 +123,7 @@ SERVED_BY: dict[int, tuple[str, ...]] = {
         "optim.lr_scheduler.SequentialLR",
         "optim.lr_scheduler.StepLR",
     ),
-    71: ("training.Task", "training.fit", "training.train_step"),
+    71: ("training.Task", "training.fit", "training.processes", "training.shard", "training.train_step"),
     72: ("training.Batches",),
     74: ("data.Split", "data.split", "training.plot"),
     75: ("data.diabetes", "training.accuracy", "training.mae", "training.mse", "training.nats", "training.r2"),

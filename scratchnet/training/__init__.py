@@ -6,6 +6,7 @@ from scratchnet.training.evaluate import evaluate, predict
 from scratchnet.training.fit import History, fit, train_step
 from scratchnet.training.generate import generate
 from scratchnet.training.metrics import accuracy, mae, mse, nats, r2
+from scratchnet.training.parallel import processes, shard
 from scratchnet.training.plot import plot
 from scratchnet.training.tasks import TASKS, Task
 from scratchnet.training.watch import watch
@@ -26,7 +27,9 @@ __all__ = [
     "nats",
     "plot",
     "predict",
+    "processes",
     "r2",
+    "shard",
     "train_step",
     "watch",
 ]

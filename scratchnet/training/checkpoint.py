@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Generator
 
+from scratchnet.training import parallel
+
 _MARK = b"scratchnet sha256 "  # then the digest of all before it: the end of the file, which torch.load ignores
 
 
@@ -18,9 +20,12 @@ def save(path: str | Path, stateful: dict[str, Any], generator: Generator | None
     """Write the state_dict of everything in `stateful`, torch's random states and `values`.
 
     A reader sees the old file or the new one, never half of one, even if the machine stops in between. OSError if the disk
-    is full or the path cannot be written.
+    is full or the path cannot be written. Of several processes the first one writes, after all have given it their parts.
     """
-    state = {name: thing.state_dict() for name, thing in _everything(stateful, generator).items()} | values
+    everything = _everything(stateful, generator)
+    state = parallel.whole({name: thing.state_dict() for name, thing in everything.items()} | values)
+    if parallel.rank() > 0:
+        return
     unfinished = Path(f"{path}.unfinished")
     try:
         with open(unfinished, "w+b") as file:
@@ -50,7 +55,7 @@ def load(path: str | Path, stateful: dict[str, Any], generator: Generator | None
     for name, thing in everything.items():
         try:
             _check_options(state[name], before[name])
-            thing.load_state_dict(state[name])
+            thing.load_state_dict(parallel.split(state[name], thing))
         except Exception as error:  # of any type: the file's content decides how load_state_dict fails
             for other, changed in everything.items():
                 changed.load_state_dict(before[other])

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from scratchnet import nn
 from scratchnet.data.split import split
 from scratchnet.training import checkpoint as checkpoints
+from scratchnet.training import parallel
 from scratchnet.training.batches import Batches
 from scratchnet.training.evaluate import Data, Loss, Metric, device_of, evaluate
 
@@ -71,6 +72,10 @@ def fit(
                  the number of threads)
     progress:    show a bar and one line per epoch, on your own rich Console if given
 
+    In several processes (`training.processes`) each takes its rows of every batch, unless a DistributedSampler has chosen them,
+    and the gradients are averaged, by DistributedDataParallel or as `training.shard` has it: the losses are those of one
+    process, if `loss` is a mean over the rows. Dropout draws other numbers in each, and batch_norm sees the rows of its own.
+
     Modules in eval mode, such as frozen ones, stay in it, unless the whole model is in eval mode. ValueError for options that
     do not fit together and for a damaged checkpoint, FloatingPointError as soon as the loss is not finite.
     """
@@ -78,18 +83,21 @@ def fit(
     if isinstance(validation, float):
         data, validation = split(*data, round(validation * len(data[0])), seed)
     loader = Batches(*data, batch_size, seed) if isinstance(data, tuple) else data
+    parallel.check(loader)
+    run, model = parallel.together(model)
     device = device_of(model)
     history: History = {}
     best = {"epoch": 0, "loss": math.inf}
     stateful = {"model": model, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
     generator = getattr(loader, "generator", None)  # of the order of the batches; None: torch's global one
-    if resume and Path(checkpoint).exists():
+    if resume and _found(checkpoint, device):
         state = checkpoints.load(checkpoint, stateful, generator, {"history": dict, "best": dict})
         history, best = state["history"], state["best"]
     done = len(history.get("loss", ()))
     if not model.training:  # otherwise a frozen part stays in eval mode
         model.train()
 
+    progress = progress if parallel.rank() == 0 else False
     with _progress_bar(progress) as bar:
         task = bar.add_task("", total=epochs * len(loader), completed=done * len(loader))
         for epoch in range(done + 1, epochs + 1):
@@ -97,16 +105,18 @@ def fit(
                 break
             title = f"epoch {epoch}/{epochs}"
             total, samples = 0.0, 0
+            parallel.start_epoch(loader, epoch, seed)
             for i, (x, y) in enumerate(loader):
+                x, y, weight, rows = parallel.share(loader, x, y)
                 x, y = x.to(device), y.to(device)
                 group = min(accumulate, len(loader) - i + i % accumulate)  # the last group of a pass may be smaller
                 if i % accumulate == 0:
                     optimizer.zero_grad()
                 with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                    outputs = model(x)
-                    value = loss(outputs, y)
+                    outputs = run(x)
+                    value = loss(outputs, y) * weight
                 (value / group).backward()
-                number = value.item()
+                number = parallel.mean(value.item(), device)
                 if not math.isfinite(number):
                     where = f"{title}, batch {i + 1}"
                     raise FloatingPointError(f"fit: the loss is {number} in {where}. {_reason(optimizer, x, y)}")
@@ -116,12 +126,14 @@ def fit(
                     optimizer.step()
                     if scheduler and schedule == "batch":
                         scheduler.step()
-                total, samples = total + number * len(y), samples + len(y)
+                total, samples = total + number * rows, samples + rows
                 bar.update(task, advance=1, description=f"{title}  loss {number:.4f}")
 
             results = {"loss": total / samples}
+            parallel.agree(model)
             if validation is not None:
-                results |= {f"val_{name}": value for name, value in evaluate(model, validation, loss, metrics).items()}
+                found = parallel.of_the_first(evaluate(model, validation, loss, metrics), device)
+                results |= {f"val_{name}": value for name, value in found.items()}
             for name, value in results.items():
                 history.setdefault(name, []).append(value)
             if progress:
@@ -135,8 +147,16 @@ def fit(
             if checkpoint is not None:
                 checkpoints.save(checkpoint, stateful, generator, {"history": history, "best": best})
     if "model" in best:
-        model.load_state_dict(best["model"])
+        model.load_state_dict(parallel.split(best["model"], model))
     return history
+
+
+def _found(checkpoint: str | Path, device: torch.device) -> bool:
+    """Whether there is a file to resume from; ValueError if only some of the processes see it."""
+    share = parallel.mean(float(Path(checkpoint).exists()), device)
+    if share not in (0, 1):
+        raise ValueError(f"fit: the checkpoint {checkpoint} is there for some processes only: put it on a disk that all share")
+    return share == 1
 
 
 def _reason(optimizer: Optimizer, x: Tensor, y: Tensor) -> str:

@@ -118,6 +118,7 @@ def test_wrong_commands_are_refused(capsys, arguments, message):
     [
         (("--backend", "nimpy"), "no backend 'nimpy'.*numpy"),
         (("--resume",), "--resume needs --checkpoint FILE"),
+        (("--shard",), "--shard splits .* over several processes, and this is one alone: torchrun .*-m scratchnet train"),
         (("--compare", "--plot", "x.png"), "--plot is for a model trained alone, without --compare"),
         (("--epochs", "1", "--checkpoint", "no/such/folder/run.pt"), "No such file or directory: 'no/such/folder"),
     ],
