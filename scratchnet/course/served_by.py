@@ -111,7 +111,16 @@ SERVED_BY: dict[int, tuple[str, ...]] = {
     65: ("numpy.Optimizer",),
     66: ("nn.utils.clip_grad_norm_", "nn.utils.clip_grads_with_norm_", "nn.utils.get_total_norm"),
     67: ("numpy.SGD", "optim.SGD"),
-    68: ("numpy.Adam", "numpy.AdamW", "numpy.RMSprop", "optim.Adagrad", "optim.Adam", "optim.AdamW", "optim.RMSprop"),
+    68: (
+        "numpy.Adam",
+        "numpy.AdamW",
+        "numpy.RMSprop",
+        "optim.Adagrad",
+        "optim.Adam",
+        "optim.AdamW",
+        "optim.Muon",
+        "optim.RMSprop",
+    ),
     69: (
         "optim.lr_scheduler.CosineAnnealingLR",
         "optim.lr_scheduler.ExponentialLR",

@@ -12,10 +12,11 @@ from scratchnet.optim import lr_scheduler
 from scratchnet.optim.adagrad import Adagrad
 from scratchnet.optim.adam import Adam
 from scratchnet.optim.adamw import AdamW
+from scratchnet.optim.muon import Muon
 from scratchnet.optim.rmsprop import RMSprop
 from scratchnet.optim.sgd import SGD
 
-__all__ = ["Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler", "swa_utils"]
+__all__ = ["Adagrad", "Adam", "AdamW", "Muon", "Optimizer", "RMSprop", "SGD", "lr_scheduler", "swa_utils"]
 
 alias(__name__, torch.optim, "swa_utils")
 __getattr__ = missing(__name__, torch.optim)

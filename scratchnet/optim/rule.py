@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Callable, Iterable
 
 import torch
@@ -19,12 +20,12 @@ _OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint with
 class Rule(Optimizer):
     """torch's Optimizer whose step updates a group in one compiled pass, or calls `update` for each parameter.
 
-    `update` is the formula in plain operations. It runs on other devices than the CPU, under torch.compile, with
+    `update` is the formula in plain operations. It runs where a rule has no kernel, off the CPU, under torch.compile, with
     differentiable, capturable or fused=False, and `with scratchnet.backend("reference")`. The kernel `operator` computes the
-    same. `with scratchnet.backend("torch")` torch's own step runs.
+    same. `with scratchnet.backend("torch")` torch's own step runs. foreach chooses among torch's implementations only.
     """
 
-    operator: str  # the compiled step: a key of compiled.SCHEMAS
+    operator: str | None = None  # the compiled step, a key of compiled.SCHEMAS; None: the formula is all there is
     _zeroed = _moved = False  # whether zero_grad was called since the last step; whether a step found a gradient or warned
 
     def __init__(self, params: Iterable, **options: Any) -> None:
@@ -44,6 +45,9 @@ class Rule(Optimizer):
             fail(RuntimeError, name, "fused", "`fused` and `foreach` cannot be `True` together; leave both out")
         Optimizer.__init__(self, params, options)  # not super(): torch's optimizer of the same name comes first
 
+    # A GradScaler leaves unscaling to torch's fused steps, whose instances say so; `accelerate` makes those instances ours.
+    _step_supports_amp_scaling = property(lambda self: False)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients: until the next backward they are None, or zeros."""
         super().zero_grad(set_to_none)
@@ -57,7 +61,7 @@ class Rule(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
+        with torch.set_grad_enabled(self.defaults.get("differentiable", False)):
             work = [(group, [param for param in group["params"] if param.grad is not None]) for group in self.param_groups]
             if not torch.compiler.is_compiling() and not self._moved:
                 self._look_for_gradients(work)
@@ -66,7 +70,7 @@ class Rule(Optimizer):
                     self.check_sparse(group)
             for group, params in work:
                 for param in self._compiled_step(group, params):
-                    self.update(param, -param.grad if group["maximize"] else param.grad, group)
+                    self.update(param, -param.grad if group.get("maximize") else param.grad, group)
         return loss
 
     def _look_for_gradients(self, work: list[tuple[dict[str, Any], list[Tensor]]]) -> None:
@@ -80,7 +84,7 @@ class Rule(Optimizer):
 
     def _compiled_step(self, group: dict[str, Any], params: list[Tensor]) -> list[Tensor]:
         """Update in one pass what the kernel can update, and return the other parameters."""
-        kernel = compiled.kernel(self.operator)
+        kernel = None if self.operator is None else compiled.kernel(self.operator)
         if kernel is None or group["differentiable"] or group.get("capturable") or group.get("fused") is False:
             return params
         names, states = self.kernel_state(group), []
@@ -129,8 +133,9 @@ class Rule(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Optimizer.__setstate__(self, state)
+        options = self.defaults.keys() & inspect.signature(type(self)).parameters.keys()  # torch adds "differentiable" to all
         for group in self.param_groups:  # a checkpoint of an older torch lacks the newer options: switch them off
-            for name in self.defaults:
+            for name in options:
                 group.setdefault(name, _OFF.get(name, False))
             for param in group["params"]:  # and its step count is a plain number
                 step = self.state.get(param, {}).get("step")

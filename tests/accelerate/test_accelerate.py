@@ -401,6 +401,28 @@ def test_the_optimizer_goes_on_with_its_state(name):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
 
+def test_a_fused_optimizer_in_mixed_precision():
+    """A GradScaler leaves unscaling to torch's fused steps; to ours it must not."""
+    results = []
+    for ours in (False, True):
+        model = torch.nn.Linear(2, 1, bias=False)
+        torch.nn.init.ones_(model.weight)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
+        report = accelerate(model, optimizer) if ours else None
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
+        for factor in (1.0, float("inf"), 1.0):  # the second step is left out
+            optimizer.zero_grad()
+            scaler.scale(model(torch.tensor([[1.0, 2.0]])).square().sum() * factor).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        results.append(model.weight.detach().clone())
+        if report:
+            report.undo()
+            assert optimizer._step_supports_amp_scaling is True
+    torch.testing.assert_close(*results)
+    torch.testing.assert_close(results[0], torch.tensor([[0.4, -0.2]]))
+
+
 def test_optimizers_that_stay():
     model = torch.nn.Linear(3, 3)
     scheduled = torch.optim.SGD(model.parameters(), 0.1)

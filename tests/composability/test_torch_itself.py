@@ -75,7 +75,7 @@ def test_what_torch_refuses_is_explained_by_us():
         F.linear(torch.ones(2, 3), torch.ones(3, 4))
 
 
-@pytest.mark.parametrize("name", ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"))
+@pytest.mark.parametrize("name", ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Muon"))
 def test_steps_of_torchs_optimizers(name):
     """The same bits for ten steps, and the state is torch's."""
     torch.manual_seed(0)

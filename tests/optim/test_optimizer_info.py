@@ -18,6 +18,7 @@ SAMPLES = [
     pytest.param(name, sample.kwargs, id=f"{name}-{sample.desc}")
     for name, info in zip(NAMES, INFOS, strict=True)
     for sample in info.optim_inputs_func(device="cpu", dtype=torch.float64)
+    if name != "Muon"  # takes matrices and rounds to bfloat16: test_muon.py
 ]
 ERRORS = [
     pytest.param(name, error, id=f"{name}-{error.optimizer_error_input.desc}")
@@ -28,7 +29,7 @@ ERRORS = [
 
 
 def test_all_are_judged():
-    assert set(NAMES) == {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"}
+    assert set(NAMES) == {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Muon"}
 
 
 @pytest.mark.parametrize("backend", ["cpp", "reference"])

@@ -367,6 +367,10 @@ WRONG = [
     ("Adam", {"lr": torch.tensor([0.1, 0.2])}, "Tensor lr must be 1-element"),
     ("Adam", {"fused": True, "differentiable": True}, "`fused` does not support `differentiable`"),
     ("Adam", {"fused": True, "foreach": True}, "`fused` and `foreach` cannot be `True` together"),
+    ("AdamW", {"fused": True, "differentiable": True}, "`fused` does not support `differentiable`"),
+    ("AdamW", {"fused": True, "foreach": True}, "`fused` and `foreach` cannot be `True` together"),
+    ("Adagrad", {"fused": True, "differentiable": True}, "`fused` does not support `differentiable`"),
+    ("Adagrad", {"fused": True, "foreach": True}, "`fused` and `foreach` cannot be `True` together"),
 ]
 
 
