@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import gc
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Triton's interpreter calls NumPy: its threads would fight torch's
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(config, items):
         kept = quick(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
+
+
+def pytest_collection_finish():
+    """Torch and 30,000 tests live to the end: no garbage collection need look at them, above all not each that `bench` makes."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):
