@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Torch and 30,000 tests live to the end: no garbage collection need look at them, above all not each that `bench` makes."""
+    """Torch and 30,000 tests live to the end: no garbage collection looks at them, above all not those of `bench`."""
     gc.collect()
     gc.freeze()
 
