@@ -15,24 +15,30 @@ Every step is an operator of the grid, so that `backend(...)` chooses who comput
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
 
 from scratchnet import backends, columns
-from scratchnet.functions.dispatch import OPERATORS, Function
+from scratchnet.functions.dispatch import OPERATORS, Function, unknown
 from scratchnet.functions.matmul import linear, matmul
 from scratchnet.ops import OPS, REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
 from scratchnet.torch_private import batched, tracing, transforming
 
 _LAST = DimOptions(1)
+SLICE = 4096  # classes whose part of dW is made at a time, before it is added
 
 
 def softcapped(logits: Tensor, softcap: float | None) -> Tensor:
     """softcap * tanh(logits / softcap): nearly the logits where they are small, never beyond +-softcap."""
     return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum of x (N,), in parts that torch does not split over threads: the same bits on any number of them."""
+    return torch.stack([part.sum() for part in x.split(1 << 14)]).sum()
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -51,6 +57,7 @@ class TokenLoss(NamedTuple):
     options: LossOptions
     z_loss: float
     statistics: bool
+    whole = 1  # inputs that belong to all rows: the class weights
 
     def forward(self, z, target, share, z_share, weight):  # (n, C); (n) or (n, C), (n), (n); (C) or None
         loss, lse, total_weight = self.kernel.forward(z.unsqueeze(2), target.unsqueeze(-1), weight, self.options)
@@ -83,34 +90,34 @@ class InChunks(Function):
     """The losses of the rows, or their sum if `single`, then their statistics."""
 
     @staticmethod
-    def forward(ctx, loss, softcap, single, x, weight, bias, whole, *rows):
+    def forward(ctx, loss, softcap, single, x, weight, bias, *rest):
         ctx.loss, ctx.softcap, ctx.single, ctx.made, ctx.backend = loss, softcap, single, None, backends.current()
-        ctx.save_for_backward(x, weight, bias, whole, *rows)
+        ctx.save_for_backward(x, weight, bias, *rest)
         chunks = Chunks(x, weight, bias, softcap)
         sums = Gradients(chunks, ctx.needs_input_grad[3:6]) if single and any(ctx.needs_input_grad) else None
         values, seen = [], []
         for part, z in chunks:
-            inputs = *(r[part] for r in rows), whole
+            inputs = _of(loss, part, rest)
             value, statistics, saved = loss.forward(z, *inputs)
-            values.append(value)
+            values.append(value.sum(0, keepdim=True) if single else value)
             seen.append(statistics)
             if sums:
                 sums.add(part, z, loss.backward(torch.ones_like(value), z, saved, *inputs))
         if sums:
             ctx.made = sums.results()
-        total = torch.cat(values)
+        losses = torch.cat(values)
         statistics = tuple(map(torch.cat, zip(*seen, strict=True)))
         ctx.mark_non_differentiable(*statistics)
-        return ((total.sum() if single else total).to(chunks.dtype), *statistics)
+        return ((losses.sum() if single else losses).to(chunks.dtype), *statistics)
 
     @staticmethod
     def backward(ctx, grad, *unused):
-        x, weight, bias, whole, *rows = ctx.saved_tensors
+        x, weight, bias, *rest = ctx.saved_tensors
         needs = ctx.needs_input_grad[3:6]
         made, ctx.made = ctx.made, None  # scaled where they are: a second backward makes its own
         if torch.is_grad_enabled() or batched(grad):  # create_graph=True, vmap: the formula is differentiable again
             with torch.enable_grad():
-                value = plain(ctx.loss, ctx.softcap, ctx.single, x, weight, bias, whole, *rows)[0]
+                value = plain(ctx.loss, ctx.softcap, ctx.single, x, weight, bias, *rest)[0]
             wanted = [t for t, needed in zip((x, weight, bias), needs, strict=True) if needed]
             found = iter(torch.autograd.grad(value, wanted, grad, create_graph=torch.is_grad_enabled()))
             gradients = [next(found) if needed else None for needed in needs]
@@ -121,12 +128,18 @@ class InChunks(Function):
                 chunks = Chunks(x, weight, bias, ctx.softcap)
                 sums = Gradients(chunks, needs)
                 for part, z in chunks:
-                    inputs = *(r[part] for r in rows), whole
+                    inputs = _of(ctx.loss, part, rest)
                     value, _, saved = ctx.loss.forward(z, *inputs)
                     upstream = grad.expand_as(value) if ctx.single else grad[part]
                     sums.add(part, z, ctx.loss.backward(upstream.to(value.dtype), z, saved, *inputs))
                 gradients = [None if g is None else g.to(x.dtype) for g in sums.results()]
-        return (None, None, None, *gradients, None, *[None] * len(rows))
+        return (None, None, None, *gradients, *[None] * len(rest))
+
+
+def _of(loss, part: slice, rest: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """What a chunk of rows takes beside its logits: its part of what belongs to the rows, and the whole of the other."""
+    rows = len(rest) - loss.whole
+    return *(r[part] for r in rest[:rows]), *rest[rows:]
 
 
 class Chunks:
@@ -167,7 +180,8 @@ class Gradients:
         if self.dx is not None:
             self.dx[part] = matmul(d, chunks.weight)
         if self.dweight is not None:
-            self.dweight.addmm_(d.mT, chunks.x[part])
+            for few in range(0, d.shape[1], SLICE):
+                self.dweight[few : few + SLICE] += matmul(d[:, few : few + SLICE].mT, chunks.x[part])
         if self.dbias is not None:
             self.dbias += d.sum(0)
 
@@ -175,11 +189,11 @@ class Gradients:
         return [self.dx, self.dweight, None if self.dbias is None else self.dbias.to(self.chunks.dtype)]
 
 
-def plain(loss, softcap, single, x, weight, bias, whole, *rows) -> tuple[Tensor, ...]:
+def plain(loss, softcap, single, x, weight, bias, *rest) -> tuple[Tensor, ...]:
     """What `InChunks` returns, in differentiable PyTorch operations that make all logits."""
     wide = torch.promote_types(x.dtype, torch.float32)
     z = torch.nn.functional.linear(x.to(wide), weight.to(wide), None if bias is None else bias.to(wide))
-    values, statistics, _ = loss.plain().forward(softcapped(z, softcap), *rows, whole)
+    values, statistics, _ = loss.plain().forward(softcapped(z, softcap), *rest)
     return ((values.sum() if single else values).to(wide), *statistics)
 
 
@@ -189,12 +203,13 @@ def _full_precision(x: Tensor) -> contextlib.AbstractContextManager:
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else contextlib.nullcontext()
 
 
-def run(loss, softcap, single, x, weight, bias, whole, *rows) -> tuple[Tensor, ...]:
+def run(loss, softcap, single, x, weight, bias, *rest) -> tuple[Tensor, ...]:
     """`InChunks`, or where only plain operations compose, `plain`; without autocast, as torch's losses."""
-    whole_logits = torch.compiler.is_compiling() or transforming() or tracing()
-    constant = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (whole, *rows))
+    whole_logits = torch.compiler.is_compiling() or transforming() or tracing() or backends.current() == backends.TORCH
+    constant = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in rest)
     with _full_precision(x):
-        return (plain if whole_logits or constant else InChunks.apply)(loss, softcap, single, x, weight, bias, whole, *rows)
+        rows = plain if whole_logits or constant or unknown((x, weight, bias, *rest)) else InChunks.apply
+        return rows(loss, softcap, single, x, weight, bias, *rest)
 
 
 def token_loss(
@@ -218,10 +233,10 @@ def token_loss(
     single = REDUCTIONS[options.reduction] != "none"
     if REDUCTIONS[options.reduction] == "mean":
         own = share if weight is None or target.dim() == 2 else share * weight.double()[target.where(counts, 0)]
-        share, z_share = share / own.sum(), torch.where(counts, share / share.sum(), 0.0)
+        share, z_share = share / total(own), torch.where(counts, share / total(share), 0.0)
     kernel = OPERATORS["cross_entropy"].kernel(x.device.type, wide) or Formula
     loss = TokenLoss(kernel, options._replace(reduction=REDUCTIONS.index("none")), float(z_loss), statistics is not None)
-    value, *seen = run(loss, softcap, single, x, linear_weight, linear_bias, weight, target, share, z_share)
+    value, *seen = run(loss, softcap, single, x, linear_weight, linear_bias, target, share, z_share, weight)
     if not len(x) and REDUCTIONS[options.reduction] == "mean":
         value = value + torch.nan  # 0 / 0, as torch's
     if statistics is not None:

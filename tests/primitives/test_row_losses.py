@@ -203,7 +203,7 @@ def test_the_logits_are_never_in_memory(reduction):
     x.requires_grad_(), w.requires_grad_()
     with scratchnet.backend("cpp"), Largest() as largest:
         linear_cross_entropy(x, w, target, reduction=reduction, statistics={}, **options).sum().backward()
-    assert 0 < largest.elements <= 256 * 100
+    assert 0 < largest.elements <= 256 * 100  # a chunk
 
 
 @pytest.mark.parametrize("reduction", ("mean", "none"))
@@ -222,6 +222,24 @@ def test_the_gradients_of_one_loss_are_made_with_its_logits(reduction, monkeypat
     wanted = exact([t.detach() for t in inputs], target, torch.tensor(3.0), reduction=reduction, **options)[1:]
     for gradients in (first, second):
         torch.testing.assert_close([*gradients], wanted, rtol=1e-9, atol=1e-12)
+
+
+@every_reduction
+def test_the_same_bits_on_any_number_of_threads(reduction):
+    inputs, target, options = problem(600, 33, 5000, torch.float32, **ROWS[-1])
+    grad, threads, results = (
+        torch.linspace(-1, 2, 600) if reduction == "none" else torch.tensor(3.0),
+        torch.get_num_threads(),
+        [],
+    )
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            with scratchnet.backend("cpp"):
+                results.append(with_gradients(linear_cross_entropy, inputs, target, grad, reduction=reduction, **options))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(map(torch.equal, *results))
 
 
 @pytest.mark.parametrize("reduction", ("mean", "none"))
