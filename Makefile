@@ -83,6 +83,7 @@ results: build
 	$(BIN)/python benchmarks/pages.py environments.csv
 	$(BIN)/python benchmarks/step.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
+	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
 	$(PIP) '.[bench]' && $(BIN)/python benchmarks/models.py --readme $(RESULTS)
 

@@ -53,7 +53,11 @@ def training_step(name: str, tokens: int, words: int, width: int) -> Callable[[]
 
 def peak(name: str, sizes: dict[str, int]) -> int:
     """Bytes that a step adds to this process at its peak. Linux only."""
-    step = training_step(name, **sizes)
+    return added(training_step(name, **sizes))
+
+
+def added(step: Callable[[], object]) -> int:
+    """Bytes that a call adds to this process at its peak, after two that do not count. Linux only."""
     step(), step()  # from here on threads, libraries and the optimizer's state exist
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)

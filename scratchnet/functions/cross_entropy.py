@@ -12,6 +12,7 @@ from scratchnet.functions.checks import FLOATS, is_float, reduction_name, same_d
 from scratchnet.functions.class_targets import one_dtype, warn_of_softmax
 from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
 from scratchnet.functions.explain import cross_entropy as explain
+from scratchnet.functions.row_losses import token_loss
 from scratchnet.ops import REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
 from scratchnet.torch_private import batched
@@ -235,6 +236,10 @@ def linear_cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     options: object | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    token_weight: Tensor | None = None,
+    statistics: dict[str, Tensor] | None = None,
 ) -> Tensor:
     """cross_entropy(linear(input, linear_weight, linear_bias), target) whose logits exist only for a few rows at a time.
 
@@ -242,16 +247,26 @@ def linear_cross_entropy(
     (C,), (N, C); the other arguments as in cross_entropy. A linear_weight (C, d1, ..., K) gives logits (N, C, d1, ...), which
     are made as a whole. options: taken for torch's sake and without effect, for the rows are always cut into chunks.
     RuntimeError if shapes or options do not fit. torch.nn.functional.linear_cross_entropy.
+
+    What torch's lacks, for a linear_weight (C, K): softcap caps the logits, softcap tanh(logits / softcap) (Gemma 2,
+    https://arxiv.org/abs/2408.00118). z_loss adds z_loss logsumexp(logits)^2 to every row that counts (PaLM,
+    https://arxiv.org/abs/2204.02311); class weights do not touch it. token_weight (N,) multiplies the rows, and the mean
+    divides by its sum. statistics: a dict that receives entropy and logsumexp of every row's probabilities and its prediction,
+    the class of the largest logit, (N,) each, without gradients. ValueError for a negative z_loss or a softcap that is not
+    positive.
     """
     ignored = -100 if ignore_index is None else ignore_index
+    plain = type(z_loss) is float and not z_loss and softcap is token_weight is statistics is None  # all that torch's has
     if not (
         _makes_logits(input, linear_weight, linear_bias)
         and reduction in REDUCTIONS
         and 0.0 <= label_smoothing <= 1.0
         and _fits(input, (*input.shape[:-1], linear_weight.shape[0]), target, weight, ignored)
         and (ignore_index is None or not target.is_floating_point())
+        and (plain or _rows_fit(input, linear_weight, z_loss, softcap, token_weight, statistics))
     ):
         options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        options |= {"z_loss": z_loss, "softcap": softcap, "token_weight": token_weight, "statistics": statistics}
         explain.linear_cross_entropy(input, linear_weight, target, linear_bias, weight, **options)
     if linear_weight.dim() > 2:
         bias = None if linear_bias is None else linear_bias.flatten()
@@ -264,7 +279,16 @@ def linear_cross_entropy(
         linear_bias = None if linear_bias is None else linear_bias.to(kept.dtype)
     x = kept if input.dim() == 2 else kept.unsqueeze(0)  # (N, K)
     rows = target.reshape((x.shape[0], linear_weight.shape[0]) if target.is_floating_point() else x.shape[:1])
-    loss = _linear_cross_entropy(x, linear_weight, linear_bias, rows, weight, loss_options)
+    if plain:
+        loss = _linear_cross_entropy(x, linear_weight, linear_bias, rows, weight, loss_options)
+    else:
+        inputs = x, linear_weight, linear_bias, rows, weight
+        token_weight = None if token_weight is None else token_weight.reshape(x.shape[:1])
+        loss = token_loss(*inputs, loss_options, z_loss, softcap, token_weight, statistics)
+        if not torch.is_autocast_enabled(x.device.type):
+            loss = loss.to(x.dtype)
+        if statistics is not None and input.dim() == 1:
+            statistics.update((name, rows.squeeze(0)) for name, rows in [*statistics.items()])
     return loss.squeeze(0) if input.dim() == 1 and reduction == "none" else loss
 
 
@@ -280,4 +304,19 @@ def _makes_logits(input: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and input.shape[-1] == weight.shape[1]
         and (bias is None or is_float(bias) and same_dtype(input, bias) and bias.device == input.device)
         and (bias is None or bias.shape == weight.shape[:1])
+    )
+
+
+def _rows_fit(
+    input: Tensor, linear_weight: Tensor, z_loss: float, softcap: float | None, token_weight: Tensor | None, statistics: object
+) -> bool:
+    """Whether the options that torch's lacks are possible for these rows."""
+    return (
+        linear_weight.dim() == 2
+        and isinstance(z_loss, (int, float))
+        and z_loss >= 0
+        and (softcap is None or isinstance(softcap, (int, float)) and softcap > 0)
+        and (token_weight is None or is_float(token_weight) and token_weight.shape == input.shape[:-1])
+        and (token_weight is None or token_weight.device == input.device)
+        and (statistics is None or type(statistics) is dict)
     )

@@ -92,7 +92,8 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
     out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: torch's, accepted but without effect, because rows
-    are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit.
+    are always cut into chunks. z_loss, softcap: as in nn.functional.linear_cross_entropy. RuntimeError for a weight or
+    a label_smoothing that does not fit.
     Dtypes and errors as in nn.functional.linear_cross_entropy.
     """
 
@@ -110,6 +111,8 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         options: object | None = None,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
     ) -> None:
         if weight is not None and weight.shape != (num_classes,):
             problem = f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}"
@@ -124,6 +127,8 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
         self.label_smoothing = label_smoothing
         self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
         self.options = options
+        self.z_loss = z_loss
+        self.softcap = softcap
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         shape, bias = (self.num_classes, *self.out_features), self.linear.bias
@@ -137,13 +142,16 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             options=self.options,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
         )
 
     def extra_repr(self) -> str:
+        ours = f", z_loss={self.z_loss}" * bool(self.z_loss) + f", softcap={self.softcap}" * (self.softcap is not None)
         return (
             f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
             f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
-            f"label_smoothing={self.label_smoothing}, options={self.options}"
+            f"label_smoothing={self.label_smoothing}, options={self.options}{ours}"
         )
 
 

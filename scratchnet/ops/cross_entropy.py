@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, DimOptions, Example, Op, constant, nbytes, normal, rows_cost
+from scratchnet.ops.op import REDUCTIONS, Cost, DimOptions, Example, Op, constant, nbytes, normal, rows_cost
 
 
 class LossOptions(NamedTuple):
@@ -122,11 +122,39 @@ LOGSUMEXP = Op(
 
 
 def _linear_cross_entropy(
-    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias=None, ignore_index=None, options=None, **kwargs
-) -> Tensor:
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias=None, ignore_index=None, options=None,
+    reduction="mean", z_loss=0.0, softcap=None, token_weight=None, statistics=None, **kwargs,
+) -> Tensor:  # fmt: skip
+    """In torch's own operations, with all logits in memory; ValueError for an option that ours explains."""
+    if z_loss < 0 or softcap is not None and softcap <= 0:
+        raise ValueError("z_loss or softcap")
+    if token_weight is not None and not (token_weight.is_floating_point() and token_weight.shape == input.shape[:-1]):
+        raise ValueError("token_weight")
+    if reduction not in REDUCTIONS:
+        raise ValueError("reduction")
     if ignore_index is not None:
         kwargs["ignore_index"] = ignore_index
-    return F.cross_entropy(F.linear(input, linear_weight, linear_bias), target, **kwargs)
+    logits = F.linear(input, linear_weight, linear_bias)
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    if statistics is not None:
+        wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
+        seen = torch.special.entr(wide.softmax(-1)).sum(-1), wide.logsumexp(-1), wide.argmax(-1)
+        statistics.update(zip(("entropy", "logsumexp", "prediction"), seen, strict=True))
+    if not z_loss and token_weight is None:
+        return F.cross_entropy(logits, target, reduction=reduction, **kwargs)
+    rows = F.cross_entropy(logits, target, reduction="none", **kwargs)
+    classes = not target.is_floating_point()
+    counts = target != kwargs.get("ignore_index", -100) if classes else torch.ones_like(rows, dtype=torch.bool)
+    share = torch.where(counts, 1.0 if token_weight is None else token_weight, 0.0).to(rows.dtype)
+    squares = torch.where(counts, share * logits.logsumexp(-1).square(), 0.0)
+    if reduction == "none":
+        return share * rows + z_loss * squares
+    if reduction == "sum":
+        return (share * rows).sum() + z_loss * squares.sum()
+    weight = kwargs.get("weight")
+    own = share if weight is None or not classes else share * weight[target.long().where(counts, 0)]
+    return (share * rows).sum() / own.sum() + z_loss * squares.sum() / share.sum()
 
 
 def _linear_cross_entropy_example(**options) -> Example:

@@ -80,3 +80,11 @@ def test_what_each_setting_buys_is_reported(tmp_path, capsys, monkeypatch):
     assert lines[2][2].strip() == lines[2][4].strip() == "1.00 (1.00-1.00)"
     assert all(float(line[1]) > 0 and float(line[3]) > 0 for line in lines[2:])
     assert "A step of 64 tokens" in path.read_text()
+
+
+def test_the_losses_of_hidden_states_that_are_timed_are_the_same():
+    file = runpy.run_path(str(FOLDER / "hidden_states.py"))
+    found, inputs = file["losses"](**file["QUICK"])
+    for pair in found.values():
+        own, ours = (file["step"](function, inputs)() for function in pair)
+        torch.testing.assert_close(ours, own)

@@ -134,6 +134,12 @@ def _linear_cross_entropy(d: Draw):
     target, options = _loss(d, c, n, [*n, c])
     if target.is_floating_point():
         options.pop("ignore_index", None)
+    if c > 1 and d.chance(0.2):  # all else of a single class's gradient is the rounding of what cancels
+        options["z_loss"] = d.pick(1e-4, 0.1)
+    if d.chance(0.2):
+        options["softcap"] = d.pick(0.5, 5.0)
+    if d.chance(0.2):
+        options["token_weight"] = d.constant(*n)
     return (d.normal(*n, k), d.normal(c, k), target), options | {"linear_bias": d.maybe(d.normal, c)}
 
 

@@ -7,7 +7,16 @@ from typing import Any, Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import FLOATS, check_device, check_dtypes, check_float, check_tensor, fail, scalar_name
+from scratchnet.functions.checks import (
+    FLOATS,
+    check_device,
+    check_dtypes,
+    check_float,
+    check_shape,
+    check_tensor,
+    fail,
+    scalar_name,
+)
 from scratchnet.functions.explain.class_targets import check_class_weight, check_classes, check_one_dtype, check_target
 from scratchnet.ops import REDUCTIONS
 
@@ -98,6 +107,29 @@ def linear_cross_entropy(
         fail(RuntimeError, name, "ignore_index", "ignore_index cannot be specified when target contains probabilities")
     _check_reduction(name, options)
     _check_target(name, input, shape, target, weight, options)
+    _check_row_options(name, input, linear_weight, options)
+
+
+def _check_row_options(name: str, input: Tensor, linear_weight: Tensor, options: dict[str, Any]) -> None:
+    """What linear_cross_entropy has and torch's lacks."""
+    z_loss, softcap, token_weight, statistics = (options[n] for n in ("z_loss", "softcap", "token_weight", "statistics"))
+    if not isinstance(z_loss, (int, float)):
+        fail(TypeError, name, "z_loss", f"must be a number, not {type(z_loss).__name__}: 0.0 adds nothing")
+    if not z_loss >= 0:
+        fail(ValueError, name, "z_loss", f"must not be negative, got {z_loss}: PaLM's is 1e-4")
+    if softcap is not None and not isinstance(softcap, (int, float)):
+        fail(TypeError, name, "softcap", f"must be a number or None, not {type(softcap).__name__}")
+    if softcap is not None and not softcap > 0:
+        fail(ValueError, name, "softcap", f"must be positive, got {softcap}: leave it out (None) for logits as they are")
+    if token_weight is not None:
+        check_float(name, "token_weight", token_weight)
+        check_device(name, "token_weight", token_weight, "input", input)
+        check_shape(name, "token_weight", token_weight, input.shape[:-1], "a number for each row of input")
+    if statistics is not None and type(statistics) is not dict:
+        fail(TypeError, name, "statistics", f"must be a dict that receives them, not {type(statistics).__name__}: pass {{}}")
+    if linear_weight.dim() > 2 and (z_loss or softcap is not None or token_weight is not None or statistics is not None):
+        problem = f"z_loss, softcap, token_weight and statistics need a linear_weight (C, K), got {tuple(linear_weight.shape)}"
+        fail(RuntimeError, name, "linear_weight", f"{problem}: flatten the positions into rows")
 
 
 def _check_reduction(name: str, options: dict[str, Any]) -> None:

@@ -119,6 +119,9 @@ from scratchnet.functions.gated import swiglu as swiglu
 from scratchnet.functions.gather import embedding as embedding
 from scratchnet.functions.gelu import bias_gelu as bias_gelu
 from scratchnet.functions.gelu import gelu as gelu
+from scratchnet.functions.hidden_states import dpo_loss as dpo_loss
+from scratchnet.functions.hidden_states import linear_distillation as linear_distillation
+from scratchnet.functions.hidden_states import linear_sequence_log_prob as linear_sequence_log_prob
 from scratchnet.functions.layer_norm import add_layer_norm as add_layer_norm
 from scratchnet.functions.layer_norm import layer_norm as layer_norm
 from scratchnet.functions.layer_norm import rms_norm as rms_norm

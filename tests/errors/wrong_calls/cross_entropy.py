@@ -3,6 +3,7 @@
 from wrong import BOOL, C64, F64, I32, I64, Wrong, i, meta, x
 
 F_CE, F_LCE = "nn.functional.cross_entropy", "nn.functional.linear_cross_entropy"
+ROWS = x(4, 5), x(3, 5), i(0, 1, 2, 2)
 WRONG = [
     Wrong(F_CE, (x(4, 3), i(0, 1, 3, 2)), "target", "Target 3 is out of bounds | (2,) | 3 classes"),
     Wrong(F_CE, (x(4, 3), i(0, -1, 2, 2)), "target", "Target -1 is out of bounds | (1,) | 0 to 2 | ignore_index=-100"),
@@ -74,4 +75,21 @@ WRONG = [
     Wrong(F_LCE, (x(4, 5), x(3, 5), x(4, 3)), "ignore_index", "probabilities", {"ignore_index": 1}),
     Wrong(F_LCE, (x(4, 5), meta(3, 5), i(0, 1, 2, 2)), "linear_weight", "meta | cpu", error=RuntimeError),
     Wrong(F_LCE, (x(4, 5), x(3, 5), [0, 1, 2, 2]), "target", "must be Tensor, not list", error=TypeError),
+    Wrong(F_LCE, ROWS, "z_loss", "negative | -0.1", {"z_loss": -0.1}, error=ValueError),
+    Wrong(F_LCE, ROWS, "z_loss", "must be a number, not str | 0.0", {"z_loss": "1e-4"}, error=TypeError),
+    Wrong(F_LCE, ROWS, "softcap", "positive | 0.0 | None", {"softcap": 0.0}, error=ValueError),
+    Wrong(F_LCE, ROWS, "softcap", "must be a number or None, not str", {"softcap": "30"}, error=TypeError),
+    Wrong(F_LCE, ROWS, "token_weight", "(4,) | (4, 1) | each row", {"token_weight": x(4, 1)}, error=RuntimeError),
+    Wrong(F_LCE, ROWS, "token_weight", "Bool | .float()", {"token_weight": x(4) > 0}, error=NotImplementedError),
+    Wrong(F_LCE, ROWS, "token_weight", "meta | cpu", {"token_weight": meta(4)}, error=RuntimeError),
+    Wrong(F_LCE, ROWS, "statistics", "a dict | not bool | {}", {"statistics": True}, error=TypeError),
+    Wrong(F_LCE, (*ROWS[:2], i(0, 1, 3, 2)), "target", "Target 3 is out of bounds", {"z_loss": 0.1}, error=IndexError),
+    Wrong(
+        F_LCE,
+        (x(4, 5), x(3, 2, 5), i([0, 1], [2, 2], [0, 1], [2, 2])),
+        "linear_weight",
+        "(3, 2, 5) | rows",
+        {"softcap": 30.0},
+        error=RuntimeError,
+    ),
 ]
