@@ -37,6 +37,8 @@ from scratchnet.functions.matmul import linear as linear
 from scratchnet.functions.matmul import matmul as matmul
 from scratchnet.functions.matmul import mm as mm
 from scratchnet.functions.rope import rope as rope
+from scratchnet.functions.scatter import index_add as index_add
+from scratchnet.functions.scatter import scatter_add as scatter_add
 
 __version__ = "0.1.0"
 __all__ = drop_in.public(globals())

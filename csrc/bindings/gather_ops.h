@@ -75,8 +75,8 @@ inline void check_range(bool inside, const char* function) {
 }
 
 template <class Tensor>
-Tensor gather_forward(Tensor x, Tensor index, int64_t dim, int64_t rung) {
-  const Expect expect("gather_forward", "x", x, rung);
+Tensor gathered(const char* name, const char* argument, Tensor x, Tensor index, int64_t dim, int64_t rung) {
+  const Expect expect(name, argument, x, rung);
   expect.index("index", index);
   if (index.numel() == 0) return fresh<Tensor>(index.sizes().data(), index.dim(), x.scalar_type());
   std::vector<int64_t> strides(x.dim());
@@ -89,15 +89,28 @@ Tensor gather_forward(Tensor x, Tensor index, int64_t dim, int64_t rung) {
 }
 
 template <class Tensor>
+Tensor gather_forward(Tensor x, Tensor index, int64_t dim, int64_t rung) {
+  return gathered("gather_forward", "x", x, index, dim, rung);
+}
+
+// src added where index points, in a tensor of these sizes that begins with `base` or zeros.
+template <class Tensor>
+Tensor added_up(const Expect& expect, const char* name, Tensor src, const std::vector<int64_t>& sizes, Tensor index,
+                int64_t dim, std::optional<Tensor> base, int64_t rung) {
+  const auto shape = shape_of(expect, sizes, row_major(sizes), dim, index);
+  src = in_order(src), index = in_order(index), base = in_order(base);
+  Tensor y = fresh<Tensor>(sizes, src.scalar_type());
+  check_range(gather_kernels(rung).gather_backward(on(src), shape, data(src), entries(index), data(base), out(y), y.numel()),
+              name);
+  return y;
+}
+
+template <class Tensor>
 Tensor gather_backward(Tensor grad, std::vector<int64_t> sizes, Tensor index, int64_t dim, int64_t rung) {
   const Expect expect("gather_backward", "grad", grad, rung);
   expect.index("index", index);
   expect.shape("grad", grad, all_axes(index));
-  const auto shape = shape_of(expect, sizes, row_major(sizes), dim, index);
-  grad = in_order(grad), index = in_order(index);
-  Tensor dx = fresh<Tensor>(sizes, grad.scalar_type());
-  check_range(gather_kernels(rung).gather_backward(on(grad), shape, data(grad), entries(index), out(dx), dx.numel()), "gather");
-  return dx;
+  return added_up<Tensor>(expect, "gather", grad, sizes, index, dim, {}, rung);
 }
 
 template <class Tensor>
@@ -127,8 +140,8 @@ Tensor embedding_backward(Tensor grad, Tensor index, int64_t rows, int64_t paddi
   grad = in_order(grad), index = in_order(index);
   const int64_t columns = grad.size(grad.dim() - 1);
   Tensor dweight = fresh<Tensor>({rows, columns}, grad.scalar_type());
-  check_range(gather_kernels(rung).embedding_backward(on(grad), data(grad), entries(index), out(dweight), rows, columns,
-                                                      index.numel(), padding, by_count),
+  check_range(gather_kernels(rung).embedding_backward(on(grad), data(grad), entries(index), nullptr, out(dweight), rows,
+                                                      columns, index.numel(), padding, by_count),
               "embedding");
   return dweight;
 }

@@ -38,6 +38,13 @@ void zero(const Launch& on, const char* name, T* p, int64_t count) {
   if (count) check(cudaMemsetAsync(p, 0, count * sizeof(T), on.stream), name);
 }
 
+// p[i] = base[i], or zeros without a base.
+template <class T>
+void begin_with(const Launch& on, const char* name, const T* base, T* p, int64_t count) {
+  if (!base) return zero(on, name, p, count);
+  if (count) check(cudaMemcpyAsync(p, base, count * sizeof(T), cudaMemcpyDeviceToDevice, on.stream), name);
+}
+
 // The number of blocks along x, at most 2^31 - 1: dim3 would keep the lower 32 bits of a larger one and start too few.
 inline unsigned blocks_along_x(int64_t count) {
   if (count > INT32_MAX)

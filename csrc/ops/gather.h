@@ -37,14 +37,15 @@ struct GatherShape {
 // A GPU cannot say so in time: there they return true, and an assertion on the device stops it.
 struct GatherKernels {
   bool (*gather_forward)(const On&, const GatherShape&, const void* x, const int64_t* index, void* y);
-  // dx has `numel` elements
-  bool (*gather_backward)(const On&, const GatherShape&, const void* grad, const int64_t* index, void* dx, int64_t numel);
+  // dx has `numel` elements, and so has `base`, what is added to; null for zeros
+  bool (*gather_backward)(const On&, const GatherShape&, const void* grad, const int64_t* index, const void* base, void* dx,
+                          int64_t numel);
   // weight (rows, columns) with a stride between rows, index (n), y and grad (n, columns), dweight (rows, columns)
   bool (*embedding_forward)(const On&, const void* weight, int64_t stride, const int64_t* index, void* y, int64_t rows,
                             int64_t columns, int64_t n);
-  // the row `padding` gets zeros; by_count: a row's gradient is divided by the number of its occurrences
-  bool (*embedding_backward)(const On&, const void* grad, const int64_t* index, void* dweight, int64_t rows, int64_t columns,
-                             int64_t n, int64_t padding, bool by_count);
+  // nothing is added to the row `padding`; by_count: a row's gradient is divided by the number of its occurrences
+  bool (*embedding_backward)(const On&, const void* grad, const int64_t* index, const void* base, void* dweight, int64_t rows,
+                             int64_t columns, int64_t n, int64_t padding, bool by_count);
 };
 
 const GatherKernels& gather_kernels(int64_t rung);

@@ -2,7 +2,15 @@
 
 SERVED_BY: dict[int, tuple[str, ...]] = {
     6: ("training.Comparison", "training.compare"),
-    12: ("gather", "numpy.embedding_backward", "numpy.embedding_forward", "numpy.gather_backward", "numpy.gather_forward"),
+    12: (
+        "gather",
+        "index_add",
+        "numpy.embedding_backward",
+        "numpy.embedding_forward",
+        "numpy.gather_backward",
+        "numpy.gather_forward",
+        "scatter_add",
+    ),
     13: ("nn.Unflatten",),
     14: ("nn.Flatten", "numpy.Flatten"),
     21: ("matmul",),

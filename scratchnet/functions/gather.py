@@ -61,7 +61,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
         and index.device == input.device
         and type(dim) is int
         and -input.dim() <= dim < input.dim()
-        and (index.shape == input.shape or _is_inside(index, input, dim % input.dim()))
+        and (index.shape == input.shape or is_inside(index, input, dim % input.dim()))
         and index.numel()
     ):
         explain.gather(input, dim, index)
@@ -71,7 +71,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     return _gather(input, index, DimOptions(dim % max(input.dim(), 1)))
 
 
-def _is_inside(index: Tensor, input: Tensor, dim: int) -> bool:
+def is_inside(index: Tensor, input: Tensor, dim: int) -> bool:
     """Whether index has input's axes and is at most as large, apart from dim."""
     sizes = zip(index.shape, input.shape, strict=False)
     return index.dim() == input.dim() and all(size <= limit or d == dim for d, (size, limit) in enumerate(sizes))

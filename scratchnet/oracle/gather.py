@@ -16,14 +16,14 @@ from scratchnet.ops import DimOptions
 from scratchnet.ops.gather import EmbeddingOptions
 
 
-def _check(name: str, index: np.ndarray, size: int) -> None:
+def check_range(name: str, index: np.ndarray, size: int) -> None:
     """Negative indices do not count from the end here."""
     outside = index[(index < 0) | (index >= size)]
     if outside.size:
         raise IndexError(f"{name}: index {outside[0]} is out of range: it must be from 0 to {size - 1}")
 
 
-def _entries(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
+def entries(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
     """The entry of x that each entry of index names: its own position, with the index as coordinate `dim`."""
     position = list(np.indices(index.shape, sparse=True))
     position[dim] = index
@@ -33,8 +33,8 @@ def _entries(index: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
 def gather_forward(x: np.ndarray, index: np.ndarray, options: DimOptions) -> np.ndarray:
     """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
     x, flat = np.atleast_1d(x, index)
-    _check("gather", flat, x.shape[options.dim])
-    return x[_entries(flat, options.dim)].reshape(index.shape)
+    check_range("gather", flat, x.shape[options.dim])
+    return x[entries(flat, options.dim)].reshape(index.shape)
 
 
 @np.errstate(all="ignore")
@@ -42,21 +42,21 @@ def gather_backward(grad: np.ndarray, shape: tuple[int, ...], index: np.ndarray,
     """dx, of the given shape."""
     grad, flat = np.atleast_1d(grad, index)
     dx = np.zeros(tuple(shape) or (1,))
-    _check("gather", flat, dx.shape[options.dim])
-    np.add.at(dx, _entries(flat, options.dim), grad)
+    check_range("gather", flat, dx.shape[options.dim])
+    np.add.at(dx, entries(flat, options.dim), grad)
     return dx.reshape(shape)
 
 
 def embedding_forward(weight: np.ndarray, index: np.ndarray, options: EmbeddingOptions) -> np.ndarray:
     """Rows of weight (V, D) at index, any shape: (*index.shape, D). The options matter only to the backward."""
-    _check("embedding", index, weight.shape[0])
+    check_range("embedding", index, weight.shape[0])
     return weight[index]
 
 
 @np.errstate(all="ignore")
 def embedding_backward(grad: np.ndarray, index: np.ndarray, num_embeddings: int, options: EmbeddingOptions) -> np.ndarray:
     """dweight (V, D); padding_idx -1 means none."""
-    _check("embedding", index, num_embeddings)
+    check_range("embedding", index, num_embeddings)
     kept = index != options.padding_idx
     row, grad = index[kept], grad[kept]  # (K,), (K, D)
     if options.scale_grad_by_freq:

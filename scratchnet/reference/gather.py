@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Iterator
+
 import torch
 from torch import Tensor
 
@@ -10,14 +13,21 @@ from scratchnet.ops.gather import EmbeddingOptions
 from scratchnet.reference import widen
 
 
-def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
-    """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
+@contextlib.contextmanager
+def index_errors() -> Iterator[None]:
+    """torch's RuntimeError for an index out of range as the IndexError that the kernels of all columns raise."""
     try:
-        return x.gather(options.dim, index)
+        yield
     except RuntimeError as error:
         if "out of bounds" not in str(error):
             raise
-        raise IndexError(str(error)) from error  # as the kernels of all columns
+        raise IndexError(str(error)) from error
+
+
+def gather_forward(x: Tensor, index: Tensor, options: DimOptions) -> Tensor:
+    """x at index along `dim`, in the shape of index, which is at most as large as x in other dims; a scalar counts as (1,)."""
+    with index_errors():
+        return x.gather(options.dim, index)
 
 
 def gather_backward(grad: Tensor, shape: list[int], index: Tensor, options: DimOptions) -> Tensor:

@@ -201,7 +201,7 @@ def test_matmul_of_integers_is_exact():
 
 
 @pytest.mark.parametrize("bad", [-1, 5])
-@pytest.mark.parametrize("op", ["gather", "embedding", "cross_entropy", "linear_cross_entropy"])
+@pytest.mark.parametrize("op", ["gather", "embedding", "index_add", "cross_entropy", "linear_cross_entropy"])
 def test_oracle_rejects_indices_out_of_range(op, bad):
     case = next(c for c in CASES if c.op == op and c.smooth)
     name, valid = ("target", (3, 2)[: 1 + (op == "cross_entropy")]) if "cross" in op else ("index", (4, 5))

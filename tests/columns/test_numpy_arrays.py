@@ -181,6 +181,10 @@ def refuses(library: str, op: str, way: str, args: dict, match: str, rung: int =
         np.testing.assert_array_equal(args[name], value)
 
 
+# Beside the first argument of each forward.
+ANY_SHAPE = {("embedding", "forward", "index"), ("index_add", "backward", "grad"), ("index_add", "backward", "index")}
+
+
 @every_library
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("op", CHECKED)
@@ -191,8 +195,8 @@ def test_every_tensor_is_checked(op, way, library):
         refuses(library, op, way, args | {name: array.astype(np.int64 if array.dtype == np.float64 else np.int32)}, "must")
         if sum(other.dtype == np.float64 for other in arrays.values()) > 1:  # all must be of one type
             refuses(library, op, way, args | {name: array.astype(np.float32)}, "must")
-        if (way == "forward" and name == next(iter(arrays))) or (op, way, name) == ("embedding", "forward", "index"):
-            continue  # any shape will do
+        if (way == "forward" and name == next(iter(arrays))) or (op, way, name) in ANY_SHAPE:
+            continue
         for shape in ((array.size + 1000,), (), *([] if name in STATISTICS else [(1, *array.shape)])):
             if shape != array.shape:
                 refuses(library, op, way, args | {name: np.ones(shape, array.dtype)}, "must")
@@ -244,6 +248,9 @@ def test_foreign_numbers_are_refused(op, way):
         ("gather", {"dim": 9}, "dim"),
         ("gather", {"dim": -9}, "dim"),
         ("gather", {"x": np.ones((4, 5)), "index": np.zeros((5, 9), np.int64), "dim": 1}, "larger"),
+        ("scatter_add", {"x": np.ones((1, 1, 1)), "dim": 0}, "larger"),
+        ("index_add", {"index": np.zeros((1, 1), np.int64)}, "index must have one"),
+        ("index_add", {"x": np.ones((4, 9))}, "src must be float64 of shape"),
     ],
 )
 def test_the_message_says_what_is_wrong(op, wrong, match, library):

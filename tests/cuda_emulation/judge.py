@@ -144,6 +144,8 @@ def refusals(primitive: str) -> list[str]:
         "gather_backward": lambda bad: (torch.ones(4, 5), [4, 5], torch.full((4, 5), bad), 1),
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
         "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
+        "scatter_add_forward": lambda bad: (torch.ones(5, 3), torch.ones(4, 3), torch.full((4, 3), bad), 0),
+        "index_add_forward": lambda bad: (torch.ones(5, 3), torch.ones(4, 3), torch.full((4,), bad)),
         "rope_forward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False),
         "rope_backward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False, True, True),
     }

@@ -235,6 +235,21 @@ def _gather(d: Draw):
     return (d.normal(*shape), dim, d.index(shape[dim] if shape else 1, *of)), {}
 
 
+def _scatter_add(d: Draw):
+    (x, dim, index), _ = _gather(d)
+    src = index.shape if d.chance(0.5) else [size + d.whole(0, 2) for size in index.shape]  # without a gradient in torch
+    return (x, dim, index, d.normal(*src).requires_grad_(tuple(src) == tuple(index.shape))), {}
+
+
+def _index_add(d: Draw):
+    shape = d.sizes(d.whole(1, 4))
+    dim = d.whole(-len(shape), len(shape) - 1)
+    source = [*shape]
+    source[dim] = d.size() if shape[dim] else 0
+    args = (d.normal(*shape), dim, d.index(shape[dim], source[dim]), d.normal(*source))
+    return args, {"alpha": d.pick(-1, 0.5)} if d.chance(0.3) else {}
+
+
 def _embedding(d: Draw):
     rows, columns = d.sizes(2, 5_000)
     index = d.index(rows, *(d.sizes(d.whole(0, 3), 500) if rows else (0,)))
@@ -305,6 +320,8 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "quick_gelu": _self_gated,
     "squared_relu": _self_gated,
     "gather": _gather,
+    "scatter_add": _scatter_add,
+    "index_add": _index_add,
     "embedding": _embedding,
     "rope": _rope,
     "max_pool2d": _max_pool2d,

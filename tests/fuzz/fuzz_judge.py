@@ -56,6 +56,7 @@ OTHER_TYPES = {
     ("embedding", "out of DATA bounds"): IndexError,
     ("embedding", "indexing axis dim should be positive"): IndexError,  # of a table without rows
     ("embedding", "Padding_idx must be within"): RuntimeError,  # of a weight that is not a matrix: ours is about that
+    ("scatter_add", "Dimension out of range"): RuntimeError,  # a source of fewer axes, none of which is dim
     ("cross_entropy", "codec can't decode"): IndexError,  # the message about a class above 127, as a byte
     ("linear_cross_entropy", "codec can't decode"): IndexError,
     ("conv2d", "slow_conv2d_cpu"): RuntimeError,  # bool input and another weight: torch's is only about the input

@@ -30,13 +30,13 @@ bool forward(const GatherShape& s, const T* x, const int64_t* index, T* y) {
 }
 
 template <class T>
-bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
-  for (int64_t i = 0; i < numel; i++) dx[i] = T{};
+bool backward(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, int64_t numel) {
+  for (int64_t i = 0; i < numel; i++) dx[i] = base ? base[i] : T{};
   std::vector<acc_t<T>> sum(s.from);
   for (int64_t line = 0; line < s.lines; line++)
     for (int64_t j = 0; j < s.columns; j++) {
       const int64_t x_line = s.x_line(line) + j * s.x_column, y_line = s.y_line(line) + j;
-      for (auto& v : sum) v = 0;
+      for (int64_t k = 0; k < s.from; k++) sum[k] = load1(dx + x_line + k * s.x_row);
       for (int64_t i = 0; i < s.to; i++) {
         const int64_t at = y_line + i * s.y_row;
         if (!inside(index[at], s.from)) return false;
@@ -57,8 +57,8 @@ bool embedding_forward(const T* weight, int64_t stride, const int64_t* index, T*
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   using A = acc_t<T>;
   std::vector<int64_t> count(rows);
   for (int64_t i = 0; i < n; i++) {
@@ -67,7 +67,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
   }
   std::vector<A> sum(rows);
   for (int64_t j = 0; j < columns; j++) {
-    for (auto& v : sum) v = 0;
+    for (int64_t k = 0; k < rows; k++) sum[k] = base ? load1(base + k * columns + j) : 0;
     for (int64_t i = 0; i < n; i++) {
       const A g = load1(grad + i * columns + j);
       if (index[i] != padding) sum[index[i]] += by_count ? g / A(count[index[i]]) : g;

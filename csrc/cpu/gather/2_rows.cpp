@@ -11,14 +11,14 @@
 namespace scratchnet {
 namespace {
 
-// The sums of all elements of a gradient, until they are rounded.
+// The sums of all elements of a gradient, until they are rounded; they begin with those of `base` or, without one, with zeros.
 template <class T>
 struct Sums {
   const Scratch<acc_t<T>> sum;
 
   template <class... Sizes>
-  explicit Sums(Sizes... sizes) : sum(sizes...) {
-    fill_zeros(sum);
+  explicit Sums(const T* base, Sizes... sizes) : sum(sizes...) {
+    for (int64_t i = 0; i < sum.size; i++) sum[i] = base ? load1(base + i) : 0;
   }
 
   void round(T* to) const {
@@ -41,9 +41,9 @@ bool forward(const GatherShape& s, const T* x, const int64_t* index, T* y) {
 }
 
 template <class T>
-bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool backward(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, int64_t numel) {
   if (!inside(index, s.elements(), s.from)) return false;
-  const Sums<T> sums(numel);
+  const Sums<T> sums(base, numel);
   for (int64_t line = 0; line < s.lines; line++) {
     acc_t<T>* const to = sums.sum.data() + s.x_line(line);
     const int64_t y_line = s.y_line(line);
@@ -66,14 +66,14 @@ bool embedding_forward(const On& on, const void* weight, int64_t stride, const i
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   const Scratch<int64_t> count(rows);
   fill_zeros(count);
   for (int64_t i = 0; i < n; i++) count[index[i]]++;
-  const Sums<T> sums(rows, columns);
+  const Sums<T> sums(base, rows, columns);
   for (int64_t i = 0; i < n; i++) {
     if (index[i] == padding) continue;
     const A share = by_count ? A(1) / A(count[index[i]]) : A(1);

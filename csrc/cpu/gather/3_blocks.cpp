@@ -38,17 +38,21 @@ bool forward(const GatherShape& s, const T* x, const int64_t* index, T* y) {
 }
 
 template <class T>
-bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool backward(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, int64_t numel) {
   using A = acc_t<T>;
   if (!inside(index, s.elements(), s.from)) return false;
-  if (!s.covers && numel) memset((void*)dx, 0, numel * sizeof(T));
+  if (!s.covers)
+    for (int64_t i = 0; i < numel; i++) dx[i] = base ? base[i] : T{};
   for_each_block<A>(s, [&](int64_t line, int64_t first, int64_t columns, A* sums) {
-    memset(sums, 0, s.from * columns * sizeof(A));
+    const int64_t x_first = s.x_line(line) + first * s.x_column;
+    for (int64_t k = 0; k < s.from; k++)
+      for (int64_t j = 0; j < columns; j++)
+        sums[k * columns + j] = base ? load1(base + x_first + k * s.x_row + j * s.x_column) : 0;
     for (int64_t i = 0; i < s.to; i++) {
       const int64_t at = s.y_line(line) + i * s.y_row + first;
       for (int64_t j = 0; j < columns; j++) sums[index[at + j] * columns + j] += load1(grad + at + j);
     }
-    T* const to = dx + s.x_line(line) + first * s.x_column;
+    T* const to = dx + x_first;
     for (int64_t k = 0; k < s.from; k++)
       for (int64_t j = 0; j < columns; j++) store1(to + k * s.x_row + j * s.x_column, sums[k * columns + j]);
   });
@@ -56,8 +60,8 @@ bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, 
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   const ByRow by_row(index, n, rows);
@@ -65,7 +69,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
   for (int64_t k = 0; k < rows; k++) {
     const int64_t *first = by_row.first(k), *last = by_row.first(k + 1);
     const A share = by_count && first != last ? A(1) / A(last - first) : A(1);
-    fill_zeros(sum);
+    for (int64_t j = 0; j < columns; j++) sum[j] = base ? load1(base + k * columns + j) : 0;
     for (const int64_t* i = first; i < last && k != padding; i++)
       for (int64_t j = 0; j < columns; j++) sum[j] += share * load1(grad + *i * columns + j);
     for (int64_t j = 0; j < columns; j++) store1(dweight + k * columns + j, sum[j]);
@@ -82,9 +86,10 @@ SN_DEFINE_RUNG(GatherKernels, gather_3) = {
       SN_FLOATS(on.dtype, return forward(shape, (const T*)x, index, (T*)y));
       return false;
     },
-    [](const On& on, const GatherShape& shape, const void* grad, const int64_t* index, void* dx, int64_t numel) {
-      if (shape.columns == 1) return gather_kernels(2).gather_backward(on, shape, grad, index, dx, numel);
-      SN_FLOATS(on.dtype, return backward(shape, (const T*)grad, index, (T*)dx, numel));
+    [](const On& on, const GatherShape& shape, const void* grad, const int64_t* index, const void* base, void* dx,
+       int64_t numel) {
+      if (shape.columns == 1) return gather_kernels(2).gather_backward(on, shape, grad, index, base, dx, numel);
+      SN_FLOATS(on.dtype, return backward(shape, (const T*)grad, index, (const T*)base, (T*)dx, numel));
       return false;
     },
     SN_FROM(gather_kernels(2), embedding_forward),

@@ -161,9 +161,23 @@ bool forward(const GatherShape& s, const void* x, const int64_t* index, void* y)
 
 // ---- backward -----------------------------------------------------------------------------------------------------------
 
+// p[i] = base[i], or zeros without a base
 template <class T>
-void fill_zero(T* p, int64_t n) {
-  parallel_for(0, n, 1 << 18, [&](int64_t begin, int64_t end) { memset((void*)(p + begin), 0, (end - begin) * sizeof(T)); });
+void begin_with(const T* base, T* p, int64_t n) {
+  parallel_for(0, n, 1 << 18, [&](int64_t begin, int64_t end) {
+    const int64_t bytes = (end - begin) * sizeof(T);
+    if (base) memcpy((void*)(p + begin), (const void*)(base + begin), bytes);
+    else memset((void*)(p + begin), 0, bytes);
+  });
+}
+
+// The sums of a row or column of dx, before anything is added
+template <class T>
+SN_INLINE void first_sums(const T* base, int64_t stride, acc_t<T>* sums, int64_t n) {
+  if (!base) memset((void*)sums, 0, n * sizeof(*sums));
+  else if (stride == 1) map<T>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(sums + j, get(base + j)); });
+  else
+    for (int64_t j = 0; j < n; j++) sums[j] = load1(base + j * stride);
 }
 
 // A row or column of dx from its sums
@@ -178,13 +192,15 @@ SN_INLINE void write_sums(T* dx, int64_t stride, const acc_t<T>* sums, int64_t n
 }
 
 template <class T>
-bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
+bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, bool stream) {
   using A = acc_t<T>;
   Flag outside;
   const Blocks blocks(s, sizeof(A));
   const int64_t width = blocks.width;
   for_each_block<A>(s, blocks, s.from, [&](int64_t line, int64_t j0, int64_t columns, A* sums) {
-    memset((void*)sums, 0, s.from * width * sizeof(A));
+    const int64_t x_first = s.x_line(line) + j0 * s.x_column;
+    for (int64_t k = 0; k < s.from; k++)
+      first_sums(base ? base + x_first + k * s.x_row : base, s.x_column, sums + k * width, columns);
     const int64_t at = s.y_line(line) + j0, step = max(1, CHECKED / columns);
     for (int64_t i0 = 0; i0 < s.to; i0 += step) {
       const int64_t rows = min(step, s.to - i0);
@@ -196,20 +212,19 @@ bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index,
         for (int64_t j = 0; j < columns; j++) sums[k[j] * width + j] += load1(g + j);
       }
     }
-    T* to = dx + s.x_line(line) + j0 * s.x_column;
-    for (int64_t k = 0; k < s.from; k++) write_sums(to + k * s.x_row, s.x_column, sums + k * width, columns, stream);
+    for (int64_t k = 0; k < s.from; k++) write_sums(dx + x_first + k * s.x_row, s.x_column, sums + k * width, columns, stream);
   });
   return !outside.set;
 }
 
 template <class T>
-bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T* dx, bool stream) {
+bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, bool stream) {
   using A = acc_t<T>;
   Flag outside;
   parallel_for(0, s.lines, 1 + GRAIN / 2 / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
     const Scratch<A> sums(s.from);
     for (int64_t line = begin; line < end; line++) {
-      fill_zeros(sums);
+      first_sums(base ? base + s.x_line(line) : base, s.x_row, sums.data(), s.from);
       for (int64_t i0 = 0; i0 < s.to; i0 += CHECKED) {
         const int64_t at = s.y_line(line) + i0, n = min(CHECKED, s.to - i0);
         if (!inside(index + at, n, s.from)) return outside.raise();
@@ -223,10 +238,10 @@ bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, T
 }
 
 template <class T>
-bool backward(const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
-  if (!s.covers) fill_zero(dx, numel);
+bool backward(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, int64_t numel) {
+  if (!s.covers) begin_with(base, dx, numel);
   const bool stream = numel * sizeof(T) >= STREAM_BYTES;
-  return (s.columns == 1 ? backward_lines<T> : backward_columns<T>)(s, grad, index, dx, stream);
+  return (s.columns == 1 ? backward_lines<T> : backward_columns<T>)(s, grad, index, base, dx, stream);
 }
 
 // ---- embedding ----------------------------------------------------------------------------------------------------------
@@ -249,8 +264,8 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
 }
 
 template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns, int64_t n,
-                        int64_t padding, bool by_count) {
+bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows, int64_t columns,
+                        int64_t n, int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   constexpr int64_t TILE = 8;  // registers that hold sums
@@ -269,9 +284,11 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
       const A scale = by_count && first != last ? A(1) / A(last - first) : A(1);
       if (k == padding) last = first;
       T* to = dweight + k * columns;
+      const T* from = base ? base + k * columns : base;
       int64_t j = 0;
       for (; j + TILE * lanes<A> <= columns; j += TILE * lanes<A>) {
         vec<A> sum[TILE] = {};
+        for (int64_t t = 0; from && t < TILE; t++) sum[t] = load(from + j + t * lanes<A>);
         for (const int64_t* i = first; i < last; i++)
           for (int64_t t = 0; t < TILE; t++) sum[t] += scale * load(grad + *i * columns + j + t * lanes<A>);
         write(to + j, TILE * lanes<A>, stream, [&](int64_t c, int64_t count, T* part) SN_LAMBDA_INLINE {
@@ -280,6 +297,7 @@ bool embedding_backward(const T* grad, const int64_t* index, T* dweight, int64_t
       }
       map<T>(j, columns, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE {
         vec<A> sum = {};
+        if (from) sum = get(from + c);
         for (const int64_t* i = first; i < last; i++) sum += scale * get(grad + *i * columns + c);
         put(to + c, sum);
       });

@@ -30,24 +30,27 @@ bool gather_forward(const Launch& on, const GatherShape& s, const T* x, const in
 }
 
 template <class T>
-__global__ void gather_backward_kernel(const __grid_constant__ GatherShape s, const T* grad, const int64_t* index, T* dx) {
+__global__ void gather_backward_kernel(const __grid_constant__ GatherShape s, const T* grad, const int64_t* index, T* dx,
+                                       bool adds) {
   const int64_t n = thread_index();
   if (n >= s.lines * s.from * s.columns) return;
   const int64_t j = n % s.columns, k = n / s.columns % s.from, line = n / s.columns / s.from;
-  acc_t<T> sum = 0;
+  T* const to = dx + s.x_line(line) + k * s.x_row + j * s.x_column;
+  acc_t<T> sum = adds ? load1(to) : 0;
   for (int64_t i = 0; i < s.to; i++) {
     const int64_t at = s.y_line(line) + i * s.y_row + j;
     SN_ASSERT(0 <= index[at] && index[at] < s.from);
     if (index[at] == k) sum += load1(grad + at);
   }
-  store1(dx + s.x_line(line) + k * s.x_row + j * s.x_column, sum);
+  store1(to, sum);
 }
 
 template <class T>
-bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx,
+                     int64_t numel) {
   const char* name = "gather_backward";
-  zero(on, name, dx, numel);  // the index may leave out some columns of x
-  launch(on, name, gather_backward_kernel<T>, elementwise(s.lines * s.from * s.columns, THREADS), s, grad, index, dx);
+  begin_with(on, name, base, dx, numel);  // the index may leave out some columns of x
+  launch(on, name, gather_backward_kernel<T>, elementwise(s.lines * s.from * s.columns, THREADS), s, grad, index, dx, base);
   return true;
 }
 
@@ -72,11 +75,11 @@ bool embedding_forward(const Launch& on, const T* weight, int64_t stride, const 
 }
 
 template <class T>
-__global__ void embedding_backward_kernel(const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
-                                          int64_t n, int64_t padding, bool by_count) {
+__global__ void embedding_backward_kernel(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows,
+                                          int64_t columns, int64_t n, int64_t padding, bool by_count) {
   const int64_t at = thread_index(), k = at / columns, j = at % columns;
   if (k >= rows) return;
-  acc_t<T> sum = 0;
+  acc_t<T> sum = base ? load1(base + at) : 0;
   int64_t count = 0;
   for (int64_t i = 0; i < n; i++) {
     SN_ASSERT(0 <= index[i] && index[i] < rows);
@@ -88,10 +91,10 @@ __global__ void embedding_backward_kernel(const T* grad, const int64_t* index, T
 }
 
 template <class T>
-bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
-                        int64_t n, int64_t padding, bool by_count) {
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows,
+                        int64_t columns, int64_t n, int64_t padding, bool by_count) {
   const Grid grid = elementwise(rows * columns, THREADS);
-  launch(on, "embedding_backward", embedding_backward_kernel<T>, grid, grad, index, dweight, rows, columns, n, padding,
+  launch(on, "embedding_backward", embedding_backward_kernel<T>, grid, grad, index, base, dweight, rows, columns, n, padding,
          by_count);
   return true;
 }

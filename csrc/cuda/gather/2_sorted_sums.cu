@@ -16,44 +16,49 @@
 namespace scratchnet {
 namespace {
 
-// dx, or for 16-bit types float32 in its place: all zeros, to be added to.
+// dx, which begins with `base`, or for 16-bit types zeros in float32 in its place: to be added to.
 template <class T>
-acc_t<T>* zero_sums(const Launch& on, const char* name, T* dx, int64_t count) {
+acc_t<T>* first_sums(const Launch& on, const char* name, const T* base, T* dx, int64_t count) {
   using A = acc_t<T>;
   A* sums = std::is_same_v<T, A> ? (A*)dx : on.allocate<A>(count);
-  zero(on, name, sums, count);
+  if (std::is_same_v<T, A>) begin_with(on, name, (const A*)base, sums, count);
+  else zero(on, name, sums, count);
   return sums;
 }
 
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    round_kernel(const float* sums, T* dx, int64_t count, bool aligned) {
+    round_kernel(const float* sums, const T* base, T* dx, int64_t count, bool aligned) {
   const int64_t first = thread_index() * LANES<T>;
-  Pack<T> pack;
+  Pack<T> pack = {};
+  if (base) pack = load(base + first, count - first, aligned);
 #pragma unroll
   for (int i = 0; i < LANES<T>; i += LANES<float>) {
     const Pack<float> part = load(sums + first + i, count - first - i, true);
 #pragma unroll
-    for (int k = 0; k < LANES<float>; k++) pack.lane[i + k] = part.lane[k];
+    for (int k = 0; k < LANES<float>; k++) pack.lane[i + k] += part.lane[k];
   }
   store(dx + first, pack, count - first, aligned);
 }
 
 template <class T>
-void round_sums(const Launch& on, const char* name, const acc_t<T>* sums, T* dx, int64_t count) {
+void round_sums(const Launch& on, const char* name, const acc_t<T>* sums, const T* base, T* dx, int64_t count) {
   if constexpr (!std::is_same_v<T, acc_t<T>>)
-    launch(on, name, round_kernel<T>, elementwise(ceil_div(count, LANES<T>), TILE_THREADS), sums, dx, count, aligned(0, dx));
+    launch(on, name, round_kernel<T>, elementwise(ceil_div(count, LANES<T>), TILE_THREADS), sums, base, dx, count,
+           aligned(0, base, dx));
 }
 
 // A thread takes a pack of columns at a place of the sorted list: the first of equal keys adds up the gradients of all.
 template <class T>
 __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
     sum_sorted_kernel(const int64_t* key, const int64_t* position, const T* grad, T* dx, int64_t n, int64_t columns,
-                      int64_t skipped, bool by_count, bool aligned) {
+                      int64_t skipped, bool by_count, bool adds, bool aligned) {
   const int64_t packs = ceil_div(columns, LANES<T>), first = thread_index() / packs;
   const int64_t column = thread_index() % packs * LANES<T>, left = columns - column;
   if (first >= n || key[first] == skipped || (first > 0 && key[first - 1] == key[first])) return;
+  T* const to = dx + key[first] * columns + column;
   Pack<T> sum = {};
+  if (adds) sum = load(to, left, aligned);
   int64_t i = first;
   for (; i < n && key[i] == key[first]; i++) {
     const Pack<T> g = load(grad + position[i] * columns + column, left, aligned);
@@ -62,15 +67,15 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
   }
   if (by_count)
     for (auto& s : sum.lane) s /= i - first;
-  store(dx + key[first] * columns + column, sum, left, aligned);
+  store(to, sum, left, aligned);
 }
 
-// Row key[i] of dx (rows, columns) gets the sum of the rows position[i] of grad; rows that no key names get zeros, and so does
-// the row `skipped`.
+// dx (rows, columns) begins with `base` or zeros; to its row key[i] is added the sum of the rows position[i] of grad, unless it
+// is the row `skipped`.
 template <class T>
-void sum_sorted(const Launch& on, const char* name, const int64_t* key, const int64_t* position, const T* grad, T* dx,
-                int64_t n, int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
-  zero(on, name, dx, rows * columns);
+void sum_sorted(const Launch& on, const char* name, const int64_t* key, const int64_t* position, const T* grad, const T* base,
+                T* dx, int64_t n, int64_t rows, int64_t columns, int64_t skipped, bool by_count) {
+  begin_with(on, name, base, dx, rows * columns);
   if (!n) return;
   int64_t *sorted = on.allocate<int64_t>(n), *positions = on.allocate<int64_t>(n);
   int bits = 1;
@@ -83,7 +88,7 @@ void sum_sorted(const Launch& on, const char* name, const int64_t* key, const in
   sort(on.allocate<char>(bytes));
   const Grid grid = elementwise(n * ceil_div(columns, LANES<T>), TILE_THREADS);
   const bool wide = aligned(columns, grad, dx);
-  launch(on, name, sum_sorted_kernel<T>, grid, sorted, positions, grad, dx, n, columns, skipped, by_count, wide);
+  launch(on, name, sum_sorted_kernel<T>, grid, sorted, positions, grad, dx, n, columns, skipped, by_count, base, wide);
 }
 
 // ---- gather -------------------------------------------------------------------------------------------------------------
@@ -166,18 +171,19 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, T* dx, int64_t numel) {
+bool gather_backward(const Launch& on, const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx,
+                     int64_t numel) {
   const char* name = "gather_backward";
   if (on.deterministic()) {
     const int64_t n = s.elements();
     int64_t *place = on.allocate<int64_t>(n), *position = on.allocate<int64_t>(n);
     const bool wide = aligned(length_of(s), (const T*)nullptr, index);
     launch(on, name, gather_list_kernel<T>, picks<T>(s), s, index, place, position, wide);
-    sum_sorted(on, name, place, position, grad, dx, n, numel, 1, -1, false);
+    sum_sorted(on, name, place, position, grad, base, dx, n, numel, 1, -1, false);
   } else {
-    acc_t<T>* sums = zero_sums(on, name, dx, numel);
+    acc_t<T>* sums = first_sums(on, name, base, dx, numel);
     launch(on, name, gather_add_kernel<T>, picks<T>(s), s, grad, index, sums, aligned(length_of(s), grad, index));
-    round_sums(on, name, sums, dx, numel);
+    round_sums(on, name, sums, base, dx, numel);
   }
   return true;
 }
@@ -231,18 +237,18 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
 }
 
 template <class T>
-bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, T* dweight, int64_t rows, int64_t columns,
-                        int64_t n, int64_t padding, bool by_count) {
+bool embedding_backward(const Launch& on, const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows,
+                        int64_t columns, int64_t n, int64_t padding, bool by_count) {
   const char* name = "embedding_backward";
   if (by_count || on.deterministic()) {
     int64_t* position = on.allocate<int64_t>(n);
     launch(on, name, embedding_list_kernel, elementwise(n, TILE_THREADS), index, position, rows, n);
-    sum_sorted(on, name, index, position, grad, dweight, n, rows, columns, padding, by_count);
+    sum_sorted(on, name, index, position, grad, base, dweight, n, rows, columns, padding, by_count);
   } else {
-    acc_t<T>* sums = zero_sums(on, name, dweight, rows * columns);
+    acc_t<T>* sums = first_sums(on, name, base, dweight, rows * columns);
     const bool wide = aligned(columns, grad);
     launch(on, name, embedding_add_kernel<T>, tiles<T>(n, columns), grad, index, sums, rows, columns, n, padding, wide);
-    round_sums(on, name, sums, dweight, rows * columns);
+    round_sums(on, name, sums, base, dweight, rows * columns);
   }
   return true;
 }

@@ -16,23 +16,28 @@ def gather(input: Tensor, dim: int, index: Tensor, **_torchs: Any) -> None:
     check_tensor(name, "input", input)
     check_tensor(name, "index", index)
     check_device(name, "index", index, "input", input)
+    check_dim(name, input, dim)
+    if index.numel() == 0:  # torch then looks at nothing else
+        return
+    if index.dtype not in (torch.int64, torch.int32):
+        problem = f"Expected dtype int32/int64 for index, got {index.dtype}; call .long() on it"
+        fail(RuntimeError, name, "index", problem)
+    dim %= max(input.dim(), 1)
+    _check_shapes(input, dim, index)
+    size = input.shape[dim] if input.dim() else 1
+    if index.is_cpu and (wrong := outside(index, size)):
+        value, where = wrong
+        fail(RuntimeError, name, "index", f"index {value} is out of bounds for dimension {dim} with size {size}, {where}")
+
+
+def check_dim(name: str, input: Tensor, dim: int) -> None:
+    """TypeError for anything but an int, IndexError for an axis that input does not have."""
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         fail(TypeError, name, "dim", f"must be int, not {type(dim).__name__}")
     rank = max(input.dim(), 1)
     if not -rank <= dim < rank:
         problem = f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
         fail(IndexError, name, "dim", problem)
-    if index.numel() == 0:  # torch then looks at nothing else
-        return
-    if index.dtype not in (torch.int64, torch.int32):
-        problem = f"Expected dtype int32/int64 for index, got {index.dtype}; call .long() on it"
-        fail(RuntimeError, name, "index", problem)
-    dim %= rank
-    _check_shapes(input, dim, index)
-    size = input.shape[dim] if input.dim() else 1
-    if index.is_cpu and (wrong := outside(index, size)):
-        value, where = wrong
-        fail(RuntimeError, name, "index", f"index {value} is out of bounds for dimension {dim} with size {size}, {where}")
 
 
 def _check_shapes(input: Tensor, dim: int, index: Tensor) -> None:
