@@ -19,4 +19,4 @@ def kept(seed, row, j, threshold, factor, ACC: tl.constexpr):
     bits = ((bits ^ (bits >> 16)) * 0x7FEB352D) ^ (x >> 32).to(tl.uint32)
     bits = (bits ^ (bits >> 15)) * 0x846CA68B
     bits = bits ^ (bits >> 16)
-    return tl.where(bits.to(tl.int64) >= threshold, factor, 0).to(ACC)
+    return (bits.to(tl.int64) >= threshold).to(ACC) * tl.full([1], factor, ACC)  # tl.where would make float32 of a Python float
