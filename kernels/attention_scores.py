@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scratchnet.kernels import launch  # noqa: F401  decides whether Triton compiles or interprets
 from scratchnet.ops.attention import AttentionOptions
+from scratchnet.ops.dropout import threshold_and_factor
 
 
 @triton.jit
@@ -37,20 +38,6 @@ def score(x, mask, at, seen, softcap, CAPPED: tl.constexpr, BOOLEAN: tl.constexp
         m = tl.load(mask + at, mask=seen, other=0)
         x = tl.where(m != 0, x, float("-inf")) if BOOLEAN else x + m.to(x.dtype)
     return tl.where(seen, x, float("-inf")), slope
-
-
-@triton.jit
-def kept(seed, row, j, threshold, factor, ACC: tl.constexpr):
-    """z of dropout, row and j of shapes that broadcast: the bits of csrc/ops/attention.h."""
-    x = tl.load(seed).to(tl.uint64) + (row + 1).to(tl.uint64) * 0x9E3779B97F4A7C15
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB
-    x = x ^ (x >> 31)
-    bits = j.to(tl.uint32) + x.to(tl.uint32)
-    bits = ((bits ^ (bits >> 16)) * 0x7FEB352D) ^ (x >> 32).to(tl.uint32)
-    bits = (bits ^ (bits >> 15)) * 0x846CA68B
-    bits = bits ^ (bits >> 16)
-    return tl.where(bits.to(tl.int64) >= threshold, factor, 0).to(ACC)
 
 
 class Common(NamedTuple):
@@ -84,7 +71,7 @@ def common(
     strides = [0] * 4 if mask is None else [0 if size == 1 else n for size, n in zip(mask.shape, mask.stride(), strict=True)]
     sizes = q.shape[1], k.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3]
     left, right, scale, softcap, dropout = options
-    threshold, factor = min(int(dropout * 2**32), 2**32 - 1), 1 / (1 - dropout) if dropout < 1 else 0.0
+    threshold, factor = threshold_and_factor(dropout)
     mask = mask.view(torch.uint8) if boolean else mask
     arguments = Common(mask, *strides, seed if dropout > 0 else None, *sizes, left, right, scale, softcap, threshold, factor)
     return arguments, {"CAPPED": softcap > 0, "BOOLEAN": boolean}

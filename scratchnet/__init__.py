@@ -17,6 +17,7 @@ from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cr
 from scratchnet.functions.cross_entropy import log_softmax as log_softmax
 from scratchnet.functions.cross_entropy import logsumexp as logsumexp
 from scratchnet.functions.cross_entropy import softmax as softmax
+from scratchnet.functions.dropout import dropout as dropout
 from scratchnet.functions.gated import gated as gated
 from scratchnet.functions.gated import geglu as geglu
 from scratchnet.functions.gated import glu as glu

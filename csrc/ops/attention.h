@@ -13,6 +13,7 @@
 #pragma once
 #include <math.h>
 
+#include "ops/dropout.h"
 #include "ops/numbers.h"
 #include "ops/table.h"
 
@@ -66,34 +67,6 @@ struct AttentionBackward : Attention {
     for (int d = 0; d < 4; d++) offset = offset * mask_sizes[d] + (mask_sizes[d] == 1 ? 0 : at[d]);
     return offset;
   }
-};
-
-// ---- Dropout: a random number for each (query, key) that depends on the seed and their places alone ----------------------
-
-// For one query, the number `row` of all: SplitMix64, https://doi.org/10.1145/2714064.2660195
-SN_ANYWHERE inline uint64_t dropout_key(int64_t seed, int64_t row) {
-  uint64_t x = (uint64_t)seed + ((uint64_t)row + 1) * 0x9e3779b97f4a7c15;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-  x = (x ^ x >> 27) * 0x94d049bb133111eb;
-  return x ^ x >> 31;
-}
-
-// 32 random bits for key j of that query: two multiplications of 32 bits, which every vector unit has.
-// https://nullprogram.com/blog/2018/07/31/ (lowbias32), entered from both halves of the query's number
-SN_ANYWHERE inline uint32_t dropout_bits(uint64_t key, uint32_t j) {
-  uint32_t x = j + (uint32_t)key;
-  x = (x ^ x >> 16) * 0x7feb352d ^ (uint32_t)(key >> 32);
-  x = (x ^ x >> 15) * 0x846ca68b;
-  return x ^ x >> 16;
-}
-
-// What becomes of a probability: `scale` times itself where the bits are at least `threshold`, else 0.
-struct Dropout {
-  uint32_t threshold;
-  double scale;
-  SN_ANYWHERE explicit Dropout(double p)
-      : threshold(p * 4294967296. < 4294967295. ? (uint32_t)(p * 4294967296.) : 4294967295u), scale(p < 1 ? 1 / (1 - p) : 0) {}
-  SN_ANYWHERE double factor(uint64_t key, int64_t j) const { return dropout_bits(key, (uint32_t)j) >= threshold ? scale : 0; }
 };
 
 struct AttentionKernels {

@@ -15,7 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.attention_scores import common, delta_of, kept, place_of, score, sinks_gradient
+from scratchnet.kernels.attention_scores import common, delta_of, place_of, score, sinks_gradient
+from scratchnet.kernels.dropout_mask import kept
 from scratchnet.kernels.launch import accumulator, launch
 from scratchnet.ops.attention import AttentionOptions
 

@@ -19,7 +19,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.attention_scores import common, delta_of, kept, place_of, score, sinks_gradient
+from scratchnet.kernels.attention_scores import common, delta_of, place_of, score, sinks_gradient
+from scratchnet.kernels.dropout_mask import kept
 from scratchnet.kernels.launch import INTERPRETED, launch
 from scratchnet.kernels.tile import multiply_tile, types, uses_threads
 from scratchnet.ops.attention import AttentionOptions

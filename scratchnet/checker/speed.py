@@ -78,7 +78,7 @@ def _time(run: Callable, call: Call, direction: str, device: str, rows: int, col
     op = call.op
     cost = op.cost(*call.args, **call.kwargs)
     moved, flops = getattr(cost, f"{direction}_bytes"), getattr(cost, f"{direction}_flops")
-    calls = {KERNEL: run, None: _ours(op.torch, call, direction)}
+    calls = {KERNEL: run, None: _ours(op.baseline, call, direction)}
     for name in backends.runnable(op, device):
         if name.startswith("cpp" if device == "cpu" else "triton"):
             with backends.backend(name):

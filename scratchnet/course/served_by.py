@@ -150,6 +150,7 @@ SERVED_BY: dict[int, tuple[str, ...]] = {
     76: ("data.line",),
     78: ("data.digits", "data.spiral"),
     79: (
+        "dropout",
         "nn.Dropout",
         "nn.Dropout2d",
         "nn.functional.dropout",

@@ -212,10 +212,10 @@ def _times(call: Call, names: list[str], settings: Settings) -> dict[str, list[T
     if not names:
         return {}
     cost = call.op.cost(*call.args, **call.kwargs)
-    candidates = {None: call.op.torch, **dict.fromkeys(names, verify.function(call.op))}
+    candidates = {None: call.op.baseline, **dict.fromkeys(names, verify.function(call.op))}
     if settings.compile:
         torch._dynamo.reset()  # otherwise the earlier sizes would make this one dynamic
-        candidates[COMPILED] = torch.compile(call.op.torch)
+        candidates[COMPILED] = torch.compile(call.op.baseline)
 
     timings = {name: [] for name in names}
     for direction, way, moved, flops in (

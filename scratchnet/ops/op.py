@@ -105,6 +105,13 @@ class Op:
     # Where its FLOP are those of matrix products, the only ones that torch.utils.flop_counter counts: its cost from what the
     # kernels take, by name.
     products: Callable[..., Cost] | None = None
+    # What torch's time is measured with, where `torch` does more than a user of torch would to give the same numbers.
+    timed: Callable | None = None
+
+    @property
+    def baseline(self) -> Callable:
+        """The function whose time ours is compared with."""
+        return self.timed or self.torch
 
     def rungs(self, column: str) -> tuple[str, ...]:
         """One idea per rung of this operator's kernels on a backend; empty where the reference runs in their place."""

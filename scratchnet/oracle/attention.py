@@ -15,9 +15,12 @@ A query that sees no key has p = 0, as in torch: y and all its gradients are 0.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from scratchnet.ops.attention import AttentionOptions
+from scratchnet.oracle.dropout import factors
 
 
 def _spread(t: np.ndarray, heads: int) -> np.ndarray:
@@ -37,22 +40,10 @@ def _seen(queries: int, keys: int, options: AttentionOptions) -> np.ndarray:
 
 
 def dropout_factors(seed: np.ndarray | None, shape: tuple[int, ...], dropout: float) -> np.ndarray | float:
-    """z for scores of a shape (B, H, L, S): bits that depend on the seed and the place alone, as in csrc/ops/attention.h."""
+    """z for scores of a shape (B, H, L, S): a row of the generator for each query."""
     if seed is None or dropout == 0:
         return 1.0
-    with np.errstate(over="ignore"):
-        rows = np.arange(1, 1 + np.prod(shape[:3], dtype=np.int64), dtype=np.uint64)
-        x = np.uint64(int(seed.reshape(())) % 2**64) + rows * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-        low, high = x.astype(np.uint32)[:, None], (x >> np.uint64(32)).astype(np.uint32)[:, None]
-        x = np.arange(shape[3], dtype=np.uint32) + low
-        x = (x ^ x >> np.uint32(16)) * np.uint32(0x7FEB352D) ^ high
-        x = (x ^ x >> np.uint32(15)) * np.uint32(0x846CA68B)
-        x ^= x >> np.uint32(16)
-    kept = x >= np.uint32(min(int(dropout * 2**32), 2**32 - 1))
-    return (kept * (1 / (1 - dropout) if dropout < 1 else 0.0)).reshape(shape)
+    return factors(seed, math.prod(shape[:3]), shape[3], dropout).reshape(shape)
 
 
 def _probabilities(q, k, mask, sinks, options: AttentionOptions) -> tuple[np.ndarray, ...]:

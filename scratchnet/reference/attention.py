@@ -8,32 +8,15 @@ import torch
 from torch import Tensor
 
 from scratchnet.ops.attention import AttentionOptions, visible
+from scratchnet.ops.dropout import factors
 from scratchnet.reference import widen
 
 
 def dropout_factors(seed: Tensor | None, like: Tensor, dropout: float) -> Tensor | float:
-    """z for scores (B, H, L, S): 0 or 1 / (1 - dropout). The bits of csrc/ops/attention.h, in wrapping 64-bit integers."""
+    """z for scores (B, H, L, S): 0 or 1 / (1 - dropout), a row of the generator for each query."""
     if seed is None or dropout == 0:
         return 1.0
-    b, h, rows, keys = like.shape
-    count = lambda n: torch.arange(n, device=like.device)
-    x = seed.reshape(()) + (count(b * h * rows) + 1) * (0x9E3779B97F4A7C15 - 2**64)
-    x = (x ^ _shifted(x, 30, 64)) * (0xBF58476D1CE4E5B9 - 2**64)
-    x = (x ^ _shifted(x, 27, 64)) * (0x94D049BB133111EB - 2**64)
-    x = (x ^ _shifted(x, 31, 64)).view(b, h, rows, 1)
-    bits = 2**32 - 1
-    low, high = x & bits, _shifted(x, 32, 64)
-    x = (count(keys) + low) & bits
-    x = ((x ^ _shifted(x, 16, 32)) * 0x7FEB352D & bits) ^ high
-    x = (x ^ _shifted(x, 15, 32)) * 0x846CA68B & bits
-    x = x ^ _shifted(x, 16, 32)
-    kept = x >= min(int(dropout * 2**32), bits)
-    return kept.to(like.dtype) * (1 / (1 - dropout) if dropout < 1 else 0.0)
-
-
-def _shifted(x: Tensor, by: int, width: int) -> Tensor:
-    """x >> by without its sign."""
-    return (x >> by) & (2 ** (width - by) - 1)
+    return factors(seed, math.prod(like.shape[:3]), like.shape[3], dropout, like.dtype).view(like.shape)
 
 
 def _spread(t: Tensor, heads: int) -> Tensor:

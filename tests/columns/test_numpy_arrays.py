@@ -182,7 +182,12 @@ def refuses(library: str, op: str, way: str, args: dict, match: str, rung: int =
 
 
 # Beside the first argument of each forward.
-ANY_SHAPE = {("embedding", "forward", "index"), ("index_add", "backward", "grad"), ("index_add", "backward", "index")}
+ANY_SHAPE = {
+    ("embedding", "forward", "index"),
+    ("index_add", "backward", "grad"),
+    ("index_add", "backward", "index"),
+    ("dropout", "backward", "grad"),
+}
 
 
 @every_library

@@ -296,6 +296,13 @@ def _rope(d: Draw):
     return (*(d.normal(*s) for s in shapes), cos, sin), ids | options
 
 
+def _dropout(d: Draw):
+    shape = d.sizes(d.whole(0, 4))
+    p, seed = d.pick(0.1, 0.5, 0.0, 1.0, 0.999), torch.tensor(d.whole(-(2**63), 2**63 - 1))
+    options = {"seed": seed, "training": d.chance(0.9)}
+    return (d.normal(*shape), p), options | ({"residual": d.normal(*shape)} if d.chance(0.6) else {})
+
+
 DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "matmul": _matmul,
     "linear": _linear,
@@ -310,6 +317,7 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "layer_norm": _norm(),
     "rms_norm": _norm(bias=False),
     "add_layer_norm": _norm(residual=True),
+    "dropout": _dropout,
     "batch_norm": _batch_norm,
     "gelu": _gelu,
     "bias_gelu": _bias_gelu,

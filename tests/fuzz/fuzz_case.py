@@ -179,7 +179,8 @@ def spoil(d: Draw, args: tuple, kwargs: dict) -> tuple[tuple, dict, str]:
     named = {**dict(enumerate(args)), **kwargs}
     place = d.random.choice(list(named))
     value = _spoiled_tensor(d, named[place]) if isinstance(named[place], Tensor) else _spoiled_option(d, named[place])
-    named[place] = value
+    if place != "seed" or value is not None:  # without one each call draws a mask of its own
+        named[place] = value
     said = f"mistake at {place}"
     return tuple(named[i] for i in range(len(args))), {name: named[name] for name in kwargs}, said
 

@@ -108,6 +108,7 @@ from scratchnet.functions.conv2d import conv1d as conv1d
 from scratchnet.functions.conv2d import conv2d as conv2d
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy
 from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cross_entropy
+from scratchnet.functions.dropout import dropout as dropout
 from scratchnet.functions.gated import gated as gated
 from scratchnet.functions.gated import geglu as geglu
 from scratchnet.functions.gated import glu as glu
@@ -142,7 +143,6 @@ from scratchnet.nn.functional.classification import binary_cross_entropy as bina
 from scratchnet.nn.functional.classification import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from scratchnet.nn.functional.classification import kl_div as kl_div
 from scratchnet.nn.functional.classification import nll_loss as nll_loss
-from scratchnet.nn.functional.dropouts import dropout as dropout
 from scratchnet.nn.functional.dropouts import dropout2d as dropout2d
 from scratchnet.nn.functional.regression import huber_loss as huber_loss
 from scratchnet.nn.functional.regression import l1_loss as l1_loss

@@ -1,24 +1,12 @@
-"""Dropout: random zeros while training."""
+"""Dropout of whole channels."""
 
 from __future__ import annotations
 
-from typing import Sequence
-
-import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_float, check_tensor, fail, warn
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero each element with probability p and divide the rest by 1 - p; the input itself when not training.
-
-    A floating-point tensor of any shape. One draw per element from torch's generator: on a CPU the mask is torch's for the same
-    seed. ValueError unless 0 <= p <= 1. Hinton et al., https://arxiv.org/abs/1207.0580; torch.nn.functional.dropout.
-    """
-    check_probability("dropout", p)
-    check_tensor("dropout", "input", input)
-    return _drop("dropout", input, p, training, inplace, input.shape)
+from scratchnet.functions.checks import check_tensor, fail, warn
+from scratchnet.functions.dropout import mask_saved
+from scratchnet.functions.explain.dropout import check_probability
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -45,24 +33,4 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if rank < 2 and training and 0 < p and input.numel():
         problem = f"Feature dropout requires at least 2 dimensions in the input, (N, C, ...), got {tuple(input.shape)}"
         fail(RuntimeError, "dropout2d", "input", problem)
-    return _drop("dropout2d", input, p, training, inplace, (*input.shape[:2], *[1] * (rank - 2)))
-
-
-def _drop(name: str, input: Tensor, p: float, training: bool, inplace: bool, drawn: Sequence[int]) -> Tensor:
-    """Scale the input by a mask of the shape `drawn`, which broadcasts."""
-    if not training or p == 0 or input.numel() == 0:
-        return input
-    if p == 1:
-        scale = input.new_zeros(())  # 0 * x, not zeros: NaN and infinity stay visible, as in torch
-    else:
-        check_float(name, "input", input)
-        empty = torch.empty_like(input) if drawn == input.shape else input.new_empty(drawn)
-        scale = empty.bernoulli_(1 - p).div_(1 - p)
-    return input.mul_(scale) if inplace else input * scale
-
-
-def check_probability(name: str, p: float) -> None:
-    """ValueError unless p is a probability."""
-    if not 0 <= p <= 1:
-        meaning = "it is the probability of being zeroed, not of being kept"
-        fail(ValueError, name, "p", f"dropout probability has to be between 0 and 1, but got {p}; {meaning}")
+    return mask_saved("dropout2d", input, p, training, inplace, (*input.shape[:2], *[1] * (rank - 2)))

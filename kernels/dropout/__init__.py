@@ -1,0 +1,1 @@
+"""Dropout, with or without a residual, in Triton."""
