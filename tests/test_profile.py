@@ -226,7 +226,7 @@ def test_what_ships_knows_every_operator(name):
     assert f"{shipped.measured['isa']}-{shipped.measured['policy']}" == name
     assert shipped.measured["torch_isa"] == shipped.measured["isa"].upper()
     wanted = set()
-    for op in OPS.values():
+    for op in [op for op in OPS.values() if not op.timed]:  # the others are ours at every size
         wanted |= {(op.name, variant(op, example)) for example in op.examples.values()}
     for dtype in ("float32", "float64", "bfloat16"):
         for threads in profile.THREADS:
@@ -294,7 +294,7 @@ def chosen(tmp_path, monkeypatch):
 
 
 @needs_kernels
-@pytest.mark.parametrize("name, example", EXAMPLES)
+@pytest.mark.parametrize("name, example", [e for e in EXAMPLES if not OPS[e[0]].timed])
 def test_a_call_runs_on_the_faster_side(name, example, chosen):
     """torch's own gives its own bits, and nothing of ours runs; ours agrees with it."""
     c = case(name, example, 40, 33)

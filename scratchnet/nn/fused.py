@@ -10,6 +10,7 @@ from torch.nn import Module
 from torch.nn.modules.module import _has_any_global_hook
 
 from scratchnet.nn import functional as F
+from scratchnet.nn.dropout import Dropout
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.normalization import LayerNorm
 
@@ -36,6 +37,13 @@ def add_norm(x: Tensor, y: Tensor, norm: Module) -> tuple[Tensor, Tensor]:
         total = x + y
         return total, norm(total)
     return F.add_layer_norm(x, y, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def add_dropped(x: Tensor, y: Tensor, dropout: Module) -> Tensor:
+    """x + dropout(y) for x and y of one shape: in one pass where the layer draws its mask from a seed."""
+    if dropout.training and getattr(dropout, "redraw", False) and x.dtype == y.dtype and _is_plain(dropout, Dropout):
+        return F.dropout(y, dropout.p, residual=x)
+    return x + dropout(y)
 
 
 def _is_plain(module: Module, kind: type[Module]) -> bool:

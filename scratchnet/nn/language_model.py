@@ -13,7 +13,7 @@ from scratchnet.nn import functional as F
 from scratchnet.nn.attention import MultiheadAttention
 from scratchnet.nn.called import Called
 from scratchnet.nn.dropout import Dropout
-from scratchnet.nn.fused import add_norm
+from scratchnet.nn.fused import add_dropped, add_norm
 from scratchnet.nn.linear import Linear
 from scratchnet.nn.mode import eval_mode
 from scratchnet.nn.normalization import LayerNorm
@@ -37,7 +37,7 @@ class DecoderBlock(Called, Module):
         y = self.norm1(x)
         y, _ = self.attention(y, y, y, need_weights=False, attn_mask=mask, is_causal=True)
         x, y = add_norm(x, self.dropout(y), self.norm2)
-        return x + self.dropout(self.feed_forward(y))
+        return add_dropped(x, self.feed_forward(y), self.dropout)
 
 
 class TransformerLM(Called, Module):

@@ -98,6 +98,23 @@ def test_a_later_token_changes_nothing_earlier():
         assert not torch.isclose(before[:, t:], after[:, t:]).all(-1).any()
 
 
+def test_dropout_from_a_seed_is_one_pass_with_the_residual():
+    """The same numbers as in two passes, which hooks make of it."""
+    lm = model(dropout=0.5).train()
+    for layer in lm.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.redraw = True
+    results, calls = [], []
+    for hooked in (False, True):
+        for block in lm.blocks if hooked else ():
+            block.dropout.register_forward_hook(lambda *_: calls.append(None))
+        torch.manual_seed(4)
+        y = lm(tokens(2))
+        results.append((y, torch.autograd.grad(y.square().sum(), list(lm.parameters()))))
+    assert len(calls) == 2 * LAYERS
+    assert_close(results[0], results[1])
+
+
 def test_generation():
     lm = model(dropout=0.5)
     x = tokens(2, 3)
