@@ -15,6 +15,7 @@ from scratchnet.optim.rule import Rule, check_not_negative, number
 BLOCK = 256  # numbers that share a scale
 _DROPPED = 20  # bits of a float32 that a code lacks, 3 of its fraction are left; rounding draws the upper 16 of them
 _ONE = 127 << 3  # the exponent and these 3 bits of 1.0
+_LEAST = 1e-37  # of a scale, so that it has an inverse
 _M, _V = (_ONE - 127, 127), (_ONE - 255, 255)  # exponent and fraction of code 0, and the largest code, that of 1.0
 
 
@@ -150,7 +151,8 @@ def encoded(numbers: Tensor, chance: Tensor, signed: bool) -> tuple[Tensor, Tens
     base, most = _M if signed else _V
     largest = torch.nn.functional.pad(numbers.abs(), (0, -len(numbers) % BLOCK)).view(-(-len(numbers) // BLOCK), BLOCK).amax(1)
     scales = torch.where(largest.isfinite(), largest, torch.nan)
-    relative = numbers / torch.where(largest == 0, 1.0, largest).repeat_interleave(BLOCK)[: len(numbers)]
+    inverse = (1 + 2**-22) / largest.clamp(min=_LEAST)  # times that the largest is never below 1
+    relative = numbers * inverse.repeat_interleave(BLOCK)[: len(numbers)]
     bits = (relative.abs().view(torch.int32) + (chance.int() << (_DROPPED - 16))) >> _DROPPED
     codes = (bits - base).clamp(0, most)
     if signed:

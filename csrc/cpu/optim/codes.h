@@ -33,6 +33,7 @@ SN_INLINE float float_of(uint32_t bits) {
 }
 
 constexpr uint32_t SIGN = 0x80000000;
+constexpr float LEAST = 1e-37f;                        // of a scale; 1 / LEAST is finite, and moments so small are nothing
 constexpr int DROPPED = 20, CHANCE = 16;               // bits of a float's fraction that a code lacks; that rounding draws
 constexpr int ONE = 127 << 3;                          // exponent and 3 bits of fraction of 1.0f
 constexpr int M_BASE = ONE - 127, V_BASE = ONE - 255;  // those of code 0
@@ -64,16 +65,14 @@ SN_INLINE void decode_m(float* __restrict m, const uint8_t* __restrict codes, in
 SN_INLINE void decode_v(float* __restrict v, const uint8_t* __restrict codes, int64_t n, float scale) {
   for (int64_t i = 0; i < n; i++) v[i] = float_of((codes[i] + uint32_t(V_BASE)) << DROPPED) * scale;
 }
-SN_INLINE void encode_m(uint8_t* __restrict codes, const float* __restrict m, const uint32_t* __restrict random, int64_t n,
-                        float scale) {
+// by: one over their scales
+SN_INLINE void encode(uint8_t* __restrict m_codes, uint8_t* __restrict v_codes, const float* __restrict m,
+                      const float* __restrict v, int64_t n, float by_m, float by_v, uint64_t key, uint32_t place) {
   for (int64_t i = 0; i < n; i++) {
-    const uint32_t x = bits_of(m[i] / scale);
-    codes[i] = uint8_t(code_of(x & ~SIGN, random[i] & ((1 << CHANCE) - 1), M_BASE, 127) | x >> 31 << 7);
+    const uint32_t x = bits_of(m[i] * by_m), y = bits_of(v[i] * by_v), random = dropout_bits(key, place + uint32_t(i));
+    m_codes[i] = uint8_t(code_of(x & ~SIGN, random & ((1 << CHANCE) - 1), M_BASE, 127) | x >> 31 << 7);
+    v_codes[i] = uint8_t(code_of(y, random >> CHANCE, V_BASE, 255));
   }
-}
-SN_INLINE void encode_v(uint8_t* __restrict codes, const float* __restrict v, const uint32_t* __restrict random, int64_t n,
-                        float scale) {
-  for (int64_t i = 0; i < n; i++) codes[i] = uint8_t(code_of(bits_of(v[i] / scale), random[i] >> CHANCE, V_BASE, 255));
 }
 
 struct Block {
@@ -91,12 +90,7 @@ struct Block {
     decode_v(v, v_codes, n, *v_scale);
   }
 
-  void write() const {
-    uint32_t random[CODES];
-    for (int64_t i = 0; i < n; i++) random[i] = dropout_bits(key, uint32_t(begin + i));
-    encode_m(m_codes, m, random, n, scale_of(m, m_scale));
-    encode_v(v_codes, v, random, n, scale_of(v, v_scale));
-  }
+  void write() const { encode(m_codes, v_codes, m, v, n, inverse(m, m_scale), inverse(v, v_scale), key, uint32_t(begin)); }
 
  private:
   const int64_t n, begin;
@@ -104,11 +98,12 @@ struct Block {
   uint8_t *const m_codes, *const v_codes;
   float *const m_scale, *const v_scale;
 
-  // Writes the scale and returns what to divide by. A block with a number that is not finite becomes NaN.
-  float scale_of(const float* x, float* scale) const {
+  // Writes the scale and returns one over it, or over a number that still has an inverse, 2 ulp larger: times that the largest
+  // is never below 1, whose code it has to get. A block with a number that is not finite becomes NaN.
+  float inverse(const float* x, float* scale) const {
     const float most = largest(x, n);
     *scale = most < INFINITY ? most : NAN;
-    return most == 0 ? 1 : most;
+    return (1 + 0x1p-22f) / (most < LEAST ? LEAST : most);
   }
 };
 
