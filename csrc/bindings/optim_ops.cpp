@@ -1,4 +1,5 @@
-// torch.ops.scratchnet.sgd_step, adam_step, rmsprop_step, adagrad_step: one step over the parameters of a group, in place.
+// torch.ops.scratchnet.sgd_step, adam_step, rmsprop_step, adagrad_step, adam8bit_step: one step over the parameters of a group,
+// in place.
 //
 // Schemas are in scratchnet/optim/compiled.py. Each returns the positions of the parameters that it left alone, for the
 // formulas in Python: those whose tensors differ in dtype or in the order of their elements, or overlap.
@@ -42,8 +43,9 @@ struct Step {
   Left left;
   std::vector<const Tensor*> counters;  // the step counters of the slots
 
-  Step(const char* op, int64_t rung, const Tensors& params, const Tensors& grads, const Tensors& steps, bool counted,
-       std::initializer_list<std::pair<const Tensors*, bool>> states) {
+  // coded: the states are codes, one byte each, and the last of them their scales.
+  Step(const char* op, int64_t rung, const Tensors& params, const Tensors& grads, double grad_scale, const Tensors& steps,
+       bool counted, std::initializer_list<std::pair<const Tensors*, bool>> states, bool coded = false) {
     const int64_t count = params.size();
     const auto that = [op](bool condition, const char* problem) {
       if (!condition) [[unlikely]]
@@ -62,16 +64,26 @@ struct Step {
     for (int64_t i = 0; i < count; i++) {
       const Tensor& param = params[i];
       that(param.is_cpu(), "params must be on the CPU");
-      bool fits = is_float(param) && is_dense(param);
-      const auto pointer = [&](const Tensor& t) {
+      bool fits = is_float(param) && is_dense(param) && !(coded && param.scalar_type() == ScalarType::Double);
+      const auto pointer = [&](const Tensor& t, ScalarType dtype) {
         that(t.is_cpu() && all_axes(t) == all_axes(param), "grads and states must have the shape and device of params");
-        fits = fits && t.scalar_type() == param.scalar_type() && same_order(param, t);
+        fits = fits && t.scalar_type() == dtype && same_order(param, t);
         return fits ? t.mutable_data_ptr() : nullptr;
       };
       Slot slot = {};
-      slot.grad = pointer(grads[i]);
+      slot.grad_scale = grad_scale, slot.grad = pointer(grads[i], param.scalar_type());
       int k = 0;
-      for (const auto& [state, used] : states) slot.state[k++] = used ? pointer((*state)[i]) : nullptr;
+      for (const auto& [state, used] : states) {
+        if (coded && k == 2) {
+          const Tensor& scales = (*state)[i];
+          that(scales.is_cpu() && scales.scalar_type() == ScalarType::Float && scales.is_contiguous() &&
+                   scales.numel() == 2 * ceil_div(param.numel(), CODES),
+               "scales must be two float32 numbers for each block");
+          slot.state[k++] = scales.mutable_data_ptr();
+        } else {
+          slot.state[k++] = used ? pointer((*state)[i], coded ? ScalarType::Byte : param.scalar_type()) : nullptr;
+        }
+      }
       const char* start = (const char*)param.const_data_ptr();
       if (!fits || !claim(start, start + param.numel() * dtype_size(dtype_of(param)))) {
         left.push_back(i);
@@ -104,16 +116,16 @@ struct Step {
 };
 
 Left sgd_step(Tensors params, Tensors grads, Tensors momentum_buffers, double lr, double momentum, double dampening,
-              double weight_decay, bool nesterov, bool maximize, int64_t rung) {
-  const Step step("sgd_step", rung, params, grads, {}, false, {{&momentum_buffers, momentum != 0}});
+              double weight_decay, bool nesterov, bool maximize, double grad_scale, int64_t rung) {
+  const Step step("sgd_step", rung, params, grads, grad_scale, {}, false, {{&momentum_buffers, momentum != 0}});
   optim_kernels(rung).sgd(step.slots.data(), step.slots.size(), {lr, momentum, dampening, weight_decay, nesterov, maximize});
   return step.left;
 }
 
 Left adam_step(Tensors params, Tensors grads, Tensors steps, Tensors exp_avgs, Tensors exp_avg_sqs, Tensors max_exp_avg_sqs,
                double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad,
-               bool maximize, int64_t rung) {
-  const Step step("adam_step", rung, params, grads, steps, true,
+               bool maximize, double grad_scale, int64_t rung) {
+  const Step step("adam_step", rung, params, grads, grad_scale, steps, true,
                   {{&exp_avgs, true}, {&exp_avg_sqs, true}, {&max_exp_avg_sqs, amsgrad}});
   const AdamOptions options = {lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize};
   optim_kernels(rung).adam(step.slots.data(), step.slots.size(), options);
@@ -122,8 +134,8 @@ Left adam_step(Tensors params, Tensors grads, Tensors steps, Tensors exp_avgs, T
 
 Left rmsprop_step(Tensors params, Tensors grads, Tensors steps, Tensors square_avgs, Tensors momentum_buffers,
                   Tensors grad_avgs, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered,
-                  bool maximize, int64_t rung) {
-  const Step step("rmsprop_step", rung, params, grads, steps, true,
+                  bool maximize, double grad_scale, int64_t rung) {
+  const Step step("rmsprop_step", rung, params, grads, grad_scale, steps, true,
                   {{&square_avgs, true}, {&momentum_buffers, momentum > 0}, {&grad_avgs, centered}});
   const RmspropOptions options = {lr, alpha, eps, weight_decay, momentum, centered, maximize};
   optim_kernels(rung).rmsprop(step.slots.data(), step.slots.size(), options);
@@ -131,9 +143,19 @@ Left rmsprop_step(Tensors params, Tensors grads, Tensors steps, Tensors square_a
 }
 
 Left adagrad_step(Tensors params, Tensors grads, Tensors steps, Tensors sums, double lr, double lr_decay, double eps,
-                  double weight_decay, bool maximize, int64_t rung) {
-  const Step step("adagrad_step", rung, params, grads, steps, true, {{&sums, true}});
+                  double weight_decay, bool maximize, double grad_scale, int64_t rung) {
+  const Step step("adagrad_step", rung, params, grads, grad_scale, steps, true, {{&sums, true}});
   optim_kernels(rung).adagrad(step.slots.data(), step.slots.size(), {lr, lr_decay, eps, weight_decay, maximize});
+  return step.left;
+}
+
+Left adam8bit_step(Tensors params, Tensors grads, Tensors steps, Tensors exp_avgs, Tensors exp_avg_sqs, Tensors scales,
+                   double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool maximize,
+                   double grad_scale, int64_t rung) {
+  const Step step("adam8bit_step", rung, params, grads, grad_scale, steps, true,
+                  {{&exp_avgs, true}, {&exp_avg_sqs, true}, {&scales, true}}, true);
+  const AdamOptions options = {lr, beta1, beta2, eps, weight_decay, decoupled, false, maximize};
+  optim_kernels(rung).adam8bit(step.slots.data(), step.slots.size(), options);
   return step.left;
 }
 
@@ -144,6 +166,7 @@ STABLE_TORCH_LIBRARY_IMPL(scratchnet, CPU, m) {
   m.impl("adam_step", TORCH_BOX(&adam_step));
   m.impl("rmsprop_step", TORCH_BOX(&rmsprop_step));
   m.impl("adagrad_step", TORCH_BOX(&adagrad_step));
+  m.impl("adam8bit_step", TORCH_BOX(&adam8bit_step));
 }
 
 }  // namespace scratchnet

@@ -63,10 +63,15 @@ def clip_grads_with_norm_(
 ) -> None:
     """grad *= min(1, max_norm / (total_norm + 1e-6)), in place and in any shape."""
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)  # no `if`: it would wait for the accelerator
+    factor = clip_factor(max_norm, total_norm)
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad.mul_(factor.to(parameter.grad.device))
+
+
+def clip_factor(max_norm: float, total_norm: Tensor) -> Tensor:
+    """min(1, max_norm / (total_norm + 1e-6)), a 0-d tensor."""
+    return (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)  # no `if`: it would wait for the accelerator
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

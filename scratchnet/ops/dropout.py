@@ -25,7 +25,13 @@ def threshold_and_factor(p: float) -> tuple[int, float]:
 
 
 def factors(seed: Tensor, rows: int, columns: int, p: float, dtype: torch.dtype) -> Tensor:
-    """z (rows, columns), 0 or 1 / (1 - p): the bits of csrc/ops/dropout.h, in wrapping 64-bit integers."""
+    """z (rows, columns), 0 or 1 / (1 - p)."""
+    threshold, factor = threshold_and_factor(p)
+    return (random_bits(seed, rows, columns) >= threshold).to(dtype) * factor
+
+
+def random_bits(seed: Tensor, rows: int, columns: int) -> Tensor:
+    """32 random bits for each place (rows, columns): those of csrc/ops/dropout.h, in wrapping 64-bit integers."""
     count = lambda n: torch.arange(n, device=seed.device)
     x = seed.reshape(()) + (count(rows) + 1) * (0x9E3779B97F4A7C15 - 2**64)
     x = (x ^ _shifted(x, 30, 64)) * (0xBF58476D1CE4E5B9 - 2**64)
@@ -36,9 +42,7 @@ def factors(seed: Tensor, rows: int, columns: int, p: float, dtype: torch.dtype)
     x = (count(columns) + low) & bits
     x = ((x ^ _shifted(x, 16, 32)) * 0x7FEB352D & bits) ^ high
     x = (x ^ _shifted(x, 15, 32)) * 0x846CA68B & bits
-    x = x ^ _shifted(x, 16, 32)
-    threshold, factor = threshold_and_factor(p)
-    return (x >= threshold).to(dtype) * factor
+    return x ^ _shifted(x, 16, 32)
 
 
 def _shifted(x: Tensor, by: int, width: int) -> Tensor:

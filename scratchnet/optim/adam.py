@@ -43,15 +43,7 @@ class Adam(Rule, torch.optim.Adam):
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_not_negative(self, lr=lr, eps=eps, weight_decay=weight_decay)
-        name = type(self).__name__
-        for i, beta in enumerate(betas):
-            if isinstance(beta, Tensor) and beta.numel() != 1:
-                fail(ValueError, name, "betas", f"Tensor betas[{i}] must be 1-element, got shape {tuple(beta.shape)}")
-            if not 0.0 <= beta < 1.0:
-                fail(ValueError, name, "betas", f"Invalid beta parameter at index {i}: {beta}; it needs 0 <= beta < 1")
-        if not (all(isinstance(beta, float) for beta in betas) or all(isinstance(beta, Tensor) for beta in betas)):
-            kinds = " and ".join(type(beta).__name__ for beta in betas)
-            fail(ValueError, name, "betas", f"betas must be either both floats or both Tensors: got {kinds}")
+        check_betas(self, betas)
         super().__init__(
             params,
             lr=lr,
@@ -122,3 +114,16 @@ class Adam(Rule, torch.optim.Adam):
             f"{type(self).__name__}: Adam does not support sparse gradients, please consider SparseAdam instead: "
             "torch.optim.SparseAdam, or Embedding(sparse=False)"
         )
+
+
+def check_betas(optimizer: Rule, betas: tuple[float | Tensor, float | Tensor]) -> None:
+    """ValueError, in torch's words, for a beta outside [0, 1) or two of different kinds."""
+    name = type(optimizer).__name__
+    for i, beta in enumerate(betas):
+        if isinstance(beta, Tensor) and beta.numel() != 1:
+            fail(ValueError, name, "betas", f"Tensor betas[{i}] must be 1-element, got shape {tuple(beta.shape)}")
+        if not 0.0 <= beta < 1.0:
+            fail(ValueError, name, "betas", f"Invalid beta parameter at index {i}: {beta}; it needs 0 <= beta < 1")
+    if not (all(isinstance(beta, float) for beta in betas) or all(isinstance(beta, Tensor) for beta in betas)):
+        kinds = " and ".join(type(beta).__name__ for beta in betas)
+        fail(ValueError, name, "betas", f"betas must be either both floats or both Tensors: got {kinds}")

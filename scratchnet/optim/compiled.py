@@ -21,11 +21,13 @@ SCHEMAS = {
     "rmsprop": "Tensor(b!)[] steps, Tensor(c!)[] square_avgs, Tensor(d!)[] momentum_buffers, Tensor(e!)[] grad_avgs, float lr,"
     " float alpha, float eps, float weight_decay, float momentum, bool centered, bool maximize",
     "adagrad": "Tensor(b!)[] steps, Tensor(c!)[] sums, float lr, float lr_decay, float eps, float weight_decay, bool maximize",
+    "adam8bit": "Tensor(b!)[] steps, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] scales, float lr,"
+    " float beta1, float beta2, float eps, float weight_decay, bool decoupled, bool maximize",
 }
 
 _library = torch.library.Library("scratchnet", "FRAGMENT")
 for _name, _schema in SCHEMAS.items():
-    _library.define(f"{_name}_step(Tensor(a!)[] params, Tensor[] grads, {_schema}, int rung) -> int[]")
+    _library.define(f"{_name}_step(Tensor(a!)[] params, Tensor[] grads, {_schema}, float grad_scale, int rung) -> int[]")
 
 _PLAIN = (Tensor, torch.nn.Parameter)  # a subclass (DTensor, fake tensors, ...) has operations of its own: the formula's
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from scratchnet import backends
 from scratchnet.functions.checks import fail, teach
+from scratchnet.nn.utils import clip_factor, get_total_norm
 from scratchnet.optim import compiled
 
 _OFF = {"foreach": None, "fused": None, "momentum": 0}  # what a checkpoint without the option means; other options: False
@@ -26,6 +27,7 @@ class Rule(Optimizer):
     """
 
     operator: str | None = None  # the compiled step, a key of compiled.SCHEMAS; None: the formula is all there is
+    grad_norm: Tensor | None = None  # of the last step that was given max_norm, before clipping
     _zeroed = _moved = False  # whether zero_grad was called since the last step; whether a step found a gradient or warned
 
     def __init__(self, params: Iterable, **options: Any) -> None:
@@ -53,9 +55,13 @@ class Rule(Optimizer):
         super().zero_grad(set_to_none)
         self._zeroed = True
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter once; `closure` recomputes the loss first, and its value is returned."""
-        if backends.current() == backends.TORCH:
+    def step(self, closure: Callable[[], Any] | None = None, *, max_norm: float | None = None) -> Any:
+        """Update every parameter once; `closure` recomputes the loss first, and its value is returned.
+
+        max_norm: what clip_grad_norm_ of all its parameters and then step would do, without another pass over the gradients,
+        which stay as they are; `grad_norm` is their norm. ValueError for a negative one, RuntimeError with differentiable.
+        """
+        if max_norm is None and backends.current() == backends.TORCH:
             return super().step(closure)
         loss = None
         if closure is not None:
@@ -68,10 +74,36 @@ class Rule(Optimizer):
             for group, params in work:  # before anything is written
                 if any([param.grad.is_sparse for param in params]):
                     self.check_sparse(group)
+            factor = None if max_norm is None else self._clip_factor(max_norm, [p.grad for _, params in work for p in params])
+            if backends.current() == backends.TORCH:
+                self._step_of_torch(work, factor)
+                return loss
             for group, params in work:
-                for param in self._compiled_step(group, params):
-                    self.update(param, -param.grad if group.get("maximize") else param.grad, group)
+                for param in self._compiled_step(group, params, factor):
+                    grad = param.grad if factor is None else param.grad * factor.to(param.grad.device)
+                    self.update(param, -grad if group.get("maximize") else grad, group)
         return loss
+
+    def _clip_factor(self, max_norm: float, grads: list[Tensor]) -> Tensor:
+        name = type(self).__name__
+        if self.defaults.get("differentiable"):
+            problem = "`max_norm` does not support `differentiable`: the norm has no gradient; clip before the step"
+            fail(RuntimeError, f"{name}.step", "max_norm", problem)
+        if not max_norm >= 0:
+            fail(ValueError, f"{name}.step", "max_norm", f"must be 0 or larger, but is {max_norm}; None clips nothing")
+        self.grad_norm = get_total_norm(grads)
+        return clip_factor(max_norm, self.grad_norm)
+
+    def _step_of_torch(self, work: list[tuple[dict[str, Any], list[Tensor]]], factor: Tensor | None) -> None:
+        """torch's own step with the gradients times the factor, which are back afterwards."""
+        grads = [(param, param.grad) for _, params in work for param in params]
+        for param, grad in grads:
+            param.grad = grad if factor is None else grad * factor.to(grad.device)
+        try:
+            super().step()
+        finally:
+            for param, grad in grads:
+                param.grad = grad
 
     def _look_for_gradients(self, work: list[tuple[dict[str, Any], list[Tensor]]]) -> None:
         """A TeachingWarning if zero_grad was called but no backward; code that tries out a schedule calls step alone."""
@@ -82,10 +114,10 @@ class Rule(Optimizer):
             teach(f"{type(self).__name__}: {problem}. The order is zero_grad(), forward, loss.backward(), step().")
         self._moved, self._zeroed = found or self._zeroed, False
 
-    def _compiled_step(self, group: dict[str, Any], params: list[Tensor]) -> list[Tensor]:
+    def _compiled_step(self, group: dict[str, Any], params: list[Tensor], factor: Tensor | None) -> list[Tensor]:
         """Update in one pass what the kernel can update, and return the other parameters."""
         kernel = None if self.operator is None else compiled.kernel(self.operator)
-        if kernel is None or group["differentiable"] or group.get("capturable") or group.get("fused") is False:
+        if kernel is None or group.get("differentiable") or group.get("capturable") or group.get("fused") is False:
             return params
         names, states = self.kernel_state(group), []
         ready, others = [], []
@@ -98,7 +130,8 @@ class Rule(Optimizer):
                 states.append(state)
         if ready:
             columns = [[state[name] for state in states] if name else [] for name in names]
-            left = kernel(ready, [param.grad for param in ready], *columns, *map(number, self.kernel_options(group)))
+            options = [*map(number, self.kernel_options(group)), 1.0 if factor is None else factor.item()]
+            left = kernel(ready, [param.grad for param in ready], *columns, *options)
             increment_version([*ready, *(tensor for column in columns for tensor in column)])
             others += [ready[i] for i in left]
         return others

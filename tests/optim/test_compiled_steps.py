@@ -332,7 +332,7 @@ def test_sparse_rows_of_adagrad():
         assert_close(a, b, rtol=1e-6, atol=1e-6)
 
 
-ADAM = (0.1, 0.9, 0.999, 1e-8, 0.0, False, False, False)
+ADAM = (0.1, 0.9, 0.999, 1e-8, 0.0, False, False, False, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -367,10 +367,10 @@ def test_wrong_calls_of_the_operator_write_nothing(change, message):
 def test_the_operator_says_what_it_left():
     params = [torch.ones(3), torch.ones(3, dtype=torch.int64), torch.ones(3), torch.ones(3)]
     grads = [torch.ones(3), torch.ones(3, dtype=torch.int64), torch.ones(3, dtype=torch.float64), torch.ones(3)]
-    assert torch.ops.scratchnet.sgd_step(params, grads, [], 0.5, 0.0, 0.0, 0.0, False, False, 2) == [1, 2]
+    assert torch.ops.scratchnet.sgd_step(params, grads, [], 0.5, 0.0, 0.0, 0.0, False, False, 1.0, 2) == [1, 2]
     assert [p[0].item() for p in params] == [0.5, 1, 1.0, 0.5]
 
 
 def test_every_optimizer_is_a_rule_with_an_operator():
-    assert {getattr(optim, name).operator for name in OPTIONS} == set(optim.compiled.SCHEMAS)
+    assert {getattr(optim, name).operator for name in [*OPTIONS, "Adam8bit"]} == set(optim.compiled.SCHEMAS)
     assert all(issubclass(getattr(optim, name), Rule) for name in OPTIONS)

@@ -47,6 +47,8 @@ WRONG = [
     Wrong("optim.RMSprop", ([],), "params", "empty parameter list | model.parameters()"),
     Wrong("optim.Adagrad", ([parameter],), "lr_decay", "Invalid lr_decay value: -1", {"lr_decay": -1}),
     Wrong("optim.Adagrad", ([],), "params", "empty parameter list | model.parameters()"),
+    Wrong("optim.Adam8bit", ([parameter],), "betas", "index 1: 1.0 | 0 <= beta < 1", {"betas": (0.9, 1.0)}, error=ValueError),
+    Wrong("optim.AdamW8bit", ([x(2, dtype=C64)],), "params", "torch.complex64 | AdamW", error=RuntimeError),
     Wrong("optim.Muon", ([parameter],), "params", "only supports 2D parameters | AdamW"),
     Wrong("optim.Muon", ([x(2, 2)],), "momentum", "should be >= 0 but is: -1", {"momentum": -1}),
     Wrong("optim.Muon", ([x(2, 2)],), "ns_steps", "less than 100 | got 100", {"ns_steps": 100}, error=ValueError),
