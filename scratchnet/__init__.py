@@ -18,6 +18,7 @@ from scratchnet.functions.cross_entropy import log_softmax as log_softmax
 from scratchnet.functions.cross_entropy import logsumexp as logsumexp
 from scratchnet.functions.cross_entropy import softmax as softmax
 from scratchnet.functions.dropout import dropout as dropout
+from scratchnet.functions.embedding_bag import segment_reduce as segment_reduce
 from scratchnet.functions.gated import gated as gated
 from scratchnet.functions.gated import geglu as geglu
 from scratchnet.functions.gated import glu as glu

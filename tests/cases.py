@@ -55,9 +55,9 @@ class Case:
         return self.call(self.op.torch, *leaves)
 
     def transformable(self, *leaves: Tensor) -> tuple[Tensor, ...]:
-        """Torch's own under transforms. Its recurrent layers have no rules for them: there, the reference; nor has the fused
-        path of its attention."""
-        if self.op.name != "recurrence":
+        """Torch's own under transforms. Its recurrent layers and bags have no rules for them: there, the reference; nor has the
+        fused path of its attention."""
+        if self.op.name not in ("recurrence", "embedding_bag"):
             with sdpa_kernel(SDPBackend.MATH) if self.op.name == "attention" else contextlib.nullcontext():
                 return self.torch(*leaves)
         with scratchnet.backend("reference"):

@@ -37,7 +37,6 @@ from torch.nn import CTCLoss as CTCLoss
 from torch.nn import DataParallel as DataParallel
 from torch.nn import Dropout1d as Dropout1d
 from torch.nn import Dropout3d as Dropout3d
-from torch.nn import EmbeddingBag as EmbeddingBag
 from torch.nn import FeatureAlphaDropout as FeatureAlphaDropout
 from torch.nn import Fold as Fold
 from torch.nn import FractionalMaxPool2d as FractionalMaxPool2d
@@ -189,6 +188,7 @@ from scratchnet.nn.rnn import RNN as RNN
 from scratchnet.nn.rnn import RNNBase as RNNBase
 from scratchnet.nn.rotary import RotaryEmbedding as RotaryEmbedding
 from scratchnet.nn.sparse import Embedding as Embedding
+from scratchnet.nn.sparse import EmbeddingBag as EmbeddingBag
 from scratchnet.nn.transformer import FeedForward as FeedForward
 from scratchnet.nn.transformer import TransformerEncoder as TransformerEncoder
 from scratchnet.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer

@@ -25,7 +25,6 @@ WHY = {
     "pixelshuffle": _MOVES,
     "pooling": "our windows are those of maxima and means over planes",
     "rnn": "a single step is a product and a few elementwise operations; ours walks whole sequences",
-    "sparse": "sums of rows in bags, which none of our primitives is",
     "upsampling": "it moves numbers and takes means of neighbours, which torch has as one operation",
 }
 

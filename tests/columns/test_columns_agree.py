@@ -163,7 +163,7 @@ def test_reference_rounds_once(case, dtype):
     exact_grads = case.run_backward("numpy", to_numpy(to(upstream, dtype=torch.float64)), wide, saved)
     for name, value in {**outputs, **{f"d{k}": v for k, v in grads.items() if v is not None}}.items():
         oracle = exact[name] if name in exact else exact_grads[name[1:]]
-        if name == "index":
+        if name in ("index", "which"):
             np.testing.assert_array_equal(value, oracle)
             continue
         assert value.dtype == (torch.float64 if name == "lse" else torch.float32 if name in STATISTICS else dtype), name
@@ -201,10 +201,11 @@ def test_matmul_of_integers_is_exact():
 
 
 @pytest.mark.parametrize("bad", [-1, 5])
-@pytest.mark.parametrize("op", ["gather", "embedding", "index_add", "cross_entropy", "linear_cross_entropy"])
+@pytest.mark.parametrize("op", ["gather", "embedding", "embedding_bag", "index_add", "cross_entropy", "linear_cross_entropy"])
 def test_oracle_rejects_indices_out_of_range(op, bad):
     case = next(c for c in CASES if c.op == op and c.smooth)
     name, valid = ("target", (3, 2)[: 1 + (op == "cross_entropy")]) if "cross" in op else ("index", (4, 5))
+    valid = case.args["index"].shape if op == "embedding_bag" else valid
     args = to_numpy(case.args) | {name: np.full(valid, bad)}
     with pytest.raises(IndexError, match=f"{name} {bad} is out of range"):
         case.run_forward("numpy", args)

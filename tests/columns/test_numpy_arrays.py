@@ -118,7 +118,7 @@ def test_narrow_types_are_rounded_once(op, dtype, rung):
     for name, oracle in case.run("numpy", *exact, saved).items():
         if np.size(oracle) == 0:
             continue
-        if name == "index":
+        if name in ("index", "which"):
             np.testing.assert_array_equal(actual[name], oracle)
             continue
         wanted = torch.float64 if name == "lse" else torch.float32 if name in STATISTICS else dtype
@@ -187,6 +187,7 @@ ANY_SHAPE = {
     ("index_add", "backward", "grad"),
     ("index_add", "backward", "index"),
     ("dropout", "backward", "grad"),
+    ("embedding_bag", "forward", "offsets"),
 }
 
 
@@ -220,7 +221,7 @@ def test_rung_must_exist(op, way, library):
 def test_foreign_numbers_are_refused(op, way):
     args = good_call(op, way)
     for name, array in args.items():
-        if isinstance(array, np.ndarray):
+        if isinstance(array, np.ndarray) and array.size:
             refuses("numpy", op, way, args | {name: array.astype(array.dtype.newbyteorder(">"))}, name)
             memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
             misaligned = memory.view(array.dtype)[: array.size].reshape(array.shape)

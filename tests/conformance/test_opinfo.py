@@ -24,7 +24,12 @@ OFFERED = [
 ]
 # torch's OpInfo hands these their first two arguments the other way round
 OFFERED = [
-    (op, (lambda weight, index, *a, f=f, **k: f(index, weight, *a, **k)) if op.name.endswith("embedding") else f)
+    (
+        op,
+        (lambda weight, index, *a, f=f, **k: f(index, weight, *a, **k))
+        if op.name.endswith(("embedding", "embedding_bag"))
+        else f,
+    )
     for op, f in OFFERED
 ]
 IDS = [f"{op.name}{'-' + op.variant_test_name if op.variant_test_name else ''}" for op, _ in OFFERED]

@@ -257,6 +257,25 @@ def _embedding(d: Draw):
     return (index, d.normal(rows, columns)), options | {"scale_grad_by_freq": d.chance(0.3)}
 
 
+def _embedding_bag(d: Draw):
+    rows, columns = d.sizes(2, 5_000)
+    mode, offsets, options = d.pick("sum", "mean", "max"), None, {}
+    if d.chance(0.4):
+        index = d.index(rows, d.size() if rows else 0, d.whole(1, 5), types=(torch.int64,))
+    else:
+        index = d.index(rows, d.size() if rows else 0, types=(torch.int64,))
+        offsets = torch.randint(index.shape[0] + 1, (d.whole(1, 12),)).sort().values
+        offsets[0] = 0
+        if d.chance(0.3):  # torch's own dies of SIGSEGV for no bags but entries, and leaves out entries behind the last or not
+            options["include_last_offset"] = True
+            offsets = torch.cat((offsets, torch.tensor([index.shape[0]])))
+    if rows and d.chance(0.4):
+        options["padding_idx"] = d.whole(-rows, rows - 1)
+    if mode == "sum":
+        options["per_sample_weights"] = d.maybe(d.normal, *index.shape)
+    return (index, d.normal(rows, columns), offsets), options | {"mode": mode}
+
+
 def _image(d: Draw) -> Tensor:
     return d.normal(*d.pick((), (d.whole(0, 3),)), d.whole(1, 3), *d.sizes(2, 2_000))
 
@@ -331,6 +350,7 @@ DRAWERS: dict[str, Callable[[Draw], tuple[tuple, dict]]] = {
     "scatter_add": _scatter_add,
     "index_add": _index_add,
     "embedding": _embedding,
+    "embedding_bag": _embedding_bag,
     "rope": _rope,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,

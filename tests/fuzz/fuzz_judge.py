@@ -38,6 +38,7 @@ TORCH_REFUSES = (
     ("recurrence", "incorrect number of RNN parameters"),  # one bias without the other
     ("recurrence", "not divisible by stride"),  # the same
     ("max_pool2d", "half of kernel size, but got padW"),  # XNNPACK, which runs without gradients, leaves out the dilation
+    ("embedding_bag", "Expected i < index_size"),  # a table without columns
     ("adaptive_avg_pool2d", "Expected grad_output to have non-zero size"),  # to no windows: torch has no gradient for them
 )
 # ... or computes what no caller can have meant.
@@ -46,6 +47,7 @@ OURS_REFUSES = (
     ("cross_entropy", "label_smoothing must be between"),  # a negative one counts as none
     ("linear_cross_entropy", "label_smoothing must be between"),
     ("cross_entropy", "weight tensor should be defined"),  # (1, C), taken for logits of more than two axes
+    ("embedding_bag", "scalar types: Long, Int; but got torch.bool"),  # bool indices, on some paths
     ("batch_norm", "mixed dtype: running_"),  # integers as statistics
     ("batch_norm", "should contain 1 elements not 1"),  # but of shape (1, 1)
     ("max_pool2d", "a window would see nothing but padding"),  # the gradient of its maximum goes to some other entry
@@ -56,6 +58,8 @@ OTHER_TYPES = {
     ("embedding", "out of DATA bounds"): IndexError,
     ("embedding", "indexing axis dim should be positive"): IndexError,  # of a table without rows
     ("embedding", "Padding_idx must be within"): RuntimeError,  # of a weight that is not a matrix: ours is about that
+    ("embedding_bag", "object has no attribute"): TypeError,
+    ("embedding_bag", "index out of range in self"): RuntimeError,  # a wrong offset, of a maximum
     ("scatter_add", "Dimension out of range"): RuntimeError,  # a source of fewer axes, none of which is dim
     ("cross_entropy", "codec can't decode"): IndexError,  # the message about a class above 127, as a byte
     ("linear_cross_entropy", "codec can't decode"): IndexError,

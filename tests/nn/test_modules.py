@@ -48,6 +48,11 @@ CONSTRUCTOR_CALLS = {
     "Dropout2d": [(), (0.3,), {"inplace": True}],
     "ELU": [(), (0.5, True)],
     "Embedding": [(5, 3), (5, 3, -1, 2.0, 1.0, True, True), {"num_embeddings": 4, "embedding_dim": 2, "dtype": torch.float64}],
+    "EmbeddingBag": [
+        (5, 3),
+        (5, 3, 2.0, 1.0, True, "sum", True, None, True, -2),
+        {"num_embeddings": 4, "embedding_dim": 2, "dtype": torch.float64},
+    ],
     "Flatten": [(), (0, 2), {"end_dim": -2}],
     "GELU": [(), ("tanh",)],
     "GLU": [(), (0,)],
@@ -187,7 +192,15 @@ def test_every_module_is_covered():
     ours = {name for name in ours if hasattr(torch.nn, name)} - {"TransformerEncoder"}  # it takes a layer: test_transformer.py
     ours = {name for name in ours if not name.startswith("Lazy")} - {"RNNBase"}  # test_lazy.py; it only is a base
     assert ours == set(CONSTRUCTOR_CALLS)
-    assert ours - set(INFOS) <= {"Dropout", "Dropout2d", "Flatten", "Identity", "TripletMarginLoss", "Unflatten"}
+    assert ours - set(INFOS) <= {
+        "Dropout",
+        "Dropout2d",
+        "EmbeddingBag",
+        "Flatten",
+        "Identity",
+        "TripletMarginLoss",
+        "Unflatten",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(INFOS) if INFOS[name].module_error_inputs_func])

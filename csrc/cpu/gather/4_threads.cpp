@@ -14,16 +14,13 @@
 // Large results are written past the cache, which saves reading their lines first.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
-#include "cpu/parallel.h"
-#include "cpu/simd.h"
-#include "cpu/stream.h"
 #include "index.h"
 #include "ops/gather.h"
+#include "sums_of_rows.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t ROW_GRAIN = 4 * GRAIN;  // elements that are worth a thread where whole rows are copied or added
 constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
 constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
 constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
@@ -33,28 +30,6 @@ struct Flag {
   int set = 0;
   void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
 };
-
-// Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
-// made in a buffer and written at once, past the cache.
-template <class T, class F>
-SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
-  int64_t j = 0;
-#ifdef SN_STREAMS
-  constexpr int64_t N = LINE / sizeof(T);
-  if (stream && (uintptr_t)p % LINE == 0)
-    for (; j + N <= n; j += N) {
-      alignas(LINE) T line[N];
-      fill(j, N, line);
-      stream_line((char*)(p + j), (const char*)line);
-    }
-#endif
-  if (j < n) fill(j, n - j, p + j);
-}
-
-template <class T>
-SN_INLINE void prefetch(const T* p, int64_t n) {
-  for (int64_t b = 0; b < n * (int64_t)sizeof(T); b += LINE) __builtin_prefetch((const char*)p + b);
-}
 
 // Cuts the columns into blocks whose `from` entries of `bytes` fit in cache, with one for each thread if they are wide enough.
 struct Blocks {
@@ -268,41 +243,14 @@ bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* d
                         int64_t n, int64_t padding, bool by_count) {
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
-  constexpr int64_t TILE = 8;  // registers that hold sums
   const ByRow by_row(index, n, rows);
-  const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
-  // A row costs its occurrences and one write: row k begins at start[k] + k on the scale that the threads share.
-  parallel_for(0, n + rows, 1 + ROW_GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
-    int64_t low = 0, high = rows;  // the first row at or behind `begin`, by bisection
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (by_row.start[middle] + middle < begin) low = middle + 1;
-      else high = middle;
-    }
-    for (int64_t k = low; k < rows && by_row.start[k] + k < end; k++) {
-      const int64_t *first = by_row.first(k), *last = by_row.first(k + 1);
-      const A scale = by_count && first != last ? A(1) / A(last - first) : A(1);
-      if (k == padding) last = first;
-      T* to = dweight + k * columns;
-      const T* from = base ? base + k * columns : base;
-      int64_t j = 0;
-      for (; j + TILE * lanes<A> <= columns; j += TILE * lanes<A>) {
-        vec<A> sum[TILE] = {};
-        for (int64_t t = 0; from && t < TILE; t++) sum[t] = load(from + j + t * lanes<A>);
-        for (const int64_t* i = first; i < last; i++)
-          for (int64_t t = 0; t < TILE; t++) sum[t] += scale * load(grad + *i * columns + j + t * lanes<A>);
-        write(to + j, TILE * lanes<A>, stream, [&](int64_t c, int64_t count, T* part) SN_LAMBDA_INLINE {
-          for (int64_t b = 0; b < count; b += lanes<A>) store(part + b, sum[(c + b) / lanes<A>]);
-        });
-      }
-      map<T>(j, columns, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE {
-        vec<A> sum = {};
-        if (from) sum = get(from + c);
-        for (const int64_t* i = first; i < last; i++) sum += scale * get(grad + *i * columns + c);
-        put(to + c, sum);
-      });
-    }
-    finish_writes();
+  const auto term = [&](int64_t i) SN_LAMBDA_INLINE {
+    const int64_t p = by_row.order.data()[i];
+    return Term<T>{index[p] == padding ? nullptr : grad + p * columns, A(1)};
+  };
+  sum_rows(by_row.start.data(), rows, columns, base, dweight, term, [&](int64_t k) {
+    const int64_t count = by_row.first(k + 1) - by_row.first(k);
+    return by_count && count ? A(1) / count : A(1);
   });
   return true;
 }

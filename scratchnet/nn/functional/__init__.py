@@ -33,7 +33,6 @@ from torch.nn.functional import ctc_loss as ctc_loss
 from torch.nn.functional import dropout1d as dropout1d
 from torch.nn.functional import dropout3d as dropout3d
 from torch.nn.functional import elu_ as elu_
-from torch.nn.functional import embedding_bag as embedding_bag
 from torch.nn.functional import feature_alpha_dropout as feature_alpha_dropout
 from torch.nn.functional import fold as fold
 from torch.nn.functional import fractional_max_pool2d as fractional_max_pool2d
@@ -109,6 +108,7 @@ from scratchnet.functions.conv2d import conv2d as conv2d
 from scratchnet.functions.cross_entropy import cross_entropy as cross_entropy
 from scratchnet.functions.cross_entropy import linear_cross_entropy as linear_cross_entropy
 from scratchnet.functions.dropout import dropout as dropout
+from scratchnet.functions.embedding_bag import embedding_bag as embedding_bag
 from scratchnet.functions.gated import gated as gated
 from scratchnet.functions.gated import geglu as geglu
 from scratchnet.functions.gated import glu as glu

@@ -1,0 +1,93 @@
+// Rows that are sums of rows, each made by the thread that owns it, its terms added in their order: the same bits for any
+// number of threads. Large results are written past the cache.
+#pragma once
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
+#include "cpu/stream.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t ROW_GRAIN = 4 * GRAIN;  // elements that are worth a thread where whole rows are copied or added
+
+// Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
+// made in a buffer and written at once, past the cache.
+template <class T, class F>
+SN_INLINE void write(T* p, int64_t n, bool stream, const F& fill) {
+  int64_t j = 0;
+#ifdef SN_STREAMS
+  constexpr int64_t N = LINE / sizeof(T);
+  if (stream && (uintptr_t)p % LINE == 0)
+    for (; j + N <= n; j += N) {
+      alignas(LINE) T line[N];
+      fill(j, N, line);
+      stream_line((char*)(p + j), (const char*)line);
+    }
+#endif
+  if (j < n) fill(j, n - j, p + j);
+}
+
+template <class T>
+SN_INLINE void prefetch(const T* p, int64_t n) {
+  for (int64_t b = 0; b < n * (int64_t)sizeof(T); b += LINE) __builtin_prefetch((const char*)p + b);
+}
+
+// share * a row of numbers; null counts as nothing
+template <class T>
+struct Term {
+  const T* row;
+  acc_t<T> share;
+};
+
+// Row k of y (rows, columns): the row of base, or zeros, plus term(i) for start[k] <= i < start[k + 1]; all times scale(k).
+template <class T, class F, class G>
+void sum_rows(const int64_t* start, int64_t rows, int64_t columns, const T* base, T* y, const F& term, const G& scale) {
+  using A = acc_t<T>;
+  constexpr int64_t TILE = 8, WIDTH = TILE * lanes<A>;  // registers that hold sums
+  constexpr int64_t AHEAD = 4;                          // rows: lines far apart are not prefetched by the CPU itself
+  const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
+  const int64_t terms = start[rows], fetched = min(columns, WIDTH);
+  // A row costs its terms and one write: row k begins at start[k] + k on the scale that the threads share.
+  parallel_for(0, terms + rows, 1 + ROW_GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+    int64_t low = 0, high = rows;  // the first row at or behind `begin`, by bisection
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (start[middle] + middle < begin) low = middle + 1;
+      else high = middle;
+    }
+    for (int64_t k = low; k < rows && start[k] + k < end; k++) {
+      const int64_t first = start[k], last = start[k + 1];
+      const A times = scale(k);
+      T* to = y + k * columns;
+      const T* from = base ? base + k * columns : base;
+      int64_t j = 0;
+      for (; j + WIDTH <= columns; j += WIDTH) {
+        vec<A> sum[TILE] = {};
+        for (int64_t t = 0; from && t < TILE; t++) sum[t] = load(from + j + t * lanes<A>);
+        for (int64_t i = first; i < last; i++) {
+          if (j == 0 && i + AHEAD < terms)
+            if (const T* next = term(i + AHEAD).row) prefetch(next, fetched);
+          const Term<T> one = term(i);
+          if (!one.row) continue;
+          for (int64_t t = 0; t < TILE; t++) sum[t] += one.share * load(one.row + j + t * lanes<A>);
+        }
+        write(to + j, WIDTH, stream, [&](int64_t c, int64_t count, T* part) SN_LAMBDA_INLINE {
+          for (int64_t b = 0; b < count; b += lanes<A>) store(part + b, times * sum[(c + b) / lanes<A>]);
+        });
+      }
+      map<T>(j, columns, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE {
+        vec<A> sum = {};
+        if (from) sum = get(from + c);
+        for (int64_t i = first; i < last; i++) {
+          const Term<T> one = term(i);
+          if (one.row) sum += one.share * get(one.row + c);
+        }
+        put(to + c, times * sum);
+      });
+    }
+    finish_writes();
+  });
+}
+
+}  // namespace
+}  // namespace scratchnet

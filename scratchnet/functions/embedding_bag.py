@@ -1,0 +1,153 @@
+"""Sums, means and maxima of rows: of a table by index, bag by bag, and of a tensor by segments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scratchnet.functions.checks import is_float
+from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.explain import embedding_bag as explain
+from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
+
+
+class EmbeddingBag(Function):
+    """y[b] = sum of scale[p] weight[index[p]] over bag b; dweight adds grad up by index, dscale[p] = grad[b] . weight[i]."""
+
+    @staticmethod
+    def forward(ctx, kernel, weight, index, offsets, scale, options):
+        ctx.kernel, ctx.options = kernel, options
+        y, which = kernel.forward(weight, index, offsets, scale, options)
+        ctx.save_for_backward(weight, index, offsets, scale, which)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+
+
+_embedding_bag = Operator("embedding_bag", EmbeddingBag)
+
+
+@or_torch(_embedding_bag.op.torch, explain=explain.embedding_bag)
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or max of the rows of weight (V, D) that each bag names: (B, D); zeros for an empty bag.
+
+    input: int64 or int32 from 0 to V - 1; (B, N), a bag in each row, or (N,) with offsets (B,), where each bag begins, rising
+    from 0; with include_last_offset (B + 1,), the last one an end. per_sample_weights: of input's shape, factors in a sum.
+    padding_idx: entries that count as absent. The maximum is the first of equals. max_norm, scale_grad_by_freq and sparse are
+    torch's own. RuntimeError for an entry or an offset that is out of range, ValueError for shapes and options that do not
+    fit, NotImplementedError for weights without a sum.
+    torch.nn.functional.embedding_bag.
+    """
+    options = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
+    if not (
+        isinstance(input, Tensor)
+        and is_float(weight)
+        and input.dtype is torch.int64
+        and weight.device == input.device
+        and weight.dim() == 2
+        and (
+            input.dim() == 2
+            and offsets is None
+            or input.dim() == 1
+            and isinstance(offsets, Tensor)
+            and offsets.dtype is torch.int64
+            and offsets.dim() == 1
+            and offsets.numel()
+        )
+        and input.numel()
+        and (
+            per_sample_weights is None
+            or isinstance(per_sample_weights, Tensor)
+            and mode == "sum"
+            and per_sample_weights.shape == input.shape
+            and per_sample_weights.dtype is weight.dtype
+        )
+        and (padding_idx is None or type(padding_idx) is int and -weight.shape[0] <= padding_idx < weight.shape[0])
+        and mode in MODES
+        and not (sparse or scale_grad_by_freq or max_norm is not None)
+    ):
+        explain.embedding_bag(input, weight, offsets, *options)
+        ours = explain.is_index(input, offsets) and is_float(weight) and input.numel()
+        if not ours or sparse or scale_grad_by_freq or max_norm is not None:
+            return _embedding_bag.op.torch(input, weight, offsets, *options)
+        input, offsets = input.long(), offsets if offsets is None else offsets.long()
+    if torch_runs(weight, _embedding_bag.op, (), {"mode": mode}):
+        try:
+            return _embedding_bag.op.torch(input, weight, offsets, *options)
+        except RuntimeError as error:
+            refused = error
+        explain.embedding_bag(input, weight, offsets, *options)
+        raise refused
+    n = input.numel()
+    if offsets is None:
+        offsets = torch.arange(0, n + 1, input.shape[1], device=input.device)
+    elif not include_last_offset:
+        offsets = torch.cat((offsets, offsets.new_full((1,), n)))
+    scale = per_sample_weights if per_sample_weights is None else per_sample_weights.reshape(-1)
+    padding = -1 if padding_idx is None else padding_idx % weight.shape[0]
+    chosen = EmbeddingBagOptions(MODES.index(mode), padding)
+    return _embedding_bag(weight, input.reshape(-1), offsets, scale, chosen)
+
+
+@or_torch(torch.segment_reduce)
+def segment_reduce(
+    data: Tensor,
+    reduce: str,
+    *,
+    lengths: Tensor | None = None,
+    indices: Tensor | None = None,
+    offsets: Tensor | None = None,
+    axis: int = 0,
+    unsafe: bool = False,
+    initial: float | None = None,
+) -> Tensor:
+    """The sum or mean of each segment of data (N, ...) along its first axis: (S, ...), in data's dtype.
+
+    lengths (S,), which add up to N, or offsets (S + 1,), from 0 to N: int64. The sum of an empty segment is 0, its mean NaN.
+    RuntimeError for others. Other axes, reductions and initial are torch's own. torch.segment_reduce.
+    """
+    own = {"lengths": lengths, "indices": indices, "offsets": offsets, "axis": axis, "unsafe": unsafe, "initial": initial}
+    given = lengths if offsets is None else offsets
+    if not (
+        is_float(data)
+        and data.dim()
+        and data.numel()
+        and reduce in ("sum", "mean")
+        and type(axis) is int
+        and axis == 0
+        and indices is None
+        and initial is None
+        and (lengths is None) != (offsets is None)
+        and isinstance(given, Tensor)
+        and given.dtype is torch.int64
+        and given.dim() == 1
+        and given.numel()
+        and given.device == data.device
+        and not torch.compiler.is_compiling()
+    ):
+        return torch.segment_reduce(data, reduce, **{name: value for name, value in own.items() if value is not None})
+    if offsets is None:
+        offsets = torch.cat((given.new_zeros(1), given.cumsum(0)))
+    sizes = offsets.diff()
+    if int(offsets[0]) != 0 or int(offsets[-1]) != data.shape[0] or bool((sizes < 0).any()):
+        explain.segment_reduce(data, lengths, offsets)
+    rows, mean = data.reshape(data.shape[0], -1), reduce == "mean"
+    index = torch.arange(data.shape[0], device=data.device)
+    y = _embedding_bag(rows, index, offsets, None, EmbeddingBagOptions(MODES.index(reduce), -1))
+    if mean:
+        y = y.masked_fill((sizes == 0).unsqueeze(1), torch.nan)
+    return y.view(-1, *data.shape[1:])
