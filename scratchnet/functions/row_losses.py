@@ -42,9 +42,10 @@ def total(x: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """-sum p log p of each row (N, C), in nats, where 0 log 0 is 0."""
+    """-sum p log p of each row (N, C), in nats, where 0 log 0 is 0. Logits without gradients."""
     log_p = OPERATORS["log_softmax"](logits, _LAST)
-    return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(1)
+    p = log_p.exp()
+    return -p.mul_(log_p.clamp_(min=torch.finfo(p.dtype).min)).sum(1)
 
 
 class TokenLoss(NamedTuple):
