@@ -31,8 +31,6 @@ def jensen_shannon(x: Tensor, w: Tensor, teacher_x: Tensor, teacher_w: Tensor, b
     """TRL's generalized_jsd_loss, on whole logits."""
     log_p, log_q = TF.linear(x, w).log_softmax(1), TF.linear(teacher_x, teacher_w).log_softmax(1)
     divergence = functools.partial(TF.kl_div, reduction="batchmean", log_target=True)
-    if beta == 0:
-        return divergence(log_p, log_q)
     log_m = torch.logaddexp(log_p + math.log(1 - beta), log_q + math.log(beta))
     return beta * divergence(log_m, log_q) + (1 - beta) * divergence(log_m, log_p)
 
@@ -68,11 +66,11 @@ def losses(tokens: int, words: int, width: int) -> tuple[dict[str, tuple[Callabl
             lambda x, w: preferences(F.linear_sequence_log_prob(sequences(x), w, sequences(target))),
         ),
     }
-    for name, beta in (("distillation, KL", 0.0), ("distillation, Jensen-Shannon", 0.5)):
-        found[name] = (
-            functools.partial(jensen_shannon, teacher_x=teacher_x, teacher_w=teacher_w, beta=beta),
-            functools.partial(F.linear_distillation, teacher_input=teacher_x, teacher_weight=teacher_w, beta=beta),
-        )
+    teacher = {"teacher_input": teacher_x, "teacher_weight": teacher_w}
+    found["distillation, beta 0.5"] = (
+        lambda x, w: jensen_shannon(x, w, teacher_x, teacher_w, 0.5),
+        lambda x, w: F.linear_distillation(x, w, **teacher, beta=0.5),
+    )
     return found, [x.requires_grad_(), w.requires_grad_()]
 
 

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scratchnet import backends
 from scratchnet.functions.checks import FLOATS, is_float, reduction_name, same_dtype
 from scratchnet.functions.class_targets import one_dtype, warn_of_softmax
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
 from scratchnet.functions.explain import cross_entropy as explain
 from scratchnet.functions.row_losses import token_loss
 from scratchnet.ops import REDUCTIONS, DimOptions
-from scratchnet.ops.cross_entropy import LossOptions
+from scratchnet.ops.cross_entropy import LINEAR_CROSS_ENTROPY, LossOptions
 from scratchnet.torch_private import batched
 
 
@@ -224,7 +225,15 @@ def cross_entropy(
     return loss.squeeze(-1) if rank == 2 else loss.reshape((shape[0], *shape[2:]) if rank > 2 else ())
 
 
-@fastest_first("linear_cross_entropy", explain=explain.linear_cross_entropy)
+def _own(input: Tensor, *args, **options) -> Tensor:
+    """torch's operations on whole logits; refused on a GPU for what torch's function lacks: its steps for a few rows do."""
+    lacking = options.keys() & {"z_loss", "softcap", "token_weight", "statistics"}
+    if lacking and type(input) in (Tensor, torch.nn.Parameter) and input.is_cuda and backends.current() != backends.TORCH:
+        raise ValueError("ours makes the logits of a few rows at a time")
+    return LINEAR_CROSS_ENTROPY.torch(input, *args, **options)
+
+
+@or_torch(_own, LINEAR_CROSS_ENTROPY, explain=explain.linear_cross_entropy)
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

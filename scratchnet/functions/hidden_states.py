@@ -29,13 +29,14 @@ class Divergence(NamedTuple):
     beta: float
     temperature: float
     whole = 2  # inputs that belong to all rows: the teacher's head
+    tensors = 8  # of the size of the logits that are to fit into a chunk's memory
 
     def plain(self) -> Divergence:
         return self
 
     def forward(self, z, share, teacher, teacher_weight, teacher_bias):  # (n, C); (n), (n, K'); (C, K'), (C) or None
-        log_p = log_softmax(z / self.temperature, 1)
-        log_q = log_softmax(linear(teacher, teacher_weight, teacher_bias) / self.temperature, 1)
+        t = linear(teacher, teacher_weight, teacher_bias)
+        log_p, log_q = (log_softmax(y if self.temperature == 1 else y / self.temperature, 1) for y in (z, t))
         if self.beta == 0:
             return share * _mean(log_q, log_q - log_p), (), (log_p, log_q)
         if self.beta == 1:

@@ -42,9 +42,10 @@ def total(x: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """-sum p log p of each row (N, C), in nats, where 0 log 0 is 0."""
+    """-sum p log p of each row (N, C), in nats, where 0 log 0 is 0. Logits without gradients."""
     log_p = OPERATORS["log_softmax"](logits, _LAST)
-    return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(1)
+    p = log_p.exp()
+    return -p.mul_(log_p.clamp_(min=torch.finfo(p.dtype).min)).sum(1)
 
 
 class TokenLoss(NamedTuple):
@@ -58,6 +59,7 @@ class TokenLoss(NamedTuple):
     z_loss: float
     statistics: bool
     whole = 1  # inputs that belong to all rows: the class weights
+    tensors = 1  # of the size of the logits that are to fit into a chunk's memory
 
     def forward(self, z, target, share, z_share, weight):  # (n, C); (n) or (n, C), (n), (n); (C) or None
         loss, lse, total_weight = self.kernel.forward(z.unsqueeze(2), target.unsqueeze(-1), weight, self.options)
@@ -93,7 +95,7 @@ class InChunks(Function):
     def forward(ctx, loss, softcap, single, x, weight, bias, *rest):
         ctx.loss, ctx.softcap, ctx.single, ctx.made, ctx.backend = loss, softcap, single, None, backends.current()
         ctx.save_for_backward(x, weight, bias, *rest)
-        chunks = Chunks(x, weight, bias, softcap)
+        chunks = Chunks(loss, softcap, x, weight, bias)
         sums = Gradients(chunks, ctx.needs_input_grad[3:6]) if single and any(ctx.needs_input_grad) else None
         values, seen = [], []
         for part, z in chunks:
@@ -125,7 +127,7 @@ class InChunks(Function):
             gradients = [None if g is None else g.mul_(grad).to(x.dtype) for g in made]
         else:
             with backends.backend(ctx.backend), _full_precision(x):
-                chunks = Chunks(x, weight, bias, ctx.softcap)
+                chunks = Chunks(ctx.loss, ctx.softcap, x, weight, bias)
                 sums = Gradients(chunks, needs)
                 for part, z in chunks:
                     inputs = _of(ctx.loss, part, rest)
@@ -145,12 +147,12 @@ def _of(loss, part: slice, rest: Sequence[Tensor | None]) -> tuple[Tensor | None
 class Chunks:
     """The chunks of the rows of x (N, K) and their logits with W (C, K) and b (C,): in float32, or float64 if x is."""
 
-    def __init__(self, x: Tensor, weight: Tensor, bias: Tensor | None, softcap: float | None):
+    def __init__(self, loss, softcap: float | None, x: Tensor, weight: Tensor, bias: Tensor | None):
         self.dtype = torch.promote_types(x.dtype, torch.float32)
         self.x, self.weight = x.to(self.dtype), weight.to(self.dtype)
         self.bias = None if bias is None else bias.to(self.dtype)
         self.softcap = softcap
-        self.size = min(max((1 << 23) // (weight.shape[0] + 1), 64), 256)  # at best 32 MiB of logits
+        self.size = min(max((1 << 23) // (loss.tensors * (weight.shape[0] + 1)), 64), 256)  # at best 32 MiB of logits
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
         """At least one chunk, which may be empty: sums over no rows are results too."""

@@ -43,6 +43,7 @@ SHAPES = {
         "BERT": lambda t: _linear_cross_entropy(t, 300, 128, 28996, linear_bias=t(28996), reduction="none"),
         "Gemma": lambda t: _linear_cross_entropy(t, 70, 64, 256000, label_smoothing=0.1),
         "T5": lambda t: _linear_cross_entropy(t, 270, 256, 32128, reduction="sum"),
+        "Gemma 2, capped": lambda t: _linear_cross_entropy(t, 70, 32, 256000, softcap=30.0, z_loss=1e-4),
         "Llama 3": lambda t: _linear_cross_entropy(t, 70, 96, 128256, linear_bias=t(128256)),
     },
 }
