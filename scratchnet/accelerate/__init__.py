@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from scratchnet import nn
-from scratchnet.accelerate import attention, losses
+from scratchnet.accelerate import attention, losses, wrapped
 from scratchnet.accelerate.lookalikes import LookAlike, recognise, twin
 from scratchnet.accelerate.report import Report
 from scratchnet.functions.checks import fail
@@ -53,9 +53,10 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     _visit(model, "", report, set())
     ours = {parameter for module in model.modules() if _is_ours(module) for parameter in module.parameters(recurse=False)}
     report.parameters = _numbers(ours), _numbers(model.parameters())
+    inner = wrapped.inner(model)
     if loss:
-        _swap_loss(model, report)
-    if back := attention.choose(model):
+        _swap_loss(inner, report)
+    if back := attention.choose(inner):
         report.attention = "scratchnet's now, as the model's attn_implementation"
         report._back.append(back)
     _swap_optimizer(optimizer, report)
@@ -93,16 +94,17 @@ def _check_model(function: str, model: Module) -> None:
 
 def _is_ours(module: Module) -> bool:
     """Whether a layer is of exactly one of our classes, or one of another library with a forward of ours."""
-    return type(module) in OURS or (isinstance(module, LookAlike) and type(module) is twin(module.replaces, module.formula))
+    kind = wrapped.plain(type(module))
+    return kind in OURS or (isinstance(module, LookAlike) and kind is twin(module.replaces, module.formula))
 
 
 def _give_back(module: Module) -> None:
     """Give a layer of ours the class it had; one that has been parametrized since has a class of its own, and keeps it."""
     if isinstance(module, LookAlike) and _is_ours(module):
         del module.found
-        module.__class__ = module.replaces
+        wrapped.give(module, module.replaces)
     elif _is_ours(module):
-        module.__class__ = TORCHS[type(module)]
+        wrapped.give(module, TORCHS[wrapped.plain(type(module))])
 
 
 def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None:
@@ -110,13 +112,13 @@ def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None
     if module in seen:
         return
     seen.add(module)
-    kind, new, shown = type(module), _new_class(module), name or "(model)"
+    kind, new, shown = wrapped.plain(type(module)), _new_class(module), name or "(model)"
     if isinstance(new, str):
         report.left.append((shown, kind.__name__, new))
         if _twin(module) or isinstance(module, torch.jit.ScriptModule):
             return  # what is inside it is its own affair
     elif new:
-        module.__class__ = new
+        wrapped.give(module, new)
         report.swapped.append((shown, kind.__name__))
         report._back.append(functools.partial(_give_back, module))
         if isinstance(module, LookAlike):
@@ -133,7 +135,7 @@ def _twin(module: Module) -> type[Module] | None:
 
 def _new_class(module: Module) -> type[Module] | str | None:
     """The class that a layer gets, or why it stays as it is; None for our own, and for what holds layers."""
-    kind, known = type(module), _twin(module)
+    kind, known = wrapped.plain(type(module)), _twin(module)
     if isinstance(module, LookAlike):
         return None
     if isinstance(module, torch.jit.ScriptModule):
@@ -195,8 +197,8 @@ def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:
         report.optimizer = f"scratchnet's {kind.__name__}"
     elif ours is None or kind is not getattr(torch.optim, kind.__name__, None):
         report.optimizer = f"left: {kind.__name__} is none of torch.optim's that scratchnet.optim has"
-    elif "step" in vars(optimizer):
-        report.optimizer = f"left: the step of this {kind.__name__} is wrapped, by a scheduler for example; accelerate it first"
+    elif "step" in vars(optimizer) and not wrapped.scheduled(optimizer):
+        report.optimizer = f"left: the step of this {kind.__name__} has been replaced; accelerate it first"
     else:
         _become(optimizer, ours)
         report._back.append(functools.partial(_become, optimizer, kind))
@@ -206,3 +208,5 @@ def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:
 def _become(optimizer: Optimizer, kind: type[Optimizer]) -> None:
     optimizer.__class__ = kind
     optimizer._patch_step_function()  # hooks and the profiler wrap the step of a class when its first instance is made
+    if wrapped.scheduled(optimizer):
+        optimizer.step = wrapped.told(optimizer)
