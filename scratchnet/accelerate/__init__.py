@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from scratchnet import nn
-from scratchnet.accelerate import attention, losses, wrapped
+from scratchnet.accelerate import attention, head, losses, wrapped
 from scratchnet.accelerate.lookalikes import LookAlike, recognise, twin
 from scratchnet.accelerate.report import Report
 from scratchnet.functions.checks import fail
@@ -29,19 +29,22 @@ TWINS: dict[type[Module], type[Module]] = {
     if inspect.isclass(getattr(torch.nn, name, None)) and getattr(torch.nn, name) is not getattr(nn, name)
 }
 TWINS[torch.nn.modules.linear.NonDynamicallyQuantizableLinear] = NonDynamicallyQuantizableLinear  # MultiheadAttention.out_proj
-TORCHS = {ours: theirs for theirs, ours in TWINS.items()}
+TORCHS = {ours: theirs for theirs, ours in TWINS.items()} | {head.Head: torch.nn.Linear}
 OURS = frozenset(TORCHS)
 
 
-def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool = True, dry_run: bool = False) -> Report:
+def accelerate(
+    model: Module, optimizer: Optimizer | None = None, *, loss: bool = True, logits: bool = False, dry_run: bool = False
+) -> Report:
     """Swap the layers of a model for ours, in place, and say which: parameters, buffers, hooks, names and modes stay.
 
     Swapped are the layers of exactly torch.nn's classes, of which a lazy one becomes ours when it learns its size; and layers
     of other classes that are shown to compute what a function of ours does (copies of RMSNorm, LayerNorm, Linear and Conv1D,
     GELU, SiLU), by comparing results and gradients. They remain instances of their classes. Everything else is left, with the
     reason. A Transformers model that uses torch's attention uses ours. loss: also set its `loss_function`, if it is that of
-    the next token. optimizer: of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with
-    accelerate(model):` undoes it at the end.
+    the next token, which then needs no logits: they are made when they are read, or with logits=True in any case. optimizer:
+    of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with accelerate(model):` undoes it at the
+    end.
 
     The results are the same up to rounding; references and checkpoints made before keep working. TypeError for anything but a
     Module and an Optimizer.
@@ -56,6 +59,7 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     inner = wrapped.inner(model)
     if loss:
         _swap_loss(inner, report)
+        _swap_head(inner, report, logits)
     if back := attention.choose(inner):
         report.attention = "scratchnet's now, as the model's attn_implementation"
         report._back.append(back)
@@ -182,6 +186,20 @@ def _swap_loss(model: Module, report: Report) -> None:
         report.loss = "scratchnet's cross_entropy now, as the model's loss_function"
     else:
         report.loss = "left: the model's loss_function is not that of the next token"
+
+
+def _swap_head(model: Module, report: Report, logits: bool) -> None:
+    """Let the logits of a model whose loss is ours be made when they are read."""
+    if getattr(model, "loss_function", None) is not losses.next_token_loss:
+        return
+    layer = "logits=True" if logits else head.find(model)
+    if isinstance(layer, str):
+        report.loss += f"; with logits: {layer}"
+        return
+    before = type(layer)
+    wrapped.give(layer, head.Head)
+    report._back.append(lambda: wrapped.give(layer, before) if type(layer) is head.Head else None)
+    report.loss += ", without logits: they are made when they are read"
 
 
 def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:

@@ -60,7 +60,7 @@ def lightning_callback(**options: Any) -> Any:
     """
     name = "pytorch_lightning" if "pytorch_lightning" in sys.modules and "lightning" not in sys.modules else "lightning"
     need("scratchnet.training.lightning_callback", name, "Lightning", "lightning")
-    library = import_module("lightning.pytorch" if name == "lightning" else name)
+    library: Any = import_module("lightning.pytorch" if name == "lightning" else name)
 
     class Accelerated(_Accelerated, library.Callback):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
