@@ -85,7 +85,7 @@ results: build
 	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
-	$(PIP) '.[bench]' && $(BIN)/python benchmarks/models.py --readme $(RESULTS)
+	$(PIP) '.[bench]' && $(BIN)/python benchmarks/models.py --huge-pages --readme $(RESULTS)
 
 # Both instruction sets, for both sides alike, and both things that idle threads do.
 AVX2 := SCRATCHNET_CPU_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2

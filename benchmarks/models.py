@@ -1,4 +1,4 @@
-"""Whole models of other libraries: a training step and inference, as they are, compiled, accelerated, and both.
+"""Whole models of other libraries: training, inference and cached decoding, as they are, compiled, accelerated, and both.
 
 The models are built with random weights from the configurations that people use; what is not installed is skipped with a
 sentence (pip install 'scratchnet[bench]'). The losses of the first steps must agree, or the speed is not printed.
@@ -6,20 +6,29 @@ sentence (pip install 'scratchnet[bench]'). The losses of the first steps must a
 
 import argparse
 import copy
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import scratchnet
 from scratchnet.cli import markdown
-from scratchnet.measure import machine
+from scratchnet.measure import machine, memory
 from scratchnet.measure.bench import Spread, interleave
+from scratchnet.measure.environments import HUGE_PAGES
 
 STEPS = 3  # whose losses are compared
 OFF = 1e-3  # how far they may be apart, relatively: rounding, several steps of it
+WORDS = 16  # that decoding makes
+HEADER = ("model", "what", "with", "ms", "x torch", "x torch, huge pages", "peak MB", "loss")
 
 
 class Made(NamedTuple):
@@ -98,8 +107,68 @@ def _convnext(quick: bool) -> Made:
     return _images(ConvNextForImageClassification(config), *((2, 64) if quick else (4, 224)), 10)
 
 
+def _lora(quick: bool) -> Made:
+    from peft import LoraConfig, get_peft_model
+
+    made = _llama(quick)
+    return made._replace(model=get_peft_model(made.model, LoraConfig(target_modules=["q_proj", "v_proj"])))
+
+
+class LSTM(Module):
+    """A language model of two recurrent layers: words (B, T) -> logits (B, T, vocabulary)."""
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(vocabulary, width)
+        self.body = torch.nn.LSTM(width, width, num_layers=2, batch_first=True)
+        self.head = torch.nn.Linear(width, vocabulary)
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> SimpleNamespace:
+        logits = self.head(self.body(self.embed(input_ids))[0])
+        loss = None if labels is None else cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+        return SimpleNamespace(logits=logits, loss=loss)
+
+
+def _lstm(quick: bool) -> Made:
+    vocabulary, width, rows, length = (300, 32, 2, 16) if quick else (10000, 650, 20, 35)
+    words = torch.randint(vocabulary, (rows, length))
+    return Made(LSTM(vocabulary, width), {"input_ids": words, "labels": words}, {"input_ids": words[:1]})
+
+
+class DLRM(Module):
+    """Clicks from 13 numbers and 26 categories (Naumov et al. 2019): all pairs of their vectors, between two networks."""
+
+    def __init__(self, entries: int, width: int) -> None:
+        super().__init__()
+        self.tables = torch.nn.ModuleList([torch.nn.EmbeddingBag(entries, width, mode="sum") for _ in range(26)])
+        self.bottom = self.network(13, 512, 256, width)
+        self.top = self.network(width + 27 * 26 // 2, 512, 256, 1)
+        self.register_buffer("pairs", torch.tril_indices(27, 27, -1))
+
+    @staticmethod
+    def network(*sizes: int) -> Module:
+        layers = [layer for pair in zip(sizes, sizes[1:], strict=False) for layer in (torch.nn.Linear(*pair), torch.nn.ReLU())]
+        return torch.nn.Sequential(*layers[:-1])
+
+    def forward(self, numbers: Tensor, categories: Tensor, labels: Tensor | None = None) -> SimpleNamespace:
+        dense = self.bottom(numbers)
+        vectors = torch.stack([dense, *(table(ids) for table, ids in zip(self.tables, categories, strict=True))], 1)
+        products = (vectors @ vectors.mT)[:, self.pairs[0], self.pairs[1]]
+        logits = self.top(torch.cat([dense, products], 1)).squeeze(1)
+        loss = None if labels is None else binary_cross_entropy_with_logits(logits, labels)
+        return SimpleNamespace(logits=logits, loss=loss)
+
+
+def _dlrm(quick: bool) -> Made:
+    entries, width, rows, bag = (50, 8, 4, 2) if quick else (10000, 64, 2048, 4)
+    given = {"numbers": torch.randn(rows, 13), "categories": torch.randint(entries, (26, rows, bag))}
+    one = {"numbers": given["numbers"][:1], "categories": given["categories"][:, :1]}
+    return Made(DLRM(entries, width), given | {"labels": torch.rand(rows).round()}, one)
+
+
 MODELS: dict[str, Callable[[bool], Made]] = {
-    "GPT-2": _gpt2, "Llama": _llama, "BERT-base": _bert, "ViT-small": _vit, "ResNet-18": _resnet, "ConvNeXt-tiny": _convnext,
+    "GPT-2": _gpt2, "Llama": _llama, "LoRA on Llama": _lora, "BERT-base": _bert, "ViT-small": _vit, "ResNet-18": _resnet,
+    "ConvNeXt-tiny": _convnext, "LSTM": _lstm, "DLRM": _dlrm,
 }  # fmt: skip
 
 
@@ -108,7 +177,7 @@ class Runner:
 
     def __init__(self, made: Made, ours: bool, compiled: bool) -> None:
         self.made, self.model = made, copy.deepcopy(made.model)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
+        self.optimizer = torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad], lr=1e-4)
         if ours:
             scratchnet.accelerate(self.model, self.optimizer)
         self.call = torch.compile(self.model) if compiled else self.model
@@ -127,22 +196,62 @@ class Runner:
         with torch.inference_mode():
             return self.call(**self.made.one).logits
 
+    def decode(self) -> Tensor:
+        """Words after those that there are, the likeliest each time, with a cache of keys and values."""
+        self.model.eval()
+        options = {"max_new_tokens": WORDS, "min_new_tokens": WORDS, "do_sample": False, "pad_token_id": 0}
+        return self.model.generate(self.made.one["input_ids"][:, :WORDS], **options)
 
-def rows(name: str, quick: bool, compiled: bool, seconds: float) -> Iterator[tuple[str, ...]]:
-    """The lines of one model: what is timed, and for each way to run it the time and torch's time / that."""
-    torch.manual_seed(0)
-    made = MODELS[name](quick)
+
+def things(made: Made) -> dict[str, str]:
+    """What is timed: the name of a Runner's method, and what it is called."""
+    found = {"step": "training step", "infer": "inference, 1"}
+    generates = getattr(made.model, "can_generate", lambda: False)()
+    return found | ({"decode": f"decoding {WORDS} words"} if generates else {})
+
+
+def runners(name: str, made: Made, compiled: bool) -> tuple[dict[str, Runner], dict[str, list[float]]]:
+    """The ways to run a model that work here, and the losses of the first steps of each."""
     ways = {"torch": (False, False), "ours": (True, False)}
     ways |= {"torch, compiled": (False, True), "ours, compiled": (True, True)} if compiled else {}
-    runners = {way: Runner(made, *how) for way, how in ways.items()}
-    losses = {way: [runner.step() for _ in range(STEPS)] for way, runner in runners.items()}
+    found, losses = {}, {}
+    for way, how in ways.items():
+        try:
+            runner = Runner(made, *how)
+            losses[way] = [runner.step() for _ in range(STEPS)]
+        except Exception as error:
+            if not how[1]:
+                raise
+            print(f"skipped: {name}, {way}: {str(error).strip().partition(chr(10))[0]}")  # torch.compile needs a compiler
+        else:
+            found[way] = runner
+    return found, losses
+
+
+def rows(name: str, quick: bool, compiled: bool, seconds: float) -> Iterator[tuple[str, ...]]:
+    """The lines of one model, without huge pages: each thing in each way, its time, torch's time / that, and its peak."""
+    torch.manual_seed(0)
+    made = MODELS[name](quick)
+    ways, losses = runners(name, made, compiled)
     off = {way: max(abs(a - b) / abs(b) for a, b in zip(found, losses["torch"], strict=True)) for way, found in losses.items()}
-    for what in ("step", "infer"):
-        timed = interleave({way: getattr(runner, what) for way, runner in runners.items()}, seconds, "cpu", False)
+    peaks = {way: memory.peak(runner.step) for way, runner in ways.items()}
+    for what, label in things(made).items():
+        calls = {way: getattr(runner, what) for way, runner in ways.items() if what != "decode" or "compiled" not in way}
+        timed = interleave(calls, seconds, "cpu", False)
         for way, took in timed.items():
             ratio = str(Spread.ratio(timed["torch"], took)) if off[way] <= OFF else "WRONG"
-            label = {"step": "training step", "infer": "inference, 1"}[what]
-            yield name, label, way, f"{Spread.of(took).median * 1e3:.2f}", ratio, f"{off[way]:.0e}"
+            peak = f"{peaks[way] / 1e6:.0f}" if what == "step" and peaks[way] is not None else ""
+            yield name, label, way, f"{Spread.of(took).median * 1e3:.2f}", ratio, "", peak, f"{off[way]:.0e}"
+
+
+def on_huge_pages(name: str, args: argparse.Namespace) -> dict[tuple[str, str], str]:
+    """What is timed and how it is run -> x torch, in a process in which torch has huge pages: read when it is loaded."""
+    options = [*(["--quick"] if args.quick else []), *(["--compile"] if args.compile else []), "--seconds", str(args.seconds)]
+    command = [sys.executable, __file__, name, *options, "--json"]
+    ran = subprocess.run(command, env=os.environ | HUGE_PAGES, capture_output=True, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{name} with {HUGE_PAGES}: {ran.stderr}")
+    return {(line[1], line[2]): line[4] for line in json.loads(ran.stdout.splitlines()[-1])}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -151,24 +260,34 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", nargs="*", choices=[[], *MODELS], help="which (default: all)")
     parser.add_argument("--quick", action="store_true", help="tiny models")
     parser.add_argument("--compile", action="store_true", help="beside torch.compile, which takes a minute for each model")
+    parser.add_argument("--huge-pages", action="store_true", help="also with torch on huge pages: takes twice as long")
     parser.add_argument("--seconds", type=float, default=30.0, help="of measuring each thing (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="only print the lines, for another process")
     markdown.add_readme("models", parser)
     args = parser.parse_args(argv)
     lines: list[tuple[str, ...]] = []
     for name in args.model or MODELS:
         try:
-            lines += rows(name, args.quick, args.compile, args.seconds)
+            found = [*rows(name, args.quick, args.compile, args.seconds)]
         except ImportError as error:
-            print(f"skipped: {name}: {error}: pip install transformers")
+            print(f"skipped: {name}: {error}: pip install 'scratchnet[bench]'")
+            continue
+        other = on_huge_pages(name, args) if args.huge_pages else {}
+        lines += [(*line[:5], other.get((line[1], line[2]), ""), *line[6:]) for line in found]
+    if args.json:
+        print(json.dumps(lines))
+        return 0
     if not lines:
         return 0
     caption = (
         f"{machine.measured(machine.facts(), 'cpu')} float32, AdamW; ours: scratchnet.accelerate(model, optimizer). A step is "
-        "4 x 512 tokens of GPT-2 (124M) and Llama (GQA, 12 layers), 8 x 128 of BERT, 8 images of ViT and ResNet, 4 of "
-        "ConvNeXt. x torch: torch's time / this one, median (quartiles) of runs in turns; loss: how far those of the first "
-        f"{STEPS} steps are from torch's, relatively."
+        "4 x 512 tokens of GPT-2 (124M) and Llama (GQA, 12 layers), also with LoRA; 8 x 128 of BERT; 8 images of ViT and "
+        "ResNet, 4 of ConvNeXt; 20 x 35 words of two LSTMs of 650; 2048 rows of a DLRM with 26 tables. Decoding: 16 words, "
+        "with a cache. x torch: torch's time / this one, median (quartiles) of runs in turns; huge pages: in a process with "
+        "THP_MEM_ALLOC_ENABLE=1. Peak: what a step adds to the memory that stays between steps. Loss: how far those of the "
+        f"first {STEPS} steps are from torch's, relatively."
     )
-    markdown.report("models", args.readme, [("model", "what", "with", "ms", "x torch", "loss"), *lines], caption)
+    markdown.report("models", args.readme, [HEADER, *lines], caption)
     return int(any(line[4] == "WRONG" for line in lines))
 
 

@@ -5,19 +5,16 @@ all of them. Then the peak memory of a step beyond what is held between steps, e
 """
 
 import argparse
-import ctypes
 import functools
-import gc
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from scratchnet import _compiled, nn, optim
+from scratchnet import nn, optim
 from scratchnet.cli import markdown
-from scratchnet.measure import machine
+from scratchnet.measure import machine, memory
 from scratchnet.measure.bench import Spread, interleave
 
 TORCH, OURS, FUSED = "torch.nn", "scratchnet.nn", "linear_cross_entropy"
@@ -59,19 +56,7 @@ def peak(name: str, sizes: dict[str, int]) -> int:
 def added(step: Callable[[], object]) -> int:
     """Bytes that a call adds to this process at its peak, after two that do not count. Linux only."""
     step(), step()  # from here on threads, libraries and the optimizer's state exist
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    if _compiled.module:
-        _compiled.module.release_kept_pages()
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before = _status("VmRSS")
-    step()
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
+    return memory.peak(step)
 
 
 def times(sizes: dict[str, int], seconds: float) -> list[tuple[str, ...]]:

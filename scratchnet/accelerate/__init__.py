@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from scratchnet import nn
-from scratchnet.accelerate import attention, losses
+from scratchnet.accelerate import attention, head, losses, wrapped
 from scratchnet.accelerate.lookalikes import LookAlike, recognise, twin
 from scratchnet.accelerate.report import Report
 from scratchnet.functions.checks import fail
@@ -29,19 +29,22 @@ TWINS: dict[type[Module], type[Module]] = {
     if inspect.isclass(getattr(torch.nn, name, None)) and getattr(torch.nn, name) is not getattr(nn, name)
 }
 TWINS[torch.nn.modules.linear.NonDynamicallyQuantizableLinear] = NonDynamicallyQuantizableLinear  # MultiheadAttention.out_proj
-TORCHS = {ours: theirs for theirs, ours in TWINS.items()}
+TORCHS = {ours: theirs for theirs, ours in TWINS.items()} | {head.Head: torch.nn.Linear}
 OURS = frozenset(TORCHS)
 
 
-def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool = True, dry_run: bool = False) -> Report:
+def accelerate(
+    model: Module, optimizer: Optimizer | None = None, *, loss: bool = True, logits: bool = False, dry_run: bool = False
+) -> Report:
     """Swap the layers of a model for ours, in place, and say which: parameters, buffers, hooks, names and modes stay.
 
     Swapped are the layers of exactly torch.nn's classes, of which a lazy one becomes ours when it learns its size; and layers
     of other classes that are shown to compute what a function of ours does (copies of RMSNorm, LayerNorm, Linear and Conv1D,
     GELU, SiLU), by comparing results and gradients. They remain instances of their classes. Everything else is left, with the
     reason. A Transformers model that uses torch's attention uses ours. loss: also set its `loss_function`, if it is that of
-    the next token. optimizer: of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with
-    accelerate(model):` undoes it at the end.
+    the next token, which then needs no logits: they are made when they are read, or with logits=True in any case. optimizer:
+    of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with accelerate(model):` undoes it at the
+    end.
 
     The results are the same up to rounding; references and checkpoints made before keep working. TypeError for anything but a
     Module and an Optimizer.
@@ -53,9 +56,11 @@ def accelerate(model: Module, optimizer: Optimizer | None = None, *, loss: bool 
     _visit(model, "", report, set())
     ours = {parameter for module in model.modules() if _is_ours(module) for parameter in module.parameters(recurse=False)}
     report.parameters = _numbers(ours), _numbers(model.parameters())
+    inner = wrapped.inner(model)
     if loss:
-        _swap_loss(model, report)
-    if back := attention.choose(model):
+        _swap_loss(inner, report)
+        _swap_head(inner, report, logits)
+    if back := attention.choose(inner):
         report.attention = "scratchnet's now, as the model's attn_implementation"
         report._back.append(back)
     _swap_optimizer(optimizer, report)
@@ -93,16 +98,17 @@ def _check_model(function: str, model: Module) -> None:
 
 def _is_ours(module: Module) -> bool:
     """Whether a layer is of exactly one of our classes, or one of another library with a forward of ours."""
-    return type(module) in OURS or (isinstance(module, LookAlike) and type(module) is twin(module.replaces, module.formula))
+    kind = wrapped.plain(type(module))
+    return kind in OURS or (isinstance(module, LookAlike) and kind is twin(module.replaces, module.formula))
 
 
 def _give_back(module: Module) -> None:
     """Give a layer of ours the class it had; one that has been parametrized since has a class of its own, and keeps it."""
     if isinstance(module, LookAlike) and _is_ours(module):
         del module.found
-        module.__class__ = module.replaces
+        wrapped.give(module, module.replaces)
     elif _is_ours(module):
-        module.__class__ = TORCHS[type(module)]
+        wrapped.give(module, TORCHS[wrapped.plain(type(module))])
 
 
 def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None:
@@ -110,13 +116,13 @@ def _visit(module: Module, name: str, report: Report, seen: set[Module]) -> None
     if module in seen:
         return
     seen.add(module)
-    kind, new, shown = type(module), _new_class(module), name or "(model)"
+    kind, new, shown = wrapped.plain(type(module)), _new_class(module), name or "(model)"
     if isinstance(new, str):
         report.left.append((shown, kind.__name__, new))
         if _twin(module) or isinstance(module, torch.jit.ScriptModule):
             return  # what is inside it is its own affair
     elif new:
-        module.__class__ = new
+        wrapped.give(module, new)
         report.swapped.append((shown, kind.__name__))
         report._back.append(functools.partial(_give_back, module))
         if isinstance(module, LookAlike):
@@ -133,7 +139,7 @@ def _twin(module: Module) -> type[Module] | None:
 
 def _new_class(module: Module) -> type[Module] | str | None:
     """The class that a layer gets, or why it stays as it is; None for our own, and for what holds layers."""
-    kind, known = type(module), _twin(module)
+    kind, known = wrapped.plain(type(module)), _twin(module)
     if isinstance(module, LookAlike):
         return None
     if isinstance(module, torch.jit.ScriptModule):
@@ -182,6 +188,20 @@ def _swap_loss(model: Module, report: Report) -> None:
         report.loss = "left: the model's loss_function is not that of the next token"
 
 
+def _swap_head(model: Module, report: Report, logits: bool) -> None:
+    """Let the logits of a model whose loss is ours be made when they are read."""
+    if getattr(model, "loss_function", None) is not losses.next_token_loss:
+        return
+    layer = "logits=True" if logits else head.find(model)
+    if isinstance(layer, str):
+        report.loss += f"; with logits: {layer}"
+        return
+    before = type(layer)
+    wrapped.give(layer, head.Head)
+    report._back.append(lambda: wrapped.give(layer, before) if type(layer) is head.Head else None)
+    report.loss += ", without logits: they are made when they are read"
+
+
 def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:
     """Make one of torch.optim's an instance of ours: parameters, options and state stay where they are."""
     if optimizer is None:
@@ -195,8 +215,8 @@ def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:
         report.optimizer = f"scratchnet's {kind.__name__}"
     elif ours is None or kind is not getattr(torch.optim, kind.__name__, None):
         report.optimizer = f"left: {kind.__name__} is none of torch.optim's that scratchnet.optim has"
-    elif "step" in vars(optimizer):
-        report.optimizer = f"left: the step of this {kind.__name__} is wrapped, by a scheduler for example; accelerate it first"
+    elif "step" in vars(optimizer) and not wrapped.scheduled(optimizer):
+        report.optimizer = f"left: the step of this {kind.__name__} has been replaced; accelerate it first"
     else:
         _become(optimizer, ours)
         report._back.append(functools.partial(_become, optimizer, kind))
@@ -206,3 +226,5 @@ def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:
 def _become(optimizer: Optimizer, kind: type[Optimizer]) -> None:
     optimizer.__class__ = kind
     optimizer._patch_step_function()  # hooks and the profiler wrap the step of a class when its first instance is made
+    if wrapped.scheduled(optimizer):
+        optimizer.step = wrapped.told(optimizer)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from scratchnet.accelerate.wrapped import plain
 from scratchnet.nn import functional as F
 from scratchnet.ops.gated import GATES_BY
 
@@ -116,8 +117,8 @@ def recognise(module: Module) -> tuple[type[LookAlike], tuple] | None:
     """The formula that a layer computes, and what it needs besides the parameters; None if that could not be shown."""
     shapes = {name: parameter.dim() for name, parameter in module.named_parameters(recurse=False)}
     buffers = any(True for _ in module.buffers(recurse=False))
-    if buffers or not all(parameter.is_cpu for parameter in module.parameters()):
-        return None
+    if buffers or not all(parameter.is_cpu for parameter in module.parameters()) or plain(type(module)) is not type(module):
+        return None  # a layer that fully_shard has split would be gathered to be tried
     for formula, found in _candidates(module, shapes):
         layer = functools.partial(_call_as, module, twin(type(module), formula), found)
         if _agree(module, layer, shapes):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from scratchnet.accelerate.head import Logits, later
 from scratchnet.nn import functional as F
 
 
@@ -23,13 +24,19 @@ def next_token_loss(
     """Cross-entropy of logits (B, T, V) with the label one place further: labels (B, T), or shift_labels, already moved.
 
     The mean over the labels that are not ignore_index, or the sum over num_items_in_batch. In float32, whatever the logits are.
+    Logits that nobody has read are not made: `linear_cross_entropy` takes what they would be made of.
     """
     if shift_labels is None:
         shift_labels = F.pad(labels, (0, 1), value=ignore_index)[..., 1:]
-    rows, targets = logits.float().reshape(-1, vocab_size), shift_labels.reshape(-1).to(logits.device)
-    if num_items_in_batch is None:
-        return F.cross_entropy(rows, targets, ignore_index=ignore_index)
-    return F.cross_entropy(rows, targets, ignore_index=ignore_index, reduction="sum") / num_items_in_batch
+    targets = shift_labels.reshape(-1).to(logits.device)
+    options = {"ignore_index": ignore_index, "reduction": "mean" if num_items_in_batch is None else "sum"}
+    if isinstance(logits, Logits) and logits.made is None and logits.shape[-1] == vocab_size:
+        input, weight, bias = logits.parts
+        rows = input.reshape(-1, input.shape[-1])
+        loss = F.linear_cross_entropy(rows, weight, targets, linear_bias=bias, **options).float()
+    else:
+        loss = F.cross_entropy(logits.float().reshape(-1, vocab_size), targets, **options)
+    return loss if num_items_in_batch is None else loss / num_items_in_batch
 
 
 def give_back(model: Module) -> None:
@@ -40,9 +47,9 @@ def give_back(model: Module) -> None:
 
 
 def is_next_token_loss(loss: Callable) -> bool:
-    """Whether a loss function of Transformers' form has the values of ours."""
+    """Whether a loss function of Transformers' form has the values and gradients of ours, with logits and without."""
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 5, 11, generator=generator)
+    hidden, weight = (torch.randn(shape, generator=generator).requires_grad_() for shape in ((2, 5, 6), (11, 6)))
     labels = torch.tensor([[3, -100, 7, 0, 10], [1, 2, -100, -100, 4]])
     try:
         for options in (
@@ -51,8 +58,13 @@ def is_next_token_loss(loss: Callable) -> bool:
             {"labels": None, "shift_labels": labels},
             {"labels": labels.clamp(min=0), "ignore_index": 7},
         ):
-            theirs, ours = (function(logits=logits, vocab_size=11, **options) for function in (loss, next_token_loss))
-            if not torch.allclose(theirs, ours, rtol=1e-5, atol=0):
+            logits = hidden @ weight.T
+            found = []
+            for function, given in ((loss, logits), (next_token_loss, logits), (next_token_loss, later(hidden, weight, None))):
+                value = function(logits=given, vocab_size=11, **options)
+                found.append([value, *torch.autograd.grad(value, (hidden, weight), retain_graph=True)])
+            theirs, *ours = found
+            if not all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for one in ours for a, b in zip(theirs, one, strict=True)):
                 return False
         return True
     except Exception:  # another signature: another loss

@@ -1,6 +1,7 @@
 """Training: `fit` trains a model, `compare` trains ours beside torch's twin, `TASKS` is real data with models for it."""
 
 from scratchnet.training.batches import Batches
+from scratchnet.training.callbacks import lightning_callback, trainer_callback
 from scratchnet.training.compare import Comparison, compare
 from scratchnet.training.evaluate import evaluate, predict
 from scratchnet.training.fit import History, fit, train_step
@@ -22,6 +23,7 @@ __all__ = [
     "evaluate",
     "fit",
     "generate",
+    "lightning_callback",
     "mae",
     "mse",
     "nats",
@@ -31,5 +33,6 @@ __all__ = [
     "r2",
     "shard",
     "train_step",
+    "trainer_callback",
     "watch",
 ]

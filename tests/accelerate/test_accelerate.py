@@ -425,12 +425,12 @@ def test_a_fused_optimizer_in_mixed_precision():
 
 def test_optimizers_that_stay():
     model = torch.nn.Linear(3, 3)
-    scheduled = torch.optim.SGD(model.parameters(), 0.1)
-    torch.optim.lr_scheduler.StepLR(scheduled, 1)
-    assert accelerate(model, scheduled).optimizer.startswith("left: the step of this SGD is wrapped")
+    replaced = torch.optim.SGD(model.parameters(), 0.1)
+    replaced.step = lambda closure=None: None
+    assert accelerate(model, replaced).optimizer == "left: the step of this SGD has been replaced; accelerate it first"
     other = torch.optim.Rprop(model.parameters())
     assert accelerate(model, other).optimizer == "left: Rprop is none of torch.optim's that scratchnet.optim has"
-    assert type(scheduled) is torch.optim.SGD and type(other) is torch.optim.Rprop
+    assert type(replaced) is torch.optim.SGD and type(other) is torch.optim.Rprop
     with pytest.raises(TypeError, match=r"accelerate\(\): argument 'optimizer': must be torch.optim.Optimizer, not Linear"):
         accelerate(model, model)
 

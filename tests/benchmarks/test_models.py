@@ -1,6 +1,7 @@
 """benchmarks/models.py: whole models are timed as they are and accelerated, if their losses agree; else skipped or WRONG."""
 
 import runpy
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,11 +36,11 @@ def absent(quick):
 
 @pytest.fixture
 def models(monkeypatch, tmp_path, capsys):
-    def run(models):
+    def run(models, *options):
         monkeypatch.setitem(FILE["main"].__globals__, "MODELS", models)
         page = tmp_path / "page.md"
         page.write_text("<!-- models -->\n<!-- /models -->\n")
-        code = FILE["main"](["--quick", "--seconds", "0.01", "--readme", str(page)])
+        code = FILE["main"](["--quick", "--seconds", "0.01", "--readme", str(page), *options])
         lines = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("|")]
         return code, lines[2:], capsys.readouterr().out
 
@@ -51,8 +52,9 @@ def test_both_ways_and_both_things_are_timed(models):
     assert code == 0 and "skipped: absent: No module named 'transformers'" in text
     wanted = [("tiny", what, way) for what in ("training step", "inference, 1") for way in ("torch", "ours")]
     assert [tuple(line[:3]) for line in lines] == wanted
-    for _, _, way, ms, ratio, off in lines:
-        assert float(ms) > 0 and float(ratio.split()[0]) > 0 and float(off) < 1e-5
+    for _, what, way, ms, ratio, huge, peak, off in lines:
+        assert float(ms) > 0 and float(ratio.split()[0]) > 0 and float(off) < 1e-5 and huge == ""
+        assert peak.isdigit() == (what == "training step" and sys.platform == "linux")
         assert way == "ours" or ratio == "1.00 (1.00-1.00)"
 
 
@@ -63,6 +65,37 @@ def test_a_model_that_learns_something_else_has_no_speed(models, monkeypatch):
     monkeypatch.setattr("scratchnet.accelerate", spoiled)
     code, lines, _ = models({"tiny": made})
     assert code == 1 and {line[4] for line in lines if line[2] == "ours"} == {"WRONG"}
+
+
+class Talker(Tiny):
+    def can_generate(self):
+        return True
+
+    def generate(self, words, max_new_tokens, **options):
+        for _ in range(max_new_tokens):
+            words = torch.cat([words, self(words).logits[:, -1:].argmax(-1)], 1)
+        return words
+
+
+def test_what_generates_decodes_and_what_does_not_compile_is_skipped(models, monkeypatch):
+    def refuse(model):
+        raise RuntimeError("no compiler\nbut a long story")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    code, lines, text = models({"talker": lambda quick: made(quick)._replace(model=Talker())}, "--compile")
+    assert code == 0 and "skipped: talker, torch, compiled: no compiler\n" in text and "ours, compiled: no compiler" in text
+    assert [tuple(line[1:3]) for line in lines][-2:] == [("decoding 16 words", "torch"), ("decoding 16 words", "ours")]
+
+
+def test_a_recurrent_model(models):
+    code, lines, _ = models({"LSTM": FILE["MODELS"]["LSTM"]})
+    assert code == 0 and len(lines) == 4 and all(float(line[7]) < 1e-5 for line in lines)
+
+
+@pytest.mark.full
+def test_huge_pages_are_another_process(models):
+    code, lines, _ = models({"DLRM": FILE["MODELS"]["DLRM"]}, "--huge-pages")
+    assert code == 0 and len(lines) == 4 and all(float(line[5].split()[0]) > 0 and float(line[7]) < 1e-5 for line in lines)
 
 
 def test_nothing_installed(models):

@@ -1,12 +1,8 @@
 """DistributedDataParallel over two gloo processes: the averaged gradients are those of the whole batch."""
 
-import os
-import socket
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import two_processes
 
 import scratchnet
 from scratchnet import nn
@@ -22,29 +18,17 @@ def batch():
     return torch.randint(11, (8,)), torch.randint(5, (8,))
 
 
-def train(rank: int, port: int, compile: bool, results) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    try:
-        with scratchnet.backend("cpp"):
-            ddp = torch.nn.parallel.DistributedDataParallel(model())
-            run = torch.compile(ddp, backend="aot_eager") if compile else ddp
-            x, y = (t.chunk(2)[rank] for t in batch())
-            nn.functional.cross_entropy(run(x), y).backward()
-        results[rank] = [p.grad for p in ddp.parameters()]
-    finally:
-        dist.destroy_process_group()
+def train(rank, results, compile):
+    with scratchnet.backend("cpp"):
+        ddp = torch.nn.parallel.DistributedDataParallel(model())
+        run = torch.compile(ddp, backend="aot_eager") if compile else ddp
+        x, y = (t.chunk(2)[rank] for t in batch())
+        nn.functional.cross_entropy(run(x), y).backward()
+    results[rank] = [p.grad for p in ddp.parameters()]
 
 
 def check(compile: bool) -> None:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(train, (port, compile, results), nprocs=2)
-        gradients = dict(results)
+    gradients = two_processes(train, compile)
     whole = model()
     x, y = batch()
     nn.functional.cross_entropy(whole(x), y).backward()

@@ -3,12 +3,9 @@
 Forward, gradients and ten optimizer steps, all on two gloo processes that are started once.
 """
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
@@ -19,6 +16,7 @@ from torch.distributed.tensor.parallel import (
     parallelize_module,
 )
 from torch.testing import assert_close
+from two_processes import two_processes
 
 import scratchnet
 from scratchnet import nn, optim
@@ -83,7 +81,7 @@ def train(run, parameters, optimizer, tokens, targets, mean=lambda loss: loss):
     return whole(logits), gradients, torch.stack(losses), [whole(p.detach()) for p in parameters]
 
 
-def tensor_parallel(library=nn):
+def tensor_parallel(ours=None):
     """Megatron's plan: activations outside the products are sharded by time, the products by features."""
     mesh = init_device_mesh("cpu", (2,))
     plan = {
@@ -95,14 +93,36 @@ def tensor_parallel(library=nn):
         "last": SequenceParallel(),
         "head": ColwiseParallel(input_layouts=Shard(1), output_layouts=Replicate()),
     }
-    return parallelize_module(model(library), mesh, plan)
+    return parallelize_module(ours or model(), mesh, plan)
 
 
-def sharded(library=nn):
-    ours = model(library)
+def sharded(ours=None):
+    ours = ours or model()
     for layer in (ours.up, ours.down):
         fully_shard(layer)
     return fully_shard(ours)
+
+
+def replicated(ours):
+    return torch.nn.parallel.DistributedDataParallel(ours)
+
+
+PLANS = {"tp": tensor_parallel, "fsdp": sharded, "ddp": replicated}
+
+
+def accelerated(plan, first):
+    """The model of torch's layers, accelerated first or last, with its optimizer; how many layers are ours; what undoes it."""
+    plain = model(torch.nn)
+    reports = [scratchnet.accelerate(plain)] if first else []
+    parallel = PLANS[plan](plain)
+    optimizer = torch.optim.AdamW(parallel.parameters(), **OPTIMIZERS["AdamW"])
+    reports.append(scratchnet.accelerate(parallel, optimizer))
+
+    def undo():
+        for report in reversed(reports):
+            report.undo()
+
+    return parallel, optimizer, sum(len(report.swapped) for report in reports), undo
 
 
 def average(loss):
@@ -110,27 +130,31 @@ def average(loss):
     return loss / 2
 
 
-def work(rank: int, port: int, results) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def work(rank, results) -> None:
     scratchnet.backends._named = "cpp"
     tokens, targets = batch()
     half = [t.chunk(2)[rank] for t in (tokens, targets)]
-    try:
-        for name, options in OPTIMIZERS.items():
-            make = lambda m, name=name, options=options: getattr(optim, name)(m.parameters(), **options)
-            parallel = tensor_parallel()
-            results["tp", name, rank] = train(parallel, list(parallel.parameters()), make(parallel), tokens, targets)
-            fsdp = sharded()
-            results["fsdp", name, rank] = train(fsdp, list(fsdp.parameters()), make(fsdp), *half, average)
-            ddp = torch.nn.parallel.DistributedDataParallel(model())
-            results["ddp", name, rank] = train(ddp, list(ddp.parameters()), make(ddp), *half, average)
-        kinds = {type(p).__name__ for p in (*parallel.parameters(), *fsdp.parameters())}
-        results["kinds", rank] = kinds, type(fsdp.up).__mro__[2].__name__
-        mesh = init_device_mesh("cpu", (2,))
-        results["functions", rank] = functions(lambda t, dim: distribute_tensor(t, mesh, [Shard(dim)]))
-    finally:
-        dist.destroy_process_group()
+    for name, options in OPTIMIZERS.items():
+        make = lambda m, name=name, options=options: getattr(optim, name)(m.parameters(), **options)
+        parallel = tensor_parallel()
+        results["tp", name, rank] = train(parallel, list(parallel.parameters()), make(parallel), tokens, targets)
+        fsdp = sharded()
+        results["fsdp", name, rank] = train(fsdp, list(fsdp.parameters()), make(fsdp), *half, average)
+        ddp = torch.nn.parallel.DistributedDataParallel(model())
+        results["ddp", name, rank] = train(ddp, list(ddp.parameters()), make(ddp), *half, average)
+    for first in (True, False):
+        for plan in PLANS:
+            ours, optimizer, swapped, undo = accelerated(plan, first)
+            how = (tokens, targets) if plan == "tp" else (*half, average)
+            found = train(ours, list(ours.parameters()), optimizer, *how)
+            kinds = [scratchnet.accelerate(ours, dry_run=True).swapped, type(optimizer).__module__]
+            undo()
+            left = {kind.__name__ for m in ours.modules() for kind in type(m).__mro__ if "scratchnet" in kind.__module__}
+            results["accelerated", plan, first, rank] = found, swapped, kinds, left
+    kinds = {type(p).__name__ for p in (*parallel.parameters(), *fsdp.parameters())}
+    results["kinds", rank] = kinds, type(fsdp.up).__mro__[2].__name__
+    mesh = init_device_mesh("cpu", (2,))
+    results["functions", rank] = functions(lambda t, dim: distribute_tensor(t, mesh, [Shard(dim)]))
 
 
 def functions(place):
@@ -161,13 +185,7 @@ def functions(place):
 
 @pytest.fixture(scope="module")
 def results():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with mp.Manager() as manager:
-        shared = manager.dict()
-        mp.spawn(work, (port, shared), nprocs=2)
-        return dict(shared)
+    return two_processes(work)
 
 
 @pytest.mark.full  # two processes that train for a quarter of a minute
@@ -183,6 +201,20 @@ def test_two_processes_train_as_one(results, plan, name):
         assert_close(mine, logits if plan == "tp" else logits.chunk(2)[rank])
         assert_close(others, expected)
     assert expected[1][-1] < expected[1][0]  # it learns
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["accelerated first", "accelerated last"])
+@pytest.mark.parametrize("plan", PLANS)
+def test_an_accelerated_model(results, plan, first):
+    """Torch's layers become ours before or after the model is split or replicated, and torch's again."""
+    single = model(torch.nn)
+    optimizer = torch.optim.AdamW(single.parameters(), **OPTIMIZERS["AdamW"])
+    logits, *expected = train(single, list(single.parameters()), optimizer, *batch())
+    for rank in (0, 1):
+        (mine, *others), swapped, again, left = results["accelerated", plan, first, rank]
+        assert_close(mine, logits if plan == "tp" else logits.chunk(2)[rank])
+        assert_close(others, expected)
+        assert (swapped, again, left) == (8, [[], "scratchnet.optim.adamw"], set())
 
 
 def test_parameters_were_sharded(results):

@@ -1,14 +1,10 @@
 """Two processes fit as one does, by DistributedDataParallel and by FSDP2: histories, parameters and checkpoints, by value."""
 
-import os
-import socket
-from pathlib import Path
-
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.testing import assert_close
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from two_processes import two_processes
 
 import scratchnet
 from scratchnet import nn, optim
@@ -68,11 +64,8 @@ def shuffled():
     fit(model, loader, loss=nn.MSELoss(), optimizer=optim.SGD(model.parameters()), epochs=1, progress=False)
 
 
-def work(rank, port, folder, results):
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "tests"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # torchrun's variables
-    with processes() as count, scratchnet.backend("cpp"):
-        assert count == 2
+def work(rank, results, folder):
+    with scratchnet.backend("cpp"):
         for kind, split in KINDS.items():
             for name, options in RUNS.items():
                 file = {"checkpoint": folder / f"{kind} {name}.pt"} if options.get("resume") else {}
@@ -80,8 +73,6 @@ def work(rank, port, folder, results):
             run(split, batch_size=8, epochs=2, checkpoint=folder / f"{kind}.pt")
         results["normalized", rank] = normalized()
         shuffled()
-    tasks = Path("/proc/self/task").glob("*/comm")  # none but on Linux
-    results["threads", rank] = [name for name in map(Path.read_text, tasks) if "gloo" in name]
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +87,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(folder):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with mp.Manager() as manager:
-        shared = manager.dict()
-        mp.spawn(work, (port, folder, shared), nprocs=2)
-        return dict(shared)
+    return two_processes(work, folder)
 
 
 @pytest.mark.parametrize("name", RUNS)
