@@ -76,7 +76,7 @@ def test_the_shares_are_right_and_independent():
 
 
 def test_places_past_32_bits_have_a_key_of_their_own():
-    """As oracle and reference say; the C++ loop that begins there is tested in tests/real_sizes."""
+    """As oracle and reference say."""
     rows = oracle.factors(SEED.numpy(), 3, 1000, 0.5)
     assert not (rows[0] == rows[1]).all() and not (rows[1] == rows[2]).all()
 
