@@ -39,12 +39,12 @@ struct Term {
   acc_t<T> share;
 };
 
-// Row k of y (rows, columns): the row of base, or zeros, plus term(i) for start[k] <= i < start[k + 1]; all times scale(k).
-template <class T, class F, class G>
-void sum_rows(const int64_t* start, int64_t rows, int64_t columns, const T* base, T* y, const F& term, const G& scale) {
+// sum_rows with TILE registers of sums; columns that are fewer than they hold read the terms once for each register.
+template <int64_t TILE, class T, class F, class G>
+void sum_tiles(const int64_t* start, int64_t rows, int64_t columns, const T* base, T* y, const F& term, const G& scale) {
   using A = acc_t<T>;
-  constexpr int64_t TILE = 8, WIDTH = TILE * lanes<A>;  // registers that hold sums
-  constexpr int64_t AHEAD = 4;                          // rows: lines far apart are not prefetched by the CPU itself
+  constexpr int64_t WIDTH = TILE * lanes<A>;
+  constexpr int64_t AHEAD = 4;  // rows: lines far apart are not prefetched by the CPU itself
   const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
   const int64_t terms = start[rows], fetched = min(columns, WIDTH);
   // A row costs its terms and one write: row k begins at start[k] + k on the scale that the threads share.
@@ -87,6 +87,15 @@ void sum_rows(const int64_t* start, int64_t rows, int64_t columns, const T* base
     }
     finish_writes();
   });
+}
+
+// Row k of y (rows, columns): the row of base, or zeros, plus term(i) for start[k] <= i < start[k + 1]; all times scale(k).
+template <class T, class F, class G>
+void sum_rows(const int64_t* start, int64_t rows, int64_t columns, const T* base, T* y, const F& term, const G& scale) {
+  constexpr int64_t L = lanes<acc_t<T>>;
+  if (columns >= 8 * L) sum_tiles<8>(start, rows, columns, base, y, term, scale);
+  else if (columns >= 4 * L) sum_tiles<4>(start, rows, columns, base, y, term, scale);
+  else sum_tiles<2>(start, rows, columns, base, y, term, scale);
 }
 
 }  // namespace
