@@ -143,6 +143,8 @@ def _linear_cross_entropy(
         statistics.update(zip(("entropy", "logsumexp", "prediction"), seen, strict=True))
     if not z_loss and token_weight is None:
         return F.cross_entropy(logits, target, reduction=reduction, **kwargs)
+    if target.shape not in (input.shape[:-1], logits.shape):  # (1,) is taken for the target () of a single row
+        raise ValueError(f"size mismatch: {tuple(target.shape)}")
     rows = F.cross_entropy(logits, target, reduction="none", **kwargs)
     classes = not target.is_floating_point()
     target = target.long() if classes else target  # of uint8 a comparison with -100 is one with 156
