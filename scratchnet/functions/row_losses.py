@@ -98,13 +98,13 @@ class InChunks(Function):
         chunks = Chunks(loss, softcap, x, weight, bias)
         sums = Gradients(chunks, ctx.needs_input_grad[3:6]) if single and any(ctx.needs_input_grad) else None
         values, seen = [], []
-        for part, z in chunks:
+        for part, z, tanh in chunks:
             inputs = _of(loss, part, rest)
             value, statistics, saved = loss.forward(z, *inputs)
             values.append(value.sum(0, keepdim=True) if single else value)
             seen.append(statistics)
             if sums:
-                sums.add(part, z, loss.backward(torch.ones_like(value), z, saved, *inputs))
+                sums.add(part, tanh, loss.backward(torch.ones_like(value), z, saved, *inputs))
         if sums:
             ctx.made = sums.results()
         losses = torch.cat(values)
@@ -129,11 +129,11 @@ class InChunks(Function):
             with backends.backend(ctx.backend), _full_precision(x):
                 chunks = Chunks(ctx.loss, ctx.softcap, x, weight, bias)
                 sums = Gradients(chunks, needs)
-                for part, z in chunks:
+                for part, z, tanh in chunks:
                     inputs = _of(ctx.loss, part, rest)
                     value, _, saved = ctx.loss.forward(z, *inputs)
                     upstream = grad.expand_as(value) if ctx.single else grad[part]
-                    sums.add(part, z, ctx.loss.backward(upstream.to(value.dtype), z, saved, *inputs))
+                    sums.add(part, tanh, ctx.loss.backward(upstream.to(value.dtype), z, saved, *inputs))
                 gradients = [None if g is None else g.to(x.dtype) for g in sums.results()]
         return (None, None, None, *gradients, *[None] * len(rest))
 
@@ -154,14 +154,19 @@ class Chunks:
         self.softcap = softcap
         self.size = min(max((1 << 23) // (loss.tensors * (weight.shape[0] + 1)), 64), 256)  # at best 32 MiB of logits
 
-    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
-        """At least one chunk, which may be empty: sums over no rows are results too."""
+    def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        """Part of the rows, their logits, and the tanh of softcap: z / softcap has lost the last digit, which 1 - tanh^2 needs.
+
+        At least one chunk, which may be empty: sums over no rows are results too.
+        """
         for first in range(0, max(len(self.x), 1), self.size):
             part = slice(first, first + self.size)
             z = linear(self.x[part], self.weight, self.bias)
-            if self.softcap is not None:
-                z.div_(self.softcap).tanh_().mul_(self.softcap)
-            yield part, z
+            if self.softcap is None:
+                yield part, z, None
+            else:
+                tanh = z.div_(self.softcap).tanh_()
+                yield part, tanh * self.softcap, tanh
 
 
 class Gradients:
@@ -174,11 +179,11 @@ class Gradients:
         self.dweight = chunks.weight.new_zeros(chunks.weight.shape) if need_weight else None
         self.dbias = chunks.weight.new_zeros(len(chunks.weight), dtype=torch.float64) if need_bias else None
 
-    def add(self, part: slice, z: Tensor, d: Tensor) -> None:
-        """d is the gradient of the capped logits z, which are overwritten: tanh' = 1 - tanh^2."""
+    def add(self, part: slice, tanh: Tensor | None, d: Tensor) -> None:
+        """d is the gradient of the logits after softcap: tanh' = 1 - tanh^2."""
         chunks = self.chunks
-        if chunks.softcap is not None:
-            torch.ops.aten.tanh_backward.grad_input(d, z.div_(chunks.softcap), grad_input=d)
+        if tanh is not None:
+            torch.ops.aten.tanh_backward.grad_input(d, tanh, grad_input=d)
         if self.dx is not None:
             self.dx[part] = matmul(d, chunks.weight)
         if self.dweight is not None:

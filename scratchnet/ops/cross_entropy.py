@@ -143,8 +143,11 @@ def _linear_cross_entropy(
         statistics.update(zip(("entropy", "logsumexp", "prediction"), seen, strict=True))
     if not z_loss and token_weight is None:
         return F.cross_entropy(logits, target, reduction=reduction, **kwargs)
+    if target.shape not in (input.shape[:-1], logits.shape):  # (1,) is taken for the target () of a single row
+        raise ValueError(f"size mismatch: {tuple(target.shape)}")
     rows = F.cross_entropy(logits, target, reduction="none", **kwargs)
     classes = not target.is_floating_point()
+    target = target.long() if classes else target  # of uint8 a comparison with -100 is one with 156
     counts = target != kwargs.get("ignore_index", -100) if classes else torch.ones_like(rows, dtype=torch.bool)
     share = torch.where(counts, 1.0 if token_weight is None else token_weight, 0.0).to(rows.dtype)
     squares = torch.where(counts, share * logits.logsumexp(-1).square(), 0.0)
@@ -153,7 +156,7 @@ def _linear_cross_entropy(
     if reduction == "sum":
         return (share * rows).sum() + z_loss * squares.sum()
     weight = kwargs.get("weight")
-    own = share if weight is None or not classes else share * weight[target.long().where(counts, 0)]
+    own = share if weight is None or not classes else share * weight[target.where(counts, 0)]
     return (share * rows).sum() / own.sum() + z_loss * squares.sum() / share.sum()
 
 

@@ -224,6 +224,18 @@ def test_the_gradients_of_one_loss_are_made_with_its_logits(reduction, monkeypat
         torch.testing.assert_close([*gradients], wanted, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("backend", (None, "cpp"), ids=str)
+def test_classes_in_8_bits(backend):
+    """Of more classes than 8 bits have: what -100 and 280 are in 8 bits are classes like all others."""
+    inputs, target, _ = problem(4, 3, 280, bias=False)
+    target[:3] = torch.tensor([156, 24, 255])
+    target[3] %= 256
+    for options in ({"z_loss": 0.1}, {"ignore_index": 279}, {"ignore_index": 279, "softcap": 2.0}):
+        with scratchnet.backend(backend):
+            few, wide = (linear_cross_entropy(*inputs[:2], t, **options) for t in (target.to(torch.uint8), target))
+        torch.testing.assert_close(few, wide, rtol=1e-12, atol=0)
+
+
 @every_reduction
 def test_the_same_bits_on_any_number_of_threads(reduction):
     inputs, target, options = problem(600, 33, 5000, torch.float32, **ROWS[-1])

@@ -79,6 +79,7 @@ def check_classes(name: str, target: Tensor, classes: int, ignore_index: int) ->
     """Raises torch's error for the first class that is out of range, where its value can be read."""
     if type(target) is not Tensor or not target.is_cpu or torch.compiler.is_compiling() or mapping():
         return
+    target = target.long()  # of uint8 a comparison with 280 is one with 24
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if outside.any():
         position = tuple(outside.nonzero()[0].tolist())
