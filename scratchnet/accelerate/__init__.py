@@ -96,10 +96,15 @@ def _check_model(function: str, model: Module) -> None:
         fail(TypeError, function, "model", f"must be torch.nn.Module, not {kind}{hint}")
 
 
+_OURS_ALONE = {"z_loss", "softcap"}  # options of LinearCrossEntropyLoss without which torch's computes something else
+
+
 def _is_ours(module: Module) -> bool:
     """Whether a layer is of exactly one of our classes, or one of another library with a forward of ours."""
     kind = wrapped.plain(type(module))
-    return kind in OURS or (isinstance(module, LookAlike) and kind is twin(module.replaces, module.formula))
+    if isinstance(module, LookAlike):
+        return kind is twin(module.replaces, module.formula)
+    return kind in OURS and not vars(module).keys() & _OURS_ALONE
 
 
 def _give_back(module: Module) -> None:

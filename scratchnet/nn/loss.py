@@ -97,6 +97,8 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
     Dtypes and errors as in nn.functional.linear_cross_entropy.
     """
 
+    z_loss, softcap = 0.0, None  # for torch's layers whose class becomes this one
+
     def __init__(
         self,
         in_features: int,
@@ -127,8 +129,10 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
         self.label_smoothing = label_smoothing
         self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
         self.options = options
-        self.z_loss = z_loss
-        self.softcap = softcap
+        if z_loss:
+            self.z_loss = z_loss
+        if softcap is not None:
+            self.softcap = softcap
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         shape, bias = (self.num_classes, *self.out_features), self.linear.bias

@@ -63,7 +63,7 @@ EMBEDDING_BAG = Op(
     variant=lambda *args, mode="mean", **kwargs: mode,
     cost=_cost,
     examples={
-        "sum, weighted": _example("sum", weighted=True, include_last_offset=True),
+        "weighted": _example("sum", weighted=True, include_last_offset=True),
         "mean, padding": _example("mean", padding_idx=0, rows=True),
         "max": _example("max"),
     },

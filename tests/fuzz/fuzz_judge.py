@@ -39,6 +39,7 @@ TORCH_REFUSES = (
     ("recurrence", "not divisible by stride"),  # the same
     ("max_pool2d", "half of kernel size, but got padW"),  # XNNPACK, which runs without gradients, leaves out the dilation
     ("embedding_bag", "Expected i < index_size"),  # a table without columns
+    ("scatter_add", "ScatterAddBackward0 returned an invalid gradient"),  # () and a source (1,): its forward takes them
     ("adaptive_avg_pool2d", "Expected grad_output to have non-zero size"),  # to no windows: torch has no gradient for them
 )
 # ... or computes what no caller can have meant.
@@ -60,6 +61,7 @@ OTHER_TYPES = {
     ("embedding", "Padding_idx must be within"): RuntimeError,  # of a weight that is not a matrix: ours is about that
     ("embedding_bag", "object has no attribute"): TypeError,
     ("embedding_bag", "index out of range in self"): RuntimeError,  # a wrong offset, of a maximum
+    ("index_add", "index out of range in self"): RuntimeError,  # for some strides: the message of its other code path
     ("scatter_add", "Dimension out of range"): RuntimeError,  # a source of fewer axes, none of which is dim
     ("cross_entropy", "codec can't decode"): IndexError,  # the message about a class above 127, as a byte
     ("linear_cross_entropy", "codec can't decode"): IndexError,

@@ -12,7 +12,7 @@ from instruction_sets.emulated import Emulated, command, missing
 
 from scratchnet.functions.dispatch import OPERATORS
 from scratchnet.measure.verify import LAYOUTS, SIZES, compare, function
-from scratchnet.ops import OPS
+from scratchnet.ops import FILES, OPS
 
 pytestmark = [pytest.mark.full, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -29,18 +29,20 @@ def program():
 def check(program, monkeypatch):
     """check(name, example, ...): `compare` with an operator's C++ kernels in the emulated program."""
 
+    def redirect(patch, op, cell) -> None:
+        for direction in ("forward", "backward"):
+            patch.setattr(cell, f"_{direction}", program.kernel(op, direction))
+        if cell.gradients:
+            gradients = program.kernel(op, "gradients")
+            patch.setattr(cell, "gradients", lambda *args: gradients(*op.flat("gradients", args), cell.rung))
+
     def run(name: str, example: str, rows: int, columns: int, dtype: torch.dtype, backend: str, layout: str) -> None:
-        op = OPS[name]
-        function(op)  # its cells exist once its file is imported
-        cell = OPERATORS[name].cells[backend]
+        function(OPS[name])  # its cells exist once its file is imported
         with monkeypatch.context() as patch:
-            for direction in ("forward", "backward"):
-                patch.setattr(cell, f"_{direction}", program.kernel(op, direction))
-            if cell.gradients:
-                gradients = program.kernel(op, "gradients")
-                patch.setattr(cell, "gradients", lambda *args: gradients(*op.flat("gradients", args), cell.rung))
+            for other in [op for op in OPS.values() if FILES[op.name] == FILES[name]]:  # scatter_add of rows is index_add
+                redirect(patch, other, OPERATORS[other.name].cells[backend])
             calls = program.calls
-            result = compare(op, example, rows, columns, dtype, backend, LAYOUTS[layout])
+            result = compare(OPS[name], example, rows, columns, dtype, backend, LAYOUTS[layout])
             assert program.calls > calls
         assert result.ok, result
 

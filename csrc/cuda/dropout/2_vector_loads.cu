@@ -11,8 +11,9 @@ namespace scratchnet {
 namespace {
 
 template <class T, bool RESIDUAL>
-__global__ void dropout_kernel(const T* x, const T* residual, T* y, int64_t n, uint32_t threshold, acc_t<T> scale,
-                               const int64_t* seed, bool aligned) {
+__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
+    dropout_kernel(const T* x, const T* residual, T* y, int64_t n, uint32_t threshold, acc_t<T> scale, const int64_t* seed,
+                   bool aligned) {
   const int64_t i = thread_index() * LANES<T>;
   if (i >= n) return;
   const uint64_t key = dropout_key(*seed, i >> DROPOUT_ROW_BITS);  // a pack lies within one row

@@ -4,6 +4,7 @@ from wrong import F64, I64, Wrong, i, meta, x
 
 F_BAG = "nn.functional.embedding_bag"
 ONE = i(0)
+SEGMENTS, MEAN = "segment_reduce", (x(3, 2), "mean")
 WRONG = [
     Wrong(F_BAG, (i(0, 5), x(5, 2), ONE), "input", "out of range: 5 | (1,) | 0 to 4"),
     Wrong(F_BAG, (i([0, -1]), x(5, 2)), "input", "out of range: -1 | (0, 1) | negative", {"mode": "sum"}),
@@ -40,4 +41,8 @@ WRONG = [
     Wrong("nn.EmbeddingBag", (5, 2), "padding_idx", "within num_embeddings | -5 to 4 | got 5", {"padding_idx": 5}),
     Wrong("nn.EmbeddingBag", (5, 2), "_weight", "(2, 5) | (5, 2)", {"_weight": x(2, 5)}),
     Wrong("nn.EmbeddingBag.from_pretrained", (x(5),), "embeddings", "2-dimensional", blames="EmbeddingBag.from_pretrained"),
+    Wrong(SEGMENTS, MEAN, "lengths", "sum to data.size(0), 3 | got 4", {"lengths": i(1, 3)}),
+    Wrong(SEGMENTS, MEAN, "lengths", "negative value | lengths >= 0", {"lengths": i(4, -1)}),
+    Wrong(SEGMENTS, MEAN, "offsets", "begin at 0 and end at | 3: got 1 and 3", {"offsets": i(1, 3)}, error=RuntimeError),
+    Wrong(SEGMENTS, MEAN, "offsets", "negative value | offsets that rise", {"offsets": i(0, 4, 3)}, error=RuntimeError),
 ]
