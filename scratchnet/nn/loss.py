@@ -92,12 +92,12 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
 
     input (N, in_features), target (N,) classes or (N, num_classes) probabilities; the layer, `linear`, has no bias by default.
     out_features (d1, ...) gives logits (N, num_classes, d1, ...). options: torch's, accepted but without effect, because rows
-    are always cut into chunks. z_loss, softcap: as in nn.functional.linear_cross_entropy. RuntimeError for a weight or
-    a label_smoothing that does not fit.
+    are always cut into chunks. RuntimeError for a weight or a label_smoothing that does not fit. What torch's layer lacks is
+    set afterwards, `layer.z_loss = 1e-4` and `layer.softcap = 30.0`: see nn.functional.linear_cross_entropy.
     Dtypes and errors as in nn.functional.linear_cross_entropy.
     """
 
-    z_loss, softcap = 0.0, None  # for torch's layers whose class becomes this one
+    z_loss, softcap = 0.0, None
 
     def __init__(
         self,
@@ -113,8 +113,6 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         options: object | None = None,
-        z_loss: float = 0.0,
-        softcap: float | None = None,
     ) -> None:
         if weight is not None and weight.shape != (num_classes,):
             problem = f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}"
@@ -129,10 +127,6 @@ class LinearCrossEntropyLoss(Called, getattr(torch.nn, "LinearCrossEntropyLoss",
         self.label_smoothing = label_smoothing
         self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
         self.options = options
-        if z_loss:
-            self.z_loss = z_loss
-        if softcap is not None:
-            self.softcap = softcap
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         shape, bias = (self.num_classes, *self.out_features), self.linear.bias

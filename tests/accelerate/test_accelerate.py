@@ -307,7 +307,8 @@ def test_what_decelerate_leaves():
     assert scratchnet.decelerate(model) == 2
     assert type(model[0]) is torch.nn.Linear and type(model[3]) is torch.nn.LazyLinear
     assert types(model)["1"] is before["1"] and types(model)["2"] is before["2"]
-    capped = nn.LinearCrossEntropyLoss(3, 5, softcap=2.0)
+    capped = nn.LinearCrossEntropyLoss(3, 5)
+    capped.softcap = 2.0
     assert scratchnet.decelerate(capped) == 1 and type(capped.linear) is torch.nn.Linear
     assert type(capped) is nn.LinearCrossEntropyLoss and capped.softcap == 2
     for wrong, words in ((nn.Linear, "call it first, decelerate takes a model"), (3, "not int")):

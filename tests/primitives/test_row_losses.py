@@ -281,7 +281,8 @@ def test_transforms(reduction):
 
 
 def test_the_layer_has_them():
-    layer = nn.LinearCrossEntropyLoss(6, 7, z_loss=0.1, softcap=3.0)
+    layer = nn.LinearCrossEntropyLoss(6, 7)
+    layer.z_loss, layer.softcap = 0.1, 3.0
     x, target = torch.randn(5, 6), torch.randint(7, (5,))
     torch.testing.assert_close(layer(x, target), linear_cross_entropy(x, layer.linear.weight, target, z_loss=0.1, softcap=3.0))
     assert repr(layer).endswith("z_loss=0.1, softcap=3.0\n  (linear): Linear(in_features=6, out_features=7, bias=False)\n)")
