@@ -44,5 +44,5 @@ WRONG = [
     Wrong(SEGMENTS, MEAN, "lengths", "sum to data.size(0), 3 | got 4", {"lengths": i(1, 3)}),
     Wrong(SEGMENTS, MEAN, "lengths", "negative value | lengths >= 0", {"lengths": i(4, -1)}),
     Wrong(SEGMENTS, MEAN, "offsets", "begin at 0 and end at | 3: got 1 and 3", {"offsets": i(1, 3)}, error=RuntimeError),
-    Wrong(SEGMENTS, MEAN, "offsets", "negative value | offsets that rise", {"offsets": i(0, 4, 3)}, error=RuntimeError),
+    Wrong(SEGMENTS, MEAN, "offsets", "negative value | offsets that rise", {"offsets": i(0, 4, 3)}),
 ]
