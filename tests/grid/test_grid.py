@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,3 +138,14 @@ def test_other_instruction_sets(isa):
     environment = {**os.environ, "SCRATCHNET_CPU_ISA": isa}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.full
+def test_threads_that_spin_change_no_bit():
+    """The tests run with threads that sleep. Those that spin get smaller shares, down to a row of its own for each."""
+    tests = (__file__, Path(__file__).parents[1] / "primitives" / "test_layer_norm.py")
+    environment = {**os.environ, "OMP_WAIT_POLICY": "active", "MALLOC_PERTURB_": "90"}  # glibc's: new memory is not zero
+    chosen = "same_bits_for_any_number_of_threads or number_of_threads_changes_no_bit"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, tests), "-k", chosen]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr

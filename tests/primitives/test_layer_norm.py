@@ -141,10 +141,10 @@ def test_the_two_terms_of_a_sum_do_not_share_one_gradient():
 def test_the_number_of_threads_changes_no_bit(shape, own, torchs):
     x, weight = torch.randn(shape), torch.randn(shape[1])
     results = []
-    for threads in (1, 2):
+    for threads in (1, *[2] * 9):  # a race shows now and then
         torch.set_num_threads(threads)
         results.append(with_gradients(own, (x, weight), (shape[1],)))
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert all(torch.equal(a, b) for more in results[1:] for a, b in zip(results[0], more, strict=True))
     exact = with_gradients(torchs, (x.double(), weight.double()), (shape[1],), eps=1e-5 if own is layer_norm else 2.0**-23)
     assert all(error(a, b) < 2e-6 for a, b in zip(results[0], exact, strict=True))
 

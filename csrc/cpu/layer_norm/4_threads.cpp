@@ -134,10 +134,12 @@ void forward(const NormForward& p) {
     if (centred) ((A*)p.mean)[i] = mean;
     ((A*)p.rstd)[i] = rstd;
   };
-  const int64_t grain = row.shared ? p.rows : 1 + GRAIN / (D + 1);
-  parallel_for(0, p.rows, grain, [&](int64_t begin, int64_t end) {
+  const auto rows = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) normalise(i);
-  });
+  };
+  // Shared rows one after the other: they use the same partial sums. A grain of all rows is no promise of that: where threads
+  // are quick to wake it shrinks.
+  row.shared ? rows(0, p.rows) : parallel_for(0, p.rows, 1 + GRAIN / (D + 1), rows);
 }
 
 template <class T>
