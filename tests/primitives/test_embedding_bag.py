@@ -173,3 +173,9 @@ def test_what_lies_behind_the_last_bag_is_not_read(rung):
         assert y.tolist() == wanted
         grads = kernels.embedding_bag_backward(torch.ones_like(y), table, index, offsets, scale, which, 0, -1, True, True, rung)
         assert [g.flatten().tolist() for g in grads] == ([[2.0, 3.0], [1.0, 10.0, 0.0]] if wanted else [[0.0, 0.0], [0.0] * 3])
+
+
+def test_offsets_that_fall_are_refused():
+    """No row of wrong calls: torch reads past its index there, and whether it raises depends on what it finds."""
+    with pytest.raises(RuntimeError, match=r"argument 'offsets': .*have to rise.*\[0, 2, 1\].*cumsum"):
+        embedding_bag(torch.tensor([0, 1, 2]), torch.randn(5, 2), torch.tensor([0, 2, 1]))

@@ -12,7 +12,6 @@ WRONG = [
     Wrong(F_BAG, (i(0, 5), x(5, 2), ONE), "input", "out of range: 5 | (1,)", {"max_norm": 0.1}),
     Wrong(F_BAG, (i(0, 1), x(5, 2), i(1)), "offsets", "offsets[0] has to be 0 | got 1"),
     Wrong(F_BAG, (i(0, 1), x(5, 2), i(0, 3)), "offsets", "input's length 2 | 3 | (1,)"),
-    Wrong(F_BAG, (i(0, 1, 2), x(5, 2), i(0, 2, 1)), "offsets", "have to rise | [0, 2, 1] | cumsum"),
     Wrong(F_BAG, (i(0, 1), x(5, 2)), "offsets", "1D Tensor but got None | unsqueeze(0)"),
     Wrong(F_BAG, (i(0, 1), x(5, 2), i([0])), "offsets", "1D Tensor | (1, 1)"),
     Wrong(F_BAG, (i([0, 1]), x(5, 2), ONE), "offsets", "input is 2D | None | flatten"),
