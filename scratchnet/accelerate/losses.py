@@ -31,7 +31,8 @@ def next_token_loss(
     targets = shift_labels.reshape(-1).to(logits.device)
     options = {"ignore_index": ignore_index, "reduction": "mean" if num_items_in_batch is None else "sum"}
     if isinstance(logits, Logits) and logits.made is None and logits.shape[-1] == vocab_size:
-        input, weight, bias = logits.parts
+        wide = torch.promote_types(logits.dtype, torch.float32)  # of 16 bits, the loss would be rounded to them
+        input, weight, bias = (None if part is None else part.to(wide) for part in logits.parts)
         rows = input.reshape(-1, input.shape[-1])
         loss = F.linear_cross_entropy(rows, weight, targets, linear_bias=bias, **options).float()
     else:

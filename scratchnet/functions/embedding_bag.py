@@ -9,6 +9,7 @@ from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import embedding_bag as explain
 from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
+from scratchnet.ops.scatter import INDEX_ADD
 
 
 class EmbeddingBag(Function):
@@ -103,7 +104,15 @@ def embedding_bag(
     return _embedding_bag(weight, input.reshape(-1), offsets, scale, chosen)
 
 
-@or_torch(torch.segment_reduce)
+def _own_segments(data: Tensor, *args, **options) -> Tensor:
+    """torch's, unless it would read past data."""
+    offsets = options.get("offsets")
+    if type(offsets) is Tensor and offsets.numel() and (offsets[0] < 0 or offsets[-1] > data.shape[0]):
+        raise ValueError("ours explains it")
+    return torch.segment_reduce(data, *args, **options)
+
+
+@or_torch(_own_segments, INDEX_ADD)  # whose figures stand for these: sums of rows by index, too
 def segment_reduce(
     data: Tensor,
     reduce: str,
@@ -117,8 +126,8 @@ def segment_reduce(
 ) -> Tensor:
     """The sum or mean of each segment of data (N, ...) along its first axis: (S, ...), in data's dtype.
 
-    lengths (S,), which add up to N, or offsets (S + 1,), from 0 to N: int64. The sum of an empty segment is 0, its mean NaN.
-    RuntimeError for others. Other axes, reductions and initial are torch's own. torch.segment_reduce.
+    lengths (S,), which add up to N, or offsets (S + 1,), rising, from 0 to N at most: int64. The sum of an empty segment is 0,
+    its mean NaN. RuntimeError for others. Other axes, reductions and initial are torch's own. torch.segment_reduce.
     """
     own = {"lengths": lengths, "indices": indices, "offsets": offsets, "axis": axis, "unsafe": unsafe, "initial": initial}
     given = lengths if offsets is None else offsets
@@ -142,12 +151,12 @@ def segment_reduce(
         return torch.segment_reduce(data, reduce, **{name: value for name, value in own.items() if value is not None})
     if offsets is None:
         offsets = torch.cat((given.new_zeros(1), given.cumsum(0)))
-    sizes = offsets.diff()
-    if int(offsets[0]) != 0 or int(offsets[-1]) != data.shape[0] or bool((sizes < 0).any()):
+    sizes, first, last = offsets.diff(), int(offsets[0]), int(offsets[-1])
+    if first < 0 or last > data.shape[0] or lengths is not None and last < data.shape[0] or bool((sizes < 0).any()):
         explain.segment_reduce(data, lengths, offsets)
-    rows, mean = data.reshape(data.shape[0], -1), reduce == "mean"
-    index = torch.arange(data.shape[0], device=data.device)
-    y = _embedding_bag(rows, index, offsets, None, EmbeddingBagOptions(MODES.index(reduce), -1))
-    if mean:
+    rows = data[first:last].reshape(last - first, data[0].numel())
+    index = torch.arange(last - first, device=data.device)
+    y = _embedding_bag(rows, index, offsets - first, None, EmbeddingBagOptions(MODES.index(reduce), -1))
+    if reduce == "mean":
         y = y.masked_fill((sizes == 0).unsqueeze(1), torch.nan)
     return y.view(-1, *data.shape[1:])

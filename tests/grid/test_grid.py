@@ -143,9 +143,10 @@ def test_other_instruction_sets(isa):
 @pytest.mark.full
 def test_threads_that_spin_change_no_bit():
     """The tests run with threads that sleep. Those that spin get smaller shares, down to a row of its own for each."""
-    tests = (__file__, Path(__file__).parents[1] / "primitives" / "test_layer_norm.py")
+    tests = Path(__file__).parents[1]
+    files = (__file__, tests / "primitives" / "test_layer_norm.py", tests / "real_sizes" / "test_real_sizes.py")
     environment = {**os.environ, "OMP_WAIT_POLICY": "active", "MALLOC_PERTURB_": "90"}  # glibc's: new memory is not zero
-    chosen = "same_bits_for_any_number_of_threads or number_of_threads_changes_no_bit"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, tests), "-k", chosen]
+    chosen = "same_bits_for_any_number_of_threads or number_of_threads_changes_no_bit or random_sizes"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, files), "-k", chosen]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr

@@ -52,7 +52,9 @@ def test_clip_and_step(name, max_norm, backend):
     assert min(wanted) > 0.03
     bound = 1e-6 + (0.05 * 2 * 16 * torch.finfo(torch.bfloat16).eps if name == "Muon" else 0)
     for p, q in zip(ours, twins, strict=True):
-        if name == "AdamW8bit":  # a chance may fall on the other side: an eighth of a moment, for a step of lr
+        if name == "AdamW8bit":
+            # A kernel may fuse the factor into the next operation, and a chance then falls on the other side. One of them is
+            # allowed: codes are 1/8 apart, m counts whole and v by its root, less than 1/4 of a step of 0.05 together.
             assert_close(p, q, rtol=0, atol=0.05 / 4)
         else:
             assert_close(p, q, rtol=bound, atol=bound)

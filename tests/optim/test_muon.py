@@ -125,6 +125,7 @@ def test_signature_and_state_dict():
                 p.grad = grad
             optimizer.step()
         for a, b in zip(source.param_groups[0]["params"], target.param_groups[0]["params"], strict=True):
+            # 16 roundings to bfloat16, of five iterations with three products each, of entries below 1, times the largest step
             assert_close(a, b, rtol=0, atol=0.1 * math.sqrt(5) * 16 * torch.finfo(torch.bfloat16).eps)
 
 
@@ -248,4 +249,4 @@ def test_compiled_and_accelerated():
     assert scratchnet.accelerate(torch.nn.Linear(2, 2), optimizer).optimizer == "scratchnet's Muon now"
     torch.compile(optimizer.step, backend="eager")()
     for a, b in zip(params, again, strict=True):
-        assert_close(a, b, rtol=0, atol=0.1 * math.sqrt(5) * 4 * torch.finfo(torch.bfloat16).eps)
+        assert torch.equal(a, b)

@@ -107,6 +107,10 @@ def test_segments_equal_torch(reduce, shape, backend):
         results.append((y.detach(), grad))
     torch.testing.assert_close(results[0], results[2], equal_nan=True)
     torch.testing.assert_close(results[1], results[2], equal_nan=True)
+    for part in ([1, 3, 3, 7], [4, 4], [9, 9, 9]):  # the other rows belong to no segment
+        with scratchnet.backend(backend):
+            ours = segment_reduce(data, reduce, offsets=torch.tensor(part))
+        torch.testing.assert_close(ours, torch.segment_reduce(data, reduce, offsets=torch.tensor(part)), equal_nan=True)
 
 
 def test_segments_that_do_not_fit_raise_as_in_torch():
@@ -115,8 +119,9 @@ def test_segments_that_do_not_fit_raise_as_in_torch():
         for call, said in ((torch.segment_reduce, ""), (segment_reduce, words)):
             with pytest.raises(RuntimeError, match=said):
                 call(data, "sum", lengths=torch.tensor(given, dtype=torch.int64))
-    with pytest.raises(RuntimeError, match=r"segment_reduce\(\): argument 'offsets'.* begin at 0 and end at data.size.0., 4"):
-        segment_reduce(data, "sum", offsets=torch.tensor([1, 4]))
+    for offsets in ([1, 5], [-1, 4]):  # torch reads past data
+        with pytest.raises(RuntimeError, match=r"segment_reduce\(\): argument 'offsets'.* from 0 to data.size.0., 4: got"):
+            segment_reduce(data, "sum", offsets=torch.tensor(offsets))
     assert torch.equal(segment_reduce(data, "max", lengths=torch.tensor([4])), torch.ones(1, 2))
     assert torch.equal(segment_reduce(data, "sum", lengths=torch.tensor([[1, 1]] * 4), axis=1), data)
 

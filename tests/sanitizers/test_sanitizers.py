@@ -208,4 +208,5 @@ def test_memory_of_raw_operators_and_arrays(memory, isa):
 def test_threads(threads):
     """On the instruction set in use here: what the threads share does not depend on it, only the width of a vector does."""
     isa = _compiled.module.cpu_info()["isas_supported"][-1]
-    threads.passes(isa, TESTS / "grid", REAL_SIZES, "-k", "test_same_bits or 28996")
+    few_long_rows = TESTS / "primitives" / "test_layer_norm.py"
+    threads.passes(isa, TESTS / "grid", few_long_rows, REAL_SIZES, "-k", "test_same_bits or changes_no_bit or 28996")

@@ -23,7 +23,6 @@ namespace {
 
 constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
 constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
-constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
 
 // Set by the thread that meets an index out of range.
 struct Flag {

@@ -9,6 +9,7 @@ namespace scratchnet {
 namespace {
 
 constexpr int64_t ROW_GRAIN = 4 * GRAIN;  // elements that are worth a thread where whole rows are copied or added
+constexpr int64_t AHEAD = 4;              // rows: lines far apart are not prefetched by the CPU itself
 
 // Writes n elements; fill(j, count, destination) makes those from j on. If asked, and if p begins a cache line, every line is
 // made in a buffer and written at once, past the cache.
@@ -44,7 +45,6 @@ template <int64_t TILE, class T, class F, class G>
 void sum_tiles(const int64_t* start, int64_t rows, int64_t columns, const T* base, T* y, const F& term, const G& scale) {
   using A = acc_t<T>;
   constexpr int64_t WIDTH = TILE * lanes<A>;
-  constexpr int64_t AHEAD = 4;  // rows: lines far apart are not prefetched by the CPU itself
   const bool stream = rows * columns * sizeof(T) >= STREAM_BYTES;
   const int64_t terms = start[rows], fetched = min(columns, WIDTH);
   // A row costs its terms and one write: row k begins at start[k] + k on the scale that the threads share.

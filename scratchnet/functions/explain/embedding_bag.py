@@ -137,7 +137,7 @@ def segment_reduce(data: Tensor, lengths: Tensor | None, offsets: Tensor) -> Non
             "contains negative value! Segments have 0 rows or more: lengths >= 0, offsets that rise",
         )
     if lengths is None:
-        ends = f"must begin at 0 and end at data.size(0), {rows}: got {int(offsets[0])} and {int(offsets[-1])}"
+        ends = f"must be from 0 to data.size(0), {rows}: got {int(offsets[0])} to {int(offsets[-1])}"
         fail(RuntimeError, name, argument, ends)
     problem = f"Expected all rows of lengths along axis to sum to data.size(0), {rows}: got {int(offsets[-1])}"
     fail(RuntimeError, name, argument, problem)

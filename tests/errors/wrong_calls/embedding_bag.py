@@ -42,6 +42,6 @@ WRONG = [
     Wrong("nn.EmbeddingBag.from_pretrained", (x(5),), "embeddings", "2-dimensional", blames="EmbeddingBag.from_pretrained"),
     Wrong(SEGMENTS, MEAN, "lengths", "sum to data.size(0), 3 | got 4", {"lengths": i(1, 3)}),
     Wrong(SEGMENTS, MEAN, "lengths", "negative value | lengths >= 0", {"lengths": i(4, -1)}),
-    Wrong(SEGMENTS, MEAN, "offsets", "begin at 0 and end at | 3: got 1 and 3", {"offsets": i(1, 3)}, error=RuntimeError),
+    Wrong(SEGMENTS, MEAN, "offsets", "from 0 to data.size(0), 3: got 1 to 4", {"offsets": i(1, 4)}, error=RuntimeError),
     Wrong(SEGMENTS, MEAN, "offsets", "negative value | offsets that rise", {"offsets": i(0, 4, 3)}),
 ]
