@@ -2,7 +2,8 @@
 
 from scratchnet.course import picture
 from scratchnet.course.concepts import CONCEPTS
-from scratchnet.course.exercise import Task, grade, task, tasks
+from scratchnet.course.exercise import Task, task, tasks
+from scratchnet.course.grading import grade
 from scratchnet.course.lesson import Checks, Lesson, all_lessons, find, index
 from scratchnet.course.scalar import Value
 from scratchnet.course.served_by import SERVED_BY

@@ -1,39 +1,51 @@
-"""How an exercise is graded.
+"""An exercise is made of tasks, and this is how an answer to one is judged.
 
 A task is a function (or class) that the reader writes. What counts is not its text but its behaviour: `facts(function)` tries
 it and returns name -> value. An answer is right when all its facts equal those of the solution. A wrong one is compared with
-the mistakes that come with the task: the mistake with the same wrong facts is the one that was made, and its docstring is what
-the reader is told.
+the mistakes that come with the task: a mistake whose facts all agree with the answer's is the one that was made, and its
+docstring is what the reader is told. One that agrees in part is offered as a guess, after the plain difference.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
-import traceback
+import inspect
+import textwrap
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Callable
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from scratchnet.course.calls import Watched
+from scratchnet.course.facts import difference, kind, same, tells
 from scratchnet.course.lesson import Lesson
-from scratchnet.course.show import describe
+from scratchnet.course.raised import explain, line
 
 Facts = dict[str, object]
+WORDS = "the words of the task"  # the fact that says which of them were broken
 
 
 class Task:
     """One function of an exercise: its solution, the facts to compare, three hints and the known mistakes.
 
-    reveal: whether the reader is told the right value of a fact; False where that value is itself the answer.
+    reveal: whether the reader is told the right value of a fact; where that value is itself the answer, a text that is told
+    in its place, or False for "run it and look". without, uses: operators (see `calls.Calls`) that the answer may not call,
+    and of which it must call at least one.
     """
 
-    def __init__(self, solution: Callable, facts: Callable[[Callable], Facts], hints: tuple[str, str, str], reveal: bool):
+    def __init__(
+        self,
+        solution: Callable,
+        facts: Callable[[Callable], Facts],
+        hints: tuple[str, str, str],
+        reveal: bool | str,
+        without: tuple[str, ...],
+        uses: tuple[str, ...],
+    ):
         self.name, self.solution, self.facts, self.hints, self.reveal = solution.__name__, solution, facts, hints, reveal
+        self.without, self.uses = without, uses
         self.mistakes: list[Callable] = []
 
     def mistake(self, function: Callable) -> Callable:
@@ -44,107 +56,126 @@ class Task:
     def __call__(self, *args, **kwargs):
         return self.solution(*args, **kwargs)
 
+    def source(self) -> str:
+        """The text of the solution, without its decorator."""
+        source = textwrap.dedent(inspect.getsource(self.solution))
+        first = next(i for i, line in enumerate(source.splitlines()) if line.startswith(("def ", "class ")))
+        return "\n".join(source.splitlines()[first:])
+
     def grade(self, answer: Callable, path: Path | None = None) -> str | None:
         """What is wrong with an answer (from the file `path`), None if it is right."""
-        right, seen = self._right, self._try(answer)
+        answer = answer.solution if isinstance(answer, Task) else answer
+        if problem := self._misfit(answer):
+            return problem
+        (right, needed), (seen, returned) = self._right, self._try(answer)
         wrong = [fact for fact in right if not same(seen.get(fact), right[fact])]
         if not wrong:
             return None
-        fact = wrong[0]
-        agreeing = lambda known: sum(same(known.get(name), seen.get(name)) for name in right)
-        known = self._known
-        fitting = [mistake for mistake in known if same(known[mistake].get(fact), seen.get(fact))]
-        if fitting:
-            return " ".join(max(fitting, key=lambda mistake: agreeing(known[mistake])).__doc__.split())
-        if isinstance(seen.get(fact), Exception):
-            return f"{self.name} raises {_text(seen[fact], path)}"
-        needed = f"; it should be {_text(right[fact])}" if self.reveal else "; that is not it: run it and look"
-        return f"{fact}: yours is {_text(seen.get(fact), path)}{needed}"
+        if returned and all(value is None for value in returned) and not all(value is None for value in needed):
+            return f"{self.name} returns None: is a `return` missing?"
+        error = seen[wrong[0]] if isinstance(seen.get(wrong[0]), BaseException) else None
+        if error is None and (fitting := self._fitting(seen, wrong)):
+            return fitting
+        guess = self._guess(seen, wrong)
+        if error is not None:
+            return self._raised(error, path, returned, needed) + guess
+        if wrong[0] == WORDS:
+            return self._broken(seen[WORDS])
+        return f"{wrong[0]}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
+
+    def _misfit(self, answer: Callable) -> str | None:
+        """The stub's arguments, if the answer does not take them."""
+        names = list(inspect.signature(self.solution).parameters)
+        try:
+            inspect.signature(answer).bind(*names)
+        except TypeError as error:
+            return f"{self.name} is called with ({', '.join(names)}), as in the stub, and yours does not take that: {error}"
+        return None
+
+    def _fitting(self, seen: Facts, wrong: list[str]) -> str | None:
+        """The mistake that was made beyond doubt: all facts agree; in predictions, all facts that the mistake gets wrong."""
+        right, made = self._right[0], {}
+        for mistake, known in self._known.items():
+            of_it = [fact for fact in right if not same(known[fact], right[fact])]
+            if wrong[0] in of_it and all(same(known[fact], seen.get(fact)) for fact in (of_it if self._apart else right)):
+                made[mistake] = len(of_it)
+        return _doc(max(made, key=made.get)) if made else None
+
+    def _guess(self, seen: Facts, wrong: list[str]) -> str:
+        """The mistake that explains most of what is wrong, as a guess; nothing if none explains any of it."""
+        explained = {}
+        for mistake, known in self._known.items():
+            agreeing = [fact for fact in (wrong[:1] if self._apart else wrong) if same(known.get(fact), seen.get(fact))]
+            if any(tells(seen[fact]) or isinstance(seen[fact], Exception) for fact in agreeing):
+                explained[mistake] = len(agreeing) + sum(same(known.get(f), seen.get(f)) for f in seen if f not in wrong)
+        return f". Perhaps: {_doc(max(explained, key=explained.get))}" if explained else ""
+
+    def _raised(self, error: BaseException, path: Path | None, returned: list, needed: list) -> str:
+        """An answer that did not return, or returned something that could not be looked at."""
+        if not line(error, path) and returned and needed and kind(returned[-1]) != kind(needed[0]):
+            return f"{self.name} returns {kind(returned[-1])}; it should return {kind(needed[0])}"
+        return f"{self.name} raises {explain(error, path)}"
+
+    def _broken(self, broken: tuple[str, ...]) -> str:
+        if broken == ("nothing of what it should use",):
+            return f"The result is right, but {self.name} never calls {' or '.join(self.uses)}, and the task asks for that."
+        return f"The result is right, but {self.name} calls torch's own {' and '.join(broken)}, and the task is to write that."
 
     @functools.cached_property
-    def _right(self) -> Facts:
+    def _apart(self) -> bool:
+        """Whether every fact stands alone: a task without arguments is a set of predictions."""
+        return not inspect.signature(self.solution).parameters
+
+    @functools.cached_property
+    def _right(self) -> tuple[Facts, list]:
         return self._try(self.solution)
 
     @functools.cached_property
     def _known(self) -> dict[Callable, Facts]:
         """Mistake -> its facts."""
-        return {mistake: self._try(mistake) for mistake in self.mistakes}
+        return {mistake: self._try(mistake)[0] for mistake in self.mistakes}
 
-    def _try(self, answer: Callable) -> Facts:
-        """The facts of an answer; if it raises, every fact is that exception."""
+    def _try(self, answer: Callable) -> tuple[Facts, list]:
+        """The facts of an answer and what it returned; if it raises, every fact is that exception."""
         torch.manual_seed(0)
+        watched = Watched(answer, count=bool(self.without or self.uses))
+        whole = isinstance(answer, type)  # of a class all calls are counted, those of `facts` too
         try:
-            return self.facts(answer)
-        except Exception as error:  # whatever the reader's code raises becomes its facts
-            torch.manual_seed(0)
-            return dict.fromkeys(self.facts(self.solution), error)
+            with torch.enable_grad(), watched.calls if whole else nullcontext():
+                facts = dict(self.facts(answer if whole else watched))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the reader's code raises becomes its facts, exit() too
+            if answer is self.solution:
+                raise
+            return dict.fromkeys(self._right[0], error), watched.returned
+        if self.without or self.uses:
+            facts[WORDS] = self._words(watched.calls.names)
+        return facts, watched.returned
+
+    def _words(self, called: dict[str, int]) -> tuple[str, ...]:
+        """The operators that were called and should not have been, or that none was called that should have been."""
+        broken = tuple(name for name in self.without if called[name])
+        unused = self.uses and not any(called[name] for name in self.uses)
+        return broken or (("nothing of what it should use",) if unused else ())
 
 
-def task(facts: Callable[[Callable], Facts], hints: tuple[str, str, str], reveal: bool = True) -> Callable[[Callable], Task]:
+def _doc(mistake: Callable) -> str:
+    return " ".join(mistake.__doc__.split())
+
+
+def task(
+    facts: Callable[[Callable], Facts],
+    hints: tuple[str, str, str],
+    reveal: bool | str = True,
+    without: tuple[str, ...] = (),
+    uses: tuple[str, ...] = (),
+) -> Callable[[Callable], Task]:
     """Decorator that makes a solution a Task."""
-    return lambda solution: Task(solution, facts, hints, reveal)
+    return lambda solution: Task(solution, facts, hints, reveal, without, uses)
 
 
 def tasks(lesson: Lesson) -> list[Task]:
     """The tasks of a lesson's exercise."""
     module = import_module(f"scratchnet.course.solutions.{lesson.name}")
     return [value for value in vars(module).values() if isinstance(value, Task)]
-
-
-def grade(lesson: Lesson, path: Path) -> dict[str, str | None]:
-    """Task -> what is wrong with the reader's answer in the file `path`, None if it is right."""
-    source = path.read_text(encoding="utf-8")
-    names = [task.name for task in tasks(lesson)]
-    module = ModuleType(path.stem)
-    try:
-        blanks = _blanks(source)
-        exec(compile(source, path, "exec"), vars(module))
-    except Exception as error:  # a file that does not run
-        return dict.fromkeys(names, f"{path} does not run: {_text(error, path)}")
-    verdicts = {}
-    for task in tasks(lesson):
-        if not callable(answer := getattr(module, task.name, None)):
-            verdicts[task.name] = f"{path} has no function {task.name}; the stub had it: {lesson.stub}"
-        elif lines := blanks.get(task.name):
-            several = f", {len(lines)} in all" if len(lines) > 1 else ""
-            verdicts[task.name] = f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"
-        else:
-            verdicts[task.name] = task.grade(answer, path)
-    return verdicts
-
-
-def same(a: object, b: object) -> bool:
-    """Whether two facts are equal; floats up to rounding, exceptions by type and text."""
-    if isinstance(b, (list, tuple)) and isinstance(a, (list, tuple)):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
-    if isinstance(b, (Tensor, np.ndarray, float)):
-        try:
-            torch.testing.assert_close(a, b, equal_nan=True)
-        except (AssertionError, TypeError):
-            return False
-        return True
-    if type(a) is not type(b):
-        return False
-    return str(a) == str(b) if isinstance(b, Exception) else a == b
-
-
-def _blanks(source: str) -> dict[str, list[int]]:
-    """Function or class -> the lines with a `...` that is not part of an index."""
-    blanks = {}
-    for part in ast.parse(source).body:
-        if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
-            indices = {id(node) for index in ast.walk(part) if isinstance(index, ast.Subscript) for node in ast.walk(index)}
-            dots = [n for n in ast.walk(part) if isinstance(n, ast.Constant) and n.value is ... and id(n) not in indices]
-            blanks[part.name] = sorted(node.lineno for node in dots)
-    return blanks
-
-
-def _text(value: object, path: Path | None = None) -> str:
-    """A fact in words; for an exception also the line in the reader's file."""
-    if isinstance(value, Exception):
-        lines = [frame.lineno for frame in traceback.extract_tb(value.__traceback__) if frame.filename == str(path)]
-        return f"{type(value).__name__}: {value}" + (f" (line {lines[-1]} of {path})" if lines else "")
-    if isinstance(value, (Tensor, np.ndarray)):
-        values = f"{value.tolist()}, " if torch.as_tensor(value).numel() <= 16 else ""
-        return values + describe(value)
-    return repr(value)

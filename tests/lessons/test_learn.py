@@ -7,7 +7,6 @@ import pytest
 from scratchnet import course
 from scratchnet.cli import main
 from scratchnet.course import CONCEPTS
-from scratchnet.course.exercise import same, task
 
 LESSON = course.find("1")
 
@@ -93,58 +92,3 @@ def test_hints_come_one_by_one_for_the_first_task_that_is_wrong(capsys):
         text = " ".join(capsys.readouterr().out.split())
         assert f"shapes, hint {number} of 3: {shapes.hints[number - 1]}" in text
         assert (str(LESSON.solution) in text) == (number == 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("def megabytes(:", "exercises/01_tensor.py does not run: SyntaxError: "),
-        ("import torch\n1 / 0\n", "does not run: ZeroDivisionError: division by zero (line 2 of exercises/01_tensor.py)"),
-        ("", "exercises/01_tensor.py has no function megabytes"),
-        ("def megabytes(*args):\n    x = 1\n    return x + ...\n", "still blank: fill in the `...` in line 3 of "),
-        ("def megabytes(*args):\n    return args[9]\n", "megabytes raises IndexError: tuple index out of range (line 2 of"),
-        ("def megabytes(*args):\n    return 1.0\n", "colour images of 28 x 28 in float32: yours is 1.0; it should be 0.301056"),
-    ],
-)
-def test_what_a_wrong_file_is_told(text, message, desk):
-    answer(desk, text)
-    verdict = course.grade(LESSON, desk.relative_to(desk) / "exercises" / "01_tensor.py")["megabytes"]
-    assert message in verdict
-
-
-def test_dots_in_an_index_are_not_blank(desk):
-    text = LESSON.solution.read_text().replace("x[:, 0]\n", "x[..., 0]\n")
-    answer(desk, text)
-    assert course.grade(LESSON, desk / "exercises" / "01_tensor.py")["first_column"] is None
-
-
-def test_two_mistakes_at_once_are_told_one_by_one():
-    @task(facts=lambda f: {"first": f()[0], "second": f()[1]}, hints=("", "", ""))
-    def pair():
-        return 1, 2
-
-    @pair.mistake
-    def wrong_first():
-        """The first is wrong."""
-        return 10, 2
-
-    @pair.mistake
-    def wrong_second():
-        """The second is wrong."""
-        return 1, 20
-
-    assert pair.grade(lambda: (1, 2)) is None
-    assert pair.grade(lambda: (10, 20)) == "The first is wrong."
-    assert pair.grade(lambda: (1, 20)) == "The second is wrong."
-    assert pair.grade(lambda: (1, 30)) == "second: yours is 30; it should be 2"
-
-
-def test_facts_are_the_same_up_to_rounding_and_no_further():
-    import numpy as np
-    import torch
-
-    assert same(torch.ones(2) + 1e-7, torch.ones(2)) and same(float("nan"), float("nan")) and same((1, 0.1 + 0.2), (1, 0.3))
-    assert same(ValueError("a"), ValueError("a")) and not same(ValueError("a"), ValueError("b"))
-    assert not same(torch.ones(2), torch.ones(2).double()) and not same(torch.ones(1), torch.ones(1, 1))
-    assert not same(np.ones(2), np.ones(2, dtype=np.float32)) and not same(1, True) and not same((1,), [1])
-    assert not same(None, 1.0) and not same(torch.ones(1), 1)

@@ -1,0 +1,74 @@
+"""What an answer does while it runs: which operators it calls, and what it returns."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from contextlib import nullcontext
+from types import CodeType, FunctionType
+from typing import Callable
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+PRODUCTS = {"mm", "bmm", "mv", "dot", "addmm", "addmv", "addbmm", "baddbmm", "linear", "matmul"}
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operators that reach torch's dispatcher, ours among them: `names` is name -> how often.
+
+    A name is that of the operator without what differs between variants: aten::_softmax and scratchnet::softmax_forward are
+    "softmax", every product of matrices is "matmul", and an index that is a mask is "masked_select".
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names[_name(func, args)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _name(func, args: tuple) -> str:
+    name = func._schema.name.split("::")[1].strip("_").removeprefix("native_")
+    name = name.removesuffix("_forward").removesuffix("_backward")
+    if name == "index" and any(index is not None and index.dtype == torch.bool for index in args[1]):
+        return "masked_select"
+    return "matmul" if name in PRODUCTS else name
+
+
+class Watched:
+    """A function that notes what it returns and, if asked to, which operators it calls. A class stays as it is."""
+
+    def __init__(self, answer: Callable, count: bool):
+        self.answer, self.calls, self.returned = answer, Calls() if count else nullcontext(), []
+        functools.update_wrapper(self, answer)
+
+    def __call__(self, *args, **kwargs):
+        with self.calls:
+            result = self.answer(*args, **kwargs)
+        self.returned.append(result)
+        return result
+
+
+def names_in(answer: Callable) -> set[str]:
+    """The names of functions, methods and attributes in the code of an answer and of the helpers beside it in its file."""
+    names, todo, done = set(), [getattr(answer, "__wrapped__", answer)], set()
+    while todo:
+        function = todo.pop()
+        done.add(function)
+        names |= _names_of(function.__code__)
+        beside = (function.__globals__.get(name) for name in _names_of(function.__code__))
+        todo += [
+            f
+            for f in beside
+            if isinstance(f, FunctionType) and f not in done and f.__code__.co_filename == function.__code__.co_filename
+        ]
+    return names
+
+
+def _names_of(code: CodeType) -> set[str]:
+    """The names in a function and in the functions inside it."""
+    inner = (_names_of(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)

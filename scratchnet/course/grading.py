@@ -1,0 +1,125 @@
+"""A reader's file is graded in a process of its own: whatever it does there, every task gets a verdict."""
+
+from __future__ import annotations
+
+import ast
+import multiprocessing
+import signal
+import sys
+import warnings
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType, ModuleType
+
+import torch
+
+from scratchnet.course.exercise import Task, tasks
+from scratchnet.course.lesson import Lesson
+from scratchnet.course.raised import TimeUp, explain
+
+LIMIT = 30.0  # seconds for one task
+GRACE = 5.0  # more until the process is killed: TimeUp, which knows the line, comes first
+
+Verdicts = dict[str, str | None]
+
+
+class _Ended(Exception):
+    """The process hangs or is gone; the text says so."""
+
+
+def grade(lesson: Lesson, path: Path) -> Verdicts:
+    """Task -> what is wrong with the reader's answer in the file `path`, None if it is right."""
+    names = [task.name for task in tasks(lesson)]
+    verdicts: Verdicts = {}
+    while left := [name for name in names if name not in verdicts]:  # a new process if one did not come to its end
+        verdicts |= _in_a_child(lesson, path, left)
+    return {name: verdicts[name] for name in names}
+
+
+def _in_a_child(lesson: Lesson, path: Path, names: list[str]) -> Verdicts:
+    """The verdicts up to the first task in which the process hangs or ends."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")  # a fork has imported torch already
+    inbox, outbox = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(lesson, path, names, outbox), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a fork may deadlock: this child keeps to one thread
+        child.start()
+    outbox.close()
+    verdicts: Verdicts = {}
+    at = str(path)
+    try:
+        if problem := _receive(inbox, child, at):
+            return dict.fromkeys(names, problem)
+        for at in names:
+            verdicts[at] = _receive(inbox, child, at)
+    except _Ended as end:
+        return verdicts | dict.fromkeys([at] if at in names else names, str(end))
+    finally:
+        child.kill()
+        child.join()
+        inbox.close()
+    return verdicts
+
+
+def _receive(inbox: Connection, child: BaseProcess, what: str) -> str | None:
+    """The verdict on a task, or on the file before its first one; _Ended if none comes."""
+    if not inbox.poll(LIMIT + GRACE):
+        raise _Ended(f"{what}: no end is in sight after {LIMIT:.0f} seconds, and it cannot be stopped from within")
+    try:
+        return inbox.recv()
+    except EOFError:
+        child.join()
+    if child.exitcode < 0:
+        raise _Ended(f"{what} crashes the program: {signal.strsignal(-child.exitcode)}")
+    raise _Ended(f"{what} ends the program with exit status {child.exitcode} before there is a result: is there an os._exit?")
+
+
+def _child(lesson: Lesson, path: Path, names: list[str], outbox: Connection) -> None:
+    """Send what is wrong with the file, None if nothing, then what is wrong with each task."""
+    torch.set_num_threads(1)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _time_is_up)
+    module = ModuleType(path.stem)
+    _restart_clock()
+    try:
+        source = path.read_text(encoding="utf-8")
+        blanks = _blanks(source, path)
+        exec(compile(source, path, "exec"), vars(module))
+    except BaseException as error:  # exit() too
+        outbox.send(f"{path} does not run: {explain(error, path)}")
+        return
+    outbox.send(None)
+    for task in tasks(lesson):
+        if task.name in names:
+            _restart_clock()
+            outbox.send(_verdict(task, module, blanks, lesson, path))
+
+
+def _verdict(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesson: Lesson, path: Path) -> str | None:
+    if not callable(answer := getattr(module, task.name, None)):
+        return f"{path} has no function {task.name}; the stub had it: {lesson.stub}"
+    if lines := blanks.get(task.name):
+        several = f", {len(lines)} in all" if len(lines) > 1 else ""
+        return f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"
+    return task.grade(answer, path)
+
+
+def _time_is_up(number: int, frame: FrameType | None) -> None:
+    raise TimeUp
+
+
+def _restart_clock() -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, LIMIT)
+
+
+def _blanks(source: str, path: Path) -> dict[str, list[int]]:
+    """Function or class -> the lines with a `...` that is not part of an index."""
+    blanks = {}
+    for part in ast.parse(source, str(path)).body:
+        if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            indices = {id(node) for index in ast.walk(part) if isinstance(index, ast.Subscript) for node in ast.walk(index)}
+            dots = [n for n in ast.walk(part) if isinstance(n, ast.Constant) and n.value is ... and id(n) not in indices]
+            blanks[part.name] = sorted(node.lineno for node in dots)
+    return blanks

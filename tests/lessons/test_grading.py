@@ -1,0 +1,194 @@
+"""Whatever is in a reader's file, every task gets a verdict, and a wrong one is told what is true."""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+
+from scratchnet import course
+from scratchnet.cli import main
+from scratchnet.course import grading
+from scratchnet.course.calls import Calls, names_in
+from scratchnet.course.exercise import task
+from scratchnet.course.facts import difference, same
+
+LESSON = course.find("1")
+
+
+def graded(desk, text):
+    """The verdicts on a file for lesson 1, in the folder that the reader works in."""
+    (desk / "exercises").mkdir()
+    (desk / "exercises" / "01_tensor.py").write_text(text)
+    return course.grade(LESSON, desk.relative_to(desk) / "exercises" / "01_tensor.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def megabytes(:", "exercises/01_tensor.py does not run: SyntaxError: "),
+        ("def megabytes(:", "(line 1 of exercises/01_tensor.py)"),
+        ("import torch\n1 / 0\n", "does not run: ZeroDivisionError: division by zero (line 2 of exercises/01_tensor.py)"),
+        ("", "exercises/01_tensor.py has no function megabytes"),
+        ("def megabytes(*args):\n    x = 1\n    return x + ...\n", "still blank: fill in the `...` in line 3 of "),
+        ("def megabytes(*args):\n    return args[9]\n", "megabytes raises IndexError: tuple index out of range (line 2 of"),
+        ("def megabytes(*args):\n    return 1.0\n", "colour images of 28 x 28 in float32: yours is 1; it should be 0.3011"),
+        ("def megabytes(*args):\n    args\n", "megabytes returns None: is a `return` missing?"),
+        ("def megabytes(n, c):\n    return n * c\n", "is called with (batch, channels, height, width, dtype), as in the stub"),
+        ("def megabytes(*args):\n    exit()\n", "megabytes raises SystemExit (line 2 of exercises/01_tensor.py): exit() and"),
+        ("def megabytes(*args):\n    raise SystemExit(0)\n", "megabytes raises SystemExit (line 2 of"),
+        ("quit()\n", "exercises/01_tensor.py does not run: SystemExit (line 1 of exercises/01_tensor.py)"),
+        ("import os\nos._exit(0)\n", "exercises/01_tensor.py ends the program with exit status 0 before there is a result"),
+        ("import os\ndef megabytes(*args):\n    os._exit(0)\n", "megabytes ends the program with exit status 0"),
+        ("import os\ndef megabytes(*args):\n    os.abort()\n", "megabytes crashes the program: Aborted"),
+        (
+            "def megabytes(*args):\n    return n * 2\n",
+            "NameError: name 'n' is not defined (line 2 of exercises/01_tensor.py). Is",
+        ),
+        ("def megabytes(*args):\n    return megabytes(*args)\n", "The function calls itself without end"),
+        ("def megabytes(*args):\n    return None + 1\n", "TypeError: unsupported operand"),
+    ],
+)
+def test_what_a_wrong_file_is_told(text, message, desk):
+    assert message in graded(desk, text)["megabytes"]
+
+
+LOOP = "def megabytes(*args):\n    while True:\n        pass\n"
+STUBBORN = LOOP.replace("pass", "try:\n            megabytes(9)\n        except BaseException:\n            pass")
+
+
+@pytest.mark.parametrize("text", [LOOP, STUBBORN])
+def test_an_endless_loop_is_named_and_the_other_tasks_are_graded(text, desk, monkeypatch):
+    monkeypatch.setattr(grading, "LIMIT", 1.0)
+    monkeypatch.setattr(grading, "GRACE", 1.0)
+    right = "\ndef first_column(x):\n    return x[:, 0]\n"
+    verdicts = graded(desk, text + right)
+    assert "no end is in sight" in verdicts["megabytes"] and verdicts["first_column"] is None
+
+
+@pytest.mark.parametrize("text", ["exit()", "import os\nos._exit(0)", "import sys\nsys.exit(0)"])
+def test_a_file_that_ends_the_program_fails(text, desk, capsys):
+    graded(desk, text)
+    assert main(["check", "1"]) == 1
+    assert "0 of 5 tasks right" in capsys.readouterr().out
+
+
+def test_dots_in_an_index_are_not_blank(desk):
+    assert graded(desk, LESSON.solution.read_text().replace("x[:, 0]\n", "x[..., 0]\n"))["first_column"] is None
+
+
+@pytest.fixture
+def pair():
+    """A task of two facts with a mistake in each."""
+
+    @task(facts=lambda pair: {"first": pair(1)[0], "second": pair(1)[1]}, hints=("", "", ""))
+    def pair(x):
+        return x, 2
+
+    @pair.mistake
+    def wrong_first(x):
+        """The first is wrong."""
+        return 10, 2
+
+    @pair.mistake
+    def nothing_in_the_second(x):
+        """The second is nothing."""
+        return x, None
+
+    return pair
+
+
+def test_a_mistake_is_named_when_all_facts_agree_and_guessed_otherwise(pair):
+    assert pair.grade(lambda x: (x, 2)) is None
+    assert pair.grade(lambda x: (10, 2)) == "The first is wrong."
+    assert pair.grade(lambda x: (10, 30)) == "first: yours is 10; it should be 1. Perhaps: The first is wrong."
+    assert pair.grade(lambda x: (x, None)) == "The second is nothing."
+    assert pair.grade(lambda x: (20, None)) == "first: yours is 20; it should be 1"  # None fits everything: no guess
+    assert pair.grade(lambda x: (x, 30)) == "second: yours is 30; it should be 2"
+
+
+def test_predictions_stand_alone():
+    @task(facts=lambda f: f(), hints=("", "", ""), reveal="count again")
+    def counts():
+        return {"first": 1, "second": 2, "third": math.log(4)}
+
+    @counts.mistake
+    def wrong_second():
+        """The second is wrong."""
+        return counts() | {"second": 20}
+
+    assert counts.grade(lambda: counts() | {"second": 20, "third": 7}) == "The second is wrong."
+    assert counts.grade(lambda: counts() | {"first": 5, "second": 20}) == "first: yours is 5; count again"
+    assert counts.grade(lambda: {"first": 1.0, "second": np.int64(2), "third": math.log(4)}) is None
+    rounded = counts.grade(lambda: counts() | {"third": 1.386})
+    assert rounded.startswith("third: yours is 1.386; that is right to 4 digits, but rounded: write the formula")
+
+
+def test_the_words_of_a_task_are_held():
+    x = torch.tensor([[1.0, 2.0]])
+
+    @task(facts=lambda softmax: {"softmax of 1, 2": softmax(x)}, hints=("", "", ""), without=("softmax",), uses=("exp",))
+    def softmax(x):
+        return x.exp() / x.exp().sum(1)
+
+    @softmax.mistake
+    def borrowed(x):
+        """That is torch's own."""
+        return torch.softmax(x, 1)
+
+    assert softmax.grade(lambda x: (x - 1).exp() / (x - 1).exp().sum()) is None
+    assert softmax.grade(lambda x: x.softmax(-1)) == "That is torch's own."
+    assert "never calls exp, and the task asks for that" in softmax.grade(lambda x: 2.718281828**x / (2.718281828**x).sum())
+    softmax.mistakes.clear()
+    del softmax._known
+    assert "calls torch's own softmax, and the task is to write that" in softmax.grade(lambda x: x.softmax(-1))
+
+
+def test_calls_have_the_names_that_tasks_use():
+    x, index = torch.ones(2, 2), torch.tensor([[0], [1]])
+    with Calls() as calls:
+        x @ x, torch.nn.functional.linear(x, x), x[index[:, 0]], x[x > 0], x.gather(1, index), x.log_softmax(1)
+    counted = {"matmul": 2, "index": 1, "masked_select": 1, "gather": 1, "log_softmax": 1, "gt": 1}
+    assert {name: calls.names[name] for name in counted} == counted
+
+
+def helper(x):
+    return x.sort()
+
+
+def test_names_in_an_answer_and_its_helpers():
+    assert {"sort", "helper", "abs"} <= names_in(lambda x: [helper(y) for y in x.abs()])
+
+
+def test_facts_are_the_same_up_to_rounding_and_no_further():
+    assert same(torch.ones(2) + 1e-7, torch.ones(2)) and same(float("nan"), float("nan")) and same((1, 0.1 + 0.2), (1, 0.3))
+    assert same(ValueError("a"), ValueError("a")) and not same(ValueError("a"), ValueError("b"))
+    assert not same(torch.ones(2), torch.ones(2).double()) and not same(torch.ones(1), torch.ones(1, 1))
+    assert not same(np.ones(2), np.ones(2, dtype=np.float32)) and not same(1, True) and not same((1,), [1])
+    assert not same(None, 1.0) and not same(torch.ones(1), 1)
+    assert same(torch.Size([2, 4]), (2, 4)) and same(namedtuple("Pair", "a b")(1, 2), (1, 2)) and not same([2, 4], (2, 4))
+    assert same(4.0, 4) and same(np.float64(0.3), 0.1 + 0.2) and same(np.int64(3), 3) and not same(1.001, 1)
+
+
+@pytest.mark.parametrize(
+    ("seen", "right", "message"),
+    [
+        ([2, 4], (2, 4), "yours is a list, [2, 4]; it should be a tuple, (2, 4)"),
+        (2.0, torch.tensor(2.0), "yours is a number, 2; it should be a tensor, 2"),
+        (None, torch.tensor(2.0), "yours is None; it should be a tensor, 2"),
+        (torch.ones(2, 1), torch.ones(2), "yours has the shape (2, 1), [[1], [1]]; it should have (2,), [1, 1]"),
+        (torch.ones(2).double(), torch.ones(2), "yours is float64; it should be float32"),
+        (torch.tensor([0.0487890653, 1]), torch.tensor([0.0900305, 1]), "yours is [0.04879, 1]; it should be [0.09003, 1]"),
+        (torch.zeros(9), torch.eye(9)[2], "1 of 9 entries are wrong: at [2] yours is 0, it should be 1"),
+        (0.30105, 0.30101, "yours is 0.30105; it should be 0.30101"),
+    ],
+)
+def test_a_difference_in_words(seen, right, message):
+    assert difference(seen, right, reveal=True).startswith(message)
+
+
+def test_the_text_of_one_solution():
+    by_name = {task.name: task for task in course.tasks(LESSON)}
+    assert by_name["doubled"].source() == "def doubled(x):\n    y = x.clone()\n    y[0] *= 2\n    return y"
+    assert by_name["first_column"].source() == "def first_column(x):\n    return x[:, 0]"
