@@ -9,6 +9,7 @@ from types import CodeType, FunctionType
 from typing import Callable
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 PRODUCTS = {"mm", "bmm", "mv", "dot", "addmm", "addmv", "addbmm", "baddbmm", "linear", "matmul"}
@@ -36,6 +37,19 @@ def _name(func, args: tuple) -> str:
     if name == "index" and any(index is not None and index.dtype == torch.bool for index in args[1]):
         return "masked_select"
     return "matmul" if name in PRODUCTS else name
+
+
+class Products(TorchFunctionMode):
+    """Notes the shapes of the factors of every matrix product as it is written, before torch melts axes together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors: list[tuple[tuple[int, ...], ...]] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "").strip("_").removeprefix("r") in PRODUCTS | {"einsum", "tensordot"}:
+            self.factors.append(tuple(tuple(x.shape) for x in args if isinstance(x, torch.Tensor)))
+        return func(*args, **(kwargs or {}))
 
 
 class Watched:

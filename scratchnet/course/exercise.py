@@ -79,6 +79,8 @@ class Task:
         guess = self._guess(seen, wrong)
         if error is not None:
             return self._raised(error, path, returned, needed) + guess
+        if wrong[0] not in seen:
+            return f"{wrong[0]}: this is missing in what {self.name} returns"
         if wrong[0] == WORDS:
             return self._broken(seen[WORDS])
         return f"{wrong[0]}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
@@ -95,18 +97,20 @@ class Task:
     def _fitting(self, seen: Facts, wrong: list[str]) -> str | None:
         """The mistake that was made beyond doubt: all facts agree; in predictions, all facts that the mistake gets wrong."""
         right, made = self._right[0], {}
+        judged = [fact for fact in right if fact != WORDS or wrong == [WORDS]]  # first the numbers, then how they came about
         for mistake, known in self._known.items():
-            of_it = [fact for fact in right if not same(known[fact], right[fact])]
-            if wrong[0] in of_it and all(same(known[fact], seen.get(fact)) for fact in (of_it if self._apart else right)):
+            of_it = [fact for fact in judged if not same(known[fact], right[fact])]
+            if wrong[0] in of_it and all(same(known[fact], seen.get(fact)) for fact in (of_it if self._apart else judged)):
                 made[mistake] = len(of_it)
         return _doc(max(made, key=made.get)) if made else None
 
     def _guess(self, seen: Facts, wrong: list[str]) -> str:
-        """The mistake that explains most of what is wrong, as a guess; nothing if none explains any of it."""
+        """The mistake that explains the first wrong fact and most of the others, as a guess; nothing if there is none."""
         explained = {}
         for mistake, known in self._known.items():
-            agreeing = [fact for fact in (wrong[:1] if self._apart else wrong) if same(known.get(fact), seen.get(fact))]
-            if any(tells(seen[fact]) or isinstance(seen[fact], Exception) for fact in agreeing):
+            open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
+            agreeing = [fact for fact in open_ if same(known.get(fact), seen.get(fact))]
+            if wrong[0] in agreeing and any(tells(seen[fact]) or isinstance(seen[fact], Exception) for fact in agreeing):
                 explained[mistake] = len(agreeing) + sum(same(known.get(f), seen.get(f)) for f in seen if f not in wrong)
         return f". Perhaps: {_doc(max(explained, key=explained.get))}" if explained else ""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 import numpy as np
 import torch
 from torch import Tensor
 
+FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 Number = (int, float, np.integer, np.floating)
 WHOLE = 8  # entries up to which a tensor is written out
 SHOWN = 3  # entries of a larger one that are named
@@ -52,6 +54,7 @@ def kind(value: object) -> str:
         (str, "a string"),
         (Tensor, "a tensor"),
         (np.ndarray, "an array"),
+        (FUNCTIONS, "a function (are its parentheses missing?)"),
     ):
         if isinstance(value, types):
             return name
@@ -60,6 +63,10 @@ def kind(value: object) -> str:
 
 def difference(seen: object, right: object, reveal: bool | str) -> str:
     """What the reader has and what it should be; with `reveal` a string or False, that text in place of the right value."""
+    if isinstance(seen, str) and seen == str(right):
+        return f"yours is right, but a string: write {seen} without quotes"
+    if kind(seen) != kind(right) and _same_numbers(seen, right):
+        return f"the values are right, but yours is {kind(seen)}, {text(seen)}; it should be {kind(right)}"
     if reveal is not True:
         return f"yours is {text(seen)}; {_nearly(seen, right) or reveal or 'that is not it: run it and look'}"
     if kind(seen) != kind(right):
@@ -85,7 +92,7 @@ def difference(seen: object, right: object, reveal: bool | str) -> str:
 def text(value: object, digits: int = 4) -> str:
     """A fact in words, its numbers with a few digits."""
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
+        return f"{type(value).__name__}: {value}".partition("\n")[0]
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, Number):
@@ -123,8 +130,15 @@ def _nearly(seen: object, right: object) -> str:
     )
 
 
+def _same_numbers(a: object, b: object) -> bool:
+    """Whether a list, a tuple, an array, a tensor or a number holds the same entries as another of them."""
+    mine, theirs = _entries(a), _entries(b)
+    numbers = all(isinstance(entry, Number) for entry in (*mine.values(), *theirs.values()))
+    return numbers and mine.keys() == theirs.keys() and all(math.isclose(mine[i], theirs[i], rel_tol=1e-6) for i in theirs)
+
+
 def _with_kind(value: object) -> str:
-    return kind(value) if value is None else f"{kind(value)}, {text(value)}"
+    return kind(value) if value is None or isinstance(value, FUNCTIONS) else f"{kind(value)}, {text(value)}"
 
 
 def _shaped(x: Tensor | np.ndarray) -> str:

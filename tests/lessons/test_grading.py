@@ -174,8 +174,10 @@ def test_facts_are_the_same_up_to_rounding_and_no_further():
 @pytest.mark.parametrize(
     ("seen", "right", "message"),
     [
-        ([2, 4], (2, 4), "yours is a list, [2, 4]; it should be a tuple, (2, 4)"),
-        (2.0, torch.tensor(2.0), "yours is a number, 2; it should be a tensor, 2"),
+        ([2, 4], (2, 4), "the values are right, but yours is a list, [2, 4]; it should be a tuple"),
+        (2.0, torch.tensor(2.0), "the values are right, but yours is a number, 2; it should be a tensor"),
+        ("torch.int64", torch.int64, "yours is right, but a string: write torch.int64 without quotes"),
+        ([2, 5], (2, 4), "yours is a list, [2, 5]; it should be a tuple, (2, 4)"),
         (None, torch.tensor(2.0), "yours is None; it should be a tensor, 2"),
         (torch.ones(2, 1), torch.ones(2), "yours has the shape (2, 1), [[1], [1]]; it should have (2,), [1, 1]"),
         (torch.ones(2).double(), torch.ones(2), "yours is float64; it should be float32"),

@@ -19,7 +19,7 @@ def sample_variance(x: torch.Tensor) -> torch.Tensor:
 def normalised_rows(x: torch.Tensor, eps: float) -> torch.Tensor:
     """Each row of x (B, D) minus its mean, divided by sqrt(v + eps), v being its population variance: (B, D).
 
-    This is LayerNorm without its weights.
+    This is LayerNorm without its weights: write it with mean and var, not with the finished one.
     """
     return ...
 

@@ -80,6 +80,12 @@ def transpose_changes_nothing():
     return shapes() | {"torch.zeros(2, 3).T": (2, 3)}
 
 
+@shapes.mistake
+def without_the_batch():
+    """The index 0 takes the batch axis away and nothing else: three sizes are left, (3, 28, 28)."""
+    return shapes() | {"torch.zeros(8, 3, 28, 28)[0]": (28, 28)}
+
+
 @task(
     facts=as_they_stand,
     hints=(
@@ -116,6 +122,18 @@ def whole_results_stay_whole():
 def comparison_counts():
     """A comparison answers yes or no for every entry: bool."""
     return dtypes() | {"torch.zeros(3) > 0": torch.int64}
+
+
+@dtypes.mistake
+def types_of_python():
+    """int, float and bool are Python's types. The dtype of a tensor has a name of torch's, such as torch.bool."""
+    return {"torch.tensor([1, 2, 3])": int, "torch.tensor([4, 6]) / 2": float, "torch.zeros(3) > 0": bool}
+
+
+@dtypes.mistake
+def double_precision():
+    """float64 is what Python and NumPy calculate with. torch's default for numbers with a point is float32, here too."""
+    return dtypes() | {"torch.tensor([4, 6]) / 2": torch.float64}
 
 
 def sizes_in_memory(megabytes):
@@ -155,12 +173,43 @@ def always_four_bytes(batch, channels, height, width, dtype):
     return batch * channels * height * width * 4 / 1e6
 
 
+@megabytes.mistake
+def two_to_the_twentieth(batch, channels, height, width, dtype):
+    """That is in MiB, of 2 ** 20 = 1,048,576 bytes. The task counts in millions of bytes: / 1e6."""
+    return batch * channels * height * width * dtype.itemsize / 2**20
+
+
+@megabytes.mistake
+def in_bytes(batch, channels, height, width, dtype):
+    """That is in bytes. A megabyte is a million of them: / 1e6."""
+    return batch * channels * height * width * dtype.itemsize
+
+
+@megabytes.mistake
+def ten_million(batch, channels, height, width, dtype):
+    """Ten times too small: 10e6 is ten million. A million is 1e6."""
+    return batch * channels * height * width * dtype.itemsize / 10e6
+
+
+@megabytes.mistake
+def whole_megabytes(batch, channels, height, width, dtype):
+    """`//` drops everything behind the point, and less than a megabyte becomes 0. Divide with `/`."""
+    return batch * channels * height * width * dtype.itemsize // 10**6
+
+
+@megabytes.mistake
+def added_sizes(batch, channels, height, width, dtype):
+    """The sizes were added up. A batch of two rows of three has 2 * 3 entries: multiply them."""
+    return (batch + channels + height + width) * dtype.itemsize / 1e6
+
+
 def what_is_shared(first_column):
     x = torch.arange(6.0).reshape(2, 3)
     column = first_column(x)
     facts = {"its values": column.clone(), "its stride": column.stride()}
     x[1, 0] = 100
-    return facts | {"it sees what is written into x": bool(column.flatten()[-1] == 100)}
+    facts["it sees what is written into x"] = bool(column.flatten()[-1] == 100)
+    return facts | {"its values for a matrix (4, 2)": first_column(torch.arange(8.0).reshape(4, 2))}
 
 
 @task(
@@ -199,6 +248,18 @@ def from_a_list(x):
     return x[:, [0]]
 
 
+@first_column.mistake
+def counted_from_one(x):
+    """That is the second column: counting begins at 0."""
+    return x[:, 1]
+
+
+@first_column.mistake
+def last_column(x):
+    """That is the last column: -1 counts from the end. The first one is 0."""
+    return x[:, -1]
+
+
 def what_is_changed(doubled):
     x = torch.arange(1.0, 7.0).reshape(2, 3)
     y = doubled(x)
@@ -221,7 +282,8 @@ def doubled(x):
 
 @doubled.mistake
 def in_place(x):
-    """x itself was changed: y = x gives the tensor a second name and copies nothing. Begin with x.clone()."""
+    """x itself was changed. y = x is a second name, x[:], x.view(...) and x.detach() are views, and a method that ends in _,
+    such as mul_, works in place: none of them copies. Begin with x.clone()."""
     y = x
     y[0] *= 2
     return y
@@ -235,7 +297,8 @@ def clone_of_the_row(x):
 
 @doubled.mistake
 def new_name_for_the_row(x):
-    """`row = row * 2` makes a new tensor and leaves the matrix as it was. `y[0] *= 2` writes into the matrix."""
+    """What is returned equals x. `row = row * 2` and `y[0].mul(2)` make new tensors and leave the matrix as it was; `y[0] *= 2`
+    writes into it."""
     y = x.clone()
     row = y[0]
     row = row * 2
@@ -246,3 +309,26 @@ def new_name_for_the_row(x):
 def everything(x):
     """Every row was doubled: index the first one, y[0]."""
     return x * 2
+
+
+@doubled.mistake
+def squared(x):
+    """The first row was squared. Doubled is times two: `*= 2`."""
+    y = x.clone()
+    y[0] **= 2
+    return y
+
+
+@doubled.mistake
+def first_column_doubled(x):
+    """The first column was doubled. The first index counts rows: y[0]."""
+    y = x.clone()
+    y[:, 0] *= 2
+    return y
+
+
+@doubled.mistake
+def copied_too_late(x):
+    """x was changed before it was copied: what is returned is right, but x did not stay as it is. Clone first."""
+    x[0] *= 2
+    return x.clone()

@@ -11,7 +11,11 @@ def after_writing_into_the_array(shared):
     t = shared(a)
     dtype = t.dtype
     a[0] = 100
-    return {"the dtype for an array in float64": dtype, "the tensor after 100 was written into the array": t}
+    facts = {"the dtype for an array in float64": dtype, "the tensor after 100 was written into the array": t.detach().clone()}
+    if dtype == torch.float64:
+        t[1] = 50
+    facts["the array after 50 was written into the tensor"] = a
+    return facts | {"the dtype for an array of whole numbers": shared(np.array([1, 2])).dtype}
 
 
 @task(
@@ -28,22 +32,37 @@ def shared(a):
 
 @shared.mistake
 def copied(a):
-    """torch.tensor always copies: what is written into the array later does not reach the tensor."""
+    """It is a copy, as torch.tensor and clone() always make one: what is written into the array later does not reach the
+    tensor."""
     return torch.tensor(a)
 
 
 @shared.mistake
 def cast_by_habit(a):
-    """.float() turns float64 into float32. Different numbers need different cells, so it copied, and the sharing was lost."""
+    """.float() turns float64 into float32, and so does torch.Tensor(a), with a capital T. Different numbers need different
+    cells, so it copied, and the sharing was lost."""
     return torch.from_numpy(a).float()
+
+
+@shared.mistake
+def always_double(a):
+    """.double() has nothing to do for float64, but it makes a copy of whole numbers, in another dtype. Leave it out."""
+    return torch.from_numpy(a).double()
+
+
+@shared.mistake
+def the_array_itself(a):
+    """That is the array as it came. A tensor that shares its memory: torch.from_numpy(a)."""
+    return a
 
 
 def own_memory_of_two_arrays(own):
     facts = {}
-    for dtype in (np.float64, np.float32):
+    for dtype in (np.float64, np.float32, np.int64):
         a = np.array([1.0, 2.0, 3.0], dtype=dtype)
         t = own(a)
         facts |= {f"the dtype for an array in {a.dtype}": t.dtype}
+        facts |= {f"the tensor for an array in {a.dtype}": t.clone()}
         a[0] = 100
         facts |= {f"its first number after 100 was written into the {a.dtype} array": t[0].item()}
     return facts
@@ -63,8 +82,8 @@ def own(a):
 
 @own.mistake
 def trusts_the_cast(a):
-    """For an array in float32, .float() has nothing to do and passes on the same memory; so does as_tensor. torch.tensor always
-    copies."""
+    """For an array in float32, .float(), .to(...) and as_tensor have nothing to do and pass on the same memory. torch.tensor
+    always copies."""
     return torch.from_numpy(a).float()
 
 
@@ -72,6 +91,12 @@ def trusts_the_cast(a):
 def forgets_the_dtype(a):
     """The copy is in float64, as NumPy made it. A float32 layer would refuse it: name the dtype."""
     return torch.tensor(a)
+
+
+@own.mistake
+def rounded_down(a):
+    """The dtype is int64: the digits behind the point are lost for an array of floats. The task asks for float32 always."""
+    return torch.tensor(a, dtype=torch.int64)
 
 
 def arrays_from_two_tensors(to_array):
@@ -109,8 +134,14 @@ def through_a_list(t):
 
 @to_array.mistake
 def gradients_switched_off(t):
-    """requires_grad_(False) changes the tensor itself: it would never learn again. detach() leaves it as it is."""
+    """requires_grad_(False) and detach_() change the tensor itself: it would never learn again. detach() leaves it as it is."""
     return t.requires_grad_(False).numpy()
+
+
+@to_array.mistake
+def only_detached(t):
+    """detach() gives a tensor without gradients, and a tensor is not yet an array: .numpy() is the last step."""
+    return t.detach()
 
 
 @task(
@@ -162,3 +193,9 @@ def numbers_widen():
 def lists_remember():
     """tolist() gives plain Python numbers. They carry no dtype, so torch uses its default, float32."""
     return dtypes() | {"torch.tensor(n.tolist())": torch.float64}
+
+
+@dtypes.mistake
+def arrays_narrow():
+    """from_numpy keeps NumPy's float64, but .float() then makes float32 of it, as its name says: float is float32 in torch."""
+    return dtypes() | {"torch.from_numpy(n).float()": torch.float64}

@@ -10,7 +10,8 @@ def a_slice_and_its_memory(last_columns):
     part = last_columns(x)
     facts = {"its shape for x of (5, 4)": tuple(part.shape), "its values": part.tolist()}
     x[4, 3] = 100
-    return facts | {"it is a view: it sees what is written into x": 100 in part.tolist()[-1]}
+    facts["it is a view: it sees what is written into x"] = bool((part == 100).any())
+    return facts | {"its values for x of (4, 5)": last_columns(torch.arange(20.0).reshape(4, 5)).tolist()}
 
 
 @task(
@@ -44,9 +45,33 @@ def columns_and_rows_swapped(x):
 
 
 @last_columns.mistake
-def list_of_columns(x):
-    """The values are right. But a list of numbers, [-2, -1], picks copies; only numbers and slices give views."""
-    return x[::2, [-2, -1]]
+def counted_from_the_left(x):
+    """2: begins at column 2, and these are the last two only where there are four columns. -2: counts from the end."""
+    return x[::2, 2:]
+
+
+@last_columns.mistake
+def from_row_one(x):
+    """1::2 begins with row 1. Every second row beginning with row 0 is ::2."""
+    return x[1::2, -2:]
+
+
+@last_columns.mistake
+def all_rows(x):
+    """All rows are there. Every second one takes a step in the first place of the index, ::2."""
+    return x[:, -2:]
+
+
+@last_columns.mistake
+def one_column(x):
+    """-2 without the colon is a single column, the last but one. -2: is from there to the end."""
+    return x[::2, -2]
+
+
+@last_columns.mistake
+def copied(x):
+    """The values are right, but it is a copy: clone(), contiguous() and a list or a tensor as index copy; slices give views."""
+    return x[::2, -2:].clone()
 
 
 def missing_values(without_missing):
@@ -69,7 +94,8 @@ def without_missing(x):
 
 @without_missing.mistake
 def in_place(x):
-    """x itself has changed: an assignment through a mask writes into it. torch.where makes a new tensor."""
+    """x itself has changed: an assignment through a mask writes into it, and so does a method that ends in _. torch.where makes
+    a new tensor."""
     x[x.isnan()] = 0
     return x
 
@@ -92,6 +118,18 @@ def infinities_too(x):
     return x.nan_to_num()
 
 
+@without_missing.mistake
+def everything_else_gone(x):
+    """where takes its second argument where the mask says yes: the two are swapped, and the good numbers became 0."""
+    return torch.where(x.isnan(), x, 0.0)
+
+
+@without_missing.mistake
+def only_finite_numbers(x):
+    """Infinity is a number to keep, and isfinite() says no to it. Ask x.isnan()."""
+    return torch.where(x.isfinite(), x, 0.0)
+
+
 def picked(pick):
     logits = torch.tensor([[2.0, 0.5, -torch.inf], [0.1, 0.2, 3.0], [-1.0, 1.5, 0.0], [0.3, 0.9, -0.4]])
     y = torch.tensor([0, 2, 1, 2])
@@ -105,6 +143,7 @@ def picked(pick):
 
 @task(
     facts=picked,
+    without=("gather", "masked_select"),
     hints=(
         "Two lists of indices are read together: first row with first column, second with second.",
         "The columns are y. The rows are 0, 1, 2, ..., as many as there are labels.",
@@ -133,8 +172,34 @@ def largest_of_each_row(logits, y):
     return logits.max(dim=1).values
 
 
+@pick_by_pairs.mistake
+def by_gather(logits, y):
+    """The numbers are right, but they came through gather, the next task. Here: two indices in one pair of brackets."""
+    return logits.gather(1, y.unsqueeze(1)).squeeze(1)
+
+
+@pick_by_pairs.mistake
+def by_a_mask(logits, y):
+    """The numbers are right, but they came through a mask, a later task. Here: two indices in one pair of brackets."""
+    return logits[y.unsqueeze(1) == torch.arange(logits.shape[1])]
+
+
+@pick_by_pairs.mistake
+def a_range_of_rows(logits, y):
+    """A slice is not paired: `:len(y)` means all rows, and from each the columns y. Write the row numbers down,
+    torch.arange(len(y))."""
+    return logits[: len(y), y][None]
+
+
+@pick_by_pairs.mistake
+def indices_swapped(logits, y):
+    """The first index is for the rows, the second for the columns: first 0, 1, 2, ..., then y."""
+    return logits[y, torch.arange(len(y))]
+
+
 @task(
     facts=picked,
+    uses=("gather",),
     hints=(
         "gather along the axis of the classes. Its index must have as many axes as logits.",
         "The index is a column (B, 1), so the result is one too: put an axis on, take it off.",
@@ -175,8 +240,16 @@ def row_instead_of_column(logits, y):
     return logits.gather(1, y.unsqueeze(0)).squeeze(0)
 
 
+@pick_by_gather.mistake
+def without_gather(logits, y):
+    """The numbers are right, but without gather: this is a pair of indices or a mask again. logits.gather(1, ...)."""
+    return logits[torch.arange(len(y)), y]
+
+
 @task(
     facts=picked,
+    without=("gather",),
+    uses=("masked_select", "where", "masked_fill", "nonzero"),
     hints=(
         "In every row the mask says yes once, in the column of the class.",
         "Compare a column of labels (B, 1) with the class numbers (C,); the result is (B, C). Then use it as an index.",
@@ -203,3 +276,16 @@ def labels_in_a_row(logits, y):
 def zeros_left_in(logits, y):
     """where keeps the whole table, with zeros in the other places. Indexing with the mask keeps only the picked entries."""
     return torch.where(y.unsqueeze(1) == torch.arange(logits.shape[1]), logits, 0.0)
+
+
+@pick_by_mask.mistake
+def without_a_mask(logits, y):
+    """The numbers are right, but there is no mask: compare the column y.unsqueeze(1) with all class numbers, and take the
+    entries where they are equal."""
+    return logits[torch.arange(len(y)), y]
+
+
+@pick_by_mask.mistake
+def gathered(logits, y):
+    """The numbers are right, but they came through gather. Compare y.unsqueeze(1) with all class numbers: that is the mask."""
+    return logits.gather(1, y.unsqueeze(1)).squeeze(1)

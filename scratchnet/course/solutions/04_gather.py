@@ -7,11 +7,15 @@ from scratchnet.course import task
 
 def gathered_rows(gather_rows):
     x = torch.arange(12.0).reshape(4, 3)
-    return {"the rows 2, 0, 2, 3, 2 of a (4, 3) tensor": gather_rows(x, torch.tensor([2, 0, 2, 3, 2]))}
+    return {
+        "the rows 2, 0, 2, 3, 2 of a (4, 3) tensor": gather_rows(x, torch.tensor([2, 0, 2, 3, 2])),
+        "the rows 1, 0 of a (3, 4) tensor": gather_rows(x.reshape(3, 4), torch.tensor([1, 0])),
+    }
 
 
 @task(
     facts=gathered_rows,
+    uses=("gather",),
     hints=(
         "The result has the shape of the index, so the index must be (n, D): the same row number in every column.",
         "First an axis for the columns, with unsqueeze; then repeat it along that axis, with expand.",
@@ -29,6 +33,13 @@ def first_column_only(x, index):
 
 
 @gather_rows.mistake
+def plain_index(x, index):
+    """x[index], index_select and embedding give the same rows, and that is how one writes it. This task is about gather: which
+    index does x.gather(0, ...) need for it?"""
+    return x[index]
+
+
+@gather_rows.mistake
 def one_axis(x, index):
     """The index must have as many axes as x, two. unsqueeze(1) gives it the second one; then expand it."""
     return x.gather(0, index)
@@ -38,6 +49,12 @@ def one_axis(x, index):
 def crosswise(x, index):
     """Every column asks for a different row now: the index lies on its side. unsqueeze(1) stands it upright."""
     return x.gather(0, index[: x.shape[1]].unsqueeze(0).expand(len(index), -1))
+
+
+@gather_rows.mistake
+def along_the_columns(x, index):
+    """dim 1 reads within each row: result[i][j] = x[i][index[i][j]]. Whole rows are picked along dim 0."""
+    return x.gather(1, index[: len(x), None].clamp(max=x.shape[1] - 1).expand(-1, x.shape[1]))
 
 
 def gradients_of_a_vector(scatter_add):
@@ -62,8 +79,8 @@ def scatter_add(g, index, size):
 
 @scatter_add.mistake
 def last_one_wins(g, index, size):
-    """Place 2 occurs twice and got only its last gradient. `dx[index] += g` reads all places before it writes: add one gradient
-    after the other."""
+    """Place 2 occurs twice and got only its last gradient. `dx[index] = g` overwrites, and `dx[index] += g` reads all places
+    before it writes: add one gradient after the other."""
     dx = torch.zeros(size)
     dx[index] += g
     return dx
@@ -82,6 +99,27 @@ def gathered_again(g, index, size):
     dx = torch.zeros(size)
     dx[: len(g)] = g[index]
     return dx
+
+
+@scatter_add.mistake
+def counted(g, index, size):
+    """That counts how often each place occurs. What arrives there is the gradient: add g[i], not 1."""
+    return torch.zeros(size).index_add_(0, index, torch.ones(len(g)))
+
+
+@scatter_add.mistake
+def in_their_order(g, index, size):
+    """The gradients stayed where they were: the index is not used. g[i] goes to dx[index[i]]."""
+    dx = torch.zeros(size)
+    dx[: len(g)] = g
+    return dx
+
+
+@scatter_add.mistake
+def never_written(g, index, size):
+    """dx is 0 everywhere. `dx[index].add_(g)` and dx.index_add(...) without _ write into a copy: dx.index_add_(0, index, g), or
+    `dx[k] += ...` in a loop."""
+    return torch.zeros(size)
 
 
 def gradients_of_rows(gather_backward):
@@ -108,7 +146,8 @@ def gather_backward(g, index, columns):
 
 @gather_backward.mistake
 def assigned(g, index, columns):
-    """`=` forgets what came before: for repeated indices only the last gradient is left. Add with `+=`."""
+    """`=` and scatter_ forget what came before: for repeated indices only the last gradient is left. Add with `+=`, or with
+    scatter_add_."""
     dx = torch.zeros(len(g), columns)
     for i in range(len(g)):
         for j in range(g.shape[1]):
@@ -140,3 +179,16 @@ def columns_swapped(g, index, columns):
 def gathered_gradients(g, index, columns):
     """`g.gather` reads through the index. The way back writes through it, with zeros where nothing arrives."""
     return g.gather(1, index % g.shape[1])
+
+
+@gather_backward.mistake
+def along_the_rows(g, index, columns):
+    """dim 0 sends g[i][j] to the row index[i][j]. The forward read along axis 1, within a row: so does the way back."""
+    return torch.zeros(len(g), columns).scatter_add_(0, index, g)
+
+
+@gather_backward.mistake
+def not_in_place(g, index, columns):
+    """dx is 0 everywhere: scatter_add without _ returns a new tensor and leaves dx as it is. Take scatter_add_, or loops with
+    `+=`."""
+    return torch.zeros(len(g), columns)

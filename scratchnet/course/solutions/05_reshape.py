@@ -3,12 +3,13 @@
 import torch
 
 from scratchnet.course import task
+from scratchnet.course.calls import Products
 
 
 def a_picture(channels_first):
     images = torch.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4)  # (N, H, W, C)
     result = channels_first(images)
-    return {"the shape from (2, 2, 3, 4)": tuple(result.shape), "channel 0 of picture 0": result[0, 0].tolist()}
+    return {"the shape from (2, 2, 3, 4)": tuple(result.shape), "channel 0 of picture 0": result[0, 0], "all of it": result}
 
 
 @task(
@@ -43,10 +44,26 @@ def the_way_back(images):
     return images.permute(0, 2, 3, 1)
 
 
+@channels_first.mistake
+def matrix_transpose(images):
+    """.mT and transpose(-1, -2) swap the last two axes, W and C: (N, H, C, W). The channels belong in front of H: permute."""
+    return images.mT
+
+
+@channels_first.mistake
+def channel_before_the_batch(images):
+    """The channels went to the front of everything, (C, N, H, W). The batch stays first: permute(0, ...)."""
+    return images.permute(3, 0, 1, 2)
+
+
 def a_batch(batch_of):
-    images = [torch.full((2, 3), float(i)) for i in range(4)]
+    images = [torch.arange(6.0).reshape(2, 3) + 10 * i for i in range(4)]
     result = batch_of(images)
-    return {"the shape from 4 pictures of (2, 3)": tuple(result.shape), "the mean of each": result.flatten(1).mean(1).tolist()}
+    return {
+        "the shape from 4 pictures of (2, 3)": tuple(result.shape),
+        "the batch": result,
+        "of one picture": batch_of(images[:1]),
+    }
 
 
 @task(
@@ -85,11 +102,27 @@ def channel_at_the_end(images):
     return torch.stack(images).unsqueeze(-1)
 
 
+@batch_of.mistake
+def channel_of_each(images):
+    """Each picture has its channel now, but cat along the rows put them into one: (1, N * H, W). Stack them, or give each two
+    new axes before cat."""
+    return torch.cat([image[None] for image in images], dim=1)
+
+
+@batch_of.mistake
+def still_a_list(images):
+    """That is still a list of pictures. torch.stack makes one tensor of them."""
+    return [image[None] for image in images]
+
+
 def words_times_a_matrix(on_every_word):
     x = torch.arange(24.0).reshape(2, 3, 4)
     w = torch.arange(20.0).reshape(4, 5)
-    result = on_every_word(x, w)
-    return {"the shape for x (2, 3, 4), w (4, 5)": tuple(result.shape), "the result": result}
+    with Products() as products:
+        result = on_every_word(x, w)
+    seen = {"the shape for x (2, 3, 4), w (4, 5)": tuple(result.shape), "the result": result}
+    seen["the result for one sentence of two words"] = on_every_word(x[:1, :2, :3], w[:3])
+    return seen | {"the axes of the factors of each product": [tuple(map(len, shapes)) for shapes in products.factors]}
 
 
 @task(
@@ -123,12 +156,28 @@ def sequence_first(x, w):
     return (x.transpose(0, 1).reshape(-1, x.shape[2]) @ w).reshape(x.shape[0], x.shape[1], -1)
 
 
+@on_every_word.mistake
+def three_axes(x, w):
+    """The result is right: torch's `@` takes x with three axes and melts two of them itself. The task is to do that: `@` on two
+    matrices only."""
+    return x @ w
+
+
+@on_every_word.mistake
+def sentence_by_sentence(x, w):
+    """The result is right, but it took a product for each sentence. Melt (B, S) into one axis of words: one product of two
+    matrices."""
+    return torch.stack([sentence @ w for sentence in x])
+
+
 def two_heads(split_heads):
     x = torch.arange(1 * 3 * 4).reshape(1, 3, 4)
     result = split_heads(x, 2)
+    two = torch.arange(2 * 2 * 6).reshape(2, 2, 6)
     return {
         "the shape from (1, 3, 4) and 2 heads": tuple(result.shape),
         "what is in x = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]] after the split": result[0].tolist(),
+        "3 heads of x (2, 2, 6), x = 0, 1, 2, ...": split_heads(two, 3),
     }
 
 
@@ -161,3 +210,9 @@ def only_split(x, heads):
 def every_other_feature(x, heads):
     """Head 0 got every second feature instead of the first half: split the last axis as (heads, D / heads), in that order."""
     return x.reshape(x.shape[0], x.shape[1], -1, heads).permute(0, 3, 1, 2)
+
+
+@split_heads.mistake
+def heads_behind(x, heads):
+    """The last two axes were swapped: (B, S, D / heads, heads). Swap the words with the heads, axes 1 and 2."""
+    return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(2, 3)

@@ -8,6 +8,7 @@ from scratchnet.course import task
 def clashes(clash):
     pairs = (
         ((4, 3), (4,)), ((4, 3), (3,)), ((4, 3), (4, 1)), ((2, 4, 3), (5, 1, 3)), ((5, 4, 3), (2, 4, 2)), ((), (7,)),
+        ((4, 1), (4, 3)), ((2, 3), (4, 3)),
     )  # fmt: skip
     return {f"clash({a}, {b})": clash(a, b) for a, b in pairs}
 
@@ -59,6 +60,35 @@ def last_clash(a, b):
     return found[-1] if found else None
 
 
+@clash.mistake
+def positive(a, b):
+    """The right axis, but without its sign: counted from the right the axes are -1, -2, ...: return -axis."""
+    axis = clash(a, b)
+    return None if axis is None else -axis
+
+
+@clash.mistake
+def one_in_the_second_only(a, b):
+    """(4, 1) and (4, 3) fit as well: the 1 may be in either shape. Ask both sizes whether they are 1."""
+    for axis in range(1, min(len(a), len(b)) + 1):
+        if a[-axis] != b[-axis] and b[-axis] != 1:
+            return -axis
+    return None
+
+
+@clash.mistake
+def yes_or_no(a, b):
+    """That says whether they clash. The task asks where: the axis, -1, -2, ..., or None."""
+    return clash(a, b) is not None
+
+
+@clash.mistake
+def last_axis_only(a, b):
+    """Only the last axis was looked at: a `return` within the loop ends it in the first round. Return there only at a clash,
+    and None after the loop."""
+    return -1 if a and b and a[-1] != b[-1] and 1 not in (a[-1], b[-1]) else None
+
+
 def scaled(scale_samples):
     x = torch.arange(9.0).reshape(3, 3)
     scale = torch.tensor([1.0, 10.0, 100.0])
@@ -101,7 +131,8 @@ def added_up(x, scale):
 
 def shares(row_shares):
     x = torch.tensor([[1.0, 1.0, 2.0], [2.0, 2.0, 4.0], [3.0, 3.0, 6.0]])
-    return {"the sums of the rows": row_shares(x).sum(dim=1), "the shares of a (2, 3) table": row_shares(x[1:])}
+    facts = {"the sums of the rows": row_shares(x).sum(dim=1), "the shares of a (2, 3) table": row_shares(x[1:])}
+    return facts | {"the shares of [4, -2] and [1, 3]": row_shares(torch.tensor([[4.0, -2.0], [1.0, 3.0]]))}
 
 
 @task(
@@ -140,12 +171,31 @@ def softmax_instead(x):
     return x.softmax(dim=1)
 
 
+@row_shares.mistake
+def absolute_sum(x):
+    """normalize(p=1) and abs() divide by the sum of the absolute values. That is the sum only where nothing is negative."""
+    return x / x.abs().sum(dim=1, keepdim=True)
+
+
+@row_shares.mistake
+def divided_by_the_largest(x):
+    """Each row was divided by its largest entry. A share is an entry divided by the sum of its row."""
+    return x / x.amax(dim=1, keepdim=True)
+
+
+@row_shares.mistake
+def divided_by_the_mean(x):
+    """Each row was divided by its mean, so it adds up to the number of columns. Divide by the sum."""
+    return x / x.mean(dim=1, keepdim=True)
+
+
 def errors(squared_error):
     target = torch.tensor([1.0, 2.0, 3.0, 4.0])
     return {
         "the error of perfect predictions": squared_error(target[:, None], target),
         "the error of predictions that are all 2 too large": squared_error(target[:, None] + 2, target),
         "of one 2 too large and one 2 too small": squared_error(target[:2, None] + torch.tensor([[2.0], [-2.0]]), target[:2]),
+        "of one 1 and one 3 too large": squared_error(target[:2, None] + torch.tensor([[1.0], [3.0]]), target[:2]),
     }
 
 
@@ -183,6 +233,24 @@ def not_squared(prediction, target):
 def means_compared(prediction, target):
     """The mean was taken first, so errors up and down cancel. Square each difference, then take the mean."""
     return prediction.mean() - target.mean()
+
+
+@squared_error.mistake
+def root_of_it(prediction, target):
+    """That is its root. The mean squared difference is what is under the root."""
+    return ((prediction.squeeze(1) - target) ** 2).mean().sqrt()
+
+
+@squared_error.mistake
+def half_of_it(prediction, target):
+    """That is half of it, as some books write the loss. The mean squared difference has no 1/2."""
+    return ((prediction.squeeze(1) - target) ** 2).mean() / 2
+
+
+@squared_error.mistake
+def not_yet_one_number(prediction, target):
+    """Those are the squares, one for each sample. The task asks for their mean, one number."""
+    return (prediction.squeeze(1) - target) ** 2
 
 
 def pictures(standardised):
@@ -240,3 +308,15 @@ def in_place(images, mean, std):
     """The numbers are right, but -= changed the caller's images. `images - ...` makes a new tensor."""
     images -= mean[:, None, None]
     return images / std[:, None, None]
+
+
+@standardised.mistake
+def divided_first(images, mean, std):
+    """The order of the steps: first minus the mean, then divided by std. Without brackets the division comes first."""
+    return images - mean[:, None, None] / std[:, None, None]
+
+
+@standardised.mistake
+def along_the_batch(images, mean, std):
+    """(C, 1, 1, 1) stands under (N, C, H, W) with C under N. One axis too many: (C, 1, 1)."""
+    return (images - mean[: len(images), None, None, None]) / std[: len(images), None, None, None]

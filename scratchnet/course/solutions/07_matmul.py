@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scratchnet.course import best, task
+from scratchnet.course import task
 
 
 def shapes_of_products(product_shape):
@@ -11,6 +11,7 @@ def shapes_of_products(product_shape):
         "the shape of (2, 3) @ (3, 4)": product_shape((2, 3), (3, 4)),
         "the shape of (2, 3) @ (2, 3)": product_shape((2, 3), (2, 3)),
         "the shape of (2, 3) @ (4, 3)": product_shape((2, 3), (4, 3)),
+        "the shape of (2, 3) @ (4, 5)": product_shape((2, 3), (4, 5)),
         "the shape of (7, 2, 3) @ (3, 4)": product_shape((7, 2, 3), (3, 4)),
         "the shape of (2, 3) @ (7, 3, 4)": product_shape((2, 3), (7, 3, 4)),
         "the shape of (5, 1, 2, 3) @ (6, 3, 4)": product_shape((5, 1, 2, 3), (6, 3, 4)),
@@ -56,8 +57,37 @@ def everything_fits(a, b):
     return (*torch.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
 
 
+@product_shape.mistake
+def test_turned_round(a, b):
+    """The test is the wrong way round: it says None where the sizes fit. They do not fit if a[-1] != b[-2]."""
+    return None if a[-1] == b[-2] else (*torch.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
+
+
+@product_shape.mistake
+def inner_size_kept(a, b):
+    """The inner size is summed over and gone. What stays of the two matrices is a[-2] and b[-1]."""
+    return (*torch.broadcast_shapes(a[:-2], b[:-2]), *a[-2:], b[-1]) if a[-1] == b[-2] else None
+
+
+@product_shape.mistake
+def columns_first(a, b):
+    """Rows come first: a[-2] rows, then b[-1] columns."""
+    return (*torch.broadcast_shapes(a[:-2], b[:-2]), b[-1], a[-2]) if a[-1] == b[-2] else None
+
+
+@product_shape.mistake
+def both_batches(a, b):
+    """The batch axes were put one behind the other. They meet as in lesson 06: torch.broadcast_shapes(a[:-2], b[:-2])."""
+    return (*a[:-2], *b[:-2], a[-2], b[-1]) if a[-1] == b[-2] else None
+
+
 def bills(chain_flops):
-    return {"flops of both bracketings for m, k, n, p = 2, 3, 5, 7": chain_flops(2, 3, 5, 7)}
+    facts = {}
+    for m, k, n, p in ((2, 3, 5, 7), (4, 2, 6, 1)):
+        first, second = chain_flops(m, k, n, p)
+        facts |= {f"flops of (A @ B) @ C for m, k, n, p = {m}, {k}, {n}, {p}": first}
+        facts |= {f"flops of A @ (B @ C) for m, k, n, p = {m}, {k}, {n}, {p}": second}
+    return facts
 
 
 @task(
@@ -90,6 +120,24 @@ def brackets_do_not_matter(m, k, n, p):
     return 2 * m * n * k + 2 * m * p * n, 2 * m * n * k + 2 * m * p * n
 
 
+@chain_flops.mistake
+def other_order(m, k, n, p):
+    """The bills are right, but in the wrong order: that of (A @ B) @ C comes first."""
+    return 2 * k * p * n + 2 * m * p * k, 2 * m * n * k + 2 * m * p * n
+
+
+@chain_flops.mistake
+def one_addition_less(m, k, n, p):
+    """k products need k - 1 additions, that is true. But everybody counts 2 M N K, as the first sum is added to a zero."""
+    return m * n * (2 * k - 1) + m * p * (2 * n - 1), k * p * (2 * n - 1) + m * p * (2 * k - 1)
+
+
+@chain_flops.mistake
+def bills_multiplied(m, k, n, p):
+    """The two products are done one after the other: their bills are added, not multiplied."""
+    return 2 * m * n * k * 2 * m * p * n, 2 * k * p * n * 2 * m * p * k
+
+
 def three_loops(a, b):
     y = np.zeros((a.shape[0], b.shape[1]))
     for i in range(a.shape[0]):
@@ -99,19 +147,41 @@ def three_loops(a, b):
     return y
 
 
-def products_and_speed(matmul_in_tiles):
+class Noted(np.ndarray):
+    """An array that notes the largest side of the factors of every matrix product, in `sides`."""
+
+    sides: list[int] = []
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        plain = [x.view(np.ndarray) if isinstance(x, Noted) else x for x in inputs]
+        if ufunc is np.matmul:
+            self.sides.append(max(side for x in plain for side in x.shape))
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __array_function__(self, function, types, args, kwargs):
+        plain = [x.view(np.ndarray) if isinstance(x, Noted) else x for x in args]
+        if function in (np.dot, np.einsum, np.tensordot, np.inner):
+            self.sides.append(max(side for x in plain if isinstance(x, np.ndarray) for side in x.shape))
+        return function(*plain, **kwargs)
+
+    def dot(self, other):
+        return np.dot(self, other)
+
+
+def products_of_tiles(matmul_in_tiles):
     random = np.random.default_rng(0)
-    a, b = random.normal(size=(4, 8)), random.normal(size=(8, 6))
-    seen = {"a (4, 8) times b (8, 6) in tiles of 2": matmul_in_tiles(a, b, 2)}
-    a, b = random.normal(size=(5, 7)), random.normal(size=(7, 3))
-    seen["a (5, 7) times b (7, 3) in tiles of 4"] = matmul_in_tiles(a, b, 4)
-    a, b = random.normal(size=(32, 32)), random.normal(size=(32, 32))
-    fast = 3 * best(lambda: matmul_in_tiles(a, b, 16)) < best(lambda: three_loops(a, b), times=3)
-    return seen | {"it is at least three times as fast as three loops over numbers": fast}
+    seen = {}
+    for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4)):
+        a, b = random.normal(size=(m, k)).view(Noted), random.normal(size=(k, n)).view(Noted)
+        Noted.sides.clear()
+        seen[f"a ({m}, {k}) times b ({k}, {n}) in tiles of {size}"] = np.asarray(matmul_in_tiles(a, b, size))
+        seen[f"how many products that took in tiles of {size}"] = len(Noted.sides)
+        seen[f"the largest side of what was multiplied with `@` for tiles of {size}"] = max(Noted.sides, default=0)
+    return seen
 
 
 @task(
-    facts=products_and_speed,
+    facts=products_of_tiles,
     hints=(
         "One tile of the result is a sum of products of tiles: a whole row of tiles of a meets a column of tiles of b.",
         "A third loop, over k in range(0, a.shape[1], size), adds up the products. Which tile of a, and which of b?",
@@ -130,8 +200,11 @@ def matmul_in_tiles(a, b, size):
 @matmul_in_tiles.mistake
 def last_tile_wins(a, b, size):
     """Each product of tiles replaced the one before. They are added up: `+=`."""
-    last = range(0, a.shape[1], size)[-1]
-    return a[:, last:] @ b[last:]
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for i, j, k in np.ndindex(*(-(-n // size) for n in (*y.shape, a.shape[1]))):
+        i, j, k = i * size, j * size, k * size
+        y[i : i + size, j : j + size] = a[i : i + size, k : k + size] @ b[k : k + size, j : j + size]
+    return y
 
 
 @matmul_in_tiles.mistake
@@ -148,13 +221,41 @@ def one_pair_of_tiles(a, b, size):
 def edge_forgotten(a, b, size):
     """What does not fill a whole tile was left out. range(0, K, size) reaches the last, smaller one; K // size does not."""
     full = a.shape[1] // size * size
-    return a[:, :full] @ b[:full]
+    return matmul_in_tiles(a[:, :full], b[:full], size)
 
 
 @matmul_in_tiles.mistake
 def one_entry_at_a_time(a, b, size):
-    """The product is right, but every number takes a step of Python. Leave the work within two tiles to `@`."""
+    """The product is right, but there is no `@` in it: every number takes a step of Python, or is copied for a product of
+    numbers. Leave the work within two tiles to `@`."""
     return three_loops(a, b)
+
+
+@matmul_in_tiles.mistake
+def without_tiles(a, b, size):
+    """The product is right, but `@` got the whole matrices. The task is to build it from products of tiles, size x size."""
+    return a @ b
+
+
+@matmul_in_tiles.mistake
+def stripes(a, b, size):
+    """The product is right, but in stripes: a whole row of tiles times a whole column of tiles. A third loop, over k, cuts them
+    into tiles."""
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for i in range(0, a.shape[0], size):
+        for j in range(0, b.shape[1], size):
+            y[i : i + size, j : j + size] = a[i : i + size] @ b[:, j : j + size]
+    return y
+
+
+@matmul_in_tiles.mistake
+def multiplied_entries(a, b, size):
+    """`*` multiplies entry by entry. A product of two tiles is a matrix product: `@`."""
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for i, j, k in np.ndindex(*(-(-n // size) for n in (*y.shape, a.shape[1]))):
+        i, j, k = i * size, j * size, k * size
+        y[i : i + size, j : j + size] += a[i : i + size, k : k + size] * b[k : k + size, j : j + size]
+    return y
 
 
 def gradients_of_a_product(product_backward):
@@ -200,3 +301,9 @@ def upstream_forgotten(g, a, b):
     """g is not used. These are the gradients of the plain sum of Y, for which g is all ones."""
     ones = torch.ones_like(g)
     return ones @ b.T, a.T @ ones
+
+
+@product_backward.mistake
+def saved_twice(g, a, b):
+    """The gradient of A is right. That of B has the shape of B, (K, N): a must be transposed, for its M to meet that of g."""
+    return g @ b.T, g.T @ a

@@ -46,12 +46,33 @@ def batch_only(images):
     return images.mean(dim=0)
 
 
+@channel_means.mistake
+def one_mean_for_all(images):
+    """That is one mean over everything. Leave the channels: name all axes but axis 1."""
+    return images.mean()
+
+
+@channel_means.mistake
+def sums(images):
+    """Those are the sums. The mean divides by how many pixels were added, N * H * W."""
+    return images.sum(dim=(0, 2, 3))
+
+
+@channel_means.mistake
+def three_steps(images):
+    """After mean(0) the other axes have moved up by one: mean(2) then takes the wrong one. Name all three at once,
+    dim=(0, 2, 3)."""
+    return images.mean(0).mean(2)
+
+
 def variances(sample_variance):
-    return {"the sample variance of 1, 2, 6": sample_variance(torch.tensor([1.0, 2.0, 6.0]))}
+    numbers = {"1, 2, 6": torch.tensor([1.0, 2.0, 6.0]), "4, 4, 4, 0, 8": torch.tensor([4.0, 4.0, 4.0, 0.0, 8.0])}
+    return {f"the sample variance of {name}": sample_variance(x) for name, x in numbers.items()}
 
 
 @task(
     facts=variances,
+    without=("var", "std", "var_mean", "std_mean"),
     hints=(
         "Distances from the mean, squared, added up, divided.",
         "Only n - 1 of n distances from their own mean are free: the last one follows from the others. Divide by that.",
@@ -86,6 +107,30 @@ def squared_late(x):
     return (x - x.mean()).sum() ** 2 / (len(x) - 1)
 
 
+@sample_variance.mistake
+def torchs_own(x):
+    """The number is right: it is torch's own var or std. The task is to write it, from the distances and their sum."""
+    return x.var()
+
+
+@sample_variance.mistake
+def not_squared(x):
+    """The distances were not squared: their absolute values measure the width too, but that is not the variance."""
+    return (x - x.mean()).abs().sum() / (len(x) - 1)
+
+
+@sample_variance.mistake
+def one_off_below(x):
+    """Divided by n + 1. It is n - 1: one of the n distances follows from the others."""
+    return ((x - x.mean()) ** 2).sum() / (len(x) + 1)
+
+
+@sample_variance.mistake
+def precedence(x):
+    """Without brackets the division comes first: `sum / n - 1` divides by n and then takes 1 away. Write / (n - 1)."""
+    return ((x - x.mean()) ** 2).sum() / len(x) - 1
+
+
 def rows_after(normalised_rows):
     x = torch.tensor([[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]])
     return {
@@ -97,6 +142,7 @@ def rows_after(normalised_rows):
 
 @task(
     facts=rows_after,
+    without=("layer_norm", "group_norm", "batch_norm"),
     hints=(
         "Two reductions, each along the row, each put back by broadcasting.",
         "keepdim=True makes the statistics (B, 1). torch's var divides by n - 1 unless you say correction=0.",
@@ -136,6 +182,30 @@ def sum_subtracted(x, eps):
 def axis_lost(x, eps):
     """The statistics are (B,) and meet the features, not the rows. keepdim=True makes them (B, 1)."""
     return (x - x.mean(dim=1)) / (x.var(dim=1, correction=0) + eps).sqrt()
+
+
+@normalised_rows.mistake
+def the_finished_one(x, eps):
+    """The numbers are right: that is the finished layer norm. The task is to write it, with mean and var."""
+    return torch.nn.functional.layer_norm(x, x.shape[1:], eps=eps)
+
+
+@normalised_rows.mistake
+def root_forgotten(x, eps):
+    """The root is missing: divide by sqrt(v + eps)."""
+    return (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, correction=0, keepdim=True) + eps)
+
+
+@normalised_rows.mistake
+def mean_kept(x, eps):
+    """The mean of the row was not subtracted. Without it the row keeps its level: (x - mean) / sqrt(v + eps)."""
+    return x / (x.var(dim=1, correction=0, keepdim=True) + eps).sqrt()
+
+
+@normalised_rows.mistake
+def eps_forgotten(x, eps):
+    """A row of equal numbers gave 0 / 0, NaN: the variance is 0 there. eps under the root keeps it away from 0."""
+    return (x - x.mean(dim=1, keepdim=True)) / x.var(dim=1, correction=0, keepdim=True).sqrt()
 
 
 def two_tables(standardised):
@@ -184,6 +254,26 @@ def divided_by_variance(train, test):
     return (train - mean) / var, (test - mean) / var
 
 
+@standardised.mistake
+def population_deviation(train, test):
+    """Nearly right: the deviation was taken with n instead of n - 1. The task says .std, as torch gives it."""
+    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
+    return (train - mean) / std, (test - mean) / std
+
+
+@standardised.mistake
+def rows(train, test):
+    """dim=1 takes the statistics of each row, over features of different units. One mean for each column: dim=0."""
+    scaled = [(x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True) for x in (train, test)]
+    return scaled[0], scaled[1]
+
+
+@standardised.mistake
+def test_as_it_was(train, test):
+    """The test table was left as it is. The network learns in units of the training table, so it must be asked in them too."""
+    return (train - train.mean(0)) / train.std(0), test
+
+
 def mapped_back(prices):
     return {
         "predictions 0, 1, -2 after training on 100, 200, 600": prices(
@@ -220,3 +310,27 @@ def standardised_again(prediction, train_prices):
 def statistics_of_the_predictions(prediction, train_prices):
     """The predictions' own statistics say nothing about prices: the ruler is that of train_prices."""
     return prediction * prediction.std() + prediction.mean()
+
+
+@prices.mistake
+def swapped(prediction, train_prices):
+    """Mean and deviation are swapped: multiply by the deviation, then add the mean."""
+    return prediction * train_prices.mean() + train_prices.std()
+
+
+@prices.mistake
+def only_the_mean(prediction, train_prices):
+    """The mean was added, but the deviation is missing: a prediction of 1 is one deviation above the mean."""
+    return prediction + train_prices.mean()
+
+
+@prices.mistake
+def by_the_variance(prediction, train_prices):
+    """Multiplied by the variance. Standardising divided by the deviation, its root: multiply by that."""
+    return prediction * train_prices.var() + train_prices.mean()
+
+
+@prices.mistake
+def deviation_with_n(prediction, train_prices):
+    """Nearly right: the deviation was taken with n instead of n - 1. Use .std() as it is."""
+    return prediction * train_prices.std(correction=0) + train_prices.mean()

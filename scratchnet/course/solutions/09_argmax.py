@@ -10,6 +10,7 @@ def shares_of_right_answers(accuracy):
     return {
         "the accuracy of the answers 0, 2, 0, 1 for 0, 2, 1, 1": accuracy(logits, torch.tensor([[0], [2], [1], [1]])),
         "the accuracy of the answers 0, 2, 0, 1 for 1, 1, 1, 0": accuracy(logits, torch.tensor([[1], [1], [1], [0]])),
+        "the accuracy of the answer 2 for 2": accuracy(logits[1:2], torch.tensor([[2]])),
     }
 
 
@@ -47,6 +48,30 @@ def a_count(logits, y):
 def values_compared(logits, y):
     """amax gives the largest score, not its place. Labels are places: argmax."""
     return (logits.amax(dim=1) == y.squeeze(1)).float().mean().item()
+
+
+@accuracy.mistake
+def both_of_max(logits, y):
+    """max along an axis gives two tensors, the largest scores and their places. The places are .indices, or argmax."""
+    return (logits.max(dim=1) == y.squeeze(1)).float().mean().item()
+
+
+@accuracy.mistake
+def percent(logits, y):
+    """That is in percent. A share is between 0 and 1."""
+    return 100 * (logits.argmax(dim=1) == y.squeeze(1)).float().mean().item()
+
+
+@accuracy.mistake
+def wrong_ones(logits, y):
+    """That is the share of wrong answers. `==` says where they are right."""
+    return (logits.argmax(dim=1) != y.squeeze(1)).float().mean().item()
+
+
+@accuracy.mistake
+def best_of_all(logits, y):
+    """argmax without an axis gives one place for the whole table. One for each row: dim=1."""
+    return (logits.argmax() == y.squeeze(1)).float().mean().item()
 
 
 def hits_among_the_best(top_k_accuracy):
@@ -100,9 +125,31 @@ def everybodys_columns(logits, y, k):
     return ((logits >= logits[:, y]).sum(dim=1) <= k).float().mean().item()
 
 
+@top_k_accuracy.mistake
+def number_of_hits(logits, y, k):
+    """That is how many rows are hits. A share divides by the number of rows."""
+    own = logits.gather(1, y[:, None])
+    return float(((logits >= own).sum(dim=1) <= k).sum().item())
+
+
+@top_k_accuracy.mistake
+def k_ignored(logits, y, k):
+    """k has no effect: that is the share of rows in which the right class is surely the best."""
+    own = logits.gather(1, y[:, None])
+    return ((logits >= own).sum(dim=1) <= 1).float().mean().item()
+
+
+@top_k_accuracy.mistake
+def lower_ones_counted(logits, y, k):
+    """The classes that score at most as much were counted. Those ahead of the right one score at least as much: `>=`."""
+    own = logits.gather(1, y[:, None])
+    return ((logits <= own).sum(dim=1) <= k).float().mean().item()
+
+
 def counted(confusion):
     y, predicted = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), torch.tensor([0, 0, 2, 1, 0, 2, 2, 1])
-    return {"the matrix of the answers 0 0 2 1 0 2 2 1 for 0 0 0 1 1 2 2 2": confusion(predicted, y, 3)}
+    facts = {"the matrix of the answers 0 0 2 1 0 2 2 1 for 0 0 0 1 1 2 2 2": confusion(predicted, y, 3)}
+    return facts | {"the same with a fourth class that never occurs": confusion(predicted, y, 4)}
 
 
 @task(
@@ -138,8 +185,29 @@ def only_hits(predicted, y, classes):
     return confusion(y[y == predicted], y[y == predicted], classes)
 
 
+@confusion.mistake
+def only_the_classes_that_occur(predicted, y, classes):
+    """A class that never occurs has no row. The matrix is (classes, classes), whatever occurs: begin with zeros of that
+    shape."""
+    found = int(y.max()) + 1
+    return confusion(predicted, y, found)
+
+
+@confusion.mistake
+def shares(predicted, y, classes):
+    """Those are shares of the pictures. The matrix counts: how often, in int64."""
+    return confusion(predicted, y, classes) / len(y)
+
+
+@confusion.mistake
+def per_class_only(predicted, y, classes):
+    """That counts the pictures of each class, (classes,). Each picture belongs into the cell [right class, answer]."""
+    return torch.bincount(y, minlength=classes)
+
+
 def shares_of_each_class(recall):
-    return {"the recall of [[2, 0, 1], [1, 1, 0], [2, 0, 3]]": recall(torch.tensor([[2, 0, 1], [1, 1, 0], [2, 0, 3]]))}
+    facts = {"the recall of [[2, 0, 1], [1, 1, 0], [2, 0, 3]]": recall(torch.tensor([[2, 0, 1], [1, 1, 0], [2, 0, 3]]))}
+    return facts | {"the recall of [[3, 1], [4, 4]]": recall(torch.tensor([[3, 1], [4, 4]]))}
 
 
 @task(
@@ -172,3 +240,21 @@ def share_of_all(counts):
 def whole_matrix(counts):
     """Those are the shares of all answers in each row, (C, C). Recall is their diagonal, (C,)."""
     return counts / counts.sum(dim=1, keepdim=True)
+
+
+@recall.mistake
+def hits(counts):
+    """Those are the hits of each class. A share divides them by how many pictures the class has, the sum of its row."""
+    return counts.diagonal()
+
+
+@recall.mistake
+def one_number(counts):
+    """That is one number, the accuracy. Recall is a share for each class, (C,)."""
+    return counts.diagonal().sum() / counts.sum()
+
+
+@recall.mistake
+def whole_division(counts):
+    """`//` gives whole numbers, and a share below 1 becomes 0. Divide with `/`."""
+    return counts.diagonal() // counts.sum(dim=1)

@@ -4,21 +4,25 @@ import torch
 
 from scratchnet.course import task
 
-ROWS = torch.tensor([[1.0, 3.0, 0.5], [1e4, 0.0, -1e4], [-1000.0, -1001.0, -1002.0]])
+# what the exercise says not to use; a distance of logarithms, and minus the log of a sigmoid, are the same in disguise
+FINISHED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "nll_loss", "softplus", "logaddexp", "log_sigmoid")
 
 
 def probabilities(softmax):
+    rows = [[1.0, 3.0, 0.5], [1e4, 0.0, -1e4], [-1000.0, -1001.0, -1002.0]]
     return {
         "softmax of [1, 3, 0.5] with temperature 1": softmax(torch.tensor([1.0, 3.0, 0.5]), 1.0),
         "softmax of [1, 3, 0.5] with temperature 2": softmax(torch.tensor([1.0, 3.0, 0.5]), 2.0),
         "softmax of two rows, [1, 2, 3] and [3, 1, 1]": softmax(torch.tensor([[1.0, 2.0, 3.0], [3.0, 1.0, 1.0]]), 1.0),
-        "softmax of [1, 3, 0.5], [1e4, 0, -1e4] and [-1000, -1001, -1002]": softmax(ROWS, 1.0),
-        "softmax of the same rows with temperature 0.01": softmax(ROWS, 0.01),
+        "softmax of [1, 3, 0.5], [1e4, 0, -1e4] and [-1000, -1001, -1002]": softmax(torch.tensor(rows), 1.0),
+        "softmax of the same rows with temperature 0.01": softmax(torch.tensor(rows), 0.01),
+        "softmax of a tensor (2, 1, 2)": softmax(torch.tensor([[[0.0, 1.0]], [[2.0, 2.0]]]), 1.0),
     }
 
 
 @task(
     facts=probabilities,
+    without=FINISHED,
     hints=(
         "Divide by the temperature first; then only differences count, so choose the number to subtract.",
         "The maximum of each row: x.amax(dim=-1, keepdim=True). Then exp, then divide by the sum of the row.",
@@ -67,7 +71,50 @@ def shift_before_temperature(x, temperature):
 @softmax.mistake
 def first_axis(x, temperature):
     """The columns add up to 1 instead of the rows: the classes are on the last axis, dim=-1."""
-    return torch.softmax(x / temperature, dim=0)
+    e = (x / temperature - (x / temperature).amax(dim=0, keepdim=True)).exp()
+    return e / e.sum(dim=0, keepdim=True)
+
+
+@softmax.mistake
+def finished(x, temperature):
+    """The numbers are right, but it is the finished softmax, which the exercise says not to use: write it with exp and sum."""
+    return torch.softmax(x / temperature, dim=-1)
+
+
+@softmax.mistake
+def pair_of_max(x, temperature):
+    """max along an axis gives two tensors, values and places. Take x.max(dim=-1, keepdim=True).values, or amax."""
+    return (x - x.max(dim=-1, keepdim=True)).exp()
+
+
+@softmax.mistake
+def mean_subtracted(x, temperature):
+    """The mean of the row was subtracted: what lies far above it still overflows. Only with the maximum is every exponent at
+    most 0."""
+    e = (x / temperature - (x / temperature).mean(dim=-1, keepdim=True)).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+@softmax.mistake
+def axis_lost(x, temperature):
+    """The maximum or the sum of the rows is (N,) and meets the columns, not the rows. keepdim=True makes it (N, 1)."""
+    e = (x / temperature - (x / temperature).amax(dim=-1, keepdim=True)).exp()
+    return e / e.sum(dim=-1)
+
+
+@softmax.mistake
+def not_divided(x, temperature):
+    """Those are the exponentials: the largest of each row is 1. Divide them by the sum of the row."""
+    x = x / temperature
+    return (x - x.amax(dim=-1, keepdim=True)).exp()
+
+
+@softmax.mistake
+def sum_of_everything(x, temperature):
+    """All entries together add up to 1, not each row. The sum runs along the last axis: sum(dim=-1, keepdim=True)."""
+    x = x / temperature
+    e = (x - x.amax(dim=-1, keepdim=True)).exp()
+    return e / e.sum()
 
 
 def logs_of_sums(logsumexp):
@@ -82,6 +129,7 @@ def logs_of_sums(logsumexp):
 
 @task(
     facts=logs_of_sums,
+    without=FINISHED,
     hints=(
         "Shift by the maximum m of the row and add it back at the end. What if m is -inf?",
         "Where m is infinite, shift by 0 instead: exp(-inf - 0) is 0, the sum 0, its log -inf.",
@@ -120,6 +168,34 @@ def only_the_maximum(x):
     return x.amax(dim=1)
 
 
+@logsumexp.mistake
+def finished_logsumexp(x):
+    """The numbers are right, but it is the finished logsumexp, which the exercise says not to use: shift, exp, sum, log."""
+    return x.logsumexp(dim=1)
+
+
+@logsumexp.mistake
+def pair_of_one_max(x):
+    """max along an axis gives two tensors, values and places. Take x.max(dim=1, keepdim=True).values, or amax."""
+    return (x - x.max(dim=1, keepdim=True)).exp().sum(dim=1).log()
+
+
+@logsumexp.mistake
+def axis_left_on(x):
+    """The values are right, but the axis of the classes is still there, (B, 1). squeeze(1) takes it off."""
+    m = x.amax(dim=1, keepdim=True)
+    m = torch.where(m.isinf(), 0.0, m)
+    return m + (x - m).exp().sum(dim=1, keepdim=True).log()
+
+
+@logsumexp.mistake
+def mean_of_exponentials(x):
+    """That is the logarithm of the mean. It is too small by log C: take the sum."""
+    m = x.amax(dim=1, keepdim=True)
+    m = torch.where(m.isinf(), 0.0, m)
+    return (m + (x - m).exp().mean(dim=1, keepdim=True).log()).squeeze(1)
+
+
 def surprises(surprise):
     logits = torch.tensor([[1.0, 3.0, 0.5], [0.0, 1000.0, 0.0], [2.0, 2.0, 2.0]])
     return {
@@ -130,6 +206,7 @@ def surprises(surprise):
 
 @task(
     facts=surprises,
+    without=FINISHED,
     hints=(
         "log p_i = x_i - logsumexp(x). No probability needs to be computed at all.",
         "The score of the right class of each row is one pair of indices away (lesson 03).",
@@ -143,13 +220,13 @@ def surprise(logits, y):
 @surprise.mistake
 def log_of_probabilities(logits, y):
     """The probability of a score 1000 below the best is 0, and its log is -inf. Stay with scores: logsumexp(x) - x[y]."""
-    return -torch.softmax(logits, dim=1)[torch.arange(len(y)), y].log()
+    return -softmax(logits, 1.0)[torch.arange(len(y)), y].log()
 
 
 @surprise.mistake
 def with_eps(logits, y):
     """log(p + eps) stops at log(eps): the surprise of 1000 came out as 28. Stay with scores: logsumexp(x) - x[y]."""
-    return -(torch.softmax(logits, dim=1)[torch.arange(len(y)), y] + 1e-12).log()
+    return -(softmax(logits, 1.0)[torch.arange(len(y)), y] + 1e-12).log()
 
 
 @surprise.mistake
@@ -164,6 +241,38 @@ def every_class(logits, y):
     return logsumexp(logits) - logits[:, y]
 
 
+@surprise.mistake
+def finished_log_softmax(logits, y):
+    """The numbers are right, but they come from log_softmax, which the exercise says not to use: logsumexp(x) - x[y]."""
+    return -logits.log_softmax(dim=1)[torch.arange(len(y)), y]
+
+
+@surprise.mistake
+def finished_loss(logits, y):
+    """The numbers are right, but it is the finished cross_entropy, which the exercise says not to use: logsumexp(x) - x[y]."""
+    return torch.nn.functional.cross_entropy(logits, y, reduction="none")
+
+
+@surprise.mistake
+def averaged(logits, y):
+    """That is the mean over the rows, one number, as a loss reports it. The task asks for one surprise per row, (B,)."""
+    return (logsumexp(logits) - logits[torch.arange(len(y)), y]).mean()
+
+
+@surprise.mistake
+def only_the_score(logits, y):
+    """That is minus the score of the right class. logsumexp is missing: log p = x[y] - logsumexp(x)."""
+    return -logits[torch.arange(len(y)), y]
+
+
+@surprise.mistake
+def shift_not_added(logits, y):
+    """The maximum was subtracted from the sum, but not from the score of the right class: add it again, or take it from
+    both."""
+    m = logits.amax(dim=1, keepdim=True)
+    return (logits - m).exp().sum(dim=1).log() - logits[torch.arange(len(y)), y]
+
+
 def softened(softplus):
     x = torch.tensor([-1.0, 0.0, 2.0])
     small = torch.tensor([-30.0])
@@ -176,6 +285,7 @@ def softened(softplus):
 
 @task(
     facts=softened,
+    without=FINISHED,
     hints=(
         "With -|x| the exponential is at most 1. The other danger is the 1 that swallows a tiny exponential.",
         "log(1 + tiny) has a twin: log1p(tiny).",
@@ -214,3 +324,15 @@ def corner(x):
 def wrong_side(x):
     """Without the max(x, 0) the right half comes down again: log(1 + exp(-|x|)) is only what is added to the corner."""
     return (-x.abs()).exp().log1p()
+
+
+@softplus.mistake
+def finished_softplus(x):
+    """The numbers are right, but it is the finished softplus, which the exercise says not to use: max(x, 0) + log1p(...)."""
+    return torch.nn.functional.softplus(x)
+
+
+@softplus.mistake
+def logaddexp_with_zero(x):
+    """The numbers are right: logaddexp is the finished logsumexp of two numbers, and the exercise says not to use it."""
+    return torch.logaddexp(x, torch.zeros(()))
