@@ -99,8 +99,8 @@ class Task:
         right, made = self._right[0], {}
         judged = [fact for fact in right if fact != WORDS or wrong == [WORDS]]  # first the numbers, then how they came about
         for mistake, known in self._known.items():
-            of_it = [fact for fact in judged if not same(known[fact], right[fact])]
-            if wrong[0] in of_it and all(same(known[fact], seen.get(fact)) for fact in (of_it if self._apart else judged)):
+            of_it = [fact for fact in judged if not same(known.get(fact), right[fact])]
+            if wrong[0] in of_it and all(same(known.get(fact), seen.get(fact)) for fact in (of_it if self._apart else judged)):
                 made[mistake] = len(of_it)
         return _doc(max(made, key=made.get)) if made else None
 
@@ -110,7 +110,8 @@ class Task:
         for mistake, known in self._known.items():
             open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
             agreeing = [fact for fact in open_ if same(known.get(fact), seen.get(fact))]
-            if wrong[0] in agreeing and any(tells(seen[fact]) or isinstance(seen[fact], Exception) for fact in agreeing):
+            told = any(tells(value) or isinstance(value, Exception) for value in map(seen.get, agreeing))
+            if told and wrong[0] in agreeing:
                 explained[mistake] = len(agreeing) + sum(same(known.get(f), seen.get(f)) for f in seen if f not in wrong)
         return f". Perhaps: {_doc(max(explained, key=explained.get))}" if explained else ""
 

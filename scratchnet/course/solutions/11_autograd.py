@@ -16,7 +16,7 @@ def as_it_stands(by_hand):
         "L = s * s moves 2 s times as fast as s. y goes into s in two places: in the product and alone.",
         "dL/dx = dL/ds * y, and dL/dy = dL/ds * (x + 1)",
     ),
-    reveal=False,
+    reveal="work it out once more with a pencil: forward first, s and then L, then from L back",
 )
 def by_hand():
     return {"s": 15.0, "L": 225.0, "dL/ds": 30.0, "dL/dx": 150.0, "dL/dy": 90.0}
@@ -53,15 +53,40 @@ def one_factor_of_the_square():
     return by_hand() | {"dL/ds": 15.0, "dL/dx": 75.0, "dL/dy": 45.0}
 
 
+@by_hand.mistake
+def doubled():
+    """L = s * s is s squared, 225: the two s are multiplied, not added."""
+    return by_hand() | {"L": 30.0}
+
+
+@by_hand.mistake
+def s_without_the_sum():
+    """s is x * y + y: the product 10 and 5 more."""
+    return by_hand() | {"s": 10.0}
+
+
+@by_hand.mistake
+def derivative_of_s_with_y():
+    """That is how fast s moves with y, x + 1. L moves another 30 times as fast as s: multiply along the chain."""
+    return by_hand() | {"dL/dy": 3.0}
+
+
+@by_hand.mistake
+def y_plus_one():
+    """That is for y (x + 1) turned round: s moves y = 5 times as fast as x, and the y that stands alone does not move with
+    x."""
+    return by_hand() | {"dL/dx": 180.0}
+
+
 def an_operation(name):
     """Facts of a new operation: its value, its derivative, and both inside a longer expression."""
 
     def facts(operation):
         x = Value(0.5, "x")
         y = operation(x)
-        seen = {f"{name}(0.5) is a Value": isinstance(y, Value)}
-        seen[f"the data of {name}(0.5)"] = getattr(y, "data", y)
-        seen[f"what {name}(x) remembers"] = [parent.name for parent, _ in getattr(y, "parents", ())]
+        seen = {f"{name}(0.5) is a Value": isinstance(y, Value), f"the data of {name}(0.5)": getattr(y, "data", y)}
+        if not isinstance(y, Value):
+            return seen
         (y * 1).backward()
         seen[f"the derivative of {name} at 0.5"] = x.grad
         x = Value(-1.5, "x")
@@ -108,6 +133,36 @@ def derivative_one(x):
     return Value(math.exp(x.data), "exp", ((x, 1.0),))
 
 
+@exp.mistake
+def of_the_input(x):
+    """The number on the arrow is x itself. The derivative of exp is exp: the result's own data, e to the power of x."""
+    return Value(math.exp(x.data), "exp", ((x, x.data),))
+
+
+@exp.mistake
+def data_of_the_input(x):
+    """The data is that of x. The Value holds the result: math.exp(x.data)."""
+    return Value(x.data, "exp", ((x, math.exp(x.data)),))
+
+
+@exp.mistake
+def parent_as_a_number(x):
+    """The parent is x itself, a Value, not its number x.data: only a Value has a grad that something can flow into."""
+    return Value(math.exp(x.data), "exp", ((x.data, math.exp(x.data)),))
+
+
+@exp.mistake
+def a_pair_of_its_own(x):
+    """parents is a tuple of pairs. One pair alone needs another pair of brackets and a comma: ((x, derivative),)."""
+    return Value(math.exp(x.data), "exp", (x, math.exp(x.data)))
+
+
+@exp.mistake
+def of_the_value(x):
+    """math.exp works on plain numbers: give it x.data."""
+    return Value(math.exp(x), "exp", ((x, math.exp(x)),))
+
+
 @task(
     facts=an_operation("tanh"),
     hints=(
@@ -147,15 +202,45 @@ def not_squared(x):
     return Value(t, "tanh", ((x, 1 - t),))
 
 
+@tanh.mistake
+def no_parents_at_all(x):
+    """It has the right data, but nothing flows back to x. Give it the parent with its derivative, ((x, 1 - t * t),)."""
+    return Value(math.tanh(x.data), "tanh")
+
+
+@tanh.mistake
+def the_result_itself(x):
+    """The number on the arrow is t. That is the value; the derivative of tanh is 1 - t * t."""
+    t = math.tanh(x.data)
+    return Value(t, "tanh", ((x, t),))
+
+
+@tanh.mistake
+def sign_turned(x):
+    """t * t - 1 is negative, and tanh rises everywhere: 1 - t * t."""
+    t = math.tanh(x.data)
+    return Value(t, "tanh", ((x, t * t - 1),))
+
+
 def gradients_of_a_graph(backward):
+    called = []
+
+    def graph(x, y):
+        """(x * y + x) * (x * y), and the product in it, with a note of whoever calls the finished backward."""
+        p = x * y
+        result = (p + x) * p
+        result.backward = lambda: called.append("backward") or Value.backward(result)
+        return p, result
+
     x, y = Value(2.0, "x"), Value(3.0, "y")
-    backward(x * y)
-    seen = {"x.grad of x * y at x = 2, y = 3": x.grad, "y.grad of it": y.grad}
+    product = x * y
+    backward(product)
+    seen = {"x.grad of x * y at x = 2, y = 3": x.grad, "y.grad of it": y.grad, "the result's own grad": product.grad}
     x, y = Value(2.0, "x"), Value(3.0, "y")
-    p = x * y
-    s = p + x
-    backward(s * p)  # 48: s = 8 with p = 6 inside it
-    return seen | {"x.grad of (x * y + x) * (x * y)": x.grad, "y.grad of it": y.grad, "the grad of x * y in it": p.grad}
+    p, result = graph(x, y)  # 48: x * y + x is 8, and the 6 is in it
+    backward(result)
+    seen |= {"x.grad of (x * y + x) * (x * y)": x.grad, "its y.grad": y.grad, "the grad of x * y in it": p.grad}
+    return seen | {"calls of the finished backward": len(called)}
 
 
 @task(
@@ -184,8 +269,9 @@ def last_chain_wins(result):
 
 @backward.mistake
 def from_the_inputs(result):
-    """You walked from the inputs to the result, so every value passed on its grad before receiving any. Begin at the end:
-    reversed."""
+    """Only what the result was computed from directly got its grad. Either one level was done and not the whole history, or you
+    walked from the inputs, so that every value passed on its grad before it received any. Begin at the end:
+    reversed(result.history())."""
     result.grad = 1.0
     for value in result.history():
         for parent, derivative in value.parents:
@@ -207,3 +293,27 @@ def arrows_only(result):
     for value in reversed(result.history()):
         for parent, derivative in value.parents:
             parent.grad += derivative
+
+
+@backward.mistake
+def the_finished_one(result):
+    """The numbers are right, but result.backward() did the work. The task is to write what it does."""
+    result.backward()
+
+
+@backward.mistake
+def own_data(result):
+    """Each grad was multiplied by the parent's data. The number on the arrow is the derivative: derivative * value.grad."""
+    result.grad = 1.0
+    for value in reversed(result.history()):
+        for parent, _ in value.parents:
+            parent.grad += parent.data * value.grad
+
+
+@backward.mistake
+def added_along_the_chain(result):
+    """Along a chain derivatives are multiplied, not added: derivative * value.grad."""
+    result.grad = 1.0
+    for value in reversed(result.history()):
+        for parent, derivative in value.parents:
+            parent.grad += derivative + value.grad

@@ -3,6 +3,7 @@
 import torch
 
 from scratchnet.course import task
+from scratchnet.course.calls import Products
 
 
 def as_they_stand(grads):
@@ -16,7 +17,7 @@ def as_they_stand(grads):
         "The derivative of w * w is 2 w; of c * w with a constant c it is c. A detached tensor is a constant.",
         "None first; then 2 * 3, then the same added once more, then 5, then the 3 that was detached. zero_ leaves zeros.",
     ),
-    reveal=False,
+    reveal="that is not it: run the lines one after another and look",
 )
 def grads():
     w = torch.tensor(3.0, requires_grad=True)
@@ -64,13 +65,40 @@ def zeroed_is_none():
     return grads() | {"w.grad.zero_()": None}
 
 
+@grads.mistake
+def second_derivative():
+    """The derivative of w * w is 2 w, and w is 3. A factor of 2 alone would be the derivative of 2 w."""
+    return grads() | {"(w * w).backward()": 2.0}
+
+
+@grads.mistake
+def value_of_the_product():
+    """15 is the value of 5 * w. Its derivative is 5, wherever w is."""
+    return grads() | {"w.grad = None; (5 * w).backward()": 15.0}
+
+
+@grads.mistake
+def all_of_it_detached():
+    """Only the first factor is detached. Through the second one the gradient comes, 3 times 1."""
+    return grads() | {"w.grad = None; (w.detach() * w).backward()": 0.0}
+
+
+@grads.mistake
+def zeroed_and_kept():
+    """zero_() writes zeros over what was there: the gradient is 0 now."""
+    return grads() | {"w.grad.zero_()": 3.0}
+
+
 def a_descent(descend):
     w = torch.tensor([0.0, 0.0], requires_grad=True)
     x, y = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), torch.tensor([1.0, -2.0, 0.5])
     with torch.enable_grad():
         losses = descend(w, x, y, 4, 0.25)
     seen = {"the losses of 4 steps": losses, "w after them": w.detach().clone()}
-    return seen | {"w is a leaf that requires a gradient": w.is_leaf and w.requires_grad}
+    seen["w is a leaf that requires a gradient"] = w.is_leaf and w.requires_grad
+    w = torch.tensor([1.0], requires_grad=True)
+    descend(w, torch.tensor([[1.0]]), torch.tensor([0.0]), 1, 0.125)
+    return seen | {"w after one step of lr 0.125 from w = 1 for x = 1, y = 0": w.detach().clone()}
 
 
 @task(
@@ -103,6 +131,18 @@ def _descent(w, x, y, steps, step):
     return losses
 
 
+def _emptied(step):
+    """The step without memory, and the gradient emptied after it."""
+
+    def both(w):
+        with torch.no_grad():
+            step(w)
+        w.grad = None
+        return w
+
+    return both
+
+
 @descend.mistake
 def never_emptied(w, x, y, steps, lr):
     """The first two losses are right, then it goes wrong: each backward added to the gradients of earlier steps. Empty
@@ -112,8 +152,8 @@ def never_emptied(w, x, y, steps, lr):
 
 @descend.mistake
 def emptied_too_early(w, x, y, steps, lr):
-    """The loss never moves: the gradient was emptied between backward and the step, so the step had length 0. Empty it after
-    the step, or before backward."""
+    """The loss never moves, and neither does w. Either the gradient was emptied between backward and the step, so that the step
+    had length 0, or no step was written into w: `w -= lr * w.grad` under torch.no_grad(), and empty the gradient after it."""
     return _descent(w, x, y, steps, torch.no_grad()(lambda w: w.sub_(lr * w.grad.zero_())))
 
 
@@ -131,12 +171,27 @@ def a_new_tensor(w, x, y, steps, lr):
     return _descent(w, x, y, steps, lambda w: (w - lr * w.grad).detach().requires_grad_())
 
 
+@descend.mistake
+def uphill(w, x, y, steps, lr):
+    """The loss grows: the step went along the gradient, uphill. Subtract lr * w.grad."""
+    return _descent(w, x, y, steps, _emptied(lambda w: w.add_(lr * w.grad)))
+
+
+@descend.mistake
+def without_lr(w, x, y, steps, lr):
+    """lr is not used: the step has the size of the whole gradient. Subtract lr * w.grad."""
+    return _descent(w, x, y, steps, _emptied(lambda w: w.sub_(w.grad)))
+
+
 def gradients_of_pieces(gradient_in_pieces):
     x, y = torch.arange(10.0).reshape(5, 2) / 5, torch.tensor([1.0, -1.0, 2.0, 0.0, 3.0])
     seen = {}
     for size in (5, 2):
         w = torch.tensor([1.0, -2.0], requires_grad=True)
-        seen[f"the gradient of 5 samples in pieces of {size}"] = gradient_in_pieces(w, x, y, size)
+        with Products() as products:
+            seen[f"the gradient of 5 samples in pieces of {size}"] = gradient_in_pieces(w, x, y, size)
+        most = max((shapes[0][0] for shapes in products.factors), default=0)
+        seen[f"a product with more than {size} samples"] = most > size
     return seen
 
 
@@ -183,6 +238,39 @@ def last_piece_only(w, x, y, size):
     start = (len(x) - 1) // size * size
     (((x[start:] @ w - y[start:]) ** 2).mean() * len(x[start:]) / len(x)).backward()
     return w.grad
+
+
+@gradient_in_pieces.mistake
+def all_at_once(w, x, y, size):
+    """The gradient is right, but all samples went through at once. The task is to build it from pieces, as if they did not fit
+    into memory together."""
+    ((x @ w - y) ** 2).mean().backward()
+    return w.grad
+
+
+@gradient_in_pieces.mistake
+def size_over_all(w, x, y, size):
+    """The last piece has fewer than `size` samples, so it counts too much. Its share is len(piece_x) / len(x)."""
+    return _pieces(w, x, y, size, lambda count: size / len(x))
+
+
+@gradient_in_pieces.mistake
+def divided_by_all(w, x, y, size):
+    """Each mean was divided by the number of all samples. A mean of many counts more than a mean of few: multiply by
+    len(piece_x) too."""
+    return _pieces(w, x, y, size, lambda count: 1 / len(x))
+
+
+@gradient_in_pieces.mistake
+def share_upside_down(w, x, y, size):
+    """The share is upside down: the samples of the piece over all samples."""
+    return _pieces(w, x, y, size, lambda count: len(x) / count)
+
+
+@gradient_in_pieces.mistake
+def sums_added(w, x, y, size):
+    """Sums were added, but never divided by the number of samples: the mean over all needs / len(x)."""
+    return _pieces(w, x, y, size, lambda count: count)
 
 
 def through_a_function(cube_backward):
@@ -233,3 +321,38 @@ def incoming_cubed(ctx, grad):
 def passed_through(ctx, grad):
     """The gradient went through unchanged. The cube moves 3 * x * x times as fast as x: multiply by that."""
     return grad
+
+
+@cube_backward.mistake
+def the_tuple(ctx, grad):
+    """ctx.saved_tensors is a tuple, of one tensor here. Unpack it: (x,) = ctx.saved_tensors."""
+    x = ctx.saved_tensors
+    return grad * 3 * x * x
+
+
+@cube_backward.mistake
+def x_without_its_square(ctx, grad):
+    """The derivative of x ** 3 is 3 * x * x: one power less, and the 3 in front."""
+    (x,) = ctx.saved_tensors
+    return grad * 3 * x
+
+
+@cube_backward.mistake
+def three_forgotten(ctx, grad):
+    """The 3 is missing: the derivative of x ** 3 is 3 * x * x."""
+    (x,) = ctx.saved_tensors
+    return grad * x * x
+
+
+@cube_backward.mistake
+def cube_itself(ctx, grad):
+    """That multiplies by the cube, the value. The way back multiplies by the derivative, 3 * x * x."""
+    (x,) = ctx.saved_tensors
+    return grad * x**3
+
+
+@cube_backward.mistake
+def added(ctx, grad):
+    """The two were added. The incoming gradient and the derivative are multiplied."""
+    (x,) = ctx.saved_tensors
+    return grad + 3 * x * x

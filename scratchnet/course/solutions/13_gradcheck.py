@@ -11,7 +11,7 @@ def tried_out(numeric_gradients):
     before = a.copy()
     first, second = numeric_gradients(lambda a, b: (a**2) @ b, [a, b], g, 0.01)
     seen = {"the gradient of (a ** 2) @ b for a": first, "its gradient for b": second}
-    return seen | {"a holds what it held before": bool(np.array_equal(a, before))}
+    return seen | {"a holds what it held before": bool(np.allclose(a, before, rtol=0, atol=1e-12))}
 
 
 @task(
@@ -80,6 +80,30 @@ def not_put_back(f, arguments, g, step):
     return _differences(f, arguments, step, lambda up, here, down: (g * (up - down)).sum() / (2 * step), put_back=False)
 
 
+@numeric_gradients.mistake
+def downside_up(f, arguments, g, step):
+    """All signs are turned: it is above minus below."""
+    return _differences(f, arguments, step, lambda up, here, down: (g * (down - up)).sum() / (2 * step))
+
+
+@numeric_gradients.mistake
+def not_divided(f, arguments, g, step):
+    """Those are differences. A derivative is a difference per step: divide by 2 * step."""
+    return _differences(f, arguments, step, lambda up, here, down: (g * (up - down)).sum())
+
+
+@numeric_gradients.mistake
+def times_half_a_step(f, arguments, g, step):
+    """Without brackets `/ 2 * step` divides by 2 and then multiplies by the step: / (2 * step)."""
+    return _differences(f, arguments, step, lambda up, here, down: (g * (up - down)).sum() / 2 * step)
+
+
+@numeric_gradients.mistake
+def not_one_number(f, arguments, g, step):
+    """The results are arrays, and a gradient is one number for each entry: weight them with g and add them up."""
+    return _differences(f, arguments, step, lambda up, here, down: g * (up - down) / (2 * step))
+
+
 def as_it_stands(wrong_ones):
     return {"the wrong ones": list(wrong_ones())}
 
@@ -91,7 +115,7 @@ def as_it_stands(wrong_ones):
         "For each pair: numeric_gradients(forward, [x], g, 1e-5)[0] against backward(g, x). g has the shape of forward(x).",
         "x = np.random.default_rng(0).normal(size=(3, 4)); g likewise with the shape of forward(x). Two of the five disagree.",
     ),
-    reveal=False,
+    reveal="that is not it: run numeric_gradients on each of the five pairs and compare with its backward",
 )
 def wrong_ones():
     return ["softmax", "mean"]
@@ -126,6 +150,36 @@ def single_column():
     """For the mean a single row hides the mistake: its missing factor is 1 / rows. Take an x with sizes that differ. And
     "centred" is right."""
     return ["softmax", "centred"]
+
+
+@wrong_ones.mistake
+def other_order():
+    """The names are right. The task wants them in the order of PAIRS: softmax comes before mean."""
+    return ["mean", "softmax"]
+
+
+@wrong_ones.mistake
+def all_five():
+    """Not all of them: a pair whose backward agrees with the check is right. Three do."""
+    return ["square", "sigmoid", "softmax", "centred", "mean"]
+
+
+@wrong_ones.mistake
+def square_suspected():
+    """The pair "square" is right: the derivative of x ** 2 is 2 * x, times g. Try it out."""
+    return ["square", "softmax", "mean"]
+
+
+@wrong_ones.mistake
+def the_right_ones():
+    """Those three are the right ones: their backward agrees with the check. Name the other two."""
+    return ["square", "sigmoid", "centred"]
+
+
+@wrong_ones.mistake
+def none_found():
+    """Two of the five are wrong. Did the check compare with the g that backward got, and with more than one row?"""
+    return []
 
 
 def gradients_of_rows(softmax_backward):
@@ -168,6 +222,30 @@ def all_rows_together(g, p):
 def not_weighted(g, p):
     """The difference g - sum of g p is right, but one factor is missing: p in front of it."""
     return g - (g * p).sum(axis=1, keepdims=True)
+
+
+@softmax_backward.mistake
+def columns_together(g, p):
+    """The sum went down the columns. Each row is a softmax of its own: axis 1."""
+    return p * (g - (g * p).sum(axis=0, keepdims=True))
+
+
+@softmax_backward.mistake
+def axis_lost(g, p):
+    """The sum of each row is (R,) and does not stand beside its row: keepdims=True makes it (R, 1)."""
+    return p * (g - (g * p).sum(axis=1))
+
+
+@softmax_backward.mistake
+def plus(g, p):
+    """The signs: what the others lose is subtracted, p * (g - sum of g p)."""
+    return p * (g + (g * p).sum(axis=1, keepdims=True))
+
+
+@softmax_backward.mistake
+def first_part_only(g, p):
+    """That is p g alone, as if every probability moved by itself. They add up to 1: what one gains the others lose."""
+    return p * g
 
 
 def a_layer(dense_backward_and_step):
@@ -220,3 +298,35 @@ def w_not_transposed(W, a_prev, dz, lr):
     da_prev = W @ dz
     W -= lr * dz @ a_prev.T
     return da_prev
+
+
+@dense_backward_and_step.mistake
+def mean_over_samples(W, a_prev, dz, lr):
+    """The gradient was divided by the number of samples. Here it is dz a_prev^T as it is: a mean is the loss's business."""
+    da_prev = W.T @ dz
+    W -= lr * dz @ a_prev.T / dz.shape[1]
+    return da_prev
+
+
+@dense_backward_and_step.mistake
+def without_lr(W, a_prev, dz, lr):
+    """lr is not used: the step is lr times the gradient."""
+    da_prev = W.T @ dz
+    W -= dz @ a_prev.T
+    return da_prev
+
+
+@dense_backward_and_step.mistake
+def gradient_of_w_transposed(W, a_prev, dz, lr):
+    """a_prev dz^T is (in, out), and W is (out, in): dz @ a_prev.T."""
+    da_prev = W.T @ dz
+    W -= lr * a_prev @ dz.T
+    return da_prev
+
+
+@dense_backward_and_step.mistake
+def the_gradient_of_w(W, a_prev, dz, lr):
+    """That is the gradient of W. What goes to the layer below is da_prev, W.T @ dz."""
+    dW = dz @ a_prev.T
+    W -= lr * dW
+    return dW

@@ -4,17 +4,19 @@ import torch
 
 from scratchnet import nn, optim
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def what_the_module_knows(Stretch):
     layer = Stretch(3)
-    facts = {"the names of its parameters": [name for name, _ in layer.named_parameters()]}
+    facts = {"its parameters and their shapes": {name: tuple(p.shape) for name, p in sorted(layer.named_parameters())}}
     x = torch.arange(6.0).reshape(2, 3)
     facts["its output at the start for x = 0 to 5 in two rows"] = layer(x).detach().clone()
     facts["its output wants a gradient"] = layer(x).requires_grad
     with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter += torch.tensor([1.0, 2.0, 3.0])
+        for name, start in (("gain", 2.0), ("shift", 1.0)):
+            if getattr(getattr(layer, name, None), "shape", None) == (3,):
+                getattr(layer, name).copy_(torch.tensor([start, start + 1, start + 2]))
     return facts | {"its output for the gain 2, 3, 4 and the shift 1, 2, 3": layer(x).detach().clone()}
 
 
@@ -72,6 +74,40 @@ class InAList(nn.Module):
         return x * self.numbers[0] + self.numbers[1]
 
 
+@Stretch.mistake
+class StartsSwapped(Stretch.solution):
+    """gain starts as zeros and shift as ones, so every output is 1 at the start. A layer should begin by changing nothing: gain
+    1, shift 0."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.gain, self.shift = self.shift, self.gain
+
+
+@Stretch.mistake
+class OneForAll(Stretch.solution):
+    """gain and shift are one number each. Every feature has its own: torch.ones(features), torch.zeros(features)."""
+
+    def __init__(self, features):
+        super().__init__(1)
+
+
+@Stretch.mistake
+class ShiftForgotten(Stretch.solution):
+    """shift is learned but not used: x * self.gain + self.shift."""
+
+    def forward(self, x):
+        return x * self.gain
+
+
+@Stretch.mistake
+class ShiftedFirst(Stretch.solution):
+    """The shift was added before the gain, so it is stretched too: x * gain first, then + shift."""
+
+    def forward(self, x):
+        return (x + self.shift) * self.gain
+
+
 def three_counts(count):
     frozen = nn.Sequential(nn.Linear(10, 5), nn.Linear(5, 2))
     frozen[0].requires_grad_(False)
@@ -107,6 +143,25 @@ def tensors(model):
     return sum(1 for p in model.parameters() if p.requires_grad)
 
 
+@count.mistake
+def shared_twice(model):
+    """The shared weight was counted in each of its layers. model.parameters() and named_parameters() yield it once;
+    state_dict() and a walk through the layers do not know."""
+    return sum(p.numel() for layer in model.children() for p in layer.parameters() if p.requires_grad)
+
+
+@count.mistake
+def first_axis_only(model):
+    """len(p) is the size of the first axis. numel() is the product of all sizes."""
+    return sum(len(p) for p in model.parameters() if p.requires_grad)
+
+
+@count.mistake
+def weights_only(model):
+    """The biases were left out. They are learned as well."""
+    return sum(p.numel() for name, p in model.named_parameters() if p.requires_grad and "weight" in name)
+
+
 def the_drawn_weight(xavier_):
     weight = nn.Parameter(torch.zeros(100, 300))
     filled = xavier_(weight)
@@ -114,6 +169,8 @@ def the_drawn_weight(xavier_):
         "the standard deviation of a weight (100, 300), to two digits": round(filled.std().item(), 2),
         "the mean of its entries, to two digits": round(abs(filled.mean().item()), 2),
         "it is the parameter that was given": filled is weight,
+        "it still wants a gradient": weight.requires_grad,
+        "what it takes from nn.init": sorted(names_in(xavier_) & {"xavier_normal_", "xavier_uniform_", "kaiming_normal_"}),
     }
 
 
@@ -158,17 +215,65 @@ def another_tensor(weight):
     return nn.Parameter(torch.randn_like(weight) * (2 / sum(weight.shape)) ** 0.5)
 
 
+@xavier_.mistake
+def borrowed(weight):
+    """The numbers are right, but nn.init drew them. The task is to do it by hand, with weight.normal_(mean, std)."""
+    return nn.init.xavier_normal_(weight)
+
+
+@xavier_.mistake
+def for_the_uniform(weight):
+    """sqrt(6 / (fan_in + fan_out)) is half the width of the uniform distribution. The standard deviation has a 2 in place of
+    the 6."""
+    with torch.no_grad():
+        return weight.normal_(0, (6 / sum(weight.shape)) ** 0.5)
+
+
+@xavier_.mistake
+def one_over(weight):
+    """1 / (fan_in + fan_out) under the root is too little by a factor of 2: 2 over their sum is 1 over their mean."""
+    with torch.no_grad():
+        return weight.normal_(0, (1 / sum(weight.shape)) ** 0.5)
+
+
+@xavier_.mistake
+def mean_and_std_swapped(weight):
+    """normal_ takes the mean first, then the standard deviation. The numbers are around 0: normal_(0, std)."""
+    with torch.no_grad():
+        return weight.normal_((2 / sum(weight.shape)) ** 0.5, 0)
+
+
+@xavier_.mistake
+def left_at_zero(weight):
+    """Nothing was filled in: weight.normal(...) and torch.normal without _ do not write into the parameter."""
+    return weight
+
+
+@xavier_.mistake
+def frozen(weight):
+    """requires_grad_(False) freezes the parameter for good. To write into it once, use torch.no_grad()."""
+    weight.requires_grad_(False)
+    return weight.normal_(0, (2 / sum(weight.shape)) ** 0.5)
+
+
 def what_training_moves(freeze):
     model = nn.Sequential()
-    for name, layer in (("body", nn.Linear(3, 4)), ("dropout", nn.Dropout(0.5)), ("head", nn.Linear(4, 2))):
+    layers = {"body": nn.Linear(3, 4), "dropout": nn.Dropout(0.5), "antibody": nn.Linear(4, 4), "head": nn.Linear(4, 2)}
+    for name, layer in layers.items():
         model.add_module(name, layer)
-    freeze(model, "body")
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
-    model(torch.randn(5, 3)).square().mean().backward()
-    optimizer.step()
-    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
-    return {"what a step of training moves after freeze(model, 'body')": moved, "the model still trains": model.training}
+    facts = {}
+    for frozen in ("body", "head.w"):
+        freeze(model, frozen)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        model(torch.randn(5, 3)).square().mean().backward()
+        optimizer.step()
+        moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+        facts[f"what a step of training moves after freeze(model, {frozen!r})"] = moved
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+            parameter.grad = None
+    return facts | {"the model still trains": model.training}
 
 
 @task(
@@ -187,15 +292,45 @@ def freeze(model, name):
 
 @freeze.mistake
 def attribute_of_the_module(model, name):
-    """requires_grad was set on the module, which only gives it an attribute. Set it on its parameters, or call the module's
-    method requires_grad_(False)."""
-    getattr(model, name).requires_grad = False
+    """Everything still trains: no parameter was frozen. No parameter is called "body", their names begin so; `requires_grad =
+    False` on a module only gives it an attribute, and so does a misspelt name on a parameter. Set it on the parameters
+    themselves, or call parameter.requires_grad_(False)."""
+    model.requires_grad = False
 
 
 @freeze.mistake
 def eval_mode(model, name):
     """eval() changes how layers such as dropout compute; it stops no gradient. To freeze, use requires_grad_(False)."""
     model.eval()
+
+
+@freeze.mistake
+def the_module_of_that_name(model, name):
+    """A module has the name "head", a parameter "head.weight". The task asks for all parameters whose name *begins with* the
+    given text, "head.w" too: walk through model.named_parameters()."""
+    getattr(model, name).requires_grad_(False)
+
+
+@freeze.mistake
+def contained(model, name):
+    """`in` finds the text anywhere: "antibody" contains "body" as well. key.startswith(name) asks how a name begins."""
+    for key, parameter in model.named_parameters():
+        if name in key:
+            parameter.requires_grad_(False)
+
+
+@freeze.mistake
+def the_others(model, name):
+    """The others were frozen: freeze those whose name begins with `name`."""
+    for key, parameter in model.named_parameters():
+        if not key.startswith(name):
+            parameter.requires_grad_(False)
+
+
+@freeze.mistake
+def everything(model, name):
+    """Every parameter was frozen: ask of each whether its name begins with `name`."""
+    model.requires_grad_(False)
 
 
 class WordModel(nn.Module):
@@ -211,10 +346,12 @@ class WordModel(nn.Module):
 
 def what_is_shared(tie):
     model = WordModel()
+    embedding = model.embed.weight
     tie(model)
     facts = {
         "how many numbers the parameters hold": sum(p.numel() for p in model.parameters()),
         "head and table are equal": torch.equal(model.head.weight, model.embed.weight),
+        "the table is still its own Parameter": model.embed.weight is embedding,
     }
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     model(torch.tensor([0, 1, 1])).square().sum().backward()
@@ -236,8 +373,8 @@ def tie(model):
 
 @tie.mistake
 def copied(model):
-    """The numbers were copied: they are equal now, but each weight gets its own gradient and goes its own way. Assign the
-    Parameter itself."""
+    """The numbers were copied, or given to a new nn.Parameter: they are equal now, but each weight gets its own gradient and
+    goes its own way. Assign the Parameter itself."""
     with torch.no_grad():
         model.head.weight.copy_(model.embed.weight)
 
@@ -247,3 +384,17 @@ def same_memory(model):
     """Through .data the two share memory, but they are still two parameters: counted twice, each with its own gradient, and
     each step writes into the same numbers. Assign the Parameter itself."""
     model.head.weight.data = model.embed.weight.data
+
+
+@tie.mistake
+def the_other_way(model):
+    """They are tied, but the table now has the head's numbers. The head is to use the weight of the table:
+    model.head.weight = model.embed.weight."""
+    model.embed.weight = model.head.weight
+
+
+@tie.mistake
+def whole_module(model):
+    """The head was replaced by the table: a module with its forward, which looks words up and does not multiply. Share the
+    weight only."""
+    model.head = model.embed

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def rows_of_weights(questions):
@@ -17,7 +18,7 @@ def rows_of_weights(questions):
         "A feature that plays no part gets the weight 0; one that counts against gets a negative weight.",
         "A mean of two is half of one and half of the other. A difference is 1 and -1.",
     ),
-    reveal=False,
+    reveal="that is not it: multiply the row with the features 1, 10, 100 and see which number comes out",
 )
 def questions():
     return {
@@ -64,6 +65,18 @@ def only_one_is_doubled():
     return questions() | {"twice the sum of all": [2, 1, 1]}
 
 
+@questions.mistake
+def no_minus():
+    """1 and 1 add the two. "How much larger" is a difference: the one that is subtracted gets -1."""
+    return questions() | {"how much larger the first is than the third": [1, 0, 1]}
+
+
+@questions.mistake
+def sum_not_doubled():
+    """Weights of 1 give the sum once. Twice the sum has a 2 everywhere."""
+    return questions() | {"twice the sum of all": [1, 1, 1]}
+
+
 def outputs(linear):
     words, weight, bias = (
         torch.arange(12.0).reshape(2, 2, 3),
@@ -73,7 +86,14 @@ def outputs(linear):
     return {
         "words 0 to 11 (2, 2, 3), two questions, bias 10 and 20": linear(words, weight, bias),
         "the same without a bias": linear(words, weight, None),
+        "one word (3,)": linear(words[0, 0], weight, bias),
+        "functions that do it all": sorted(names_in(linear) & {"Linear", "addmm", "baddbmm"} | _called_linear(linear)),
     }
+
+
+def _called_linear(answer):
+    """`linear` of a library, not the reader's own, which has the same name."""
+    return {"linear"} & (names_in(answer) - {"linear" if getattr(answer, "__name__", "") == "linear" else ""})
 
 
 @task(
@@ -111,6 +131,24 @@ def always_biased(x, weight, bias):
 def forgotten(x, weight, bias):
     """The bias is missing: y + bias adds one number to each output, if there is a bias."""
     return x @ weight.T
+
+
+@linear.mistake
+def if_bias(x, weight, bias):
+    """`if bias` asks whether a tensor is true, and torch cannot say that of several numbers. Ask `if bias is not None`."""
+    return x @ weight.T + bias if bias else x @ weight.T
+
+
+@linear.mistake
+def bias_upright(x, weight, bias):
+    """The bias stands upright and meets the words. (out,) meets the last axis by itself: leave it as it is."""
+    return x @ weight.T if bias is None else x @ weight.T + bias[:, None]
+
+
+@linear.mistake
+def subtracted(x, weight, bias):
+    """The bias was subtracted. It is added: y + bias."""
+    return x @ weight.T if bias is None else x @ weight.T - bias
 
 
 def gradients(linear_backward):
@@ -162,6 +200,24 @@ def averaged_weight(g, x, weight):
     return g @ weight, g.T @ x / len(x), g.sum(0)
 
 
+@linear_backward.mistake
+def bias_kept_its_axis(g, x, weight):
+    """db still has the axis of the samples, (1, out). The bias is (out,), and so is its gradient: no keepdim."""
+    return g @ weight, g.T @ x, g.sum(0, keepdim=True)
+
+
+@linear_backward.mistake
+def other_order(g, x, weight):
+    """The gradients are in another order: dx first, then dW, then db."""
+    return g.T @ x, g.sum(0), g @ weight
+
+
+@linear_backward.mistake
+def no_sum_for_the_bias(g, x, weight):
+    """db is one row for each sample, (B, out). The bias went into every sample: add over the samples, g.sum(0)."""
+    return g @ weight, g.T @ x, g
+
+
 def blind_guess(class_bias):
     return {
         "softmax of the bias for labels 2, 2, 2, 0, 2, 1, 2, 0": class_bias(torch.tensor([2, 2, 2, 0, 2, 1, 2, 0]), 3).softmax(
@@ -199,6 +255,25 @@ def rare_ones_first(labels, classes):
 def all_alike(labels, classes):
     """A bias of zeros guesses that all classes are equally frequent; look at the labels."""
     return torch.zeros(classes)
+
+
+@class_bias.mistake
+def logarithm_of_softmax(labels, classes):
+    """softmax was taken here already, and it is taken once more of the bias. The logarithm of the frequencies is enough."""
+    return (torch.bincount(labels, minlength=classes) / len(labels)).softmax(0)
+
+
+@class_bias.mistake
+def counts_themselves(labels, classes):
+    """Those are the counts. softmax takes exp of them, so the most frequent class gets nearly everything: take their
+    logarithm."""
+    return torch.bincount(labels, minlength=classes).float()
+
+
+@class_bias.mistake
+def most_frequent_only(labels, classes):
+    """All of the weight is on the most frequent class. The softmax is to give every class its share."""
+    return torch.nn.functional.one_hot(torch.bincount(labels, minlength=classes).argmax(), classes).float() * 100
 
 
 def one_step(backward_and_update):
@@ -243,4 +318,39 @@ def uphill(g, x, weight, bias, lr):
     dx = g @ weight
     weight += lr * g.T @ x
     bias += lr * g.sum(0)
+    return dx
+
+
+@backward_and_update.mistake
+def averaged(g, x, weight, bias, lr):
+    """The step was divided by the number of samples. If a mean is wanted, the loss takes it, and it is already in g."""
+    dx = g @ weight
+    weight -= lr * g.T @ x / len(x)
+    bias -= lr * g.mean(0)
+    return dx
+
+
+@backward_and_update.mistake
+def bias_forgotten(g, x, weight, bias, lr):
+    """The bias did not move: bias -= lr * g.sum(0)."""
+    dx = g @ weight
+    weight -= lr * g.T @ x
+    return dx
+
+
+@backward_and_update.mistake
+def lr_forgotten(g, x, weight, bias, lr):
+    """lr is not used: each moves by -lr times its gradient."""
+    dx = g @ weight
+    weight -= g.T @ x
+    bias -= g.sum(0)
+    return dx
+
+
+@backward_and_update.mistake
+def weight_backwards(g, x, weight, bias, lr):
+    """x.T @ g is (in, out), and the weight is (out, in): g.T @ x."""
+    dx = g @ weight
+    weight -= lr * x.T @ g
+    bias -= lr * g.sum(0)
     return dx
