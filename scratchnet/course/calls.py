@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 from collections import Counter
 from contextlib import nullcontext
@@ -64,6 +65,16 @@ class Watched:
             result = self.answer(*args, **kwargs)
         self.returned.append(result)
         return result
+
+
+def returns_a_value(answer: Callable) -> bool:
+    """Whether a function has a `return` with something other than None behind it."""
+    if not isinstance(answer, FunctionType):
+        return True
+    steps = list(dis.get_instructions(answer))
+    ends = [(last, end) for last, end in zip(steps, steps[1:], strict=False) if end.opname.startswith("RETURN_")]
+    constants = [end if end.opname == "RETURN_CONST" else last for last, end in ends]
+    return any(step.opname not in ("LOAD_CONST", "RETURN_CONST") or step.argval is not None for step in constants)
 
 
 def names_in(answer: Callable) -> set[str]:

@@ -18,7 +18,7 @@ from typing import Callable
 
 import torch
 
-from scratchnet.course.calls import Watched
+from scratchnet.course.calls import Watched, returns_a_value
 from scratchnet.course.facts import difference, kind, same, tells
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import explain, line
@@ -71,8 +71,9 @@ class Task:
         wrong = [fact for fact in right if not same(seen.get(fact), right[fact])]
         if not wrong:
             return None
-        if returned and all(value is None for value in returned) and not all(value is None for value in needed):
-            return f"{self.name} returns None: is a `return` missing?"
+        nothing = returned and all(value is None for value in returned) and any(value is not None for value in needed)
+        if nothing and not returns_a_value(answer):
+            return f"{self.name} returns None: it has no `return` with the result behind it"
         error = seen[wrong[0]] if isinstance(seen.get(wrong[0]), BaseException) else None
         if error is None and (fitting := self._fitting(seen, wrong)):
             return fitting
@@ -111,7 +112,7 @@ class Task:
             open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
             agreeing = [fact for fact in open_ if same(known.get(fact), seen.get(fact))]
             told = any(tells(value) or isinstance(value, Exception) for value in map(seen.get, agreeing))
-            if told and wrong[0] in agreeing:
+            if told and wrong[0] in agreeing and 2 * len(agreeing) >= len(open_):
                 explained[mistake] = len(agreeing) + sum(same(known.get(f), seen.get(f)) for f in seen if f not in wrong)
         return f". Perhaps: {_doc(max(explained, key=explained.get))}" if explained else ""
 
@@ -119,6 +120,12 @@ class Task:
         """An answer that did not return, or returned something that could not be looked at."""
         if not line(error, path) and returned and needed and kind(returned[-1]) != kind(needed[0]):
             return f"{self.name} returns {kind(returned[-1])}; it should return {kind(needed[0])}"
+        at = len(returned) - 1  # the call after which the facts could not be looked at
+        sizes = [len(value[-1]) for value in (returned, needed) if value and isinstance(value[-1], (tuple, list))]
+        if not line(error, path) and len(set(sizes)) == 2:
+            return f"{self.name} returns {sizes[0]} values; it should return {sizes[1]}"
+        if not line(error, path) and 0 <= at < len(needed) and not same(returned[at], needed[at]):
+            return f"what {self.name} returns: {difference(returned[at], needed[at], self.reveal)}"
         return f"{self.name} raises {explain(error, path)}"
 
     def _broken(self, broken: tuple[str, ...]) -> str:

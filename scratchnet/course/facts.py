@@ -76,6 +76,11 @@ def difference(seen: object, right: object, reveal: bool | str) -> str:
             return f"yours has the shape {_shaped(seen)}; it should have {_shaped(right)}"
         if seen.dtype != right.dtype:
             return f"yours is {_dtype(seen)}; it should be {_dtype(right)}"
+    if isinstance(right, (list, tuple)) and len(seen) == len(right):
+        other = [place for place in range(len(right)) if kind(seen[place]) != kind(right[place])]
+        if other:
+            a, b = seen[other[0]], right[other[0]]
+            return f"yours is {_with_kind(a)} at [{other[0]}]; it should be {_with_kind(b)}"
     mine, theirs = _entries(seen), _entries(right)
     if mine.keys() == theirs.keys() and len(theirs) > WHOLE:
         wrong = [place for place in theirs if not same(mine[place], theirs[place])]
@@ -92,7 +97,7 @@ def difference(seen: object, right: object, reveal: bool | str) -> str:
 def text(value: object, digits: int = 4) -> str:
     """A fact in words, its numbers with a few digits."""
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}".partition("\n")[0]
+        return f"{type(value).__name__}: {value}".partition("\n")[0].rstrip(".")
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, Number):

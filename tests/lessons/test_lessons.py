@@ -65,5 +65,5 @@ def test_every_task_has_three_hints_and_mistakes(lesson):
 @pytest.mark.parametrize(("task", "mistake"), MISTAKES)
 def test_a_mistake_gets_the_message_of_its_own(task, mistake):
     verdict, message = task.grade(mistake), " ".join(mistake.__doc__.split())
-    unseen = " raises " in verdict or " returns " in verdict  # no fact could be seen: the mistake is a guess
+    unseen = " raises " in verdict or " returns" in verdict  # no fact could be seen: the mistake is a guess
     assert verdict == message or (unseen and verdict.endswith(f". Perhaps: {message}"))

@@ -226,8 +226,8 @@ def edge_forgotten(a, b, size):
 
 @matmul_in_tiles.mistake
 def one_entry_at_a_time(a, b, size):
-    """The product is right, but there is no `@` in it: every number takes a step of Python, or is copied for a product of
-    numbers. Leave the work within two tiles to `@`."""
+    """The product is right, but there is no `@` of tiles of a and b in it: every number takes a step of Python, or another
+    library did it. Leave the work within two tiles to `@`."""
     return three_loops(a, b)
 
 

@@ -123,6 +123,7 @@ def logs_of_sums(logsumexp):
         "logsumexp of [1, 3, 0.5]": logsumexp(torch.tensor([[1.0, 3.0, 0.5]])),
         "logsumexp of [1000, 1000, 999]": logsumexp(torch.tensor([[1000.0, 1000.0, 999.0]])),
         "logsumexp of [-1000, -1001, -1002]": logsumexp(torch.tensor([[-1000.0, -1001.0, -1002.0]])),
+        "logsumexp of [1000, 1000] and [-1000, -1000]": logsumexp(torch.tensor([[1000.0, 1000.0], [-1000.0, -1000.0]])),
         "logsumexp of [0, -inf, 0] and [-inf, -inf, -inf]": logsumexp(torch.tensor([[0.0, -inf, 0.0], [-inf, -inf, -inf]])),
     }
 
@@ -182,7 +183,7 @@ def pair_of_one_max(x):
 
 @logsumexp.mistake
 def axis_left_on(x):
-    """The values are right, but the axis of the classes is still there, (B, 1). squeeze(1) takes it off."""
+    """There is an axis too many: what keepdim left on has to come off in the end, from the maximum too. squeeze(1) does it."""
     m = x.amax(dim=1, keepdim=True)
     m = torch.where(m.isinf(), 0.0, m)
     return m + (x - m).exp().sum(dim=1, keepdim=True).log()
@@ -194,6 +195,21 @@ def mean_of_exponentials(x):
     m = x.amax(dim=1, keepdim=True)
     m = torch.where(m.isinf(), 0.0, m)
     return (m + (x - m).exp().mean(dim=1, keepdim=True).log()).squeeze(1)
+
+
+@logsumexp.mistake
+def one_maximum_for_all(x):
+    """One maximum for all rows: a row far below it underflows to log 0. amax(dim=1, keepdim=True) gives each row its own."""
+    m = x.max()
+    m = torch.where(m.isinf(), 0.0, m)
+    return m + (x - m).exp().sum(dim=1).log()
+
+
+@logsumexp.mistake
+def maximum_without_its_axis(x):
+    """The maximum of the rows is (B,) and meets the columns of x, not its rows: subtract it with keepdim=True."""
+    m = x.amax(dim=1)
+    return m + (x - m).exp().sum(dim=1).log()
 
 
 def surprises(surprise):
@@ -249,7 +265,8 @@ def finished_log_softmax(logits, y):
 
 @surprise.mistake
 def finished_loss(logits, y):
-    """The numbers are right, but it is the finished cross_entropy, which the exercise says not to use: logsumexp(x) - x[y]."""
+    """The numbers are right, but it is the finished cross_entropy, or its two halves, which the exercise says not to use:
+    logsumexp(x) - x[y]."""
     return torch.nn.functional.cross_entropy(logits, y, reduction="none")
 
 
@@ -336,3 +353,9 @@ def finished_softplus(x):
 def logaddexp_with_zero(x):
     """The numbers are right: logaddexp is the finished logsumexp of two numbers, and the exercise says not to use it."""
     return torch.logaddexp(x, torch.zeros(()))
+
+
+@softplus.mistake
+def max_along_an_axis(x):
+    """torch.max(x, 0) takes the 0 for an axis and gives two tensors. To cut off at the number 0: x.clamp(min=0)."""
+    return torch.max(x, 0) + (-x.abs()).exp().log1p()

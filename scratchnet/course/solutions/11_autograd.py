@@ -6,7 +6,7 @@ from scratchnet.course import Value, task
 
 
 def as_it_stands(by_hand):
-    return {name: float(value) for name, value in by_hand().items()}
+    return by_hand()
 
 
 @task(
@@ -84,7 +84,7 @@ def an_operation(name):
     def facts(operation):
         x = Value(0.5, "x")
         y = operation(x)
-        seen = {f"{name}(0.5) is a Value": isinstance(y, Value), f"the data of {name}(0.5)": getattr(y, "data", y)}
+        seen = {f"what {name} returns": type(y).__name__, f"the data of {name}(0.5)": getattr(y, "data", y)}
         if not isinstance(y, Value):
             return seen
         (y * 1).backward()
@@ -163,6 +163,19 @@ def of_the_value(x):
     return Value(math.exp(x), "exp", ((x, math.exp(x)),))
 
 
+@exp.mistake
+def no_derivative(x):
+    """A parent comes with the derivative: pairs (parent, derivative) in a tuple, ((x, derivative),)."""
+    return Value(math.exp(x.data), "exp", ((x,),))
+
+
+@exp.mistake
+def times_x(x):
+    """There is an x too many: the derivative of exp is exp, without a factor."""
+    y = math.exp(x.data)
+    return Value(y, "exp", ((x, x.data * y),))
+
+
 @task(
     facts=an_operation("tanh"),
     hints=(
@@ -222,24 +235,34 @@ def sign_turned(x):
     return Value(t, "tanh", ((x, t * t - 1),))
 
 
+@tanh.mistake
+def one_pair(x):
+    """parents is a tuple of pairs. One pair alone needs another pair of brackets and a comma: ((x, derivative),)."""
+    t = math.tanh(x.data)
+    return Value(t, "tanh", (x, 1 - t * t))
+
+
+@tanh.mistake
+def twice_t(x):
+    """2 t is not the square of t: 1 - t * t."""
+    t = math.tanh(x.data)
+    return Value(t, "tanh", ((x, 1 - 2 * t),))
+
+
 def gradients_of_a_graph(backward):
-    called = []
-
-    def graph(x, y):
-        """(x * y + x) * (x * y), and the product in it, with a note of whoever calls the finished backward."""
+    called, finished = [], Value.backward
+    Value.backward = lambda value: called.append(value) or finished(value)  # notes whoever calls it
+    try:
+        x, y = Value(2.0, "x"), Value(3.0, "y")
+        product = x * y
+        backward(product)
+        seen = {"x.grad of x * y at x = 2, y = 3": x.grad, "y.grad of it": y.grad, "the result's own grad": product.grad}
+        x, y = Value(2.0, "x"), Value(3.0, "y")
         p = x * y
-        result = (p + x) * p
-        result.backward = lambda: called.append("backward") or Value.backward(result)
-        return p, result
-
-    x, y = Value(2.0, "x"), Value(3.0, "y")
-    product = x * y
-    backward(product)
-    seen = {"x.grad of x * y at x = 2, y = 3": x.grad, "y.grad of it": y.grad, "the result's own grad": product.grad}
-    x, y = Value(2.0, "x"), Value(3.0, "y")
-    p, result = graph(x, y)  # 48: x * y + x is 8, and the 6 is in it
-    backward(result)
-    seen |= {"x.grad of (x * y + x) * (x * y)": x.grad, "its y.grad": y.grad, "the grad of x * y in it": p.grad}
+        backward((p + x) * p)  # 48: x * y + x is 8, and the 6 is in it
+        seen |= {"x.grad of (x * y + x) * (x * y)": x.grad, "its y.grad": y.grad, "the grad of x * y in it": p.grad}
+    finally:
+        Value.backward = finished
     return seen | {"calls of the finished backward": len(called)}
 
 
@@ -317,3 +340,26 @@ def added_along_the_chain(result):
     for value in reversed(result.history()):
         for parent, derivative in value.parents:
             parent.grad += derivative + value.grad
+
+
+@backward.mistake
+def passed_on_twice(result):
+    """A value that is used in two places passed on its grad twice, the second time with what it had passed on before. Each
+    value passes on once, after it has received everything: walk through reversed(result.history())."""
+    result.grad = 1.0
+
+    def go(value):
+        for parent, derivative in value.parents:
+            parent.grad += derivative * value.grad
+            go(parent)
+
+    go(result)
+
+
+@backward.mistake
+def pairs_not_unpacked(result):
+    """value.parents are pairs: `for parent, derivative in value.parents`."""
+    result.grad = 1.0
+    for value in reversed(result.history()):
+        for parent in value.parents:
+            parent.grad += value.grad

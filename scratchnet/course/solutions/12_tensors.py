@@ -7,7 +7,7 @@ from scratchnet.course.calls import Products
 
 
 def as_they_stand(grads):
-    return {line: value if value is None else float(value) for line, value in grads().items()}
+    return {line: value.item() if isinstance(value, torch.Tensor) else value for line, value in grads().items()}
 
 
 @task(
@@ -181,6 +181,27 @@ def uphill(w, x, y, steps, lr):
 def without_lr(w, x, y, steps, lr):
     """lr is not used: the step has the size of the whole gradient. Subtract lr * w.grad."""
     return _descent(w, x, y, steps, _emptied(lambda w: w.sub_(w.grad)))
+
+
+@descend.mistake
+def new_and_without_memory(w, x, y, steps, lr):
+    """`w = w - ...` under torch.no_grad() makes a new tensor that requires no gradient, so the next backward has nowhere to go.
+    `w -= ...` writes into the leaf."""
+    return _descent(w, x, y, steps, torch.no_grad()(lambda w: w - lr * w.grad))
+
+
+@descend.mistake
+def zero_grad_of_a_tensor(w, x, y, steps, lr):
+    """zero_grad() belongs to modules and optimizers. For one tensor: w.grad = None, or w.grad.zero_()."""
+    return _descent(w, x, y, steps, lambda w: w.zero_grad())
+
+
+@descend.mistake
+def step_before_backward(w, x, y, steps, lr):
+    """The step came before the first backward, and w.grad is still None: backward first, then the step."""
+    with torch.no_grad():
+        w -= lr * w.grad
+    return []
 
 
 def gradients_of_pieces(gradient_in_pieces):

@@ -105,7 +105,8 @@ def not_one_number(f, arguments, g, step):
 
 
 def as_it_stands(wrong_ones):
-    return {"the wrong ones": list(wrong_ones())}
+    names = wrong_ones()
+    return {"the wrong ones": [names] if isinstance(names, str) else list(names)}
 
 
 @task(

@@ -170,7 +170,7 @@ def the_drawn_weight(xavier_):
         "the mean of its entries, to two digits": round(abs(filled.mean().item()), 2),
         "it is the parameter that was given": filled is weight,
         "it still wants a gradient": weight.requires_grad,
-        "what it takes from nn.init": sorted(names_in(xavier_) & {"xavier_normal_", "xavier_uniform_", "kaiming_normal_"}),
+        "it takes something from nn.init": not {"init", "xavier_normal_", "xavier_uniform_"}.isdisjoint(names_in(xavier_)),
     }
 
 
@@ -373,7 +373,7 @@ def tie(model):
 
 @tie.mistake
 def copied(model):
-    """The numbers were copied, or given to a new nn.Parameter: they are equal now, but each weight gets its own gradient and
+    """The numbers were copied: they are equal now, but each weight gets its own gradient and
     goes its own way. Assign the Parameter itself."""
     with torch.no_grad():
         model.head.weight.copy_(model.embed.weight)
@@ -381,8 +381,8 @@ def copied(model):
 
 @tie.mistake
 def same_memory(model):
-    """Through .data the two share memory, but they are still two parameters: counted twice, each with its own gradient, and
-    each step writes into the same numbers. Assign the Parameter itself."""
+    """Through .data, or through nn.Parameter(model.embed.weight), the two share memory, but they are still two parameters:
+    counted twice, each with its own gradient, and each step writes into the same numbers. Assign the Parameter itself."""
     model.head.weight.data = model.embed.weight.data
 
 
@@ -398,3 +398,17 @@ def whole_module(model):
     """The head was replaced by the table: a module with its forward, which looks words up and does not multiply. Share the
     weight only."""
     model.head = model.embed
+
+
+@tie.mistake
+def untouched(model):
+    """Nothing has changed in the model: `==` compares, and `return` hands back. Assign: model.head.weight =
+    model.embed.weight."""
+    return model.embed.weight
+
+
+@tie.mistake
+def plain_tensor(model):
+    """clone() and .data give a plain tensor, and the place of a Parameter takes only a Parameter. Assign the one of the table
+    itself."""
+    model.head.weight = model.embed.weight.clone()

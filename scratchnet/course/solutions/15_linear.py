@@ -151,6 +151,20 @@ def subtracted(x, weight, bias):
     return x @ weight.T if bias is None else x @ weight.T - bias
 
 
+@linear.mistake
+def finished(x, weight, bias):
+    """The numbers are right, but F.linear did it all. The task is to write it with `@`."""
+    return torch.nn.functional.linear(x, weight, bias)
+
+
+@linear.mistake
+def finished_layer(x, weight, bias):
+    """The numbers are right, but nn.Linear did it all. The task is to write it with `@`."""
+    layer = torch.nn.Linear(3, 2, bias=bias is not None)
+    layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
+    return layer(x)
+
+
 def gradients(linear_backward):
     g, x, weight = torch.tensor([[1.0, 10.0], [2.0, 20.0]]), torch.randn(2, 3), torch.randn(2, 3)
     dx, dW, db = linear_backward(g, x, weight)
@@ -353,4 +367,13 @@ def weight_backwards(g, x, weight, bias, lr):
     dx = g @ weight
     weight -= lr * x.T @ g
     bias -= lr * g.sum(0)
+    return dx
+
+
+@backward_and_update.mistake
+def bias_not_summed(g, x, weight, bias, lr):
+    """g is (B, out) and the bias (out,): its gradient is the sum over the samples, g.sum(0)."""
+    dx = g @ weight
+    weight -= lr * g.T @ x
+    bias -= lr * g
     return dx
