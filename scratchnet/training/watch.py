@@ -24,8 +24,8 @@ class Layer:
 
     module: Module
     shape: tuple[int, ...] = ()
-    mean: float = math.nan
-    std: float = math.nan
+    mean: float | None = None
+    std: float | None = None
     alive: Tensor | None = None
 
     @property
@@ -34,10 +34,10 @@ class Layer:
         return 0.0 if self.alive is None else 1 - self.alive.float().mean().item()
 
     @property
-    def gradient(self) -> float:
-        """The norm of its parameters' gradients; NaN before a backward."""
+    def gradient(self) -> float | None:
+        """The norm of its parameters' gradients; None if there are no parameters, and before a backward."""
         gradients = [p.grad.norm().item() for p in self.module.parameters() if p.grad is not None]
-        return math.hypot(*gradients) if gradients else math.nan
+        return math.hypot(*gradients) if gradients else None
 
 
 class watch:
@@ -79,7 +79,7 @@ class watch:
         head = f"{'layer':24}{'mode':>6}{'output':>18}{'mean':>10}{'std':>10}{'dead':>7}{'gradient':>11}"
         rows = [
             f"{name + ' ' + type(layer.module).__name__:24}{'train' if layer.module.training else 'eval':>6}{layer.shape!s:>18}"
-            f"{layer.mean:10.3g}{layer.std:10.3g}{layer.dead:7.0%}{layer.gradient:11.3g}"
+            f"{_number(layer.mean):>10}{_number(layer.std):>10}{layer.dead:7.0%}{_number(layer.gradient):>11}"
             for name, layer in self.layers.items()
         ]
         return "\n".join([head, *rows])
@@ -128,6 +128,11 @@ class watch:
         if what not in self._said:
             self._said.add(what)
             teach(f"watch: {message}.")
+
+
+def _number(value: float | None) -> str:
+    """Three digits, or a dash for what there is not: NaN is left to values that are NaN."""
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _finite(value: object) -> bool:

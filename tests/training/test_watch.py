@@ -144,3 +144,15 @@ def test_the_report_has_one_line_per_layer():
     torch.testing.assert_close(
         report.layers["2"].gradient, torch.cat([p.grad.flatten() for p in model[2].parameters()]).norm().item()
     )
+
+
+def test_a_dash_is_what_there_is_not_and_nan_is_sick():
+    model = network()
+    with training.watch(model) as report:
+        pass
+    assert [line.split()[-4:] for line in str(report).splitlines()[1:]] == [["-", "-", "0%", "-"]] * 3
+    report = run(model)
+    first, relu, last = str(report).splitlines()[1:]
+    assert relu.split()[-1] == "-" and first.split()[-1] == f"{report.layers['0'].gradient:.3g}"
+    model[2].weight.grad.fill_(torch.nan)
+    assert str(report).splitlines()[3].split()[-1] == "nan"
