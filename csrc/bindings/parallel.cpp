@@ -60,7 +60,7 @@ bool sn_worth_threads(double grains) { return sn_num_threads() > 1 && grains >= 
 void sn_parallel_for(int64_t begin, int64_t end, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
                      void* context) {
   if (end <= begin) return;
-  if (end - begin == 1 || grain > 1 && !sn_worth_threads((double)(end - begin) / grain)) return body(context, begin, end);
+  if (end - begin == 1 || (grain > 1 && !sn_worth_threads((double)(end - begin) / grain))) return body(context, begin, end);
   if (grain > 1) grain = std::max<int64_t>(1, grain * wake());
   std::exception_ptr thrown;  // the first one; no exception may leave a thread of the pool
   std::atomic_flag taken;

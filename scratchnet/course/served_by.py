@@ -258,6 +258,7 @@ SERVED_BY: dict[int, tuple[str, ...]] = {
         "nn.MultiheadAttention",
         "nn.RotaryEmbedding",
         "nn.functional.scaled_dot_product_attention",
+        "nn.functional.varlen_attn",
         "rope",
         "scaled_dot_product_attention",
     ),

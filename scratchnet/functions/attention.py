@@ -78,6 +78,52 @@ def scaled_dot_product_attention(
 attention = scaled_dot_product_attention  # by the operator's name, as tests and benchmarks look for it
 
 
+def varlen_attn(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Attention inside each of N sequences that lie one behind the other: (T, H, E), (S, G, E), (S, G, Ev) -> (T, H, Ev).
+
+    cu_seq_q, cu_seq_k (N + 1,), int32 or int64: where the sequences of queries, and of keys, begin, and the last end.
+    max_q, max_k: no sequence is longer. window_size: how many keys before and after its own place a query sees, -1 for no
+    limit, (-1, 0) is causal; the last query of a sequence is at the place of its last key. A query without keys gives 0.
+    RuntimeError if shapes or dtypes do not fit, IndexError if the sequences are not those of the tokens, ValueError for another
+    window_size. torch.nn.attention.varlen.varlen_attn, which torch has for GPUs only.
+    """
+    explain.varlen_attn(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+    lengths = [cu_seq.diff().tolist() for cu_seq in (cu_seq_q, cu_seq_k, cu_seq_k)]
+    parts = zip(*(t.split(length) for t, length in zip((query, key, value), lengths, strict=True)), strict=True)
+    left, right = (None if side < 0 else side for side in window_size)
+    sequences = list(parts) or [(query, key, value)]  # no sequence: all there is, nothing
+    return torch.cat([_in_sequence(*sequence, left, right, scale, enable_gqa) for sequence in sequences])
+
+
+def _in_sequence(
+    query: Tensor, key: Tensor, value: Tensor, left: int | None, right: int | None, scale: float | None, enable_gqa: bool
+) -> Tensor:
+    """The attention of one sequence, whose last query has the place of the last key."""
+    place = key.shape[0] - query.shape[0]  # of the first query
+    blind = 0 if right is None else min(max(0, -place - right), query.shape[0])  # the first queries see no key
+    place += blind
+    unseen = 0 if left is None else min(max(0, place - left), key.shape[0])  # no query sees the first keys
+    place -= unseen
+    before, after = (None if left is None else left - place, None if right is None else right + place)
+    is_causal = after == 0
+    window = None if before is None and (is_causal or after is None) else (before, after)
+    heads = (t.transpose(0, 1) for t in (query[blind:], key[unseen:], value[unseen:]))
+    y = scaled_dot_product_attention(*heads, None, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa, window=window)
+    return torch.cat([y.new_zeros(blind, *y.shape[::2]), y.transpose(0, 1)]) if blind else y.transpose(0, 1)
+
+
 def _arranged(
     query: Tensor,
     key: Tensor,

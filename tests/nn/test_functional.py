@@ -12,7 +12,7 @@ import scratchnet.nn.functional as F
 from scratchnet.ops import OPS
 
 OURS_ALONE = {"add_layer_norm", "bias_gelu", "gated", "geglu", "quick_gelu", "reglu", "squared_relu", "swiglu"}
-OURS_ALONE |= {"dpo_loss", "linear_distillation", "linear_sequence_log_prob"}
+OURS_ALONE |= {"dpo_loss", "linear_distillation", "linear_sequence_log_prob", "varlen_attn"}
 OURS_ALONE |= {"linear_cross_entropy"} - {*dir(TF)}  # older ones lack it
 SHARED = {name for name in F.__all__ if name not in OURS_ALONE and getattr(F, name) is getattr(TF, name)}
 conv = lambda input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1: None

@@ -9,6 +9,7 @@ from cases import rungs
 
 import scratchnet
 from scratchnet.functions.attention import scaled_dot_product_attention as attention
+from scratchnet.functions.attention import varlen_attn
 from scratchnet.functions.dispatch import OPERATORS
 from scratchnet.ops.attention import EVERYWHERE, AttentionOptions, visible
 from scratchnet.reference.attention import dropout_factors
@@ -269,3 +270,55 @@ def test_the_operator_refuses_what_its_kernels_cannot_read():
     ):
         with pytest.raises(RuntimeError, match=words):
             forward(*wrong)
+
+
+def packed(lengths_q, lengths_k, heads, groups, dtype=torch.float32):
+    """query, key, value of sequences one behind the other, where these begin, and the longest."""
+    generator = torch.Generator().manual_seed(1)
+    sizes = ((sum(lengths_q), heads, 16), (sum(lengths_k), groups, 16), (sum(lengths_k), groups, 24))
+    tensors = [torch.randn(size, generator=generator, dtype=torch.float64).to(dtype).requires_grad_() for size in sizes]
+    ends = [torch.tensor([0, *lengths]).cumsum(0).int() for lengths in (lengths_q, lengths_k)]
+    return tensors, (*ends, max(lengths_q, default=0), max(lengths_k, default=0))
+
+
+def sequences_as_a_mask(query, key, value, cu_seq_q, cu_seq_k, window_size, enable_gqa):
+    """varlen_attn by its definition, in one matrix of scores."""
+    seen = torch.zeros(len(query), len(key), dtype=torch.bool)
+    for (q, end_q), (k, end_k) in zip(*(ends.unfold(0, 2, 1).tolist() for ends in (cu_seq_q, cu_seq_k)), strict=True):
+        place = torch.arange(end_k - end_q + q, end_k)[:, None]
+        left, right = (len(query) + len(key) if side < 0 else side for side in window_size)
+        keys = torch.arange(k, end_k)
+        seen[q:end_q, k:end_k] = (keys >= place - left) & (keys <= place + right)
+    y = F.scaled_dot_product_attention(*(t.transpose(0, 1) for t in (query, key, value)), seen, enable_gqa=enable_gqa)
+    return y.transpose(0, 1)
+
+
+@pytest.mark.parametrize("backend", (None, "cpp", "reference"))
+@pytest.mark.parametrize("window_size", ((-1, -1), (-1, 0), (3, 0), (2, 1), (0, -1), (0, 0)))
+@pytest.mark.parametrize("lengths_k", ((1, 30, 0, 7), (5, 2, 3, 40), (1, 200, 7, 1)))
+def test_sequences_one_behind_the_other(lengths_k, window_size, backend):
+    inputs, ends = packed((1, 30, 3, 7), lengths_k, heads=4, groups=2)
+    with scratchnet.backend(backend):
+        ours = with_gradients(varlen_attn, inputs, *ends, window_size=window_size, enable_gqa=True)
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    close(ours, with_gradients(sequences_as_a_mask, exact, *ends[:2], window_size=window_size, enable_gqa=True))
+
+
+def test_no_sequences():
+    inputs, ends = packed((), (), heads=4, groups=4)
+    assert [t.shape for t in with_gradients(varlen_attn, inputs, *ends)] == [(0, 4, 24), (0, 4, 16), (0, 4, 16), (0, 4, 24)]
+
+
+@pytest.mark.parametrize("rows, heads, groups", ((1, 2, 2), (1, 4, 2), (2, 3, 3)))
+@pytest.mark.parametrize("options", ({}, {"window": (50, 150), "dropout_p": 0.3}, {"softcap": 2.0, "is_causal": True}), ids=str)
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16))
+@pytest.mark.parametrize("size, values", ((64, 64), (5, 3), (130, 77)))
+def test_a_query_or_two_read_keys_in_place(size, values, dtype, options, rows, heads, groups):
+    inputs = [t.detach() for t in tensors(2, heads, rows, size, keys=500, groups=groups, values=values, dtype=dtype)]
+    results = []
+    for backend, of in (("cpp:3", inputs), ("cpp:4", inputs), ("reference", [t.double() for t in inputs])):
+        torch.manual_seed(5)
+        with scratchnet.backend(backend):
+            results.append(attention(*of, enable_gqa=True, **options))
+    assert torch.equal(*results[:2])
+    close(results[:1], results[2:], 4e-3 if dtype is torch.bfloat16 else 2e-6)

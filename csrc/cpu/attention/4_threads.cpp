@@ -29,7 +29,7 @@ void forward(const AttentionForward& p) {
   const double work = double(blocks.size) * p.keys * (p.size + p.value_size);
   parallel_for(0, p.batches * p.heads * blocks.count, grain_of(work), [&](int64_t begin, int64_t end) {
     Forward<T, Y> attend(p);
-    const bool keep = end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
+    const bool keep = !attend.few && end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
     std::vector<std::unique_ptr<PackedKeys<T>>> packed(keep ? key_blocks(p) : 1);
     for (auto& block : packed) block = std::make_unique<PackedKeys<T>>(p);
     for (int64_t t = begin; t < end; t++) {

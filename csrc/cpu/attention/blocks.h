@@ -1,6 +1,7 @@
 // The work on one block of queries (forward) and on one block of scores (backward), for rungs 3 and 4.
 #pragma once
 #include "cpu/flush.h"
+#include "in_place.h"
 #include "rows.h"
 
 namespace scratchnet {
@@ -43,11 +44,12 @@ struct Forward {
   using A = acc_t<T>;
   const AttentionForward& p;
   const QueryBlocks blocks;
+  const bool few;
   const Scratch<A> s, o, q;
   A m[QUERIES], l[QUERIES];
 
   explicit Forward(const AttentionForward& p)
-      : p(p), blocks(p), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, p.size) {}
+      : p(p), blocks(p), few(few_queries(p)), s(QUERIES, KEYS), o(QUERIES, p.value_size), q(QUERIES, p.size) {}
 
   template <class Keys>
   void operator()(int64_t b, int64_t h, int64_t i, const Keys& packed) {
@@ -59,16 +61,22 @@ struct Forward {
     for (int64_t j = 0; j < key_blocks(p); j++) {
       const Block block = block_of(p, blocks, i, j);
       if (!block.visible()) continue;
-      const PackedKeys<T>& keys = packed(j);
-      scores(block, p.size, queries, keys.k.data(), s.data());
+      const PackedKeys<T>* const keys = few ? nullptr : &packed(j);
+      if (few) scores_in_place(block, p.size, queries, first(p.k, b, h, block), p.k.row, s.data());
+      else scores(block, p.size, queries, keys->k.data(), s.data());
       for (int64_t r = 0; r < block.rows; r++)
         shrink(r, exponentials(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), m[r], l[r]));
-      add_over_keys(block, p.value_size, s.data(), keys.v.data(), o.data());
+      if (few) add_values_in_place(block, p.value_size, s.data(), first(p.v, b, h, block), p.v.row, o.data());
+      else add_over_keys(block, p.value_size, s.data(), keys->v.data(), o.data());
     }
     for (int64_t r = 0; r < all.rows; r++) finish(b, h, all.i + r, r);
   }
 
  private:
+  // The first key or value of a block.
+  const T* first(const Heads& t, int64_t b, int64_t h, const Block& block) const {
+    return (const T*)t.data + t.offset(b, p.group(h), block.j);
+  }
   void shrink(int64_t r, A by) const {
     if (by == 1) return;
     A* const row = o.at(r * p.value_size, p.value_size);

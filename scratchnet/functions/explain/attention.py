@@ -1,11 +1,13 @@
-"""Why a call of scaled_dot_product_attention is wrong."""
+"""Why a call of scaled_dot_product_attention or varlen_attn is wrong."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor
 
-from scratchnet.functions.checks import check_device, check_float, check_tensor, fail, same_dtype
+from scratchnet.functions.checks import check_device, check_dtypes, check_float, check_tensor, fail, same_dtype
 
 NAME = "scaled_dot_product_attention"
 
@@ -110,3 +112,46 @@ def _check_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: 
     needed = (*lead, *([heads] if max(query.dim(), key.dim(), value.dim()) > 2 else []), query.shape[-2], key.shape[-2])
     got = f"got {tuple(mask.shape)} for scores of shape {needed}"
     fail(RuntimeError, NAME, "attn_mask", f"must be broadcastable to the scores, (..., queries, keys), {got}")
+
+
+def varlen_attn(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    window_size: tuple[int, int],
+) -> None:
+    name = "varlen_attn"
+    for argument, tensor in (("query", query), ("key", key), ("value", value)):
+        check_float(name, argument, tensor)
+        if tensor.dim() != 3:
+            fail(RuntimeError, name, argument, f"must be (tokens, heads, head size), got shape {tuple(tensor.shape)}")
+        check_dtypes(name, "query", query, argument, tensor)
+        check_device(name, argument, tensor, "query", query)
+    ends = (("cu_seq_q", cu_seq_q, "max_q", max_q, query), ("cu_seq_k", cu_seq_k, "max_k", max_k, key))
+    for argument, cu_seq, longest, limit, tensor in ends:
+        _check_sequences(name, argument, cu_seq, longest, limit, tensor)
+    if len(cu_seq_q) != len(cu_seq_k):
+        counts = f"{len(cu_seq_q) - 1} sequences of queries and {len(cu_seq_k) - 1} of keys"
+        fail(RuntimeError, name, "cu_seq_k", f"needs the {len(cu_seq_q)} numbers of cu_seq_q, got {counts}")
+    if len(value) != len(key):
+        fail(RuntimeError, name, "value", f"each key needs a value, got {len(key)} keys and {len(value)} values")
+    if not (isinstance(window_size, (tuple, list)) and len(window_size) == 2 and all(type(n) is int for n in window_size)):
+        fail(ValueError, name, "window_size", f"must be two numbers (before, after), -1 for no limit, got {window_size!r}")
+
+
+def _check_sequences(name: str, argument: str, cu_seq: Tensor, longest: str, limit: int, tensor: Tensor) -> None:
+    check_tensor(name, argument, cu_seq)
+    if cu_seq.dtype not in (torch.int32, torch.int64) or cu_seq.dim() != 1 or not len(cu_seq):
+        got = f"got {cu_seq.dtype} of shape {tuple(cu_seq.shape)}"
+        fail(RuntimeError, name, argument, f"needs int32 or int64 of shape (sequences + 1,), {got}")
+    places, tokens = cu_seq.tolist(), len(tensor)
+    lengths = [after - before for before, after in itertools.pairwise(places)]
+    if places[0] != 0 or places[-1] != tokens or min(lengths, default=0) < 0:
+        needs = f"must rise from 0 to the number of tokens, {tokens}"
+        fail(IndexError, name, argument, f"{needs}, got {places[:8]}{' ...' if len(places) > 8 else ''}")
+    if max(lengths, default=0) > limit:
+        fail(RuntimeError, name, longest, f"is {limit}, but a sequence of {argument} has {max(lengths)} tokens")

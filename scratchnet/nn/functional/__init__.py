@@ -101,6 +101,7 @@ from torch.nn.functional import upsample_nearest as upsample_nearest
 # `x as x` marks a public name, for type checkers too; __all__ follows from these imports.
 from scratchnet import drop_in
 from scratchnet.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from scratchnet.functions.attention import varlen_attn as varlen_attn
 from scratchnet.functions.batch_norm import batch_norm as batch_norm
 from scratchnet.functions.batch_norm import instance_norm as instance_norm
 from scratchnet.functions.conv2d import conv1d as conv1d

@@ -65,3 +65,20 @@ WRONG += [
     Wrong(SDPA, THREE, "softcap", "positive, got -1 | None", {"softcap": -1}, error=ValueError),
     Wrong(SDPA, THREE, "sinks", "2 heads | (3,)", {"sinks": x(3)}, error=RuntimeError),
 ]
+
+VARLEN = "nn.functional.varlen_attn"
+TOKENS = (x(7, 2, 8), x(7, 2, 8), x(7, 2, 8))
+ENDS = (i(0, 3, 7), i(0, 3, 7), 4, 4)
+WRONG += [
+    Wrong(VARLEN, (x(7, 8), *TOKENS[1:], *ENDS), "query", "(tokens, heads, head size) | (7, 8)", error=RuntimeError),
+    Wrong(VARLEN, (i(*7 * [[[1]]]), *TOKENS[1:], *ENDS), "query", "Long | .float()", error=NotImplementedError),
+    Wrong(VARLEN, (TOKENS[0], TOKENS[1].double(), TOKENS[2], *ENDS), "key", "float64 | key.float()", error=RuntimeError),
+    Wrong(VARLEN, (*TOKENS[:2], x(6, 2, 8), *ENDS), "value", "7 keys and 6 values", error=RuntimeError),
+    Wrong(VARLEN, (*TOKENS, [0, 3, 7], *ENDS[1:]), "cu_seq_q", "must be Tensor, not list", error=TypeError),
+    Wrong(VARLEN, (*TOKENS, x(3), *ENDS[1:]), "cu_seq_q", "int32 or int64 | float32", error=RuntimeError),
+    Wrong(VARLEN, (*TOKENS, i(0, 3, 6), *ENDS[1:]), "cu_seq_q", "rise from 0 | 7, got [0, 3, 6]", error=IndexError),
+    Wrong(VARLEN, (*TOKENS, ENDS[0], i(0, 8, 7), 4, 8), "cu_seq_k", "rise from 0 | [0, 8, 7]", error=IndexError),
+    Wrong(VARLEN, (*TOKENS, ENDS[0], i(0, 7), 4, 7), "cu_seq_k", "2 sequences of queries and 1 of keys", error=RuntimeError),
+    Wrong(VARLEN, (*TOKENS, *ENDS[:2], 3, 4), "max_q", "is 3 | 4 tokens", error=RuntimeError),
+    Wrong(VARLEN, (*TOKENS, *ENDS), "window_size", "(before, after) | 5", {"window_size": 5}, error=ValueError),
+]
