@@ -27,9 +27,13 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
 
     Q, K and V are linear in query (N, L, embed_dim), key (N, S, kdim) and value (N, S, vdim) if batch_first, else (L, N, ...),
     or without N. Dividing by sqrt(d) keeps the variance of the scores, sums of d products, at 1, where softmax still learns.
+    dropout drops the probabilities that torch's layer drops for the same torch.manual_seed; after `layer.redraw = True`, and
+    with need_weights=False, others, from a seed that backward draws them from again instead of reading them.
     ValueError for sizes below 1, AssertionError unless num_heads divides embed_dim.
     Vaswani et al.: Attention Is All You Need, https://arxiv.org/abs/1706.03762.
     """
+
+    redraw = False
 
     def __init__(
         self,
@@ -139,8 +143,8 @@ class MultiheadAttention(Called, torch.nn.MultiheadAttention):
             y = matmul(weights, v)
         else:
             weights = None
-            # torch's own draws the mask that torch's layer draws for the same seed
-            attend = torch.nn.functional.scaled_dot_product_attention if dropout else F.scaled_dot_product_attention
+            torchs = dropout and not self.redraw  # torch's own drops what torch's layer drops for the same seed
+            attend = torch.nn.functional.scaled_dot_product_attention if torchs else F.scaled_dot_product_attention
             y = attend(q, k, v, None if mask is None else mask.to(q.dtype), dropout, causal)
 
         # (L, N, E), the heads side by side: torch's order in memory, so that a dropout after this draws the same mask

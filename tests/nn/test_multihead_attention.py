@@ -249,3 +249,21 @@ def test_a_mask_that_is_read_has_to_fit(kwargs):
     for layer in (ours, theirs):
         with pytest.raises(RuntimeError, match=r"The shape of the 2D attn_mask is .*8, 8.* but should be \(5, 5\)"):
             layer(x, x, x, attn_mask=torch.ones(8, 8, dtype=torch.bool).triu(1), is_causal=True, **kwargs)
+
+
+def test_dropout_from_a_seed():
+    ours, theirs = twins(dropout=0.4, batch_first=True)
+    x = inputs(ours)[0].detach()
+    ours.redraw = True
+    results = []
+    with scratchnet.backend("cpp"):
+        for layer in (ours, ours, theirs):
+            torch.manual_seed(6)
+            results.append(layer(x, x, x, need_weights=False)[0])
+        assert torch.equal(*results[:2]) and not torch.allclose(results[0], results[2])
+        torch.manual_seed(6)
+        q, k, v = (t.transpose(1, 2) for t in ours._project(x, x, x, batched=True))
+        y = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=0.4)
+    assert_close(results[0], ours.out_proj(y.transpose(1, 2).flatten(2)))
+    with torch.no_grad():
+        assert_close(ours.eval()(x, x, x, need_weights=False), theirs.eval()(x, x, x, need_weights=False))
