@@ -10,6 +10,7 @@ from types import ModuleType
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
@@ -17,13 +18,14 @@ from rich.table import Table
 from scratchnet import course
 from scratchnet.cli import options
 from scratchnet.course import CONCEPTS, SERVED_BY, Lesson, progress
+from scratchnet.course.glossary import GLOSSARY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet learn`."""
     parser.add_argument("lesson", nargs="?", type=options.lesson, help="its number, e.g. 7; without it: the list of lessons")
     parser.add_argument("--notebook", metavar="DIR", type=Path, help="write the lesson into DIR as a Jupyter notebook")
-    parser.add_argument("--concepts", action="store_true", help="every concept of the course with the lessons that teach it")
+    parser.add_argument("--concepts", action="store_true", help="every concept and word of the course, with its lessons")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,6 +64,10 @@ def _list_concepts(screen: Console) -> None:
         table.add_row(str(number), CONCEPTS[number], ", ".join(lesson.number for lesson in lessons), names)
     screen.print(table)
     screen.print(f"{sum(map(bool, index.values()))} of {len(index)} concepts have a lesson", highlight=False)
+    words = Table("word", "what it means", "lessons")
+    for word, (number, meaning) in GLOSSARY.items():
+        words.add_row(word, escape(meaning), ", ".join(lesson.number for lesson in index[number]))
+    screen.print(words)
 
 
 def _teach(screen: Console, lesson: Lesson) -> None:

@@ -126,7 +126,7 @@ class Task:
             return f"{self.name} returns {sizes[0]} values; it should return {sizes[1]}"
         if not line(error, path) and 0 <= at < len(needed) and not same(returned[at], needed[at]):
             return f"what {self.name} returns: {difference(returned[at], needed[at], self.reveal)}"
-        return f"{self.name} raises {explain(error, path)}"
+        return f"{self.name}{' raises' if isinstance(error, Exception) else ':'} {explain(error, path)}"
 
     def _broken(self, broken: tuple[str, ...]) -> str:
         if broken == ("nothing of what it should use",):

@@ -18,7 +18,7 @@ from scratchnet.course.exercise import Task, tasks
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import TimeUp, explain
 
-LIMIT = 30.0  # seconds for one task
+LIMIT = 20.0  # seconds for one task
 GRACE = 5.0  # more until the process is killed: TimeUp, which knows the line, comes first
 
 Verdicts = dict[str, str | None]
