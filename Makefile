@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 
-.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results profiles gpu clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results ladders profiles gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
 	@echo 'make results   every table of speed in benchmarks/RESULTS.md, README.md and docs/cpu_training.md (half an hour)'
+	@echo 'make ladders   the rungs of every primitive, measured and drawn on its page in docs (some minutes)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
 	@echo 'make gpu       tests, verification and benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
@@ -86,6 +87,10 @@ results: build
 	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
 	$(PIP) '.[bench]' && $(BIN)/python benchmarks/models.py --huge-pages --readme $(RESULTS)
+
+ladders: build
+	for page in $$($(BIN)/python -c 'from scratchnet.ops import PRIMITIVES; print(*PRIMITIVES)'); do \
+	  $(BIN)/scratchnet ladder $$page --plot docs/figures/ladder_$$page.svg --readme docs/$$page.md || exit 1; done
 
 # Both instruction sets, for both sides alike, and both things that idle threads do.
 AVX2 := SCRATCHNET_CPU_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2

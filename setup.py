@@ -390,8 +390,9 @@ if __name__ == "__main__":
         packages=[
             *find_packages(include=["scratchnet", "scratchnet.*"]),
             *("scratchnet." + name for name in find_packages(include=["kernels", "kernels.*"])),
+            "scratchnet.csrc",  # the sources of the kernels, to read
         ],
-        package_dir={"scratchnet.kernels": "kernels"},
+        package_dir={"scratchnet.kernels": "kernels", "scratchnet.csrc": "csrc"},
         ext_modules=[Extension("scratchnet._C", sources=[])],
         cmdclass={"build_ext": BuildWithNinja},
     )

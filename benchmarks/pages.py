@@ -71,12 +71,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     rows = environments.read(args.figures)
     table, caption = environments.table(rows), environments.caption(rows)
-    markdown.write(README, args.root / "README.md", slower(table), f"{count(table)} {caption}")
+    markdown.write(README, args.root / "README.md", markdown.table(slower(table)), f"{count(table)} {caption}")
     legend = (
         "A cell: our time forward and backward, in brackets the share of the roof that it reaches (memory, or arithmetic above "
         "16 FLOP a byte), torch's time / ours. Moves: every input read once, every result written once."
     )
-    markdown.write(TRAINING, args.root / "docs" / "cpu_training.md", training(table), f"{caption} {legend}")
+    markdown.write(TRAINING, args.root / "docs" / "cpu_training.md", markdown.table(training(table)), f"{caption} {legend}")
     return 0
 
 

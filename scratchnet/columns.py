@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from importlib import import_module
+from pathlib import Path
 from typing import Callable
 
 import torch
@@ -15,6 +16,10 @@ from scratchnet.ops import FILES, Op
 # Where the operators of a backend are registered. C++ and CUDA share theirs: the device of the tensors decides.
 # "reference" has none: it is plain PyTorch code.
 NAMESPACES = {"cpp": "scratchnet", "cuda": "scratchnet", "numpy": "scratchnet_numpy", "triton": "scratchnet_triton"}
+
+_PACKAGE = Path(__file__).parent
+# The sources of the compiled kernels: installed with the package, in a clone beside it.
+CSRC = _PACKAGE / "csrc" if (_PACKAGE / "csrc").is_dir() else _PACKAGE.parent / "csrc"
 
 
 def kernel(op: Op, column: str, direction: str, rung: int | None = None) -> Callable:

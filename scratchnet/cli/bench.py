@@ -48,7 +48,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="also against torch.compile; compiling takes some 10 s per call")
     parser.add_argument("--cold", action="store_true", help="also with empty caches (default: on a GPU)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure, with machine, versions and commit")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call as a PNG")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the roofline of this machine with every call")
     markdown.add_readme("bench", parser)
 
 

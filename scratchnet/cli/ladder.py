@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
 from rich.syntax import Syntax
 
 from scratchnet.cli import markdown, options
-from scratchnet.measure import ladder, machine
+from scratchnet.measure import ladder, ladder_plot, machine
 from scratchnet.measure.bench import Measurement, Settings, Timing
 from scratchnet.measure.ladder import COLUMNS, Rung
 from scratchnet.measure.roof import Roof
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", nargs=2, type=options.positive, metavar=("ROWS", "COLUMNS"), help="(default: a small one)")
     what = "only show what rung B (such as cpp:2) changes in the source of rung A"
     parser.add_argument("--diff", nargs=2, metavar=("A", "B"), help=what)
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what each rung reaches as a PNG")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what each rung reaches: PNG, or SVG by its name")
     markdown.add_readme("ladder", parser)
 
 
@@ -47,9 +48,17 @@ def run(args: argparse.Namespace) -> int:
         results = ladder.measure(args.primitive, steps, args.size and tuple(args.size), settings)
         progress.remove_task(task)
     options.print_absent(screen, "cpu", args.backend)
-    markdown.report("ladder", args.readme, _table(steps, results), _caption(args.primitive, results, facts, settings))
+    tables = [_rungs(steps, results), *_speeds(steps, results)]
+    caption = "\n".join(f"- {line}" for line in _caption(args.primitive, steps, results, facts, settings))
+    for table in tables:
+        markdown.show(screen, table)
+    screen.print(caption, highlight=False, markup=False)
+    picture = []
     if args.plot:
-        ladder.plot(steps, results, args.plot)
+        words = ladder_plot.plot(steps, results, args.plot)
+        picture = [f"![{words}]({os.path.relpath(args.plot, args.readme.parent)})"] if args.readme else []
+    if args.readme:
+        markdown.write("ladder", args.readme, *picture, *map(markdown.table, tables), caption)
     return int(any(not result.check.ok for result in results.values()))
 
 
@@ -60,18 +69,26 @@ def _find(name: str, steps: list[Rung]) -> Rung:
     raise SystemExit(f"scratchnet ladder: there is no rung {name!r}; the rungs are {', '.join(step.name for step in steps)}")
 
 
-def _table(steps: list[Rung], results: dict[str, Measurement]) -> list[tuple[str, ...]]:
-    """The header, then one line per rung, with both directions in it."""
-    speeds = ("forward ms", "pace", "x rung 1", "x torch", "fwd+bwd ms", "pace", "x rung 1", "x torch")
-    lines = [("rung", "idea", "lines", "error", *speeds)]
+def _rungs(steps: list[Rung], results: dict[str, Measurement]) -> list[tuple[str, ...]]:
+    """The header, then what each rung is and how right."""
+    lines = [("rung", "idea", "lines", "error")]
+    for step in steps:
+        result = results.get(step.name)
+        error = " ".join(filter(None, (result.errors, result.untimed))) if result else "not run here"
+        lines.append((step.name, step.idea, ladder.lines(steps, step), error))
+    return lines
+
+
+def _speeds(steps: list[Rung], results: dict[str, Measurement]) -> list[list[tuple[str, ...]]]:
+    """A table of the rungs that were timed: the header, then how fast each is in both directions; none if none was."""
+    speeds = ("pace", "x rung 1", "x torch")
+    lines = [("rung", "forward ms", *speeds, "fwd+bwd ms", *speeds)]
     for step in steps:
         result, first = results.get(step.name), results.get(f"{step.column}:1")
         if result and result.timings:
-            cells = [cell for pair in zip(result.timings, first.timings, strict=True) for cell in _speed(*pair)]
-        else:
-            cells = [result.untimed if result else "not timed here", *[""] * (len(speeds) - 1)]
-        lines.append((step.name, step.idea, ladder.lines(steps, step), result.errors if result else "", *cells))
-    return lines
+            pairs = zip(result.timings, first.timings, strict=True)
+            lines.append((step.name, *(cell for pair in pairs for cell in _speed(*pair))))
+    return [lines] if len(lines) > 1 else []
 
 
 def _speed(timing: Timing, first: Timing) -> tuple[str, ...]:
@@ -79,13 +96,20 @@ def _speed(timing: Timing, first: Timing) -> tuple[str, ...]:
     return f"{timing.seconds.median * 1e3:.3g}", timing.pace, f"{gain:.3g}", f"{timing.ratio.median:.2f}"
 
 
-def _caption(primitive: str, results: dict[str, Measurement], facts: dict, settings: Settings) -> str:
+def _caption(primitive: str, steps: list[Rung], results: dict[str, Measurement], facts: dict, settings: Settings) -> list[str]:
+    """What the tables show, in lines."""
     timed = [result for result in results.values() if result.timings]
     call = f"{primitive} [{timed[0].example}], {timed[0].rows}x{timed[0].columns}, float32. " if timed else ""
-    return (
-        f"{call}{machine.measured(facts, 'cpu')} x rung 1, x torch: their time / this rung's; above 1 it is faster. Pace: "
-        "every input read once, every result written once; in brackets the share of the roof: "
-        f"{settings.roof}. Lines: of the source, and those that the rung below does not have. Error: largest "
-        "difference from the float64 oracle in outputs and gradients, ours / torch's. Not timed here: CUDA kernels are judged "
-        "in an emulation by the tests, Triton's by its interpreter."
-    )
+    lines = [
+        f"{call}{machine.measured(facts, 'cpu')}",
+        "Lines: of the source, and those that the rung below does not have.",
+        "Error: the largest difference from the float64 oracle in outputs and gradients, ours / torch's.",
+    ]
+    if timed:
+        lines += [
+            f"Pace: every input read once, every result written once; in brackets the share of the roof: {settings.roof}.",
+            "x rung 1, x torch: their time / this rung's; above 1 it is faster.",
+        ]
+    if len(timed) < len(steps):
+        lines.append("Not timed here: CUDA kernels, which the tests judge in an emulation, and Triton's, in its interpreter.")
+    return lines

@@ -1,30 +1,42 @@
-"""`scratchnet learn`: the lessons: list them, run one in the terminal, or write it as a notebook."""
+"""`scratchnet learn`: the lessons: list them, read one in the terminal, or write them as notebooks."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Iterator
 
 from rich.console import Console
+from rich.control import Control
 from rich.markdown import Markdown
 from rich.markup import escape
 from rich.padding import Padding
+from rich.segment import ControlType
 from rich.syntax import Syntax
 from rich.table import Table
 
 from scratchnet import course
 from scratchnet.cli import options
-from scratchnet.course import CONCEPTS, SERVED_BY, Lesson, progress
+from scratchnet.course import CONCEPTS, SERVED_BY, Checks, Lesson, progress
 from scratchnet.course.glossary import GLOSSARY
+from scratchnet.course.lesson import LINES, WORDS, Cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet learn`."""
     parser.add_argument("lesson", nargs="?", type=options.lesson, help="its number, e.g. 7; without it: the list of lessons")
-    parser.add_argument("--notebook", metavar="DIR", type=Path, help="write the lesson into DIR as a Jupyter notebook")
+    what = "begin at the first heading that contains HEADING; the code before it runs unseen"
+    parser.add_argument("--from", dest="start", metavar="HEADING", help=what)
+    parser.add_argument("--no-pause", action="store_true", help="in a terminal, do not wait for Enter at each heading")
+    what = "write the lesson with its exercise into DIR as a Jupyter notebook; without a number: every lesson"
+    parser.add_argument("--notebook", metavar="DIR", type=Path, help=what)
     parser.add_argument("--concepts", action="store_true", help="every concept and word of the course, with its lessons")
 
 
@@ -33,27 +45,32 @@ def run(args: argparse.Namespace) -> int:
     screen = options.page()
     if args.concepts:
         _list_concepts(screen)
+    elif args.notebook:
+        _write_notebooks(screen, [args.lesson] if args.lesson else course.all_lessons(), args.notebook)
     elif args.lesson is None:
         _list(screen)
-    elif args.notebook:
-        args.notebook.mkdir(parents=True, exist_ok=True)
-        path = args.notebook / f"{args.lesson.name}.ipynb"
-        path.write_text(json.dumps(args.lesson.notebook(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        screen.print(f"written: {path}", highlight=False)
     else:
-        _teach(screen, args.lesson)
+        heading = args.start and _heading(args.lesson, args.start)
+        _teach(screen, args.lesson, heading, pause=not args.no_pause and screen.is_terminal and sys.stdin.isatty())
     return 0
 
 
 def _list(screen: Console) -> None:
-    table = Table("lesson", "topic", "concepts", "checks", "exercise")
+    table = Table("lesson", "topic", "minutes", "concepts", "checks held", "exercise")
+    undone = None
     for lesson in course.all_lessons():
-        tasks, passed = course.tasks(lesson), progress.load(lesson)["passed"]
-        done = "[green]done[/green]" if len(passed) == len(tasks) else f"{len(passed)} of {len(tasks)}"
+        known, tasks = progress.load(lesson), {task.name for task in course.tasks(lesson)}
+        right = len(tasks.intersection(progress.passed(lesson)))
+        tries = sum(entry["tries"] for entry in known.get("tasks", {}).values())
+        done = "[green]done[/green]" if right == len(tasks) else f"{right} of {len(tasks)}"
+        done += f", {tries} tries" if tries else ""
+        undone = undone or (lesson if right < len(tasks) or "read" not in known else None)
         concepts = ", ".join(map(str, lesson.concepts))
-        table.add_row(lesson.number, lesson.title, concepts, str(lesson.checks), done)
+        table.add_row(lesson.number, lesson.title, str(lesson.minutes), concepts, str(known.get("checks", "")), done)
     screen.print(table)
-    screen.print("Start with: scratchnet learn 1. What the concepts are: scratchnet learn --concepts", highlight=False)
+    then = f"next: scratchnet learn {int(undone.number)}." if undone else "All of it is done."
+    screen.print(f"{then} What the concepts are: scratchnet learn --concepts", highlight=False)
+    screen.print(f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each.", highlight=False)
 
 
 def _list_concepts(screen: Console) -> None:
@@ -70,16 +87,77 @@ def _list_concepts(screen: Console) -> None:
     screen.print(words)
 
 
-def _teach(screen: Console, lesson: Lesson) -> None:
-    """Show prose, code and what the code prints, cell by cell."""
+def _write_notebooks(screen: Console, lessons: list[Lesson], folder: Path) -> None:
+    """One file a lesson; answers that stand beside them in `exercises` already are in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for lesson in lessons:
+        answers = folder / progress.FOLDER / f"{lesson.name}.py"
+        text = (answers if answers.exists() else lesson.stub).read_text(encoding="utf-8")
+        path = folder / f"{lesson.name}.ipynb"
+        written = json.dumps(course.notebook(lesson, text), indent=1, ensure_ascii=False)
+        path.write_text(written + "\n", encoding="utf-8")
+        screen.print(f"written: {path}", highlight=False)
+
+
+def _heading(lesson: Lesson, asked: str) -> str:
+    for heading in lesson.headings:
+        if asked.lower() in heading.lower():
+            return heading
+    there = "".join(f"\n  {heading}" for heading in lesson.headings)
+    raise SystemExit(f"scratchnet learn {lesson.number}: no heading contains {asked!r}; the headings are{there}")
+
+
+def _teach(screen: Console, lesson: Lesson, start: str | None, pause: bool) -> None:
+    """Show prose, code and what the code prints, from the heading `start` on; wait at each heading if `pause`."""
     module = sys.modules[lesson.name] = ModuleType(lesson.name)  # torch.compile finds a function's globals by their module
-    for cell in lesson.cells():
-        if cell.prose:
+    begun = start is None
+    screen.print(f"[dim]{lesson.minutes} minutes to read[/dim]", highlight=False)
+    for heading, cell in _pieces(lesson):
+        if begun and heading and pause and not _wait(screen, heading):
+            screen.print(f'Go on with: scratchnet learn {int(lesson.number)} --from "{heading}"', highlight=False)
+            return
+        begun = begun or heading == start
+        if not cell.prose:
+            _run(screen, lesson, cell, module, begun)
+        elif begun:
             screen.print(Markdown(cell.text), "")
-            continue
+    (check,) = [value for value in vars(module).values() if isinstance(value, Checks)]
+    progress.save_read(lesson, len(check.passed))
+    following = lesson.next
+    after = f"   next: scratchnet learn {int(following.number)}" if following else ""
+    screen.print(f"Your turn: scratchnet check {int(lesson.number)}{after}", highlight=False)
+
+
+def _pieces(lesson: Lesson) -> Iterator[tuple[str | None, Cell]]:
+    """Its cells, prose cut before every heading, with the heading that a piece begins with."""
+    for cell in lesson.cells():
+        for text in re.split(r"(?m)^(?=## )", cell.text) if cell.prose else [cell.text]:
+            heading = re.match("## (.+)", text) if cell.prose else None
+            if text:
+                yield heading and heading[1], replace(cell, text=text)
+
+
+def _run(screen: Console, lesson: Lesson, cell: Cell, module: ModuleType, shown: bool) -> None:
+    """Run a cell of code; what is not shown prints nothing either."""
+    code = compile("\n" * (cell.line - 1) + cell.text, lesson.path, "exec")  # tracebacks name the line of the file
+    if not shown:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(code, vars(module))
+        return
+    if not cell.hidden:
         listing = Syntax(cell.text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
         screen.print(Padding(listing, (0, 0, 1, 4)))
-        code = compile("\n" * (cell.line - 1) + cell.text, lesson.path, "exec")  # tracebacks name the line of the file
-        exec(code, vars(module))
+    exec(code, vars(module))
+    if not cell.hidden:
         screen.print()
-    screen.print(f"Your turn: scratchnet check {lesson.number}", highlight=False)
+
+
+def _wait(screen: Console, title: str) -> bool:
+    """Wait for Enter; False if the reader stops here."""
+    try:
+        answer = screen.input(f"[dim]Enter: {escape(title)}   q: stop here[/dim] ")
+    except (EOFError, KeyboardInterrupt):
+        return False
+    if screen.is_terminal:  # the question goes once it is answered
+        screen.control(Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)))
+    return not answer.strip().lower().startswith("q")

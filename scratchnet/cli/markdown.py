@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from scratchnet.cli import options
@@ -29,21 +30,32 @@ def split(command: str, path: Path) -> tuple[str, str]:
 
 def report(command: str, path: Path | None, lines: list[tuple[str, ...]], caption: str) -> None:
     """Print the table, whose first line is the header, and the caption; write them into the file too, if there is one."""
-    screen, table = options.console(), Table(*lines[0])
-    table.columns[0].no_wrap = True  # a name in two halves cannot be searched for
-    for line in lines[1:]:
-        table.add_row(*line)
-    screen.print(table)
+    screen = options.console()
+    show(screen, lines)
     screen.print(caption, highlight=False, markup=False)
     if path:
-        write(command, path, lines, caption)
+        write(command, path, table(lines), caption)
 
 
-def write(command: str, path: Path, lines: list[tuple[str, ...]], caption: str) -> None:
-    """Put the table, whose first line is the header, and the caption between the markers."""
+def show(screen: Console, lines: list[tuple[str, ...]]) -> None:
+    """Print a table, whose first line is the header."""
+    shown = Table(*lines[0])
+    shown.columns[0].no_wrap = True  # a name in two halves cannot be searched for
+    for line in lines[1:]:
+        shown.add_row(*line)
+    screen.print(shown)
+
+
+def table(lines: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ("---",) * len(lines[0]), *lines[1:]])
+
+
+def write(command: str, path: Path, *parts: str) -> None:
+    """Put tables, captions and pictures between the markers."""
     before, after = split(command, path)
-    table = "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ("---",) * len(lines[0]), *lines[1:]])
-    path.write_text(f"{before}\n{table}\n\n{caption}\n\n{after}")
+    body = "\n\n".join(parts)
+    path.write_text(f"{before}\n{body}\n\n{after}")
 
 
 def _markers(command: str) -> tuple[str, str]:

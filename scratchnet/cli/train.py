@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and the batches (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="write the state of the run to it after every epoch")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint, if it exists")
-    parser.add_argument("--plot", metavar="FILE", help="draw the losses as a PNG file")
+    parser.add_argument("--plot", metavar="FILE", help="draw the losses: PNG, or SVG by its name")
     parser.add_argument("--shard", action="store_true", help="under torchrun: split the parameters over the processes (FSDP2)")
 
 

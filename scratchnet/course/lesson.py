@@ -9,6 +9,7 @@ from pathlib import Path
 from scratchnet.course.concepts import CONCEPTS
 
 FOLDER = Path(__file__).parent
+WORDS, LINES = 180, 12  # of prose, and of code with what it prints, that are read in a minute
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Cell:
     prose: bool
     text: str
     line: int  # line of the file where the text begins
+    hidden: bool  # runs, but nothing is to be learned from its code: the cells that count the checks
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,22 @@ class Lesson:
         return [int(number) for number in self._header(r"Concepts: ([\d, ]+)\.").split(",")]
 
     @property
-    def checks(self) -> int:
-        """How many of its claims are checked while it runs."""
-        return sum(len(re.findall(r"^ *check\(", cell.text, re.MULTILINE)) for cell in self.cells() if not cell.prose)
+    def minutes(self) -> int:
+        """How long it takes to read."""
+        shown = [cell for cell in self.cells() if not cell.hidden]
+        words = sum(len(cell.text.split()) for cell in shown if cell.prose)
+        return round(words / WORDS + sum(len(cell.text.splitlines()) for cell in shown if not cell.prose) / LINES)
+
+    @property
+    def next(self) -> Lesson | None:
+        """The lesson after this one."""
+        lessons = all_lessons()
+        return next(iter(lessons[lessons.index(self) + 1 :]), None)
+
+    @property
+    def headings(self) -> list[str]:
+        """Those of its parts, in order."""
+        return [line[3:] for cell in self.cells() if cell.prose for line in cell.text.splitlines() if line.startswith("## ")]
 
     def _header(self, pattern: str) -> str:
         header = self.cells()[0].text
@@ -69,24 +84,10 @@ class Lesson:
         lines = self.path.read_text(encoding="utf-8").splitlines()
         marks = [i for i, line in enumerate(lines) if line.startswith("# %%")] + [len(lines)]
         for start, end in zip(marks, marks[1:], strict=False):
-            prose = lines[start] == "# %% [markdown]"
+            prose, hidden = lines[start] == "# %% [markdown]", lines[start] == '# %% tags=["hide-input"]'
             body = [re.sub("^# ?", "", line) for line in lines[start + 1 : end]] if prose else lines[start + 1 : end]
-            cells.append(Cell(prose, "\n".join(body).rstrip(), start + 2))
+            cells.append(Cell(prose, "\n".join(body).rstrip(), start + 2, hidden))
         return cells
-
-    def notebook(self) -> dict:
-        """The lesson as a Jupyter notebook (nbformat 4.4), not yet run."""
-        code = {"cell_type": "code", "execution_count": None, "outputs": []}
-        return {
-            "cells": [
-                ({"cell_type": "markdown"} if cell.prose else code)
-                | {"metadata": {}, "source": cell.text.splitlines(keepends=True)}
-                for cell in self.cells()
-            ],
-            "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-            "nbformat": 4,
-            "nbformat_minor": 4,
-        }
 
 
 class Checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -121,6 +122,25 @@ def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, left: int, r
     return Cost(moved + nbytes(mask), 2 * moved + 2 * nbytes(mask), forward, backward)
 
 
+def _one_by_one(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
+    """A key and a value are read for every query; backward the key twice, and their sums, float64, are read and written."""
+    least = _cost(query, key, value, *args, **kwargs)
+    pairs = math.prod(query.shape[:-1]) * key.shape[-2]
+    keys, values = (pairs * t.shape[-1] * t.element_size() for t in (key, value))
+    sums = 2 * 8 * pairs * (key.shape[-1] + value.shape[-1])
+    forward = least.forward_bytes - nbytes(key, value) + keys + values
+    return replace(least, forward_bytes=forward, backward_bytes=nbytes(query) * 3 + 2 * keys + values + sums)
+
+
+def _by_blocks(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
+    """Keys and values are read for every 96 queries; backward queries, their gradients and sums for every 192 keys."""
+    least = _cost(query, key, value, *args, **kwargs)
+    forward = least.forward_bytes + nbytes(key, value) * (math.ceil(query.shape[-2] / 96) - 1)
+    again = 3 * nbytes(query) + nbytes(query) // query.shape[-1] * value.shape[-1]  # q, dq twice, g
+    backward = least.backward_bytes + again * (math.ceil(key.shape[-2] / 192) - 1)
+    return replace(least, forward_bytes=forward, backward_bytes=backward)
+
+
 def _variant(
     query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False,
     window=None, softcap=None, sinks=None,
@@ -158,6 +178,7 @@ ATTENTION = Op(
     torch=_attention,
     variant=_variant,
     cost=_cost,
+    passes={"cpp:1": _one_by_one, "cpp:3": _by_blocks},
     products=_products,
     examples={
         "plain": _example(),

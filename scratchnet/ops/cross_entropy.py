@@ -63,6 +63,9 @@ CROSS_ENTROPY = Op(
     torch=F.cross_entropy,
     variant=_cross_entropy_variant,
     cost=rows_cost(1, 2, 4),
+    # x for the maximum and for the sum, backward once more, and dx; "online" both sums are one pass; from rung 3 on a row is
+    # read once in backward too
+    passes={"cpp:1": rows_cost(2, 4, 4), "cpp:2": rows_cost(1, 3, 4), "cpp:3": rows_cost(1, 2, 4)},
     examples={
         "mean": _cross_entropy_example(),
         "sum": _cross_entropy_example(reduction="sum"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Callable, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,18 @@ def _gather_cost(x: Tensor, dim: int, index: Tensor) -> Cost:
     return Cost(2 * moved + nbytes(index), moved + nbytes(index, x), 0, index.numel())
 
 
+def _gather_passes(sums: bool, checked: bool) -> Callable[..., Cost]:
+    """sums: in a tensor as large as x, which is filled with zeros, added to, read; checked: the index is read once before."""
+
+    def cost(x: Tensor, dim: int, index: Tensor) -> Cost:
+        least, moved = _gather_cost(x, dim, index), index.numel() * x.element_size()
+        again = checked * nbytes(index)
+        backward = least.backward_bytes + again + sums * (2 * nbytes(x) + checked * 2 * moved)
+        return replace(least, forward_bytes=least.forward_bytes + again, backward_bytes=backward)
+
+    return cost
+
+
 GATHER = Op(
     name="gather",
     primitive="gather",
@@ -43,6 +56,13 @@ GATHER = Op(
     torch=torch.gather,
     variant=lambda input, dim, *args, **kwargs: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
     cost=_gather_cost,
+    # Rung 1 fills dx with zeros, reads a column of it and writes its sums; rung 2 sums beside dx.
+    passes={
+        "cpp:1": _gather_passes(sums=True, checked=False),
+        "cpp:2": _gather_passes(sums=True, checked=True),
+        "cpp:3": _gather_passes(sums=False, checked=True),
+        "cpp:4": _gather_cost,
+    },
     examples={
         "dim 0": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 0, indices(n, n, d)), {}),
         "dim 1": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 1, indices(d, n, d)), {}),

@@ -51,6 +51,8 @@ LAYER_NORM = Op(
     torch=F.layer_norm,
     variant=lambda input, normalized_shape, weight=None, *args, **kwargs: "plain" if weight is None else "affine",
     cost=rows_cost(2, 3, 8),
+    # x three times and y; backward x five times, for its mean twice, grad three times and dx; then by fewer loops
+    passes={"cpp:1": rows_cost(4, 9, 8), "cpp:2": rows_cost(3, 5, 8), "cpp:3": rows_cost(4, 5, 8)},
     examples={
         "affine": _norm_example(),
         "plain": _norm_example(weight=False),

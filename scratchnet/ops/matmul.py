@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+import sys
+from dataclasses import replace
+from typing import Callable, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +22,22 @@ def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Cost:
 
 def _linear_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | int | None = None) -> Cost:
     return _matmul_cost(x, weight.mT, bias)
+
+
+def _blocks(*blocks: tuple[int, int]) -> Callable[..., Cost]:
+    """Rows and columns of the blocks of a result, for y = a b, da = g b^T and db = a^T g: the first factor is read once for
+    each block of columns, the second once for each block of rows."""
+
+    def cost(a: Tensor, b: Tensor) -> Cost:
+        (*batch, m, k), n = a.shape, b.shape[-1]
+        numbers = [
+            rows * inner * math.ceil(columns / wide) + inner * columns * math.ceil(rows / high) + rows * columns
+            for (rows, inner, columns), (high, wide) in zip(((m, k, n), (m, n, k), (k, m, n)), blocks, strict=True)
+        ]
+        forward, *backward = (number * math.prod(batch) * a.element_size() for number in numbers)
+        return replace(_matmul_cost(a, b), forward_bytes=forward, backward_bytes=sum(backward))
+
+    return cost
 
 
 class LinearOptions(NamedTuple):
@@ -45,6 +64,14 @@ MATMUL = Op(
     torch=torch.matmul,
     variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
     cost=_matmul_cost,
+    # Rung 2 takes the loops of rung 1 where the second factor is transposed; rung 4's tiles are those of AVX-512.
+    passes={
+        "cpp:1": _blocks((1, 1), (1, 1), (1, 1)),
+        "cpp:2": _blocks((1, sys.maxsize), (1, 1), (1, sys.maxsize)),
+        "cpp:3": _blocks(*[(64, 128)] * 3),
+        "cpp:4": _blocks(*[(192, 48)] * 3),
+        "cpp:5": _matmul_cost,
+    },
     products=_matmul_cost,
     examples={
         "2-D": lambda m, k, dtype: ((normal(m, k, dtype=dtype), normal(k, m, dtype=dtype)), {}),

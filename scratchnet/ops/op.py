@@ -6,7 +6,7 @@ Codes that cross into C++ are integers: `activation`, `mode` and `reduction` are
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, NamedTuple, Sequence
 
 import torch
@@ -105,6 +105,10 @@ class Op:
     # Where its FLOP are those of matrix products, the only ones that torch.utils.flop_counter counts: its cost from what the
     # kernels take, by name.
     products: Callable[..., Cost] | None = None
+    # Rung, such as "cpp:1" -> its cost where its loops go over a tensor more often than once: the bytes of all these passes,
+    # from whichever cache they come. What a loop keeps, a row of sums or parameters, is not counted. A rung that is not here
+    # goes over the tensors as the one below it does.
+    passes: dict[str, Callable[..., Cost]] = field(default_factory=dict)
     # What torch's time is measured with, where `torch` does more than a user of torch would to give the same numbers.
     timed: Callable | None = None
 
@@ -116,6 +120,11 @@ class Op:
     def rungs(self, column: str) -> tuple[str, ...]:
         """One idea per rung of this operator's kernels on a backend; empty where the reference runs in their place."""
         return ("the formula",) if column in ("numpy", "reference") else self.ideas.get(column, ())
+
+    def moved(self, column: str, rung: int) -> Callable[..., Cost]:
+        """The cost of a rung with the bytes of all its passes over the tensors."""
+        below = (self.passes.get(f"{column}:{n}") for n in range(rung, 0, -1))
+        return next(filter(None, below), self.cost)
 
     @property
     def results(self) -> tuple[str, ...]:

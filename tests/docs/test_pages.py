@@ -28,6 +28,7 @@ SHELL = [line for _, language, code in BLOCKS if language == "sh" for line in co
 def desk(tmp_path, monkeypatch):
     """A folder where commands find what they read, so that what they write does not end up in the clone."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for name, code in SCRIPTS.items():
         Path(name).write_text(code)
 

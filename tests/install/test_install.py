@@ -79,8 +79,13 @@ def test_build_switched_off(source, tmp_path):
     wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0")
     modules = {str(path.relative_to(source)) for path in (source / "scratchnet").rglob("*.py")}
     modules |= {f"scratchnet/{path.relative_to(source)}" for path in (source / "kernels").rglob("*.py")}
+    modules |= {f"scratchnet/{path.relative_to(source)}" for path in (source / "csrc").rglob("*") if path.is_file()}
     assert modules <= set(zipfile.ZipFile(wheel).namelist())
+    assert wheel.stat().st_size < 2e6  # the text of some 600 files
     python = fresh_python(tmp_path / "env", wheel)
+    command = (python, "-m", "scratchnet", "ladder", "layer_norm", "--diff", "cpp:1", "cpp:2")
+    changed = succeed(*command, cwd=tmp_path, SCRATCHNET_BUILD="0")
+    assert "+++ csrc/cpu/layer_norm/2_" in changed and re.search(r"^\+//.*rung 2", changed, re.MULTILINE)
     result = run(python, "-c", WHERE, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     where, missing, reason = result.stdout.strip().split(" ", 2)

@@ -16,6 +16,9 @@ def no_network(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def desk(tmp_path, monkeypatch):
-    """The folder that the reader works in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    """The folder that the reader works in; the progress is beside it."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return folder

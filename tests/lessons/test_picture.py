@@ -1,6 +1,7 @@
 """The pictures that lessons save show the numbers that they were given."""
 
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,42 +11,72 @@ from scratchnet.cli import main
 from scratchnet.course import Value, picture
 
 
-def saved(desk, name):
-    return (desk / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+def saved(desk, name, *words):
+    """Whether the picture is there, with a title and these words for those who cannot see it."""
+    root = ElementTree.parse(desk / "pictures" / f"{name}.svg").getroot()
+    title, description = (root.findtext(f"{{http://www.w3.org/2000/svg}}{part}") for part in ("title", "desc"))
+    return root.get("role") == "img" and title and all(word in description for word in words)
 
 
 def test_curves(desk, drawn, capsys):
     panels = {"a": {"f": ([0, 1], [1.0, 10.0]), "g": ([0, 1], [2.0, 3.0])}, "b": {"h": ([0], [4.0])}}
     picture.curves("c", panels, x="step", log=True)
-    assert saved(desk, "c") and capsys.readouterr().out == "picture: pictures/c.png\n"
+    assert saved(desk, "c", "a, f: from 1 at step 0 to 10 at step 1, lowest 1, highest 10.", "b, h: from 4 at step 0 to 4")
+    assert capsys.readouterr().out == "picture: pictures/c.svg\n"
     left, right = drawn[0].axes
     assert [(axes.get_title(), axes.get_xlabel(), axes.get_yscale()) for axes in (left, right)] == [
         ("a", "step", "log"),
         ("b", "step", "log"),
     ]
+    assert [line.get_linestyle() for line in left.lines] == ["-", "--"]  # told apart without colours
     lines = {line.get_label(): line.get_xydata().tolist() for line in [*left.lines, *right.lines]}
     assert lines == {"f": [[0, 1], [1, 10]], "g": [[0, 2], [1, 3]], "h": [[0, 4]]}
 
 
 def test_graph_of_lesson_11(desk, drawn):
     x, y = Value(2.0, "x"), Value(3.0, "y")
-    z = x * y + x
+    p = x * y
+    z = p + x
     z.backward()
-    picture.graph("g", z)
-    assert saved(desk, "g")
+    picture.graph("g", z, {"p": p, "z": z})
+    assert saved(desk, "g", "p = x * y, 6, grad 1; z = p + x, 8, grad 1. Arrows: x to p: 3; y to p: 2; p to z: 1; x to z: 1.")
     texts = drawn[0].axes[0].texts
     words = {text.get_text().replace("\n", " "): text.get_position() for text in texts if "grad" in text.get_text()}
-    assert words == {"x 2 grad 4": (0, 0.5), "y 3 grad 2": (0, -0.5), "* 6 grad 1": (2, 0), "+ 8 grad 1": (4, 0)}
+    assert words == {
+        "x 2 grad 4": (0, 0.5),
+        "y 3 grad 2": (0, -0.5),
+        "p = x * y 6 grad 1": (2, 0),
+        "z = p + x 8 grad 1": (4, 0),
+    }
     assert sorted(text.get_text() for text in texts if text.get_text().isdigit()) == ["1", "1", "2", "3"]
     arrows = [(text.xyann, text.xy) for text in texts if getattr(text, "arrow_patch", None)]
     x, y, p, z = words.values()
     assert sorted(arrows) == sorted([(x, p), (y, p), (p, z), (x, z)])
 
 
+def test_arrows_reach_their_boxes(desk, drawn):
+    x = Value(2.0, "x")
+    picture.graph("g", x.relu(), {})
+    drawn[0].canvas.draw()
+    box, other, *_ = drawn[0].axes[0].texts
+    (arrow,) = [text.arrow_patch for text in drawn[0].axes[0].texts if getattr(text, "arrow_patch", None)]
+    reached = arrow.get_path().get_extents(arrow.get_transform())
+    left, right = box.get_bbox_patch().get_window_extent(), other.get_bbox_patch().get_window_extent()
+    assert (reached.x0, reached.x1) == pytest.approx((left.x1, right.x0), abs=4)  # pixels
+
+
+def test_results_without_a_name_show_what_they_are_made_of(desk, drawn):
+    x = Value(2.0, "x")
+    picture.graph("g", (x * x).relu() ** 2.0 + 3, {})
+    made = {text.get_text().split("\n")[0] for text in drawn[0].axes[0].texts if "grad" in text.get_text()}
+    assert made == {"x", "x * x", "relu(*)", "relu ** 2.0", "** 2.0 + 3", "constant"}
+
+
 def test_attention_maps(desk, drawn):
     weights = torch.rand(2, 3, 3)
+    weights[1, 2, 0] = 1
     picture.attention("w", weights, "abc")
-    assert saved(desk, "w")
+    assert saved(desk, "w", "Head 1: a (1) takes most from", "c (3) takes most from a (1).")
     for axes, expected in zip(drawn[0].axes[:2], weights, strict=True):  # the third is the scale
         np.testing.assert_allclose(axes.images[0].get_array(), expected)
         assert axes.images[0].get_clim() == (0, 1)
@@ -78,6 +109,6 @@ def test_an_arrow_that_skips_goes_around(depth, desk, drawn):
     y = x
     for _ in range(depth):
         y = y.relu()
-    picture.graph("g", y + x)
+    picture.graph("g", y + x, {})
     heights = [text.get_position()[1] for text in drawn[0].axes[0].texts if text.get_text() == "1"]
     assert max(heights) > 0.4 and sorted(heights)[:-1] == [0] * (depth + 1)

@@ -14,7 +14,7 @@ def python_lists(option: str) -> list[str]:
     """Functions with a parameter of that name, and NamedTuples with such a field."""
     found = []
     for path in [*(ROOT / "scratchnet").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")]:
-        if "course" in path.parts:
+        if "course" in path.relative_to(ROOT).parts:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = []

@@ -8,13 +8,16 @@
 # tensor and say how many numbers it holds, how they are laid out, how many bytes they take, and
 # whether two tensors are secretly the same memory.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("01")
+
 # %%
 import torch
 
 from scratchnet import nn
-from scratchnet.course import Checks, describe, memory
-
-check = Checks("01")
+from scratchnet.course import describe, memory
 
 # %% [markdown]
 # ## Shape
@@ -243,5 +246,5 @@ check("`row = row + 1` leaves the original alone", x.sum() == 0 and row.sum() ==
 #
 # In the exercise you predict first and look second. It is the fastest way to learn shapes.
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,17 +9,20 @@
 # the right call on purpose, and the error message about `double` and `float` no longer frightens
 # you.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("02")
+
 # %%
 import numpy as np
 import torch
 
 import scratchnet
 from scratchnet import nn
-from scratchnet.course import Checks, describe
+from scratchnet.course import describe
 from scratchnet.measure import verify
 from scratchnet.ops import OPS, PRIMITIVES
-
-check = Checks("02")
 
 # %% [markdown]
 # ## Two dialects of one language
@@ -225,5 +228,5 @@ check("NumPy and torch agree to the digits of float32", max(differences.values()
 # - NumPy makes float64, networks want float32: cast at the border with `.float()`
 # - out of torch: `t.detach().cpu().numpy()`
 
-# %%
+# %% tags=["hide-input"]
 check.done()

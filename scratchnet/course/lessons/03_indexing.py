@@ -8,15 +8,18 @@
 # out of every row. It is a small question with three good answers and one famous wrong one, and
 # answering it takes you through everything about indexing.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("03")
+
 # %%
 import torch
 
 import scratchnet
 from scratchnet import backends
-from scratchnet.course import Checks, memory
+from scratchnet.course import memory
 from scratchnet.ops import OPS
-
-check = Checks("03")
 
 # %% [markdown]
 # ## Numbers drop an axis, slices keep it
@@ -230,5 +233,5 @@ check("the message says where the bad index is", "at position (1, 0)" in message
 # - never multiply by a mask what may hold infinities; select
 # - `.item()` for numbers that leave the world of tensors
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # there is a trap, and real libraries have fallen into it. This is the first **backward pass** of
 # the course; you will see where it comes from, in numbers small enough to add up yourself.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("04")
+
 # %%
 import inspect
 
@@ -18,10 +23,7 @@ import torch
 import scratchnet
 import scratchnet.numpy
 from scratchnet import backends, nn
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("04")
 
 # %% [markdown]
 # ## Forward: copy
@@ -249,5 +251,5 @@ check('"dog" does not occur and learns nothing', (embed.weight.grad[5] == 0).all
 # - `dx[index] += g` loses repeated indices; `np.add.at` and torch's `index_add_` do not
 # - nudging an input is how any gradient can be checked; lesson 13 turns it into a tool
 
-# %%
+# %% tags=["hide-input"]
 check.done()

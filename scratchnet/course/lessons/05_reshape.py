@@ -8,15 +8,18 @@
 # same numbers, and one of them is still nonsense. After this lesson you know which one you need,
 # when a new shape is free and when it copies, and why the same sum can take five times as long.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("05")
+
 # %%
 import torch
 
 import scratchnet
 from scratchnet import backends
-from scratchnet.course import Checks, best, describe, memory
+from scratchnet.course import best, describe, memory
 from scratchnet.ops import OPS
-
-check = Checks("05")
 
 # %% [markdown]
 # ## Reshape: the same line of numbers, new brackets
@@ -214,5 +217,5 @@ check("batch axes 4, 1 and 3 become 4, 3", shared.shape == (4, 3, 5, 7))
 # - memory is fetched in rows of 64 bytes: walk along it
 # - `matmul` takes any strides and any batch; one weight for all can be one large product
 
-# %%
+# %% tags=["hide-input"]
 check.done()

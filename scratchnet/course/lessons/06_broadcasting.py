@@ -9,6 +9,11 @@
 # prints a loss, and has learned nothing, because a column met a row. You will create that bug
 # yourself, and then recognise it for life.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("06")
+
 # %%
 import warnings
 
@@ -16,9 +21,7 @@ import torch
 
 import scratchnet
 import scratchnet.nn.functional as F
-from scratchnet.course import Checks, meeting, memory
-
-check = Checks("06")
+from scratchnet.course import meeting, memory
 
 # %% [markdown]
 # ## Entry by entry
@@ -237,5 +240,5 @@ check("both are refused", len(refused) == 2)
 # - square tensors hide a wrong axis: test with sizes that all differ
 # - work in place only on tensors that you own
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,16 +9,19 @@
 # chain of them, and say why two programs that do exactly the same multiplications can differ in
 # speed by a factor of thirty.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("07")
+
 # %%
 import numpy as np
 import torch
 
 import scratchnet
 from scratchnet import backends
-from scratchnet.course import Checks, best
+from scratchnet.course import best
 from scratchnet.ops import OPS
-
-check = Checks("07")
 
 # %% [markdown]
 # ## One small sum
@@ -331,5 +334,5 @@ check("every backend goes back by G @ B.T and A.T @ G", all(right_way))
 # - every number is used many times, so a good kernel fetches it once
 # - the way back: `G @ B.T` and `A.T @ G`
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -10,6 +10,11 @@
 # standard deviations, and be able to bring a table of houses onto a scale that a network likes, and
 # back.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("08")
+
 # %%
 import math
 
@@ -19,11 +24,8 @@ import torch
 import scratchnet
 import scratchnet.numpy
 from scratchnet import backends, data
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
 from scratchnet.ops.layer_norm import NormOptions
-
-check = Checks("08")
 
 # %% [markdown]
 # ## `dim` names the axis that goes
@@ -281,5 +283,5 @@ check("0 is the mean price", torch.equal(0 * y_std + y_mean, y_mean))
 # - torch's `std` divides by n - 1, NumPy's and LayerNorm's by n
 # - standardise columns with the statistics of the training data, and map predictions back
 
-# %%
+# %% tags=["hide-input"]
 check.done()

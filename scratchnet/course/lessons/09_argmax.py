@@ -8,14 +8,16 @@
 # and still there are ways to fool yourself: a model that is broken can reach 100 %. In this lesson
 # you build a classifier from nothing but a mean and a matrix product, and grade it in four ways.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("09")
+
 # %%
 import torch
 
 import scratchnet
 from scratchnet import data, training
-from scratchnet.course import Checks
-
-check = Checks("09")
 
 # %% [markdown]
 # ## Digits, and a mean digit
@@ -238,5 +240,5 @@ check("argmax without dim counts through rows", mixed[worst // 10, worst % 10] =
 # - top-k: is the right answer among the k best? Count ties against the model
 # - NaN wins every argmax; a confusion matrix says what is mixed up
 
-# %%
+# %% tags=["hide-input"]
 check.done()

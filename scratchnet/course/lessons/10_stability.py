@@ -9,6 +9,11 @@
 # on paper and safe. You will break softmax, fix it in one line, and recognise the others when you
 # meet them.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("10")
+
 # %%
 import warnings
 
@@ -16,10 +21,7 @@ import torch
 
 import scratchnet
 from scratchnet import backends, nn
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("10")
 
 # %% [markdown]
 # ## Numbers have an end
@@ -317,5 +319,5 @@ check("without eps it is NaN", scratchnet.layer_norm(constant, (4,), eps=0.0).is
 # - subtract before you square; use log1p and expm1 near 0
 # - when NaN appears: which formula has an exp, a log, a root or a division?
 
-# %%
+# %% tags=["hide-input"]
 check.done()

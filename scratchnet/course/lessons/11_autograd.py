@@ -9,14 +9,17 @@
 # school and some bookkeeping, less than a hundred lines of plain Python. You will read the heart of
 # it, watch it work, and check it against torch.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("11")
+
 # %%
 import inspect
 
 import torch
 
-from scratchnet.course import Checks, Value, picture, tree
-
-check = Checks("11")
+from scratchnet.course import Value, picture, tree
 
 # %% [markdown]
 # ## How fast does it move?
@@ -127,7 +130,7 @@ for value in reversed(z.history()):
         print(f"  {value.name} hands {derivative:g} times its grad to {parent.name}")
 z.backward()
 print(f"x.grad = {x.grad:g}, y.grad = {y.grad:g}")
-picture.graph("11_graph", z)
+picture.graph("11_graph", z, {"p": p, "z": z})
 
 check("each value stands after its parents", z.history() == [x, y, p, z])
 check("x receives 1 directly and 3 via p", x.grad == 1 + 3)
@@ -281,5 +284,5 @@ check("the line is found: 2 x + 1", abs(w.data - 2) < 0.05 and abs(b.data - 1) <
 # - the graph is a trace: `if`, `for` and `while` are welcome
 # - torch's notes are `grad_fn` and `next_functions`, and its inputs end in `AccumulateGrad`
 
-# %%
+# %% tags=["hide-input"]
 check.done()

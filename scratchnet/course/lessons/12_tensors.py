@@ -8,6 +8,11 @@
 # what it means when it refuses. Nearly every autograd error you will meet is one of the six below.
 # Make each of them once on purpose, and later it will cost you a minute instead of an evening.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("12")
+
 # %%
 import inspect
 import warnings
@@ -16,11 +21,9 @@ import torch
 
 import scratchnet
 from scratchnet import backends, nn
-from scratchnet.course import Checks, tree
+from scratchnet.course import tree
 from scratchnet.functions.gelu import GELU
 from scratchnet.ops import OPS
-
-check = Checks("12")
 
 # %% [markdown]
 # ## What is remembered
@@ -355,5 +358,5 @@ check("it saved x and nothing else", torch.equal(only, x))
 # - do not write into a tensor that was saved
 # - a Function tells torch the way back of a kernel: forward saves, backward returns gradients
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # knowledge of the right answer. You will write it, learn where it can be fooled, and let it loose
 # on the whole library.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("13")
+
 # %%
 import functools
 import warnings
@@ -19,12 +24,9 @@ import torch
 import scratchnet
 import scratchnet.numpy
 from scratchnet import backends
-from scratchnet.course import Checks
 from scratchnet.measure import verify
 from scratchnet.ops import OPS, PRIMITIVES, DimOptions
 from scratchnet.ops.layer_norm import NormOptions
-
-check = Checks("13")
 
 # %% [markdown]
 # ## A falling loss proves nothing
@@ -355,5 +357,5 @@ check("after the step it is not", late_error > 1e-3)
 # - pass the gradient on before you change the weights
 # - run `torch.autograd.gradcheck` before anything you wrote is used
 
-# %%
+# %% tags=["hide-input"]
 check.done()

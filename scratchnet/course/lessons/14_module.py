@@ -9,6 +9,11 @@
 # network by its name, give its weights a good size to start with, freeze a part of it and let two
 # parts share their weights.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("14")
+
 # %%
 import copy
 import io
@@ -18,9 +23,6 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet import nn, optim
-from scratchnet.course import Checks
-
-check = Checks("14")
 
 # %% [markdown]
 # ## Write one
@@ -339,5 +341,5 @@ check("and there is only one gradient", tied.head.weight.grad is both)
 # - start at random, about 1 / sqrt(fan_in) wide; Kaiming for ReLU; bias 0
 # - freeze with `requires_grad_(False)`; share by assigning the Parameter: gradients add up
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # gradients come out of one line of algebra. At the end you can write the layer, forward and
 # backward, and propagate through two of them by hand.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("15")
+
 # %%
 import numpy as np
 import torch
@@ -17,10 +22,7 @@ import scratchnet
 import scratchnet.nn.functional as F
 import scratchnet.numpy
 from scratchnet import backends, nn
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("15")
 
 # %% [markdown]
 # ## One row of weights, one question
@@ -263,5 +265,5 @@ for name in backends.runnable(OPS["linear"]):
 # - dx = g @ W, dW = g.T @ x, db = g.sum(0): each has the shape of the thing itself
 # - backward runs through the layers in reverse, with the weights that the forward pass used
 
-# %%
+# %% tags=["hide-input"]
 check.done()

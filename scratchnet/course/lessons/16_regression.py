@@ -8,14 +8,16 @@
 # step; a second way to check the first; features of a good size; and a judgement on data that the
 # model has not seen. And we know the true numbers, so nothing can hide.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("16")
+
 # %%
 import torch
 
 from scratchnet import data, nn, optim, training
-from scratchnet.course import Checks
 from scratchnet.data.generated import HOUSE_BIAS, HOUSE_WEIGHTS
-
-check = Checks("16")
 
 # %% [markdown]
 # ## A line
@@ -249,5 +251,5 @@ check("MAE is below RMSE: squares count large errors more", mae < mse**0.5)
 # - judge on held-out data: RMSE and MAE in the unit of y, R2 without one
 # - noise sets a floor under the loss, and a limit to what can be known
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # one number, then with two, then for the houses. At the end you know what to try for a network, and
 # how to see early that a run is lost.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("17")
+
 # %%
 import inspect
 import math
@@ -18,9 +23,7 @@ import torch
 
 import scratchnet.numpy
 from scratchnet import data, nn, optim, training
-from scratchnet.course import Checks, chart
-
-check = Checks("17")
+from scratchnet.course import chart
 
 # %% [markdown]
 # ## One number
@@ -241,5 +244,5 @@ except FloatingPointError as error:
 #   start
 # - a loss that is NaN or infinite ends the run: check with isfinite, not with `>`
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -8,6 +8,11 @@
 # number, taking the mean of the right things, and reading what it says. At the end you know MSE,
 # L1, Huber and BCE, you can weight samples and skip padding, and you can write a loss of your own.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("18")
+
 # %%
 import math
 import warnings
@@ -18,9 +23,6 @@ import torch
 import scratchnet.nn.functional as F
 import scratchnet.numpy.loss
 from scratchnet import data, nn, optim
-from scratchnet.course import Checks
-
-check = Checks("18")
 
 # %% [markdown]
 # ## Three losses, three answers
@@ -298,5 +300,5 @@ check("it pulls the weights towards 0", penalised.weight.norm() < free.norm())
 # - BCE on logits, not on probabilities
 # - compare a loss with the laziest model; add to a loss what you want, if it has a gradient
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # perhaps the most beautiful line of the course. At the end you train a classifier with little more
 # than that line, and you recognise the most common bug of all: softmax before the loss.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("19")
+
 # %%
 import math
 import warnings
@@ -18,10 +23,8 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, nn, optim, training
-from scratchnet.course import Checks, best
+from scratchnet.course import best
 from scratchnet.ops import OPS
-
-check = Checks("19")
 
 # %% [markdown]
 # ## Logits
@@ -261,5 +264,5 @@ check("the library did the same steps", torch.allclose(model.weight, W, atol=1e-
 # - loss = logsumexp(x) - x_t, and its gradient is guess minus truth, over N
 # - a fused loss keeps one number per row instead of C
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,16 +9,18 @@
 # XOR by hand and by training, seen a boundary wrap itself around two moons, and met the block that
 # holds most of the numbers in a language model.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("20")
+
 # %%
 import torch
 
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim, training
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("20")
 
 # %% [markdown]
 # ## Four points
@@ -284,5 +286,5 @@ check("8 D^2 + 5 D numbers", numbers == 8 * 24**2 + 5 * 24)
 # - depth folds: pieces double with each layer, while width only adds them
 # - FFN: D -> 4 D -> D, linear, GELU, linear, each word alone
 
-# %%
+# %% tags=["hide-input"]
 check.done()

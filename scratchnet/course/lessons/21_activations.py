@@ -9,6 +9,11 @@
 # why sigmoids gave way to ReLU and ReLU to GELU, how a unit dies and how to find the dead, and you
 # can derive GELU's slope yourself.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("21")
+
 # %%
 import math
 
@@ -17,12 +22,10 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim
-from scratchnet.course import Checks, chart, picture
+from scratchnet.course import chart, picture
 from scratchnet.numpy import gelu_backward, tanh_derivative
 from scratchnet.ops import OPS
 from scratchnet.ops.gelu import GeluOptions
-
-check = Checks("21")
 
 # %% [markdown]
 # ## The old ones: sigmoid and tanh
@@ -332,5 +335,5 @@ check("the library keeps them", math.isclose(close, true, rel_tol=1e-4))
 # - gelu(x) = x Phi(x), its slope is Phi(x) + x phi(x); the erf and tanh formulas differ by up to
 #   0.0005
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # gradients back into the table, fill up sentences of different lengths without harm, and watch a
 # network find out by itself which letters are vowels.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("22")
+
 # %%
 import string
 
@@ -17,10 +22,7 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("22")
 
 # %% [markdown]
 # ## One-hot: honest and wasteful
@@ -270,5 +272,5 @@ check("next to a, o and u is a vowel, or y", all(closest[k][0] in "aeiouy" for k
 # - wherever places are counted, a mask leaves padding out
 # - words that are used alike get rows that point the same way
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -8,6 +8,11 @@
 # 0 and deviation 1. After this lesson you can write it with its three gradients, and you know two
 # ways to get its variance wrong and why transformers use it rather than BatchNorm.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("23")
+
 # %%
 import math
 
@@ -16,10 +21,7 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, nn
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("23")
 
 # %% [markdown]
 # ## What it does
@@ -324,5 +326,5 @@ check("down a column: the mean of a feature is 0", down.abs().max() < 1e-6)
 # - dx is r * a with the shift and the stretch taken out: it adds up to 0 in every row
 # - LayerNorm looks at one sample, BatchNorm at the whole batch
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # may be random any more. So the same network has two modes, and forgetting to switch is one of the
 # commonest mistakes there is. At the end you can write dropout, its backward and the switch.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("24")
+
 # %%
 import inspect
 
@@ -17,9 +22,6 @@ import torch
 import scratchnet.nn.functional as F
 import scratchnet.numpy
 from scratchnet import data, nn, optim, training
-from scratchnet.course import Checks
-
-check = Checks("24")
 
 # %% [markdown]
 # ## A coin for every number
@@ -236,5 +238,5 @@ check("evaluate puts the mode back", model.training and model[3].training)
 #   switch
 # - `F.dropout(x, p, self.training)`, never without the flag
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,15 +9,18 @@
 # lesson you can write each of them in a few lines, and you know what `zero_grad` and `step` really
 # do.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("25")
+
 # %%
 import numpy as np
 import torch
 
 import scratchnet.numpy
 from scratchnet import nn, optim
-from scratchnet.course import Checks, chart
-
-check = Checks("25")
+from scratchnet.course import chart
 
 # %% [markdown]
 # ## A narrow valley
@@ -301,5 +304,5 @@ check("the first layer moved a hundredth as far", max(steps[:2]) < 3e-4 < 5e-3 <
 # - AdamW shrinks the weight itself; in plain Adam the decay is divided by the scale too
 # - zero_grad, backward, step: the optimizer sees nothing but `.grad`
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # learning rate, and how you know that the network has learned and not memorised. At the end your
 # network reads more than 95 of 100 handwritten digits, after a few seconds of training.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("26")
+
 # %%
 import copy
 import math
@@ -18,10 +23,8 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet import data, nn, optim, training
-from scratchnet.course import Checks, chart, picture
+from scratchnet.course import chart, picture
 from scratchnet.optim import lr_scheduler
-
-check = Checks("26")
 
 # %% [markdown]
 # ## Three piles
@@ -309,7 +312,8 @@ optimizer = optim.Adam(model.parameters(), lr=3e-3)
 scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
 history = run(model, optimizer, epochs=20, scheduler=scheduler)
 result = training.evaluate(model, tuple(test), F.cross_entropy, [training.accuracy])
-curves = {name: (range(1, 21), history[name]) for name in ("loss", "val_loss")}
+piles = {"training": history["loss"], "validation": history["val_loss"]}
+curves = {name: (range(1, 21), losses) for name, losses in piles.items()}
 print(chart(curves, log=True))
 picture.curves("26_loss", {"digits": curves}, x="epoch", y="cross-entropy (nats)", log=True)
 print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {result['loss']:.3f}")
@@ -317,6 +321,10 @@ print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {resul
 check("at least 95 percent of new digits are read correctly", result["accuracy"] >= 0.95)
 
 # %% [markdown]
+# At first the validation loss is the lower one. That is no miracle: the training loss of an epoch
+# is a mean over its batches, and the early ones met a network that had learned less. The validation
+# loss is taken at the end of the epoch.
+#
 # **Accuracy**, the share of right answers, is the number that people want to hear. It cannot be
 # trained on: it is flat almost everywhere, nudging a weight changes no answer, and so its gradient
 # is 0. That is what the loss is for. The two need not move together: the loss also feels *how sure*
@@ -344,5 +352,5 @@ check("accuracy is the share of right answers", math.isclose(result["accuracy"],
 # - first `optimizer.step()`, then `scheduler.step()`; cosine is a good plan
 # - both losses high: underfitting; training low, validation high: overfitting
 
-# %%
+# %% tags=["hide-input"]
 check.done()

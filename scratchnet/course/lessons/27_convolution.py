@@ -9,16 +9,18 @@
 # know, gather and matmul, derive its backward from theirs, and see it beat the network of lesson 26
 # on digits that are not in the middle.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("27")
+
 # %%
 import torch
 
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim, training
-from scratchnet.course import Checks
 from scratchnet.ops import OPS
-
-check = Checks("27")
 
 # %% [markdown]
 # ## What a shift does to an MLP
@@ -344,5 +346,5 @@ check("421,642 numbers, nearly all in the first linear layer", counts[2] == 401_
 # - max pooling keeps the largest and sends the gradient to the winner
 # - print the shapes, layer by layer, before you write the linear layer
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -10,6 +10,11 @@
 # cross-entropy. At the end your model invents first names, and you can calculate what a model of 8
 # billion numbers costs.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("28")
+
 # %%
 import math
 import string
@@ -19,10 +24,8 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, data, nn, optim, training
-from scratchnet.course import Checks, chart, picture
+from scratchnet.course import chart, picture
 from scratchnet.ops import OPS
-
-check = Checks("28")
 
 # %% [markdown]
 # ## The task: the next letter
@@ -447,5 +450,5 @@ check("an LSTM makes four vectors from each input, a GRU three", gates == (4, 3)
 # - a block: attention between places, feed-forward within one; norm first, add to what was there
 # - 12 C^2 numbers per block; 2 flops per number and token forward, 6 with the backward
 
-# %%
+# %% tags=["hide-input"]
 check.done()

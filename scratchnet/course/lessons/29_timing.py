@@ -9,6 +9,11 @@
 # Then it gives you the one question that puts a speed into perspective: how fast could it possibly
 # be?
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("29")
+
 # %%
 import math
 import statistics
@@ -20,12 +25,10 @@ import torch
 import scratchnet
 import scratchnet.nn.functional as F
 from scratchnet import backends, nn
-from scratchnet.course import Checks, best, chart
+from scratchnet.course import best, chart
 from scratchnet.measure import bench
 from scratchnet.measure.roof import Roof
 from scratchnet.ops import OPS
-
-check = Checks("29")
 
 # %% [markdown]
 # ## One run tells you nothing
@@ -303,5 +306,5 @@ check("four pieces of 8 have the gradient of 32", same)
 # - least time = max(bytes / bandwidth, flops / arithmetic); faster than that is a bug
 # - low intensity: move less, fuse; high intensity: keep the units busy
 
-# %%
+# %% tags=["hide-input"]
 check.done()

@@ -9,6 +9,11 @@
 # torch treats like its own: with gradients, checked, compiled, in a network that reads digits. And
 # because nothing works the first time: the routine that finds out why a network does not learn.
 
+# %% tags=["hide-input"]
+from scratchnet.course import Checks
+
+check = Checks("30")
+
 # %%
 import ctypes
 import math
@@ -23,9 +28,7 @@ from torch import Tensor
 
 import scratchnet.nn.functional as F
 from scratchnet import data, nn, optim, training
-from scratchnet.course import Checks, best
-
-check = Checks("30")
+from scratchnet.course import best
 
 # %% [markdown]
 # ## The idea, in existing operations
@@ -101,9 +104,9 @@ def backward(g, x, weight, r):
 # the compiler to add up in several lanes side by side, which changes the order of the sum; without
 # that permission it must not.
 #
-# No libraries, no torch: pointers and sizes. The folder `csrc/cpu` of scratchnet's source is made
-# of such functions. Most machines have a C compiler; where there is none, this lesson carries on
-# with the formulas above.
+# No libraries, no torch: pointers and sizes. scratchnet's own kernels are such functions, and they
+# are installed with it: `scratchnet ladder layer_norm --diff cpp:1 cpp:2` shows two of them. Most
+# machines have a C compiler; where there is none, this lesson carries on with the formulas above.
 
 # %%
 SOURCE = """
@@ -402,5 +405,5 @@ check("the first layer with NaN or infinity is named", "layer '0'" in said)
 # That was the last lesson. You have built every part of a network and a few of your own. Now read
 # the library, which holds no more secrets; or take an idea that has no layer yet, and make one.
 
-# %%
+# %% tags=["hide-input"]
 check.done()

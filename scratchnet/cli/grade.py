@@ -1,0 +1,128 @@
+"""The part of `scratchnet check` that grades exercises: one, or all of a folder for a class."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+
+import scratchnet
+from scratchnet import course
+from scratchnet.course import Lesson, progress
+
+Verdicts = dict[str, "str | None"]  # task -> what is wrong with the answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for exercises."""
+    exercises = parser.add_argument_group("exercises")
+    what = "one more hint for a task, by default for the first that is not right yet"
+    exercises.add_argument("--hint", nargs="?", const="", metavar="TASK", help=what)
+    exercises.add_argument("--all", action="store_true", help="grade every exercise of the folder, one line for each")
+    what = "the answers, or with --all their folder (default: exercises); nothing is added to your own progress"
+    exercises.add_argument("--file", type=Path, metavar="PATH", help=what)
+    exercises.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts into FILE too")
+
+
+def run(screen: Console, args: argparse.Namespace) -> int:
+    """Grade one exercise, or with --all every one; 0 if all of it is right."""
+    if args.all:
+        return _grade_all(screen, args.file or progress.FOLDER, args.json)
+    return _grade(screen, args.what, args.hint, args.file, args.json)
+
+
+def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None, report: Path | None) -> int:
+    """Grade the exercise of a lesson; the first time, put it into ./exercises."""
+    path = file or progress.exercise(lesson)
+    names = [task.name for task in course.tasks(lesson)]
+    if hint and hint not in names:
+        raise SystemExit(f"scratchnet check {lesson.number}: there is no task {hint!r}; the tasks are {', '.join(names)}")
+    if file and not file.is_file():
+        raise SystemExit(f"scratchnet check {lesson.number}: there is no file {file}")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(lesson.stub, path)
+        screen.print(f"This is your exercise: {path}. Fill in its blanks and check again.", highlight=False)
+    verdicts = course.grade(lesson, path)
+    wrong = [name for name, problem in verdicts.items() if problem]
+    hinted = hint or (wrong[0] if wrong and hint == "" else None)
+    if hinted:
+        _hint(screen, lesson, hinted)
+    else:
+        _report(screen, lesson, verdicts)
+    if not file:
+        progress.save_graded(lesson, path, verdicts, hinted)
+    if report:
+        _write(report, {lesson: (path, verdicts)})
+    return 1 if wrong else 0
+
+
+def _grade_all(screen: Console, folder: Path, report: Path | None) -> int:
+    """Grade what there is in a folder; an exercise without a file counts as wrong."""
+    if not folder.is_dir():
+        raise SystemExit(f"scratchnet check --all: there is no folder {folder}; `scratchnet check 1` begins one")
+    graded: dict[Lesson, tuple[Path | None, Verdicts]] = {}
+    table = Table("lesson", "right", "what is wrong")
+    for lesson in course.all_lessons():
+        path = folder / f"{lesson.name}.py"
+        if path.is_file():
+            graded[lesson] = path, course.grade(lesson, path)
+        else:
+            graded[lesson] = None, dict.fromkeys((task.name for task in course.tasks(lesson)), f"there is no file {path}")
+        found, verdicts = graded[lesson]
+        wrong = [name for name, problem in verdicts.items() if problem]
+        table.add_row(
+            lesson.number, f"{len(verdicts) - len(wrong)} of {len(verdicts)}", ", ".join(wrong) if found else "no file"
+        )
+    screen.print(table)
+    problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
+    screen.print(f"{problems.count(None)} of {len(problems)} tasks right", highlight=False)
+    if report:
+        _write(report, graded)
+    return int(any(problems))
+
+
+def _write(report: Path, graded: dict[Lesson, tuple[Path | None, Verdicts]]) -> None:
+    """Lesson -> its file and, for every task, what is wrong with it, as JSON."""
+    lessons = {
+        lesson.number: {"name": lesson.name, "file": path and str(path), "tasks": verdicts}
+        for lesson, (path, verdicts) in graded.items()
+    }
+    problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
+    total = {"right": problems.count(None), "of": len(problems)}
+    text = json.dumps({"scratchnet": scratchnet.__version__, **total, "lessons": lessons}, indent=2, ensure_ascii=False)
+    report.write_text(text + "\n", encoding="utf-8")
+
+
+def _report(screen: Console, lesson: Lesson, verdicts: Verdicts) -> None:
+    number = int(lesson.number)
+    for name, problem in verdicts.items():
+        screen.print(f"[red]✗[/red] [bold]{name}[/bold]" if problem else f"[green]✓[/green] [bold]{name}[/bold]")
+        if problem:
+            screen.print(Padding(escape(problem), (0, 2)), highlight=False)
+    right = list(verdicts.values()).count(None)
+    if right < len(verdicts):
+        more = f"Stuck? scratchnet check {number} --hint"
+    else:
+        following = f" next: scratchnet learn {int(lesson.next.number)}" if lesson.next else ""
+        more = f"Compare with ours: {lesson.solution}.{following}"
+    screen.print(f"lesson {lesson.number}: {right} of {len(verdicts)} tasks right. {more}", highlight=False, soft_wrap=True)
+
+
+def _hint(screen: Console, lesson: Lesson, name: str) -> None:
+    """Show the next hint for a task; after the last one, that one again and the solution of this task."""
+    (task,) = (task for task in course.tasks(lesson) if task.name == name)
+    shown = progress.task(progress.load(lesson), name)["hints"]
+    number = min(shown + 1, len(task.hints))
+    screen.print(f"[bold]{name}[/bold], hint {number} of {len(task.hints)}: {escape(task.hints[number - 1])}", highlight=False)
+    if number == len(task.hints):
+        screen.print("That was the last one. Our solution:", highlight=False)
+        listing = Syntax(task.source(), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        screen.print(Padding(listing, (0, 4)))

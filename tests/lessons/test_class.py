@@ -1,0 +1,62 @@
+"""Grading a whole folder, somebody else's file, and verdicts as JSON."""
+
+import json
+
+import pytest
+
+from scratchnet import course
+from scratchnet.cli import main
+from scratchnet.course import progress
+
+FIRST, SECOND = course.all_lessons()[:2]
+
+
+@pytest.fixture
+def ada(tmp_path):
+    """A student's folder: the first exercise is right, the second blank."""
+    folder = tmp_path / "ada"
+    folder.mkdir()
+    (folder / f"{FIRST.name}.py").write_text(FIRST.solution.read_text())
+    (folder / f"{SECOND.name}.py").write_text(SECOND.stub.read_text())
+    return folder
+
+
+@pytest.mark.full
+def test_a_folder(ada, tmp_path, capsys):
+    report = tmp_path / "ada.json"
+    assert main(["check", "--all", "--file", str(ada), "--json", str(report)]) == 1
+    text = capsys.readouterr().out
+    tasks = {lesson: [task.name for task in course.tasks(lesson)] for lesson in course.all_lessons()}
+    right, of = len(tasks[FIRST]), sum(map(len, tasks.values()))
+    assert f"{right} of {of} tasks right" in text and text.count("no file") == len(tasks) - 2
+    written = json.loads(report.read_text())
+    assert (written["right"], written["of"]) == (right, of)
+    assert written["lessons"]["01"] == {
+        "name": FIRST.name,
+        "file": str(ada / f"{FIRST.name}.py"),
+        "tasks": dict.fromkeys(tasks[FIRST]),
+    }
+    assert all(problem.startswith("still blank") for problem in written["lessons"]["02"]["tasks"].values())
+    assert written["lessons"]["03"]["file"] is None and list(written["lessons"]["03"]["tasks"]) == tasks[course.find("3")]
+    assert progress.load(FIRST) == {}  # it is the student's
+
+
+def test_one_file(ada, tmp_path, desk):
+    report = tmp_path / "one.json"
+    assert main(["check", "1", "--file", str(ada / f"{FIRST.name}.py"), "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["lessons"].keys() == {"01"}
+    assert progress.load(FIRST) == {} and not list(desk.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a lesson .its number., a file with a kernel, or --all"),
+        (["--all"], "there is no folder exercises; `scratchnet check 1` begins one"),
+        (["1", "--file", "nobody.py"], "there is no file nobody.py"),
+        (["mine.py", "--primitive", "gelu", "--json", "mine.json"], "--json are for exercises, and this is a kernel"),
+    ],
+)
+def test_what_is_missing_is_said(arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        main(["check", *arguments])
