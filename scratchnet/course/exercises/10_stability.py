@@ -1,6 +1,7 @@
 """Exercise 10: four formulas that hold on paper, written so that they hold in a computer.
 
-Work with max, exp, log, sum, where and their like, not with the finished softmax, logsumexp, cross_entropy or softplus.
+Work with max, exp, log, sum, where and their like, not with the finished ones:
+softmax, logsumexp, logaddexp, cross_entropy, softplus, logsigmoid.
 Each `...` is a blank for you to fill in. Then: scratchnet check 10
 """
 

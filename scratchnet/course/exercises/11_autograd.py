@@ -25,7 +25,7 @@ def tanh(x: Value) -> Value:
 
 
 def backward(result: Value) -> None:
-    """What result.backward() does, for inputs whose grad is 0: every value it was computed from gets its `grad`.
+    """What result.backward() does, written out, for inputs whose grad is 0: every value it was computed from gets its `grad`.
 
     result.history() lists them all, each after its parents; value.parents are pairs (parent, derivative).
     """

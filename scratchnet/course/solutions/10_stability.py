@@ -4,7 +4,7 @@ import torch
 
 from scratchnet.course import task
 
-# what the exercise says not to use; a distance of logarithms, and minus the log of a sigmoid, are the same in disguise
+# what the exercise says not to use
 FINISHED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "nll_loss", "softplus", "logaddexp", "log_sigmoid")
 
 
