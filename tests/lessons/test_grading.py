@@ -41,7 +41,7 @@ def graded(desk, text):
         ("quit()\n", "exercises/01_tensor.py does not run: SystemExit (line 1 of exercises/01_tensor.py)"),
         ("import os\nos._exit(0)\n", "exercises/01_tensor.py ends the program with exit status 0 before there is a result"),
         ("import os\ndef megabytes(*args):\n    os._exit(0)\n", "megabytes ends the program with exit status 0"),
-        ("import os\ndef megabytes(*args):\n    os.abort()\n", "megabytes crashes the program: Aborted"),
+        ("import os\ndef megabytes(*args):\n    os.kill(os.getpid(), 9)\n", "megabytes crashes the program: Killed"),
         (
             "def megabytes(*args):\n    return n * 2\n",
             "NameError: name 'n' is not defined (line 2 of exercises/01_tensor.py). Is",
