@@ -77,7 +77,7 @@ class Task:
         error = seen[wrong[0]] if isinstance(seen.get(wrong[0]), BaseException) else None
         if error is None and (fitting := self._fitting(seen, wrong)):
             return fitting
-        guess = self._guess(seen, wrong)
+        guess = self._guess(seen, returned, wrong)
         if error is not None:
             return self._raised(error, path, returned, needed) + guess
         if wrong[0] not in seen:
@@ -99,16 +99,18 @@ class Task:
         """The mistake that was made beyond doubt: all facts agree; in predictions, all facts that the mistake gets wrong."""
         right, made = self._right[0], {}
         judged = [fact for fact in right if fact != WORDS or wrong == [WORDS]]  # first the numbers, then how they came about
-        for mistake, known in self._known.items():
+        for mistake, (known, _) in self._known.items():
             of_it = [fact for fact in judged if not same(known.get(fact), right[fact])]
             if wrong[0] in of_it and all(same(known.get(fact), seen.get(fact)) for fact in (of_it if self._apart else judged)):
                 made[mistake] = len(of_it)
         return _doc(max(made, key=made.get)) if made else None
 
-    def _guess(self, seen: Facts, wrong: list[str]) -> str:
+    def _guess(self, seen: Facts, returned: list, wrong: list[str]) -> str:
         """The mistake that explains the first wrong fact and most of the others, as a guess; nothing if there is none."""
         explained = {}
-        for mistake, known in self._known.items():
+        for mistake, (known, results) in self._known.items():
+            if isinstance(seen.get(wrong[0]), Exception) and not _same_results(returned, results):
+                continue  # the same exception, but after another result
             open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
             agreeing = [fact for fact in open_ if same(known.get(fact), seen.get(fact))]
             told = any(tells(value) or isinstance(value, Exception) for value in map(seen.get, agreeing))
@@ -143,9 +145,9 @@ class Task:
         return self._try(self.solution)
 
     @functools.cached_property
-    def _known(self) -> dict[Callable, Facts]:
-        """Mistake -> its facts."""
-        return {mistake: self._try(mistake)[0] for mistake in self.mistakes}
+    def _known(self) -> dict[Callable, tuple[Facts, list]]:
+        """Mistake -> its facts, and what it returned."""
+        return {mistake: self._try(mistake) for mistake in self.mistakes}
 
     def _try(self, answer: Callable) -> tuple[Facts, list]:
         """The facts of an answer and what it returned; if it raises, every fact is that exception."""
@@ -170,6 +172,15 @@ class Task:
         broken = tuple(name for name in self.without if called[name])
         unused = self.uses and not any(called[name] for name in self.uses)
         return broken or (("nothing of what it should use",) if unused else ())
+
+
+def _same_results(returned: list, others: list) -> bool:
+    """Whether two answers returned the same before the facts broke off, as far as results can be compared."""
+    if not returned or not others:
+        return not returned and not others
+    return kind(returned[-1]) == kind(others[-1]) and (
+        kind(returned[-1]).startswith("an object") or same(returned[-1], others[-1])
+    )
 
 
 def _doc(mistake: Callable) -> str:
