@@ -88,6 +88,4 @@ def groups__loop(model, decay):
 def groups__flags(model, decay):
     """One comprehension over both flags."""
     parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if (p.ndim > 1) == many], "weight_decay": decay * many} for many in (True, False)
-    ]
+    return [{"params": [p for p in parameters if (p.ndim > 1) == many], "weight_decay": decay * many} for many in (True, False)]
