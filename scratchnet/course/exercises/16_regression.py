@@ -7,7 +7,10 @@ import torch
 
 
 def standardise(train: torch.Tensor, test: torch.Tensor) -> tuple:
-    """Both (N, D) as a model trained on `train` must see them: every feature of train has mean 0, standard deviation 1."""
+    """Both (N, D) as a model trained on `train` must see them: every feature of train has mean 0, standard deviation 1.
+
+    Take torch's .std, which divides by N - 1.
+    """
     return ...
 
 

@@ -27,7 +27,10 @@ def padded_loss(each: torch.Tensor, y: torch.Tensor, pad: int) -> torch.Tensor:
 
 
 def bce(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy (B,) of logits z (B,) and truths t (B,), each 0 or 1, without a mean. Right for z = +-200 too."""
+    """Binary cross-entropy (B,) of logits z (B,) and truths t (B,), each 0 or 1, without a mean. Right for z = +-200 too.
+
+    Write the formula yourself: torch's function that does it all is not the answer.
+    """
     return ...
 
 

@@ -23,7 +23,7 @@ def variance(x: torch.Tensor) -> torch.Tensor:
 
 
 def layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
-    """LayerNorm over the last axis: x (..., D), weight and bias (D,)."""
+    """LayerNorm over the last axis: x (..., D), weight and bias (D,). Write it yourself, without F.layer_norm."""
     return ...
 
 

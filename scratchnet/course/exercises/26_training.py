@@ -14,9 +14,9 @@ from scratchnet import nn
 def prepare(x: torch.Tensor, y: torch.Tensor, held_out: int) -> tuple:
     """Shuffle, hold out the last `held_out` rows for the test, standardise: x_train, y_train, x_test, y_test.
 
-    x (N, D), y (N,). Every column of x gets mean 0 and deviation 1 on the training rows (x.std is fine).
+    x (N, D), y (N,). Every column of x gets mean 0 and deviation 1 (torch's .std, which divides by N - 1) on the training rows.
     """
-    train, test = ...  # which rows: the two parts of one torch.randperm(len(x))
+    train, test = ...  # which rows: the two parts of one torch.randperm(len(x)), the last ones for the test
     mean, std = ...
     return (x[train] - mean) / std, y[train], (x[test] - mean) / std, y[test]
 

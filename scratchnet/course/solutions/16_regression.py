@@ -53,6 +53,19 @@ def along_the_rows(train, test):
     return tuple((part - part.mean(1, keepdim=True)) / part.std(1, keepdim=True) for part in (train, test))
 
 
+@standardise.mistake
+def divided_by_all(train, test):
+    """Your standard deviation divides by N. Many programs do so; this task asks for torch's .std, which divides by N - 1."""
+    mean, std = train.mean(0), train.std(0, correction=0)
+    return (train - mean) / std, (test - mean) / std
+
+
+@standardise.mistake
+def only_centred(train, test):
+    """The mean is gone, but a feature with large numbers still outweighs the others: divide by train.std(0)."""
+    return train - train.mean(0), test - train.mean(0)
+
+
 def raw_numbers(map_back):
     weights, bias = map_back(
         torch.tensor([6.0, 10.0]), torch.tensor(100.0), torch.tensor([5.0, 40.0]), torch.tensor([2.0, 20.0])
@@ -142,14 +155,26 @@ def not_below_zero(guess, y):
     return r2(guess, y).clamp(min=0)
 
 
+@r2.mistake
+def squared_correlation(guess, y):
+    """That is the square of the correlation, which forgives guesses that are all too high, or half as large as they should be.
+    R2 does not: it compares squared errors."""
+    return torch.corrcoef(torch.cat([guess, y], dim=1).T)[0, 1].square()
+
+
 def coefficients(recover):
     (x, y), _ = data.houses(noise=1.0)
     weights, bias = recover(x, y)
     ratios = (weights.detach().flatten() / torch.tensor(HOUSE_WEIGHTS)).tolist()
+    others = torch.tensor([[3.0], [-2.0], [0.5]])
+    x = torch.randn(60, 3) * torch.tensor([1.0, 10.0, 4.0]) + 5
+    found, start = recover(x, x @ others + 7)
+    near = torch.isclose(found.detach().double().flatten(), others.double().flatten(), rtol=0.02)
     return {
         "the shape of the weights": tuple(weights.shape),
         "the weights of the houses over the true ones, to one digit": [round(ratio, 1) for ratio in ratios],
         "they are within 2 %, and the bias too": all(abs(r - 1) < 0.02 for r in (*ratios, float(bias) / HOUSE_BIAS)),
+        "so are the weights 3, -2, 0.5 and the bias 7 of other data": bool(near.all()) and abs(float(start) / 7 - 1) < 0.02,
     }
 
 

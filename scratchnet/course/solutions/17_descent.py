@@ -10,9 +10,14 @@ GRADIENT = lambda w: torch.tensor([2.0, 10.0]) * (w - torch.tensor([3.0, -1.0]))
 
 
 def places(descend):
-    w = torch.tensor([0.0, 1.0])
-    one, four = descend(GRADIENT, w, 0.1, 1), descend(GRADIENT, w, 0.05, 4)
-    return {"after 1 step of 0.1 from (0, 1)": one, "after 4 steps of 0.05": four, "the w that was given": w}
+    start = torch.tensor([0.0, 1.0])
+    w = [start.clone() for _ in range(3)]
+    return {
+        "after 1 step of 0.1 from (0, 1)": descend(GRADIENT, w[0], 0.1, 1),
+        "after 4 steps of 0.05": descend(GRADIENT, w[1], 0.05, 4),
+        "after 0 steps": descend(GRADIENT, w[2], 0.05, 0),
+        "the w that was given": w[1],
+    }
 
 
 @task(
@@ -40,7 +45,7 @@ def in_place(gradient, w, lr, steps):
     """The tensor that was given was changed: `-=` writes into it. `w = w - ...` makes a new one."""
     for _ in range(steps):
         w -= lr * gradient(w)
-    return w.clone()
+    return w
 
 
 @descend.mistake
@@ -55,6 +60,25 @@ def one_step_less(gradient, w, lr, steps):
     return descend(gradient, w, lr, steps - 1)
 
 
+@descend.mistake
+def one_step_more(gradient, w, lr, steps):
+    """You took one step too many: range(steps + 1) runs steps + 1 times, range(steps) runs steps times."""
+    return descend(gradient, w, lr, steps + 1)
+
+
+@descend.mistake
+def without_the_rate(gradient, w, lr, steps):
+    """The gradient says how steep it is here, not how far to go: a step is lr * gradient(w)."""
+    return descend(gradient, w, 1.0, steps)
+
+
+@descend.mistake
+def returned_in_the_loop(gradient, w, lr, steps):
+    """You stop after the first step: `return` inside the loop ends the function. Move it to the left, behind the loop."""
+    for _ in range(steps):
+        return w - lr * gradient(w)
+
+
 def as_they_stand(predict):
     return predict()
 
@@ -66,7 +90,7 @@ def as_they_stand(predict):
         "The factor is 1 - 10 lr. Positive: the same side. Negative: the other side. Which size makes it grow?",
         "The factors are 0.5, -0.5, -1 and -4.",
     ),
-    reveal=False,
+    reveal="that is not it: take two steps with a pencil, w - lr * 10 w, and look at the factor",
 )
 def what_happens():
     return {"lr 0.05": "arrives", "lr 0.15": "jumps across", "lr 0.2": "for ever", "lr 0.5": "diverges"}
@@ -99,9 +123,11 @@ def the_limit_of_the_lesson():
 def two_limits(limit):
     x = torch.tensor([[3.0, 0.0], [0.0, 1.0], [4.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     turned = x @ torch.tensor([[0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)
+    other = torch.randn(7, 3, dtype=torch.float64)
     return {
         "of columns with the squares 25 and 5 in 5 samples": float(limit(x)),
         "of the same data, turned": float(limit(turned)),
+        "of 7 random samples of 3 numbers": float(limit(other)),
     }
 
 
@@ -147,6 +173,18 @@ def diagonal(x):
     return 2 / (2 / len(x) * x.T @ x).diagonal().max()
 
 
+@limit.mistake
+def not_squared(x):
+    """Those are singular values of x. The curvature is their square: eigenvalues of x.T @ x, or svdvals(x) squared."""
+    return 2 / (2 / len(x) * torch.linalg.svdvals(x)[0])
+
+
+@limit.mistake
+def divided_by_features(x):
+    """You divided by the number of features. The mean of the MSE runs over the N samples, len(x)."""
+    return 2 / torch.linalg.eigvalsh(2 / x.shape[1] * x.T @ x)[-1]
+
+
 def verdicts(diverged):
     runs = {
         "1, 2, NaN": [1.0, 2.0, math.nan],
@@ -154,6 +192,9 @@ def verdicts(diverged):
         "1, 4, 30": [1.0, 4.0, 30.0],
         "1, 30, 0.5": [1.0, 30.0, 0.5],
         "1, 1.2, 1.1": [1.0, 1.2, 1.1],
+        "1, NaN, 0.5": [1.0, math.nan, 0.5],
+        "1, minus infinite, 0.5": [1.0, -math.inf, 0.5],
+        "2, 30, 20": [2.0, 30.0, 20.0],
     }
     return {f"the losses {name} are a lost run": bool(diverged(losses)) for name, losses in runs.items()}
 
@@ -172,8 +213,9 @@ def diverged(losses):
 
 @diverged.mistake
 def equal_to_nan(losses):
-    """NaN is not equal to anything, not even to itself: `loss == math.nan` is never True. Ask math.isfinite."""
-    return any(loss == math.nan or loss == math.inf for loss in losses) or losses[-1] > 10 * losses[0]
+    """A run with NaN passed. NaN is not equal to anything, not even to itself: `loss == math.nan` is never True. Ask
+    math.isfinite."""
+    return any(loss == math.nan or math.isinf(loss) for loss in losses) or losses[-1] > 10 * losses[0]
 
 
 @diverged.mistake
@@ -200,6 +242,18 @@ def any_large(losses):
     return any(not loss <= 10 * losses[0] for loss in losses)
 
 
+@diverged.mistake
+def ten_times_is_enough(losses):
+    """2, 30, 20 ended at exactly ten times its start, and the task says more than ten times: > and not >=."""
+    return any(not math.isfinite(loss) for loss in losses) or losses[-1] >= 10 * losses[0]
+
+
+@diverged.mistake
+def only_plus_infinity(losses):
+    """Infinity has two signs, and a loss of minus infinity is lost too. math.isfinite is False for both and for NaN."""
+    return any(math.isnan(loss) or loss == math.inf for loss in losses) or losses[-1] > 10 * losses[0]
+
+
 def choices(choose):
     runs = {
         0.01: [1.0, 0.9, 0.8],
@@ -209,7 +263,12 @@ def choices(choose):
         3.0: [1.0, 0.9, math.nan],
     }
     backwards = dict(reversed(runs.items()))
-    return {"the choice among 0.01, 0.1, 0.3, 1 and 3": choose(runs), "the same, the largest rate first": choose(backwards)}
+    broken = {0.1: [1.0, 0.5, 0.3], 1.0: [1.0, math.nan, 0.2]}
+    return {
+        "the choice among 0.01, 0.1, 0.3, 1 and 3": choose(runs),
+        "the same, the largest rate first": choose(backwards),
+        "the choice where 1 was NaN on the way": choose(broken),
+    }
 
 
 @task(
@@ -242,4 +301,17 @@ def largest_allowed(histories):
 def nan_slips_through(histories):
     """`loss > first` is False for NaN, so the run that ended in NaN looked allowed. Ask the other way round: loss <= first."""
     allowed = [lr for lr, losses in histories.items() if not any(loss > losses[0] for loss in losses)]
+    return min(allowed, key=lambda lr: histories[lr][-1])
+
+
+@choose.mistake
+def its_loss_in_place_of_the_rate(histories):
+    """You returned the lowest last loss. The task asks for the learning rate that it belongs to."""
+    return histories[choose(histories)][-1]
+
+
+@choose.mistake
+def strictly_below(histories):
+    """No run is left: the first loss of each run is not below itself. Allowed is what never rises *above* it: <=, not <."""
+    allowed = [lr for lr, losses in histories.items() if all(loss < losses[0] for loss in losses)]
     return min(allowed, key=lambda lr: histories[lr][-1])

@@ -93,6 +93,7 @@ def a_padded_batch(padded_loss):
     return {
         "the loss of 7 real words with the losses 1 to 7": padded_loss(each, y, -1),
         "the same when the losses of padding are infinite": padded_loss(each.where(y >= 0, torch.inf), y, -1),
+        "the same with 9 for padding": padded_loss(each, y.where(y >= 0, 9), 9),
     }
 
 
@@ -134,6 +135,18 @@ def multiplied_by_the_mask(each, y, pad):
     return (each * (y != pad)).sum() / (y != pad).sum()
 
 
+@padded_loss.mistake
+def every_negative_is_padding(each, y, pad):
+    """The argument `pad` was not used. Padding may be marked by any number: y != pad."""
+    return each[y >= 0].mean()
+
+
+@padded_loss.mistake
+def only_the_padding(each, y, pad):
+    """That is the mean over the padding. `y == pad` is True where there is *no* word: take y != pad."""
+    return each[y == pad].mean()
+
+
 def six_mails(bce):
     z = torch.tensor([2.0, 2.0, -3.0, 200.0, -200.0, 200.0])
     t = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
@@ -147,6 +160,7 @@ def six_mails(bce):
         "The formula is in the lesson: max(z, 0) - z t + log(1 + exp(-|z|)).",
         "z.clamp(min=0) - z * t + (-z.abs()).exp().log1p()",
     ),
+    without=("binary_cross_entropy", "binary_cross_entropy_with_logits"),
 )
 def bce(z, t):
     return z.clamp(min=0) - z * t + (-z.abs()).exp().log1p()
@@ -159,12 +173,28 @@ def through_the_sigmoid(z, t):
     return -torch.where(t == 1, p.log(), (1 - p).log())
 
 
+def _with_a_small_number(eps):
+    """The mistake that adds `eps` inside the logarithm."""
+
+    def with_a_small_number(z, t):
+        """A small number inside the logarithm hides the infinity and makes the loss wrong: 12 to 28 instead of 200, and without
+        a slope. The formula on logits needs none."""
+        p = torch.sigmoid(z)
+        return -(t * (p + eps).log() + (1 - t) * (1 - p + eps).log())
+
+    return with_a_small_number
+
+
+for _eps in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12):
+    bce.mistake(_with_a_small_number(_eps))
+
+
 @bce.mistake
-def with_a_small_number(z, t):
-    """A small number inside the logarithm hides the infinity and makes the loss wrong: about 16 instead of 200, and without a
-    slope. The formula on logits needs none."""
+def capped_logarithm(z, t):
+    """100 instead of 200: torch's binary_cross_entropy on probabilities cuts each logarithm off at -100, and beyond that there
+    is no slope. Stay with the logits."""
     p = torch.sigmoid(z)
-    return -(t * (p + 1e-7).log() + (1 - t) * (1 - p + 1e-7).log())
+    return -(t * p.log().clamp(min=-100) + (1 - t) * (1 - p).log().clamp(min=-100))
 
 
 @bce.mistake
@@ -232,3 +262,21 @@ def detached(loss, model, strength):
 def averaged_weights(loss, model, strength):
     """The mean of the squares makes the penalty of a large layer tiny. Take their sum."""
     return loss + strength * sum(p.square().mean() for p in model.parameters() if p.ndim > 1)
+
+
+@with_penalty.mistake
+def halved(loss, model, strength):
+    """You halved the penalty. Some books do, so that its gradient is strength * w; here it is the plain sum of the squares."""
+    return loss + strength / 2 * sum(p.square().sum() for p in model.parameters() if p.ndim > 1)
+
+
+@with_penalty.mistake
+def root_of_the_squares(loss, model, strength):
+    """norm() is the root of the sum of squares. Square it, or sum p.square()."""
+    return loss + strength * sum(p.norm() for p in model.parameters() if p.ndim > 1)
+
+
+@with_penalty.mistake
+def the_penalty_alone(loss, model, strength):
+    """That is the penalty alone: nothing tells the model to fit the data any more. Add it to the loss."""
+    return with_penalty(0 * loss, model, strength)

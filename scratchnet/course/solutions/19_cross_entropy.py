@@ -6,6 +6,7 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def numbers(predictions):
@@ -19,7 +20,7 @@ def numbers(predictions):
         "Four equal logits: each class has 1/4. Adding a number to all logits changes no probability.",
         "-log(1/4) is log 4, -log(1/8) is log 8. The truth is 1 for the right class: 0.9 - 1. For a wrong one it is 0.",
     ),
-    reveal=False,
+    reveal="that is not it: write down the right class's probability first, then minus its logarithm, or guess minus truth",
 )
 def predictions():
     return {
@@ -88,6 +89,7 @@ def small_and_large(forward):
         "With m = x.amax(1, keepdim=True): lse is m + log of the sum of exp(x - m). And x[torch.arange(N), y] picks.",
         "lse = m.squeeze(1) + (x - m).exp().sum(1).log(); return lse - x[torch.arange(len(x)), y], lse",
     ),
+    without=("logsumexp", "log_softmax", "cross_entropy", "cross_entropy_loss"),
 )
 def forward(x, y):
     m = x.amax(1, keepdim=True)
@@ -129,9 +131,35 @@ def every_class(x, y):
     return lse - x[:, y], lse
 
 
+@forward.mistake
+def one_maximum_for_all(x, y):
+    """x.max() is the largest number of *all* rows. A row far below it becomes exp of something very negative, 0, and the
+    logarithm of 0 is minus infinity: each row its own maximum, x.amax(1, keepdim=True)."""
+    lse = x.max() + (x - x.max()).exp().sum(1).log()
+    return lse - x[torch.arange(len(x)), y], lse
+
+
+@forward.mistake
+def values_and_places(x, y):
+    """x.max(1) returns two things, the values and the places where they are. Take x.max(1).values, or x.amax(1)."""
+    return x - x.max(1, keepdim=True), None
+
+
+@forward.mistake
+def axis_lost(x, y):
+    """The largest logits are (N,) and meet the columns of x. Keep the axis, (N, 1): x.amax(1, keepdim=True)."""
+    return x - x.amax(1), None
+
+
 def a_gradient(backward):
     x, y, g = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), torch.tensor([1, 0]), torch.tensor([1.0, 10.0])
-    return {"dx for g = 1, 10": backward(g, x, y, forward(x, y)[1]), "x after the call": x}
+    lse = forward(x, y)[1]
+    return {"dx for g = 1, 10": backward(g, x.clone(), y, lse.clone()), "x after the call": _after(backward, g, x, y, lse)}
+
+
+def _after(backward, g, x, y, lse):
+    backward(g, x, y, lse)
+    return x
 
 
 @task(
@@ -172,6 +200,22 @@ def averaged(g, x, y, lse):
     return backward(g, x, y, lse) / len(x)
 
 
+@backward.mistake
+def every_label_in_every_row(g, x, y, lse):
+    """p[:, y] -= 1 subtracts 1 in *all* rows, at every label of the batch. One entry per row is p[torch.arange(N), y]."""
+    p = (x - lse[:, None]).exp()
+    p[:, y] -= 1
+    return g[:, None] * p
+
+
+@backward.mistake
+def x_overwritten(g, x, y, lse):
+    """The gradient is right, but x has changed: an operation with `_` at the end, `-=` or `+=` writes into it."""
+    x.sub_(lse[:, None]).exp_()
+    x[torch.arange(len(x)), y] -= 1
+    return g[:, None] * x
+
+
 def sentences(language_loss):
     logits, y = torch.randn(2, 3, 4), torch.tensor([[0, 1, 3], [2, 2, 0]])
     return {"the loss of 2 sentences of 3 words, 4 in the vocabulary": language_loss(logits, y)}
@@ -204,7 +248,10 @@ def softmax_first(logits, y):
 def after_a_step(train_step):
     W, b, x, y = torch.zeros(3, 2), torch.tensor([0.0, 1.0, 0.0]), torch.randn(4, 2), torch.tensor([2, 0, 2, 1])
     train_step(W, b, x, y, 0.5)
-    return {"W after a step from zero": W, "b after a step from 0, 1, 0": b}
+    facts = {"W after a step from zero": W.clone(), "b after a step from 0, 1, 0": b.clone()}
+    train_step(W, b, x, y, 0.5)
+    by_autograd = sorted(names_in(train_step) & {"autograd", "backward", "requires_grad", "requires_grad_", "enable_grad"})
+    return facts | {"W after a second step": W, "b after it": b, "what it uses of autograd": by_autograd}
 
 
 @task(
@@ -242,5 +289,22 @@ def over_the_samples(W, b, x, y, lr):
 
 
 @train_step.mistake
+def truth_forgotten(W, b, x, y, lr):
+    """The truth is missing: the gradient of the logits is softmax minus 1 at the right class."""
+    g = F.softmax(x @ W.T + b, dim=1) / len(x)
+    W -= lr * g.T @ x
+    b -= lr * g.sum(0)
+
+
+@train_step.mistake
+def with_autograd(W, b, x, y, lr):
+    """The step is right, but autograd found the gradient. You know it yourself: softmax minus one-hot, divided by N."""
+    copies = [parameter.clone().requires_grad_() for parameter in (W, b)]
+    F.cross_entropy(x @ copies[0].T + copies[1], y).backward()
+    for parameter, copy in zip((W, b), copies, strict=True):
+        parameter -= lr * copy.grad
+
+
+@train_step.mistake
 def renamed(W, b, x, y, lr):
-    """W and b have not changed: `W = W - ...` makes a new tensor. Write `W -= ...`."""
+    """W and b have not changed. `W = W - ...` makes a new tensor; `W -= ...` writes into the one that was given."""

@@ -13,11 +13,14 @@ XOR = torch.tensor([0, 1, 1, 0])
 
 
 def as_one(collapse):
-    first, second = nn.Linear(3, 5), nn.Linear(5, 2)
-    one = collapse(first, second)
+    x = torch.cat([torch.zeros(1, 3), torch.eye(3)])
+    with torch.no_grad():
+        square, narrow = [nn.Linear(3, 3), nn.Linear(3, 3)], [nn.Linear(3, 5), nn.Linear(5, 2)]
+        apart = [collapse(*pair)(x) - pair[1](pair[0](x)) for pair in (square, narrow)]
     return {
-        "its weight": one.weight.detach() - second.weight.detach() @ first.weight.detach(),
-        "its answer to zeros, minus that of both layers": (one(torch.zeros(3)) - second(first(torch.zeros(3)))).detach(),
+        "its answer to zeros, minus that of both layers": apart[0][0],
+        "its answers to the rows of the identity, minus those of both layers": apart[0][1:],
+        "the same for the widths 3, 5, 2": apart[1],
     }
 
 
@@ -39,11 +42,9 @@ def collapse(first, second):
 
 @collapse.mistake
 def biases_added(first, second):
-    """The first bias goes through the second layer, too: second.weight @ first.bias + second.bias."""
-    one = collapse(first, second)
-    with torch.no_grad():
-        one.bias.copy_(second.bias + first.bias.sum())
-    return one
+    """The first bias goes through the second layer, too: second.weight @ first.bias + second.bias. (Here the two biases do not
+    even have the same length.)"""
+    return first.bias + second.bias
 
 
 @collapse.mistake
@@ -58,12 +59,21 @@ def second_bias_only(first, second):
 @collapse.mistake
 def first_times_second(first, second):
     """The order is that of the functions, read from the right: x meets first.weight first, so second.weight @ first.weight."""
-    with torch.no_grad():
-        return nn.Linear(3, 2).weight.copy_(first.weight @ second.weight)
+    return first.weight @ second.weight
 
 
 def four_answers(both_or_none):
-    return {"the answers to (0, 0), (0, 1), (1, 0), (1, 1)": both_or_none(POINTS)}
+    places, step = torch.rand(9, 2), torch.tensor([0.01, -0.005])
+    with torch.no_grad():
+        answers = both_or_none(POINTS)
+        next_to = both_or_none(POINTS + torch.tensor([1e-5, 0.0]))
+        along = [both_or_none(places + shift) for shift in (-step, 0 * step, step)]
+    bent = (along[0] - 2 * along[1] + along[2]).abs() > 1e-5  # 0 along a straight line, but for rounding
+    return {
+        "the answers to (0, 0), (0, 1), (1, 0), (1, 1)": answers,
+        "a point that moves a bit changes its answer a bit": bool((next_to - answers).abs().max() < 0.01),
+        "between its bends the answer runs along straight lines": bool(bent.double().mean() < 0.5),
+    }
 
 
 @task(
@@ -102,9 +112,16 @@ def same_bend(x):
     return F.relu(x @ torch.ones(2, 2)) @ torch.tensor([-1.0, 2.0]) + 1.0
 
 
+@both_or_none.mistake
+def compared(x):
+    """The answers are right, but a comparison gives them: it leaps from 0 to 1 and has no slope, so no network can learn it.
+    Find W, b, w and c."""
+    return (x[:, 0] == x[:, 1]).float()
+
+
 def what_is_learned(learn):
-    facts = {}
-    for seed in range(3):
+    facts, answers = {}, []
+    for seed in range(3):  # three starts from which a right answer arrives
         torch.manual_seed(seed)
         model = learn(POINTS, XOR)
         logits = model(POINTS).detach()
@@ -115,7 +132,8 @@ def what_is_learned(learn):
             f"seed {seed}: its outputs are logits, not probabilities": not torch.allclose(logits.sum(1), torch.ones(4)),
             f"seed {seed}: the loss on XOR is below 0.1": F.cross_entropy(logits, XOR).item() < 0.1,
         }
-    return facts
+        answers.append(logits)
+    return facts | {"other random numbers, another network": not torch.equal(answers[0], answers[1])}
 
 
 @task(
@@ -155,6 +173,16 @@ def bend_behind_both(x, y):
     return _train(nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 2), nn.ReLU()), x, y)
 
 
+@learn.mistake
+def all_alike(x, y):
+    """All weights were set to one number, so all hidden units compute the same and learn the same: together they are one unit.
+    The random numbers of torch keep them apart."""
+    model = nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2))
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.5)
+    return _train(model, x, y)
+
+
 def sizes_of_networks(mlp_numbers):
     return {f"numbers in {sizes}": mlp_numbers(sizes) for sizes in ([784, 128, 10], [2, 16, 16, 3], [5, 1])}
 
@@ -192,6 +220,18 @@ def one_big_product(sizes):
     return product
 
 
+@mlp_numbers.mistake
+def one_bias_a_layer(sizes):
+    """A layer has a bias for each of its outputs, not one for all: Linear(a, b) has b of them."""
+    return sum(a * b + 1 for a, b in itertools.pairwise(sizes))
+
+
+@mlp_numbers.mistake
+def last_layer_forgotten(sizes):
+    """The last layer is missing. n widths make n - 1 layers: zip(sizes, sizes[1:]) has all the pairs."""
+    return mlp_numbers(sizes[:-1])
+
+
 def as_they_stand(predict):
     return predict()
 
@@ -203,7 +243,7 @@ def as_they_stand(predict):
         "Pieces double with every layer; units come two at a time.",
         "In one hidden layer n units make at most n + 1 pieces.",
     ),
-    reveal=False,
+    reveal="that is not it: fold a strip of paper once, twice, three times, and count the pieces between the creases",
 )
 def folds():
     return {

@@ -5,6 +5,7 @@ import math
 import torch
 
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 POINTS = (-3.0, -1.0, -0.5, 0.0, 0.5, 2.0)
 
@@ -13,7 +14,8 @@ def along_a_line(f):
     """The values at each of the points, so that the first one that differs says where."""
     x = torch.tensor(POINTS, dtype=torch.float64)
     values = f(x)
-    return {f"at {point:g}": float(value) for point, value in zip(POINTS, values, strict=True)} | {"all of them": values}
+    facts = {f"at {point:g}": float(value) for point, value in zip(POINTS, values, strict=True)} | {"all of them": values}
+    return facts | {"what it uses of autograd": sorted(names_in(f) & {"autograd", "backward", "requires_grad_", "jacrev"})}
 
 
 @task(
@@ -23,6 +25,7 @@ def along_a_line(f):
         "erf runs from -1 to 1; shift and halve it. Its argument is x / sqrt(2).",
         "x * (1 + torch.erf(x / math.sqrt(2))) / 2",
     ),
+    without=("gelu",),
 )
 def gelu(x):
     return x * (1 + torch.erf(x / math.sqrt(2))) / 2
@@ -55,7 +58,19 @@ def with_a_sigmoid(x):
 @gelu.mistake
 def with_tanh(x):
     """That is the formula with tanh, off by up to 0.0005. The exact one needs erf."""
-    return torch.nn.functional.gelu(x, approximate="tanh")
+    return x * (1 + _tanh_parts(x)[0]) / 2
+
+
+@gelu.mistake
+def one_forgotten(x):
+    """erf runs from -1 to 1, a probability from 0 to 1: add 1, then halve."""
+    return x * torch.erf(x / math.sqrt(2)) / 2
+
+
+@gelu.mistake
+def sign_of_erf(x):
+    """That is x times the probability of a number *above* x: it lets through what GELU stops. 1 + erf, not 1 - erf."""
+    return x * (1 - torch.erf(x / math.sqrt(2))) / 2
 
 
 def _Phi(x):
@@ -73,6 +88,7 @@ def _phi(x):
         "The slope of x is 1; the slope of Phi is the height of the bell curve, phi(x) = exp(-x * x / 2) / sqrt(2 pi).",
         "Phi + x * phi",
     ),
+    without=("gelu",),
 )
 def gelu_slope(x):
     return _Phi(x) + x * _phi(x)
@@ -106,6 +122,19 @@ def bell_not_normalised(x):
 def bell_without_the_half(x):
     """The bell curve is exp(-x * x / 2); without the half it is too narrow."""
     return _Phi(x) + x * torch.exp(-x * x) / math.sqrt(2 * math.pi)
+
+
+@gelu_slope.mistake
+def slope_inside_erf_forgotten(x):
+    """The argument of erf is x / sqrt(2), and the chain rule brings another 1 / sqrt(2): the bell curve is divided by sqrt(2
+    pi), not by sqrt(pi)."""
+    return _Phi(x) + x * torch.exp(-x * x / 2) / math.sqrt(math.pi)
+
+
+@gelu_slope.mistake
+def subtracted(x):
+    """The product rule adds its two parts: Phi + x * phi."""
+    return _Phi(x) - x * _phi(x)
 
 
 def _tanh_parts(x):
@@ -152,6 +181,20 @@ def half_forgotten(x):
     """The half belongs to both parts of the product rule: (1 + t) / 2 and x * t_slope / 2."""
     t, u_slope = _tanh_parts(x)
     return (1 + t) / 2 + x * (1 - t * t) * u_slope
+
+
+@tanh_gelu_slope.mistake
+def constant_forgotten(x):
+    """The slope of u has the factor k = sqrt(2 / pi), which stands in front of its bracket."""
+    t, u_slope = _tanh_parts(x)
+    return (1 + t) / 2 + x * (1 - t * t) * u_slope / math.sqrt(2 / math.pi) / 2
+
+
+@tanh_gelu_slope.mistake
+def x_forgotten(x):
+    """The second part of the product rule is x times the slope of (1 + t) / 2; the x is missing."""
+    t, u_slope = _tanh_parts(x)
+    return (1 + t) / 2 + (1 - t * t) * u_slope / 2
 
 
 @tanh_gelu_slope.mistake

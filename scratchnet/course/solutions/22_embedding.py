@@ -18,6 +18,8 @@ def looked_up(embed_by_product):
         "scatter_(dim, index, value) writes through an index, which needs as many axes as one_hot: unsqueeze.",
         "one_hot.scatter_(2, ids.unsqueeze(2), 1.0)",
     ),
+    without=("embedding",),
+    uses=("matmul",),
 )
 def embed_by_product(ids, table):
     one_hot = torch.zeros(*ids.shape, len(table))
@@ -49,6 +51,13 @@ def one_place_in_all_sentences(ids, table):
     one_hot = torch.zeros(*ids.shape, len(table))
     one_hot[:, :, ids] = 1.0
     return one_hot @ table
+
+
+@embed_by_product.mistake
+def looked_up_directly(ids, table):
+    """The rows are right, but nothing was multiplied: table[ids] is the lookup. Here the point is that a product with one-hot
+    rows does the same: one_hot @ table."""
+    return table[ids]
 
 
 def rectangles(pad):
@@ -110,7 +119,17 @@ def rows_were_not_written(sentences, padding=0):
 def means(mean_vector):
     table = torch.tensor([[100.0, 1.0], [1.0, 2.0], [3.0, 4.0], [8.0, 0.0]])
     ids = torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 2]])
-    return {"means where the row of the padding is not zero": mean_vector(ids, table, 0)}
+    before = table.clone()
+    return {
+        "means where the row of the padding is not zero": mean_vector(ids, table.clone(), 0),
+        "the same ids with 2 for padding": mean_vector(ids, table.clone(), 2),
+        "the table keeps its numbers": _unchanged(mean_vector, ids, table, before),
+    }
+
+
+def _unchanged(mean_vector, ids, table, before):
+    mean_vector(ids, table, 0)
+    return torch.equal(table, before)
 
 
 @task(
@@ -151,10 +170,33 @@ def one_count_for_all(ids, table, padding):
     return (table[ids] * mask).sum(dim=1) / mask.sum()
 
 
+@mean_vector.mistake
+def zero_is_padding(ids, table, padding):
+    """The argument `padding` was not used: the id of padding need not be 0. The mask is ids != padding."""
+    return mean_vector(ids, table, 0)
+
+
+@mean_vector.mistake
+def row_set_to_zero(ids, table, padding):
+    """The means are right, but the table has changed: it belongs to the caller, and its padding row was overwritten. A mask
+    leaves it alone."""
+    table[padding] = 0
+    return table[ids].sum(dim=1) / (ids != padding).sum(dim=1, keepdim=True)
+
+
+@mean_vector.mistake
+def summed(ids, table, padding):
+    """That is the sum of the word rows. Divide it by the number of words in each sentence."""
+    return (table[ids] * (ids != padding).unsqueeze(2)).sum(dim=1)
+
+
 def gradients(table_gradient):
     ids = torch.tensor([[1, 2, 1], [3, 0, 0]])
     g = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], [[4.0, 40.0], [5.0, 50.0], [6.0, 60.0]]])
-    return {"the gradient of a table (5, 2), padding 0": table_gradient(ids, g, 5, 0)}
+    return {
+        "the gradient of a table (5, 2), padding 0": table_gradient(ids, g, 5, 0),
+        "of a table (7, 2), padding 3": table_gradient(ids, g, 7, 3),
+    }
 
 
 @task(
@@ -198,3 +240,16 @@ def row_left_out(ids, g, size, padding):
     """The table keeps its shape (size, D): the padding row stays in its gradient, as zeros."""
     dtable = table_gradient(ids, g, size, padding)
     return torch.cat([dtable[:padding], dtable[padding + 1 :]])
+
+
+@table_gradient.mistake
+def zero_learns_nothing(ids, g, size, padding):
+    """The argument `padding` was not used: the row that gets no gradient is dtable[padding], and that need not be row 0."""
+    return table_gradient(ids, g, size, 0)
+
+
+@table_gradient.mistake
+def one_row_for_each_word(ids, g, size, padding):
+    """Those are the gradients of the places, (B, S, D). The table has a row for each *word*: add up the places where it
+    stood."""
+    return g * (ids != padding).unsqueeze(2)

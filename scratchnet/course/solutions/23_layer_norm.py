@@ -16,7 +16,7 @@ def as_they_stand(predict):
         "For LayerNorm, cross out the last axes, those in normalized_shape, and multiply what is left of the shape.",
         "LayerNorm(8) for (4, 5, 8): 4 * 5. BatchNorm2d has as many means as there are channels, whatever the batch.",
     ),
-    reveal=False,
+    reveal="that is not it: cross out the axes that one mean covers, and multiply what is left of the shape",
 )
 def how_many_means():
     return {
@@ -105,6 +105,30 @@ def down_the_columns(x):
     return x.var(dim=0, correction=0)
 
 
+@variance.mistake
+def not_divided(x):
+    """That is the sum of the squared distances. The variance is their mean: divide by D."""
+    return variance(x) * x.shape[1]
+
+
+@variance.mistake
+def of_everything(x):
+    """Your mean is that of the whole tensor, but every row has its own: x.mean(dim=1, keepdim=True)."""
+    return (x - x.mean()).square().mean(dim=1)
+
+
+@variance.mistake
+def one_number(x):
+    """That is one variance for the whole tensor. Each row has its own, (N,): dim=1."""
+    return x.var(correction=0)
+
+
+@variance.mistake
+def distances_not_squared(x):
+    """The distances from the mean always sum to 0, whatever the row: square them before you take their mean."""
+    return (x - x.mean(dim=1, keepdim=True)).mean(dim=1)
+
+
 def normalised(layer_norm):
     x = torch.tensor([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 6.0]])
     weight, bias = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0.0, 0.0, 10.0, 10.0])
@@ -123,6 +147,7 @@ def normalised(layer_norm):
         "mean(dim=-1, keepdim=True) and var(dim=-1, keepdim=True, correction=0) go back over the row by broadcasting.",
         "(x - mean) / (var + eps).sqrt() * weight + bias",
     ),
+    without=("layer_norm", "native_layer_norm"),
 )
 def layer_norm(x, weight, bias, eps):
     mean, var = x.mean(dim=-1, keepdim=True), x.var(dim=-1, keepdim=True, correction=0)
@@ -163,11 +188,29 @@ def bias_inside(x, weight, bias, eps):
     return (layer_norm(x, torch.ones_like(weight), torch.zeros_like(bias), eps) + bias) * weight
 
 
+@layer_norm.mistake
+def axis_lost(x, weight, bias, eps):
+    """The means have lost their axis, so they meet x from the wrong side: keepdim=True leaves (N, 1), which goes back over each
+    row."""
+    mean, var = x.mean(dim=-1), x.var(dim=-1, correction=0)
+    return (x - mean) / (var + eps).sqrt() * weight + bias
+
+
+@layer_norm.mistake
+def one_mean_for_all(x, weight, bias, eps):
+    """Mean and variance were taken over the whole tensor. Each row has its own: dim=-1, keepdim=True."""
+    return (x - x.mean()) / (x.var(correction=0) + eps).sqrt() * weight + bias
+
+
 def gradients(layer_norm_gradients):
     x, g = torch.randn(5, 4, dtype=torch.float64) * 3 + 1, torch.randn(5, 4, dtype=torch.float64)
     weight = torch.tensor([1.0, 2.0, 3.0, -4.0], dtype=torch.float64)
     dx, dweight, dbias = layer_norm_gradients(g, x, weight, 0.1)
-    return {"dbias": dbias, "dweight": dweight, "dx": dx}
+    return {
+        "dbias, the gradient of the bias": dbias,
+        "dweight, the gradient of the weight": dweight,
+        "dx, the gradient of x": dx,
+    }
 
 
 @task(
@@ -222,3 +265,25 @@ def means_over_the_rows(g, x, weight, eps):
 def without_the_weight(g, x, weight, eps):
     """On its way to h the gradient is multiplied by weight: a = g * weight, and both means are those of a."""
     return layer_norm_gradients(g, x, torch.ones_like(weight), eps)
+
+
+@layer_norm_gradients.mistake
+def sums_for_means(g, x, weight, eps):
+    """The shift and the stretch are *means* over the D numbers of a row; you subtracted sums, which are D times as large."""
+    h, a, r = _parts(g, x, weight, eps)
+    dx = r * (a - a.sum(dim=1, keepdim=True) - h * (a * h).sum(dim=1, keepdim=True))
+    return dx, (g * h).sum(dim=0), g.sum(dim=0)
+
+
+@layer_norm_gradients.mistake
+def means_of_everything(g, x, weight, eps):
+    """The two means in dx were taken over all rows. Every row loses its own shift and its own stretch: dim=1, keepdim=True."""
+    h, a, r = _parts(g, x, weight, eps)
+    return r * (a - a.mean() - h * (a * h).mean()), (g * h).sum(dim=0), g.sum(dim=0)
+
+
+@layer_norm_gradients.mistake
+def not_summed(g, x, weight, eps):
+    """weight and bias serve every row, so their gradients are (D,): sum over the rows, dim=0."""
+    h, _, _ = _parts(g, x, weight, eps)
+    return layer_norm_gradients(g, x, weight, eps)[0], g * h, g

@@ -8,14 +8,17 @@ from scratchnet.course import task
 
 
 def what_becomes_of_ones(dropout):
-    x = torch.ones(20_000)
-    y = dropout(x, 0.25, True)
+    x = [torch.ones(20_000) for _ in range(3)]
+    y, again = dropout(x[0], 0.25, True), dropout(x[1], 0.25, True)
+    zeros = lambda y: round((y == 0).double().mean().item(), 1)
     return {
         "the values that ones become with p = 0.25": torch.unique(y).tolist(),
-        "the share of zeros, to one digit after p = 0.1": round((dropout(x, 0.1, True) == 0).double().mean().item(), 1),
-        "two calls give the same": torch.equal(y, dropout(x, 0.25, True)),
+        "the share of zeros, to one digit, with p = 0.1": zeros(dropout(x[2], 0.1, True)),
+        "two calls give the same": torch.equal(y, again),
+        "the share of zeros that a second call has where the first has them": zeros(again[y == 0]),
         "not training, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.5, False),
-        "x after the call is what it was": bool((x == 1).all()),
+        "with p = 0, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.0, True),
+        "x after the call is what it was": bool((x[0] == 1).all()),
     }
 
 
@@ -26,6 +29,7 @@ def what_becomes_of_ones(dropout):
         "kept has True where x stays; times x it gives 0 where it is False. What stays is divided by 1 - p.",
         "if not training: return x; kept = torch.rand_like(x) >= p; return x * kept / (1 - p)",
     ),
+    without=("dropout", "native_dropout", "alpha_dropout", "feature_dropout"),
 )
 def dropout(x, p, training):
     if not training:
@@ -42,6 +46,12 @@ def not_scaled(x, p, training):
 
 @dropout.mistake
 def p_is_kept(x, p, training):
+    """p is the probability of being dropped. You used it as the probability of being kept."""
+    return x * (torch.rand_like(x) < p) / (1 - p) if training else x
+
+
+@dropout.mistake
+def p_is_kept_and_divided_by(x, p, training):
     """p is the probability of being dropped. You used it as the probability of being kept."""
     return x * (torch.rand_like(x) < p) / p if training else x
 
@@ -62,6 +72,23 @@ def always_on(x, p, training):
 def scaled_in_evaluation(x, p, training):
     """While training, x was already divided by 1 - p. Scaling in evaluation too makes up for the same loss twice."""
     return dropout(x, p, True) if training else x * (1 - p)
+
+
+@dropout.mistake
+def overwrites_x(x, p, training):
+    """The result is right, but x has changed: `*=`, x[...] = 0 and operations with `_` at the end write into it. Make a new
+    tensor."""
+    if training:
+        x *= (torch.rand_like(x) >= p) / (1 - p)
+    return x
+
+
+@dropout.mistake
+def the_same_mask_every_time(x, p, training):
+    """Both calls dropped the same places. A seed that is set inside the function starts the random numbers anew in each call:
+    leave it out, and every call draws its own."""
+    generator = torch.Generator().manual_seed(0)
+    return x * (torch.rand(x.shape, generator=generator) >= p) / (1 - p) if training else x
 
 
 def gradients(dropout_backward):
@@ -159,6 +186,14 @@ class TheWrongWayRound(Block.solution):
 
     def forward(self, x):
         return F.dropout(F.relu(self.linear(x)), self.p, not self.training)
+
+
+@Block.mistake
+class OffForGood(Block.solution):
+    """Nothing is ever dropped: the flag says training=False, or p is 0. Pass both, self.p and self.training."""
+
+    def forward(self, x):
+        return F.relu(self.linear(x))
 
 
 def a_visit(answer):

@@ -18,16 +18,28 @@ def after_100_steps(step, zeros, optimizer):
     return bool((ours - theirs).abs().max() < 1e-10)
 
 
+def _kept(names, step, w, g, *arguments):
+    """Whether the tensors with these names, w and the state, are after a step what they were before."""
+    tensors = [w, *(argument for argument in arguments if isinstance(argument, torch.Tensor))]
+    before = [tensor.clone() for tensor in tensors]
+    step(w, g, *arguments)
+    return {
+        f"the {name} that was given keeps its numbers": torch.equal(tensor, old)
+        for name, tensor, old in zip(names, tensors, before, strict=True)
+    }
+
+
 def momentum_steps(momentum_step):
     w, g = torch.tensor([1.0, -2.0]), torch.tensor([10.0, 1.0])
     facts, v = {}, torch.zeros(2)
     for t in (1, 2, 3):
-        w, v = momentum_step(w, g, v, 0.1, 0.5)
+        w, v = momentum_step(w.clone(), g, v.clone(), 0.1, 0.5)
         facts |= {f"v after step {t} with the gradient 10, 1": v, f"w after step {t}": w}
     same = after_100_steps(
         lambda w, g, v, t: momentum_step(w, g, v, 0.01, 0.9), 1, lambda params: optim.SGD(params, lr=0.01, momentum=0.9)
     )
-    return facts | {"100 steps are those of optim.SGD": same}
+    kept = _kept("wv", momentum_step, w.clone(), g, torch.ones(2), 0.1, 0.5)
+    return facts | {"100 steps are those of optim.SGD": same} | kept
 
 
 @task(
@@ -69,10 +81,35 @@ def uphill(w, g, v, lr, momentum):
     return w + lr * v, v
 
 
+@momentum_step.mistake
+def v_in_place(w, g, v, lr, momentum):
+    """The numbers are right, but the v that was given has changed: `v *= ...`, `v += ...` and mul_ write into it. v = momentum
+    * v + g makes a new tensor."""
+    v *= momentum
+    v += g
+    return w - lr * v, v
+
+
+@momentum_step.mistake
+def w_in_place(w, g, v, lr, momentum):
+    """The numbers are right, but the w that was given has changed: `w -= ...` writes into it. w - lr * v makes a new tensor."""
+    v = momentum * v + g
+    w -= lr * v
+    return w, v
+
+
+@momentum_step.mistake
+def rate_inside(w, g, v, lr, momentum):
+    """You put lr into v. The steps look the same until lr changes: then the old part of v would keep the old rate. In torch v
+    collects plain gradients, and the step is lr * v."""
+    v = momentum * v + lr * g
+    return w - v, v
+
+
 def adam_steps(adam_step):
     w, g, zeros = torch.tensor([1.0, -2.0]), torch.tensor([0.001, -100.0]), torch.zeros(2)
-    first, m, s = adam_step(w, g, zeros, zeros, 1, 0.01)
-    second, m2, s2 = adam_step(first, 2 * g, m, s, 2, 0.01)
+    first, m, s = adam_step(w.clone(), g, zeros.clone(), zeros.clone(), 1, 0.01)
+    second, m2, s2 = adam_step(first.clone(), 2 * g, m.clone(), s.clone(), 2, 0.01)
     return {
         "how far the first step moves w, in multiples of lr": (first - w) / 0.01,
         "m after the first step": m,
@@ -83,7 +120,7 @@ def adam_steps(adam_step):
         "100 steps are those of optim.Adam": after_100_steps(
             lambda w, g, m, s, t: adam_step(w, g, m, s, t, 0.01), 2, lambda params: optim.Adam(params, lr=0.01)
         ),
-    }
+    } | _kept("wms", adam_step, w.clone(), g, torch.ones(2), torch.ones(2), 3, 0.01)
 
 
 @task(
@@ -139,17 +176,50 @@ def counted_from_zero(w, g, m, s, t, lr):
     return w - lr * (m / (1 - 0.9 ** (t - 1))) / ((s / (1 - 0.999 ** (t - 1))).sqrt() + 1e-8), m, s
 
 
+@adam_step.mistake
+def product_in_place_of_a_power(w, g, m, s, t, lr):
+    """0.9 * t is a product. After t steps the mean has missed 0.9 to the *power* of t: 1 - 0.9**t. In the first step the two
+    are the same, which hides it."""
+    m, s = _means(g, m, s)
+    return w - lr * (m / (1 - 0.9 * t)) / ((s / (1 - 0.999 * t)).sqrt() + 1e-8), m, s
+
+
+@adam_step.mistake
+def eps_inside_the_root(w, g, m, s, t, lr):
+    """In Adam eps stands outside the root: s.sqrt() + eps. Inside it is as large as a gradient of 0.0001."""
+    m, s = _means(g, m, s)
+    return w - lr * (m / (1 - 0.9**t)) / (s / (1 - 0.999**t) + 1e-8).sqrt(), m, s
+
+
+@adam_step.mistake
+def eps_before_the_correction(w, g, m, s, t, lr):
+    """eps was added to the root of the uncorrected s, where it weighs more in the first steps. Correct s, take the root, then
+    add eps."""
+    m, s = _means(g, m, s)
+    return w - lr * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t) * m / (s.sqrt() + 1e-8), m, s
+
+
+@adam_step.mistake
+def state_in_place(w, g, m, s, t, lr):
+    """The numbers are right, but the m and s that were given have changed: `*=`, `+=` and mul_ write into them."""
+    m.mul_(0.9).add_(0.1 * g)
+    s.mul_(0.999).add_(0.001 * g * g)
+    return w - lr * (m / (1 - 0.9**t)) / ((s / (1 - 0.999**t)).sqrt() + 1e-8), m, s
+
+
 def adamw_steps(adamw_step):
     w, zeros = torch.tensor([10.0, -20.0]), torch.zeros(2)
+    step = lambda g: adamw_step(w.clone(), zeros + g, zeros.clone(), zeros.clone(), 1, 0.1, 0.5)
     return {
-        "w = 10, -20 after a step with gradient 0, lr 0.1, decay 0.5": adamw_step(w, zeros, zeros, zeros, 1, 0.1, 0.5)[0],
-        "m after a step with gradient 1": adamw_step(w, zeros + 1, zeros, zeros, 1, 0.1, 0.5)[1],
+        "w = 10, -20 after a step with gradient 0, lr 0.1, decay 0.5": step(0)[0],
+        "w after a step with gradient 1": step(1)[0],
+        "m after it": step(1)[1],
         "100 steps are those of optim.AdamW": after_100_steps(
             lambda w, g, m, s, t: adamw_step(w, g, m, s, t, 0.01, 0.1),
             2,
             lambda params: optim.AdamW(params, lr=0.01, weight_decay=0.1),
         ),
-    }
+    } | _kept("wms", adamw_step, w.clone(), zeros, zeros + 1, zeros + 1, 3, 0.1, 0.5)
 
 
 @task(
@@ -182,8 +252,16 @@ def no_decay_at_all(w, g, m, s, t, lr, decay):
     return adam_step(w, g, m, s, t, lr)
 
 
+@adamw_step.mistake
+def decay_after_the_step(w, g, m, s, t, lr, decay):
+    """The decay was taken from the w that Adam's step had already moved. It shrinks the old w: first the decay, then the
+    step."""
+    w, m, s = adam_step(w, g, m, s, t, lr)
+    return w * (1 - lr * decay), m, s
+
+
 def who_is_where(groups):
-    model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 8), nn.LayerNorm(8), nn.Conv2d(8, 2, 3))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     optimizer = optim.AdamW(groups(model, 0.3), lr=0.01)
     decayed, others = optimizer.param_groups
@@ -235,3 +313,11 @@ def left_to_the_default(model, decay):
     """The second group says nothing about weight_decay, so it gets AdamW's default, 0.01. Say 0."""
     first, second = groups(model, decay)
     return [first, {"params": second["params"]}]
+
+
+@groups.mistake
+def exactly_two_axes(model, decay):
+    """A convolution's weight has four axes and is left out: the task says 2 axes or *more*, ndim >= 2."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim == 2]
+    others = [parameter for parameter in model.parameters() if parameter.ndim != 2]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]

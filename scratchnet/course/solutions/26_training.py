@@ -12,12 +12,13 @@ from scratchnet.course import task
 def what_is_prepared(prepare):
     x = torch.arange(40.0).reshape(20, 2) ** 2  # sorted: the last rows are far from the others
     y = torch.arange(20)
-    torch.manual_seed(3)
     x_train, y_train, x_test, y_test = prepare(x, y, 5)
     return {
         "how many rows there are to train and to test on": (len(y_train), len(y_test)),
         "how many rows are in both": len(set(y_train.tolist()) & set(y_test.tolist())),
+        "the rows of the test come from all over the file": y_test.tolist() != [15, 16, 17, 18, 19],
         "rows of the test": y_test.tolist(),
+        "each row of x is beside its own y, the smallest first": bool((x_train[y_train.argsort(), 0].diff() > 0).all()),
         "the means of the columns to train on": x_train.mean(dim=0),
         "their deviations": x_train.std(dim=0),
         "the test, standardised": x_test,
@@ -71,8 +72,34 @@ def seen_before(x, y, held_out):
     return (x[order] - mean) / std, y[order], (x[order[-held_out:]] - mean) / std, y[order[-held_out:]]
 
 
+@prepare.mistake
+def divided_by_all(x, y, held_out):
+    """Your deviation divides by N. Many programs do so; this task asks for torch's .std, which divides by N - 1."""
+    order = torch.randperm(len(x))
+    train, test = order[:-held_out], order[-held_out:]
+    mean, std = x[train].mean(dim=0), x[train].std(dim=0, correction=0)
+    return (x[train] - mean) / std, y[train], (x[test] - mean) / std, y[test]
+
+
+@prepare.mistake
+def first_of_the_order(x, y, held_out):
+    """The first rows of the random order were held out. That is as fair, but the task asks for the last ones: order[-held_out:]."""
+    order = torch.randperm(len(x))
+    train, test = order[held_out:], order[:held_out]
+    mean, std = x[train].mean(dim=0), x[train].std(dim=0)
+    return (x[train] - mean) / std, y[train], (x[test] - mean) / std, y[test]
+
+
+@prepare.mistake
+def two_orders(x, y, held_out):
+    """x and y were shuffled in different orders, so no picture has its own label any more. Draw one torch.randperm and use it for
+    both."""
+    x, y = x[torch.randperm(len(x))], y[torch.randperm(len(y))]
+    mean, std = x[:-held_out].mean(dim=0), x[:-held_out].std(dim=0)
+    return (x[:-held_out] - mean) / std, y[:-held_out], (x[-held_out:] - mean) / std, y[-held_out:]
+
+
 def a_training(fit):
-    torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.0), nn.Linear(4, 2))
     x, y = torch.randn(10, 3), torch.randint(2, (10,))
     modes = []
@@ -158,12 +185,17 @@ def keeps_the_graph(*args, **options):
 
 
 def counted(accuracy):
-    model = nn.Sequential(nn.Dropout(0.9), nn.Linear(3, 3, bias=False))
+    model, modes = nn.Linear(3, 3, bias=False), []
     with torch.no_grad():
-        model[1].weight.copy_(torch.eye(3))
+        model.weight.copy_(torch.eye(3))
+    model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
     x = torch.eye(3)[[0, 1, 2, 0, 1, 2]] - 0.5  # negative logits too
     y = torch.tensor([0, 1, 2, 1, 1, 0])
-    return {"4 of 6 right, in batches of 5 and 1": float(accuracy(model, [(x[:5], y[:5]), (x[5:], y[5:])]))}
+    return {
+        "4 of 6 right, in batches of 5 and 1": float(accuracy(model, [(x[:5], y[:5]), (x[5:], y[5:])])),
+        "2 of 2 right": float(accuracy(model, [(x[:1], y[:1]), (x[1:2], y[1:2])])),
+        "the model was asked in training mode": any(modes),
+    }
 
 
 @task(
@@ -196,7 +228,7 @@ def only_the_last_batch(model, batches):
 
 @accuracy.mistake
 def still_training(model, batches):
-    """Dropout was on: call model.eval() first."""
+    """The number is right only because this model has no dropout: it was asked in training mode. Call model.eval() first."""
     return sum((model(x).argmax(dim=1) == y).sum().item() for x, y in batches) / sum(len(y) for _, y in batches)
 
 
@@ -204,6 +236,21 @@ def still_training(model, batches):
 def not_a_share(model, batches):
     """That is how many are right. Divide by the number of samples."""
     return accuracy(model, batches) * sum(len(y) for _, y in batches)
+
+
+@accuracy.mistake
+def over_the_samples(model, batches):
+    """argmax(dim=0) asks which *sample* has the largest logit of a class. The guess of a sample is the class with its largest
+    logit: dim=1."""
+    model.eval()
+    right = sum((model(x).argmax(dim=0) == y).sum().item() for x, y in batches)
+    return right / sum(len(y) for _, y in batches)
+
+
+@accuracy.mistake
+def divided_by_batches(model, batches):
+    """You divided the right answers by the number of batches. Divide by the number of samples."""
+    return accuracy(model, batches) * sum(len(y) for _, y in batches) / len(batches)
 
 
 def plan(rate):
@@ -242,4 +289,19 @@ def share_of_all_epochs(epoch, epochs, warm_up, lr):
 def too_long_a_way(epoch, epochs, warm_up, lr):
     """There are epochs - warm_up epochs after the warm-up; divided by all epochs the rate never comes down to 0."""
     share = (epoch - warm_up) / epochs
+    return lr * (1 + math.cos(math.pi * share)) / 2 if epoch >= warm_up else rate(epoch, epochs, warm_up, lr)
+
+
+@rate.mistake
+def arrives_at_zero(epoch, epochs, warm_up, lr):
+    """The last epoch trains with the rate 0, so nothing is learned in it. The share counts the epochs that are *over*: it is
+    divided by epochs - warm_up, not by one less."""
+    share = (epoch - warm_up) / (epochs - warm_up - 1)
+    return lr * (1 + math.cos(math.pi * share)) / 2 if epoch >= warm_up else rate(epoch, epochs, warm_up, lr)
+
+
+@rate.mistake
+def one_epoch_ahead(epoch, epochs, warm_up, lr):
+    """In the first epoch after the warm-up nothing is over yet, so the share is 0 there: epoch - warm_up, without + 1."""
+    share = (epoch + 1 - warm_up) / (epochs - warm_up)
     return lr * (1 + math.cos(math.pi * share)) / 2 if epoch >= warm_up else rate(epoch, epochs, warm_up, lr)
