@@ -195,3 +195,8 @@ def test_the_text_of_one_solution():
     by_name = {task.name: task for task in course.tasks(LESSON)}
     assert by_name["doubled"].source() == "def doubled(x):\n    y = x.clone()\n    y[0] *= 2\n    return y"
     assert by_name["first_column"].source() == "def first_column(x):\n    return x[:, 0]"
+
+
+def test_what_the_reader_prints_is_shown(desk, capfd):
+    graded(desk, "def megabytes(*args):\n    print('seen', len(args))\n    return args\n")
+    assert "seen 5" in capfd.readouterr().out
