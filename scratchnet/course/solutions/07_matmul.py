@@ -186,7 +186,7 @@ def size_of_tiles(size, whole):
 def products_of_tiles(matmul_in_tiles):
     random = np.random.default_rng(0)
     seen = {}
-    for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4)):
+    for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4), (6, 3, 7, 2)):
         a, b = random.normal(size=(m, k)).view(Noted), random.normal(size=(k, n)).view(Noted)
         Noted.factors.clear()
         Noted.pieces.clear()
