@@ -19,7 +19,7 @@ from typing import Callable
 import torch
 
 from scratchnet.course.calls import Watched, returns_a_value
-from scratchnet.course.facts import difference, kind, same, tells
+from scratchnet.course.facts import difference, kind, same, tells, text
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import explain, line
 
@@ -175,12 +175,12 @@ class Task:
 
 
 def _same_results(returned: list, others: list) -> bool:
-    """Whether two answers returned the same before the facts broke off, as far as results can be compared."""
+    """Whether two answers returned the same before the facts broke off, in the digits that are shown and as far as one sees."""
     if not returned or not others:
         return not returned and not others
-    return kind(returned[-1]) == kind(others[-1]) and (
-        kind(returned[-1]).startswith("an object") or same(returned[-1], others[-1])
-    )
+    a, b = returned[-1], others[-1]
+    shapes = [tuple(value.shape) for value in (a, b) if hasattr(value, "shape")]
+    return kind(a) == kind(b) and shapes[:1] == shapes[1:] and (kind(a).startswith("an object") or text(a) == text(b))
 
 
 def _doc(mistake: Callable) -> str:
