@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kernel = parser.add_argument_group("kernels", _contract())
     kernel.add_argument("--primitive", choices=OPS, metavar="OPERATOR", help="what the file computes: any of `scratchnet info`")
     kernel.add_argument("--direction", choices=(*checker.DIRECTIONS, "both"), default="both", help="(default: %(default)s)")
+    kernel.add_argument("--seed", type=int, help="draws some of the sizes (default: a new one, which is printed)")
     kernel.add_argument("--no-speed", action="store_true", help="do not time what is right")
     kernel.add_argument("--report", type=Path, metavar="FILE", help="write the verdict as a page too, in Markdown")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
