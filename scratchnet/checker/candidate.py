@@ -56,9 +56,14 @@ class Candidate:
         return list(dict.fromkeys([*self.functions, *derived]))
 
     @property
+    def alive(self) -> bool:
+        """Whether the process of the last call still runs."""
+        return self._child.end.alive
+
+    @property
     def child(self) -> Child:
         """The process that runs it, a new one if it ended."""
-        if not self._child.end.alive:
+        if not self.alive:
             self._child, _ = self.start()
         return self._child
 

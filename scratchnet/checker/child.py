@@ -119,7 +119,7 @@ class _Zygote:
 
     def _number(self) -> int:
         if not (data := self.line.recv(8, socket.MSG_WAITALL)):
-            raise RuntimeError(f"{sys.executable} did not start: no kernel can be run")
+            raise KernelError(f"{sys.executable} does not start another Python: no kernel can be run")
         return struct.unpack("q", data)[0]
 
 
@@ -135,7 +135,7 @@ def _program() -> str:
 def _end(zygote: _Zygote, line: socket.socket, process: int) -> int | None:
     """Make sure that a child is gone; its status, None if there is no telling."""
     line.close()
-    with contextlib.suppress(OSError, RuntimeError):  # the zygote is gone too
+    with contextlib.suppress(OSError, KernelError):  # the zygote is gone too
         os.kill(process, signal.SIGKILL)
         return zygote.wait(process)
     return None

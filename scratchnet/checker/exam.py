@@ -14,6 +14,7 @@ At the end of each part every result of it is looked at again.
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass, replace
 from typing import Iterator
@@ -36,7 +37,7 @@ STALE = "it returns its earlier result for new numbers"
 FICKLE = "wrong once and right when asked again: does it count its calls, or read what it has not written?"
 CHANGED = "its result changed after it was returned: it shares memory with a later one, or something goes on writing to it"
 LATE = "its result was not ready when it returned, and right later: something goes on after the return"
-GONE = -2  # the number of a trial that ended the process
+SETTLE = 0.1  # seconds in which what goes on after a wrong result may end
 
 
 @dataclass(frozen=True)
@@ -210,12 +211,18 @@ class Exam:
                 if failed == ENOUGH:
                     return
         except Ended as end:
-            yield replace(self.asked, problem=str(end), number=GONE)
+            slow = end.signal == signal.SIGALRM and (self.asked.rows, self.asked.columns) == questions.LARGE
+            if slow:  # it may be right, and as slow as loops in Python are
+                self.left_out.append(f"{self.asked.where}, where {end}")
+            else:
+                yield replace(self.asked, problem=str(end))
 
     def _again(self, trials: list[Trial]) -> list[Trial]:
         """The trials of a part after a second look at all of their results."""
-        if trials and trials[-1].number == GONE:
+        if not self.kernel.alive:
             return trials
+        if not all(trial.ok for trial in trials):
+            time.sleep(SETTLE)
         return [self._later(trial) if trial.number >= 0 else trial for trial in trials]
 
     def _later(self, trial: Trial) -> Trial:

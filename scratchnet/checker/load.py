@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -40,6 +41,8 @@ def _load_python(path: Path, contract: Contract) -> Candidate:
         raise KernelError(f"{path} does not run: SyntaxError: {error.msg} (line {error.lineno})") from None
     kind = "Triton" if "triton" in imported else "torch" if "torch" in imported else "NumPy"
     interpreted = False
+    if kind == "Triton" and not find_spec("triton"):
+        raise KernelError(f"{path} does not run: there is no Triton here (pip install triton)")
     if kind == "Triton":  # launch decides whether Triton compiles or interprets
         from scratchnet.kernels.launch import INTERPRETED as interpreted
     device = "cuda" if kind == "Triton" and not interpreted else "cpu"

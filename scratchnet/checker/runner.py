@@ -31,7 +31,8 @@ C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str
 def warm(number: int, modules: list[str]) -> None:
     """Import the modules, then fork a Child for each kernel that the parent brings, and say how it ended."""
     for module in modules:
-        importlib.import_module(module)
+        with contextlib.suppress(ImportError):  # the reader's file will say it
+            importlib.import_module(module)
     if torch := sys.modules.get("torch"):
         torch.use_deterministic_algorithms(False)  # which imports half of torch the first time
     line = socket.socket(fileno=number)

@@ -98,14 +98,14 @@ CHEATS = {
     "filled later": (
         *numpy_gelu(
             "    y, x = np.zeros_like(x), x.copy()\n"
-            "    Thread(target=lambda: (time.sleep(0.01), np.copyto(y, right(x)))).start()\n    return y",
+            "    Thread(target=lambda: (time.sleep(0.05), np.copyto(y, right(x)))).start()\n    return y",
             "import time  # noqa: E402\nfrom threading import Thread  # noqa: E402\n",
         ),
         "was not ready when it returned",
     ),
     "written to later": (
         *numpy_gelu(
-            "    y = right(x)\n    Thread(target=lambda: (time.sleep(0.01), y.fill(0))).start()\n    return y",
+            "    y = right(x)\n    Thread(target=lambda: (time.sleep(0.05), y.fill(0))).start()\n    return y",
             "import time  # noqa: E402\nfrom threading import Thread  # noqa: E402\n",
         ),
         "changed after it was returned",

@@ -58,7 +58,7 @@ def test_right_kernels_pass(path, small):
 @pytest.mark.parametrize("name", ZOO)
 def test_wrong_kernels_are_explained(name, tmp_path, monkeypatch, small):
     if name.startswith("endless"):
-        monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 1)
+        monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 2)
     path, direction, words = changed(name, tmp_path)
     try:
         (verdict,) = examine(path, direction)
@@ -81,6 +81,19 @@ def test_what_is_left_to_chance_may_be_declared(tmp_path):
     path.write_text(path.read_text() + "\ndeterministic = False\n")
     (verdict,) = examine(path, direction)
     assert verdict.ok
+
+
+def test_a_slow_kernel_is_not_a_wrong_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 2)
+    monkeypatch.setattr(questions, "LARGE", (100, 100))
+    (tmp_path / "gelu.py").write_text((RIGHT / "gelu.py").read_text() + "\n\nquick = forward\n\n\ndef forward(x):\n")
+    with (tmp_path / "gelu.py").open("a") as file:
+        file.write("    while x.shape == (100, 100):\n        pass\n    return quick(x)\n")
+    monkeypatch.setattr(questions, "BLOCKS", ())
+    monkeypatch.setattr(questions, "DRAWN", 0)
+    (verdict,) = examine(tmp_path / "gelu.py", "forward")
+    assert verdict.ok
+    assert "100x100, where it does not end: it was still running after 2 s" in verdict.left_out
 
 
 # ---- speed --------------------------------------------------------------------------------------------------------------
