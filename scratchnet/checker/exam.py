@@ -31,7 +31,8 @@ from scratchnet.measure.verify import Call, Check
 
 REPEATS = 30  # calls of a small input
 MANY = 200  # calls of a larger one, as far as PATIENCE allows
-PATIENCE = 0.5  # seconds for those
+PATIENCE = 0.3  # seconds for those
+ROUNDS = 4  # of those, in all of which a leak must show
 ENOUGH = 40  # failures of a part, after which no more is asked
 STALE = "it returns its earlier result for new numbers"
 FICKLE = "wrong once and right when asked again: does it count its calls, or read what it has not written?"
@@ -172,25 +173,26 @@ class Exam:
         yield from self._left_behind(large)
 
     def _left_behind(self, question: Question) -> Iterator[Trial]:
-        """Many calls, after which the process has as many threads and as much memory as after the first of them."""
-        call, count = question.call(self.contract.op), 0
+        """Many calls, again and again: what a process needs once does not grow each time, what is left behind does."""
         trial = self.asked = self._trial(question)
+        call, count, problem = trial.call, 0, ""
         most = max(t.numel() for t in (*call.args, *call.exact) if isinstance(t, Tensor)) * 4  # bytes of an array
-        end = time.monotonic() + PATIENCE
-        while count < REPEATS or count < MANY and time.monotonic() < end:
-            if count == REPEATS // 2:
-                before = self.kernel.size()
-            answer = self.kernel.call(self.direction, call, keep=False)
-            count += 1
+        for _ in range(ROUNDS):
+            before, end, calls = self.kernel.size(), time.monotonic() + PATIENCE, 0
+            while calls < REPEATS // 2 or calls < MANY and time.monotonic() < end:
+                answer = self.kernel.call(self.direction, call, keep=False)
+                calls += 1
+            threads, resident = (now - then for now, then in zip(self.kernel.size(), before, strict=True))
+            count, problem = count + calls, ""
+            if threads >= calls // 2:
+                problem = f"{threads} threads more after {calls} calls: it starts threads that do not end"
+            elif resident > calls * most // 2:
+                problem = f"it leaks memory: {resident / 1e6:.3g} MB more after {calls} calls"
+            if not problem and count >= REPEATS:
+                break
         results = self.contract.aligned(call, self.direction, answer.results)
-        threads, resident = (now - then for now, then in zip(self.kernel.size(), before, strict=True))
-        counted = count - REPEATS // 2
-        trial = replace(trial, where=f"{question.where}, call {count}", results=results, checks=call.judge(results, RULE))
-        if threads >= counted // 2:
-            trial = replace(trial, problem=f"{threads} threads more after {counted} calls: it starts threads that do not end")
-        elif resident > counted * most // 2:
-            trial = replace(trial, problem=f"it leaks memory: {resident / 1e6:.3g} MB more after {counted} calls")
-        yield trial
+        where = f"{question.where}, call {count}"
+        yield replace(trial, where=where, results=results, checks=call.judge(results, RULE), problem=problem)
 
     def _those_it_takes(self, asked: Iterator[Question]) -> Iterator[Trial]:
         for question in asked:

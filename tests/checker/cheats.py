@@ -79,7 +79,7 @@ CHEATS = {
         "return (dx * (1 + np.finfo(dx.dtype).eps * np.random.choice([-1, 1], dx.shape))).astype(x.dtype), ", "different bits",
     ),
     "tired": (
-        *numpy_gelu("    _calls.append(1)\n    return right(x) * (len(_calls) < 300)", "_calls = []"), "wrong at 64x257, call ",
+        *numpy_gelu("    _calls.append(1)\n    return right(x) * (len(_calls) < 205)", "_calls = []"), "wrong at 64x257, call ",
     ),
     "odd rows above 129": (
         *numpy_gelu("    y = right(x)\n    y[-1] *= not (len(x) > 129 and len(x) % 2)\n    return y"), "wrong at 257x5",

@@ -14,7 +14,7 @@ from scratchnet.checker.questions import Question
 from scratchnet.cli import main
 from scratchnet.measure.bench import KERNEL
 from scratchnet.measure.roof import Roof
-from scratchnet.ops import OPS
+from scratchnet.ops import OPS, PRIMITIVES
 
 RIGHT = Path(__file__).parent / "right"
 
@@ -48,14 +48,21 @@ def small(monkeypatch):
     monkeypatch.setattr(questions, "DRAWN", 2)
 
 
-@pytest.mark.parametrize("path", sorted(RIGHT.iterdir()), ids=lambda path: path.name)
+def sample(values, quick):
+    """Parameters, of which `make test` runs some only."""
+    return [
+        pytest.param(v, marks=() if quick(i, v) else pytest.mark.full, id=getattr(v, "name", v)) for i, v in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("path", sample(sorted(RIGHT.iterdir()), lambda i, path: path.stem in PRIMITIVES))
 def test_right_kernels_pass(path, small):
     for verdict in examine(path):
         assert verdict.ok, checker.explain(verdict)
         assert {"sizes", "values", "empty", "repeats"} <= set(verdict.passed)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", sample(ZOO, lambda i, name: i % 5 == 0))
 def test_wrong_kernels_are_explained(name, tmp_path, monkeypatch, small):
     if name.startswith("endless"):
         monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 2)
