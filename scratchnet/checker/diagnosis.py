@@ -5,6 +5,7 @@ Most hypotheses are themselves wrong kernels: what a common mistake would have r
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -14,12 +15,15 @@ from typing import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from scratchnet.checker.exam import RULE, Trial, Verdict
-from scratchnet.measure.verify import Call, Check, on_tensors
+from scratchnet.checker.exam import Trial, Verdict
+from scratchnet.checker.questions import RULE
+from scratchnet.measure.verify import Call, Check, as_tuple, on_tensors
+from scratchnet.ops import PRIMITIVES
 
 PARTS = {
     "strides": "right on contiguous arrays, wrong on other strides: it reads memory as if every array were contiguous. Use the "
     "strides, or make a contiguous copy first",
+    "options": "right without options: arguments of torch's function, which may be None or of any shape that torch's takes",
     "empty": "sizes of zero are calls like any other: an empty sum is 0, an empty mean NaN, an empty array stays empty",
 }
 SPECIAL = "NaN and infinity must come out where the formula has them: max, where and nan_to_num can hide them"
@@ -45,6 +49,8 @@ class Miss:
         """Whether a wrong kernel would have returned this."""
         if predicted is None or predicted.shape != self.ours.shape:
             return False
+        if predicted.shape != self.exact.shape:
+            return _close(self.ours, predicted.detach().double(), self.exact)
         unknown = predicted.isnan() & self.exact.isfinite()  # memory outside the array
         return _close(self.ours, predicted.detach().double().where(~unknown, self.ours), self.exact)
 
@@ -52,9 +58,6 @@ class Miss:
 def explain(verdict: Verdict) -> list[str]:
     """What the smallest failed call shows, then what it probably means."""
     trials = verdict.trials
-    if verdict.problem:
-        meaning = "backward is right in float32: is something still rounded to float32, or is forward wrong?"
-        return [f"gradcheck fails {verdict.problem}", meaning]
     failed = [trial for trial in trials if not trial.ok]
     first = failed[0]
     seen = f"wrong at {first.where} (the smallest of {len(failed)} failures in {len(trials)} calls)"
@@ -66,7 +69,8 @@ def explain(verdict: Verdict) -> list[str]:
     misses = [_miss(t, index) for t in failed if any(c.what == check.what and not c.ok for c in t.checks)]
     ours, right = first.results[index], misses[0].exact
     if ours.shape != right.shape or ours.dtype != first.call.dtype:
-        return [f"{seen}: {check.what} is {check.problem}", _form(misses[0], ours)]
+        mistake = _mistake(misses) if ours.dtype == first.call.dtype else None
+        return [f"{seen}: {check.what} is {check.problem}", f"probably: {mistake}" if mistake else _form(misses[0], ours)]
     misses = [miss for miss in misses if miss.ours.shape == miss.exact.shape]
     meaning = next(filter(None, _hypotheses(misses, trials)), "no common mistake fits")
     return [f"{seen}: {_element(misses[0], check)}", f"probably: {meaning}"]
@@ -104,20 +108,47 @@ def _form(miss: Miss, ours: Tensor) -> str:
 def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | None]:
     """Sentences, the most trustworthy first; None for a hypothesis that does not fit."""
     first = misses[0].trial
+    yield _too_narrow(misses)
     yield _simple(misses)
     yield _mistake(misses)
     yield _factor(misses)
     if first.part in PARTS:
         yield PARTS[first.part]
     if first.part == "values":
-        yield _mistakes(misses).VALUES.get(first.where.split(", ")[1], SPECIAL)
+        value = first.where.split(", ")[1]
+        special = any(word in value for word in ("infinity", "NaN"))
+        yield _mistakes(misses).VALUES.get(value, SPECIAL if special else f"right at numbers around 1, wrong at {value}")
     yield _tail(misses)
     yield _sixteen_bits(misses)
     yield _sizes(misses, trials)
     if all(miss.ours.isnan().any() for miss in misses):
         yield "NaN: 0/0, infinity - infinity, memory that was never written, or an input read past its end"
-    if all((miss.ours - miss.exact).abs().max() <= 1e-2 * miss.exact.abs().max() for miss in misses):
-        yield "right to two digits only: something is computed in 16 bits, in an unlucky order, or by an approximation"
+    yield _digits(misses)
+
+
+def _too_narrow(misses: list[Miss]) -> str | None:
+    """Numbers that need more bits, or smaller ones, than something in between has."""
+    first = misses[0].trial
+    if first.call.dtype == torch.float64 and all(_error(miss) < 1e-5 for miss in misses):
+        return "in float64 it is as right as in float32: something is rounded to float32 on the way"
+    if first.part == "values" and "1e-40" in first.where and all(bool((miss.ours[miss.wrong] == 0).all()) for miss in misses):
+        return "subnormal numbers are taken for 0: by -ffast-math, by a comparison, or by the processor's mode"
+    return None
+
+
+def _error(miss: Miss) -> float:
+    """The largest error, relative to the largest entry."""
+    return float((miss.ours - miss.exact).abs().max() / miss.exact.abs().max())
+
+
+def _digits(misses: list[Miss]) -> str | None:
+    """How many digits are right, if some are."""
+    error = max(map(_error, misses))
+    if not error <= 1e-2:
+        return None
+    digits = -math.log10(error)
+    why = "in fewer bits than float32 has, in an unlucky order, or by an approximation"
+    return f"only {digits:.1f} digits are right, where float32 has 7: something is computed {why}"
 
 
 def _simple(misses: list[Miss]) -> str | None:
@@ -144,8 +175,9 @@ def _inputs(call: Call) -> list[Tensor]:
 
 
 def _mistakes(misses: list[Miss]) -> ModuleType:
-    """The usual ones of the primitive."""
-    return import_module(f"scratchnet.checker.mistakes.{misses[0].trial.call.op.primitive}")
+    """The usual ones of the primitive; none of the other operators of its family."""
+    op = misses[0].trial.call.op
+    return import_module(f"scratchnet.checker.mistakes{f'.{op.name}' if op.name in PRIMITIVES else ''}")
 
 
 def _mistake(misses: list[Miss]) -> str | None:
@@ -154,7 +186,9 @@ def _mistake(misses: list[Miss]) -> str | None:
     backward = {
         text: lambda call, wrong=wrong: (*[None] * len(call.upstream), *wrong(call)) for text, wrong in usual.BACKWARD.items()
     }
-    both = {text: lambda call, wrong=wrong: call.run(wrong) for text, wrong in usual.FORWARD.items()}
+    outputs = lambda call, wrong: as_tuple(wrong(*call.args, **call.kwargs))
+    run = Call.run if _is_gradient(misses[0]) else outputs
+    both = {text: lambda call, wrong=wrong: run(call, wrong) for text, wrong in usual.FORWARD.items()}
     for sentence, wrong in {**(backward if _is_gradient(misses[0]) else {}), **both}.items():
         if all(miss.fits(_predict(miss, wrong)) for miss in misses):
             return sentence
@@ -166,7 +200,7 @@ def _predict(miss: Miss, wrong: Callable[[Call], tuple]) -> Tensor | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return wrong(_wide(miss.trial.call))[miss.index]
-    except RuntimeError:  # it does not fit these shapes or has no gradient
+    except (RuntimeError, TypeError, IndexError, ValueError):  # it does not fit these arguments or has no gradient
         return None
 
 
@@ -210,6 +244,8 @@ def _tail(misses: list[Miss]) -> str | None:
         starts, sizes = [_start(table) for table in tables], [table.shape[-1] for table in tables]
         if None in starts or not any(starts):
             continue
+        if one == "column" and all(start == miss.trial.rows for start, miss in zip(starts, misses, strict=True)):
+            return f"columns from the number of rows on are wrong{never}: a loop over the columns ends at the number of rows"
         if all(start == size - 1 for start, size in zip(starts, sizes, strict=True)):
             return f"the last {one} of every size is wrong{never}: a loop ends one too early"
         worst = starts.index(max(starts))

@@ -1,44 +1,44 @@
 """What a kernel has to pass, in this order; the first part that it fails is explained, and the later ones are left out.
 
-sizes      odd ones, in memory between guards: numbers from two seeds in the same memory, each of them twice
-strides    transposed, sliced after an offset, expanded with stride 0 (not in C++, whose arrays are contiguous)
-values     huge, equal and far from zero; -infinity and NaN
+sizes      whole blocks, one off, and ten drawn from a seed: numbers from two seeds in turns in the same memory
+options    the operator's other examples, as far as the kernel has arguments for them (not in C++)
+strides    views of all kinds (not in C++, whose arrays are contiguous)
+values     tiny, huge, equal and far from zero; infinity, NaN, zeros, the largest number
 empty      sizes of zero, wherever torch takes them
-gradcheck  backward against finite differences in float64, alone and between two other functions (not in C++, which is float32)
+range      an index out of range must raise (not in C++ and Triton)
+dtypes     float64, in torch also 16 bits, if the kernel takes them (not in C++)
+repeats    many calls of one input: the same bits, and no memory or threads left behind
+
+At the end of each part every result of it is looked at again.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import itertools
-import math
-import warnings
+import signal
+import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Callable, Iterator
+from typing import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError
 
-from scratchnet.checker.candidate import Candidate, guarded, in_words
+from scratchnet.checker import borrowed, questions
+from scratchnet.checker.candidate import Candidate
+from scratchnet.checker.child import Ended
 from scratchnet.checker.contract import DIRECTIONS, KernelError
-from scratchnet.measure import verify
-from scratchnet.measure.verify import Call, Check, Rule
-from scratchnet.ops import Op
+from scratchnet.checker.questions import RULE, Question
+from scratchnet.measure.verify import Call, Check
 
-RULE = Rule(times_torch=4, ulps=16, by_row=True)
-STRIDED_SIZES = ((3, 2), (17, 31), (33, 127))
-VALUE_SIZES = ((3, 33), (17, 129))
-VALUES = {
-    "numbers of +-1e4": lambda x: x.sign() * 1e4,
-    "equal numbers": lambda x: x[:, :1].expand_as(x),
-    "numbers around 1e4": lambda x: x + 1e4,
-    "a row of -infinity": lambda x: torch.cat([x[:1] - torch.inf, x[1:]]),
-    "a row of NaN": lambda x: torch.cat([x[:1], x[1:2] * torch.nan, x[2:]]),
-}
+REPEATS = 30  # calls of a small input
+MANY = 200  # calls of a larger one, as far as PATIENCE allows
+PATIENCE = 0.3  # seconds for those
+ROUNDS = 4  # of those, in all of which a leak must show
+ENOUGH = 40  # failures of a part, after which no more is asked
+STALE = "it returns its earlier result for new numbers"
+FICKLE = "wrong once and right when asked again: does it count its calls, or read what it has not written?"
+CHANGED = "its result changed after it was returned: it shares memory with a later one, or something goes on writing to it"
+LATE = "its result was not ready when it returned, and right later: something goes on after the return"
+SETTLE = 0.1  # seconds in which what goes on after a wrong result may end
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,14 @@ class Trial:
     """One call of the kernel: what it returned and what is right."""
 
     part: str
-    where: str  # "2x3", "17x31 sliced", ...
+    where: str  # "2x3", "17x31, sliced", ...
     rows: int
     columns: int
     call: Call
-    results: tuple[Tensor | None, ...]  # in the order of call.exact, None in the other direction
-    checks: tuple[Check, ...]
+    results: tuple[Tensor | None, ...] = ()  # in the order of call.exact, None in the other direction
+    checks: tuple[Check, ...] = ()
     problem: str = ""  # a failure that needs no figures: it raised, wrote to its input, ...
+    number: int = -1  # of the results that the child keeps
 
     @property
     def ok(self) -> bool:
@@ -66,219 +67,200 @@ class Verdict:
     direction: str
     passed: dict[str, str]  # part -> what was tried
     trials: tuple[Trial, ...] = ()  # of the part that failed, the smallest sizes first
-    problem: str = ""  # of gradcheck, which has no trials
+    left_out: tuple[str, ...] = ()  # what was not judged
+    borrowed: str = ""  # whose kernel it calls for the operator itself: right, but not one of the author's
 
     @property
     def ok(self) -> bool:
-        return not self.problem and all(trial.ok for trial in self.trials)
+        return all(trial.ok for trial in self.trials)
 
 
-def check(kernel: Candidate, direction: str = "both") -> list[Verdict]:
+def check(kernel: Candidate, direction: str = "both", seed: int = 0) -> list[Verdict]:
     """Every part of the exam in one direction, or in both as far as they are written; KernelError if none is written."""
-    asked = [name for name in DIRECTIONS if direction in (name, "both")]
-    written = [name for name in asked if name in kernel.prepare]
+    written = [name for name in DIRECTIONS if direction in (name, "both") and name in kernel.directions]
     if not written:
-        raise KernelError(f"{kernel.name} has no function {kernel.contract.python(direction)}")
+        asked = "forward" if direction == "both" else direction
+        raise KernelError(f"{kernel.name} has no function {kernel.contract.python(asked)}")
     with kernel.on_device():
-        draw = functools.cache(functools.partial(_draw, kernel.contract.op))  # both directions get the same calls
-        return [Exam(kernel, name, draw).verdict() for name in written]
-
-
-def _draw(op: Op, example: str, rows: int, columns: int, layout: str = "contiguous", values: str = "", seed: int = 0) -> Call:
-    op = _with_values(op, VALUES[values]) if values else op
-    return Call.make(op, example, rows, columns, torch.float32, verify.LAYOUTS[layout], seed)
+        return [Exam(kernel, name, seed).verdict() for name in written]
 
 
 class Exam:
     """The exam of one direction of a kernel."""
 
-    def __init__(self, kernel: Candidate, direction: str, draw: Callable[..., Call]):
-        self.kernel, self.contract, self.direction, self.draw = kernel, kernel.contract, direction, draw
+    def __init__(self, kernel: Candidate, direction: str, seed: int):
+        self.kernel, self.contract, self.direction, self.seed = kernel, kernel.contract, direction, seed
+        self.left_out = questions.left_out(kernel.contract, kernel.kind)
 
     def verdict(self) -> Verdict:
         """The parts up to the first that fails."""
-        parts = {"sizes": self.sizes, "strides": self.strides, "values": self.values, "empty": self.empty}
-        if self.kernel.kind == "C++":
-            del parts["strides"]
+        parts = ("sizes", "options", "strides", "values", "empty", "range", "dtypes", "repeats")
         passed = {}
-        for name, part in parts.items():
-            trials = tuple(part())
+        for name in parts:
+            self.kernel.forget()
+            trials = self._again(list(self._until_it_ends(getattr(self, f"_{name}")())))
             if not all(trial.ok for trial in trials):
-                return Verdict(self.direction, passed, trials)
-            passed[name] = f"{len(trials)} calls"
-        problem = ""
-        if self.direction == "backward":
-            passed["gradcheck"], problem = self.gradcheck()
-        return Verdict(self.direction, passed, problem=problem)
+                return Verdict(self.direction, passed, tuple(trials))
+            if trials:
+                passed[name] = f"{len(trials)} calls"
+        self.kernel.forget()
+        return Verdict(self.direction, passed, (), tuple(self.left_out), borrowed.whose(self.kernel, self.direction))
 
-    def sizes(self) -> Iterator[Trial]:
-        for example, (rows, columns) in self._cases(verify.SIZES):
-            calls = (self.draw(example, rows, columns, seed=seed) for seed in (0, 1))
-            yield from self._twice(self._where(example, rows, columns), rows, columns, *calls)
+    def _sizes(self) -> Iterator[Trial]:
+        for question in questions.sizes(self.kernel, self.seed):
+            asked = {question.where: question}
+            asked[f"{question.where}, other numbers in the same memory"] = replace(question, seed=1)
+            first: dict[str, Trial] = {}
+            for where, one in asked.items():
+                trial = replace(self._ask(one), where=where)
+                if trial.results and not trial.ok and any(t.ok and same_bits(trial.results, t.results) for t in first.values()):
+                    trial = replace(trial, problem=STALE)
+                elif trial.results and not (trial.ok or trial.problem) and self._ask(one, keep=False).ok:
+                    trial = replace(trial, problem=FICKLE)
+                first[where] = trial
+                yield trial
+            if all(trial.ok for trial in first.values()):
+                yield from (self._same(one, f"{where}, again", first[where]) for where, one in asked.items())
 
-    def strides(self) -> Iterator[Trial]:
-        layouts = [name for name in verify.LAYOUTS if name != "contiguous"]
-        for (example, (rows, columns)), name in itertools.product(self._cases(STRIDED_SIZES), layouts):
-            call = self.draw(example, rows, columns, layout=name)
-            place = lambda t, layout=verify.LAYOUTS[name]: layout(t.clone())
-            yield self._once(
-                "strides", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call, place)
-            )
+    def _same(self, question: Question, where: str, earlier: Trial, keep: bool = True) -> Trial:
+        """A call that was made before: it must give the same bits."""
+        trial = replace(self._ask(question, keep, earlier), where=where)
+        if trial.ok and self.kernel.deterministic and not same_bits(trial.results, earlier.results):
+            return replace(trial, problem="two calls with the same input give different bits")
+        return trial
 
-    def values(self) -> Iterator[Trial]:
-        for name, (example, (rows, columns)) in itertools.product(VALUES, self._cases(VALUE_SIZES)):
-            call = self.draw(example, rows, columns, values=name)
-            yield self._once("values", f"{self._where(example, rows, columns)}, {name}", rows, columns, call, _memory(call))
+    def _options(self) -> Iterator[Trial]:
+        yield from self._those_it_takes(questions.options(self.kernel))
 
-    def empty(self) -> Iterator[Trial]:
-        for example, (rows, columns) in self._cases(verify.EMPTY):
+    def _strides(self) -> Iterator[Trial]:
+        yield from map(self._ask, questions.strides(self.kernel))
+
+    def _values(self) -> Iterator[Trial]:
+        yield from map(self._ask, questions.values(self.kernel, self.direction))
+
+    def _empty(self) -> Iterator[Trial]:
+        yield from map(self._ask, questions.empty(self.kernel))
+
+    def _range(self) -> Iterator[Trial]:
+        for what, call in questions.out_of_range(self.kernel):
+            trial = Trial("range", f"17x31, {what}", 17, 31, call)
             try:
-                call = self.draw(example, rows, columns)
-            except Exception:  # torch refuses it too
+                self.kernel.call(self.direction, call, keep=False)
+            except Ended:
+                raise
+            except KernelError:
+                yield trial
+            else:
+                yield replace(trial, problem="it returned a result; torch raises an exception, and so must this")
+
+    def _dtypes(self) -> Iterator[Trial]:
+        for question in questions.dtypes(self.kernel, self.direction):
+            name = str(question.dtype).removeprefix("torch.")
+            if name in self.left_out:
                 continue
-            yield self._once("empty", self._where(example, rows, columns), rows, columns, call, _memory(call))
+            trial = self._ask(question)
+            if trial.problem or any(r is not None and r.dtype != question.dtype for r in trial.results):
+                self.left_out.append(name)  # it does not take them
+            else:
+                yield trial
 
-    def gradcheck(self) -> tuple[str, str]:
-        """What was tried, and the problem if there is one."""
-        if self.kernel.kind == "C++":
-            return "left out: it is written in float32", ""
-        args, kwargs = self.contract.op.examples[self.contract.examples[0]](3, 4, torch.float64)
-        values = (*args, *kwargs.values())
-        floats = self.contract.learned
+    def _repeats(self) -> Iterator[Trial]:
+        small, large = (Question("repeats", self.contract.plain, *size) for size in ((5, 7), (64, 257)))
+        first = self._ask(small, keep=False)
+        yield first
+        for count in range(2, REPEATS + 1):
+            yield self._same(small, f"{small.where}, call {count} of the same", first, keep=False)
+        yield from self._left_behind(large)
 
-        def call(*leaves: Tensor) -> tuple[Tensor, ...]:
-            return verify.as_tuple(_Pair.apply(self.kernel, self.contract.op, *_replaced(values, floats, leaves)))
+    def _left_behind(self, question: Question) -> Iterator[Trial]:
+        """Many calls, again and again: what a process needs once does not grow each time, what is left behind does."""
+        trial = self.asked = self._trial(question)
+        call, count, problem = trial.call, 0, ""
+        most = max(t.numel() for t in (*call.args, *call.exact) if isinstance(t, Tensor)) * 4  # bytes of an array
+        for _ in range(ROUNDS):
+            before, end, calls = self.kernel.size(), time.monotonic() + PATIENCE, 0
+            while calls < REPEATS // 2 or calls < MANY and time.monotonic() < end:
+                answer = self.kernel.call(self.direction, call, keep=False)
+                calls += 1
+            threads, resident = (now - then for now, then in zip(self.kernel.size(), before, strict=True))
+            count, problem = count + calls, ""
+            if threads >= calls // 2:
+                problem = f"{threads} threads more after {calls} calls: it starts threads that do not end"
+            elif resident > calls * most // 2:
+                problem = f"it leaks memory: {resident / 1e6:.3g} MB more after {calls} calls"
+            if not problem and count >= REPEATS:
+                break
+        results = self.contract.aligned(call, self.direction, answer.results)
+        where = f"{question.where}, call {count}"
+        yield replace(trial, where=where, results=results, checks=call.judge(results, RULE), problem=problem)
 
-        leaves = [values[i] for i in floats]
-        composed = lambda *x: tuple(y.cos() for y in call(*map(torch.sin, x)))
+    def _those_it_takes(self, asked: Iterator[Question]) -> Iterator[Trial]:
+        for question in asked:
+            call = question.call(self.contract.op)
+            outputs = len(call.upstream) == len(self.contract.incoming["backward"])
+            refused = self.kernel.refuses(call) if outputs else [question.example]
+            if not refused:
+                yield self._ask(question)
+            self.left_out += [name for name in refused if name not in self.left_out]
+
+    def _until_it_ends(self, trials: Iterator[Trial]) -> Iterator[Trial]:
+        """The trials up to one that ends the process, or up to so many failures that they tell enough."""
+        failed = 0
         try:
-            with _watched():
-                if any(y.dtype != torch.float64 for y in call(*leaves)):
-                    return "left out: it has no float64", ""
-                torch.autograd.gradcheck(call, leaves)
-                torch.autograd.gradcheck(composed, leaves)
-        except GradcheckError as error:
-            return "", str(error).strip()
-        except Exception as error:
-            return "", f"in float64: it raised {in_words(error, Path(self.kernel.name))}"
-        return "alone and between sin and cos, in float64", ""
+            for trial in trials:
+                yield trial
+                failed += not trial.ok
+                if failed == ENOUGH:
+                    return
+        except Ended as end:
+            slow = end.signal == signal.SIGALRM and (self.asked.rows, self.asked.columns) == questions.LARGE
+            if slow:  # it may be right, and as slow as loops in Python are
+                self.left_out.append(f"{self.asked.where}, where {end}")
+            else:
+                yield replace(self.asked, problem=str(end))
 
-    def _cases(self, sizes: tuple) -> list[tuple[str, tuple[int, int]]]:
-        """Example and size, the smallest first."""
-        return [(example, size) for size in sorted(sizes, key=math.prod) for example in self.contract.examples]
+    def _again(self, trials: list[Trial]) -> list[Trial]:
+        """The trials of a part after a second look at all of their results."""
+        if not self.kernel.alive:
+            return trials
+        if not all(trial.ok for trial in trials):
+            time.sleep(SETTLE)
+        return [self._later(trial) if trial.number >= 0 else trial for trial in trials]
 
-    def _where(self, example: str, rows: int, columns: int) -> str:
-        return f"{rows}x{columns}" + (f" ({example})" if len(self.contract.examples) > 1 else "")
+    def _later(self, trial: Trial) -> Trial:
+        results = self.contract.aligned(trial.call, self.direction, self.kernel.again(self.direction, trial.number))
+        if same_bits(results, trial.results) or trial.problem:
+            return trial
+        late = not trial.ok and all(check.ok for check in trial.call.judge(results, RULE))
+        return replace(trial, problem=LATE if late else CHANGED)
 
-    def _once(self, part: str, where: str, rows: int, columns: int, call: Call, memory: list) -> Trial:
-        """Run the kernel on the call's numbers, which lie in `memory`."""
+    def _trial(self, question: Question) -> Trial:
+        call = question.call(self.contract.op)
+        return Trial(question.part, question.where, question.rows, question.columns, call)
+
+    def _ask(self, question: Question, keep: bool = True, earlier: Trial | None = None) -> Trial:
+        """Run the kernel on a question's numbers, placed as it says; bits that were judged are not judged again."""
+        trial = self.asked = self._trial(question)
         try:
-            results = self._run(call, memory)
-        except Exception as error:  # whatever the reader's code raises
-            problem = in_words(error, Path(self.kernel.name))
-            problem = problem if isinstance(error, KernelError) else f"it raised {problem}"
-            return Trial(part, where, rows, columns, call, (), (), problem)
-        return Trial(part, where, rows, columns, call, results, call.judge(results, RULE))
-
-    def _twice(self, where: str, rows: int, columns: int, first: Call, second: Call) -> Iterator[Trial]:
-        """Numbers from two seeds in the same memory, each of them twice; the second time must give the same bits."""
-        memory = _memory(first)
-        earlier, kept = (), ()
-        for call, name in ((first, where), (second, f"{where}, other numbers in the same memory")):
-            for place, value in zip(memory, _values(call), strict=True):
-                if isinstance(place, Tensor):
-                    place.copy_(value.detach())
-            trial = self._once("sizes", name, rows, columns, call, memory)
-            results = trial.results  # their memory may change later: the trial keeps a copy
-            trial = replace(trial, results=tuple(r if r is None else r.clone() for r in results))
-            again = self._once("sizes", name, rows, columns, call, memory)
-            if trial.ok and self.kernel.deterministic and not _same_bits(trial.results, again.results):
-                trial = replace(trial, problem=again.problem or "two calls with the same input give different bits")
-            if kept and results and not trial.ok and _same_bits(trial.results, kept):
-                trial = replace(trial, problem="it returns its earlier result for new numbers")
-            elif kept and trial.ok and all(map(_shared, earlier, results)):
-                trial = replace(trial, problem="its first result changed when it computed the second: both share memory")
-            yield trial
-            earlier, kept = results, trial.results
-
-    def _run(self, call: Call, memory: list) -> tuple[Tensor | None, ...]:
-        """The kernel's results; memory it leaves unwritten shows as NaN."""
-        with _watched():
-            results = self.kernel.run(self.direction, *memory[0 if self.direction == "backward" else len(call.upstream) :])
-        return aligned(call, self.direction, results)
+            answer = self.kernel.call(self.direction, trial.call, question.place, keep)
+        except Ended:
+            raise
+        except KernelError as error:
+            return replace(trial, problem=str(error))
+        results = self.contract.aligned(trial.call, self.direction, answer.results)
+        if earlier and same_bits(results, earlier.results):
+            checks = earlier.checks
+        else:
+            checks = () if answer.problem else trial.call.judge(results, RULE)
+        return replace(trial, results=results, checks=checks, problem=answer.problem, number=answer.number)
 
 
-def aligned(call: Call, direction: str, results: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-    """The results of one direction among the outputs and gradients of a call."""
-    others = (None,) * (len(call.exact) - len(results))
-    return (*others, *results) if direction == "backward" else (*results, *others)
-
-
-def _values(call: Call) -> tuple:
-    """All that a backward kernel takes."""
-    return (*call.upstream, *call.args, *call.kwargs.values())
-
-
-def _memory(call: Call, place: Callable[[Tensor], Tensor] = guarded) -> list:
-    """The call's values, placed where a kernel can do no harm."""
-    return [place(value.detach()) if isinstance(value, Tensor) else value for value in _values(call)]
-
-
-class _Pair(torch.autograd.Function):
-    """The kernel's two functions as one differentiable function; where there is no forward, torch's own."""
-
-    @staticmethod
-    def forward(ctx, kernel, op, *args):
-        ctx.kernel = kernel
-        ctx.args = [a.detach() if isinstance(a, Tensor) else a for a in args]
-        outputs = kernel.run("forward", *ctx.args) if "forward" in kernel.prepare else verify.as_tuple(op.torch(*ctx.args))
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    @staticmethod
-    def backward(ctx, *grads):
-        gradients = ctx.kernel.run("backward", *grads, *ctx.args)
-        return None, None, *_replaced([None] * len(ctx.args), ctx.kernel.contract.learned, gradients)
-
-
-def _replaced(values: tuple | list, places: list[int], others: tuple) -> list:
-    """The values, with others at some places."""
-    new = dict(zip(places, others, strict=True))
-    return [new.get(i, value) for i, value in enumerate(values)]
-
-
-def _with_values(op: Op, change: Callable[[Tensor], Tensor]) -> Op:
-    """The operator with other numbers in the first argument of its examples."""
-
-    def changed(example):
-        def make(rows, columns, dtype):
-            (x, *args), kwargs = example(rows, columns, dtype)
-            return (change(x.detach()).clone().requires_grad_(), *args), kwargs
-
-        return make
-
-    return replace(op, examples={name: changed(example) for name, example in op.examples.items()})
-
-
-@contextlib.contextmanager
-def _watched() -> Iterator[None]:
-    """No warnings about infinities and NaN, and NaN in all that torch.empty returns."""
-    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
-
-
-def _same_bits(some: tuple, others: tuple) -> bool:
-    same = lambda a, b: a is b or a.shape == b.shape and a.dtype == b.dtype and torch.equal(_bits(a), _bits(b))
+def same_bits(some: tuple, others: tuple) -> bool:
+    """Whether two lists of results are the same bit for bit."""
+    same = lambda a, b: (
+        a is b or (None not in (a, b) and a.shape == b.shape and a.dtype == b.dtype and torch.equal(_bits(a), _bits(b)))
+    )
     return len(some) == len(others) and all(map(same, some, others))
-
-
-def _shared(a: Tensor | None, b: Tensor | None) -> bool:
-    return a is b is None or a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
 def _bits(t: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
+import secrets
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
@@ -22,25 +25,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     grade.add_arguments(parser)
     kernel = parser.add_argument_group("kernels", _contract())
-    kernel.add_argument("--primitive", choices=PRIMITIVES, help="what the file computes")
+    kernel.add_argument("--primitive", choices=OPS, metavar="OPERATOR", help="what the file computes: any of `scratchnet info`")
     kernel.add_argument("--direction", choices=(*checker.DIRECTIONS, "both"), default="both", help="(default: %(default)s)")
+    kernel.add_argument("--seed", type=int, help="draws some of the sizes (default: a new one, which is printed)")
     kernel.add_argument("--no-speed", action="store_true", help="do not time what is right")
+    kernel.add_argument("--report", type=Path, metavar="FILE", help="write the verdict as a page too, in Markdown")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _contract() -> str:
-    """What a file has to define, for every primitive."""
+    """What a file has to define, for every primitive, and what a verdict is worth."""
     lines = [
         "A Python file (it gets torch tensors if it imports torch or triton, else NumPy arrays) or a C++ file (contiguous",
         "arrays, memory for the results) defines forward, backward or both. A torch file without backward is differentiated",
         "by autograd. If the order of additions is left to chance: deterministic = False, in C++ // deterministic = false.",
+        "Optional arguments of torch's function are judged if the kernel has them, by torch's names; weight and bias may be",
+        "None. The verdict lists what was not judged: in C++ all but contiguous float32 arrays of the kind below.",
+        "",
+        "A kernel runs in a process of its own that never holds an answer, at most 20 s a call. That keeps it from passing by",
+        "accident or by the usual tricks. It is no sandbox: the code has your rights, your files and your network, and a",
+        "hostile one could still look for the checker among your processes. Read what is not yours before you check it.",
     ]
     for name in PRIMITIVES:
         contract = checker.Contract(OPS[name])
         lines.append(f"\n{name}:")
         lines += [f"  {contract.python(direction)}" for direction in checker.DIRECTIONS]
         lines += [f"  {contract.prototype(direction)}" for direction in checker.DIRECTIONS]
-    return "\n".join(lines)
+    others = ", ".join(name for name in OPS if name not in PRIMITIVES)
+    return "\n".join(
+        [*lines, "", *textwrap.wrap(f"Any other operator says what it needs of an empty file: {others}.", 118), ""]
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,41 +64,31 @@ def run(args: argparse.Namespace) -> int:
         raise SystemExit("scratchnet check: name a lesson (its number), a file with a kernel, or --all")
     if args.all or isinstance(args.what, Lesson):
         return grade.run(screen, args)
-    if args.hint is not None or args.file or args.json:
-        raise SystemExit("scratchnet check: --hint, --file and --json are for exercises, and this is a kernel")
+    if args.hint is not None or args.file:
+        raise SystemExit("scratchnet check: --hint and --file are for exercises, and this is a kernel")
     if args.primitive is None:
         raise SystemExit(f"scratchnet check: what does {args.what} compute? Name it: --primitive {'|'.join(PRIMITIVES)}")
-    return _check(screen, args.what, checker.Contract(OPS[args.primitive]), args.direction, not args.no_speed)
+    return _check(screen, args)
 
 
-def _check(screen: Console, path: Path, contract: checker.Contract, direction: str, timed: bool) -> int:
+def _check(screen: Console, args: argparse.Namespace) -> int:
     """Check a reader's kernel."""
+    seed = secrets.randbelow(2**16) if args.seed is None else args.seed
     try:
-        kernel = checker.load(path, contract)
-        screen.print(f"[bold]{kernel.name}[/bold]: {contract.op.name} in {kernel.kind}", highlight=False)
-        verdicts = checker.check(kernel, direction)
+        report = checker.judge(args.what, OPS[args.primitive], args.direction, seed, not args.no_speed)
     except checker.KernelError as error:
         screen.print(f"[red]✗[/red] {escape(str(error))}", highlight=False)
         return 1
-    return int(any([_print_verdict(screen, kernel, verdict, timed) for verdict in verdicts]))
-
-
-def _print_verdict(screen: Console, kernel: checker.Candidate, verdict: checker.Verdict, timed: bool) -> bool:
-    """Print one direction, and return whether it is wrong."""
-    passed = "; ".join(f"{part}: {what}" for part, what in verdict.passed.items())
-    lines = [f"passed {passed}"] if passed else []
-    problem = []
-    if not verdict.ok:
-        problem = checker.explain(verdict)
-    elif not kernel.timed:
-        lines.append("not timed: it runs in Triton's interpreter")
-    elif timed:
-        try:
-            lines.append(f"speed {checker.measure(kernel, verdict.direction)}")
-        except checker.KernelError as error:
-            problem = [str(error)]
-    mark = "[red]✗[/red]" if problem else "[green]✓[/green]"
-    screen.print(f"{mark} [bold]{verdict.direction}[/bold]")
-    for line in (*lines, *problem):
-        screen.print(Padding(escape(line), (0, 2)), highlight=False)
-    return bool(problem)
+    screen.print(f"[bold]{report.file}[/bold]: {report.operator} in {report.kind}, --seed {seed}", highlight=False)
+    for name, direction in report.directions.items():
+        screen.print(f"{'[red]✗[/red]' if direction.problem else '[green]✓[/green]'} [bold]{name}[/bold]")
+        untimed = [] if report.timed or direction.problem else ["not timed: it runs in Triton's interpreter"]
+        for line in (*direction.notes, *untimed, *direction.problem):
+            screen.print(Padding(escape(line), (0, 2)), highlight=False)
+    if report.printed:
+        screen.print(f"The kernel printed:\n{escape(report.printed)}", highlight=False)
+    if args.json:
+        args.json.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
+    if args.report:
+        args.report.write_text(report.page(), encoding="utf-8")
+    return 0 if report.ok else 1

@@ -54,7 +54,7 @@ def test_one_file(ada, tmp_path, desk):
         ([], "name a lesson .its number., a file with a kernel, or --all"),
         (["--all"], "there is no folder exercises; `scratchnet check 1` begins one"),
         (["1", "--file", "nobody.py"], "there is no file nobody.py"),
-        (["mine.py", "--primitive", "gelu", "--json", "mine.json"], "--json are for exercises, and this is a kernel"),
+        (["mine.py", "--primitive", "gelu", "--file", "mine.py"], "--file are for exercises, and this is a kernel"),
     ],
 )
 def test_what_is_missing_is_said(arguments, message):

@@ -7,10 +7,18 @@ def wide(*arrays):
     return [a.astype(np.float64) for a in arrays]
 
 
+def transposed(a):
+    return np.swapaxes(a, -1, -2)
+
+
+def scale(query):
+    return 1 / math.sqrt(max(query.shape[-1], 1))
+
+
 def probabilities(query, key):
-    s = query @ key.T / math.sqrt(max(query.shape[1], 1))
-    e = np.exp(s - s.max(1, keepdims=True, initial=-np.inf))
-    return e / e.sum(1, keepdims=True)
+    s = query @ transposed(key) * scale(query)
+    e = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
+    return e / e.sum(-1, keepdims=True)
 
 
 def forward(query, key, value):
@@ -21,6 +29,6 @@ def forward(query, key, value):
 def backward(grad, query, key, value):
     g, q, k, v = wide(grad, query, key, value)
     p = probabilities(q, k)
-    dp = g @ v.T
-    ds = p * (dp - (p * dp).sum(1, keepdims=True)) / math.sqrt(max(query.shape[1], 1))
-    return tuple(d.astype(query.dtype) for d in (ds @ k, ds.T @ q, p.T @ g))
+    dp = g @ transposed(v)
+    ds = p * (dp - (p * dp).sum(-1, keepdims=True)) * scale(query)
+    return tuple(d.astype(query.dtype) for d in (ds @ k, transposed(ds) @ q, transposed(p) @ g))

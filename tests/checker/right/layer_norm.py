@@ -1,23 +1,26 @@
+import math
+
 import numpy as np
 
 
-def normalise(x, eps):
-    d = max(x.shape[-1], 1)
-    centred = x - x.sum(-1, keepdims=True) / d
-    variance = (centred**2).sum(-1, keepdims=True) / d
+def normalise(x, shape, eps):
+    axes = tuple(range(-len(shape), 0))
+    d = max(math.prod(shape), 1)
+    centred = x - x.sum(axes, keepdims=True) / d
+    variance = (centred**2).sum(axes, keepdims=True) / d
     r = 1 / np.sqrt(variance + eps)
-    return centred * r, r
+    return centred * r, r, axes, d
 
 
 def forward(x, shape, weight, bias, eps):
-    h, r = normalise(x, eps)
-    y = h * weight + bias
-    return y
+    h, r, axes, d = normalise(x, shape, eps)
+    y = h if weight is None else h * weight
+    return y if bias is None else y + bias
 
 
 def backward(grad, x, shape, weight, bias, eps):
-    h, r = normalise(x, eps)
-    a = grad * weight
-    d = max(x.shape[-1], 1)
-    dx = r * (a - a.sum(-1, keepdims=True) / d - h * (a * h).sum(-1, keepdims=True) / d)
-    return dx, (grad * h).sum(0), grad.sum(0)
+    h, r, axes, d = normalise(x, shape, eps)
+    a = grad if weight is None else grad * weight
+    dx = r * (a - a.sum(axes, keepdims=True) / d - h * (a * h).sum(axes, keepdims=True) / d)
+    batch = tuple(range(x.ndim - len(shape)))
+    return dx, (grad * h).sum(batch), grad.sum(batch)

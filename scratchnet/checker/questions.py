@@ -1,0 +1,267 @@
+"""What a kernel is asked: sizes, options, strides, values, dtypes, calls that must raise."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from scratchnet.checker.candidate import Candidate, backwards, stored
+from scratchnet.checker.contract import Contract
+from scratchnet.measure import verify
+from scratchnet.measure.verify import Call, Rule
+from scratchnet.ops import Op
+
+RULE = Rule(times_torch=4, ulps=16, by_row=True)
+# Whole blocks and one off, in rows and in columns; more rows and more columns than any usual block has.
+BLOCKS = ((32, 32), (64, 65), (65, 64), (128, 127), (127, 128), (256, 33), (257, 5), (513, 64), (5, 256), (3, 1024), (2, 1025))
+LARGE = (1000, 300)
+DRAWN = 10  # sizes that depend on the seed
+MOST = 300  # rows and columns of those
+SOME = ((3, 2), (17, 31), (33, 127))
+FEW = ((3, 33), (17, 129))
+INTERPRETED = 3100  # elements, beyond which Triton's interpreter takes seconds
+INDICES = ("index", "target", "input")  # arguments that hold indices, where they hold integers
+
+
+def _wide(t: Tensor) -> Tensor:
+    """The first columns of a wider matrix."""
+    if t.dim() == 0:
+        return t
+    wide = t.new_full((*t.shape[:-1], t.shape[-1] + 3), 7)
+    wide[..., : t.shape[-1]] = t
+    return wide[..., : t.shape[-1]]
+
+
+def _every_second(t: Tensor) -> Tensor:
+    """Every second row of a longer matrix."""
+    return torch.stack([t, t + 1 if t.dtype != torch.bool else t], 1).flatten(0, 1)[::2] if t.dim() else t
+
+
+def _column(t: Tensor) -> Tensor:
+    """One column of an array with one axis more."""
+    return torch.stack([t, t, t], -1)[..., 1]
+
+
+# name -> where a tensor's numbers lie in memory
+LAYOUTS: dict[str, Callable] = {
+    "transposed": verify.transposed,
+    "sliced": verify.sliced,
+    "expanded": verify.expanded,  # the only one with other numbers
+    "wide[:, :k]": _wide,
+    "x[::2]": _every_second,
+    "column of a 3-D array": _column,
+}
+BACKWARDS = "negative strides"
+
+
+def _first_row(value: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.cat([torch.full_like(x[:1], value), x[1:]])
+
+
+def _one(value: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.where(torch.arange(x.numel()).view(x.shape) == 0, value, x)
+
+
+VALUES: dict[str, Callable[[Tensor], Tensor]] = {
+    "numbers of +-1e4": lambda x: x.sign() * 1e4,
+    "equal numbers": lambda x: x[:, :1].expand_as(x),
+    "numbers around 1e4": lambda x: x + 1e4,
+    **{f"numbers of the size of {scale:g}": lambda x, scale=scale: x * scale for scale in (1e-40, 1e-3, 10, 100, 1000)},
+    "a row of -infinity": _first_row(-torch.inf),
+    "a row of +infinity": _first_row(torch.inf),
+    "a row of NaN": lambda x: torch.cat([x[:1], x[1:2] * torch.nan, x[2:]]),
+    "one -infinity": _one(-torch.inf),
+    "one NaN": _one(torch.nan),
+    "a row of 0": _first_row(0.0),
+    "a row of -0": _first_row(-0.0),
+}
+LARGEST = "the largest number"
+VALUES[LARGEST] = _one(torch.finfo(torch.float32).max)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call of an operator, as it is drawn and placed."""
+
+    part: str
+    example: str
+    rows: int
+    columns: int
+    layout: str = ""
+    values: str = ""
+    seed: int = 0
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def where(self) -> str:
+        """In words: "17x31, sliced"."""
+        more = {"options": self.example, "dtypes": str(self.dtype).removeprefix("torch.")}.get(self.part)
+        return ", ".join(filter(None, (f"{self.rows}x{self.columns}", more, self.layout, self.values)))
+
+    def call(self, op: Op) -> Call:
+        """The numbers, and what is right for them."""
+        layout = self.layout if self.layout == "expanded" else ""
+        return _drawn(op, self.example, self.rows, self.columns, layout, self.values, self.seed, self.dtype)
+
+    @property
+    def place(self) -> Callable | None:
+        """How its tensors are put into memory; None: as they are."""
+        if self.layout == BACKWARDS:
+            return backwards
+        if self.layout in LAYOUTS:
+            return lambda t, layout=LAYOUTS[self.layout]: stored(layout(t.clone()))
+        return None
+
+
+@functools.lru_cache(1000)  # both directions, and the kernels of a folder, get the same calls
+def _drawn(op: Op, example: str, rows: int, columns: int, layout: str, values: str, seed: int, dtype: torch.dtype) -> Call:
+    if values:
+        op = _changed(op, *((_floats, VALUES[values]) if values in VALUES else (_integers, INTEGERS[values])))
+    return Call.make(op, example, rows, columns, dtype, LAYOUTS.get(layout, lambda t: t), seed)
+
+
+def _floats(t: Tensor) -> bool:
+    return t.is_floating_point()
+
+
+def _integers(t: Tensor) -> bool:
+    return t.dtype == torch.int64 and t.dim() > 0
+
+
+IGNORED = "every second target is -100, which ignore_index is by default"
+INTEGERS = {IGNORED: lambda t: torch.where(torch.arange(t.numel()).view(t.shape) % 2 == 1, -100, t)}
+
+
+def _changed(op: Op, which: Callable[[Tensor], bool], change: Callable[[Tensor], Tensor]) -> Op:
+    """The operator with other numbers in the first tensor of a kind in its examples."""
+
+    def changed(example):
+        def make(rows, columns, dtype):
+            args, kwargs = example(rows, columns, dtype)
+            place = next(i for i, a in enumerate(args) if isinstance(a, Tensor) and which(a))
+            new = change(args[place].detach()).clone().requires_grad_(args[place].requires_grad)
+            return (*args[:place], new, *args[place + 1 :]), kwargs
+
+        return make
+
+    return replace(op, examples={name: changed(example) for name, example in op.examples.items()})
+
+
+def inside_out(op: Op) -> Op:
+    """The operator with the same numbers at the ends of the first tensor of its examples, and others between."""
+
+    def change(x: Tensor) -> Tensor:
+        flat = x.flatten().clone()
+        flat[1:-1] = flat[1:-1].flip(0)
+        return flat.view(x.shape)
+
+    return _changed(op, _floats, change)
+
+
+def sizes(kernel: Candidate, seed: int) -> Iterator[Question]:
+    """The smallest first."""
+    generator = torch.Generator().manual_seed(seed)
+    powers = torch.rand(DRAWN, 2, generator=generator)
+    drawn = [tuple(int(MOST**power) for power in pair) for pair in powers.tolist()]
+    asked = {*verify.SIZES, *BLOCKS, *drawn, LARGE}
+    for rows, columns in sorted(asked, key=lambda size: (math.prod(size), size)):
+        if kernel.timed or rows * columns <= INTERPRETED:
+            yield Question("sizes", kernel.contract.plain, rows, columns)
+
+
+def options(kernel: Candidate) -> Iterator[Question]:
+    """The other examples of the operator; in C++ those that the prototype has room for."""
+    contract = kernel.contract
+    for example, (rows, columns) in ((e, size) for size in SOME for e in contract.op.examples if e != contract.plain):
+        question = Question("options", example, rows, columns)
+        if kernel.kind != "C++" or contract.fits(question.call(contract.op)):
+            yield question
+    if kernel.kind == "C++":
+        return
+    ignore = contract.signature.parameters.get("ignore_index")
+    if ignore is not None and ignore.default == -100:
+        for rows, columns in SOME:
+            yield Question("options", contract.plain, rows, columns, values=IGNORED)
+
+
+def strides(kernel: Candidate) -> Iterator[Question]:
+    """Strides as views have them. In C++ all arrays are contiguous."""
+    if kernel.kind == "C++":
+        return
+    layouts = [*LAYOUTS, BACKWARDS] if kernel.kind == "NumPy" else LAYOUTS
+    for (rows, columns), layout in ((size, layout) for size in SOME for layout in layouts):
+        yield Question("strides", kernel.contract.plain, rows, columns, layout)
+
+
+def values(kernel: Candidate, direction: str) -> Iterator[Question]:
+    """Small, large and special numbers in the first argument; where torch's own is wrong, there is no question."""
+    op = kernel.contract.op
+    sums_products = op.products is not None or op.primitive in ("matmul", "attention")
+    for value, (rows, columns) in ((value, size) for value in VALUES for size in FEW):
+        question = Question("values", kernel.contract.plain, rows, columns, values=value)
+        # the order of additions decides where a sum of such products overflows
+        if not (sums_products and value == LARGEST) and fair(question.call(op), direction):
+            yield question
+
+
+def empty(kernel: Candidate) -> Iterator[Question]:
+    """Sizes of zero, wherever torch takes them."""
+    for rows, columns in verify.EMPTY:
+        question = Question("empty", kernel.contract.plain, rows, columns)
+        try:
+            question.call(kernel.contract.op)
+        except Exception:  # torch refuses it too
+            continue
+        yield question
+
+
+def dtypes(kernel: Candidate, direction: str) -> Iterator[Question]:
+    """float64, and 16 bits where arithmetic in them is not NumPy's own. In C++ the prototype says float."""
+    more = {"torch": (torch.bfloat16, torch.float16), "Triton": (torch.float16,)}.get(kernel.kind, ())
+    if kernel.kind == "C++":
+        return
+    for dtype, (rows, columns) in ((dtype, size) for dtype in (torch.float64, *more) for size in FEW):
+        question = Question("dtypes", kernel.contract.plain, rows, columns, dtype=dtype)
+        if fair(question.call(kernel.contract.op), direction):
+            yield question
+
+
+def out_of_range(kernel: Candidate) -> Iterator[tuple[str, Call]]:
+    """Calls with an index that torch refuses. C++ cannot raise, and on a GPU nobody looks at them on the host."""
+    if kernel.kind in ("C++", "Triton"):
+        return
+    contract = kernel.contract
+    call = Question("range", contract.plain, 17, 31).call(contract.op)
+    for name, value in contract.bound(call).items():
+        if name not in INDICES or not isinstance(value, Tensor) or not _integers(value):
+            continue
+        for index in (10**6, -1):
+            wrong = value.clone()
+            wrong.view(-1)[-1] = index
+            args = tuple(wrong if a is value else a for a in call.args)
+            try:
+                contract.op.torch(*args, **call.kwargs)
+            except Exception:  # whatever torch raises
+                yield f"{name} holds {index}", replace(call, args=args)
+
+
+def fair(call: Call, direction: str) -> bool:
+    """Whether torch's own answer passes."""
+    copied = verify.on_tensors(lambda t: verify.copied(t, t.dtype, torch.device("cpu")), call.args, call.kwargs)
+    own = verify.run(call.op.torch, *copied, [g.clone() for g in call.upstream])
+    outputs = len(call.upstream)
+    return all(
+        check.ok for check in (call.judge(own, RULE)[:outputs] if direction == "forward" else call.judge(own, RULE)[outputs:])
+    )
+
+
+def left_out(contract: Contract, kind: str) -> list[str]:
+    """What is not judged, whatever the kernel does."""
+    if kind == "C++":
+        return ["arguments that the prototype has no room for", "strides", "float64", "16 bits", "indices out of range"]
+    return {"NumPy": ["16 bits"], "Triton": ["bfloat16", "indices out of range"]}.get(kind, [])

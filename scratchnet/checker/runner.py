@@ -1,0 +1,345 @@
+"""The other side of a question: calls a kernel in a process that knows neither the answer nor what is asked next.
+
+The parent sends this text to a fresh Python, which therefore has nothing of scratchnet in it. `warm` imports what kernels of a
+kind need, once, and forks for each of them; `Child` answers its parent's requests. Inputs are pages that the parent writes and
+the child can only read, every array lies between pages that nobody may touch, and results are copied to shared memory at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib.util
+import inspect
+import json
+import mmap
+import os
+import socket
+import struct
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
+
+C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
+
+
+def warm(number: int, modules: list[str]) -> None:
+    """Import the modules, then fork a Child for each kernel that the parent brings, and say how it ended."""
+    for module in modules:
+        with contextlib.suppress(ImportError):  # the reader's file will say it
+            importlib.import_module(module)
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(False)  # which imports half of torch the first time
+    line = socket.socket(fileno=number)
+    while True:
+        message, descriptors, *_ = socket.recv_fds(line, 64, 4)
+        if not message:
+            return
+        if message != b"fork":
+            line.sendall(struct.pack("q", os.waitpid(int(message), 0)[1]))
+            continue
+        process = os.fork()
+        if not process:
+            line.close()
+            Child(*descriptors).serve()
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        line.sendall(struct.pack("q", process))
+
+
+class Child:
+    """Loads one kernel and calls it as it is told: each public method is a request."""
+
+    def __init__(self, line: int, numbers: int, answers: int, said: int):
+        with contextlib.suppress(AttributeError):  # Linux: end with the parent, whatever the kernel is doing
+            libc.prctl(1, 9)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for standard, descriptor in enumerate((nothing, said, said)):
+            os.dup2(descriptor, standard)
+        sys.argv = [""]
+        sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+        self.line, self.numbers, self.answers = socket.socket(fileno=line), numbers, mmap.mmap(answers, CAPACITY)
+        self.torch = sys.modules.get("torch")
+        self.placed, self.regions, self.lenient = {}, {}, 0
+        self.forget()
+
+    def serve(self) -> None:
+        """Answer until the parent hangs up."""
+        while head := self.line.recv(4, socket.MSG_WAITALL):
+            request = json.loads(self.line.recv(struct.unpack("I", head)[0], socket.MSG_WAITALL))
+            try:
+                reply = getattr(self, request.pop("do"))(**request)
+            except BaseException as error:  # the reader's code may raise anything, SystemExit too
+                known = isinstance(error, Problem)
+                reply = {"problem": str(error)} if known else {"raised": self._in_words(error)}
+            data = json.dumps(reply).encode()
+            self.line.sendall(struct.pack("I", len(data)) + data)
+
+    def load(self, path: str, kind: str, names: dict, device: str, threads: int) -> dict:
+        """Import or link the file; what its functions take."""
+        self.path, self.device, self.kind = Path(path), device, kind
+        if kind == "C++":
+            library = ctypes.CDLL(path)
+            self.functions = {name: getattr(library, name) for name in names if hasattr(library, name)}
+            for function in self.functions.values():
+                function.restype = None
+            return {"functions": {name: {} for name in self.functions}, "there": [], "deterministic": True}
+        if self.torch:
+            self.torch.set_num_threads(threads)
+        name = f"kernel_{self.path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
+        spec.loader.exec_module(module)
+        self.functions = {name: getattr(module, name) for name in names if callable(getattr(module, name, None))}
+        return {
+            "functions": {name: _takes(function, names[name]) for name, function in self.functions.items()},
+            "there": [name for name, value in vars(module).items() if inspect.isfunction(value)],
+            "deterministic": bool(getattr(module, "deterministic", True)),
+        }
+
+    def call(self, keep: bool = True, trace: bool = False, lenient: int = 0, **what) -> dict:
+        """One call; its results are copied before anything else happens.
+
+        lenient: 1 opens the pages of inputs, 2 the ones around all arrays too, to find out what made it crash.
+        """
+        self.lenient = lenient
+        before, called = self._state(), set()
+        with warnings.catch_warnings(), np.errstate(all="ignore"), self._watched(trace, called):
+            warnings.simplefilter("ignore")
+            results = self._prepared(**what)()
+        reply = {"results": self._copied(results), "called": sorted(called)}
+        after = self._state()
+        reply["changed"] = [name for name, value in before.items() if after[name] != value]
+        spans = list(map(_span, results))
+        reply["shared"] = [_overlap(span, map(_span, self.inputs)) for span in spans]
+        reply["earlier"] = [_overlap(span, self.spans) for span in spans]
+        reply["written"] = [place for place, value in enumerate(what["args"]) if lenient and self._written(value)]
+        if keep:
+            self.kept.append(results)
+            self.spans += spans
+        return reply | {"number": len(self.kept) - 1}
+
+    def fetch(self, number: int) -> dict:
+        """The results of an earlier call, as they are now."""
+        return {"results": self._copied(self.kept[number])}
+
+    def forget(self) -> dict:
+        """Keep no results any longer."""
+        self.kept, self.spans, self.ready = [], [], {}  # spans: the addresses of what is kept
+        return {}
+
+    def size(self) -> dict:
+        """Threads and resident bytes of this process, where the system says so."""
+        gc.collect()
+        try:
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+            return {"threads": len(os.listdir("/proc/self/task")), "resident": resident}
+        except OSError:
+            return {"threads": 0, "resident": 0}
+
+    def prepare(self, slot: int, **what) -> dict:
+        """Make a call ready that `go` runs."""
+        self.ready[slot] = self._prepared(**what)
+        return {}
+
+    def go(self, slots: list[int]) -> dict:
+        """Run prepared calls; the last one's results can be fetched."""
+        for slot in slots:
+            self.kept = [self.ready[slot]()]
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+        return {}
+
+    # ---- calls
+
+    def _prepared(self, direction: str, args: list, options: dict, learned: list, grads: int, results: list, sizes: list):
+        """A call without arguments, which returns a tuple."""
+        values, named = list(map(self._value, args)), {name: self._value(value) for name, value in options.items()}
+        self.inputs = values
+        if self.kind == "C++":
+            return self._on_pointers(direction, values, results, sizes)
+        if direction in self.functions:
+            function = self.functions[direction]
+            return lambda: _several(function(*values, **named))
+        return self._by_autograd(values[:grads], values[grads:], named, learned)
+
+    def _by_autograd(self, grads: list, leaves: list, named: dict, learned: list):
+        torch = self.torch
+        self.inputs = []  # autograd may hand a gradient through as it is
+        leaves = [leaf.detach() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        wanted = [leaves[place].requires_grad_() for place in learned if place is not None]
+        with torch.enable_grad():
+            outputs = _several(self.functions["forward"](*leaves, **named))
+        if not all(isinstance(y, torch.Tensor) and y.requires_grad for y in outputs):
+            raise Problem("autograd finds no path from forward's result to its inputs: write a function backward too")
+
+        def run() -> tuple:
+            found = iter(torch.autograd.grad(outputs, wanted, grads, retain_graph=True))
+            return tuple(None if place is None else next(found) for place in learned)
+
+        return run
+
+    def _on_pointers(self, direction: str, values: list, results: list, sizes: list):
+        """Arrays as pointers, memory for the results, then the sizes."""
+        made = [Memory(shape, self.lenient > 1) for _, shape in results]
+        inputs = [v for v in values if not isinstance(v, (tuple, type(None)))]
+        passed = [ctypes.c_void_p(v.ctypes.data) if isinstance(v, np.ndarray) else C_TYPES[type(v)](v) for v in inputs]
+        passed += [ctypes.c_void_p(memory.start) for memory in made] + list(map(ctypes.c_int64, sizes))
+        function = self.functions[direction]
+
+        def run() -> tuple:
+            function(*passed)
+            for (name, _), memory in zip(results, made, strict=True):
+                if place := memory.damage():
+                    raise Problem(f"it writes {place} of {name}: a loop goes too far")
+            return tuple(memory.array for memory in made)
+
+        return run
+
+    def _value(self, value: object) -> object:
+        """A number as it is; an array from the parent's memory, the same one each time."""
+        if isinstance(value, list):
+            return tuple(map(self._value, value))
+        if not isinstance(value, dict):
+            return value
+        key = json.dumps(value), self.lenient
+        if key not in self.placed:
+            self.placed[key] = self._array(**value)
+        array = self.placed[key]
+        if self.device != "cpu":
+            held = self.placed.setdefault((*key, self.device), array.to(self.device))
+            return held.copy_(array)
+        return array
+
+    def _array(self, dtype: str, shape: list, strides: list, offset: int, at: int, bytes: int):
+        start = self.regions[at] = shown(self.numbers, at, bytes, self.lenient)
+        memory = (ctypes.c_char * max(bytes, 1)).from_address(start)
+        if self.torch:
+            whole = self.torch.frombuffer(memory, dtype=self.torch.uint8)[:bytes].view(getattr(self.torch, dtype))
+            return whole.as_strided(shape, strides, offset)
+        size = np.dtype(dtype).itemsize
+        return np.ndarray(shape, dtype, memory, offset * size, [size * stride for stride in strides])
+
+    def _written(self, value: object) -> bool:
+        """Whether an array's memory is no longer what the parent wrote."""
+        if not isinstance(value, dict):
+            return False
+        at, size = value["at"], value["bytes"]
+        now = ctypes.string_at(self.regions[at], size)
+        return now != os.pread(self.numbers, size, at + pages(size) - lines(size))
+
+    # ---- what is looked at
+
+    def _copied(self, results: tuple) -> list:
+        """Put the results into shared memory; where, and what they are."""
+        told, at = [], 0
+        for result in results:
+            if self.torch and type(result) in (self.torch.Tensor, self.torch.nn.Parameter):
+                dtype, array = str(result.dtype).removeprefix("torch."), result.detach().cpu().contiguous()
+                data = array.reshape(-1).view(self.torch.uint8).numpy() if array.numel() else b""
+            elif not self.torch and isinstance(result, (np.ndarray, np.generic, float, int)):
+                array = np.asarray(result)
+                dtype, data = str(array.dtype), array.tobytes()
+            else:
+                told.append(None if result is None else {"type": type(result).__name__})
+                continue
+            size = len(data)
+            if at + size > CAPACITY:
+                raise Problem(f"it returned {size:,} bytes")
+            self.answers[at : at + size] = memoryview(data)
+            told.append({"dtype": dtype, "shape": list(array.shape), "at": at, "bytes": size})
+            at += lines(size)
+        return told
+
+    def _state(self) -> dict:
+        """What a call has to leave as it was."""
+        sums, tiny = np.ones(2) + np.array([0.7, 0.3]) * 2**-52, np.full(1, 1e-40, dtype=np.float32) * 1
+        seen = {"the rounding mode": sums.tolist(), "how denormal numbers are computed": tiny.tolist()}
+        if torch := self.torch:
+            seen["torch's number of threads"] = torch.get_num_threads()
+            seen["torch's grad mode"] = torch.is_grad_enabled()
+            seen["torch's seed"] = torch.initial_seed()
+            seen["torch's default dtype"] = str(torch.get_default_dtype())
+            seen["torch's choice of deterministic algorithms"] = torch.are_deterministic_algorithms_enabled()
+        return seen
+
+    @contextlib.contextmanager
+    def _watched(self, trace: bool, called: set):
+        """NaN in all that torch.empty returns, and the names of the operators that are called."""
+        if not self.torch:
+            yield
+            return
+        asked = self.torch.are_deterministic_algorithms_enabled()
+        self.torch.use_deterministic_algorithms(True, warn_only=True)
+        with trace_to(called) if trace else contextlib.nullcontext():
+            yield
+        if self.torch.are_deterministic_algorithms_enabled():  # else the kernel turned them off, which is seen
+            self.torch.use_deterministic_algorithms(asked)
+
+    def _in_words(self, error: BaseException) -> str:
+        """An exception in words, with the last line of the reader's file that it passed through."""
+        trace, line = error.__traceback__, getattr(error, "lineno", None)
+        while trace:
+            if Path(trace.tb_frame.f_code.co_filename).name == self.path.name:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
+
+
+def trace_to(called: set) -> contextlib.AbstractContextManager:
+    """Within it, the names of torch's operators that are called are added to a set."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Trace(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            called.add(operator.overloadpacket._qualified_op_name)
+            return operator(*args, **(kwargs or {}))
+
+    return Trace()
+
+
+def _takes(function, names: list[str]) -> dict:
+    """Which keywords a function takes beside its arguments in order; why it does not take these."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return {"keywords": []}
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        return {"refuses": f"{signature} cannot be called: {error}"}
+    kinds = [p.kind for p in signature.parameters.values()]
+    passes_on = inspect.Parameter.VAR_POSITIONAL in kinds  # Function.apply, which takes no keywords
+    named = [name for name, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    given = sum(kind in (0, 1) for kind in kinds[: len(names)])
+    return {"keywords": [] if passes_on else named[given:], "any": not passes_on and inspect.Parameter.VAR_KEYWORD in kinds}
+
+
+def _several(results: object) -> tuple:
+    return tuple(results) if isinstance(results, (tuple, list)) else (results,)
+
+
+def _span(value: object) -> tuple[int, int]:
+    """The first address of an array and the one after its last; (0, 0) of anything else and of an empty one."""
+    if isinstance(value, np.ndarray):
+        start, size, shape, strides = value.ctypes.data, value.itemsize, value.shape, value.strides
+    elif hasattr(value, "data_ptr") and value.layout == sys.modules["torch"].strided:
+        size = value.element_size()
+        start, shape, strides = value.data_ptr(), value.shape, [size * stride for stride in value.stride()]
+    else:
+        return 0, 0
+    if 0 in shape:
+        return 0, 0
+    steps = [(extent - 1) * stride for extent, stride in zip(shape, strides, strict=True)]
+    return start + sum(step for step in steps if step < 0), start + sum(step for step in steps if step > 0) + size
+
+
+def _overlap(span: tuple[int, int], others) -> int | None:
+    """The first of some spans that has an address in common with this one."""
+    return next((i for i, (first, end) in enumerate(others) if first < span[1] and span[0] < end), None)
