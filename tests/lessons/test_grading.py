@@ -11,7 +11,7 @@ from scratchnet import course
 from scratchnet.cli import main
 from scratchnet.course import grading
 from scratchnet.course.calls import Calls, names_in
-from scratchnet.course.exercise import task
+from scratchnet.course.exercise import Task, task
 from scratchnet.course.facts import difference, same
 
 LESSON = course.find("1")
@@ -200,3 +200,9 @@ def test_the_text_of_one_solution():
 def test_what_the_reader_prints_is_shown(desk, capfd):
     graded(desk, "def megabytes(*args):\n    print('seen', len(args))\n    return args\n")
     assert "seen 5" in capfd.readouterr().out
+
+
+def test_an_exercise_that_fails_by_itself_is_not_the_readers_fault(desk, monkeypatch):
+    monkeypatch.setattr(Task, "grade", lambda *args: 1 / 0)
+    verdict = graded(desk, LESSON.solution.read_text())["megabytes"]
+    assert verdict == "this exercise does not work here, whatever the answer is: ZeroDivisionError: division by zero"
