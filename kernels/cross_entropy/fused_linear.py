@@ -30,7 +30,7 @@ from scratchnet.kernels.class_targets import (
     write_losses,
 )
 from scratchnet.kernels.column_sums import column_sums
-from scratchnet.kernels.cross_entropy.online import logsumexp_forward
+from scratchnet.kernels.cross_entropy.softmax import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
 from scratchnet.kernels.matmul.tuned import multiply
 from scratchnet.kernels.online_softmax import shift, split

@@ -1,4 +1,4 @@
-"""Gather along a dimension, and embedding, the gather of whole rows; rung 2: every element at once.
+"""Gather along a dimension, and embedding, the gather of whole rows; rung 3: rows in tiles, and sums in a fixed order.
 
     y[i] = x[index[i]]        dx[r] = sum of dy[i] over the i with index[i] = r
 

@@ -53,6 +53,7 @@ def _in_a_child(lesson: Lesson, path: Path, names: list[str]) -> Verdicts:
             return dict.fromkeys(names, problem)
         for at in names:
             verdicts[at] = _receive(inbox, child, at)
+        child.join(GRACE)  # what the reader's code prints is written out when the process ends
     except _Ended as end:
         return verdicts | dict.fromkeys([at] if at in names else names, str(end))
     finally:

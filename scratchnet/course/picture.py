@@ -130,10 +130,11 @@ def _formula(value: Value, called: dict[Value, str]) -> str:
 
 @saved(9, 2.6)
 def attention(figure, weights: Tensor, tokens: Sequence[str]) -> tuple[str, str]:
-    """One map per head, weights (heads, T, T): row t shows how much token t takes from each token."""
+    """One map per head, weights (heads, T, T): row t shows how much token t takes from each token. The scale ends at the
+    largest weight below the first row, which holds a 1: that token has nothing else to ask."""
     panels = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
     for head, (axes, part) in enumerate(zip(panels, weights.tolist(), strict=True), start=1):
-        image = axes.imshow(part, vmin=0, vmax=1, cmap="Blues")
+        image = axes.imshow(part, vmin=0, vmax=weights[:, 1:].max().item(), cmap="Blues")
         places = range(len(tokens))
         axes.set(title=f"head {head}", xlabel="is asked", xticks=places, xticklabels=tokens, yticks=places, yticklabels=tokens)
     panels[0].set_ylabel("asks")

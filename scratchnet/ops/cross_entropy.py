@@ -20,9 +20,18 @@ class LossOptions(NamedTuple):
 
 
 IDEAS = {
-    "cpp": ("naive loop", "max and sum in one pass", "SIMD exp", "threads"),
+    "cpp": (
+        "naive loop",
+        "max and sum in one pass",
+        "SIMD exp",
+        "threads",
+        "softmax in registers",
+        "losses in registers",
+        "strips of rows",
+        "losses of strips",
+    ),
     "cuda": ("one thread per row", "one block per row, 128-bit loads, max and sum in one pass, warp shuffles"),
-    "triton": ("online: tiles of rows, max and sum in one loop",),
+    "triton": ("softmax: tiles of rows, in registers if they fit",),
 }
 
 
@@ -59,7 +68,13 @@ CROSS_ENTROPY = Op(
     kept=("lse", "total_weight"),  # (N, S); () the divisor of the mean; float32 or wider
     saved=("x", "target", "weight", "lse", "total_weight"),
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("naive: one row per program, a loop for max, one for sum", *IDEAS["triton"])},
+    ideas=IDEAS
+    | {
+        "triton": (
+            "naive: one row per program, a loop for max, one for sum",
+            "online: tiles of rows, max and sum in one loop",
+        )
+    },
     torch=F.cross_entropy,
     variant=_cross_entropy_variant,
     cost=rows_cost(1, 2, 4),

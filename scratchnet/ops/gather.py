@@ -20,9 +20,9 @@ class EmbeddingOptions(NamedTuple):
 
 
 IDEAS = {
-    "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads, writes past the cache"),
+    "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads", "checks ahead, writes past the cache"),
     "cuda": ("one thread per element", "128-bit copies, sums by atomics or over a sorted index"),
-    "triton": ("parallel: all elements at once, atomics or sorted segments",),
+    "triton": ("parallel: whole rows, atomics or sums over a sorted index",),
 }
 
 
@@ -52,7 +52,14 @@ GATHER = Op(
     outputs=("y",),
     saved=("shape: SymInt[]", "index"),  # the shape of x
     gradients=("x",),
-    ideas=IDEAS | {"triton": ("naive: one program per block of columns, row after row", *IDEAS["triton"])},
+    ideas=IDEAS
+    | {
+        "triton": (
+            "naive: one program per block of columns, row after row",
+            "elements: all elements at once, atomics",
+            *IDEAS["triton"],
+        )
+    },
     torch=torch.gather,
     variant=lambda input, dim, *args, **kwargs: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
     cost=_gather_cost,
@@ -61,7 +68,7 @@ GATHER = Op(
         "cpp:1": _gather_passes(sums=True, checked=False),
         "cpp:2": _gather_passes(sums=True, checked=True),
         "cpp:3": _gather_passes(sums=False, checked=True),
-        "cpp:4": _gather_cost,
+        "cpp:5": _gather_cost,
     },
     examples={
         "dim 0": lambda n, d, dtype: ((normal(n, d, dtype=dtype), 0, indices(n, n, d)), {}),

@@ -19,7 +19,7 @@ class NormOptions(NamedTuple):
 
 
 IDEAS = {
-    "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads, long rows in blocks"),
+    "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads", "long rows in blocks"),
     "cuda": ("one thread per row", "a warp's or a block's registers keep the row, 128-bit loads"),
     "triton": ("registers: tiles of rows, read once and kept there",),
 }

@@ -47,7 +47,16 @@ class LinearOptions(NamedTuple):
 
 
 IDEAS = {
-    "cpp": ("naive loop", "loop order ikj", "cache blocks", "register tiles, SIMD", "packed panels, threads"),
+    "cpp": (
+        "naive loop",
+        "loop order ikj",
+        "cache blocks",
+        "register tiles, SIMD",
+        "threads",
+        "packed panels",
+        "few rows in place",
+        "products of vectors",
+    ),
     "cuda": ("one thread per element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
     "triton": ("tuned: tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
 }
@@ -70,7 +79,7 @@ MATMUL = Op(
         "cpp:2": _blocks((1, sys.maxsize), (1, 1), (1, sys.maxsize)),
         "cpp:3": _blocks(*[(64, 128)] * 3),
         "cpp:4": _blocks(*[(192, 48)] * 3),
-        "cpp:5": _matmul_cost,
+        "cpp:6": _matmul_cost,
     },
     products=_matmul_cost,
     examples={

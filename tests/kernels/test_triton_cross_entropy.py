@@ -206,7 +206,7 @@ def test_ignored_rows(ignored, reduction):
 COMPILE = """
 import itertools, json, torch
 from scratchnet.measure.gpu_code import triton as triton_code
-from scratchnet.kernels.cross_entropy import fused_linear, online
+from scratchnet.kernels.cross_entropy import fused_linear, online, softmax
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul.tuned import product_kernel
 from scratchnet.ops import DimOptions
@@ -235,7 +235,7 @@ rows = {}
 for n in (64, 65, 100, 8192):
     x = torch.empty(n, 1000)
     last = DimOptions(1)
-    calls = [(online.softmax_forward, x, last), (online.softmax_backward, x, x, last), (online.logsumexp_forward, x, last)]
+    calls = [(softmax.softmax_forward, x, last), (softmax.softmax_backward, x, x, last), (softmax.logsumexp_forward, x, last)]
     for number, call in enumerate([*calls, *losses(n, torch.float32, False, True, 0.1)]):
         for i, (_, kernel, code) in enumerate(compiled("sm_80", *call)):
             rows.setdefault(f"{number} {i} {kernel}", []).append(code.hash)

@@ -1,4 +1,4 @@
-"""Triton's first rungs: the naive kernels of the primitives, interpreted, and compiled for GPUs."""
+"""Triton's first rungs: the naive kernels of the primitives and those between them and the best, interpreted and compiled."""
 
 import importlib
 import re
@@ -20,6 +20,7 @@ from scratchnet.ops import OPS, PRIMITIVES
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 OURS = [(name, example) for name, example in EXAMPLES if name in PRIMITIVES]
+STEPS = [(name, example, f"triton:{n}") for name, example in OURS for n in range(1, len(OPS[name].rungs("triton")))]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SIZES = ((1, 1), (3, 2), (5, 33), (2, 1100))  # the last: more than a block of a row
 KERNELS = Path(importlib.import_module("scratchnet.kernels.launch").__file__).parent
@@ -27,14 +28,14 @@ INF, NAN = float("inf"), float("nan")
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name, example", OURS)
-def test_against_the_oracle(name, example, dtype):
+@pytest.mark.parametrize("name, example, rung", STEPS)
+def test_against_the_oracle(name, example, rung, dtype):
     """A small and a large size in every type, every size in two types; the layouts take turns."""
     number = DTYPES.index(dtype)
     for i, (rows, columns) in enumerate(SIZES[number % 2 :: 2], number):
         layout = [*LAYOUTS.values()][i % len(LAYOUTS)]
         columns = min(columns, 130) if name in ("gather", "attention") else columns
-        result = compare(OPS[name], example, rows, columns, dtype, "triton:1", layout)
+        result = compare(OPS[name], example, rows, columns, dtype, rung, layout)
         assert result.ok, result
 
 
@@ -94,9 +95,10 @@ def test_nan_and_infinity_are_the_best_rungs(name):
 
 
 @pytest.mark.parametrize("shape, dim, indices", [((3, 4, 5), 1, (2, 7, 3)), ((), 0, ()), ((), -1, (3,)), ((300,), 0, (9,))])
-def test_gather_of_any_rank(shape, dim, indices):
+@pytest.mark.parametrize("rung", ["triton:1", "triton:2"])
+def test_gather_of_any_rank(shape, dim, indices, rung):
     x, index = torch.randn(shape, requires_grad=True), torch.randint(shape[dim] if shape else 1, indices)
-    with scratchnet.backend("triton:1"):
+    with scratchnet.backend(rung):
         y = scratchnet.gather(x, dim, index)
     expected = torch.gather(x, dim, index)
     torch.testing.assert_close(y, expected, rtol=0, atol=0)
@@ -104,18 +106,24 @@ def test_gather_of_any_rank(shape, dim, indices):
     torch.testing.assert_close(torch.autograd.grad(y, x, grad), torch.autograd.grad(expected, x, grad))
 
 
-def test_gather_follows_no_index_out_of_range():
-    with scratchnet.backend("triton:1"), pytest.raises((RuntimeError, IndexError)):
+@pytest.mark.parametrize("rung", ["triton:1", "triton:2"])
+def test_gather_follows_no_index_out_of_range(rung):
+    with scratchnet.backend(rung), pytest.raises((RuntimeError, IndexError)):
         scratchnet.gather(torch.ones(3, 2), 0, torch.tensor([[0, 3]]))
 
 
 @pytest.mark.full
 def test_they_compile_for_gpus():
     """Each compiles for every target. No spills and wide loads are required only of the best rungs."""
+    between = [name for name in PRIMITIVES if len(OPS[name].rungs("triton")) > 2]
     codes = triton_code.report(PRIMITIVES, "float32", "odd", rung="1")
+    codes_between = triton_code.report(between, "float32", "odd", rung="2")
     for name in PRIMITIVES:
         calls = {(code.target, code.call.rsplit(" ", 1)[1]) for code in codes if code.op == name}
         assert calls == {(target, way) for target in triton_code.TARGETS for way in ("forward", "backward")}
+    assert {code.op for code in codes_between} == set(between) and {code.target for code in codes_between} == {
+        *triton_code.TARGETS
+    }
 
 
 def test_every_file_in_a_folder_is_a_rung():
@@ -127,7 +135,7 @@ def test_every_file_in_a_folder_is_a_rung():
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_a_first_rung_stands_on_no_other_rung(primitive):
     """The ladder finds its source, which imports from the kernels' folder only what lies beside the rungs' folders."""
-    first, best = ladder.rungs(primitive, ("triton",))
+    first, *_, best = ladder.rungs(primitive, ("triton",))
     assert first.source.relative_to(KERNELS) == Path(primitive, "naive.py") and best.source.exists()
     imported = re.findall(r"from scratchnet\.kernels\.(\S+) import", first.source.read_text())
     assert imported and all((KERNELS / f"{name}.py").exists() for name in imported), imported

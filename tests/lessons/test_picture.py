@@ -79,7 +79,7 @@ def test_attention_maps(desk, drawn):
     assert saved(desk, "w", "Head 1: a (1) takes most from", "c (3) takes most from a (1).")
     for axes, expected in zip(drawn[0].axes[:2], weights, strict=True):  # the third is the scale
         np.testing.assert_allclose(axes.images[0].get_array(), expected)
-        assert axes.images[0].get_clim() == (0, 1)
+        assert axes.images[0].get_clim() == (0, 1)  # the largest weight of a row but the first
         assert [label.get_text() for label in axes.get_xticklabels()] == list("abc")
     assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == list("abc")
 

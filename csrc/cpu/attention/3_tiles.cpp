@@ -27,12 +27,12 @@ template <class T>
 void backward(const AttentionBackward& p) {
   using A = acc_t<T>;
   const FlushToZero flush;
-  const Scratch<A> delta(p.batches, p.heads, p.queries), dq(p.dq ? p.batches : 0, p.heads, p.queries, p.size);
+  const Scratch<A> delta(p.batches, p.heads, p.queries);
+  const Place<T> dq(p.dq, 0, product_of(p.batches, p.heads, p.queries, p.size));
   const Unrounded<T> again(p);
   if (again.NEEDED) forward<T, A>(again.forward(p));
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t h = 0; h < p.heads; h++) deltas<T>(p, again.of(p), b, h, 0, p.queries, delta.at(p.row(b, h, 0), p.queries));
-  fill_zeros(dq);
   const Backward<T> work(p, delta.data());
   for (int64_t b = 0; b < p.batches; b++)
     for (int64_t g = 0; g < p.groups; g++)
@@ -44,18 +44,17 @@ void backward(const AttentionBackward& p) {
             const Block block = block_of(p, work.blocks, i, j);
             if (p.group(h) != g || !block.visible()) continue;
             const int64_t at = p.row(b, h, block.i) * p.size;
-            work.add(b, h, block, p.dq ? dq.at(at, block.rows * p.size) : nullptr, true);
+            work.add(b, h, block, p.dq ? dq.sums + at : nullptr, true);
           }
         work.store_keys(b, g, j);
       }
-  if (p.dq) work.rounded((T*)p.dq, dq.data(), dq.size);
+  dq.round();
   for (int64_t h = 0; p.dsinks && h < p.heads; h++) sink_gradient<T>(p, delta.data(), h);
   if (!p.dmask) return;
   const MaskParts parts(p);
-  const Scratch<A> dmask(p.mask_sizes[0], p.mask_sizes[1], p.mask_sizes[2], p.mask_sizes[3]);
-  fill_zeros(dmask);
-  for (int64_t part = 0; part < parts.count(); part++) mask_gradient(work, parts, part, dmask.data());
-  work.rounded((T*)p.dmask, dmask.data(), dmask.size);
+  const Place<T> dmask(p.dmask, 0, product_of(parts.sizes[0], parts.sizes[1], parts.sizes[2], parts.sizes[3]));
+  for (int64_t part = 0; part < parts.count(); part++) mask_gradient(work, parts, part, dmask.sums);
+  dmask.round();
 }
 
 }  // namespace

@@ -71,28 +71,6 @@ void add_blocks_of_queries(const Backward<T>& work, int64_t b, int64_t h, int64_
   }
 }
 
-// A place for `count` sums of gradients, all 0: where they belong, or wider than that.
-template <class T>
-struct Place {
-  using A = acc_t<T>;
-  T* const to;
-  const int64_t count;
-  const Scratch<A> wide;
-  A* const sums;
-  Place(void* p, int64_t at, int64_t count)
-      : to(p ? (T*)p + at : nullptr),
-        count(to ? count : 0),
-        wide(sizeof(T) < sizeof(A) ? this->count : 0),
-        sums(!to                     ? nullptr
-             : sizeof(T) < sizeof(A) ? wide.data()
-                                     : (A*)to) {
-    set(sums, 0, this->count, A(0));
-  }
-  void round() const {
-    if (to && sizeof(T) < sizeof(A)) Backward<T>::rounded(to, sums, count);
-  }
-};
-
 template <class T>
 void backward(const AttentionBackward& p) {
   using A = acc_t<T>;

@@ -259,5 +259,27 @@ void mask_gradient(const Backward<T>& work, const MaskParts& parts, int64_t part
       }
 }
 
+// A place for `count` sums of gradients, all 0: where they belong, or wider than that.
+template <class T>
+struct Place {
+  using A = acc_t<T>;
+  T* const to;
+  const int64_t count;
+  const Scratch<A> wide;
+  A* const sums;
+  Place(void* p, int64_t at, int64_t count)
+      : to(p ? (T*)p + at : nullptr),
+        count(to ? count : 0),
+        wide(sizeof(T) < sizeof(A) ? this->count : 0),
+        sums(!to                     ? nullptr
+             : sizeof(T) < sizeof(A) ? wide.data()
+                                     : (A*)to) {
+    set(sums, 0, this->count, A(0));
+  }
+  void round() const {
+    if (to && sizeof(T) < sizeof(A)) Backward<T>::rounded(to, sums, count);
+  }
+};
+
 }  // namespace
 }  // namespace scratchnet

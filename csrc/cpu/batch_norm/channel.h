@@ -5,6 +5,7 @@
 //   squares = squares_a + squares_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b)
 #pragma once
 #include "cpu/row_sums.h"
+#include "ops/batch_norm.h"
 #include "ops/numbers.h"
 
 namespace scratchnet {
@@ -76,6 +77,41 @@ Statistics statistics(const T* x, const Layout& l) {
   if (count && !(__builtin_isfinite(mean) && __builtin_isfinite(squares))) return wide_statistics(x, l);
   return {count ? mean : __builtin_nan(""), squares / count};
 }
+
+// What a channel needs to be normalised, x to (x - mean) a + b; and its statistics, stored.
+template <class A>
+struct Affine {
+  A mean, a, b;
+};
+template <class T>
+Affine<acc_t<T>> affine(const BatchNormForward& p, int64_t c, Statistics s) {
+  using A = acc_t<T>;
+  if (p.running_mean) s = {load1((const T*)p.running_mean + c), load1((const T*)p.running_var + c)};
+  const double scale = (p.weight ? load1((const T*)p.weight + c) : 1) / __builtin_sqrt(s.var + p.eps);
+  const A mean = ((A*)p.mean)[c] = A(s.mean);
+  ((A*)p.var)[c] = A(s.var);
+  // What rounding the mean left over; nothing beside an infinity, where inf - inf or 0 inf would make NaN of the shift.
+  const double rest = __builtin_isinf(mean) || __builtin_isinf(scale) ? 0 : (s.mean - mean) * scale;
+  return {mean, A(scale), A((p.bias ? load1((const T*)p.bias + c) : 0) - rest)};
+}
+
+// What dx = (grad - mean_g) a - (x - mean - rest) slope needs, from the sums of grad, grad d and d, d = x - mean.
+template <class A>
+struct Slope {
+  A mean, rest, a, mean_g, slope;
+};
+template <class T>
+Slope<acc_t<T>> slope(const BatchNormBackward& p, int64_t c, const Sums<3>& sums) {
+  using A = acc_t<T>;
+  const double n = p.images * p.positions, rstd = 1 / __builtin_sqrt(((const A*)p.var)[c] + p.eps);
+  const double rest = sums.v[2] / n, sum_h = (p.training ? sums.v[1] - rest * sums.v[0] : sums.v[1]) * rstd;
+  if (p.dweight) store1((T*)p.dweight + c, A(sum_h));
+  if (p.dbias) store1((T*)p.dbias + c, A(sums.v[0]));
+  const double a = (p.weight ? load1((const T*)p.weight + c) : 1) * rstd;
+  return {((const A*)p.mean)[c], A(rest), A(a), A(sums.v[0] / n), A(a * rstd * sum_h / n)};
+}
+
+inline bool needs_sums(const BatchNormBackward& p) { return p.training || p.dweight || p.dbias; }
 
 }  // namespace
 }  // namespace scratchnet

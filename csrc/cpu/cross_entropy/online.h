@@ -1,4 +1,5 @@
-// What rungs 3 and 4 of cross-entropy share: max(x) and sum(exp(x - max)) of a row in one pass; how threads split rows.
+// What the rungs of cross-entropy from the third on share: max(x) and sum(exp(x - max)) of a row in one pass; how threads split
+// rows.
 //
 // A tensor (outer, classes, inner) is reduced over classes. With inner = 1 a row lies in order in memory and a register holds
 // successive classes of it. Otherwise a register holds the same class of successive rows, and a strip of such rows is walked
@@ -11,6 +12,7 @@
 #include "cpu/flush.h"
 #include "cpu/parallel.h"
 #include "cpu/row_sums.h"
+#include "ops/cross_entropy.h"
 #include "ops/numbers.h"
 
 namespace scratchnet {
@@ -30,20 +32,33 @@ struct Pieces {
     count = ceil_div(outer, rows) * strips;
   }
 
-  // row(piece, first element, number of the row), or strip(piece, first element, number of the first row, rows)
-  template <class Row, class Strip>
-  void for_each(const Row& row, const Strip& strip, bool flush_to_zero = true) const {
+  // row(piece, first element, number of the row), for rows that lie in order
+  template <class Row>
+  void for_each_row(const Row& row, bool flush_to_zero = true) const {
+    for_each(
+        [&](int64_t piece) {
+          for (int64_t i = piece * rows; i < min((piece + 1) * rows, outer); i++) row(piece, i * classes, i);
+        },
+        flush_to_zero);
+  }
+  // strip(piece, first element, number of the first row, rows), for those that do not
+  template <class Strip>
+  void for_each_strip(const Strip& strip, bool flush_to_zero = true) const {
+    for_each(
+        [&](int64_t piece) {
+          const int64_t i = piece / strips, j = piece % strips * STRIP;
+          strip(piece, i * classes * inner + j, i * inner + j, min(inner - j, STRIP));
+        },
+        flush_to_zero);
+  }
+
+ private:
+  template <class F>
+  void for_each(const F& f, bool flush_to_zero) const {
     const int64_t width = min(inner, STRIP);
     parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
       const FlushToZero flush(flush_to_zero);
-      for (int64_t piece = begin; piece < end; piece++) {
-        if (inner == 1) {
-          for (int64_t i = piece * rows; i < min((piece + 1) * rows, outer); i++) row(piece, i * classes, i);
-        } else {
-          const int64_t i = piece / strips, j = piece % strips * STRIP;
-          strip(piece, i * classes * inner + j, i * inner + j, min(inner - j, STRIP));
-        }
-      }
+      for (int64_t piece = begin; piece < end; piece++) f(piece);
     });
   }
 };
@@ -164,5 +179,26 @@ void statistics(const T* x, int64_t classes, int64_t stride, int64_t width, acc_
     if (max[j] == -INFINITY) sum[j] = NAN;
 }
 
+// ---- which of two rungs computes a call ---------------------------------------------------------------------------------
+
+// inner, from the arguments of a table's function: the last one; cross-entropy has it among its targets.
+template <class... Rest>
+int64_t inner_of(const Targets& to, const Rest&...) {
+  return to.positions;
+}
+template <class First, class... Rest>
+int64_t inner_of(const First& first, const Rest&... rest) {
+  if constexpr (sizeof...(rest) > 0) return inner_of(rest...);
+  else return first;
+}
+
 }  // namespace
 }  // namespace scratchnet
+
+// SN_TYPED for tensors of one layout, inner == 1 or inner != 1; the others are left to a table below.
+#define SN_LAYOUT(condition, function, below)                                                       \
+  [](const On& on, auto... arguments) {                                                             \
+    if (!(::scratchnet::inner_of(arguments...) condition)) return below.function(on, arguments...); \
+    SN_FLOATS(on.dtype, return function<T>(::scratchnet::typed(arguments)...))                      \
+    __builtin_unreachable();                                                                        \
+  }

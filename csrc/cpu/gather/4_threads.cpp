@@ -1,89 +1,23 @@
-// gather, rung 4: threads that own what they write, and what keeps them from waiting for memory.
+// gather, rung 4: threads that own what they write.
 //
-//   forward   y[i][j] = x[index[i][j]][j]       reads the index (8 bytes per element) and x, writes y
-//   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
+//   forward   each thread packs blocks of columns of its own, or takes positions of a line
+//   backward  each thread adds into blocks of its own; of an embedding, it owns rows of the table
 //
-// Along dim 0 of a large x every element would be a cache miss. Within a few columns all of x fits in the second-level cache: a
-// block of columns is packed there, then all rows of the index take from it. Backward adds into such a block and writes it out
-// once, so that dx needs no zeroing and 16-bit gradients are summed in float and rounded once.
-//
-// Columns and lines are independent and each is summed by one thread in index order: no atomics, and the same bits for any
-// number of threads. An embedding sorts its indices by row (stable, counting) and then writes each row's sum once.
-//
-// The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache.
-// Large results are written past the cache, which saves reading their lines first.
+// Columns and lines are independent, and each is summed by one thread in the order of the index: no atomics, and the same bits
+// for any number of threads. There are as many blocks as threads if they are wide enough (blocks.h).
+#include "blocks.h"
 #include "cpu/ladder.h"
-#include "cpu/memory.h"
 #include "index.h"
-#include "ops/gather.h"
-#include "sums_of_rows.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t BLOCK_BYTES = 1 << 20;  // of x or sums: a second-level cache
-constexpr int64_t CHECKED = 2048;         // indices checked ahead of their use: 16 KiB
-
-// Set by the thread that meets an index out of range.
-struct Flag {
-  int set = 0;
-  void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
-};
-
-// Cuts the columns into blocks whose `from` entries of `bytes` fit in cache, with one for each thread if they are wide enough.
-struct Blocks {
-  int64_t width, count;
-
-  Blocks(const GatherShape& s, int64_t bytes) {
-    // Columns: at least a cache line of floats, or half of one, which is a line of the index, where a thread would be idle
-    // otherwise; more than 256 gain nothing. Fewer, so that all of a tall x fits, lose more by using a part of each line: on a
-    // core with 2 MiB, 262,144 rows of 32 took 1.2 times as long with 8 columns, 1.9 times with 4 and 3 times with 2. With 16
-    // nearly every element misses the second-level cache: five times what the 16 bytes an element take that have to move.
-    const int64_t shared = ceil_div(s.columns, ceil_div(sn_num_threads(), max(s.lines, 1)));
-    const int64_t least = shared > 8 ? 16 : 8, fitting = max(least, min(256, BLOCK_BYTES / (s.from * bytes + 1)));
-    width = max(least, ceil_div(min(fitting, shared), least) * least);
-    count = ceil_div(s.columns, width);
-  }
-};
-
-// f(line, first column, number of columns, buffer) for the blocks that a thread owns; the buffer (rows, blocks.width) is the
-// thread's
-template <class B, class F>
-void for_each_block(const GatherShape& s, const Blocks& blocks, int64_t rows, const F& f) {
-  const int64_t grain = 1 + GRAIN / 2 / (max(s.from, s.to) * blocks.width + 1);
-  parallel_for(0, s.lines * blocks.count, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<B> buffer(rows, blocks.width);
-    for (int64_t b = begin; b < end; b++) {
-      const int64_t j = b % blocks.count * blocks.width;
-      f(b / blocks.count, j, min(blocks.width, s.columns - j), buffer.data());
-    }
-    finish_writes();
-  });
-}
-
 // ---- forward: T is an integer of the element's size: a copy needs no arithmetic -------------------------------------
 
-// The columns [0, columns) of x, `width` apart from row to row, read along the smaller stride
 template <class T>
-void pack(const GatherShape& s, const T* x, int64_t columns, T* packed, int64_t width) {
-  if (s.x_row < s.x_column) {
-    for (int64_t j = 0; j < columns; j++)
-      for (int64_t k = 0; k < s.from; k++) packed[k * width + j] = x[k * s.x_row + j * s.x_column];
-  } else if (s.x_column == 1) {
-    for (int64_t k = 0; k < s.from; k++)
-      for (int64_t j = 0; j < columns; j++) packed[k * width + j] = x[k * s.x_row + j];
-  } else {
-    for (int64_t k = 0; k < s.from; k++)
-      for (int64_t j = 0; j < columns; j++) packed[k * width + j] = x[k * s.x_row + j * s.x_column];
-  }
-}
-
-template <class T>
-bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* y) {
-  Flag outside;
+void forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* y) {
   const Blocks blocks(s, sizeof(T));
   const bool packs = 2 * s.to >= s.from;  // else most of x is not needed
-  const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
   for_each_block<T>(s, blocks, packs ? s.from : 0, [&](int64_t line, int64_t j0, int64_t columns, T* buffer) {
     const T* source = x + s.x_line(line) + j0 * s.x_column;
     int64_t row = s.x_row, column = s.x_column;
@@ -91,131 +25,50 @@ bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* 
       pack(s, source, columns, buffer, blocks.width);
       source = buffer, row = blocks.width, column = 1;
     }
-    const int64_t at = s.y_line(line) + j0, step = max(1, CHECKED / columns);
-    for (int64_t i0 = 0; i0 < s.to; i0 += step) {
-      const int64_t rows = min(step, s.to - i0);
-      if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
-      for (int64_t i = i0; i < i0 + rows; i++) {
-        const int64_t* k = index + at + i * s.y_row;
-        T* to = y + at + i * s.y_row;
-        write(to, columns, stream, [&](int64_t j, int64_t n, T* part) SN_LAMBDA_INLINE {
-          for (int64_t c = 0; c < n; c++) part[c] = source[k[j + c] * row + (j + c) * column];
-        });
-      }
+    for (int64_t i = 0; i < s.to; i++) {
+      const int64_t at = s.y_line(line) + i * s.y_row + j0;
+      for (int64_t j = 0; j < columns; j++) y[at + j] = source[index[at + j] * row + j * column];
     }
   });
-  return !outside.set;
 }
 
 template <class T>
-bool forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y) {
-  Flag outside;
-  const int64_t pieces = ceil_div(s.to, CHECKED);
-  const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
-  parallel_for(0, s.lines * pieces, 1 + GRAIN / 2 / (min(s.to, CHECKED) + 1), [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; p++) {
-      const int64_t line = p / pieces, i0 = p % pieces * CHECKED, n = min(CHECKED, s.to - i0);
-      const T* source = x + s.x_line(line);
-      const int64_t* k = index + s.y_line(line) + i0;
-      T* to = y + s.y_line(line) + i0;
-      if (!inside(k, n, s.from)) return outside.raise();
-      write(to, n, stream, [&](int64_t i, int64_t count, T* part) SN_LAMBDA_INLINE {
-        for (int64_t c = 0; c < count; c++) part[c] = source[k[i + c] * s.x_row];
-      });
+void forward_lines(const GatherShape& s, const T* x, const int64_t* index, T* y) {
+  parallel_for(0, s.lines * s.to, GRAIN / 2, [&](int64_t begin, int64_t end) {
+    for (int64_t e = begin; e < end; e++) {
+      const int64_t line = e / s.to, at = s.y_line(line) + e % s.to;
+      y[at] = x[s.x_line(line) + index[at] * s.x_row];
     }
-    finish_writes();
   });
-  return !outside.set;
 }
 
 template <class T>
 bool forward(const GatherShape& s, const void* x, const int64_t* index, void* y) {
-  return (s.columns == 1 ? forward_lines<T> : forward_columns<T>)(s, (const T*)x, index, (T*)y);
-}
-
-// ---- backward -----------------------------------------------------------------------------------------------------------
-
-// p[i] = base[i], or zeros without a base
-template <class T>
-void begin_with(const T* base, T* p, int64_t n) {
-  parallel_for(0, n, 1 << 18, [&](int64_t begin, int64_t end) {
-    const int64_t bytes = (end - begin) * sizeof(T);
-    if (base) memcpy((void*)(p + begin), (const void*)(base + begin), bytes);
-    else memset((void*)(p + begin), 0, bytes);
-  });
-}
-
-// The sums of a row or column of dx, before anything is added
-template <class T>
-SN_INLINE void first_sums(const T* base, int64_t stride, acc_t<T>* sums, int64_t n) {
-  if (!base) memset((void*)sums, 0, n * sizeof(*sums));
-  else if (stride == 1) map<T>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(sums + j, get(base + j)); });
-  else
-    for (int64_t j = 0; j < n; j++) sums[j] = load1(base + j * stride);
-}
-
-// A row or column of dx from its sums
-template <class T>
-SN_INLINE void write_sums(T* dx, int64_t stride, const acc_t<T>* sums, int64_t n, bool stream) {
-  if (stride == 1)
-    write(dx, n, stream, [&](int64_t j, int64_t count, T* part) SN_LAMBDA_INLINE {
-      map<T>(0, count, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(part + c, get(sums + j + c)); });
-    });
-  else
-    for (int64_t j = 0; j < n; j++) store1(dx + j * stride, sums[j]);
-}
-
-template <class T>
-bool backward_columns(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, bool stream) {
-  using A = acc_t<T>;
-  Flag outside;
-  const Blocks blocks(s, sizeof(A));
-  const int64_t width = blocks.width;
-  for_each_block<A>(s, blocks, s.from, [&](int64_t line, int64_t j0, int64_t columns, A* sums) {
-    const int64_t x_first = s.x_line(line) + j0 * s.x_column;
-    for (int64_t k = 0; k < s.from; k++)
-      first_sums(base ? base + x_first + k * s.x_row : base, s.x_column, sums + k * width, columns);
-    const int64_t at = s.y_line(line) + j0, step = max(1, CHECKED / columns);
-    for (int64_t i0 = 0; i0 < s.to; i0 += step) {
-      const int64_t rows = min(step, s.to - i0);
-      if (!inside(index + at + i0 * s.y_row, rows, columns, s.y_row, s.from)) return outside.raise();
-      for (int64_t i = i0; i < i0 + rows; i++) {
-        const int64_t* k = index + at + i * s.y_row;
-        const T* g = grad + at + i * s.y_row;
-        if (i + AHEAD < s.to) prefetch(k + AHEAD * s.y_row, columns), prefetch(g + AHEAD * s.y_row, columns);
-        for (int64_t j = 0; j < columns; j++) sums[k[j] * width + j] += load1(g + j);
-      }
-    }
-    for (int64_t k = 0; k < s.from; k++) write_sums(dx + x_first + k * s.x_row, s.x_column, sums + k * width, columns, stream);
-  });
-  return !outside.set;
-}
-
-template <class T>
-bool backward_lines(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, bool stream) {
-  using A = acc_t<T>;
-  Flag outside;
-  parallel_for(0, s.lines, 1 + GRAIN / 2 / (s.from + s.to + 1), [&](int64_t begin, int64_t end) {
-    const Scratch<A> sums(s.from);
-    for (int64_t line = begin; line < end; line++) {
-      first_sums(base ? base + s.x_line(line) : base, s.x_row, sums.data(), s.from);
-      for (int64_t i0 = 0; i0 < s.to; i0 += CHECKED) {
-        const int64_t at = s.y_line(line) + i0, n = min(CHECKED, s.to - i0);
-        if (!inside(index + at, n, s.from)) return outside.raise();
-        for (int64_t i = at; i < at + n; i++) sums[index[i]] += load1(grad + i);
-      }
-      write_sums(dx + s.x_line(line), s.x_row, sums.data(), s.from, stream);
-    }
-    finish_writes();
-  });
-  return !outside.set;
+  if (!inside(index, s.elements(), s.from)) return false;
+  (s.columns == 1 ? forward_lines<T> : forward_columns<T>)(s, (const T*)x, index, (T*)y);
+  return true;
 }
 
 template <class T>
 bool backward(const GatherShape& s, const T* grad, const int64_t* index, const T* base, T* dx, int64_t numel) {
+  using A = acc_t<T>;
+  if (!inside(index, s.elements(), s.from)) return false;
   if (!s.covers) begin_with(base, dx, numel);
-  const bool stream = numel * sizeof(T) >= STREAM_BYTES;
-  return (s.columns == 1 ? backward_lines<T> : backward_columns<T>)(s, grad, index, base, dx, stream);
+  const Blocks blocks(s, sizeof(A));
+  const int64_t width = s.columns == 1 ? 1 : blocks.width;  // a line has one column
+  for_each_block<A>(s, blocks, s.from, [&](int64_t line, int64_t j0, int64_t columns, A* sums) {
+    const int64_t x_first = s.x_line(line) + j0 * s.x_column;
+    for (int64_t k = 0; k < s.from; k++)
+      first_sums(base ? base + x_first + k * s.x_row : base, s.x_column, sums + k * width, columns);
+    for (int64_t i = 0; i < s.to; i++) {
+      const int64_t at = s.y_line(line) + i * s.y_row + j0;
+      for (int64_t j = 0; j < columns; j++) sums[index[at + j] * width + j] += load1(grad + at + j);
+    }
+    T* const to = dx + x_first;
+    for (int64_t k = 0; k < s.from; k++)
+      for (int64_t j = 0; j < columns; j++) store1(to + k * s.x_row + j * s.x_column, sums[k * width + j]);
+  });
+  return true;
 }
 
 // ---- embedding ----------------------------------------------------------------------------------------------------------
@@ -224,15 +77,9 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
                        int64_t columns, int64_t n) {
   if (!inside(index, n, rows)) return false;
   const int64_t row = columns * bytes;
-  const bool stream = n * row >= STREAM_BYTES;
-  parallel_for(0, n, 1 + ROW_GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const char* from = weight + index[i] * stride * bytes;
-      if (i + 1 < end) prefetch(weight + index[i + 1] * stride * bytes, row);
-      write(y + i * row, row, stream,
-            [&](int64_t j, int64_t count, char* part) SN_LAMBDA_INLINE { memcpy(part, from + j, count); });
-    }
-    finish_writes();
+  if (row == 0) return true;
+  parallel_for(0, n, 1 + 4 * GRAIN / (columns + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) memcpy(y + i * row, weight + index[i] * stride * bytes, row);
   });
   return true;
 }
@@ -243,13 +90,16 @@ bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* d
   using A = acc_t<T>;
   if (!inside(index, n, rows)) return false;
   const ByRow by_row(index, n, rows);
-  const auto term = [&](int64_t i) SN_LAMBDA_INLINE {
-    const int64_t p = by_row.order.data()[i];
-    return Term<T>{index[p] == padding ? nullptr : grad + p * columns, A(1)};
-  };
-  sum_rows(by_row.start.data(), rows, columns, base, dweight, term, [&](int64_t k) {
-    const int64_t count = by_row.first(k + 1) - by_row.first(k);
-    return by_count && count ? A(1) / count : A(1);
+  parallel_for(0, rows, 1 + 4 * GRAIN / (columns * (1 + n / (rows + 1)) + 1), [&](int64_t begin, int64_t end) {
+    const Scratch<A> sum(columns);
+    for (int64_t k = begin; k < end; k++) {
+      const int64_t *first = by_row.first(k), *last = by_row.first(k + 1);
+      const A share = by_count && first != last ? A(1) / A(last - first) : A(1);
+      for (int64_t j = 0; j < columns; j++) sum[j] = base ? load1(base + k * columns + j) : 0;
+      for (const int64_t* i = first; i < last && k != padding; i++)
+        for (int64_t j = 0; j < columns; j++) sum[j] += share * load1(grad + *i * columns + j);
+      for (int64_t j = 0; j < columns; j++) store1(dweight + k * columns + j, sum[j]);
+    }
   });
   return true;
 }

@@ -33,6 +33,17 @@ SN_INLINE void prefetch(const T* p, int64_t n) {
   for (int64_t b = 0; b < n * (int64_t)sizeof(T); b += LINE) __builtin_prefetch((const char*)p + b);
 }
 
+// A row or, with a stride, a column of y from its sums
+template <class T>
+SN_INLINE void write_sums(T* y, int64_t stride, const acc_t<T>* sums, int64_t n, bool stream) {
+  if (stride == 1)
+    write(y, n, stream, [&](int64_t j, int64_t count, T* part) SN_LAMBDA_INLINE {
+      map<T>(0, count, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(part + c, get(sums + j + c)); });
+    });
+  else
+    for (int64_t j = 0; j < n; j++) store1(y + j * stride, sums[j]);
+}
+
 // share * a row of numbers; null counts as nothing
 template <class T>
 struct Term {

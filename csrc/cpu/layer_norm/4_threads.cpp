@@ -1,145 +1,64 @@
-// LayerNorm and RMSNorm, rung 4: rows split over the threads, a few long rows in blocks; dweight and dbias as partial sums.
+// LayerNorm and RMSNorm, rung 4: rows split over the threads; dweight and dbias as partial sums.
 //
 //   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
-// How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: the mean is summed relative to the row's first
-// element, and what its rounding to float leaves over, c = mean(x - mean), is a by-product of the pass for the variance and of
-// backward's pass for its sums. With d = x - mean, which is nearly exact, h = (d - c) rstd and the variance is mean(d^2) - c^2.
+// Threads that added to the same dweight would add in another order each time. Chunks of rows have sums of their own, added in
+// order (column_sums.h): the same bits for any number of threads. Each sum over a row grows in four registers, so that no
+// addition waits for the one before, and rows beyond the range of floats are summed in double (statistics.h).
 #include "cpu/column_sums.h"
 #include "cpu/ladder.h"
-#include "cpu/memory.h"
-#include "cpu/row_sums.h"
 #include "ops/layer_norm.h"
+#include "statistics.h"
 
 namespace scratchnet {
 namespace {
 
-// Work over the columns of one row in blocks. A block is summed in float, in several registers; blocks are added in double. The
-// blocks depend on nothing but the row's size, so that threads may share a row without changing a bit. The functions passed in
+// The sums over a row: a block is summed in float, in several registers; blocks are added in double. The functions passed in
 // capture by value: the compiler then keeps pointers and numbers in registers.
 template <class A>
 struct Row {
-  static constexpr int64_t BLOCK = 256 * lanes<A>, SHARE = 16;  // blocks that are worth a thread
-  const int64_t columns, blocks;
-  const bool shared;              // few and long rows: all threads work on one row, else each has rows of its own
-  const Scratch<double> partial;  // (blocks, up to 3): the blocks' sums of a shared row
+  static constexpr int64_t BLOCK = 256 * lanes<A>;
+  const int64_t columns;
 
-  Row(int64_t rows, int64_t columns)
-      : columns(columns),
-        blocks(ceil_div(columns, BLOCK)),
-        shared(rows < 16 && blocks >= 2 * SHARE),
-        partial(shared ? blocks : 0, 3) {}
-
-  // f(begin, end) for ranges that make up the row
-  template <class F>
-  SN_INLINE void for_each_range(const F& f) const {
-    if (!shared) return f(0, columns);
-    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) { f(begin * BLOCK, min(end * BLOCK, columns)); });
-  }
-
-  // The sums over the row of the K terms that f(j, get) has for columns j, j + 1, ...
+  // of the K terms that f(j, get) has for columns j, j + 1, ...
   template <int K, class F>
   SN_INLINE Sums<K> sum(const F& f) const {
     Sums<K> total;
-    if (!shared) {
-      for (int64_t b = 0; b < blocks; b++) total += block_sum<K>(b, f);
-      return total;
-    }
-    parallel_for(0, blocks, SHARE, [=, this](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; b++) *(Sums<K>*)partial.at(b * K, K) = block_sum<K>(b, f);
-    });
-    for (int64_t b = 0; b < blocks; b++) total += *(const Sums<K>*)partial.at(b * K, K);
+    for (int64_t j = 0; j < columns; j += BLOCK) total += sum_block<A, K>(j, min(j + BLOCK, columns), f);
     return total;
   }
-
- private:
-  template <int K, class F>
-  SN_INLINE Sums<K> block_sum(int64_t b, const F& f) const {
-    return sum_block<A, K>(b * BLOCK, min((b + 1) * BLOCK, columns), f);
-  }
 };
-
-template <class A>
-struct Statistics {
-  A mean, rest, rstd;  // the exact mean is mean + rest
-};
-
-// For rows whose squares pass the range of float: in double, where they fit. Infinities and NaNs give what the formula gives.
-template <bool centred, class T>
-Statistics<acc_t<T>> wide_statistics(const T* x, int64_t columns, double eps) {
-  double sum = 0, squares = 0;
-  for (int64_t j = 0; centred && j < columns; j++) sum += load1(x + j);
-  const double mean = centred ? sum / columns : 0;
-  for (int64_t j = 0; j < columns; j++) squares += (load1(x + j) - mean) * (load1(x + j) - mean);
-  const acc_t<T> rounded = mean;
-  return {rounded, acc_t<T>(mean - rounded), acc_t<T>(1 / __builtin_sqrt(squares / columns + eps))};
-}
-
-template <bool centred, class T, class A>
-SN_INLINE Statistics<A> statistics(const Row<A>& row, const T* x, double eps) {
-  const int64_t D = row.columns;
-  if constexpr (!centred) {
-    const auto squares = row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-      const vec<A> v = get(x + j);
-      return Terms<A, 1>{v * v};
-    });
-    if (D && !__builtin_isfinite(squares.v[0])) [[unlikely]]
-      return wide_statistics<centred>(x, D, eps);
-    return {0, 0, A(1 / __builtin_sqrt(squares.v[0] / D + eps))};
-  } else {
-    const A first = D ? load1(x) : 0;
-    const auto shifted =
-        row.template sum<1>([=](int64_t j, auto get) SN_LAMBDA_INLINE { return Terms<A, 1>{get(x + j) - first}; });
-    const A mean = A(first + shifted.v[0] / D);
-    const auto sums = row.template sum<2>([=](int64_t j, auto get) SN_LAMBDA_INLINE {
-      const vec<A> d = get(x + j) - mean;
-      return Terms<A, 2>{d, d * d};
-    });
-    const double rest = sums.v[0] / D, variance = sums.v[1] / D - rest * rest;
-    if (D && !__builtin_isfinite(variance)) [[unlikely]]
-      return wide_statistics<centred>(x, D, eps);
-    return {mean, A(rest), A(1 / __builtin_sqrt((variance < 0 ? 0 : variance) + eps))};
-  }
-}
 
 template <class T, bool centred>
 void forward(const NormForward& p) {
   using A = acc_t<T>;
   const int64_t D = p.columns;
   const T *weight = (const T*)p.weight, *bias = (const T*)p.bias;
-  const Row<A> row(p.rows, D);
+  const Row<A> row{D};
   const auto normalise = [&](int64_t i) {
     const T* x = (const T*)p.x + i * D;
     T* y = (T*)p.y + i * D;
     if (p.residual) {
       const T *residual = (const T*)p.residual + i * D, *term = x;
       T* total = (T*)p.total + i * D;
-      row.for_each_range([=](int64_t begin, int64_t end) {
-        map<T>(begin, end,
-               [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(total + j, get(term + j) + get(residual + j)); });
-      });
+      map<T>(0, D, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(total + j, get(term + j) + get(residual + j)); });
       x = total;
     }
     const auto [mean, rest, rstd] = statistics<centred>(row, x, p.eps);
-    row.for_each_range([=, mean = mean, rest = rest, rstd = rstd](int64_t begin, int64_t end) {
-      map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        vec<A> h = get(x + j);
-        h = (centred ? (h - mean) - rest : h) * rstd;
-        if (weight) h *= get(weight + j);
-        if (bias) h += get(bias + j);
-        put(y + j, h);
-      });
+    map<T>(0, D, [=, mean = mean, rest = rest, rstd = rstd](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+      vec<A> h = get(x + j);
+      h = (centred ? (h - mean) - rest : h) * rstd;
+      if (weight) h *= get(weight + j);
+      if (bias) h += get(bias + j);
+      put(y + j, h);
     });
     if (centred) ((A*)p.mean)[i] = mean;
     ((A*)p.rstd)[i] = rstd;
   };
-  const auto rows = [&](int64_t begin, int64_t end) {
+  parallel_for(0, p.rows, 1 + GRAIN / (D + 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) normalise(i);
-  };
-  // Shared rows one after the other: they use the same partial sums. A grain of all rows is no promise of that: where threads
-  // are quick to wake it shrinks.
-  row.shared ? rows(0, p.rows) : parallel_for(0, p.rows, 1 + GRAIN / (D + 1), rows);
+  });
 }
 
 template <class T>
@@ -153,7 +72,7 @@ void backward(const NormBackward& p) {
   const int64_t D = p.columns;
   const T* weight = (const T*)p.weight;
   const bool need_weight = p.dweight, need_bias = p.dbias;
-  const Row<A> row(p.rows, D);
+  const Row<A> row{D};
   ColumnSums<A, 2> column_sums(p.rows, D);
   column_sums.for_each_chunk([&](int64_t first, int64_t last, A* dweight_partial) {
     A* dbias_partial = dweight_partial + D;
@@ -178,17 +97,15 @@ void backward(const NormBackward& p) {
       const A rest = A(sums.v[2] / D), mean_a = A(sums.v[0] / D);
       const A mean_ah = A((sums.v[1] - sums.v[2] / D * sums.v[0]) / D * rstd);
 
-      row.for_each_range([=](int64_t begin, int64_t end) {
-        map<T>(begin, end, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-          const vec<A> v = get(x + j), g = get(grad + j), h = (centred ? (v - mean) - rest : v) * rstd;
-          if (dx) {
-            const vec<A> a = weight ? g * get(weight + j) : g;
-            const vec<A> d = (a - mean_a - h * mean_ah) * rstd;
-            put(dx + j, grad_total ? d + get(grad_total + j) : d);
-          }
-          if (need_weight) put(dweight_partial + j, get(dweight_partial + j) + g * h);
-          if (need_bias) put(dbias_partial + j, get(dbias_partial + j) + g);
-        });
+      map<T>(0, D, [=](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+        const vec<A> v = get(x + j), g = get(grad + j), h = (centred ? (v - mean) - rest : v) * rstd;
+        if (dx) {
+          const vec<A> a = weight ? g * get(weight + j) : g;
+          const vec<A> d = (a - mean_a - h * mean_ah) * rstd;
+          put(dx + j, grad_total ? d + get(grad_total + j) : d);
+        }
+        if (need_weight) put(dweight_partial + j, get(dweight_partial + j) + g * h);
+        if (need_bias) put(dbias_partial + j, get(dbias_partial + j) + g);
       });
     }
   });

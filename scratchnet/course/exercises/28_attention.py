@@ -13,7 +13,10 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Causal attention: q, k, v (..., T, d) -> (..., T, d). Place t sees the places 0 to t, itself included."""
+    """Causal attention: q, k, v (..., T, d) -> (..., T, d). Place t sees the places 0 to t, itself included.
+
+    Write it yourself, without F.scaled_dot_product_attention.
+    """
     return ...  # scores, hide what comes later, weights, values: as many lines as you like
 
 

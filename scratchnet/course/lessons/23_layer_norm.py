@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Lesson 23: LayerNorm keeps every row at one size, and its gradient too
+# # Lesson 23: LayerNorm keeps every row at one size
 #
 # Concepts: 25, 80, 81. Builds on lessons 08, 13 and 21.
 #
@@ -217,14 +217,25 @@ check("every backend of the library holds up at 10,000", max(off.values()) < 5e-
 #
 # Now `x`. The gradient that reaches h is a = g * weight. If mean and variance were constants, dx
 # would be r * a, with r = 1 / sqrt(variance + eps). But every x in the row also moves the mean and
-# the variance. You can work that out with the chain rule; here is a way to *see* it. Shift the
-# whole row, and y does not change; stretch it away from its mean, and y does not change. A gradient
-# says which moves of x matter, and these two do not. So it has no part along a shift, which is the
-# same number everywhere, and none along a stretch, which is a multiple of h. Take both parts out of
-# a:
+# the variance. You can work that out with the chain rule; here is a way to *see* it. Any small move
+# of a row is the sum of three:
+#
+# - a **shift**, the same number everywhere. The mean goes along, and h stays.
+# - a **stretch** away from the mean, a multiple of h. The deviation grows with it, and h stays.
+# - the **rest**, at a right angle to both. It sums to 0, so the mean stays; its product with h sums
+#   to 0, so the distances from the mean grow here and shrink there, and to first order the variance
+#   stays too. Mean and variance being constant, h moves by r times the rest.
+#
+# So only the rest of a move counts, and it counts with r. The loss changes by a times what h does,
+# summed over the row; as h moves along the rest alone, only the rest of a matters as well. Take its
+# shift and its stretch out (along the shift a has the size mean(a), along h the size mean(a * h),
+# because the mean of h * h is 1), multiply by r, and that is the gradient:
 #
 #     dx = r * (a  -  mean(a)  -  h * mean(a * h))
 #                     shift        stretch
+#
+# (eps makes the mean of h * h a little less than 1, and a stretch then moves h a little. The formula
+# holds exactly all the same; docs/layer_norm.md has the calculation.)
 
 # %%
 torch.manual_seed(0)
@@ -263,6 +274,19 @@ print("dx times h:   ", [f"{value:.0e}" for value in (dx * h).sum(dim=1).tolist(
 
 check("no shift is left in dx", dx.sum(dim=1).abs().max() < 1e-9)
 check("nor any stretch, but what little eps allows", (dx * h).sum(dim=1).abs().max() < 1e-3)
+
+# %% [markdown]
+# The factor r has a consequence. h forgets the size of its row, but the gradient does not: make x
+# ten times as large, and y stays as it is while dx shrinks to a tenth. A row that has grown learns
+# more slowly.
+
+# %%
+for size in (1, 10, 100):
+    row = (size * x).requires_grad_()
+    F.layer_norm(row, (D,), weight, bias, eps).backward(g)
+    print(f"x times {size:3}: dx of size {row.grad.std():.5f}")
+    back = row.grad * size
+    check(f"{size} times as large, 1 / {size} of the gradient", back.allclose(dx, atol=1e-3))
 
 # %% [markdown]
 # For the way back a kernel keeps x and, for each row, two numbers: mean and r. It computes h again,

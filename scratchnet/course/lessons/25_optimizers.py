@@ -15,6 +15,8 @@ from scratchnet.course import Checks
 check = Checks("25")
 
 # %%
+import math
+
 import numpy as np
 import torch
 
@@ -94,8 +96,13 @@ check("1, 1.9, 2.71", np.allclose(speeds[:3], [1, 1.9, 2.71]))
 check("it settles at 1 / (1 - 0.9) = 10", 9.9 < speeds[-1] < 10)
 
 paths["momentum"] = walk(lambda weights: optim.SGD(weights, lr=0.01, momentum=0.9))
-print(chart({name: path[:40].T for name, path in paths.items()}))
-print("left to right is a, bottom to top is b; the start is at the right, the goal at (0, 0)")
+turn = torch.linspace(0, 2 * math.pi, 60)
+walks = {name: path[:40].T for name, path in paths.items()}
+ring = torch.stack([turn.cos(), turn.sin() / 10])  # there the loss is 1/2
+rings = {f"loss {loss}": (2 * loss) ** 0.5 * ring for loss in (10, 50)}
+print(chart(rings | walks, height=19))
+print("right is a, up is b; the start is at the top right, the goal in the middle")
+print("on a ring the loss is everywhere the same: the straight way down is across the rings")
 
 check("half the learning rate, and yet much closer", loss_at(paths["momentum"][-1]) < 1e-2)
 check("on the way it rolls past the goal", paths["momentum"][:, 0].min() < -1)

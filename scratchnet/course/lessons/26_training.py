@@ -169,10 +169,28 @@ history = run(model, optim.Adam(model.parameters(), lr=3e-3), epochs=10)
 for epoch in (1, 2, 5, 10):
     numbers = [f"{name} {values[epoch - 1]:.3f}" for name, values in history.items()]
     print(f"epoch {epoch:2}:", *numbers)
-print(chart({name: (range(1, 11), history[name]) for name in ("loss", "val_loss")}, log=True))
+PILES = {"training": "loss", "validation": "val_loss"}
+print(chart({pile: (range(1, 11), history[name]) for pile, name in PILES.items()}, log=True))
 
 check("the training loss falls", history["loss"][-1] < history["loss"][0] / 5)
 check("the validation loss falls with it", history["val_loss"][-1] < history["val_loss"][0] / 2)
+
+# %% [markdown]
+# In the first epochs the validation loss is the *lower* of the two, and the network has not even
+# seen those digits. Nothing is wrong: the two were not measured at the same moment. The training
+# loss of an epoch is a mean over its batches, and the first of them met a network that knew little.
+# The validation loss is measured when the epoch is over. Ask for both at that moment:
+
+# %%
+first = copy.deepcopy(start)
+early = run(first, optim.Adam(first.parameters(), lr=3e-3), epochs=1)
+afterwards = training.evaluate(first, tuple(train), F.cross_entropy)["loss"]
+on_the_way, validated = early["loss"][0], early["val_loss"][0]
+print(f"epoch 1: training {on_the_way:.3f} on the way, {afterwards:.3f} afterwards", end="; ")
+print(f"validation {validated:.3f}")
+
+check("the mean over the way is the largest", on_the_way > validated)
+check("afterwards the training digits are no harder", afterwards < 1.1 * validated)
 
 # %% [markdown]
 # Two small things in `run` are easy to get wrong. The last batch of an epoch is smaller (16 here),
@@ -312,8 +330,7 @@ optimizer = optim.Adam(model.parameters(), lr=3e-3)
 scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
 history = run(model, optimizer, epochs=20, scheduler=scheduler)
 result = training.evaluate(model, tuple(test), F.cross_entropy, [training.accuracy])
-piles = {"training": history["loss"], "validation": history["val_loss"]}
-curves = {name: (range(1, 21), losses) for name, losses in piles.items()}
+curves = {pile: (range(1, 21), history[name]) for pile, name in PILES.items()}
 print(chart(curves, log=True))
 picture.curves("26_loss", {"digits": curves}, x="epoch", y="cross-entropy (nats)", log=True)
 print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {result['loss']:.3f}")
@@ -321,10 +338,6 @@ print(f"of {len(test.x)} test digits {result['accuracy']:.1%} right, loss {resul
 check("at least 95 percent of new digits are read correctly", result["accuracy"] >= 0.95)
 
 # %% [markdown]
-# At first the validation loss is the lower one. That is no miracle: the training loss of an epoch
-# is a mean over its batches, and the early ones met a network that had learned less. The validation
-# loss is taken at the end of the epoch.
-#
 # **Accuracy**, the share of right answers, is the number that people want to hear. It cannot be
 # trained on: it is flat almost everywhere, nudging a weight changes no answer, and so its gradient
 # is 0. That is what the loss is for. The two need not move together: the loss also feels *how sure*

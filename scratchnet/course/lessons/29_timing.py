@@ -285,8 +285,8 @@ check("two digits are right", abs(loss - exact) < 0.02 * exact)
 # ## Large batches in small pieces
 #
 # When a batch does not fit into memory, feed it in pieces, and call `step` only after the last one.
-# Gradients add up by themselves (lesson 12). Divide each loss by the number of pieces, because the
-# loss is a mean.
+# Gradients add up by themselves (lesson 12). The loss is a mean over its piece, so multiply it by the
+# piece's share of the batch: here a quarter.
 
 # %%
 whole = torch.autograd.grad(F.cross_entropy(model(x), y), model.weight)[0]

@@ -77,10 +77,15 @@ check("the library has it too, so we can compare", torch.allclose(y, library))
 #     h  = g w                                  the gradient of u
 #     dx = r (h - u mean(h u))
 #
-# The last line: `x` reaches `u` in two ways. Directly: that is `r h`. And through `r`, to which
-# every number of the row contributes: that is where the mean over the row comes from, and the
-# minus, because a larger `x` makes `r` smaller. So the backward needs `x`, `w` and `r`: one number
-# per row is all that must be kept besides the inputs.
+# The last line: `x` reaches `u` in two ways. Directly: that is `r h`. And through `r`, which falls
+# when a number of the row grows. Every `u_j = x_j r` of the row feels that, so there is a sum over
+# the row:
+#
+#     dr/dx_i = -r^3 x_i / n
+#     sum over j of  h_j x_j dr/dx_i  =  -r (x_i r) (sum of h_j x_j r) / n  =  -r u_i mean(h u)
+#
+# So the backward needs `x`, `w` and `r`: one number per row is all that must be kept besides the
+# inputs.
 
 
 # %%
@@ -339,8 +344,8 @@ check("more than three times as fast as the loop over rows", faster > 3)
 # %% [markdown]
 # For the next one, the library does all of this by itself. `scratchnet new my_primitive` writes a
 # scaffold that runs from the first minute: oracle, kernels, operator, test, benchmark. And
-# `scratchnet check my_kernel.py --primitive layer_norm` asks your own kernel, for any of the five
-# primitives, the hard questions: odd sizes, strange strides, large numbers. Then it times it.
+# `scratchnet check my_kernel.py --primitive layer_norm` asks your own kernel, for any primitive, the
+# hard questions: odd sizes, strange strides, large numbers. Then it times it.
 #
 # ## When it does not learn
 #

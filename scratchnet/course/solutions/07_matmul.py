@@ -148,35 +148,50 @@ def three_loops(a, b):
 
 
 class Noted(np.ndarray):
-    """An array that notes the largest side of the factors of every matrix product, in `sides`."""
+    """An array that notes the shapes of the factors of every matrix product, and of the pieces that are cut from it."""
 
-    sides: list[int] = []
+    factors: list[tuple[int, ...]] = []
+    pieces: list[tuple[int, ...]] = []
+
+    def __getitem__(self, index):
+        piece = super().__getitem__(index)
+        self.pieces.append(np.shape(piece))
+        return piece
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         plain = [x.view(np.ndarray) if isinstance(x, Noted) else x for x in inputs]
         if ufunc is np.matmul:
-            self.sides.append(max(side for x in plain for side in x.shape))
+            self.factors.extend(x.shape for x in plain)
         return getattr(ufunc, method)(*plain, **options)
 
     def __array_function__(self, function, types, args, kwargs):
         plain = [x.view(np.ndarray) if isinstance(x, Noted) else x for x in args]
         if function in (np.dot, np.einsum, np.tensordot, np.inner):
-            self.sides.append(max(side for x in plain if isinstance(x, np.ndarray) for side in x.shape))
+            self.factors.extend(x.shape for x in plain if isinstance(x, np.ndarray))
         return function(*plain, **kwargs)
 
     def dot(self, other):
         return np.dot(self, other)
 
 
+def size_of_tiles(size, whole):
+    """What was multiplied: "tiles", "stripes", "whole arrays", or "numbers" if nothing else can be seen."""
+    if not Noted.factors:  # tiles that were copied into arrays of another kind were at least cut out
+        return "tiles" if any(len(piece) == 2 and max(piece) <= size for piece in Noted.pieces) else "numbers"
+    if max(max(shape) for shape in Noted.factors) <= size:
+        return "tiles"
+    return "whole arrays" if set(whole) <= set(Noted.factors) else "stripes"
+
+
 def products_of_tiles(matmul_in_tiles):
     random = np.random.default_rng(0)
     seen = {}
-    for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4)):
+    for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4), (6, 3, 7, 2)):
         a, b = random.normal(size=(m, k)).view(Noted), random.normal(size=(k, n)).view(Noted)
-        Noted.sides.clear()
+        Noted.factors.clear()
+        Noted.pieces.clear()
         seen[f"a ({m}, {k}) times b ({k}, {n}) in tiles of {size}"] = np.asarray(matmul_in_tiles(a, b, size))
-        seen[f"how many products that took in tiles of {size}"] = len(Noted.sides)
-        seen[f"the largest side of what was multiplied with `@` for tiles of {size}"] = max(Noted.sides, default=0)
+        seen[f"what is multiplied in tiles of {size}"] = size_of_tiles(size, (a.shape, b.shape))
     return seen
 
 

@@ -60,8 +60,8 @@ def sums(images):
 
 @channel_means.mistake
 def three_steps(images):
-    """After mean(0) the other axes have moved up by one: mean(2) then takes the wrong one. Name all three at once,
-    dim=(0, 2, 3)."""
+    """The rows of the pixels are still there, (C, H). Name all three axes at once, dim=(0, 2, 3): one after another they move
+    up, and mean(2) after mean(0) takes the last one."""
     return images.mean(0).mean(2)
 
 

@@ -81,6 +81,8 @@ def hits_among_the_best(top_k_accuracy):
         f"top-{k} where the right one is second, third, second, one of three firsts": top_k_accuracy(logits, y, k)
         for k in (1, 2, 3, 4)
     }
+    rows = torch.tensor([[3.0, 1.0, 2.0], [9.0, 8.0, 7.0]])
+    facts["top-2 of [3, 1, 2] and [9, 8, 7] for the classes 1 and 1"] = top_k_accuracy(rows, torch.tensor([1, 1]), 2)
     return facts | {"top-3 of a dead model, 12 equal scores": top_k_accuracy(torch.zeros(10, 12), torch.arange(10), 3)}
 
 

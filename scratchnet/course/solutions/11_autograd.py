@@ -73,8 +73,7 @@ def derivative_of_s_with_y():
 
 @by_hand.mistake
 def y_plus_one():
-    """That is for y (x + 1) turned round: s moves y = 5 times as fast as x, and the y that stands alone does not move with
-    x."""
+    """180 is 6 times 30. But s moves only y = 5 times as fast as x: the y that stands alone does not move with x."""
     return by_hand() | {"dL/dx": 180.0}
 
 

@@ -163,11 +163,12 @@ def weights_only(model):
 
 
 def the_drawn_weight(xavier_):
-    weight = nn.Parameter(torch.zeros(100, 300))
+    weight = nn.Parameter(torch.zeros(600, 1800))
     filled = xavier_(weight)
+    xavier = (2 / 2400) ** 0.5
     return {
-        "the standard deviation of a weight (100, 300), to two digits": round(filled.std().item(), 2),
-        "the mean of its entries, to two digits": round(abs(filled.mean().item()), 2),
+        "the standard deviation of a weight (600, 1800) over Xavier's": float(f"{filled.std().item() / xavier:.2g}"),
+        "the mean of its entries over that": round(abs(filled.mean().item()) / xavier, 2),
         "it is the parameter that was given": filled is weight,
         "it still wants a gradient": weight.requires_grad,
         "it takes something from nn.init": not {"init", "xavier_normal_", "xavier_uniform_"}.isdisjoint(names_in(xavier_)),
@@ -254,6 +255,27 @@ def frozen(weight):
     """requires_grad_(False) freezes the parameter for good. To write into it once, use torch.no_grad()."""
     weight.requires_grad_(False)
     return weight.normal_(0, (2 / sum(weight.shape)) ** 0.5)
+
+
+@xavier_.mistake
+def product_of_the_fans(weight):
+    """The fans were multiplied: numel() is fan_in * fan_out. Xavier adds them."""
+    with torch.no_grad():
+        return weight.normal_(0, (2 / weight.numel()) ** 0.5)
+
+
+@xavier_.mistake
+def fan_out_only(weight):
+    """sqrt(2 / fan_out) keeps the size of what flows backward. Xavier divides by fan_in + fan_out, for both ways."""
+    with torch.no_grad():
+        return weight.normal_(0, (2 / weight.shape[0]) ** 0.5)
+
+
+@xavier_.mistake
+def standard_normal(weight):
+    """The standard deviation is 1, as normal_() draws it without arguments. Give it a mean and a standard deviation."""
+    with torch.no_grad():
+        return weight.normal_()
 
 
 def what_training_moves(freeze):

@@ -4,6 +4,7 @@ import torch
 
 from scratchnet import nn
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def three_errors(weighted_mse):
@@ -150,7 +151,10 @@ def only_the_padding(each, y, pad):
 def six_mails(bce):
     z = torch.tensor([2.0, 2.0, -3.0, 200.0, -200.0, 200.0])
     t = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
-    return {"the losses of the logits 2, 2, -3, 200, -200, 200 for 1, 0, 0, 0, 1, 1": bce(z, t)}
+    return {
+        "the losses of the logits 2, 2, -3, 200, -200, 200 for 1, 0, 0, 0, 1, 1": bce(z, t),
+        "torch's function does it": bool(names_in(bce) & {"binary_cross_entropy_with_logits", "BCEWithLogitsLoss"}),
+    }
 
 
 @task(
@@ -160,7 +164,6 @@ def six_mails(bce):
         "The formula is in the lesson: max(z, 0) - z t + log(1 + exp(-|z|)).",
         "z.clamp(min=0) - z * t + (-z.abs()).exp().log1p()",
     ),
-    without=("binary_cross_entropy", "binary_cross_entropy_with_logits"),
 )
 def bce(z, t):
     return z.clamp(min=0) - z * t + (-z.abs()).exp().log1p()
@@ -195,6 +198,12 @@ def capped_logarithm(z, t):
     is no slope. Stay with the logits."""
     p = torch.sigmoid(z)
     return -(t * p.log().clamp(min=-100) + (1 - t) * (1 - p).log().clamp(min=-100))
+
+
+@bce.mistake
+def torch_does_it(z, t):
+    """The losses are right, but torch's function computed them. Write the formula: max(z, 0) - z t + log(1 + exp(-|z|))."""
+    return nn.functional.binary_cross_entropy_with_logits(z, t, reduction="none")
 
 
 @bce.mistake

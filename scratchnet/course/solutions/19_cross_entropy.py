@@ -78,7 +78,7 @@ def wrong_classes_rest():
 def small_and_large(forward):
     x, y = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), torch.tensor([1, 0])
     loss, lse = forward(x, y)
-    large, _ = forward(torch.tensor([[1000.0, 0.0, 0.0], [-1000.0, -1001.0, -1002.0]]), y)
+    large, _ = forward(torch.tensor([[1000.0, 0.0, 0.0], [-1000.0, -1001.0, -1002.0]], dtype=torch.float64), y)
     return {"the losses of [1, 2, 0] for 1 and [0, -1, 3] for 0": loss, "their logsumexp": lse, "with logits of +-1000": large}
 
 
@@ -153,13 +153,12 @@ def axis_lost(x, y):
 
 def a_gradient(backward):
     x, y, g = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), torch.tensor([1, 0]), torch.tensor([1.0, 10.0])
-    lse = forward(x, y)[1]
-    return {"dx for g = 1, 10": backward(g, x.clone(), y, lse.clone()), "x after the call": _after(backward, g, x, y, lse)}
-
-
-def _after(backward, g, x, y, lse):
-    backward(g, x, y, lse)
-    return x
+    before, lse = x.clone(), forward(x, y)[1]
+    return {
+        "dx for g = 1, 10": backward(g, x, y, lse),
+        "dx where lse is larger by log 2, so that each p is half as large": backward(g, before.clone(), y, lse + math.log(2)),
+        "x keeps its numbers": torch.equal(x, before),
+    }
 
 
 @task(
@@ -216,6 +215,15 @@ def x_overwritten(g, x, y, lse):
     return g[:, None] * x
 
 
+@backward.mistake
+def softmax_again(g, x, y, lse):
+    """The gradient is right, but lse was not used: softmax looks for the maximum and adds up all over again. Both are in lse,
+    so p is exp(x - lse)."""
+    p = F.softmax(x, dim=1)
+    p[torch.arange(len(x)), y] -= 1
+    return g[:, None] * p
+
+
 def sentences(language_loss):
     logits, y = torch.randn(2, 3, 4), torch.tensor([[0, 1, 3], [2, 2, 0]])
     return {"the loss of 2 sentences of 3 words, 4 in the vocabulary": language_loss(logits, y)}
@@ -250,8 +258,8 @@ def after_a_step(train_step):
     train_step(W, b, x, y, 0.5)
     facts = {"W after a step from zero": W.clone(), "b after a step from 0, 1, 0": b.clone()}
     train_step(W, b, x, y, 0.5)
-    by_autograd = sorted(names_in(train_step) & {"autograd", "backward", "requires_grad", "requires_grad_", "enable_grad"})
-    return facts | {"W after a second step": W, "b after it": b, "what it uses of autograd": by_autograd}
+    by_autograd = bool(names_in(train_step) & {"autograd", "requires_grad", "requires_grad_", "Parameter", "Linear"})
+    return facts | {"W after a second step": W, "b after it": b, "autograd finds the gradient": by_autograd}
 
 
 @task(

@@ -15,7 +15,7 @@ def along_a_line(f):
     x = torch.tensor(POINTS, dtype=torch.float64)
     values = f(x)
     facts = {f"at {point:g}": float(value) for point, value in zip(POINTS, values, strict=True)} | {"all of them": values}
-    return facts | {"what it uses of autograd": sorted(names_in(f) & {"autograd", "backward", "requires_grad_", "jacrev"})}
+    return facts | {"autograd finds it": bool(names_in(f) & {"autograd", "requires_grad", "requires_grad_", "jacrev", "vjp"})}
 
 
 @task(
@@ -91,7 +91,9 @@ def _phi(x):
     without=("gelu",),
 )
 def gelu_slope(x):
-    return _Phi(x) + x * _phi(x)
+    Phi = (1 + torch.erf(x / math.sqrt(2))) / 2
+    phi = torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return Phi + x * phi
 
 
 @gelu_slope.mistake
@@ -137,6 +139,13 @@ def subtracted(x):
     return _Phi(x) - x * _phi(x)
 
 
+@gelu_slope.mistake
+def by_autograd(x):
+    """The slopes are right, but autograd found them. Find them yourself: x times Phi(x) is a product."""
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(gelu(x).sum(), x)[0]
+
+
 def _tanh_parts(x):
     k = math.sqrt(2 / math.pi)
     return torch.tanh(k * (x + 0.044715 * x**3)), k * (1 + 3 * 0.044715 * x**2)
@@ -151,8 +160,9 @@ def _tanh_parts(x):
     ),
 )
 def tanh_gelu_slope(x):
-    t, u_slope = _tanh_parts(x)
-    return (1 + t) / 2 + x * (1 - t * t) * u_slope / 2
+    k = math.sqrt(2 / math.pi)
+    t = torch.tanh(k * (x + 0.044715 * x**3))
+    return (1 + t) / 2 + x * (1 - t * t) * k * (1 + 3 * 0.044715 * x**2) / 2
 
 
 @tanh_gelu_slope.mistake
@@ -195,6 +205,13 @@ def x_forgotten(x):
     """The second part of the product rule is x times the slope of (1 + t) / 2; the x is missing."""
     t, u_slope = _tanh_parts(x)
     return (1 + t) / 2 + (1 - t * t) * u_slope / 2
+
+
+@tanh_gelu_slope.mistake
+def by_torch(x):
+    """The slopes are right, but autograd found them. The missing part is x times the slope of (1 + t) / 2."""
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad((x * (1 + _tanh_parts(x)[0]) / 2).sum(), x)[0]
 
 
 @tanh_gelu_slope.mistake

@@ -222,7 +222,9 @@ def gradients(layer_norm_gradients):
     ),
 )
 def layer_norm_gradients(g, x, weight, eps):
-    h, a, r = _parts(g, x, weight, eps)
+    centred = x - x.mean(dim=1, keepdim=True)
+    r = 1 / (centred.square().mean(dim=1, keepdim=True) + eps).sqrt()
+    h, a = centred * r, g * weight
     dx = r * (a - a.mean(dim=1, keepdim=True) - h * (a * h).mean(dim=1, keepdim=True))
     return dx, (g * h).sum(dim=0), g.sum(dim=0)
 

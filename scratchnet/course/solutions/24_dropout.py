@@ -5,6 +5,7 @@ import torch
 import scratchnet.nn.functional as F
 from scratchnet import nn
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def what_becomes_of_ones(dropout):
@@ -19,6 +20,7 @@ def what_becomes_of_ones(dropout):
         "not training, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.5, False),
         "with p = 0, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.0, True),
         "x after the call is what it was": bool((x[0] == 1).all()),
+        "torch's dropout does it": bool(names_in(dropout) & {"dropout", "dropout_", "Dropout", "native_dropout"}),
     }
 
 
@@ -29,7 +31,6 @@ def what_becomes_of_ones(dropout):
         "kept has True where x stays; times x it gives 0 where it is False. What stays is divided by 1 - p.",
         "if not training: return x; kept = torch.rand_like(x) >= p; return x * kept / (1 - p)",
     ),
-    without=("dropout", "native_dropout", "alpha_dropout", "feature_dropout"),
 )
 def dropout(x, p, training):
     if not training:
@@ -65,13 +66,13 @@ def scaled_the_wrong_way(x, p, training):
 @dropout.mistake
 def always_on(x, p, training):
     """Numbers were dropped although training is False: then the result is x itself."""
-    return dropout(x, p, True)
+    return x * (torch.rand_like(x) >= p) / (1 - p)
 
 
 @dropout.mistake
 def scaled_in_evaluation(x, p, training):
     """While training, x was already divided by 1 - p. Scaling in evaluation too makes up for the same loss twice."""
-    return dropout(x, p, True) if training else x * (1 - p)
+    return x * (torch.rand_like(x) >= p) / (1 - p) if training else x * (1 - p)
 
 
 @dropout.mistake
@@ -89,6 +90,12 @@ def the_same_mask_every_time(x, p, training):
     leave it out, and every call draws its own."""
     generator = torch.Generator().manual_seed(0)
     return x * (torch.rand(x.shape, generator=generator) >= p) / (1 - p) if training else x
+
+
+@dropout.mistake
+def torch_does_it(x, p, training):
+    """The result is right, but torch's dropout computed it. Draw the mask and scale what stays yourself."""
+    return F.dropout(x, p, training)
 
 
 def gradients(dropout_backward):

@@ -132,7 +132,8 @@ def adam_steps(adam_step):
     ),
 )
 def adam_step(w, g, m, s, t, lr):
-    m, s = _means(g, m, s)
+    m = 0.9 * m + 0.1 * g
+    s = 0.999 * s + 0.001 * g * g
     return w - lr * (m / (1 - 0.9**t)) / ((s / (1 - 0.999**t)).sqrt() + 1e-8), m, s
 
 

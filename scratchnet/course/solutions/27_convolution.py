@@ -13,6 +13,7 @@ def sizes(output_size):
         "8 pixels, windows of 3, stride 2": output_size(8, 3, 2, 0),
         "28 pixels, windows of 5, stride 3, padding 2": output_size(28, 5, 3, 2),
         "windows as large as the picture": output_size(8, 8, 4, 0),
+        "7 pixels, windows of 2, stride 4, padding 1": output_size(7, 2, 4, 1),
     }
 
 
@@ -52,6 +53,13 @@ def not_whole(n, window, stride, padding):
     return (n + 2 * padding - window) / stride + 1
 
 
+@output_size.mistake
+def one_inside_the_division(n, window, stride, padding):
+    """The stride divides the distance that the window can move, and the first window comes on top: the + 1 stays outside the
+    division."""
+    return (n + 2 * padding - window + 1) // stride
+
+
 def _example():
     x, W, b = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 2, 2), torch.randn(4)
     return x, W, b, torch.randn(2, 4, 4, 5)
@@ -74,9 +82,16 @@ def convolved(conv2d_forward):
         "That matrix is W at (i, j). The bias must be stretched over the pictures and the places: what shape does it need?",
         "torch.einsum('fc,nchw->nfhw', W[:, :, i, j], part), and b[:, None, None], (F, 1, 1)",
     ),
+    without=("conv2d", "convolution"),
 )
 def conv2d_forward(x, W, b):
-    return _convolved(x, W, b)
+    filters, _, k, _ = W.shape
+    height, width = x.shape[2] - k + 1, x.shape[3] - k + 1
+    y = torch.zeros(len(x), filters, height, width)
+    for i in range(k):
+        for j in range(k):
+            y += torch.einsum("fc,nchw->nfhw", W[:, :, i, j], x[:, :, i : i + height, j : j + width])
+    return y + b[:, None, None]
 
 
 def _convolved(x, W, b, mirror=False, swap=False):
@@ -120,6 +135,19 @@ def no_bias(x, W, b):
 def bias_at_every_tap(x, W, b):
     """The bias was added once for every place in the filter. Add it only once, after the loops."""
     return _convolved(x, W, b * W.shape[2] * W.shape[3])
+
+
+@conv2d_forward.mistake
+def only_the_last_tap(x, W, b):
+    """Only the last place of the filter is left: `y = ...` in the loop forgets the places before. Add them up with `+=`."""
+    height, width = x.shape[2] - W.shape[2] + 1, x.shape[3] - W.shape[3] + 1
+    return torch.einsum("fc,nchw->nfhw", W[:, :, -1, -1], x[:, :, -height:, -width:]) + b[:, None, None]
+
+
+@conv2d_forward.mistake
+def torch_does_it(x, W, b):
+    """The result is right, but torch's convolution computed it. The loop over the filter's places is the task."""
+    return torch.nn.functional.conv2d(x, W, b)
 
 
 def gradients(conv2d_backward):
@@ -190,9 +218,17 @@ def dx_in_the_corner(g, x, W):
     return dx, dW, db
 
 
+@conv2d_backward.mistake
+def bias_summed_over_pixels_alone(g, x, W):
+    """db is (F,): the pictures share the biases too, so sum g over the axis 0 as well, dim=(0, 2, 3)."""
+    dx, dW, _ = conv2d_backward(g, x, W)
+    return dx, dW, g.sum(dim=(2, 3))
+
+
 def what_fits(network):
-    torch.manual_seed(0)
     model = network(3, 16, 7)
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
     y = model(torch.rand(2, 3, 16, 16))
     return {
         "the shape of the logits of 2 pictures of 3 x 16 x 16, 7 classes": tuple(y.shape),
@@ -212,13 +248,22 @@ def what_fits(network):
     ),
 )
 def network(channels, size, classes):
-    return _stack(channels, classes, 16 * (size // 4) ** 2)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, padding=1),  # (N, 8, size, size)
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (N, 8, size / 2, size / 2)
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (N, 16, size / 4, size / 4)
+        nn.Flatten(),
+        nn.Linear(16 * (size // 4) ** 2, classes),
+    )
 
 
-def _stack(channels, classes, features, padding=1, bend=nn.ReLU, end=()):
+def _stack(channels, classes, features, padding=1, end=()):
     """The network with its mistakes as options."""
     convolutions = nn.Conv2d(channels, 8, 3, padding=padding), nn.Conv2d(8, 16, 3, padding=padding)
-    layers = [layer for convolution in convolutions for layer in (convolution, bend(), nn.MaxPool2d(2))]
+    layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU(), nn.MaxPool2d(2))]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes), *end)
 
 
@@ -244,3 +289,17 @@ def no_padding(channels, size, classes):
 def softmax_at_the_end(channels, size, classes):
     """Logits were asked for. A softmax at the end is one too many: cross_entropy has its own."""
     return _stack(channels, classes, 16 * (size // 4) ** 2, end=(nn.Softmax(dim=1),))
+
+
+@network.mistake
+def without_bends(channels, size, classes):
+    """The ReLUs are missing. Convolutions are linear, and without a bend between them two are no more than one."""
+    layers = _stack(channels, classes, 16 * (size // 4) ** 2)
+    return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.ReLU)))
+
+
+@network.mistake
+def not_flattened(channels, size, classes):
+    """Flatten is missing: Linear takes the last axis, and there stand the pixels of one line, not all numbers of a picture."""
+    layers = _stack(channels, classes, 16 * (size // 4) ** 2)
+    return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Flatten)))

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from scratchnet.course import task
+from scratchnet.course.calls import names_in
 
 
 def heads_of(split_heads):
@@ -52,6 +53,7 @@ def attended(attention):
     return {
         "equal keys, values 0, 1, 2, 3: the first number of each place": attention(ones, ones, counting)[:, 0],
         "a random batch (2, 3, 4, 9)": attention(q, k, v),
+        "torch's attention does it": bool(names_in(attention) & {"scaled_dot_product_attention", "MultiheadAttention"}),
     }
 
 
@@ -64,7 +66,10 @@ def attended(attention):
     ),
 )
 def attention(q, k, v):
-    return _attention(q, k, v)
+    steps = q.shape[-2]
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    later = torch.ones(steps, steps).triu(1).bool()
+    return scores.masked_fill(later, -math.inf).softmax(-1) @ v
 
 
 def _attention(q, k, v, scale=-0.5, first_hidden=1, axis=-1, before=True):
@@ -119,6 +124,34 @@ def divided_by_d(q, k, v):
     return _attention(q, k, v, scale=-1)
 
 
+@attention.mistake
+def multiplied_by_the_triangle(q, k, v):
+    """The later scores were set to 0, and 0 is a score like any other: exp(0) = 1, so those places are still seen. Only minus
+    infinity becomes a weight of 0: masked_fill(later, -math.inf)."""
+    steps = q.shape[-2]
+    return (q @ k.mT / math.sqrt(q.shape[-1]) * torch.ones(steps, steps).tril()).softmax(-1) @ v
+
+
+@attention.mistake
+def divided_by_the_places(q, k, v):
+    """The scores were divided by the root of T, the number of places. d is the last axis: math.sqrt(q.shape[-1])."""
+    return _attention(q * (q.shape[-1] / q.shape[-2]) ** 0.5, k, v)
+
+
+@attention.mistake
+def all_axes_turned(q, k, v):
+    """k.T turns *all* axes round, which is right for a matrix only; in a batch the last two are swapped: k.mT, or
+    k.transpose(-2, -1)."""
+    return _attention(q, k.permute(*range(k.ndim)[::-1]).mT, v)  # k.T warns
+
+
+@attention.mistake
+def torch_does_it(q, k, v):
+    """The result is right, but torch's function computed it. Scores, mask, softmax, values: four lines, and they are the
+    task."""
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
 class _Mixer(nn.Module):
     """Logits that are sums of tokens: `weights[t, s]` says how much place t sees of place s."""
 
@@ -132,14 +165,21 @@ class _Mixer(nn.Module):
 
 def found(sees_the_future):
     causal = torch.ones(4, 4).tril()
-    leak = causal.clone()
-    leak[2, 3] = 1.0  # one place only, not the first
-    tokens = torch.tensor([[0, 1, 0, 1], [1, 1, 0, 1]])
+    late, early = causal.clone(), causal.clone()
+    late[2, 3] = early[0, 3] = 1.0  # one place only
+    start = torch.randint(2, (8, 4))
+    start[:, -1] = torch.tensor([0, 1] * 4)
+    zeros, ones = start[::2], start[1::2]
+    tokens = start.clone()
+    sees = lambda weights, tokens: bool(sees_the_future(_Mixer(weights), tokens.clone()))
     return {
         "a causal model sees the future": bool(sees_the_future(_Mixer(causal), tokens)),
-        "a model without a mask does": bool(sees_the_future(_Mixer(torch.ones(4, 4)), tokens)),
-        "a model in which only the place before the last does": bool(sees_the_future(_Mixer(leak), tokens)),
-        "it leaves the tokens as they were": tokens.tolist() == [[0, 1, 0, 1], [1, 1, 0, 1]],
+        "a model without a mask does, when the last tokens are all 1": sees(torch.ones(4, 4), ones),
+        "when they are all 0": sees(torch.ones(4, 4), zeros),
+        "in a batch of one sequence, eight times": [sees(torch.ones(4, 4), one[None]) for one in start],
+        "a model in which only the place before the last does": sees(late, start),
+        "a model in which only the first place does": sees(early, start),
+        "it leaves the tokens as they were": torch.equal(tokens, start),
     }
 
 
@@ -152,7 +192,10 @@ def found(sees_the_future):
     ),
 )
 def sees_the_future(model, tokens):
-    return _differs(model, tokens, 1 - tokens[:, -1], slice(-1))
+    other = tokens.clone()
+    other[:, -1] = 1 - tokens[:, -1]
+    with torch.no_grad():
+        return not torch.equal(model(tokens)[:, :-1], model(other)[:, :-1])
 
 
 def _differs(model, tokens, last, places):
@@ -170,7 +213,7 @@ def compares_the_last_place(model, tokens):
 
 @sees_the_future.mistake
 def same_tokens(model, tokens):
-    """The last token did not change: here it was already 1. Write 1 - token, or no leak can show."""
+    """The last token did not change where it was already 1, and there no leak can show. Write 1 - token."""
     return _differs(model, tokens, 1, slice(-1))
 
 
@@ -178,6 +221,35 @@ def same_tokens(model, tokens):
 def compares_the_first_place(model, tokens):
     """Only the first place was compared, and the leak is at another one: compare all places before the last."""
     return _differs(model, tokens, 1 - tokens[:, -1], slice(1))
+
+
+@sees_the_future.mistake
+def compares_the_place_before(model, tokens):
+    """Only the place before the last was compared, and another one may leak: compare all of them, logits[:, :-1]."""
+    return _differs(model, tokens, 1 - tokens[:, -1], slice(-2, -1))
+
+
+@sees_the_future.mistake
+def always_zero(model, tokens):
+    """The last token did not change where it was already 0, and there no leak can show. Write 1 - token."""
+    return _differs(model, tokens, 0, slice(-1))
+
+
+@sees_the_future.mistake
+def tokens_overwritten(model, tokens):
+    """The answer is right, but the tokens of the caller have changed: `other = tokens` gives them a second name. clone()
+    them."""
+    answer = sees_the_future(model, tokens)
+    tokens[:, -1] = 1 - tokens[:, -1]
+    return answer
+
+
+@sees_the_future.mistake
+def another_name(model, tokens):
+    """The model saw the same tokens twice: `other = tokens` is a second name for them, and what you write into one is in both.
+    clone() them."""
+    tokens[:, -1] = 1 - tokens[:, -1]
+    return False
 
 
 @sees_the_future.mistake
@@ -191,6 +263,7 @@ def counted(bigram_loss):
     return {
         "a pair that was seen 3 times out of 4, among 3 tokens": float(bigram_loss(seen, new[:1], 3)),
         "three pairs, one of them never seen": float(bigram_loss(seen, new, 3)),
+        "the same with two more tokens that never came": float(bigram_loss(seen, new, 5)),
     }
 
 
@@ -203,7 +276,10 @@ def counted(bigram_loss):
     ),
 )
 def bigram_loss(seen, new, size):
-    return -_shares(seen, size)[new[:, 0], new[:, 1]].log().mean().item()
+    counts = torch.ones(size, size)
+    counts.index_put_((seen[:, 0], seen[:, 1]), torch.ones(len(seen)), accumulate=True)
+    p = counts / counts.sum(dim=1, keepdim=True)
+    return -p[new[:, 0], new[:, 1]].log().mean().item()
 
 
 def _shares(seen, size, repeats=True, start=1.0, axis=1):
@@ -241,3 +317,10 @@ def in_bits(seen, new, size):
 def of_the_mean_probability(seen, new, size):
     """That is the log of the mean probability. The loss is the mean of the logs: log first, then mean."""
     return -_shares(seen, size)[new[:, 0], new[:, 1]].mean().log().item()
+
+
+@bigram_loss.mistake
+def size_unused(seen, new, size):
+    """Tokens that never came have a place too: there are `size` of them, and the 1 that each count starts with is part of the
+    sum."""
+    return bigram_loss(seen, new, int(seen.max()) + 1)

@@ -48,7 +48,16 @@ def measured(seconds):
     ),
 )
 def seconds(call, wait, clock, warm_up, runs):
-    return _seconds(call, wait, clock, warm_up, runs)
+    for _ in range(warm_up):
+        call()
+    wait()
+    times = []
+    for _ in range(runs):
+        start = clock()
+        call()
+        wait()
+        times.append(clock() - start)
+    return statistics.median(times)
 
 
 def _seconds(call, wait, clock, warm_up, runs, before=True, after=True, summary=statistics.median):
@@ -91,6 +100,26 @@ def the_mean(call, wait, clock, warm_up, runs):
     return _seconds(call, wait, clock, warm_up, runs, summary=statistics.mean)
 
 
+@seconds.mistake
+def the_fastest(call, wait, clock, warm_up, runs):
+    """That is the fastest run, which is the luckiest. The task asks for what a run usually takes: the median."""
+    return _seconds(call, wait, clock, warm_up, runs, summary=min)
+
+
+@seconds.mistake
+def one_clock_for_all(call, wait, clock, warm_up, runs):
+    """You timed all runs together and divided. One disturbed run is then spread over all of them, and asking overlaps with
+    working: start and stop the clock in each run."""
+    for _ in range(warm_up):
+        call()
+    wait()
+    start = clock()
+    for _ in range(runs):
+        call()
+    wait()
+    return (clock() - start) / runs
+
+
 def compared(speedup):
     machine = {"speed": 1.0, "order": ""}
 
@@ -120,7 +149,14 @@ def compared(speedup):
     ),
 )
 def speedup(time_theirs, time_ours, rounds):
-    return statistics.median(theirs / ours for theirs, ours in _rounds(time_theirs, time_ours, rounds))
+    ratios = []
+    for number in range(rounds):
+        if number % 2:
+            ours, theirs = time_ours(), time_theirs()
+        else:
+            theirs, ours = time_theirs(), time_ours()
+        ratios.append(theirs / ours)
+    return statistics.median(ratios)
 
 
 def _rounds(time_theirs, time_ours, rounds):
@@ -156,6 +192,26 @@ def upside_down(time_theirs, time_ours, rounds):
     return 1 / speedup(time_theirs, time_ours, rounds)
 
 
+@speedup.mistake
+def the_mean_of_the_ratios(time_theirs, time_ours, rounds):
+    """That is the mean, and one disturbed round has pulled it up: take the median of the ratios."""
+    return statistics.mean(theirs / ours for theirs, ours in _rounds(time_theirs, time_ours, rounds))
+
+
+@speedup.mistake
+def ratio_of_medians(time_theirs, time_ours, rounds):
+    """You divided the medians of the times. They come from different rounds, in which the machine was faster or slower: divide
+    within each round, then take the median."""
+    theirs, ours = zip(*_rounds(time_theirs, time_ours, rounds), strict=True)
+    return statistics.median(theirs) / statistics.median(ours)
+
+
+@speedup.mistake
+def ours_first(time_theirs, time_ours, rounds):
+    """The order is the wrong way round: in rounds 0, 2, ... theirs goes first."""
+    return 1 / speedup(time_ours, time_theirs, rounds)
+
+
 ROOF = Roof(bandwidth=20e9, arithmetic=100e9)
 
 
@@ -164,6 +220,7 @@ def limits(least_seconds):
     return {
         "2 GFLOP and 4 GB under 20 GB/s and 100 GFLOP/s": float(low[0]),
         "50 GFLOP and 4 GB": float(high[0]),
+        "0 flops and 2 GB: a copy": float(least_seconds(0.0, 2e9, ROOF)[0]),
         "what sets the first": low[1],
         "what sets the second": high[1],
     }
@@ -195,14 +252,29 @@ def the_wrong_name(flops, moved, roof):
     return right[0], "arithmetic" if right[1] == "memory" else "memory"
 
 
+@least_seconds.mistake
+def the_shorter_one(flops, moved, roof):
+    """You took the shorter of the two times. The kernel has to wait for both, so the longer one is the limit."""
+    return min(moved / roof.bandwidth, flops / roof.arithmetic), least_seconds(flops, moved, roof)[1]
+
+
+@least_seconds.mistake
+def amounts_swapped(flops, moved, roof):
+    """flops and bytes met the wrong roof: bytes are divided by the bandwidth, flops by the arithmetic."""
+    return least_seconds(moved, flops, roof)
+
+
 def gradients(gradient_in_pieces):
-    torch.manual_seed(0)
     model, x, y = nn.Linear(3, 2), torch.randn(10, 3), torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
     rows = []
     model.register_forward_hook(lambda model, inputs, outputs: rows.append(len(outputs)))
     model.weight.grad = torch.ones(2, 3)
     gradient_in_pieces(model, x, y, 4)
-    return {"the gradient of 10 rows, 4 at a time": model.weight.grad.clone(), "the rows at a time": rows}
+    return {
+        "the gradient of the weight for 10 rows, 4 at a time": model.weight.grad.clone(),
+        "that of the bias": model.bias.grad.clone(),
+        "never more than 4 rows at a time": max(rows) <= 4,
+    }
 
 
 @task(
@@ -214,7 +286,9 @@ def gradients(gradient_in_pieces):
     ),
 )
 def gradient_in_pieces(model, x, y, size):
-    _in_pieces(model, x, y, size, lambda piece: len(piece) / len(x))
+    model.zero_grad()
+    for piece, target in zip(x.split(size), y.split(size), strict=True):
+        (F.cross_entropy(model(piece), target) * len(piece) / len(x)).backward()
 
 
 def _in_pieces(model, x, y, size, share):
@@ -241,6 +315,13 @@ def only_the_last(model, x, y, size):
     """Only the last piece is left, because the gradients were set to zero in the loop: call zero_grad once, before it."""
     for piece, target in zip(x.split(size), y.split(size), strict=True):
         _in_pieces(model, piece, target, size, lambda _: len(piece) / len(x))  # noqa: B023
+
+
+@gradient_in_pieces.mistake
+def old_gradient_kept(model, x, y, size):
+    """What `.grad` held before is still in it: backward adds. Call zero_grad once, before the loop."""
+    for piece, target in zip(x.split(size), y.split(size), strict=True):
+        (F.cross_entropy(model(piece), target) * len(piece) / len(x)).backward()
 
 
 @gradient_in_pieces.mistake

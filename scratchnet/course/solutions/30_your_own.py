@@ -1,5 +1,7 @@
 """Exercise 30: the product rule, a parameter, three promises, the first output that is not finite."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,11 @@ from scratchnet.course import task
 
 def slopes(swish_backward):
     x, g = torch.tensor([-2.0, 0.0, 0.5, 3.0]), torch.tensor([1.0, 10.0, -1.0, 0.5])
-    return {"the gradient of x = -2, 0, 0.5 and 3 for g = 1, 10, -1 and 0.5": swish_backward(g, x)}
+    far = torch.tensor([-100.0, 100.0])
+    return {
+        "the gradient of x = -2, 0, 0.5 and 3 for g = 1, 10, -1 and 0.5": swish_backward(g, x),
+        "that of x = -100 and 100 for g = 1": swish_backward(torch.ones(2), far),
+    }
 
 
 @task(
@@ -44,10 +50,25 @@ def g_forgotten(g, x):
     return swish_backward(torch.ones_like(x), x)
 
 
+@swish_backward.mistake
+def slope_of_the_line(g, x):
+    """You took the slope of s for s itself: g (s + x s). The slope of a sigmoid is s (1 - s)."""
+    s = torch.sigmoid(x)
+    return g * (s + x * s)
+
+
+@swish_backward.mistake
+def overflows(g, x):
+    """At 100 it is NaN: exp(100) is infinite in float32, and infinite / infinite is NaN. 1 / (1 + exp(-x)) or torch.sigmoid
+    holds up."""
+    s = x.exp() / (1 + x.exp())
+    return g * (s + x * s * (1 - s))
+
+
 def learned(Swish):
     layer, x = Swish(), torch.tensor([[-1.0, 0.0, 2.0]])
-    parameters = [(name, tuple(p.shape), p.item()) for name, p in layer.named_parameters()]
-    y = layer(x)
+    parameters = [(tuple(p.shape), p.item()) for p in layer.parameters()]
+    y, far = layer(x), layer(torch.tensor([-100.0, 100.0]))
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.fill_(2.0)
@@ -56,8 +77,9 @@ def learned(Swish):
         z.sum().backward()
     gradient = [None if p.grad is None else p.grad.clone() for p in layer.parameters()]
     return {
-        "its parameters: name, shape, value": [list(map(str, p)) for p in parameters],
+        "its parameters: shape, value": parameters,
         "y for x = -1, 0, 2": y.detach(),
+        "y for x = -100 and 100": far.detach(),
         "y with beta = 2": z.detach(),
         "the gradient of beta = 2": gradient,
     }
@@ -123,6 +145,19 @@ def beta_outside():
     return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: beta * x * torch.sigmoid(x))
 
 
+@Swish.mistake
+def overflows_in_the_layer():
+    """At 100 it is NaN: exp(100) is infinite in float32, and infinite / infinite is NaN. 1 / (1 + exp(-x)) or torch.sigmoid
+    holds up."""
+    return _Swish(nn.Parameter(torch.tensor(1.0)), lambda x, beta: x * (beta * x).exp() / (1 + (beta * x).exp()))
+
+
+@Swish.mistake
+def whole_number():
+    """torch.tensor(1) is a whole number, and only floats have gradients: torch.tensor(1.0)."""
+    return _Swish(nn.Parameter(torch.tensor(1)))
+
+
 def promises(operator):
     swish = operator("exercise30::swish", swish_backward)
     x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
@@ -131,6 +166,7 @@ def promises(operator):
         fake = swish(torch.empty(2, 7, dtype=torch.bfloat16))
     return {
         "y of a random x (3, 5)": y,
+        "y of -100 and 100": swish(torch.tensor([-100.0, 100.0])),
         "a fake result: shape, dtype, device": [tuple(fake.shape), fake.dtype, fake.device.type],
         "gradcheck passes": torch.autograd.gradcheck(swish, x, raise_exception=False),
         "opcheck finds nothing": set(torch.library.opcheck(swish, (x,), test_utils=UTILS).values()) == {"SUCCESS"},
@@ -149,7 +185,23 @@ UTILS = ("test_schema", "test_autograd_registration", "test_faketensor")
     ),
 )
 def operator(name, backward):
-    return _operator(name, backward)
+    @torch.library.custom_op(name, mutates_args=())
+    def swish(x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+    @swish.register_fake
+    def _(x):
+        return torch.empty_like(x)
+
+    def keep(ctx, inputs, output):
+        (x,) = inputs
+        ctx.save_for_backward(x)
+
+    def way_back(ctx, g):
+        return backward(g, *ctx.saved_tensors)
+
+    swish.register_autograd(way_back, setup_context=keep)
+    return swish
 
 
 def _operator(name, backward, forward=lambda x: x * torch.sigmoid(x), fake=torch.empty_like, saved=lambda x, y: x):
@@ -183,17 +235,40 @@ def only_the_sigmoid(name, backward):
     return _operator(name, backward, forward=torch.sigmoid)
 
 
+@operator.mistake
+def overflows_in_the_operator(name, backward):
+    """At 100 it is NaN: exp(100) is infinite in float32, and infinite / infinite is NaN. 1 / (1 + exp(-x)) or torch.sigmoid
+    holds up."""
+    return _operator(name, backward, forward=lambda x: x * x.exp() / (1 + x.exp()))
+
+
 class _Logarithm(nn.Module):
     def forward(self, x):
         return x.log()
+
+
+class _Spoils(nn.Module):
+    """Puts a value at one place."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x):
+        y = x.clone()
+        y[5, 1] = self.value
+        return y
 
 
 def diagnosed(first_sick_layer):
     inner = nn.Sequential(nn.ReLU(), _Logarithm())  # log 0 is minus infinity; everything after it is NaN or infinite
     model = nn.Sequential(nn.Linear(3, 4), inner, nn.Linear(4, 4), nn.Linear(4, 2))
     healthy, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.randn(8, 3)
+    bad = {"NaN": math.nan, "infinity": math.inf}
+    spoilt = {name: nn.Sequential(nn.Linear(3, 4), _Spoils(value), nn.Linear(4, 2)) for name, value in bad.items()}
     return {
         "a log of zeros in a Sequential": first_sick_layer(model, x),
+        **{f"a layer that puts a single {name} in": first_sick_layer(spoilt[name], x) for name in bad},
         "a healthy network": first_sick_layer(healthy, x),
         "hooks that are left on the model": sum(len(layer._forward_hooks) for layer in model.modules()),
     }
@@ -208,7 +283,19 @@ def diagnosed(first_sick_layer):
     ),
 )
 def first_sick_layer(model, x):
-    return _first_sick_layer(model, x)
+    sick, hooks = [], []
+    for name, layer in model.named_modules():
+        if not [*layer.children()]:
+
+            def look(layer, inputs, output, name=name):
+                if not torch.isfinite(output).all():
+                    sick.append(name)
+
+            hooks.append(layer.register_forward_hook(look))
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return sick[0] if sick else None
 
 
 def _first_sick_layer(model, x, bad=lambda y: ~torch.isfinite(y), which=0, remove=True):
@@ -228,6 +315,19 @@ def _first_sick_layer(model, x, bad=lambda y: ~torch.isfinite(y), which=0, remov
 def only_nan(model, x):
     """You looked only for NaN. The logarithm of 0 is minus infinity; NaN comes later, in the next layer: isfinite."""
     return _first_sick_layer(model, x, bad=torch.isnan)
+
+
+@first_sick_layer.mistake
+def only_infinity(model, x):
+    """You looked only for infinity. NaN is not infinite, and not finite either: ask torch.isfinite."""
+    return _first_sick_layer(model, x, bad=torch.isinf)
+
+
+@first_sick_layer.mistake
+def sick_as_a_whole(model, x):
+    """You looked for an output that is sick everywhere, but one NaN among healthy numbers is enough: ask whether *any* entry is
+    not finite."""
+    return _first_sick_layer(model, x, bad=lambda y: (~torch.isfinite(y)).all())
 
 
 @first_sick_layer.mistake

@@ -87,6 +87,17 @@ def matmul_in_tiles__other_order(a, b, size):
     return y
 
 
+def matmul_in_tiles__packed(a, b, size):
+    """tiles copied before they are multiplied"""
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for k in range(0, len(b), size):
+        for j in range(0, b.shape[1], size):
+            packed = np.ascontiguousarray(b[k : k + size, j : j + size])
+            for i in range(0, len(a), size):
+                y[i : i + size, j : j + size] += np.array(a[i : i + size][:, k : k + size]) @ packed
+    return y
+
+
 def product_backward__matmul(g, a, b):
     """matmul and mT"""
     return torch.matmul(g, b.mT), torch.matmul(a.mT, g)

@@ -109,13 +109,17 @@ def predict__recovered(x, y, new):
 
 
 def predict__linear_layer(x, y, new):
-    """A torch layer that Adam trains."""
+    """A torch layer that LBFGS trains."""
     mean, std = x.mean(0), x.std(0)
     layer = torch.nn.Linear(x.shape[1], 1)
-    optimizer = torch.optim.Adam(layer.parameters(), lr=1.0)
-    for _ in range(400):
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=60, line_search_fn="strong_wolfe")
+
+    def closure():
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(layer((x - mean) / std), y).backward()
-        optimizer.step()
+        loss = torch.nn.functional.mse_loss(layer((x - mean) / std), y)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
     with torch.no_grad():
         return layer((new - mean) / std)

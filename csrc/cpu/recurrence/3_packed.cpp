@@ -1,16 +1,15 @@
-// Recurrent layers, rung 2: the recurrent weights are packed once and used in every step; each thread walks through all steps
-// with sequences of its own, so that no step waits for another thread; whole registers for the nonlinearities.
+// Recurrent layers, rung 3: the recurrent weights are packed once and used in every step; each thread walks through all steps
+// with sequences of its own, so that no step waits for another thread.
 //
 //   forward   2 G H P flops per row; reads gates, writes gates, inner, y and, in cache, v and the state
 //   backward  the same flops for dh = W_hh^T dv; the weights' gradients are products over all rows, left to the caller
 //
 // A row's sums are formed in the same order whichever rows are beside it: the same bits for any number of threads.
+#include "cells.h"
 #include "cpu/ladder.h"
 #include "cpu/matmul/pack.h"
 #include "cpu/matmul/tile.h"
-#include "cpu/memory.h"
 #include "cpu/parallel.h"
-#include "steps.h"
 
 namespace scratchnet {
 namespace {
@@ -72,36 +71,6 @@ void for_each_block(const Layer& layer, const F& f) {
   });
 }
 
-template <class A>
-void copy(A* to, const A* from, int64_t count) {
-  if (count) memcpy(to, from, count * sizeof(A));  // of nothing, a pointer may be null
-}
-
-// One step of one sequence: u (G H) becomes the activations; m is h', or what is projected to it.
-template <Mode mode, class A>
-void cell(int64_t H, A* u, const A* v, const A* bias, A* inner, A* c, const A* h, A* m) {
-  map<A>(0, H, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-    const auto v_at = [&](int64_t i) SN_LAMBDA_INLINE { return get(v + i) + get(bias + i); };
-    if constexpr (mode == Mode::lstm) {
-      const auto i = sigmoid<A>(get(u + j) + v_at(j)).value, f = sigmoid<A>(get(u + H + j) + v_at(H + j)).value;
-      const auto g = vtanh(get(u + 2 * H + j) + v_at(2 * H + j));
-      const auto o = sigmoid<A>(get(u + 3 * H + j) + v_at(3 * H + j)).value;
-      const auto cell = f * get(c + j) + i * g;
-      put(u + j, i), put(u + H + j, f), put(u + 2 * H + j, g), put(u + 3 * H + j, o);
-      put(c + j, cell), put(inner + j, cell);
-      put(m + j, o * vtanh(cell));
-    } else if constexpr (mode == Mode::gru) {
-      const auto r = sigmoid<A>(get(u + j) + v_at(j)).value, z = sigmoid<A>(get(u + H + j) + v_at(H + j)).value;
-      const auto v_n = v_at(2 * H + j), n = vtanh(get(u + 2 * H + j) + r * v_n);
-      put(u + j, r), put(u + H + j, z), put(u + 2 * H + j, n), put(inner + j, v_n);
-      put(m + j, n + z * (get(h + j) - n));
-    } else {
-      const auto x = get(u + j) + v_at(j), y = mode == Mode::rnn_tanh ? vtanh(x) : x < 0 ? vec<A>{} : x;  // NaN stays NaN
-      put(u + j, y), put(m + j, y);
-    }
-  });
-}
-
 template <Mode mode, class A>
 void forward(const Layer& layer, const RecurrenceForward& to) {
   const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
@@ -123,34 +92,6 @@ void forward(const Layer& layer, const RecurrenceForward& to) {
       if (layer.w_hr) w_hr.multiply(n, m, h, false, walk.packed);
       copy((A*)to.y + row * P, h, n * P);
     });
-  });
-}
-
-// One step of one sequence, backwards: du and dv from dm, the gradient of m; dh keeps what a GRU hands on beside W_hh^T dv.
-template <Mode mode, class A>
-void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h, const A* dm, A* dh, A* dc, A* du, A* dv,
-                   A* m) {
-  map<A>(0, H, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-    const auto d_m = get(dm + j);
-    if constexpr (mode == Mode::lstm) {
-      const auto i = get(a + j), f = get(a + H + j), g = get(a + 2 * H + j), o = get(a + 3 * H + j);
-      const auto tanh_c = vtanh(get(inner + j)), d = get(dc + j) + d_m * o * (1 - tanh_c * tanh_c);
-      put(du + j, d * g * i * (1 - i)), put(du + H + j, d * get(c + j) * f * (1 - f));
-      put(du + 2 * H + j, d * i * (1 - g * g)), put(du + 3 * H + j, d_m * tanh_c * o * (1 - o));
-      put(dc + j, d * f);
-      if (m) put(m + j, o * tanh_c);
-    } else if constexpr (mode == Mode::gru) {
-      const auto r = get(a + j), z = get(a + H + j), n = get(a + 2 * H + j);
-      // d_m (1 - z), which keeps its digits where z is nearly 1; an infinite d_m cancels to NaN, as torch's d_m - d_m z does.
-      const auto dn = (d_m * (1 - z) + (d_m - d_m)) * (1 - n * n);
-      const auto dr = dn * get(inner + j) * r * (1 - r), dz = d_m * (get(h + j) - n) * z * (1 - z);
-      put(du + j, dr), put(dv + j, dr), put(du + H + j, dz), put(dv + H + j, dz);
-      put(du + 2 * H + j, dn), put(dv + 2 * H + j, dn * r);
-      put(dh + j, d_m * z);
-    } else {
-      const auto y = get(a + j);
-      put(du + j, mode == Mode::rnn_tanh ? d_m * (1 - y * y) : y <= 0 ? vec<A>{} : d_m);  // NaN lets the gradient through
-    }
   });
 }
 
@@ -183,16 +124,7 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
 
 }  // namespace
 
-// Picks the element type and the mode at compile time.
-#define SN_MODES(function, A, layer, to)                                \
-  switch (layer.mode) {                                                 \
-    case Mode::rnn_tanh: return function<Mode::rnn_tanh, A>(layer, to); \
-    case Mode::rnn_relu: return function<Mode::rnn_relu, A>(layer, to); \
-    case Mode::lstm: return function<Mode::lstm, A>(layer, to);         \
-    case Mode::gru: return function<Mode::gru, A>(layer, to);           \
-  }
-
-SN_DEFINE_RUNG(RecurrenceKernels, recurrence_2) = {
+SN_DEFINE_RUNG(RecurrenceKernels, recurrence_3) = {
     [](const On& on, const Layer& layer, const RecurrenceForward& to) {
       if (on.dtype == DType::f64) SN_MODES(forward, double, layer, to) else SN_MODES(forward, float, layer, to)
     },

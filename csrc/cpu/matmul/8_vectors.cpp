@@ -1,0 +1,87 @@
+// Matrix product, rung 8: products of vectors, where nothing is used often enough to pay for a copy.
+//
+//   inner products   few rows, and both operands in order along k: registers run along k, and are added up at the end
+//   outer products   k = 1: as fast as y can be written
+#include "cpu/ladder.h"
+#include "rectangle.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t INNER_ROWS = VECTORS == 2 ? 32 : 48;  // up to here transposing b does not pay
+
+// c (rows, columns) = [c +] a b by inner products, for few rows and both operands in order along k: packing would not pay.
+template <class T, int R>
+void inner_products(int64_t rows, int64_t columns, int64_t k, const T* a, int64_t a_row, const T* b, int64_t b_column,
+                    acc_t<T>* c, int64_t c_row, bool add) {
+  using A = acc_t<T>;
+  constexpr int WIDTH = R > 1 && ROWS * VECTORS < 16 ? 3 : 4;  // R x WIDTH sums at a time, beside which a register is left
+  for (int64_t j = 0; j < columns; j += WIDTH)
+    for (int64_t i = 0; i < rows; i += R) {
+      vec<A> sum[R][WIDTH] = {};
+      map<T>(0, k, [&](int64_t p, auto get, auto) SN_LAMBDA_INLINE {
+        vec<A> b_p[WIDTH];
+#pragma GCC unroll 4
+        for (int w = 0; w < WIDTH; w++) b_p[w] = get(b + min(j + w, columns - 1) * b_column + p);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++) {
+          const auto a_p = get(a + min(i + r, rows - 1) * a_row + p);
+#pragma GCC unroll 4
+          for (int w = 0; w < WIDTH; w++) sum[r][w] += a_p * b_p[w];
+        }
+      });
+      for (int r = 0; r < R && i + r < rows; r++)
+        for (int w = 0; w < WIDTH && j + w < columns; w++) {
+          A& to = c[(i + r) * c_row + j + w];
+          to = vsum(sum[r][w]) + (add ? to : 0);
+        }
+    }
+}
+
+// All of y by inner products: few rows, and both operands in order along k.
+template <class T>
+void by_inner_products(const Rectangle<T>& r) {
+  constexpr int64_t CHAINS = DEPTH * lanes<acc_t<T>>;  // one for each number of a register
+  int64_t p = 0;
+  do {  // once even for k = 0, which makes zeros
+    const int64_t depth = min(CHAINS, r.size.k - p);
+    (r.rows == 1 ? inner_products<T, 1> : inner_products<T, 4>)(r.rows, r.columns, depth, r.a_at(0, p), r.a.row, r.b_at(p, 0),
+                                                                r.b.column, r.total(), r.total_row(), p > 0);
+    p += depth;
+  } while (p < r.size.k);
+  r.finish_tile(0, 0, r.rows, r.columns, r.total(), r.total_row());
+}
+
+// k = 1: as fast as y can be written.
+template <class T>
+void outer_product(const Rectangle<T>& r) {
+  const T *a = r.a_at(0, 0), *b = r.b_at(0, 0);
+  for (int64_t i = 0; i < r.rows; i++) {
+    auto* const row = r.total() + (r.DIRECT ? i * r.size.n : 0);
+    map<T>(0, r.columns,
+           [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(row + j, load1(a + i * r.a.row) * get(b + j)); });
+    r.finish_tile(i, 0, 1, r.columns, row, r.total_row());
+  }
+}
+
+// Does what it can; whether it could.
+template <class T>
+bool product(const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+  const bool few = size.m <= (Rectangle<T>::DIRECT ? INNER_ROWS : FEW_ROWS);
+  if (to.accumulate) return false;
+  if (few && a.column == 1 && b.row == 1) return for_each_rectangle<T, 1>(size, a, b, to, by_inner_products<T>), true;
+  if (size.k == 1 && b.column == 1) return for_each_rectangle<T, 1>(size, a, b, to, outer_product<T>), true;
+  return false;
+}
+
+}  // namespace
+
+SN_DEFINE_RUNG(MatmulKernels, matmul_8) = {
+    [](const On& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
+      SN_FLOATS(on.dtype, if (product<T>(size, a, b, to)) return);
+      matmul_kernels(7).product(on, size, a, b, to);
+    },
+    SN_FROM(matmul_kernels(7), activation_backward),
+};
+
+}  // namespace scratchnet
