@@ -1,6 +1,6 @@
 // What CUDA C++ cannot say portably: inline PTX, dynamically sized shared memory, assertions.
 //
-// Kernels use these functions and write no PTX themselves: where there is no GPU, tests/cuda_emulation has a
+// Kernels use these functions and write no PTX themselves: where there is no GPU, scratchnet/emulation has a
 // cuda/device.cuh that stands in for this file, with a twin of each function in plain C++.
 #pragma once
 #include <assert.h>

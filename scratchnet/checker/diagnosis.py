@@ -233,6 +233,8 @@ def _factor(misses: list[Miss]) -> str | None:
 
 def _tail(misses: list[Miss]) -> str | None:
     """Right up to some column, row or element, wrong from there on."""
+    if not misses[0].exact.dim():  # one number has no tail
+        return None
     views = {
         "column": lambda wrong: wrong.flatten(0, -2) if wrong.dim() > 1 else wrong[None],
         "row": lambda wrong: wrong.flatten(1).mT if wrong.dim() > 1 else wrong[None],

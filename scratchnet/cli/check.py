@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from scratchnet import checker
-from scratchnet.cli import grade, options
+from scratchnet.cli import grade, kernels, options
 from scratchnet.course import Lesson
 from scratchnet.ops import OPS, PRIMITIVES
 
@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     screen = options.page()
     if args.what is None and not args.all:
         raise SystemExit("scratchnet check: name a lesson (its number), a file with a kernel, or --all")
+    if isinstance(args.what, kernels.Exercise):
+        return kernels.grade(screen, args.what, args.hint, args.file, not args.no_speed)
     if args.all or isinstance(args.what, Lesson):
         return grade.run(screen, args)
     if args.hint is not None or args.file:

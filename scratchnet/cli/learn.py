@@ -23,7 +23,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from scratchnet import course
-from scratchnet.cli import options
+from scratchnet.cli import kernels, options
 from scratchnet.course import CONCEPTS, SERVED_BY, Checks, Lesson, progress
 from scratchnet.course.glossary import GLOSSARY
 from scratchnet.course.lesson import LINES, WORDS, Cell
@@ -37,13 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pause", action="store_true", help="in a terminal, do not wait for Enter at each heading")
     what = "write the lesson with its exercise into DIR as a Jupyter notebook; without a number: every lesson"
     parser.add_argument("--notebook", metavar="DIR", type=Path, help=what)
+    what = "the second track: kernels to write, and kernels with a bug to find"
+    parser.add_argument("--kernels", action="store_true", help=what)
     parser.add_argument("--concepts", action="store_true", help="every concept and word of the course, with its lessons")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the options say; an assertion that fails in a lesson is raised."""
     screen = options.page()
-    if args.concepts:
+    if args.kernels:
+        kernels.list_all(screen)
+    elif isinstance(args.lesson, kernels.Exercise):
+        kernels.teach(screen, args.lesson)
+    elif args.concepts:
         _list_concepts(screen)
     elif args.notebook:
         _write_notebooks(screen, [args.lesson] if args.lesson else course.all_lessons(), args.notebook)

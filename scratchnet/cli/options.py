@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scratchnet import backends
-from scratchnet.course import Lesson, find
+from scratchnet.course import Lesson, find, kernels
 from scratchnet.ops import BACKENDS, OPS, PRIMITIVES, Op
 
 WIDTH = 172  # of tables that do not go to a terminal
@@ -58,16 +58,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def lesson(text: str) -> Lesson:
-    """A lesson by its number, for argparse."""
+def lesson(text: str) -> Lesson | kernels.Exercise:
+    """A lesson by its number, or a kernel exercise by its (K01, P1), for argparse."""
     try:
-        return find(text)
+        return kernels.find(text) if text[:1].isalpha() else find(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def lesson_or_file(text: str) -> Lesson | Path:
-    """A lesson by its number, or the path of a file, for argparse."""
+def lesson_or_file(text: str) -> Lesson | kernels.Exercise | Path:
+    """A lesson or a kernel exercise by its number, or the path of a file, for argparse."""
     return Path(text) if Path(text).suffix else lesson(text)
 
 

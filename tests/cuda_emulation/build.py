@@ -1,18 +1,18 @@
-"""Compile csrc/cuda for a CPU, with AddressSanitizer and UBSan, into build/; ninja builds what has changed."""
+"""Compile csrc/cuda for the emulator of scratchnet/emulation, with AddressSanitizer and UBSan; ninja compiles what changed."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
 import os
-import platform
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
+
+from scratchnet import emulation
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -24,7 +24,7 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = [
     *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
     *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
-    *(f"-I{folder}" for folder in (HERE / "include", ROOT / "csrc", FOLDER)),  # in this order: cuda/device.cuh is in two
+    *(f"-I{folder}" for folder in (emulation.INCLUDE, ROOT / "csrc", FOLDER)),  # in this order: cuda/device.cuh is in two
 ]
 TORCH_FLAGS = [f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020d000000000000"]
 LINK_TORCH = ["-shared", "-lstdc++", f"-L{TORCH / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
@@ -34,12 +34,12 @@ PLANTED = "planted"  # a program of kernels with mistakes
 
 def missing() -> str | None:
     """Why the emulation cannot run here."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        return "the CUDA emulation switches stacks in x86-64 assembly, for Linux"
+    if reason := emulation.missing():
+        return reason
     if not CUDA.is_dir():
         return "the CUDA sources are not beside the tests"
-    if shutil.which("g++") is None or not runtime().is_absolute():
-        return "the CUDA emulation needs g++ and its AddressSanitizer: apt install g++"
+    if not runtime().is_absolute():
+        return "these tests need g++'s AddressSanitizer: apt install g++"
     return None
 
 
@@ -53,7 +53,7 @@ def runtime(name: str = "libasan.so") -> Path:
 def build(target: str) -> Path:
     """Bring LIBRARY or PLANTED up to date and return its path."""
     kernels = {f"{path.parent.name}_{path.stem}.o": (path, []) for path in sorted(CUDA.rglob("*.cu"))}
-    emulation = {"emulation.o": (HERE / "emulation.cpp", [])}
+    scheduler = {"emulation.o": (emulation.HERE / "emulation.cpp", [])}
     ladders = {"ladders.o": (FOLDER / "ladders.cpp", [])}
     operators = {**ladders, "emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
     planted = {"planted.o": (HERE / "planted.cu", [])}
@@ -65,10 +65,10 @@ def build(target: str) -> Path:
         "rule link",
         f"  command = g++ {' '.join(SANITIZE)} $in $flags -o $out",
     ]
-    for name, (source, flags) in {**kernels, **emulation, **operators, **planted}.items():
+    for name, (source, flags) in {**kernels, **scheduler, **operators, **planted}.items():
         lines += [f"build {name}: compile {source}", f"  flags = {' '.join(flags)}"]
-    lines += [f"build {LIBRARY}: link {' '.join({**kernels, **emulation, **operators})}", f"  flags = {' '.join(LINK_TORCH)}"]
-    lines += [f"build {PLANTED}: link {' '.join({**emulation, **planted})}", ""]
+    lines += [f"build {LIBRARY}: link {' '.join({**kernels, **scheduler, **operators})}", f"  flags = {' '.join(LINK_TORCH)}"]
+    lines += [f"build {PLANTED}: link {' '.join({**scheduler, **planted})}", ""]
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "lock", "w") as lock:  # test processes take turns
         fcntl.flock(lock, fcntl.LOCK_EX)

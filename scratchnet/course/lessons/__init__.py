@@ -1,1 +1,1 @@
-"""Thirty lessons, one percent-format script each: `scratchnet learn` runs them, notebooks open them."""
+"""Thirty-three lessons, one percent-format script each: `scratchnet learn` runs them, notebooks open them."""

@@ -1,7 +1,5 @@
 // Grid, blocks, warps and threads on one CPU thread: every CUDA thread of a block is a fiber, a stack to return to.
 #include <cuda_runtime.h>
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -14,6 +12,17 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "threads.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else  // AddressSanitizer wants to know about stacks; without it there is nobody to tell
+#define __asan_unpoison_memory_region(memory, bytes)
+#define __sanitizer_start_switch_fiber(fake, stack, bytes) (void)(fake), (void)(stack), (void)(bytes)
+#define __sanitizer_finish_switch_fiber(fake, stack, bytes) (void)(fake), (void)(stack), (void)(bytes)
+#endif
 
 #ifndef __x86_64__
 #error "The emulation switches stacks in x86-64 assembly."
@@ -54,6 +63,7 @@ dim3 blockDim, gridDim;
 namespace emulation {
 
 constexpr size_t STACK = 1 << 17;
+constexpr int MOST_THREADS = 1024;                                            // of a block
 constexpr size_t DYNAMIC_SHARED = 48 << 10, MOST_DYNAMIC_SHARED = 227 << 10;  // without and with cudaFuncSetAttribute
 
 struct Copy {
@@ -77,11 +87,13 @@ struct Thread {
 };
 
 char* dynamic_shared;
+static size_t dynamic_bytes;
+static char* host_frame;
 
 static Thread* self;  // the one that is running
 static std::vector<Thread> threads;
-static std::vector<char*> stacks;  // kept from launch to launch
-static void* scheduler;            // its stack pointer
+static char* stacks;     // of all threads; kept from launch to launch
+static void* scheduler;  // its stack pointer
 static const void* scheduler_stack;
 static size_t scheduler_size;
 static const std::function<void()>* body;
@@ -90,6 +102,9 @@ static bool some_vote;  // at the last barrier
 static std::map<const void*, size_t> allowed_shared;
 static std::mt19937_64 random_bits;
 static long launches;
+static int64_t block_number;  // of the one that runs
+// Moments are counted: each wait of threads for one another is one.
+static long moment, block_moment, warp_moments[MOST_THREADS / 32][32][32];  // when two lanes last waited for one another
 
 extern "C" __attribute__((visibility("default"))) void sn_emulation_seed(uint64_t seed) { random_bits.seed(seed); }
 extern "C" __attribute__((visibility("default"))) long sn_emulation_launches() { return launches; }
@@ -128,12 +143,13 @@ static void prepare(Thread& t, int linear) {
   t = {};
   t.linear = linear;
   t.index = {linear % blockDim.x, linear / blockDim.x % blockDim.y, linear / blockDim.x / blockDim.y};
-  if ((int)stacks.size() <= linear) {
-    void* memory = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) fail("no memory for a thread's stack");
-    stacks.push_back((char*)memory);
+  if (!stacks) {
+    constexpr int KIND = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* memory = mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE, KIND, -1, 0);
+    if (memory == MAP_FAILED) fail("no memory for the threads' stacks");
+    stacks = (char*)memory;
   }
-  t.stack = stacks[linear];
+  t.stack = stacks + linear * STACK;
   __asan_unpoison_memory_region(t.stack, STACK);  // what an abandoned thread left behind
   void** top = (void**)(t.stack + STACK) - 2;
   *top = (void*)thread_main;
@@ -175,6 +191,15 @@ void together(const char* what, unsigned mask, void* operand, void (*complete)(u
     if (mask >> i & 1) threads[first + i].state = Thread::READY;
 }
 
+void syncwarp(unsigned mask) {
+  together("__syncwarp", mask, nullptr, [](unsigned mask, void**) {
+    moment++;
+    for (int i = 0; i < 32; i++)
+      for (int j = 0; j < 32; j++)
+        if (mask >> i & mask >> j & 1) warp_moments[self->linear / 32][i][j] = moment;
+  });
+}
+
 void copy_later(void* shared, const void* global, int bytes, int zeros) {
   if ((uintptr_t)shared % (bytes + zeros) || (uintptr_t)global % (bytes + zeros)) fail("cp.async: an address is not aligned");
   if (self->groups.empty()) self->groups.emplace_back();
@@ -195,6 +220,34 @@ void wait_for_groups(int still_open) {
     }
     groups.erase(groups.begin());
   }
+}
+
+// ---- What trace.cpp asks ----------------------------------------------------------------------------------------------
+
+bool running() { return self != nullptr; }
+Now now() { return {launches, block_number, self->linear, moment}; }
+std::string who(const Now& at) {
+  const int t = at.thread, x = blockDim.x, y = blockDim.y;
+  const std::string thread = "thread " + name(uint3{unsigned(t % x), unsigned(t / x % y), unsigned(t / x / y)});
+  const uint3 b = {unsigned(at.block % gridDim.x), unsigned(at.block / gridDim.x % gridDim.y),
+                   unsigned(at.block / gridDim.x / gridDim.y)};
+  return thread + " of block " + name(b);
+}
+bool is_before(const Now& then) {
+  if (then.launch != launches) return true;
+  if (then.block != block_number) return false;
+  const int i = then.thread, j = self->linear;
+  return i == j || then.moment < block_moment || (i / 32 == j / 32 && then.moment < warp_moments[i / 32][i % 32][j % 32]);
+}
+Region stack_memory() { return {stacks, stacks + MOST_THREADS * STACK}; }
+Region host_stack() { return {host_frame, host_frame + (1 << 16)}; }
+Region dynamic_memory() { return {dynamic_shared, dynamic_shared + dynamic_bytes}; }
+Region section_memory() { return {__start_sn_shared, __stop_sn_shared}; }
+void stop(const std::string& what) {
+  failure = std::make_exception_ptr(std::runtime_error(what));
+  self->state = Thread::GONE;
+  to_scheduler(true);
+  __builtin_unreachable();
 }
 
 // ---- The scheduler --------------------------------------------------------------------------------------------------------
@@ -220,7 +273,7 @@ static std::string waiting() {
     auto& [count, example] = places[place];
     if (!count++) example = name(t.index);
   }
-  std::string report = "deadlock in block " + name(blockIdx) + ":";
+  std::string report = "deadlock in block " + name(blockIdx) + ": a barrier is not reached by all";
   for (const auto& [place, many] : places)
     report += "\n  " + std::to_string(many.first) + " threads " + place + ", such as thread " + many.second;
   return report;
@@ -236,12 +289,14 @@ static void run_warp(int first, int lanes) {
     const int turn = random_below(32);
     const unsigned turned = ready >> turn | (turn ? ready << (32 - turn) : 0);
     resume(threads[first + (__builtin_ctz(turned) + turn) % 32]);
+    self = nullptr;
     if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
   }
 }
 
 static void run_block() {
   const int count = threads.size();
+  block_moment = ++moment;
   for (int i = 0; i < count; i++) prepare(threads[i], i);
   std::vector<int> warps((count + 31) / 32);
   for (;;) {
@@ -254,6 +309,7 @@ static void run_block() {
       if (t.state != Thread::AT_BARRIER || t.line != threads[0].line || t.where != threads[0].where) fail(waiting());
     some_vote = std::any_of(threads.begin(), threads.end(), [](const Thread& t) { return t.vote; });
     for (Thread& t : threads) t.state = Thread::READY;
+    block_moment = ++moment;
   }
 }
 
@@ -268,23 +324,25 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
   const auto product = [](dim3 d) { return uint64_t(d.x) * d.y * d.z; };
   const auto allowed = allowed_shared.find(kernel);
   const size_t most_shared = allowed == allowed_shared.end() ? DYNAMIC_SHARED : allowed->second;
-  if (product(block) == 0 || product(block) > 1024 || block.z > 64) return cudaErrorInvalidConfiguration;
+  if (product(block) == 0 || product(block) > MOST_THREADS || block.z > 64) return cudaErrorInvalidConfiguration;
   if (product(grid) == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return cudaErrorInvalidConfiguration;
   if (config.dynamicSmemBytes > most_shared) return cudaErrorInvalidValue;
 
   launches++;
+  host_frame = (char*)__builtin_frame_address(0);
   body = &thread, gridDim = grid, blockDim = block;
   threads.resize(product(block));
   std::vector<uint64_t> order(product(grid));
   for (uint64_t i = 0; i < order.size(); i++) order[i] = i;
   std::shuffle(order.begin(), order.end(), random_bits);
   for (uint64_t i : order) {
+    block_number = i;
     blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
     spoil(__start_sn_shared, __stop_sn_shared);
     void* memory = nullptr;  // exact to the byte, so that ASan sees the first byte beyond
     if (posix_memalign(&memory, 128, config.dynamicSmemBytes)) fail("no memory for a block's shared memory");
     const std::unique_ptr<void, decltype(&free)> freed(memory, free);
-    dynamic_shared = (char*)memory;
+    dynamic_shared = (char*)memory, dynamic_bytes = config.dynamicSmemBytes;
     spoil(dynamic_shared, dynamic_shared + config.dynamicSmemBytes);
     run_block();
   }

@@ -31,13 +31,9 @@ struct dim3 {
 };
 
 // As aligned as on a GPU: UBSan reports a vector access to an address that is not.
-#define SN_VECTORS(T, name, align2, align4)        \
-  struct alignas(align2) name##2 {                 \
-    T x, y;                                        \
-  };                                               \
-  struct alignas(align4) name##4 {                 \
-    T x, y, z, w;                                  \
-  };                                               \
+#define SN_VECTORS(T, name, align2, align4)                  \
+  struct alignas(align2) name##2 { T x, y; };                \
+  struct alignas(align4) name##4 { T x, y, z, w; };          \
   inline name##2 make_##name##2(T x, T y) { return {x, y}; } \
   inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 SN_VECTORS(float, float, 8, 16)
@@ -67,7 +63,8 @@ cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
 // Runs every block to its end. Throws std::runtime_error for what would hang a GPU or trip an assertion on it.
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
-  return emulation::run(*config, (const void*)kernel, [&] { kernel(Parameters(arguments)...); });
+  const auto thread = [&] { kernel(Parameters(arguments)...); };
+  return emulation::run(*config, (const void*)kernel, std::ref(thread));  // no copy: all of it is on the host's stack
 }
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
@@ -93,12 +90,14 @@ namespace emulation {
 
 extern char* dynamic_shared;
 
-int lane();  // of the thread in its warp
+int lane();                                                  // of the thread in its warp
 int barrier(const char* file, int line, bool vote = false);  // whether some thread of the block votes true
-[[noreturn]] void fail(const std::string& what);  // the thread stops, and so does the launch
+[[noreturn]] void fail(const std::string& what);             // the thread stops, and so does the launch
 
 // Every lane of the mask arrives here with its operand; the last one calls complete(operands of all 32 lanes) for all.
 void together(const char* what, unsigned mask, void* operand, void (*complete)(unsigned mask, void** operands));
+
+void syncwarp(unsigned mask);
 
 // A copy by another engine: it happens at the wait for its group and not before.
 void copy_later(void* shared, const void* global, int bytes, int zeros);
@@ -111,9 +110,7 @@ constexpr int warpSize = 32;
 #define __syncthreads() emulation::barrier(__FILE__, __LINE__)
 #define __syncthreads_or(predicate) emulation::barrier(__FILE__, __LINE__, predicate)
 
-inline void __syncwarp(unsigned mask = 0xffffffff) {
-  emulation::together("__syncwarp", mask, nullptr, [](unsigned, void**) {});
-}
+inline void __syncwarp(unsigned mask = 0xffffffff) { emulation::syncwarp(mask); }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
@@ -185,7 +182,7 @@ inline int __all_sync(unsigned mask, int predicate) { return emulation::ballot("
 // ---- Atomics: one thread runs at a time --------------------------------------------------------------------------------
 
 template <class T, class Change>
-T atomic(T* at, Change change) {
+__attribute__((no_sanitize("thread"))) T atomic(T* at, Change change) {
   const T before = *at;
   *at = change(before);
   return before;
