@@ -129,6 +129,30 @@ def _gpu_code_cases() -> Iterator:
         yield pytest.param(PRODUCTS, "float64", sizes, id=f"products-float64-{sizes}", marks=pytest.mark.slow)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["gelu"], id="gelu"),
+        pytest.param(["layer_norm", "softmax", "gather", "rope"], id="one of each", marks=pytest.mark.full),
+    ],
+)
+@pytest.mark.parametrize("target", triton_code.OTHERS)
+def test_other_gpus(target, names):
+    """Turing, small Blackwells, MI350 and RDNA 3: what is bound by memory has wide accesses and no spills there too."""
+    codes = triton_code.report(names, targets=[target])
+    assert {code.target for code in codes} == {target} and {code.op for code in codes} == set(names)
+    for code in codes:
+        assert code.spills == 0, code
+        assert code.load_bits >= 64 and (code.store_bits >= 64 or code.kernel in NARROW_STORES), code
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("target", sorted(set(triton_code.OTHERS) - {"sm_75"}))  # Triton has no matrix instructions for Turing
+def test_products_on_other_gpus(target):
+    codes = triton_code.report(["matmul"], "float16", targets=[target])
+    assert codes and all(code.tensor_cores > 0 and code.spills == 0 for code in codes), codes
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("names, dtype, sizes", list(_gpu_code_cases()))
 def test_gpu_code(names, dtype, sizes):
