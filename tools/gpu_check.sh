@@ -16,6 +16,8 @@ cd "$(dirname "$0")/.."
 device=${DEVICE:-cuda} out=${OUT:-build/gpu} carry=${CARRY:-carry} python=${PYTHON:-python3}
 stages=${STAGES:-environment install build verify sanitizers tests bench profile step}
 only=("$@") cores=$(nproc) deadline=$((SECONDS + 470)) work=$(mktemp -d)
+rungs=(--backend triton:1 --backend triton:2)
+[[ $device == cuda ]] || deadline=$((SECONDS + 36000)) rungs=(--backend triton) # interpreted, it takes as long as it takes
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out" && rm -f "$out"/{summary.txt,{build,verify,sanitizers,tests,bench,profile}.log,bench.csv}
 export PYTHONUNBUFFERED=1 PYTHONPATH=$PWD:$PWD/tests:$PWD/tests/columns OMP_WAIT_POLICY=passive SCRATCHNET_PROFILE=off
@@ -27,6 +29,7 @@ stage() {
   shift 3
   [[ " $stages " == *" ${name%% *} "* ]] || return 0
   [[ $(type -t "$1") == function ]] && set -- bash -c "$(declare -f "$1"); $*" # timeout starts programs only
+  [[ $device == cuda ]] || limit=3600
   ((limit = deadline - begin < limit ? deadline - begin : limit))
   echo "== $name" >>"$file"
   if ((limit <= 0)); then
@@ -117,12 +120,12 @@ stage install 90 build.log install
 stage build 200 build.log build &
 # Triton compiles its kernels itself: no need to wait for ours.
 stage "verify triton" 160 verify.log nice $python -m scratchnet verify "${only[@]}" --device $device --processes "$cores" \
-  --backend triton:1 --backend triton:2
+  "${rungs[@]}"
 wait
 [[ $device == cpu ]] || stage "verify cuda" 60 verify.log $python -m scratchnet verify "${only[@]}" --device cuda \
   --processes "$cores" --backend cuda:1 --backend cuda:2
 stage sanitizers 120 sanitizers.log sanitizers "${only[@]}"
-stage tests 80 tests.log $python -m pytest -n "$cores" --dist worksteal --quick -m 'not slow and not full' tests/kernels \
+stage tests 110 tests.log $python -m pytest -vv --tb=short -n "$cores" --dist worksteal --quick -m 'not slow and not full' tests/kernels \
   --device $device -k "${only[0]:-}"
 stage bench 170 bench.log $python benchmarks/gpu.py "${only[@]}" --device $device --csv "$out/bench.csv"
 stage profile 45 profile.log profile "${only[@]}"

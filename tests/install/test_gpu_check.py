@@ -1,4 +1,4 @@
-"""tools/gpu_check.sh without a GPU: every stage but the build, in the interpreter and the emulation, for one primitive."""
+"""tools/gpu_check.sh without a GPU, in the interpreter, for one primitive; and what it says of a stage that fails."""
 
 import csv
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cuda_emulation import build
 
+FILES = {"summary.txt", "bench.csv", *(f"{name}.log" for name in "build verify sanitizers tests bench profile".split())}
 SCRIPT = build.ROOT / "tools" / "gpu_check.sh"
 pytestmark = pytest.mark.skipif(build.missing() is not None or not SCRIPT.exists(), reason=f"{build.missing()}, or no script")
 
@@ -24,19 +25,17 @@ def check(out: Path, **environment: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.full
-def test_every_stage_is_green(tmp_path):
+def test_the_stages_are_green(tmp_path):
+    """Not those that build or run tests, which others do."""
     pytest.importorskip("triton", reason="needs Triton: pip install triton")
-    stages = ["environment", "verify triton", "sanitizers", "tests", "bench", "profile", "step"]
-    status, lines = check(tmp_path, STAGES="environment verify sanitizers tests bench profile step")
-    assert [line[:24].strip() for line in lines] == stages, lines
+    status, lines = check(tmp_path, STAGES="environment verify bench profile step")
+    assert [line[:24].strip() for line in lines] == ["environment", "verify triton", "bench", "profile", "step"], lines
     assert status == 0 and all(" ok " in line for line in lines), [path.read_text() for path in tmp_path.glob("*.log")]
-    files = {path.name for path in tmp_path.iterdir()}
-    logs = {f"{name}.log" for name in ("build", "verify", "sanitizers", "tests", "bench", "profile")}
-    assert files == {"summary.txt", "bench.csv", *logs}  # at most eight
+    assert {path.name for path in tmp_path.iterdir()} <= FILES
     rows = list(csv.DictReader((tmp_path / "bench.csv").open()))
     assert {(row["op"], row["what"], row["caches"]) for row in rows} == {("rope", "cpp", "warm"), ("rope", "cpp", "cold")}
     assert all(float(row["ms"]) > 0 and float(row["x_torch"]) > 0 for row in rows)
-    for name, said in {"verify": "0 failed", "sanitizers": "1 passed", "profile": "rope on triton"}.items():
+    for name, said in {"verify": " 0 failed", "profile": "rope on triton"}.items():
         assert said in (tmp_path / f"{name}.log").read_text(), name
 
 
