@@ -25,7 +25,7 @@ help:
 	@echo 'make results   every table of speed in benchmarks/RESULTS.md, README.md and docs/cpu_training.md (half an hour)'
 	@echo 'make ladders   the rungs of every primitive, measured and drawn on its page in docs (some minutes)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
-	@echo 'make gpu       tests, verification and benchmarks of the GPU columns; without a GPU: make gpu DEVICE=cpu'
+	@echo 'make gpu       are the GPU columns right, clean and fast? (eight minutes) Without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
 
@@ -101,15 +101,10 @@ profiles: build
 	OMP_WAIT_POLICY=passive $(AVX2) $(TUNE)/avx2-passive.json
 	env -u OMP_WAIT_POLICY $(AVX2) $(TUNE)/avx2-spin.json
 
-# The suite on CPU tensors; then the kernels on the device, first whether they are right, then how fast they are.
-# On a GPU every column that runs there, CUDA and Triton; on CPU tensors Triton's interpreter.
+# Are the GPU columns right, clean and fast? Without a GPU: make gpu DEVICE=cpu. Without a network: tools/gpu_check.sh by itself.
 gpu: DEVICE ?= cuda
-gpu: COLUMNS = $(if $(filter cpu,$(DEVICE)),--backend triton)
 gpu: build
-	TRITON_INTERPRET=1 $(PYTEST) -m 'not slow'
-	$(PYTEST) -m 'not slow' tests/kernels --device $(DEVICE)
-	$(BIN)/scratchnet verify --device $(DEVICE) $(COLUMNS)
-	$(BIN)/scratchnet bench --device $(DEVICE) $(COLUMNS) --compile --csv gpu.csv
+	PYTHON=$(BIN)/python DEVICE=$(DEVICE) tools/gpu_check.sh
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .venv/.built

@@ -56,7 +56,6 @@ NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-f
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
-TORCH_TARGET_CUDA = "-DTORCH_TARGET_VERSION=0x020d000000000000"  # 2.13 reports the current stream
 
 
 class BuildFailure(Exception):
@@ -168,12 +167,12 @@ def operators(column: str) -> str:
     return "\n".join([*includes, "", f"#define SN_OPERATORS(X) {' '.join(sum(lists.values(), []))}", ""])
 
 
-def binding_objects(torch: Path, target: str, cuda: bool) -> list[tuple[str, Path, list[str]]]:
+def binding_objects(torch: Path, cuda: bool) -> list[tuple[str, Path, list[str]]]:
     """(object, source, flags) of everything in csrc/bindings, for the CUDA module or for the other one."""
     python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
     objects = []
     for source in sorted((CSRC / "bindings").glob("*.cpp")):
-        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", target]
+        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
         if source.name.startswith("cuda_") == cuda:
             objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
     return objects
@@ -230,7 +229,7 @@ def cpu_module(version: str) -> Module:
     debug = os.environ.get("SCRATCHNET_DEBUG") == "1"
     if debug:
         common.append("-DSN_DEBUG")
-    objects = [*kernel_objects(), *binding_objects(torch, TORCH_TARGET, cuda=False)]
+    objects = [*kernel_objects(), *binding_objects(torch, cuda=False)]
     if sys.platform == "darwin":
         link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu"]
     else:
@@ -290,8 +289,6 @@ def cuda_module(version: str) -> Module:
     if asked != "1" and not re.search(r"^cuda\b.*= '", (torch / "version.py").read_text(), re.MULTILINE):
         raise Skipped(f"The CUDA kernels were skipped: torch {facts['torch']} has no CUDA (SCRATCHNET_CUDA=1: build them).")
     nvcc, compiler = find_nvcc(), find_compiler()
-    if tuple(map(int, facts["torch"].split(".")[:2])) < (2, 13):
-        raise BuildFailure(f"The CUDA kernels need torch 2.13 or later; this is {facts['torch']}.")
     gpus = architectures(nvcc)
     facts |= {"compiler": compiler_version([nvcc]), "architectures": " ".join(re.findall(r"code=(\S+)", " ".join(gpus)))}
     host = ["-ccbin", compiler[0]]
@@ -301,7 +298,7 @@ def cuda_module(version: str) -> Module:
     }
     kernels = sum(rungs("cuda").values(), [])
     objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
-    bindings = binding_objects(torch, TORCH_TARGET_CUDA, cuda=True)
+    bindings = binding_objects(torch, cuda=True)
     objects += [(name, "compile", source, flags) for name, source, flags in bindings]
     # nvcc links its runtime library in: one module for whichever version torch brings.
     link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]

@@ -20,7 +20,7 @@ from torch.nn import Module
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import scratchnet
-from scratchnet.cli import markdown
+from scratchnet.cli import markdown, options
 from scratchnet.measure import machine, memory
 from scratchnet.measure.bench import Spread, interleave
 from scratchnet.measure.environments import HUGE_PAGES
@@ -28,6 +28,7 @@ from scratchnet.measure.environments import HUGE_PAGES
 STEPS = 3  # whose losses are compared
 OFF = 1e-3  # how far they may be apart, relatively: rounding, several steps of it
 WORDS = 16  # that decoding makes
+ON_A_GPU = " A step in autocast's bfloat16, and on eight times as much as what follows."
 HEADER = ("model", "what", "with", "ms", "x torch", "x torch, huge pages", "peak MB", "loss")
 
 
@@ -37,6 +38,15 @@ class Made(NamedTuple):
     model: Module
     inputs: dict[str, Tensor]
     one: dict[str, Tensor]
+
+    def on(self, device: str) -> "Made":
+        """The same on a device; a GPU gets eight times as much for a step, or it would wait for the CPU."""
+        many = 8 if device == "cuda" else 1
+        inputs, one = (
+            {name: x.repeat_interleave(n, 0).to(device) for name, x in given.items()}
+            for n, given in ((many, self.inputs), (1, self.one))
+        )
+        return Made(self.model.to(device), inputs, one)
 
 
 def _language_model(build: Callable[[Any], Module], config: Any, rows: int, length: int) -> Made:
@@ -177,6 +187,7 @@ class Runner:
 
     def __init__(self, made: Made, ours: bool, compiled: bool) -> None:
         self.made, self.model = made, copy.deepcopy(made.model)
+        self.device = next(self.model.parameters()).device.type
         self.optimizer = torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad], lr=1e-4)
         if ours:
             scratchnet.accelerate(self.model, self.optimizer)
@@ -186,7 +197,8 @@ class Runner:
         """One training step; the loss before it."""
         self.model.train()
         self.optimizer.zero_grad()
-        loss = self.call(**self.made.inputs).loss
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+            loss = self.call(**self.made.inputs).loss
         loss.backward()
         self.optimizer.step()
         return loss.item()
@@ -228,16 +240,16 @@ def runners(name: str, made: Made, compiled: bool) -> tuple[dict[str, Runner], d
     return found, losses
 
 
-def rows(name: str, quick: bool, compiled: bool, seconds: float) -> Iterator[tuple[str, ...]]:
+def rows(name: str, quick: bool, compiled: bool, seconds: float, device: str) -> Iterator[tuple[str, ...]]:
     """The lines of one model, without huge pages: each thing in each way, its time, torch's time / that, and its peak."""
     torch.manual_seed(0)
-    made = MODELS[name](quick)
+    made = MODELS[name](quick).on(device)
     ways, losses = runners(name, made, compiled)
     off = {way: max(abs(a - b) / abs(b) for a, b in zip(found, losses["torch"], strict=True)) for way, found in losses.items()}
-    peaks = {way: memory.peak(runner.step) for way, runner in ways.items()}
+    peaks = {way: memory.peak(runner.step, device) for way, runner in ways.items()}
     for what, label in things(made).items():
         calls = {way: getattr(runner, what) for way, runner in ways.items() if what != "decode" or "compiled" not in way}
-        timed = interleave(calls, seconds, "cpu", False)
+        timed = interleave(calls, seconds, device, False)
         for way, took in timed.items():
             ratio = str(Spread.ratio(timed["torch"], took)) if off[way] <= OFF else "WRONG"
             peak = f"{peaks[way] / 1e6:.0f}" if what == "step" and peaks[way] is not None else ""
@@ -262,13 +274,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--compile", action="store_true", help="beside torch.compile, which takes a minute for each model")
     parser.add_argument("--huge-pages", action="store_true", help="also with torch on huge pages: takes twice as long")
     parser.add_argument("--seconds", type=float, default=30.0, help="of measuring each thing (default: %(default)s)")
+    options.add_device(parser)
     parser.add_argument("--json", action="store_true", help="only print the lines, for another process")
     markdown.add_readme("models", parser)
     args = parser.parse_args(argv)
     lines: list[tuple[str, ...]] = []
     for name in args.model or MODELS:
         try:
-            found = [*rows(name, args.quick, args.compile, args.seconds)]
+            found = [*rows(name, args.quick, args.compile, args.seconds, args.device)]
         except ImportError as error:
             print(f"skipped: {name}: {error}: pip install 'scratchnet[bench]'")
             continue
@@ -280,7 +293,8 @@ def main(argv: list[str] | None = None) -> int:
     if not lines:
         return 0
     caption = (
-        f"{machine.measured(machine.facts(), 'cpu')} float32, AdamW; ours: scratchnet.accelerate(model, optimizer). A step is "
+        f"{machine.measured(machine.facts(args.device), args.device)} float32, AdamW; ours: "
+        f"scratchnet.accelerate(model, optimizer).{ON_A_GPU if args.device == 'cuda' else ''} A step is "
         "4 x 512 tokens of GPT-2 (124M) and Llama (GQA, 12 layers), also with LoRA; 8 x 128 of BERT; 8 images of ViT and "
         "ResNet, 4 of ConvNeXt; 20 x 35 words of two LSTMs of 650; 2048 rows of a DLRM with 26 tables. Decoding: 16 words, "
         "with a cache. x torch: torch's time / this one, median (quartiles) of runs in turns; huge pages: in a process with "

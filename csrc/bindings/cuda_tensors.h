@@ -2,6 +2,7 @@
 #pragma once
 #include <torch/csrc/stable/accelerator.h>
 
+#include "cuda_stream.h"
 #include "torch_launch.h"
 
 namespace scratchnet {
@@ -12,9 +13,7 @@ inline Tensor fresh<Tensor>(const int64_t* sizes, int64_t dim, const ScalarType&
   return empty(sizes, dim, dtype, aoti_torch_device_type_cuda(), torch::stable::accelerator::getCurrentDeviceIndex());
 }
 
-inline cudaStream_t stream_of(const Tensor& t) {
-  return (cudaStream_t)torch::stable::accelerator::getCurrentStream(t.get_device_index()).nativeHandle();
-}
+inline cudaStream_t stream_of(const Tensor& t) { return (cudaStream_t)current_cuda_stream(t.get_device_index()); }
 
 inline const Tensor* tensor(const Tensor& t) { return &t; }
 inline const Tensor* tensor(const std::optional<Tensor>& t) { return t ? &*t : nullptr; }

@@ -1,7 +1,7 @@
 // torch tensors for the operators, by torch's stable ABI; cpu_tensors.h and cuda_tensors.h add what depends on the device.
 //
-// Only files in csrc/bindings include torch. They compile against the stable ABI of torch 2.10, for CUDA 2.13
-// (TORCH_TARGET_VERSION), so that one build runs on every later torch.
+// Only files in csrc/bindings include torch. They compile against the stable ABI of torch 2.10 (TORCH_TARGET_VERSION), so that
+// one build runs on every later torch.
 #pragma once
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>

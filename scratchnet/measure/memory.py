@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 from typing import Callable
 
+import torch
+
 from scratchnet import _compiled
 
 
-def peak(call: Callable[[], object]) -> int | None:
-    """Bytes that a call adds to this process at its peak, beyond what the process holds before it; None but on Linux."""
+def peak(call: Callable[[], object], device: str = "cpu") -> int | None:
+    """Bytes that a call adds at its peak to what this process holds on a device; None on a CPU but on Linux."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        call()
+        return torch.cuda.max_memory_allocated() - held
     if sys.platform != "linux":
         return None
     gc.collect()

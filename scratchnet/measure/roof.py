@@ -11,9 +11,9 @@ import torch
 
 from scratchnet import _compiled
 
-MEBIBYTES = 128  # of each array that measures the bandwidth: more than the caches hold
+MEBIBYTES = {"cpu": 128, "cuda": 1024}  # of each array that measures the bandwidth: more than the caches hold
 ROUNDS = 2**20  # of multiply-adds: some 10 ms
-PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns of the matrices whose product measures the arithmetic
+PRODUCT = {"cpu": 1024, "cuda": 8192}  # rows and columns of the matrices whose product measures the arithmetic
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,26 @@ class Roof:
     bandwidth: float  # bytes per second
     arithmetic: float  # FLOP per second
     what: str = ""  # what measured the arithmetic
+    mebibytes: int = MEBIBYTES["cpu"]  # of each array that measured the bandwidth
 
     @classmethod
     def measure(cls, device: str, dtype: torch.dtype, moved: int | None = None) -> Roof:
         """Measure both, on torch's threads; `moved` as in `bandwidth`."""
         if device == "cpu" and _compiled.module and dtype in (torch.float32, torch.float64):
             return cls(bandwidth(device, moved), multiply_adds(dtype), "multiply-adds in registers")
-        return cls(bandwidth(device, moved), product(device, dtype), f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}")
+        what = f"torch.mm of {PRODUCT[device]}x{PRODUCT[device]}"
+        return cls(bandwidth(device, moved), product(device, dtype), what, MEBIBYTES[device])
 
     def __str__(self) -> str:
         return (
-            f"{self.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {MEBIBYTES} MiB, or "
+            f"{self.bandwidth / 1e9:.1f} GB/s, torch.add(a, b, out=c) on three warm arrays of {self.mebibytes} MiB, or "
             f"{self.arithmetic / 1e9:.0f} GFLOP/s, {self.what}"
         )
 
 
 def bandwidth(device: str, moved: int | None = None) -> float:
     """Bytes per second of STREAM's add, c = a + b, by torch on warm arrays of `moved` bytes, by default beyond the caches."""
-    n = MEBIBYTES * 2**18 if moved is None else max(1, moved // 12)
+    n = MEBIBYTES[device] * 2**18 if moved is None else max(1, moved // 12)
     a, b, c = (torch.ones(n, device=device) for _ in range(3))
     return 3 * a.nbytes / _best(lambda: torch.add(a, b, out=c), device)
 
@@ -54,7 +56,8 @@ def multiply_adds(dtype: torch.dtype) -> float:
 def product(device: str, dtype: torch.dtype) -> float:
     """FLOP per second of torch.mm on square matrices that are large enough to keep every unit busy."""
     n = PRODUCT[device]
-    a, b, c = (torch.ones(n, n, dtype=dtype, device=device) for _ in range(3))
+    # Not ones, whose products take a GPU less power and so less time.
+    a, b, c = (torch.randn(n, n, dtype=dtype, device=device) for _ in range(3))
     return 2 * n**3 / _best(lambda: torch.mm(a, b, out=c), device)
 
 

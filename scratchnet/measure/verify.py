@@ -154,16 +154,16 @@ class Call:
         device = torch.get_default_device()
         court = torch.device("cpu") if oracle == "numpy" else device
         there = contextlib.nullcontext() if court == device else court  # a device mode slows every torch function
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[court.index] if court.type == "cuda" else []):
             torch.manual_seed(seed)
-            with torch.device("cpu"):  # the same numbers on every device
+            with court:  # for the NumPy oracle the same numbers on every device
                 args, kwargs = op.examples[example](rows, columns, dtype)
             place = lambda t: layout(t.detach().to(device)).requires_grad_(t.requires_grad)
             args, kwargs = on_tensors(place, args, kwargs)
             widened = on_tensors(lambda t: copied(t, torch.float64, court), args, kwargs)
             with use_backend(oracle), there:
                 exact = as_tuple(function(op)(*widened[0], **widened[1]))
-                drawn = [torch.randn(y.shape, dtype=torch.float64, device="cpu") for y in exact]
+                drawn = [torch.randn(y.shape, dtype=torch.float64, device=court) for y in exact]
                 upstream = tuple(place(g.to(dtype)) for g in drawn)
                 exact += _gradients(exact, *widened, [g.to(court, torch.float64) for g in upstream])
                 moved = lambda t: nudge(t, ULPS * torch.finfo(dtype).eps)
@@ -253,7 +253,7 @@ def verdict(
     what: str, ours: Tensor, own: Tensor, oracle: Tensor, nudged: Tensor, incoming: float, dtype: torch.dtype, rule: Rule
 ) -> Check:
     """One output or gradient by the rule; `incoming` is the largest gradient that came in."""
-    ours, own, oracle, nudged = (t.detach().cpu() for t in (ours, own, oracle, nudged))
+    ours, own, oracle, nudged = (t.detach().to(oracle.device) for t in (ours, own, oracle, nudged))
     expected = oracle.to(dtype)  # what is too large for a 16-bit dtype is infinite in it
     finite = expected.isfinite()
     scales = _largest(oracle.where(finite, 0), rule.by_row)

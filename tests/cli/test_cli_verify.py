@@ -110,6 +110,13 @@ def test_command_says_which_backends_cannot_run(capsys, monkeypatch):
     assert "\ncuda does not run here: no GPU\n" in capsys.readouterr().out
 
 
+@pytest.mark.full
+def test_several_processes_find_the_same(capsys):
+    command = ["verify", "logsumexp", "--backend", "reference"]
+    alone, shared = (main([*command, "--processes", n]) or capsys.readouterr().out for n in ("1", "2"))
+    assert "24 calls, 0 failed" in alone and alone == shared
+
+
 def test_command_fails_on_a_wrong_kernel(plant, capsys):
     plant(lambda y: y * 1.001)
     assert main(["verify", "gelu", "--backend", "reference"]) == 1

@@ -26,7 +26,7 @@ FLAGS = [
     *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
     *(f"-I{folder}" for folder in (emulation.INCLUDE, ROOT / "csrc", FOLDER)),  # in this order: cuda/device.cuh is in two
 ]
-TORCH_FLAGS = [f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020d000000000000"]
+TORCH_FLAGS = [f"-I{TORCH / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
 LINK_TORCH = ["-shared", "-lstdc++", f"-L{TORCH / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
 LIBRARY = "libemulated.so"  # every kernel of csrc/cuda and its operators, in torch.ops.scratchnet_emulated
 PLANTED = "planted"  # a program of kernels with mistakes

@@ -1,5 +1,6 @@
-"""A separate process under AddressSanitizer: `judge.py <library> <primitive> <seed> <step>` runs a primitive's CUDA kernels on
-CPU tensors and compares them with the float64 oracle, at every size and case or at every `step`-th. It prints what went wrong
+"""A separate process: `judge.py <library> <primitive> <seed> <step>` runs a primitive's CUDA kernels on CPU tensors, emulated
+and under AddressSanitizer, and compares them with the float64 oracle, at every size and case or at every `step`-th.
+`judge.py cuda ...` and `judge.py triton ...` do the same on a GPU, and compute-sanitizer can look on. It prints what went wrong
 and exits with 1 if anything did."""
 
 from __future__ import annotations
@@ -64,21 +65,20 @@ PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
 SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5]}
 
 
-def grid(primitive: str, step: int) -> list[str]:
+def grid(column: str, primitive: str, step: int) -> list[str]:
     """Every option, dtype and rung at the grid's sizes, with the layouts in turn."""
     wrong = []
-    cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs("cuda") for example in op.examples]
+    cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs(column) for example in op.examples]
     for op, example in cells:
         for shift, dtype in enumerate(DTYPES):
-            for rung in range(1, len(op.rungs("cuda")) + 1):
+            for rung in range(1, len(op.rungs(column)) + 1):
                 sizes = [*enumerate(SIZES_OF.get(op.name, SIZES))]
                 for turn, (rows, columns) in sizes[shift % step :: step]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
-                    result = compare(op, example, rows, columns, dtype, f"cuda:{rung}", layout, seed=turn)
+                    result = compare(op, example, rows, columns, dtype, f"{column}:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
     for name, example, rows, columns in MORE.get(primitive, ()) if step == 1 else ():
-        rung = len(OPS[name].rungs("cuda"))
-        result = compare(OPS[name], example, rows, columns, torch.float32, f"cuda:{rung}")
+        result = compare(OPS[name], example, rows, columns, torch.float32, column)
         wrong += [] if result.ok else [str(result)]
     return wrong
 
@@ -99,37 +99,40 @@ def tf32(emulation: ctypes.CDLL) -> list[str]:
     return wrong
 
 
-class EmulatedCase(ArrayCase):
-    """A case of tests/columns with the emulated kernels as the columns "cuda:1", ..."""
+class RungCase(ArrayCase):
+    """A case of tests/columns with the kernels that are judged as the columns "cuda:1", ...."""
+
+    device = "cpu"  # of the kernels
 
     def kernel(self, column: str, way: str) -> Callable:
-        if not column.startswith("cuda"):
+        name, _, rung = column.partition(":")
+        if name == "numpy":
             return super().kernel(column, way)
-        emulated, rung = getattr(getattr(torch.ops, NAMESPACE), f"{self.op}_{way}"), int(column[-1])
+        raw = getattr(getattr(torch.ops, NAMESPACES[name]), f"{self.op}_{way}")
+        place = lambda a: torch.from_numpy(a.copy("K")).to(self.device) if isinstance(a, np.ndarray) else a
 
         def call(*args):
-            flat = OPS[self.op].flat(way, args)
-            results = emulated(*(torch.from_numpy(a.copy("K")) if isinstance(a, np.ndarray) else a for a in flat), rung)
-            return results.numpy() if isinstance(results, torch.Tensor) else tuple(t.numpy() for t in results)
+            results = raw(*map(place, OPS[self.op].flat(way, args)), int(rung))
+            return results.cpu().numpy() if isinstance(results, torch.Tensor) else tuple(t.cpu().numpy() for t in results)
 
         return call
 
 
-def cases(primitive: str, step: int) -> list[str]:
+def cases(column: str, primitive: str, step: int) -> list[str]:
     """Infinities, NaN, empty tensors and everything else that has a case in tests/columns."""
     wrong = []
-    ours = [case for case in ARRAY_CASES if (op := OPS[case.op]).primitive == primitive and op.rungs("cuda")]
-    for case in (EmulatedCase(**vars(case)) for case in ours[::step]):
+    ours = [case for case in ARRAY_CASES if (op := OPS[case.op]).primitive == primitive and op.rungs(column)]
+    for case in (RungCase(**vars(case)) for case in ours[::step]):
         args = to_numpy(case.args)
         expected = case.run("numpy", args)
-        for rung in range(1, len(OPS[case.op].rungs("cuda")) + 1):
-            actual = case.run(f"cuda:{rung}", args)
+        for rung in range(1, len(OPS[case.op].rungs(column)) + 1):
+            actual = case.run(f"{column}:{rung}", args)
             for name, value in expected.items():
                 if np.size(value) and (case.smooth or name not in STATISTICS):
                     try:
                         assert_close(actual[name], torch.from_numpy(np.asarray(value)), name)
                     except AssertionError as error:
-                        wrong.append(f"{case.id} on cuda:{rung}: {error}")
+                        wrong.append(f"{case.id} on {column}:{rung}: {error}")
     return wrong
 
 
@@ -163,17 +166,37 @@ def refusals(primitive: str) -> list[str]:
     return wrong
 
 
-if __name__ == "__main__":
-    path, primitive, seed, step = sys.argv[1:]
-    step = int(step)
+def emulated(path: str, primitive: str, seed: int, step: int) -> list[str]:
+    """What goes wrong in the emulation; the number of launches is printed."""
     install(path)
     emulation = ctypes.CDLL(path)
-    emulation.sn_emulation_seed(ctypes.c_uint64(int(seed)))
-    wrong = grid(primitive, step) + cases(primitive, step) + refusals(primitive)
+    emulation.sn_emulation_seed(ctypes.c_uint64(seed))
+    judged = lambda: grid("cuda", primitive, step) + cases("cuda", primitive, step) + refusals(primitive)
+    wrong = judged()
     if primitive == "matmul" and step == 1:
         wrong += tf32(emulation)
     if primitive == "gather":  # its sums then differ
         emulation.sn_emulation_determinism(ctypes.c_bool(True))
-        wrong += grid(primitive, step) + cases(primitive, step) + refusals(primitive)
-    print(*wrong, f"{emulation.sn_emulation_launches()} launches, {len(wrong)} wrong", sep="\n")
-    raise SystemExit(bool(wrong) or not OPS[primitive].rungs("cuda") or not emulation.sn_emulation_launches())
+        wrong += judged()
+    launches = emulation.sn_emulation_launches()
+    print(f"{launches} launches")
+    return wrong if launches else [*wrong, "nothing was launched"]
+
+
+def on_gpu(column: str, primitive: str, step: int) -> list[str]:
+    """What goes wrong on a GPU. An index out of range stops it for the whole process: a test of its own looks at that."""
+    RungCase.device, wrong = "cuda", []
+    for deterministic in (False, True)[: 1 + (primitive == "gather")]:
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)  # of torch's own some have no such form
+        with torch.device("cuda"):
+            wrong += grid(column, primitive, step)
+        wrong += cases(column, primitive, step)
+    return wrong
+
+
+if __name__ == "__main__":
+    where, primitive, seed, step = sys.argv[1:]
+    on_hardware = where in ("cuda", "triton")
+    found = on_gpu(where, primitive, int(step)) if on_hardware else emulated(where, primitive, int(seed), int(step))
+    print(*found, f"{primitive}: {len(found)} wrong", sep="\n")
+    raise SystemExit(bool(found) or not OPS[primitive].rungs(where if on_hardware else "cuda"))

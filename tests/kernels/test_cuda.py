@@ -1,4 +1,4 @@
-"""The CUDA kernels without a GPU: emulated and judged by the oracle, compiled by nvcc, and their machine code checked."""
+"""The CUDA kernels: emulated and judged by the oracle, compiled by nvcc, their machine code checked; on a GPU judged there."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,46 @@ def test_emulated_against_the_oracle(primitive, request):
     step = 7 if request.config.getoption("--quick") else 1
     run = build.run(sys.executable, build.HERE / "judge.py", build.build(build.LIBRARY), primitive, 1, step)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+# ---- On a GPU, with `pytest --device cuda` -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gpu(request):
+    """`gpu(*command)` runs Python in a process of its own: an access that the GPU refuses would end this one."""
+    if request.config.getoption("--device") != "cuda":
+        pytest.skip("needs a GPU: pytest --device cuda")
+    paths = [str(build.ROOT / path) for path in ("", "tests", "tests/columns")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+    return lambda *command: subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("column", ("cuda", "triton"))
+def test_on_a_gpu_against_the_oracle(column, primitive, request, gpu):
+    step = "7" if request.config.getoption("--quick") else "1"
+    run = gpu(str(build.HERE / "judge.py"), column, primitive, "0", step)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+OUT_OF_RANGE = """
+import sys, torch, scratchnet
+
+index = torch.tensor([[0, 3]], device="cuda")
+try:
+    with scratchnet.backend(sys.argv[1]):
+        scratchnet.gather(torch.ones(3, 2, device="cuda"), 0, index)
+    torch.cuda.synchronize()
+except RuntimeError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.parametrize("column", ("cuda", "triton"))
+def test_an_index_out_of_range_stops_a_gpu(column, gpu):
+    run = gpu("-c", OUT_OF_RANGE, column)
+    assert "refused:" in run.stdout, run.stdout + run.stderr
 
 
 # ---- Compiled for GPUs ------------------------------------------------------------------------------------------------------
@@ -140,3 +181,71 @@ def test_the_module_needs_no_cuda_library(module):
     run = subprocess.run(["readelf", "-d", str(module)], capture_output=True, text=True, check=True)
     needed = re.findall(r"NEEDED.*\[(.*)\]", run.stdout)
     assert "libtorch_cpu.so" in needed and not [name for name in needed if re.search(r"cuda|c10|libpython", name)]
+
+
+# What the module takes from torch: functions of the stable ABI, which libtorch_cpu.so has exported since torch 2.10 (and those
+# that name a dtype, a device type or a layout). The one that is in libtorch_cuda.so is looked up at run time: see below.
+FROM_TORCH = set(
+    """
+    aoti_torch_abi_version aoti_torch_create_device_guard aoti_torch_delete_device_guard aoti_torch_delete_library_object
+    aoti_torch_delete_tensor_object aoti_torch_empty_strided aoti_torch_get_current_device_index aoti_torch_get_device_index
+    aoti_torch_get_device_type aoti_torch_get_dim aoti_torch_get_dtype aoti_torch_get_numel aoti_torch_get_size
+    aoti_torch_get_sizes aoti_torch_get_stride aoti_torch_get_strides aoti_torch_is_contiguous aoti_torch_library_init_impl
+    aoti_torch_new_tensor_handle torch_call_dispatcher torch_delete_list torch_get_const_data_ptr torch_get_mutable_data_ptr
+    torch_library_impl torch_list_get_item torch_list_size
+    """.split()
+)
+NAMES_A_VALUE = re.compile(r"aoti_torch_(device_type|dtype|layout|memory_format)_\w+")
+
+
+@compiled
+@pytest.mark.skipif(not shutil.which("nm"), reason="nm is missing: apt install binutils")
+def test_what_the_module_takes_from_torch(module):
+    def symbols(which: str, library: Path) -> set[str]:
+        run = subprocess.run(["nm", "-D", which, str(library)], capture_output=True, text=True, check=True)
+        return {line.split()[-1] for line in run.stdout.splitlines()}
+
+    others = re.compile("_?Py|_ITM_|__gmon|.*@")  # Python's, the compiler's, those of the system's libraries
+    taken = {name for name in symbols("--undefined-only", module) if not others.match(name)}
+    assert taken and {name for name in taken if not NAMES_A_VALUE.fullmatch(name)} <= FROM_TORCH
+    assert taken <= symbols("--defined-only", build.TORCH / "lib" / "libtorch_cpu.so")
+
+
+STREAM = """
+#include "bindings/cuda_stream.h"
+
+#include <stdio.h>
+
+int main() {
+  try {
+    printf("%p\\n", scratchnet::current_cuda_stream(3));
+  } catch (const std::exception& error) {
+    printf("%s\\n", error.what());
+  }
+}
+"""
+STAND_IN = """
+#include <stdint.h>
+extern "C" int32_t NAME(int32_t device, void** stream) { return *stream = (void*)(intptr_t)(0x1230 + device), device != 3; }
+"""
+
+
+@pytest.mark.skipif(build.missing() is not None, reason=str(build.missing()))
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("aoti_torch_get_current_cuda_stream", "0x1233"),
+        ("another", "scratchnet: this torch has no aoti_torch_get_current_cuda_stream; install torch 2.10 or later with CUDA"),
+    ],
+)
+def test_the_stream_is_asked_of_the_cuda_library_that_is_loaded(name, said, tmp_path):
+    (tmp_path / "stream.cpp").write_text(STREAM)
+    (tmp_path / "cuda.cpp").write_text(STAND_IN.replace("NAME", name))
+    library = tmp_path / "libtorch_cuda.so"
+    stand_in = ["-shared", "-fPIC", "-Wl,-soname,libtorch_cuda.so"]
+    includes = [f"-I{folder}" for folder in (build.ROOT / "csrc", build.TORCH / "include")]
+    subprocess.run(["g++", *stand_in, tmp_path / "cuda.cpp", "-o", library], check=True)
+    program = tmp_path / "stream"
+    subprocess.run(["g++", "-std=c++20", *includes, tmp_path / "stream.cpp", "-ldl", "-o", program], check=True)
+    run = subprocess.run([program], env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
+    assert run.stdout.strip() == said, run.stderr

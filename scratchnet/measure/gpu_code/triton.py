@@ -18,7 +18,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -31,6 +31,9 @@ from scratchnet.measure.verify import as_tuple, function
 from scratchnet.ops import OPS, Op
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "sm_100": ("cuda", 100, 32), "gfx942": ("hip", "gfx942", 64)}
+# Older, smaller and newer ones, which `report` takes on request: Turing, consumer Blackwell, MI350, RDNA 3.
+OTHERS = {"sm_75": ("cuda", 75, 32), "sm_120": ("cuda", 120, 32)}
+OTHERS |= {"gfx950": ("hip", "gfx950", 64), "gfx1100": ("hip", "gfx1100", 32)}
 # Rows and columns of the example calls: multiples of every block, or of nothing, where the compiler may assume less.
 SIZES = {"aligned": (512, 1024), "odd": (511, 1021)}
 LONG = {"aligned": (16, 20480), "odd": (15, 20479)}  # a row that is too long for the registers takes another path in these:
@@ -55,13 +58,16 @@ class Code:
     occupancy: float | None  # the fraction of a multiprocessor's threads that can be resident; None: not known
 
 
-def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned", rung: str = "best") -> list[Code]:
+def report(
+    names: Sequence[str], dtype: str = "float32", sizes: str = "aligned", rung: str = "best", targets: Iterable[str] = TARGETS
+) -> list[Code]:
     """The machine code of some operators' Triton kernels, for forward and backward of their first examples and every target.
 
     rung: "best", or the number of an early one such as "1", which is compiled for short rows only.
+    targets: names in TARGETS or OTHERS.
     RuntimeError with the compiler's words if a kernel does not compile.
     """
-    command = [sys.executable, "-m", "scratchnet.measure.gpu_code.triton", dtype, sizes, rung, *names]
+    command = [sys.executable, "-m", "scratchnet.measure.gpu_code.triton", dtype, sizes, rung, ",".join(targets), *names]
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     if run.returncode:
@@ -69,15 +75,15 @@ def report(names: Sequence[str], dtype: str = "float32", sizes: str = "aligned",
     return [Code(**row) for row in json.loads(run.stdout.splitlines()[-1])]
 
 
-def compile_all(dtype: str, sizes: str, rung: str, *names: str) -> Iterator[Code]:
+def compile_all(dtype: str, sizes: str, rung: str, targets: str, *names: str) -> Iterator[Code]:
     """Compile in this process, which must not be one that interprets Triton."""
     number = None if rung == "best" else int(rung)
     for name in names:
         for table in (SIZES, LONG) if name in WITH_LONG_ROWS and number is None else (SIZES,):
-            yield from _compile_op(OPS[name], number, *table[sizes], getattr(torch, dtype))
+            yield from _compile_op(OPS[name], number, *table[sizes], getattr(torch, dtype), targets.split(","))
 
 
-def _compile_op(op: Op, rung: int | None, rows: int, columns: int, dtype: torch.dtype) -> Iterator[Code]:
+def _compile_op(op: Op, rung: int | None, rows: int, columns: int, dtype: torch.dtype, targets: list[str]) -> Iterator[Code]:
     from scratchnet.kernels.launch import compiling  # imports Triton
 
     launches: dict[str, list[tuple]] = {}
@@ -85,7 +91,7 @@ def _compile_op(op: Op, rung: int | None, rows: int, columns: int, dtype: torch.
         with compiling(lambda *launch, direction=direction: launches.setdefault(direction, []).append(launch)):
             kernel_of(op, "triton", direction, rung)(*arguments)
     example = next(iter(op.examples))
-    for target in TARGETS:
+    for target in targets:
         for direction, found in launches.items():
             for kernel, args, options in found:
                 for config, name, compiled in _variants(kernel, args, options, target):
@@ -145,8 +151,9 @@ class _Absent:
     def __init__(self, name: str):
         from triton.backends.compiler import GPUTarget
 
-        self.number = list(TARGETS).index(name)  # Triton caches what it compiled by the device's number
-        self.target = GPUTarget(*TARGETS[name])
+        every = TARGETS | OTHERS
+        self.number = list(every).index(name)  # Triton caches what it compiled by the device's number
+        self.target = GPUTarget(*every[name])
 
     def get_current_target(self):
         return self.target
@@ -192,8 +199,10 @@ SHARED_MEMORY = {"sm_80": 164 << 10, "sm_90": 228 << 10, "sm_100": 228 << 10}  #
 REGISTERS, WARPS, BLOCKS = 65536, 64, 32  # per multiprocessor of any of these
 
 
-def occupancy(registers: int, warps: int, shared: int, target: str) -> float:
+def occupancy(registers: int, warps: int, shared: int, target: str) -> float | None:
     """The fraction of a multiprocessor's warps that registers and shared memory allow to be resident at a time."""
+    if target not in SHARED_MEMORY:
+        return None
     of_warp = -(-registers * 32 // 256) * 256  # allocated in units of 256
     by_registers = REGISTERS // of_warp // 4 * 4 // warps  # each of the four partitions has its own
     by_shared = SHARED_MEMORY[target] // (shared + 1024)  # a block takes 1 KiB more
@@ -216,7 +225,7 @@ def _read_amd(compiled) -> dict[str, int]:
         "shared": compiled.metadata.shared,
         "load_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_load_(\w+)", asm)), default=0),
         "store_bits": max(map(_amd_width, re.findall(r"\b(?:global|buffer)_store_(\w+)", asm)), default=0),
-        "tensor_cores": len(re.findall(r"\bv_mfma_", asm)),
+        "tensor_cores": len(re.findall(r"\bv_(?:mfma|wmma)_", asm)),
         "occupancy": None,
     }
 

@@ -1,0 +1,51 @@
+"""tools/gpu_check.sh without a GPU, in the interpreter, for one primitive; and what it says of a stage that fails."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cuda_emulation import build
+
+FILES = {"summary.txt", "bench.csv", *(f"{name}.log" for name in "build verify sanitizers tests bench profile".split())}
+SCRIPT = build.ROOT / "tools" / "gpu_check.sh"
+pytestmark = pytest.mark.skipif(build.missing() is not None or not SCRIPT.exists(), reason=f"{build.missing()}, or no script")
+
+
+def check(out: Path, **environment: str) -> tuple[int, list[str]]:
+    """The exit status, and what summary.txt says about each stage."""
+    for name in ("SCRATCHNET_BACKEND", "STAGES"):
+        environment.setdefault(name, "")
+    settings = {**os.environ, "DEVICE": "cpu", "OUT": str(out), "PYTHON": sys.executable, **environment}
+    run = subprocess.run([SCRIPT, "rope"], env=settings, capture_output=True, text=True)
+    assert not run.stderr, run.stderr
+    return run.returncode, run.stdout.splitlines()
+
+
+@pytest.mark.full
+def test_the_stages_are_green(tmp_path):
+    """Not those that build or run tests, which others do."""
+    pytest.importorskip("triton", reason="needs Triton: pip install triton")
+    status, lines = check(tmp_path, STAGES="environment verify bench profile step")
+    assert [line[:24].strip() for line in lines] == ["environment", "verify triton", "bench", "profile", "step"], lines
+    assert status == 0 and all(" ok " in line for line in lines), [path.read_text() for path in tmp_path.glob("*.log")]
+    assert {path.name for path in tmp_path.iterdir()} <= FILES
+    rows = list(csv.DictReader((tmp_path / "bench.csv").open()))
+    assert {(row["op"], row["what"], row["caches"]) for row in rows} == {("rope", "cpp", "warm"), ("rope", "cpp", "cold")}
+    assert all(float(row["ms"]) > 0 and float(row["x_torch"]) > 0 for row in rows)
+    for name, said in {"verify": " 0 failed", "profile": "rope on triton"}.items():
+        assert said in (tmp_path / f"{name}.log").read_text(), name
+
+
+def test_a_stage_that_fails_costs_no_other(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "FAIL $*"; exit 3\n')
+    python.chmod(0o755)
+    status, lines = check(tmp_path / "out", PYTHON=str(python), STAGES="verify bench profile")
+    assert status == 1
+    assert [line.split("  ")[0] for line in lines] == ["verify triton", "bench", "profile"]
+    assert all(" FAILED with 3 " in line for line in lines), lines
+    summary = (tmp_path / "out" / "summary.txt").read_text()
+    assert "\nFAIL benchmarks/gpu.py rope --device cpu" in summary
