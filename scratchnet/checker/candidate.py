@@ -174,9 +174,12 @@ class Candidate:
         dtype = getattr(torch, told["dtype"], None)
         if not isinstance(dtype, torch.dtype):
             raise KernelError(f"it returned {told['dtype']} for {name}, which torch has not")
-        data = bytearray(np.frombuffer(self.child.answers, np.uint8, told["bytes"], told["at"]))
-        whole = torch.frombuffer(data, dtype=torch.uint8).view(dtype) if data else torch.empty(0, dtype=dtype)
-        return whole.reshape(told["shape"])
+        try:
+            data = bytearray(np.frombuffer(self.child.answers, np.uint8, told["bytes"], told["at"]))
+            whole = torch.frombuffer(data, dtype=torch.uint8).view(dtype) if data else torch.empty(0, dtype=dtype)
+            return whole.reshape(told["shape"])
+        except (ValueError, RuntimeError):  # no runner says this: the kernel speaks in its place
+            raise KernelError(f"what its process says about {name} cannot be: {told}") from None
 
     def _problem(self, direction: str, reply: dict) -> str:
         """What it may not do."""

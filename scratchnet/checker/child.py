@@ -143,7 +143,11 @@ def _end(zygote: _Zygote, line: socket.socket, process: int) -> int | None:
 
 def _finish(process: subprocess.Popen, line: socket.socket) -> None:
     line.close()
-    process.wait()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _shared(size: int) -> tuple[int, int]:

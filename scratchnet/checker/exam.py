@@ -90,7 +90,7 @@ class Exam:
 
     def __init__(self, kernel: Candidate, direction: str, seed: int):
         self.kernel, self.contract, self.direction, self.seed = kernel, kernel.contract, direction, seed
-        self.left_out = questions.left_out(kernel.contract, kernel.kind)
+        self.left_out = questions.left_out(kernel.kind)
 
     def verdict(self) -> Verdict:
         """The parts up to the first that fails."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from scratchnet.checker.candidate import Candidate, backwards, stored
-from scratchnet.checker.contract import Contract
 from scratchnet.measure import verify
 from scratchnet.measure.verify import Call, Rule
 from scratchnet.ops import Op
@@ -118,7 +117,7 @@ class Question:
         return None
 
 
-@functools.lru_cache(1000)  # both directions, and the kernels of a folder, get the same calls
+@functools.lru_cache(300)  # both directions, and the kernels of a folder, get the same calls
 def _drawn(op: Op, example: str, rows: int, columns: int, layout: str, values: str, seed: int, dtype: torch.dtype) -> Call:
     if values:
         op = _changed(op, *((_floats, VALUES[values]) if values in VALUES else (_integers, INTEGERS[values])))
@@ -252,15 +251,13 @@ def out_of_range(kernel: Candidate) -> Iterator[tuple[str, Call]]:
 
 def fair(call: Call, direction: str) -> bool:
     """Whether torch's own answer passes."""
-    copied = verify.on_tensors(lambda t: verify.copied(t, t.dtype, torch.device("cpu")), call.args, call.kwargs)
+    copied = verify.on_tensors(lambda t: verify.copied(t, t.dtype, t.device), call.args, call.kwargs)
     own = verify.run(call.op.torch, *copied, [g.clone() for g in call.upstream])
-    outputs = len(call.upstream)
-    return all(
-        check.ok for check in (call.judge(own, RULE)[:outputs] if direction == "forward" else call.judge(own, RULE)[outputs:])
-    )
+    checks, outputs = call.judge(own, RULE), len(call.upstream)
+    return all(check.ok for check in (checks[:outputs] if direction == "forward" else checks[outputs:]))
 
 
-def left_out(contract: Contract, kind: str) -> list[str]:
+def left_out(kind: str) -> list[str]:
     """What is not judged, whatever the kernel does."""
     if kind == "C++":
         return ["arguments that the prototype has no room for", "strides", "float64", "16 bits", "indices out of range"]
