@@ -195,6 +195,7 @@ def verdicts(diverged):
         "1, NaN, 0.5": [1.0, math.nan, 0.5],
         "1, minus infinite, 0.5": [1.0, -math.inf, 0.5],
         "2, 30, 20": [2.0, 30.0, 20.0],
+        "2, 30, 21": [2.0, 30.0, 21.0],
     }
     return {f"the losses {name} are a lost run": bool(diverged(losses)) for name, losses in runs.items()}
 
@@ -258,7 +259,7 @@ def choices(choose):
     runs = {
         0.01: [1.0, 0.9, 0.8],
         0.1: [1.0, 0.5, 0.3],
-        0.3: [1.0, 0.6, 0.4],
+        0.3: [1.0, 0.4, 0.35],
         1.0: [1.0, 5.0, 0.1],
         3.0: [1.0, 0.9, math.nan],
     }
