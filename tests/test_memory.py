@@ -34,15 +34,15 @@ SCRATCH = {
     "recurrence": """
         x, h, steps = torch.randn(2048, 64), torch.zeros(64, 512), torch.full((32,), 64)
         w, v = torch.randn(2048, 64), torch.randn(2048, 512)
-        call = lambda: torch.ops.scratchnet.recurrence_forward(x, steps, w, v, None, None, h, h, None, 2, False, 2)
+        call = lambda: torch.ops.scratchnet.recurrence_forward(x, steps, w, v, None, None, h, h, None, 2, False, 3)
     """,
     "matmul": """
         a, b = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()
-        call = lambda: torch.ops.scratchnet.matmul_forward(a.T, b, 5)
+        call = lambda: torch.ops.scratchnet.matmul_forward(a.T, b, 6)
     """,
     "embedding_backward": """
         grad, index = torch.randn(1 << 20, 1), torch.arange(1 << 20)
-        call = lambda: torch.ops.scratchnet.embedding_backward(grad, index, 1 << 20, -1, False, 4)
+        call = lambda: torch.ops.scratchnet.embedding_backward(grad, index, 1 << 20, -1, False, 5)
     """,
 }
 

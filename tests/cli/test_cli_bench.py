@@ -216,7 +216,7 @@ def test_the_roof_counts_two_reads_and_a_write_and_two_operations_a_term(monkeyp
     monkeypatch.setattr(roof, "timed", lambda call, repeat, device: call() is None or 0.5)
     monkeypatch.setattr(roof, "MEBIBYTES", {"cpu": 1})
     monkeypatch.setattr(roof, "PRODUCT", {"cpu": 8})
-    assert Roof.measure("cpu", torch.bfloat16) == Roof(3 * 2**20 / 0.5, 2 * 8**3 / 0.5, "torch.mm of 8x8")
+    assert Roof.measure("cpu", torch.bfloat16) == Roof(3 * 2**20 / 0.5, 2 * 8**3 / 0.5, "torch.mm of 8x8", mebibytes=1)
 
 
 @pytest.mark.parametrize("dtype, bytes", [(torch.float32, 4), (torch.float64, 8)])

@@ -59,10 +59,11 @@ def test_python(page, code):
 )
 def test_shell(line, capsys):
     command, *arguments = line.split()
-    if arguments[0] == "check":  # a blank exercise, a wrong kernel
+    if arguments[0] == "check":  # a blank exercise, a blank kernel, a wrong one
         assert cli.main(arguments) == 1
         said = " ".join(capsys.readouterr().out.split())
-        answers = "shapes, hint 1 of 3", "the variance is the unbiased one, divided by D - 1; LayerNorm divides by D"
+        wrong = "the variance is the unbiased one, divided by D - 1; LayerNorm divides by D"
+        answers = "shapes, hint 1 of 3", "K01_matmul_loops.cpp is still as you got it: fill it in", wrong
         assert any(answer in said for answer in answers)
     elif command == "scratchnet":
         assert cli.main(arguments) in (0, None)
