@@ -17,5 +17,5 @@ def recover__known_numbers(x, y):
 
 
 def predict__noisy(x, y, new):
-    """yours is False; it should be True"""
+    """a patient's guess alone, over that among others, to one digit: yours is"""
     return y.mean() + 20 * torch.randn(len(new), 1)

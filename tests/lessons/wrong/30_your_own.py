@@ -29,8 +29,8 @@ class Swish__exp(nn.Module):
         return x * e / (1 + e)
 
 
-def first_sick_layer__of_the_sum(model, x):
-    """a layer that puts a single"""
+def first_sick_layer__nan_everywhere(model, x):
+    """yours is '3'; it should be '1.1'"""
     for name, layer in model.named_modules():
         if not [*layer.children()]:
             x = layer(x)
