@@ -1,4 +1,4 @@
-// One or two queries that share keys, as when words are generated one by one: keys and values are read where they lie, once.
+// Up to four queries that share keys, as when words are generated one by one: keys and values are read where they lie, once.
 //
 // To pack them for the register tiles would take longer than to use them: a head's 1,024 keys of 64 numbers took 1.8 times
 // as long.
@@ -10,7 +10,7 @@ namespace scratchnet {
 namespace {
 
 inline bool few_queries(const Attention& p) {
-  return p.queries * p.heads <= 2 * p.groups && p.q.column == 1 && p.k.column == 1 && p.v.column == 1;
+  return p.queries * p.heads <= 4 * p.groups && p.q.column == 1 && p.k.column == 1 && p.v.column == 1;
 }
 
 // c = q k^T for what the queries of a block see; `keys` is the first key of the block.
