@@ -19,6 +19,12 @@ inline Block block_of(const Attention& p, const QueryBlocks& blocks, int64_t i, 
           p.right};
 }
 
+// The first key, or value, of a block.
+template <class T>
+const T* first_key(const Attention& p, const Heads& keys, int64_t b, int64_t h, const Block& block) {
+  return (const T*)keys.data + keys.offset(b, p.group(h), block.j);
+}
+
 // ---- forward ------------------------------------------------------------------------------------------------------------
 
 // Keys and values of one block, packed.
@@ -62,21 +68,17 @@ struct Forward {
       const Block block = block_of(p, blocks, i, j);
       if (!block.visible()) continue;
       const PackedKeys<T>* const keys = few ? nullptr : &packed(j);
-      if (few) scores_in_place(block, p.size, queries, first(p.k, b, h, block), p.k.row, s.data());
+      if (few) scores_in_place(block, p.size, queries, first_key<T>(p, p.k, b, h, block), p.k.row, s.data());
       else scores(block, p.size, queries, keys->k.data(), s.data());
       for (int64_t r = 0; r < block.rows; r++)
         shrink(r, exponentials(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), m[r], l[r]));
-      if (few) add_values_in_place(block, p.value_size, s.data(), first(p.v, b, h, block), p.v.row, o.data());
+      if (few) add_values_in_place(block, p.value_size, s.data(), first_key<T>(p, p.v, b, h, block), p.v.row, o.data());
       else add_over_keys(block, p.value_size, s.data(), keys->v.data(), o.data());
     }
     for (int64_t r = 0; r < all.rows; r++) finish(b, h, all.i + r, r);
   }
 
  private:
-  // The first key or value of a block.
-  const T* first(const Heads& t, int64_t b, int64_t h, const Block& block) const {
-    return (const T*)t.data + t.offset(b, p.group(h), block.j);
-  }
   void shrink(int64_t r, A by) const {
     if (by == 1) return;
     A* const row = o.at(r * p.value_size, p.value_size);
@@ -157,12 +159,14 @@ struct Backward {
   const AttentionBackward& p;
   const A* delta;
   const QueryBlocks blocks;
+  const bool few;
   const Scratch<A> k, k_columns, v_columns, dk, dv, s, d, q, q_rows, g, g_rows;
 
   Backward(const AttentionBackward& p, const A* delta)
       : p(p),
         delta(delta),
         blocks(p),
+        few(few_queries(p)),
         k(panels_of<A>(KEYS, p.size)),
         k_columns(panels_of<A>(KEYS, p.size)),
         v_columns(panels_of<A>(KEYS, p.value_size)),
@@ -177,7 +181,7 @@ struct Backward {
 
   void hold(int64_t b, int64_t group, int64_t j) const {
     const int64_t first = j * KEYS, rows = min(KEYS, p.keys - first);
-    pack_transposed<T>(p.k, b, group, first, rows, p.size, k_columns.data());
+    if (!few) pack_transposed<T>(p.k, b, group, first, rows, p.size, k_columns.data());
     pack_transposed<T>(p.v, b, group, first, rows, p.value_size, v_columns.data());
     if (p.dq) pack_rows<T>(p.k, b, group, first, rows, p.size, k);
   }
@@ -186,7 +190,10 @@ struct Backward {
   // z p into s, and the gradient of the products (or of the scores) into d.
   template <bool TO_PRODUCT = true>
   void probabilities(int64_t b, int64_t h, const Block& block) const {
-    scores(block, p.size, lines<T>(p.q, b, h, block.i, block.rows, p.size, q, A(p.scale)), k_columns.data(), s.data());
+    // The sums of forward, in its order: where scores are large, p = exp(s - lse) feels the last bit of another s.
+    const auto queries = lines<T>(p.q, b, h, block.i, block.rows, p.size, q, A(p.scale));
+    if (few) scores_in_place(block, p.size, queries, first_key<T>(p, p.k, b, h, block), p.k.row, s.data());
+    else scores(block, p.size, queries, k_columns.data(), s.data());
     scores(block, p.value_size, lines<T>(p.grad, b, h, block.i, block.rows, p.value_size, g), v_columns.data(), d.data());
     for (int64_t r = 0; r < block.rows; r++) {
       const int64_t n = p.row(b, h, block.i + r);
