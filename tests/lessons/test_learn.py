@@ -36,6 +36,16 @@ def test_a_claim_that_does_not_hold_stops_the_lesson():
         course.Checks("09")("one is two", 1 == 2)
 
 
+def test_a_claim_about_speed_may_fail_where_the_machine_is_busy(capsys):
+    check = course.Checks("09")
+    check.timed("one is quick", True)
+    check.timed("two is quicker", False)
+    check.done()
+    text = capsys.readouterr().out
+    assert "✓ one is quick\n✗ not this time: two is quicker. Other programs" in text
+    assert text.endswith("lesson 09: 1 checks passed\n")
+
+
 @pytest.mark.parametrize("command", ["learn", "check"])
 def test_a_lesson_that_is_not_there(command, capsys):
     with pytest.raises(SystemExit) as stop:

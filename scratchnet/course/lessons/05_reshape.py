@@ -134,7 +134,7 @@ across = best(lambda: [column.sum() for column in matrix.T])
 print(f"along the rows {along:.0f} ms, down the columns {across:.0f} ms")
 print(f"{across / along:.1f} times as long")
 
-check("jumping through memory costs time", across > 1.5 * along)
+check.timed("jumping through memory costs time", across > 1.5 * along)
 
 # %% [markdown]
 # Libraries know this. A good kernel is not slow on a transposed matrix: it puts blocks in order

@@ -83,7 +83,7 @@ for n in (1, 1000, 1_000_000):
 one, thousand = torch.randn(1), torch.randn(1000)
 small = best(lambda: [scratchnet.gelu(one) for _ in range(100)])
 larger = best(lambda: [scratchnet.gelu(thousand) for _ in range(100)])
-check("a thousand numbers do not take a hundred times as long as one", larger < 100 * small)
+check.timed("a thousand numbers do not take a hundred times as long as one", larger < 100 * small)
 
 # %% [markdown]
 # Note the loop inside the timed part: when a call takes about as long as reading the clock, time
@@ -162,7 +162,7 @@ def cold():
 
 warm_ms, cold_ms = best(lambda: x.sum(), times=20), min(cold() for _ in range(4))
 print(f"sum of 1 MB: warm {warm_ms:.3f} ms, cold {cold_ms:.3f} ms")
-check("the same sum takes longer when none of it is in the cache", cold_ms > warm_ms)
+check.timed("the same sum takes longer when none of it is in the cache", cold_ms > warm_ms)
 
 # %% [markdown]
 # ## Side by side

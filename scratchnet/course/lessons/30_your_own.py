@@ -339,7 +339,7 @@ for name, milliseconds in times.items():
     print(f"{name:14}{milliseconds:9.3f} ms {2 * a.nbytes / milliseconds / 1e6:7.1f} GB/s")
 
 faster = times["row by row"] / times["yours"]
-check("more than three times as fast as the loop over rows", faster > 3)
+check.timed("more than three times as fast as the loop over rows", faster > 3)
 
 # %% [markdown]
 # For the next one, the library does all of this by itself. `scratchnet new my_primitive` writes a
