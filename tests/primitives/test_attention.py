@@ -327,7 +327,7 @@ def test_a_few_queries_read_keys_in_place(size, values, dtype, options, rows, he
 @pytest.mark.parametrize("rows", [1, 3, 4, 5])
 @pytest.mark.parametrize("name", CPP)
 def test_the_probabilities_of_backward_add_up_to_one_where_scores_are_large(name, rows):
-    """Backward makes exp(s - lse) again: with sums in another order than forward's, 9e-6 are missing."""
+    """Backward makes exp(s - lse) again: of sums in another order, or of a rounded lse, 2e-6 are missing."""
     missing = []
     for seed in range(20):
         q, k, v = tensors(1, 2, rows, 256, keys=90, seed=seed)
@@ -335,4 +335,4 @@ def test_the_probabilities_of_backward_add_up_to_one_where_scores_are_large(name
             y = attention(20 * q, k, v)
             (dv,) = torch.autograd.grad(y, v, torch.ones_like(y))
         missing.append((dv.double().sum(2) / rows - 1).abs().max().item())
-    assert max(missing) < 4e-6
+    assert max(missing) < 4e-7

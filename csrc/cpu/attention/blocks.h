@@ -197,7 +197,7 @@ struct Backward {
     scores(block, p.value_size, lines<T>(p.grad, b, h, block.i, block.rows, p.value_size, g), v_columns.data(), d.data());
     for (int64_t r = 0; r < block.rows; r++) {
       const int64_t n = p.row(b, h, block.i + r);
-      gradients<T, TO_PRODUCT>(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), d.at(r * KEYS, KEYS), A(p.lse[n]), delta[n]);
+      gradients<T, TO_PRODUCT>(Row<T>(p, b, h, block, r), s.at(r * KEYS, KEYS), d.at(r * KEYS, KEYS), p.lse[n], delta[n]);
     }
   }
 

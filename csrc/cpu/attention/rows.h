@@ -131,17 +131,19 @@ acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) 
 }
 
 // Products s = q k^T and d = g v^T -> z p, p = exp(s - lse), and the gradient of s: p (z d - delta); with TO_PRODUCT the
-// gradient of the product that s comes from.
+// gradient of the product that s comes from. lse comes in two parts: of scores of hundreds, a float of it would be wrong by
+// 1e-5, and so p, even that of a key that takes all.
 template <class T, bool TO_PRODUCT = true>
-void gradients(const Row<T>& row, acc_t<T>* s, acc_t<T>* d, acc_t<T> lse, acc_t<T> delta) {
+void gradients(const Row<T>& row, acc_t<T>* s, acc_t<T>* d, double lse, acc_t<T> delta) {
   using A = acc_t<T>;
+  const A high = A(lse), low = high == INFINITY ? 0 : A(lse - high);
   const bool simple = plain(row.p), capped = TO_PRODUCT && row.p.softcap > 0, dropped = row.p.seed;
   const A outer = TO_PRODUCT ? A(row.p.scale) : 1;
   A slope[KEYS], z[KEYS];
   if (!simple) row.finish(s, slope);
   if (dropped && !row.empty()) row.factors(z);
   for (int64_t n = row.begin; n < row.end; n += lanes<A>) {
-    const vec<A> p = vexp(load(s + n) - lse), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
+    const vec<A> p = vexp(load(s + n) - high - low), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
     vec<A> ds = p * (dp - delta) * outer;
     if (capped) ds *= load(slope + n);
     store(s + n, dropped ? p * load(z + n) : p);
