@@ -234,7 +234,7 @@ rows, columns = best(lambda: by_rows(a, b), times=2), best(lambda: by_columns(a,
 print(f"by rows {rows:.0f} ms, by columns {columns:.0f} ms: {columns / rows:.1f} times")
 
 check("the same numbers", np.array_equal(by_rows(a, b), by_columns(a, b)))
-check.timed("down the columns takes more than one and a half times as long", columns > 1.5 * rows)
+check.timed("down the columns takes over one and a half times as long", columns > 1.5 * rows)
 
 # %% [markdown]
 # ## Why it can be so fast
