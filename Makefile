@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 
-.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results ladders profiles gpu clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results ladders profiles site gpu clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -25,6 +25,7 @@ help:
 	@echo 'make results   every table of speed in benchmarks/RESULTS.md, README.md and docs/cpu_training.md (half an hour)'
 	@echo 'make ladders   the rungs of every primitive, measured and drawn on its page in docs (some minutes)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
+	@echo 'make site      this book as a web site, in build/site'
 	@echo 'make gpu       are the GPU columns right, clean and fast? (eight minutes) Without a GPU: make gpu DEVICE=cpu'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
@@ -100,6 +101,10 @@ profiles: build
 	env -u OMP_WAIT_POLICY $(TUNE)/avx512-spin.json
 	OMP_WAIT_POLICY=passive $(AVX2) $(TUNE)/avx2-passive.json
 	env -u OMP_WAIT_POLICY $(AVX2) $(TUNE)/avx2-spin.json
+
+site: build
+	$(PIP) --no-build-isolation --editable '.[docs]'
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/site
 
 # Are the GPU columns right, clean and fast? Without a GPU: make gpu DEVICE=cpu. Without a network: tools/gpu_check.sh by itself.
 gpu: DEVICE ?= cuda

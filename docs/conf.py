@@ -1,0 +1,26 @@
+"""The book: Sphinx over this folder. What a module of `ext` makes goes into `_made`, which git ignores."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "ext"))
+
+import scratchnet  # noqa: E402
+
+project = "scratchnet"
+author = copyright = "The scratchnet authors"
+version = release = scratchnet.__version__
+
+extensions = ["myst_nb", "sphinx_design", *sorted(path.stem for path in (HERE / "ext").glob("*.py"))]
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+suppress_warnings = ["myst.xref_missing"]  # pages link files of the repository too
+exclude_patterns = ["ext", "moving/*.py"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "scratchnet"
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {"show_prev_next": True, "footer_start": ["copyright"], "footer_end": []}
