@@ -17,10 +17,12 @@ myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 suppress_warnings = ["myst.xref_missing"]  # pages link files of the repository too
-exclude_patterns = ["ext", "moving/*.py"]
+exclude_patterns = ["ext", "moving/*.py", "_made/lessons/notebooks"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "scratchnet"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"show_prev_next": True, "footer_start": ["copyright"], "footer_end": []}

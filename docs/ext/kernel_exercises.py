@@ -1,0 +1,77 @@
+"""The kernels that a reader writes, and the puzzles, as pages: the task, the file to fill in, hints and solution, folded."""
+
+from __future__ import annotations
+
+from lessons import DOCS, dropdown, put
+
+from scratchnet.course.kernels import Exercise, all_exercises
+
+PAGES = DOCS / "_made" / "kernels"
+COLOURS = {".cpp": "cpp", ".py": "python", ".cu": "cuda"}  # what highlights a file
+
+INDEX = """\
+# Kernels to write, and puzzles
+
+In C++, Triton and CUDA C++, which runs in an emulation: a C++ compiler is all it needs. `scratchnet learn K01` writes the file
+to fill in. `scratchnet check K01` judges it, counts what it moves and draws its bar beside those of the ladder. In a puzzle (P1
+and on) the kernel is there, and has a bug to find.
+
+| | kernel | language | primitive |
+| --- | --- | --- | --- |
+{rows}
+
+```{{toctree}}
+:maxdepth: 1
+:hidden:
+
+{names}
+```
+"""
+PAGE = """\
+{task}
+
+## The file
+
+`scratchnet learn {number}` writes it, `scratchnet check {number}` judges it.
+
+```{colours}
+{skeleton}
+```
+
+## Help
+
+{hints}
+"""
+
+
+def setup(app):
+    app.connect("builder-inited", lambda app: write())
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write() -> None:
+    """A page for each exercise and puzzle, and the page that lists them."""
+    exercises = all_exercises()
+    for exercise in exercises:
+        put(PAGES / f"{exercise.name}.md", page(exercise))
+    names = "\n".join(exercise.name for exercise in exercises)
+    put(PAGES / "index.md", INDEX.format(rows="\n".join(map(_row, exercises)), names=names))
+
+
+def page(exercise: Exercise) -> str:
+    """The MyST Markdown of one page."""
+    colours = COLOURS[exercise.skeleton.suffix]
+    hints = [dropdown(f"Hint {number}", hint) for number, hint in enumerate(exercise.hints, 1)]
+    hints.append(dropdown("Solution", f"```{colours}\n{exercise.solution.read_text(encoding='utf-8').rstrip()}\n```"))
+    return PAGE.format(
+        task=exercise.task,
+        number=exercise.number,
+        colours=colours,
+        skeleton=exercise.skeleton.read_text(encoding="utf-8").rstrip(),
+        hints="\n".join(hints),
+    )
+
+
+def _row(exercise: Exercise) -> str:
+    title = f"[{exercise.title}]({exercise.name}.md)"
+    return f"| {exercise.number} | {title} | {exercise.language} | {exercise.primitive}, {exercise.direction} |"

@@ -1,0 +1,135 @@
+"""The lessons as pages. A lesson runs when its page is made for the first time, and again when its text has changed.
+
+What runs is the notebook that `scratchnet learn --notebooks` writes, without the cells in which a reader works: on the page the
+exercise folds out, task by task, with its hints and its solution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import scratchnet
+from scratchnet import course
+from scratchnet.course import CONCEPTS, Lesson
+from scratchnet.course.notebook import notebook
+
+DOCS = Path(__file__).parent.parent
+PAGES = DOCS / "_made" / "lessons"
+KEPT = DOCS.parent / "build" / "lessons"  # the executed cells, by what they were made from
+SECONDS = 600  # after which a cell is stuck
+
+INDEX = """\
+# Lessons
+
+{count} lessons, each a script that ran when its page was made. In a terminal, `scratchnet learn 1` shows the first one and
+`scratchnet check 1` grades its exercise.
+
+| lesson | minutes | builds on | what it teaches |
+| --- | --: | --- | --- |
+{rows}
+
+```{{toctree}}
+:maxdepth: 1
+:hidden:
+
+{names}
+```
+"""
+EXERCISE = """\
+## Exercise
+
+`scratchnet check {number}` writes this file into the folder `exercises`, and grades what you put in place of each `...`.
+
+```python
+{stub}
+```
+"""
+DOWNLOAD = """\
+{{download}}`Download this lesson as a notebook <notebooks/{name}.ipynb>`: its first cell installs what it needs, in Colab too.
+"""
+
+
+def setup(app):
+    app.connect("builder-inited", lambda app: write())
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write() -> None:
+    """Every lesson's page and notebook, and the page that lists them."""
+    lessons = course.all_lessons()
+    (PAGES / "notebooks").mkdir(parents=True, exist_ok=True)
+    for lesson in lessons:
+        put(PAGES / "notebooks" / f"{lesson.name}.ipynb", json.dumps(notebook(lesson, lesson.stub.read_text()), indent=1))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for lesson, page in zip(lessons, pool.map(executed, lessons), strict=True):
+            put(PAGES / f"{lesson.name}.ipynb", json.dumps(page, indent=1))
+    rows, names = "\n".join(map(_row, lessons)), "\n".join(lesson.name for lesson in lessons)
+    put(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows, names=names))
+
+
+def page(lesson: Lesson) -> dict:
+    """The notebook of a lesson's page, not yet run: its cells, then the exercise, where everything but the stub is folded."""
+    book = notebook(lesson, lesson.stub.read_text())
+    count = len(lesson.cells())
+    head, _, *cells = book["cells"][: count + 1]  # without what installs scratchnet
+    head = {**head, "source": ["".join(head["source"]) + "\n\n" + DOWNLOAD.format(name=lesson.name)]}
+    asked = EXERCISE.format(number=int(lesson.number), stub=lesson.stub.read_text().rstrip())
+    texts = [asked, *map(_folded, course.tasks(lesson))]
+    prose = [{"cell_type": "markdown", "metadata": {}, "source": [text]} for text in texts]
+    return {**book, "cells": [head, *cells, *prose]}
+
+
+def executed(lesson: Lesson) -> dict:
+    """The page with what its cells print and draw. nbclient's CellExecutionError if a cell raises."""
+    book = page(lesson)
+    helpers = [path.read_bytes() for path in sorted(Path(course.__file__).parent.glob("*.py"))]
+    made_from = [json.dumps(book).encode(), scratchnet.__version__.encode(), *helpers]
+    kept = KEPT / f"{lesson.name}-{hashlib.sha256(b''.join(made_from)).hexdigest()[:16]}.json"
+    if not kept.exists():
+        for old in KEPT.glob(f"{lesson.name}-*.json"):
+            old.unlink()
+        put(kept, json.dumps(_run(book)))
+    return json.loads(kept.read_text())
+
+
+def _run(book: dict) -> dict:
+    import nbformat  # only where something has changed
+    from nbclient import NotebookClient
+
+    run = nbformat.reads(json.dumps(book), as_version=4)
+    with TemporaryDirectory() as folder:  # for the pictures that a lesson saves
+        NotebookClient(run, timeout=SECONDS, resources={"metadata": {"path": folder}}).execute()
+    for cell in run.cells:
+        cell.metadata.pop("execution", None)  # when it ran: not the same twice
+    return run
+
+
+def _folded(task: course.Task) -> str:
+    """What helps with a task, to be folded out one after the other."""
+    hints = [dropdown(f"{task.name}: hint {number}", hint) for number, hint in enumerate(task.hints, 1)]
+    return "\n".join([*hints, dropdown(f"{task.name}: solution", f"```python\n{task.source()}\n```")])
+
+
+def dropdown(title: str, text: str) -> str:
+    return f"::::{{dropdown}} {title}\n{text}\n::::\n"
+
+
+def _row(lesson: Lesson) -> str:
+    header = " ".join(lesson.cells()[0].text.split())
+    found = re.search(r"Builds on lessons? ([\d, and]+)", header)
+    before = ", ".join(re.findall(r"\d\d", found[1])) if found else ""
+    taught = "; ".join(CONCEPTS[number] for number in lesson.concepts)
+    return f"| [{lesson.number}. {lesson.title}]({lesson.name}.ipynb) | {lesson.minutes} | {before} | {taught} |"
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file, unless it holds that text: Sphinx reads what has changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
