@@ -17,7 +17,7 @@ myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 suppress_warnings = ["myst.xref_missing"]  # pages link files of the repository too
-exclude_patterns = ["ext", "moving/*.py", "_made/lessons/notebooks"]
+exclude_patterns = ["_made/lessons/notebooks"]  # to download, not to read
 
 html_theme = "pydata_sphinx_theme"
 html_title = "scratchnet"

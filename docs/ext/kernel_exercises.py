@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lessons import DOCS, dropdown, put
+from lessons import DOCS, PAGES_BELOW, dropdown, put
 
 from scratchnet.course.kernels import Exercise, all_exercises
 
@@ -12,20 +12,13 @@ COLOURS = {".cpp": "cpp", ".py": "python", ".cu": "cuda"}  # what highlights a f
 INDEX = """\
 # Kernels to write, and puzzles
 
-In C++, Triton and CUDA C++, which runs in an emulation: a C++ compiler is all it needs. `scratchnet learn K01` writes the file
-to fill in. `scratchnet check K01` judges it, counts what it moves and draws its bar beside those of the ladder. In a puzzle (P1
-and on) the kernel is there, and has a bug to find.
+They are written in C++, Triton and CUDA C++. CUDA C++ runs in an emulation, so a C++ compiler is all that you need.
+`scratchnet learn K01` writes the file to fill in. `scratchnet check K01` judges it, counts what it moves and draws its bar beside
+those of the ladder. In a puzzle (from P1 on) the kernel is there and has a bug to find.
 
 | | kernel | language | primitive |
 | --- | --- | --- | --- |
 {rows}
-
-```{{toctree}}
-:maxdepth: 1
-:hidden:
-
-{names}
-```
 """
 PAGE = """\
 {task}
@@ -55,7 +48,7 @@ def write() -> None:
     for exercise in exercises:
         put(PAGES / f"{exercise.name}.md", page(exercise))
     names = "\n".join(exercise.name for exercise in exercises)
-    put(PAGES / "index.md", INDEX.format(rows="\n".join(map(_row, exercises)), names=names))
+    put(PAGES / "index.md", INDEX.format(rows="\n".join(map(_row, exercises))) + PAGES_BELOW.format(names=names))
 
 
 def page(exercise: Exercise) -> str:

@@ -24,6 +24,14 @@ PAGES = DOCS / "_made" / "lessons"
 KEPT = DOCS.parent / "build" / "lessons"  # the executed cells, by what they were made from
 SECONDS = 600  # after which a cell is stuck
 
+PAGES_BELOW = """
+```{{toctree}}
+:maxdepth: 1
+:hidden:
+
+{names}
+```
+"""
 INDEX = """\
 # Lessons
 
@@ -33,13 +41,6 @@ INDEX = """\
 | lesson | minutes | builds on | what it teaches |
 | --- | --: | --- | --- |
 {rows}
-
-```{{toctree}}
-:maxdepth: 1
-:hidden:
-
-{names}
-```
 """
 EXERCISE = """\
 ## Exercise
@@ -63,23 +64,25 @@ def setup(app):
 def write() -> None:
     """Every lesson's page and notebook, and the page that lists them."""
     lessons = course.all_lessons()
-    (PAGES / "notebooks").mkdir(parents=True, exist_ok=True)
     for lesson in lessons:
-        put(PAGES / "notebooks" / f"{lesson.name}.ipynb", json.dumps(notebook(lesson, lesson.stub.read_text()), indent=1))
+        put(
+            PAGES / "notebooks" / f"{lesson.name}.ipynb",
+            json.dumps(notebook(lesson, lesson.stub.read_text(encoding="utf-8")), indent=1),
+        )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for lesson, page in zip(lessons, pool.map(executed, lessons), strict=True):
             put(PAGES / f"{lesson.name}.ipynb", json.dumps(page, indent=1))
     rows, names = "\n".join(map(_row, lessons)), "\n".join(lesson.name for lesson in lessons)
-    put(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows, names=names))
+    put(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows) + PAGES_BELOW.format(names=names))
 
 
 def page(lesson: Lesson) -> dict:
     """The notebook of a lesson's page, not yet run: its cells, then the exercise, where everything but the stub is folded."""
-    book = notebook(lesson, lesson.stub.read_text())
+    book = notebook(lesson, lesson.stub.read_text(encoding="utf-8"))
     count = len(lesson.cells())
     head, _, *cells = book["cells"][: count + 1]  # without what installs scratchnet
     head = {**head, "source": ["".join(head["source"]) + "\n\n" + DOWNLOAD.format(name=lesson.name)]}
-    asked = EXERCISE.format(number=int(lesson.number), stub=lesson.stub.read_text().rstrip())
+    asked = EXERCISE.format(number=int(lesson.number), stub=lesson.stub.read_text(encoding="utf-8").rstrip())
     texts = [asked, *map(_folded, course.tasks(lesson))]
     prose = [{"cell_type": "markdown", "metadata": {}, "source": [text]} for text in texts]
     return {**book, "cells": [head, *cells, *prose]}
@@ -117,6 +120,7 @@ def _folded(task: course.Task) -> str:
 
 
 def dropdown(title: str, text: str) -> str:
+    """MyST Markdown that shows the title, and the text when it is opened."""
     return f"::::{{dropdown}} {title}\n{text}\n::::\n"
 
 

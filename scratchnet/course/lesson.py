@@ -105,7 +105,7 @@ class Checks:
         print(f"✓ {claim}")
 
     def timed(self, claim: str, holds: object) -> None:
-        """A claim about speed: where other programs disturbed the measurement it is told so, and the lesson goes on."""
+        """Print a claim about speed. Where it does not hold, other programs may have disturbed the clock: say so and go on."""
         if holds:
             self(claim, holds)
         else:
