@@ -13,8 +13,8 @@ INDEX = """\
 # Kernels to write, and puzzles
 
 They are written in C++, Triton and CUDA C++. CUDA C++ runs in an emulation, so a C++ compiler is all that you need.
-`scratchnet learn K01` writes the file to fill in. `scratchnet check K01` judges it, counts what it moves and draws its bar beside
-those of the ladder. In a puzzle (from P1 on) the kernel is there and has a bug to find.
+`scratchnet learn K01` writes the file to fill in. `scratchnet check K01` judges it, counts what it moves and draws its bar
+beside those of the ladder. In a puzzle (from P1 on) the kernel is there and has a bug to find.
 
 | | kernel | language | primitive |
 | --- | --- | --- | --- |
