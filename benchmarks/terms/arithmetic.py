@@ -51,7 +51,7 @@ def largest_float16():
     return torch.finfo(torch.float16).max
 
 
-@number("numbers")
+@number("")
 def subnormals():
     """Float32 bit patterns whose exponent is 0 and whose fraction is not, of both signs."""
     first = np.frombuffer(np.array([1], np.uint32).tobytes(), f32)[0]
