@@ -20,7 +20,8 @@ TABLE = PAGE.with_suffix(".json")
 def measured(name: str) -> dict[str, float | str]:
     """One number as the table has it: three digits, unless it is whole."""
     value = float(NUMBERS[name].measure())
-    return {"value": int(value) if value.is_integer() else float(f"{value:.3g}"), "unit": NUMBERS[name].unit}
+    value = value if value.is_integer() else float(f"{value:.3g}")
+    return {"value": int(value) if value.is_integer() else value, "unit": NUMBERS[name].unit}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 // What a CPU does, one effect at a time: each function does the same work in a slow and in a fast way, and Python takes the
 // time (cpu.py). Compiled with -O2 -march=native, which keeps the order of additions.
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,7 +23,8 @@ typedef float Vector __attribute__((vector_size(32)));  // 8 lanes
 template <int CHAINS>
 double chains_of(int64_t n) {
   volatile float half = 0.5, one = 1;  // volatile: or the compiler would compute the result itself
-  Vector x[CHAINS] = {}, a = half - Vector{}, b = one - Vector{};
+  Vector x[CHAINS], a = half - Vector{}, b = one - Vector{};
+  for (int c = 0; c < CHAINS; c++) x[c] = float(c) - Vector{};  // or the compiler would make one chain of equal ones
   for (int64_t i = 0; i < n; i += CHAINS)
 #pragma GCC unroll 16
     for (int c = 0; c < CHAINS; c++) x[c] = x[c] * a + b;
@@ -139,15 +141,18 @@ PROBE double visit(const int32_t* next, const int32_t* places, int64_t steps) {
   return sum;
 }
 
-// The rows `order` of x, 64 numbers each; with the row after the next one on its way, or without.
+// A polynomial of the rows `order` of x, 64 numbers each; with the row eight places ahead on its way, or without.
 PROBE double rows(const float* x, const int32_t* order, int64_t n, int64_t ahead) {
   Vector total = {}, v;
-  for (int64_t r = 0; r + 2 < n; r++) {
+  for (int64_t r = 0; r + 8 < n; r++) {
     if (ahead)
-      for (int64_t line = 0; line < 4; line++) __builtin_prefetch(x + order[r + 2] * 64 + line * 16);
+      for (int64_t line = 0; line < 4; line++) __builtin_prefetch(x + order[r + 8] * 64 + line * 16);
     for (int64_t j = 0; j < 64; j += 8) {
       memcpy(&v, x + order[r] * 64 + j, sizeof v);
-      total += v;
+      Vector p = v;
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; i++) p = p * v + 0.5f;
+      total += p;
     }
   }
   return total[0];
@@ -165,15 +170,17 @@ PROBE double column(const float* x, int64_t step, int64_t rounds) {
 
 // A vector from each of 64 cache lines, `offset` bytes behind its start, `rounds` times.
 PROBE double loads(const char* x, int64_t offset, int64_t rounds) {
-  Vector total[4] = {}, v;
+  Vector total[8] = {}, v;
   for (int64_t r = 0; r < rounds; r++) {
     asm volatile("" ::: "memory");
+#pragma GCC unroll 8
     for (int64_t line = 0; line < 64; line++) {
       memcpy(&v, x + line * 64 + offset, sizeof v);
-      total[line % 4] += v;
+      total[line % 8] += v;
     }
   }
-  return total[0][0] + total[1][0] + total[2][0] + total[3][0];
+  for (int i = 1; i < 8; i++) total[0] += total[i];
+  return total[0][0];
 }
 
 // y = 1, through the cache or past it.
@@ -205,18 +212,41 @@ PROBE double touch(int64_t bytes, int64_t huge) {
 
 // ---- Threads ------------------------------------------------------------------------------------------------------------
 
+// The calling thread stays on the index-th of its CPUs until the end.
+struct Pinned {
+  cpu_set_t before;
+  explicit Pinned(int index) {
+    sched_getaffinity(0, sizeof before, &before);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &before) && index-- == 0) CPU_SET(cpu, &one);
+    if (CPU_COUNT(&one)) sched_setaffinity(0, sizeof one, &one);
+  }
+  ~Pinned() { sched_setaffinity(0, sizeof before, &before); }
+};
+
+// On two threads, each on a CPU of its own, at the same time.
 template <class Work>
-void twice(const Work& work) {  // on two threads at the same time
-  std::thread other([&] { work(1); });
-  work(0);
+void twice(const Work& work) {
+  std::atomic<int> ready = 0;
+  const auto run = [&](int64_t thread) {
+    const Pinned pinned(thread);
+    ready++;
+    while (ready < 2) std::this_thread::yield();
+    work(thread);
+  };
+  std::thread other([&] { run(1); });
+  run(0);
   other.join();
 }
 
-// Two threads add 1 to a number of their own n times; the numbers are `apart` x 8 bytes apart.
+// Two threads add 1 to a number of their own n times, in memory and not in a buffer before it; the numbers are `apart` x 8
+// bytes apart.
 PROBE double counters(int64_t n, int64_t apart) {
-  alignas(64) static volatile int64_t memory[64];
+  alignas(64) static std::atomic<int64_t> memory[64];
   twice([&](int64_t thread) {
-    for (int64_t i = 0; i < n; i++) memory[thread * apart] = memory[thread * apart] + 1;
+    for (int64_t i = 0; i < n; i++) memory[thread * apart].fetch_add(1, std::memory_order_relaxed);
   });
   return memory[0];
 }
@@ -234,10 +264,7 @@ PROBE double additions(int64_t n, int64_t atomic) {
 // Two threads add 1 to the same number n times each, by a load and a store: how many of the 2 n additions got lost.
 PROBE double lost(int64_t n) {
   std::atomic<int64_t> x = 0;
-  std::atomic<int> ready = 0;
   twice([&](int64_t) {
-    ready++;
-    while (ready < 2) std::this_thread::yield();
     for (int64_t i = 0; i < n; i++) x.store(x.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   });
   return 2 * n - x;

@@ -22,6 +22,7 @@ import terms  # noqa: E402
 from terms import arithmetic, gpu, page  # noqa: E402
 
 COMPILED = {"registers", "spills", "occupancy", "widest_load"}  # by Triton, whose versions differ
+UNSTEADY = COMPILED | {"aliases"}  # of which a few depend on where the arrays lie
 MEASURED = page.table()["numbers"]
 
 
@@ -45,7 +46,7 @@ def test_a_number_can_be_measured(name, monkeypatch):
     monkeypatch.setattr(terms, "ROUNDS", 1)
     value = glossary.measured(name)["value"]
     assert math.isfinite(value) and value >= 0
-    if module in (arithmetic.__name__, gpu.__name__) and name not in COMPILED:
+    if module in (arithmetic.__name__, gpu.__name__) and name not in UNSTEADY:
         assert value == pytest.approx(MEASURED[name]["value"], rel=1e-2)
 
 
