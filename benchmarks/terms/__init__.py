@@ -1,13 +1,13 @@
 """The numbers of docs/glossary.md: a function of a few lines for each, whose docstring is the formula.
 
-A ratio is taken in turns, slow and fast, and its median counts: what slows the machine for a while slows both.
+A ratio is that of the least times of two calls that take turns: what slows the machine for a while touches both, and other
+programs can only lengthen a time.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import statistics
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import Callable
 from scratchnet.measure.roof import timed
 
 HERE = Path(__file__).parent
-ROUNDS = 15  # of a ratio
+ROUNDS = 25  # of a time
 REDUCED = 1  # sizes are divided by it: a test that only wants to see everything run makes it large
 
 
@@ -52,21 +52,16 @@ def size(n: int) -> int:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """The median time of a call."""
+    """The least time of a call."""
     call()
-    return statistics.median(timed(call, 1, "cpu") for _ in range(ROUNDS))
+    return min(timed(call, 1, "cpu") for _ in range(ROUNDS))
 
 
-def times(slow: Callable[[], object], fast: Callable[[], object]) -> float:
-    """The median of slow's time / fast's."""
+def times(slow: Callable[[], object], fast: Callable[[], object], of: Callable[[list[float]], float] = min) -> float:
+    """The least time of slow / that of fast; or the median of each, where it is the disturbance that is measured."""
     slow(), fast()
-    return statistics.median(timed(slow, 1, "cpu") / timed(fast, 1, "cpu") for _ in range(ROUNDS))
-
-
-def best_times(slow: Callable[[], object], fast: Callable[[], object]) -> float:
-    """The least time of slow / the least of fast: of two threads that wait for one another, whom any other program delays."""
-    rounds = [(timed(slow, 1, "cpu"), timed(fast, 1, "cpu")) for _ in range(4 * ROUNDS)]
-    return min(pair[0] for pair in rounds) / min(pair[1] for pair in rounds)
+    rounds = [(timed(slow, 1, "cpu"), timed(fast, 1, "cpu")) for _ in range(ROUNDS)]
+    return of([pair[0] for pair in rounds]) / of([pair[1] for pair in rounds])
 
 
 @functools.cache
