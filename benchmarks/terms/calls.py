@@ -12,7 +12,7 @@ import scratchnet
 from scratchnet.measure import memory, roof
 from scratchnet.ops import OPS
 from terms import number, seconds, size, times
-from terms.rungs import on, side
+from terms.rungs import on, side, threads
 
 
 @functools.cache
@@ -62,15 +62,13 @@ def passes():
 @number("result")
 def same_bits():
     """Different results of a bias gradient of 4,096 x 64 numbers on 1, 2 and 3 threads, by linear in C++."""
-    x, weight, threads = torch.randn(4096, 8), torch.randn(64, 8), torch.get_num_threads()
-    grad, seen = torch.randn(4096, 64), set()
+    x, weight, grad = torch.randn(4096, 8), torch.randn(64, 8), torch.randn(4096, 64)
+    seen = set()
     for count in (1, 2, 3):
-        torch.set_num_threads(count)
         bias = torch.zeros(64, requires_grad=True)
-        with scratchnet.backend("cpp"):
+        with threads(count), scratchnet.backend("cpp"):
             scratchnet.linear(x, weight, bias).backward(grad)
         seen.add(bias.grad.numpy().tobytes())
-    torch.set_num_threads(threads)
     return len(seen)
 
 
