@@ -118,8 +118,8 @@ def panel():
 
 @number("times")
 def two_threads():
-    """Time of matmul at 1,024 x 1,024 x 1,024 on one thread / on all cores."""
-    n = side(1024)
+    """Time of matmul at 512 x 512 x 512 on one thread / on all cores."""
+    n = side(512)
     a, b = torch.randn(n, n), torch.randn(n, n)
 
     def call(count: int) -> None:
