@@ -48,14 +48,16 @@ def names(room: str) -> tuple[list[str], list[str]]:
     """The public names of a room: ours, and torch's."""
     module = import_module(room)
     found = sorted(module.__all__)
-    ours = [name for name in found if not getattr(getattr(module, name), "__module__", room).startswith("torch")]
+    home = {name: getattr(value, "__module__", getattr(value, "__name__", room)) for name, value in vars(module).items()}
+    ours = [name for name in found if not home.get(name, room).startswith("torch")]
     return ours, [name for name in found if name not in ours]
 
 
 def entry(name: str, value) -> str:
     """A name with what it holds, as directives of Sphinx's Python domain."""
     if inspect.ismodule(value):
-        return f"[{value.__name__}]({value.__name__}.md)\n"
+        link = f"[{value.__name__}]({value.__name__}.md)" if value.__name__ in ROOMS else markdown(value)
+        return f"::::{{py:data}} {name}\n:no-index:\n\nA module. {link}\n::::\n"
     if inspect.isclass(value):
         members = "\n".join(member(own, part) for own, part in vars(value).items() if own[0] != "_" and documented(part))
         return f"::::{{py:class}} {name}{signature(value)}\n{markdown(value)}\n\n{members}\n::::\n"
