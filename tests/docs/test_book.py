@@ -1,7 +1,8 @@
 """The pages that the extensions in docs/ext make say what the package says, and leave nothing out."""
 
-import importlib
+import importlib.util
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,11 +13,22 @@ from scratchnet.measure import ladder
 from scratchnet.ops import BACKENDS, PRIMITIVES
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs" / "ext"))
+EXT = ROOT / "docs" / "ext"
 
-import backends  # noqa: E402
-import reference  # noqa: E402
-import rungs  # noqa: E402
+
+def extension(name):
+    """A module of docs/ext, under a name that no module of the tests has."""
+    spec = importlib.util.spec_from_file_location(f"ext_{name}", EXT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(EXT))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(EXT))
+    return module
+
+
+backends, benchmarks, reference, rungs, zoo = map(extension, ("backends", "benchmarks", "reference", "rungs", "zoo"))
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -91,3 +103,37 @@ def test_a_signature_is_written_as_a_reader_would():
     assert reference.signature(call) == "(x: Tensor, how: str = 'mean', then: Callable = ...) -> Tensor"
     call.__doc__ = "x (*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
     assert reference.markdown(call) == "x (\\*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
+
+
+def test_the_charts_show_the_committed_figures(tmp_path):
+    for environment in json.loads(benchmarks.EXPECTED.read_text()).values():
+        ratios = benchmarks.bars(environment["rows"])
+        assert len(ratios) == sum(name.endswith(" float32") for name in environment["rows"]) > 50
+        for name, pair in ratios.items():
+            row = environment["rows"][f"{name} float32"]
+            assert pair == [sorted(row["forward"])[1], sorted(row["forward+backward"])[1]]
+    few = dict(list(ratios.items())[:3])
+    benchmarks.plot("title", few, tmp_path / "chart.svg")
+    chart = (tmp_path / "chart.svg").read_text()
+    assert all(name in chart for name in few) and "<title>title</title>" in chart
+
+
+def test_every_table_of_results_can_be_sorted(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmarks, "FOLDER", tmp_path)
+    monkeypatch.setattr(benchmarks, "plot", lambda *_: None)
+    benchmarks.make(None)
+    page, results = (tmp_path / "benchmarks.md").read_text(), (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    rows = re.findall(r"^\|.*\n", results, re.MULTILINE)
+    sortable = "".join(re.findall(r"::::{container} sortable\n(.*?)::::", page, re.DOTALL))
+    assert rows and [row for row in rows if row not in sortable] == []
+
+
+def test_the_zoo_shows_each_change_and_what_the_judge_says():
+    kernels = zoo.zoo()
+    text = zoo.page(kernels)
+    assert len(re.findall(r"^## ", text, re.MULTILINE)) == len(kernels) > 75
+    for name, (file, direction, old, new, words) in kernels.items():
+        assert f"## {name}\n\n`{file}`, {direction}. The judge says: **… {zoo.escape(words)} …**" in text
+        change = zoo.change(file, old, new)
+        assert any(line.startswith("+") for line in change.splitlines()), name
+    assert "+    return y * 0 if bias is None else y + bias" in text
