@@ -12,7 +12,7 @@ project = "scratchnet"
 author = copyright = "The scratchnet authors"
 version = release = scratchnet.__version__
 
-extensions = ["myst_nb", "sphinx_design", *sorted(path.stem for path in (HERE / "ext").glob("*.py"))]
+extensions = ["myst_nb", "sphinx_design", *sorted(path.stem for path in (HERE / "ext").glob("[!_]*.py"))]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"

@@ -54,13 +54,25 @@ def difference(low: Rung, high: Rung) -> list[str]:
     return list(difflib.unified_diff(*texts, *names, lineterm=""))
 
 
+def below(steps: list[Rung], step: Rung) -> Rung | None:
+    """The rung that a rung stands on; None for the first of its backend."""
+    return next((low for low in steps if (low.column, low.number) == (step.column, step.number - 1)), None)
+
+
+def new_lines(low: Rung, high: Rung) -> list[int]:
+    """The numbers, from 1, of the lines of a rung's source that the rung below does not have."""
+    texts = [rung.source.read_text(encoding="utf-8").splitlines() for rung in (low, high)]
+    changes = difflib.SequenceMatcher(None, *texts).get_opcodes()
+    return [
+        at + 1 for _, _, _, begin, end in (change for change in changes if change[0] != "equal") for at in range(begin, end)
+    ]
+
+
 def lines(steps: list[Rung], step: Rung) -> str:
     """How long a rung's source is and how many of its lines the rung below does not have: "124, 90 new"."""
     length = str(len(step.source.read_text(encoding="utf-8").splitlines()))
-    below = next((low for low in steps if (low.column, low.number) == (step.column, step.number - 1)), None)
-    if below is None:
-        return length
-    return f"{length}, {sum(line.startswith('+') for line in difference(below, step)[2:])} new"
+    low = below(steps, step)
+    return length if low is None else f"{length}, {len(new_lines(low, step))} new"
 
 
 def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Measurement]:
