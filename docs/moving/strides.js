@@ -1,6 +1,7 @@
 // Strides: position = offset + sum of index * stride. Above, the view as rows and columns; below, the line of memory.
 
 const CELL = 30;
+let views; // the list of choices: it follows the steps
 
 // Every element of every view, in order: one step each.
 const walk = data.views.flatMap((view) =>
@@ -24,6 +25,7 @@ function draw(picture, step) {
   const [rows, columns] = view.shape;
   const here = position(view, index);
   const read = new Set();
+  if (views) views.selectedIndex = data.views.indexOf(view);
   svg(picture, "text", { x: 4, y: 18, class: "left" }, view.name);
   svg(picture, "text", { x: 4, y: 38, class: "left" },
     `shape (${view.shape.join(", ")}), strides (${view.strides.join(", ")}), offset ${view.offset}`);
@@ -47,5 +49,5 @@ function draw(picture, step) {
 }
 
 const go = figure({ width: 366, height: 242, steps: walk.length, draw });
-choice(root.querySelector(".moving-controls"), "View", data.views.map((view) => view.name),
+views = choice(root.querySelector(".moving-controls"), "View", data.views.map((view) => view.name),
   (i) => go(walk.findIndex((at) => at.view === data.views[i])));

@@ -1,5 +1,6 @@
 """The figures that move: each is stepped to its end in chromium, and what it shows is what its Python module computes."""
 
+import ctypes
 import importlib.util
 import json
 import shutil
@@ -9,6 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+
+from scratchnet import emulation
 
 pytest.importorskip("docutils", reason="docutils is not installed: pip install 'scratchnet[test]'")
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'scratchnet[test]'")
@@ -67,3 +71,28 @@ def test_without_scripts_there_is_a_picture(name: str) -> None:
     still = moving.numbers(name).still()
     assert still.startswith("<svg") and "aria-label=" in still
     assert still in moving.html(name)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(emulation.missing() is not None, reason=str(emulation.missing()))
+def test_the_emulator_counts_the_sectors_of_a_warp_too(tmp_path: Path) -> None:
+    warp = moving.numbers("warp_memory")
+    loads = [pattern for pattern in warp.PATTERNS if pattern[0] == "global"]
+    source = tmp_path / "loads.cu"
+    cases = "".join(f"  if (load == {i}) y[lane] = {warp.code(*load)};\n" for i, load in enumerate(loads))
+    source.write_text(
+        "__global__ void loads(const float* x, float* y, int64_t load) {\n"
+        f"  const int lane = threadIdx.x;\n{cases}}}\n"
+        'extern "C" __attribute__((visibility("default"))) void run(const float* x, float* y, int64_t load) {\n'
+        "  loads<<<1, 32>>>(x, y, load);\n}\n"
+    )
+    traced = emulation.Traced(emulation.compile(source, tmp_path / "loads.so"))
+    for i, (_, stride, offset) in enumerate(loads):
+        x, y = torch.arange(256.0), torch.empty(32)
+        traced.begin(on_gpu=True, counting=True)
+        traced.array("x", x, writable=False)
+        traced.array("y", y, writable=True)
+        traced.library.run(ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(y.data_ptr()), ctypes.c_int64(i))
+        assert not traced.report()
+        assert y.tolist() == warp.words(stride, offset)
+        assert traced.counts()["sectors"] == warp.sectors(warp.words(stride, offset)) + 4  # y: 128 bytes in order
