@@ -37,7 +37,8 @@ function choice(parent, label, options, change) {
 }
 
 // A figure in steps. draw(picture, step) fills the empty <svg> and returns { numbers, say }: what the figure
-// shows now, for the test, and the same in a sentence, for those who listen. Returns go(step) for a figure's own controls.
+// shows now, for the test, and the same in a sentence, for those who listen. `steps` is a function where a reader's input decides
+// how many there are. Returns go(step) for a figure's own controls.
 function figure({ width, height, steps, draw }) {
   root.querySelector(".moving-still").remove();
   const controls = html(root, "div", { class: "moving-controls", role: "group", "aria-label": "Steps" });
@@ -49,20 +50,21 @@ function figure({ width, height, steps, draw }) {
   const picture = svg(root, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   const spoken = html(root, "p", { class: "moving-says", "aria-live": "polite" });
   root.tabIndex = 0;
-  root.dataset.steps = steps;
 
   let step = 0;
   let timer = 0;
   function go(to) {
-    step = Math.max(0, Math.min(steps - 1, to));
+    const last = (typeof steps === "function" ? steps() : steps) - 1;
+    step = Math.max(0, Math.min(last, to));
     picture.replaceChildren();
     const { numbers, say } = draw(picture, step);
     picture.setAttribute("aria-label", say);
     spoken.textContent = say;
     root.dataset.step = step;
+    root.dataset.steps = last + 1;
     root.dataset.numbers = JSON.stringify(numbers);
     back.disabled = step === 0;
-    next.disabled = step === steps - 1;
+    next.disabled = step === last;
     if (next.disabled) stop();
   }
   function stop() {
@@ -72,7 +74,7 @@ function figure({ width, height, steps, draw }) {
     spoken.setAttribute("aria-live", "polite");
   }
   function start() {
-    if (step === steps - 1) go(0);
+    if (next.disabled) go(0);
     play.textContent = "Pause";
     spoken.setAttribute("aria-live", "off"); // twice a second is too much to listen to
     timer = setInterval(() => go(step + 1), 500);
