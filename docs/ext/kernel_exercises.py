@@ -53,14 +53,14 @@ def write() -> None:
 
 def page(exercise: Exercise) -> str:
     """The MyST Markdown of one page."""
-    colours = COLOURS[exercise.skeleton.suffix]
+    colours = COLOURS[exercise.stub.suffix]
     hints = [dropdown(f"Hint {number}", hint) for number, hint in enumerate(exercise.hints, 1)]
     hints.append(dropdown("Solution", f"```{colours}\n{exercise.solution.read_text(encoding='utf-8').rstrip()}\n```"))
     return PAGE.format(
         task=exercise.task,
         number=exercise.number,
         colours=colours,
-        skeleton=exercise.skeleton.read_text(encoding="utf-8").rstrip(),
+        skeleton=exercise.stub.read_text(encoding="utf-8").rstrip(),
         hints="\n".join(hints),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scratchnet.checker import runner
+from scratchnet.checker import surroundings
 from scratchnet.checker.candidate import Candidate
 from scratchnet.checker.questions import Question
 from scratchnet.measure import verify
@@ -42,8 +42,8 @@ def _torchs(call: verify.Call, direction: str) -> set[str]:
     """What torch's own function calls."""
     args, kwargs = verify.on_tensors(lambda t: verify.copied(t, t.dtype, t.device), call.args, call.kwargs)
     forward, backward = set(), set()
-    with runner.trace_to(forward):
+    with surroundings.trace_to(forward):
         outputs = verify.as_tuple(call.op.torch(*args, **kwargs))
-    with runner.trace_to(backward):
+    with surroundings.trace_to(backward):
         torch.autograd.grad(outputs, verify.differentiable(args, kwargs), call.upstream)
     return forward if direction == "forward" else backward

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
+from scratchnet.checker.surroundings import overlap, reach, state, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -109,16 +110,16 @@ class Child:
         lenient: 1 opens the pages of inputs, 2 the ones around all arrays too, to find out what made it crash.
         """
         self.lenient = lenient
-        before, called = self._state(), set()
-        with warnings.catch_warnings(), np.errstate(all="ignore"), self._watched(trace, called):
+        before, called = state(self.torch), set()
+        with warnings.catch_warnings(), np.errstate(all="ignore"), watched(self.torch, trace, called):
             warnings.simplefilter("ignore")
             results = self._prepared(**what)()
         reply = {"results": self._copied(results), "called": sorted(called)}
-        after = self._state()
+        after = state(self.torch)
         reply["changed"] = [name for name, value in before.items() if after[name] != value]
-        spans = list(map(_span, results))
-        reply["shared"] = [_overlap(span, map(_span, self.inputs)) for span in spans]
-        reply["earlier"] = [_overlap(span, self.spans) for span in spans]
+        spans = list(map(reach, results))
+        reply["shared"] = [overlap(span, map(reach, self.inputs)) for span in spans]
+        reply["earlier"] = [overlap(span, self.spans) for span in spans]
         reply["written"] = [place for place, value in enumerate(what["args"]) if lenient and self._written(value)]
         if keep:
             self.kept.append(results)
@@ -257,31 +258,6 @@ class Child:
             at += lines(size)
         return told
 
-    def _state(self) -> dict:
-        """What a call has to leave as it was."""
-        sums, tiny = np.ones(2) + np.array([0.7, 0.3]) * 2**-52, np.full(1, 1e-40, dtype=np.float32) * 1
-        seen = {"the rounding mode": sums.tolist(), "how denormal numbers are computed": tiny.tolist()}
-        if torch := self.torch:
-            seen["torch's number of threads"] = torch.get_num_threads()
-            seen["torch's grad mode"] = torch.is_grad_enabled()
-            seen["torch's seed"] = torch.initial_seed()
-            seen["torch's default dtype"] = str(torch.get_default_dtype())
-            seen["torch's choice of deterministic algorithms"] = torch.are_deterministic_algorithms_enabled()
-        return seen
-
-    @contextlib.contextmanager
-    def _watched(self, trace: bool, called: set):
-        """NaN in all that torch.empty returns, and the names of the operators that are called."""
-        if not self.torch:
-            yield
-            return
-        asked = self.torch.are_deterministic_algorithms_enabled()
-        self.torch.use_deterministic_algorithms(True, warn_only=True)
-        with trace_to(called) if trace else contextlib.nullcontext():
-            yield
-        if self.torch.are_deterministic_algorithms_enabled():  # else the kernel turned them off, which is seen
-            self.torch.use_deterministic_algorithms(asked)
-
     def _in_words(self, error: BaseException) -> str:
         """An exception in words, with the last line of the reader's file that it passed through."""
         trace, line = error.__traceback__, getattr(error, "lineno", None)
@@ -290,18 +266,6 @@ class Child:
                 line = trace.tb_lineno
             trace = trace.tb_next
         return f"{type(error).__name__}: {error}" + (f" (line {line})" if line else "")
-
-
-def trace_to(called: set) -> contextlib.AbstractContextManager:
-    """Within it, the names of torch's operators that are called are added to a set."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Trace(TorchDispatchMode):
-        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-            called.add(operator.overloadpacket._qualified_op_name)
-            return operator(*args, **(kwargs or {}))
-
-    return Trace()
 
 
 def _takes(function, names: list[str]) -> dict:
@@ -323,23 +287,3 @@ def _takes(function, names: list[str]) -> dict:
 
 def _several(results: object) -> tuple:
     return tuple(results) if isinstance(results, (tuple, list)) else (results,)
-
-
-def _span(value: object) -> tuple[int, int]:
-    """The first address of an array and the one after its last; (0, 0) of anything else and of an empty one."""
-    if isinstance(value, np.ndarray):
-        start, size, shape, strides = value.ctypes.data, value.itemsize, value.shape, value.strides
-    elif hasattr(value, "data_ptr") and value.layout == sys.modules["torch"].strided:
-        size = value.element_size()
-        start, shape, strides = value.data_ptr(), value.shape, [size * stride for stride in value.stride()]
-    else:
-        return 0, 0
-    if 0 in shape:
-        return 0, 0
-    steps = [(extent - 1) * stride for extent, stride in zip(shape, strides, strict=True)]
-    return start + sum(step for step in steps if step < 0), start + sum(step for step in steps if step > 0) + size
-
-
-def _overlap(span: tuple[int, int], others) -> int | None:
-    """The first of some spans that has an address in common with this one."""
-    return next((i for i, (first, end) in enumerate(others) if first < span[1] and span[0] < end), None)

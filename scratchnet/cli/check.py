@@ -23,11 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="?", type=options.lesson_or_file, help="the number of a lesson, e.g. 7, or a file, e.g. my_kernel.py"
     )
+    what = "draws other numbers for exercises, and some of the sizes for a kernel (default: the usual numbers, new sizes)"
+    parser.add_argument("--seed", type=int, help=what)
     grade.add_arguments(parser)
     kernel = parser.add_argument_group("kernels", _contract())
     kernel.add_argument("--primitive", choices=OPS, metavar="OPERATOR", help="what the file computes: any of `scratchnet info`")
     kernel.add_argument("--direction", choices=(*checker.DIRECTIONS, "both"), default="both", help="(default: %(default)s)")
-    kernel.add_argument("--seed", type=int, help="draws some of the sizes (default: a new one, which is printed)")
     kernel.add_argument("--no-speed", action="store_true", help="do not time what is right")
     kernel.add_argument("--report", type=Path, metavar="FILE", help="write the verdict as a page too, in Markdown")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

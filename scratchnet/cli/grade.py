@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(screen: Console, args: argparse.Namespace) -> int:
     """Grade one exercise, or with --all every one; 0 if all of it is right."""
     if args.all:
-        return _grade_all(screen, args.file or progress.FOLDER, args.json)
-    return _grade(screen, args.what, args.hint, args.file, args.json)
+        return _grade_all(screen, args.file or progress.FOLDER, args.json, args.seed or 0)
+    return _grade(screen, args.what, args.hint, args.file, args.json, args.seed or 0)
 
 
-def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None, report: Path | None) -> int:
+def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None, report: Path | None, seed: int) -> int:
     """Grade the exercise of a lesson; the first time, put it into ./exercises."""
     path = file or progress.exercise(lesson)
     names = [task.name for task in course.tasks(lesson)]
@@ -50,7 +50,7 @@ def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None,
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(lesson.stub, path)
         screen.print(f"This is your exercise: {path}. Fill in its blanks and check again.", highlight=False)
-    verdicts = course.grade(lesson, path)
+    verdicts = course.grade(lesson, path, seed)
     wrong = [name for name, problem in verdicts.items() if problem]
     hinted = hint or (wrong[0] if wrong and hint == "" else None)
     if hinted:
@@ -60,11 +60,11 @@ def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None,
     if not file:
         progress.save_graded(lesson, path, verdicts, hinted)
     if report:
-        _write(report, {lesson: (path, verdicts)})
+        _write(report, {lesson: (path, verdicts)}, seed)
     return 1 if wrong else 0
 
 
-def _grade_all(screen: Console, folder: Path, report: Path | None) -> int:
+def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) -> int:
     """Grade what there is in a folder; an exercise without a file counts as wrong."""
     if not folder.is_dir():
         raise SystemExit(f"scratchnet check --all: there is no folder {folder}; `scratchnet check 1` begins one")
@@ -73,7 +73,7 @@ def _grade_all(screen: Console, folder: Path, report: Path | None) -> int:
     for lesson in course.all_lessons():
         path = folder / f"{lesson.name}.py"
         if path.is_file():
-            graded[lesson] = path, course.grade(lesson, path)
+            graded[lesson] = path, course.grade(lesson, path, seed)
         else:
             graded[lesson] = None, dict.fromkeys((task.name for task in course.tasks(lesson)), f"there is no file {path}")
         found, verdicts = graded[lesson]
@@ -85,18 +85,18 @@ def _grade_all(screen: Console, folder: Path, report: Path | None) -> int:
     problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
     screen.print(f"{problems.count(None)} of {len(problems)} tasks right", highlight=False)
     if report:
-        _write(report, graded)
+        _write(report, graded, seed)
     return int(any(problems))
 
 
-def _write(report: Path, graded: dict[Lesson, tuple[Path | None, Verdicts]]) -> None:
+def _write(report: Path, graded: dict[Lesson, tuple[Path | None, Verdicts]], seed: int) -> None:
     """Lesson -> its file and, for every task, what is wrong with it, as JSON."""
     lessons = {
         lesson.number: {"name": lesson.name, "file": path and str(path), "tasks": verdicts}
         for lesson, (path, verdicts) in graded.items()
     }
     problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
-    total = {"right": problems.count(None), "of": len(problems)}
+    total = {"right": problems.count(None), "of": len(problems), "seed": seed}
     text = json.dumps({"scratchnet": scratchnet.__version__, **total, "lessons": lessons}, indent=2, ensure_ascii=False)
     report.write_text(text + "\n", encoding="utf-8")
 

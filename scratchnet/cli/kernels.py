@@ -25,11 +25,20 @@ def list_all(screen: Console) -> None:
     """The table of `scratchnet learn --kernels`."""
     table = Table("", "kernel", "language", "primitive", "yours")
     for exercise in all_exercises():
-        mine = _file(exercise)
+        mine = progress.exercise(exercise)
         primitive = f"{exercise.primitive}, {exercise.direction}"
-        table.add_row(exercise.number, exercise.title, exercise.language, primitive, str(mine) if mine.exists() else "")
+        state = "[green]done[/green]" if progress.passed(exercise) else str(mine) if mine.exists() else ""
+        state += progress.tries(exercise)
+        table.add_row(exercise.number, exercise.title, exercise.language, primitive, state)
     screen.print(table)
+    screen.print(done(), highlight=False)
     screen.print("K: kernels to write. P: kernels with a bug to find. Begin with: scratchnet learn K01", highlight=False)
+
+
+def done() -> str:
+    """How many of them the reader has solved."""
+    exercises = all_exercises()
+    return f"{sum(bool(progress.passed(exercise)) for exercise in exercises)} of {len(exercises)} kernels right"
 
 
 def teach(screen: Console, exercise: Exercise) -> None:
@@ -42,12 +51,15 @@ def teach(screen: Console, exercise: Exercise) -> None:
 
 def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | None, timed: bool) -> int:
     """Print what is wrong with the reader's kernel, or what it moves and how fast it is; 0 if it is right."""
-    if hint is not None:
-        return _hints(screen, exercise)
     if file and not file.is_file():
         raise SystemExit(f"scratchnet check {exercise.number}: there is no file {file}")
     path = file or _begin(screen, exercise)
-    problem = grading.grade(exercise, path)
+    problem = grading.grade(exercise, path) if hint is None else []
+    if not file:
+        verdicts = {exercise.name: problem[0] if problem else None} if hint is None else {}
+        progress.save_graded(exercise, path, verdicts, None if hint is None else exercise.name)
+    if hint is not None:
+        return _hints(screen, exercise)
     screen.print(
         f"{'[red]✗[/red]' if problem else '[green]✓[/green]'} [bold]{exercise.number}: {escape(exercise.title)}[/bold]"
     )
@@ -59,16 +71,15 @@ def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | No
     if exercise.language != "Triton":
         _print_moves(screen, exercise, path)
     if exercise.language == "C++" and timed:
-        for line in bars(exercise, path):
+        speed = checker.measure(checker.load(path, checker.Contract(OPS[exercise.primitive])), exercise.direction)
+        for line in bars(speed):
             screen.print(Padding(escape(line), (0, 2)), highlight=False)
     screen.print(f"Compare with ours: {exercise.solution}", highlight=False, soft_wrap=True)
     return 0
 
 
-def bars(exercise: Exercise, path: Path) -> list[str]:
-    """The reader's kernel among the rungs of the ladder, as bars: a longer one is faster."""
-    contract = checker.Contract(OPS[exercise.primitive])
-    speed = checker.measure(checker.load(path, contract), exercise.direction)
+def bars(speed: checker.Speed) -> list[str]:
+    """The reader's kernel among torch and the rungs of the ladder, as bars: a longer one is faster."""
     paces = {"yours": 1.0} | {name: 1 / ratio.median for name, ratio in speed.ratios.items()}
     longest = max(paces.values())
     wide = max(map(len, paces))
@@ -98,16 +109,11 @@ def _hints(screen: Console, exercise: Exercise) -> int:
     return 1
 
 
-def _file(exercise: Exercise) -> Path:
-    """The reader's own file."""
-    return progress.FOLDER / f"{exercise.name}{exercise.skeleton.suffix}"
-
-
 def _begin(screen: Console, exercise: Exercise) -> Path:
     """The reader's file, which is the skeleton the first time."""
-    path = _file(exercise)
+    path = progress.exercise(exercise)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(exercise.skeleton, path)
+        shutil.copy(exercise.stub, path)
         screen.print(f"This is your file: {path}", highlight=False)
     return path

@@ -67,15 +67,15 @@ def _list(screen: Console) -> None:
     for lesson in course.all_lessons():
         known, tasks = progress.load(lesson), {task.name for task in course.tasks(lesson)}
         right = len(tasks.intersection(progress.passed(lesson)))
-        tries = sum(entry["tries"] for entry in known.get("tasks", {}).values())
         done = "[green]done[/green]" if right == len(tasks) else f"{right} of {len(tasks)}"
-        done += f", {tries} tries" if tries else ""
+        done += progress.tries(lesson)
         undone = undone or (lesson if right < len(tasks) or "read" not in known else None)
         concepts = ", ".join(map(str, lesson.concepts))
         table.add_row(lesson.number, lesson.title, str(lesson.minutes), concepts, str(known.get("checks", "")), done)
     screen.print(table)
     then = f"next: scratchnet learn {int(undone.number)}." if undone else "All of it is done."
     screen.print(f"{then} What the concepts are: scratchnet learn --concepts", highlight=False)
+    screen.print(f"{kernels.done()}: scratchnet learn --kernels", highlight=False)
     screen.print(f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each.", highlight=False)
 
 

@@ -13,6 +13,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from scratchnet.course.facts import told
+
 PRODUCTS = {"mm", "bmm", "mv", "dot", "addmm", "addmv", "addbmm", "baddbmm", "linear", "matmul"}
 
 
@@ -54,15 +56,19 @@ class Products(TorchFunctionMode):
 
 
 class Watched:
-    """A function that notes what it returns and, if asked to, which operators it calls. A class stays as it is."""
+    """A function that notes its arguments and results and, if asked to, which operators it calls. A class stays as it is."""
 
     def __init__(self, answer: Callable, count: bool):
-        self.answer, self.calls, self.returned = answer, Calls() if count else nullcontext(), []
+        self.answer, self.calls = answer, Calls() if count else nullcontext()
+        self.asked: list[str] = []
+        self.returned: list[object] = []
         functools.update_wrapper(self, answer)
 
     def __call__(self, *args, **kwargs):
+        asked = [told(value) for value in args] + [f"{name}={told(value)}" for name, value in kwargs.items()]
         with self.calls:
             result = self.answer(*args, **kwargs)
+        self.asked.append(f"({', '.join(asked)})")
         self.returned.append(result)
         return result
 

@@ -19,12 +19,14 @@ from typing import Callable
 import torch
 
 from scratchnet.course.calls import Watched, returns_a_value
+from scratchnet.course.draw import other_numbers
 from scratchnet.course.facts import difference, kind, same, tells, text
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import explain, line
 
 Facts = dict[str, object]
 WORDS = "the words of the task"  # the fact that says which of them were broken
+DRAWS = 50  # of other numbers for a task, until there are some that tell its mistakes apart
 
 
 class Task:
@@ -47,6 +49,7 @@ class Task:
         self.name, self.solution, self.facts, self.hints, self.reveal = solution.__name__, solution, facts, hints, reveal
         self.without, self.uses = without, uses
         self.mistakes: list[Callable] = []
+        self.seed = 0  # of the random numbers in the facts, and of those that are `drawn`
 
     def mistake(self, function: Callable) -> Callable:
         """Decorator for a wrong answer; its docstring tells the reader what is wrong and why."""
@@ -62,12 +65,28 @@ class Task:
         first = next(i for i, line in enumerate(source.splitlines()) if line.startswith(("def ", "class ")))
         return "\n".join(source.splitlines()[first:])
 
+    def with_seed(self, seed: int) -> Task:
+        """This task with other numbers in its facts: the first ones drawn from the seed by which every mistake is still named.
+
+        The seed 0 has the numbers that the facts are written with, and they stay if no others do.
+        """
+        for draw in range(1, DRAWS + 1) if seed else ():
+            other = Task(self.solution, self.facts, self.hints, self.reveal, self.without, self.uses)
+            other.mistakes, other.seed = self.mistakes, DRAWS * seed + draw
+            if all(
+                (other._judge(mistake, *tried, None) or "").endswith(_doc(mistake)) for mistake, tried in other._known.items()
+            ):
+                return other
+        return self
+
     def grade(self, answer: Callable, path: Path | None = None) -> str | None:
         """What is wrong with an answer (from the file `path`), None if it is right."""
         answer = answer.solution if isinstance(answer, Task) else answer
-        if problem := self._misfit(answer):
-            return problem
-        (right, needed), (seen, returned) = self._right, self._try(answer)
+        return self._misfit(answer) or self._judge(answer, *self._try(answer), path)
+
+    def _judge(self, answer: Callable, seen: Facts, watched: Watched, path: Path | None) -> str | None:
+        """What is wrong with an answer, from its facts and what it did meanwhile."""
+        right, needed, returned = self._right[0], self._right[1].returned, watched.returned
         wrong = [fact for fact in right if not same(seen.get(fact), right[fact])]
         if not wrong:
             return None
@@ -84,7 +103,17 @@ class Task:
             return f"{wrong[0]}: this is missing in what {self.name} returns"
         if wrong[0] == WORDS:
             return self._broken(seen[WORDS])
-        return f"{wrong[0]}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
+        return f"{self._where(wrong[0], watched)}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
+
+    def _where(self, fact: str, watched: Watched) -> str:
+        """A fact in words: its name, which tells the usual numbers; with others the first call with a wrong result."""
+        if not self.seed:
+            return fact
+        calls = zip(watched.asked, watched.returned, self._right[1].returned, strict=False)
+        return next(
+            (self.name + asked for asked, mine, right in calls if not same(mine, right)),
+            f"{fact}, with other numbers than usual",
+        )
 
     def _misfit(self, answer: Callable) -> str | None:
         """The stub's arguments, if the answer does not take them."""
@@ -108,8 +137,8 @@ class Task:
     def _guess(self, seen: Facts, returned: list, wrong: list[str]) -> str:
         """The mistake that explains the first wrong fact and most of the others, as a guess; nothing if there is none."""
         explained = {}
-        for mistake, (known, results) in self._known.items():
-            if isinstance(seen.get(wrong[0]), Exception) and not _same_results(returned, results):
+        for mistake, (known, tried) in self._known.items():
+            if isinstance(seen.get(wrong[0]), Exception) and not _same_results(returned, tried.returned):
                 continue  # the same exception, but after another result
             open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
             agreeing = [fact for fact in open_ if same(known.get(fact), seen.get(fact))]
@@ -141,31 +170,31 @@ class Task:
         return not inspect.signature(self.solution).parameters
 
     @functools.cached_property
-    def _right(self) -> tuple[Facts, list]:
+    def _right(self) -> tuple[Facts, Watched]:
         return self._try(self.solution)
 
     @functools.cached_property
-    def _known(self) -> dict[Callable, tuple[Facts, list]]:
-        """Mistake -> its facts, and what it returned."""
+    def _known(self) -> dict[Callable, tuple[Facts, Watched]]:
+        """Mistake -> its facts, and what it did."""
         return {mistake: self._try(mistake) for mistake in self.mistakes}
 
-    def _try(self, answer: Callable) -> tuple[Facts, list]:
-        """The facts of an answer and what it returned; if it raises, every fact is that exception."""
-        torch.manual_seed(0)
+    def _try(self, answer: Callable) -> tuple[Facts, Watched]:
+        """The facts of an answer and what it did; if it raises, every fact is that exception."""
+        torch.manual_seed(self.seed)
         watched = Watched(answer, count=bool(self.without or self.uses))
         whole = isinstance(answer, type)  # of a class all calls are counted, those of `facts` too
         try:
-            with torch.enable_grad(), watched.calls if whole else nullcontext():
+            with torch.enable_grad(), other_numbers(self.seed), watched.calls if whole else nullcontext():
                 facts = dict(self.facts(answer if whole else watched))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the reader's code raises becomes its facts, exit() too
             if answer is self.solution:
                 raise
-            return dict.fromkeys(self._right[0], error), watched.returned
+            return dict.fromkeys(self._right[0], error), watched
         if self.without or self.uses:
             facts[WORDS] = self._words(watched.calls.names)
-        return facts, watched.returned
+        return facts, watched
 
     def _words(self, called: dict[str, int]) -> tuple[str, ...]:
         """The operators that were called and should not have been, or that none was called that should have been."""
@@ -198,7 +227,7 @@ def task(
     return lambda solution: Task(solution, facts, hints, reveal, without, uses)
 
 
-def tasks(lesson: Lesson) -> list[Task]:
-    """The tasks of a lesson's exercise."""
+def tasks(lesson: Lesson, seed: int = 0) -> list[Task]:
+    """The tasks of a lesson's exercise, with the numbers of a seed."""
     module = import_module(f"scratchnet.course.solutions.{lesson.name}")
-    return [value for value in vars(module).values() if isinstance(value, Task)]
+    return [value.with_seed(seed) for value in vars(module).values() if isinstance(value, Task)]

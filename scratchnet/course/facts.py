@@ -114,6 +114,12 @@ def text(value: object, digits: int = 4) -> str:
     return repr(value)
 
 
+def told(value: object) -> str:
+    """An argument of a call in words."""
+    plain = isinstance(value, (Tensor, np.ndarray, list, tuple, *Number)) or value is None
+    return text(value) if plain else kind(value)
+
+
 def _apart(a: object, b: object) -> tuple[str, str]:
     """Both in as few digits as tell them apart, but at least 4."""
     for digits in range(4, 17):

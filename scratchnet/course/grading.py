@@ -29,20 +29,20 @@ class _Ended(Exception):
     """The process hangs or is gone; the text says so."""
 
 
-def grade(lesson: Lesson, path: Path) -> Verdicts:
-    """Task -> what is wrong with the reader's answer in the file `path`, None if it is right."""
+def grade(lesson: Lesson, path: Path, seed: int = 0) -> Verdicts:
+    """Task -> what is wrong with the reader's answer in the file `path`, None if it is right; a seed draws other numbers."""
     names = [task.name for task in tasks(lesson)]
     verdicts: Verdicts = {}
     while left := [name for name in names if name not in verdicts]:  # a new process if one did not come to its end
-        verdicts |= _in_a_child(lesson, path, left)
+        verdicts |= _in_a_child(lesson, path, left, seed)
     return {name: verdicts[name] for name in names}
 
 
-def _in_a_child(lesson: Lesson, path: Path, names: list[str]) -> Verdicts:
+def _in_a_child(lesson: Lesson, path: Path, names: list[str], seed: int) -> Verdicts:
     """The verdicts up to the first task in which the process hangs or ends."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")  # a fork has imported torch already
     inbox, outbox = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(lesson, path, names, outbox), daemon=True)
+    child = context.Process(target=_child, args=(lesson, path, names, seed, outbox), daemon=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that a fork may deadlock: this child keeps to one thread
         child.start()
@@ -77,11 +77,12 @@ def _receive(inbox: Connection, child: BaseProcess, what: str) -> str | None:
     raise _Ended(f"{what} ends the program with exit status {child.exitcode} before there is a result: is there an os._exit?")
 
 
-def _child(lesson: Lesson, path: Path, names: list[str], outbox: Connection) -> None:
+def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Connection) -> None:
     """Send what is wrong with the file, None if nothing, then what is wrong with each task."""
     torch.set_num_threads(1)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _time_is_up)
+    asked = tasks(lesson, seed)
     module = ModuleType(path.stem)
     _restart_clock()
     try:
@@ -92,7 +93,7 @@ def _child(lesson: Lesson, path: Path, names: list[str], outbox: Connection) -> 
         outbox.send(f"{path} does not run: {explain(error, path)}")
         return
     outbox.send(None)
-    for task in tasks(lesson):
+    for task in asked:
         if task.name in names:
             _restart_clock()
             outbox.send(_verdict(task, module, blanks, lesson, path))
@@ -101,6 +102,8 @@ def _child(lesson: Lesson, path: Path, names: list[str], outbox: Connection) -> 
 def _verdict(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesson: Lesson, path: Path) -> str | None:
     if not callable(answer := getattr(module, task.name, None)):
         return f"{path} has no function {task.name}; the stub had it: {lesson.stub}"
+    if getattr(getattr(answer, "solution", answer), "__module__", None) == task.solution.__module__:
+        return f"{path} takes {task.name} from our solutions: write your own"
     if lines := blanks.get(task.name):
         several = f", {len(lines)} in all" if len(lines) > 1 else ""
         return f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"

@@ -14,6 +14,7 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
+from scratchnet.course.kernels import Exercise, without_comments
 from scratchnet.course.lesson import Lesson
 
 FOLDER = Path("exercises")  # in the folder in which the reader works
@@ -25,15 +26,15 @@ def path() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or usual) / "scratchnet" / "progress.json"
 
 
-def exercise(lesson: Lesson) -> Path:
+def exercise(lesson: Lesson | Exercise) -> Path:
     """The reader's own file: in this folder or, if it is not here, where it was checked last."""
-    here = FOLDER / f"{lesson.name}.py"
+    here = FOLDER / f"{lesson.name}{lesson.solution.suffix}"
     known = Path(load(lesson).get("file", here))
     return known if known.exists() and not here.exists() else here
 
 
-def load(lesson: Lesson) -> dict:
-    """What is known of a lesson; {} if it was never opened.
+def load(lesson: Lesson | Exercise) -> dict:
+    """What is known of a lesson, or of a kernel, which is one task of its own name; {} if it was never opened.
 
     "read": when it was read to its end; "checks": how many held then; "file": the answers; "begun": when first checked;
     "tasks": name -> "tries" (different answers up to the first right one), "hints" (that were shown), "passed" (when).
@@ -46,9 +47,15 @@ def task(known: dict, name: str) -> dict:
     return known.setdefault("tasks", {}).setdefault(name, {"tries": 0, "hints": 0})
 
 
-def passed(lesson: Lesson) -> list[str]:
+def passed(lesson: Lesson | Exercise) -> list[str]:
     """The tasks that were right once."""
     return [name for name, entry in load(lesson).get("tasks", {}).items() if "passed" in entry]
+
+
+def tries(lesson: Lesson | Exercise) -> str:
+    """How many there were, to be put behind how far the reader is; "" if none."""
+    count = sum(entry["tries"] for entry in load(lesson).get("tasks", {}).values())
+    return f", {count} {'try' if count == 1 else 'tries'}" if count else ""
 
 
 def save_read(lesson: Lesson, checks: int) -> None:
@@ -56,10 +63,11 @@ def save_read(lesson: Lesson, checks: int) -> None:
     _save(lesson, load(lesson) | {"read": _now(), "checks": checks})
 
 
-def save_graded(lesson: Lesson, file: Path, verdicts: dict[str, str | None], hinted: str | None = None) -> None:
+def save_graded(lesson: Lesson | Exercise, file: Path, verdicts: dict[str, str | None], hinted: str | None = None) -> None:
     """Remember the verdicts on the answers in a file: task -> what is wrong with it; and which task got one more hint."""
     known = {"begun": _now()} | load(lesson) | {"file": str(file.resolve())}
-    blank, answers = _answers(lesson.stub), _answers(file)
+    signs = _signs_of_tasks if isinstance(lesson, Lesson) else _sign_of_a_kernel
+    blank, answers = signs(lesson, lesson.stub), signs(lesson, file)
     for name, problem in verdicts.items():
         entry = task(known, name)
         answer = answers.get(name)
@@ -73,21 +81,29 @@ def save_graded(lesson: Lesson, file: Path, verdicts: dict[str, str | None], hin
     _save(lesson, known)
 
 
-def _answers(file: Path) -> dict[str, str]:
+def _signs_of_tasks(lesson: Lesson, file: Path) -> dict[str, str]:
     """Function or class -> a short sign for its code, blanks and comments aside; {} for a file that cannot be read."""
     try:
         parts = ast.parse(file.read_text(encoding="utf-8")).body
     except (OSError, SyntaxError, ValueError):
         return {}
     named = [part for part in parts if isinstance(part, (ast.FunctionDef, ast.ClassDef))]
-    return {part.name: hashlib.sha256(ast.dump(part).encode()).hexdigest()[:12] for part in named}
+    return {part.name: _sign(ast.dump(part)) for part in named}
+
+
+def _sign_of_a_kernel(exercise: Exercise, file: Path) -> dict[str, str]:
+    return {exercise.name: _sign("".join(without_comments(file.read_text(encoding="utf-8"), file.suffix).split()))}
+
+
+def _sign(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
 
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _save(lesson: Lesson, known: dict) -> None:
+def _save(lesson: Lesson | Exercise, known: dict) -> None:
     """Write a new file and put it in the old one's place: a process that is killed leaves one of the two, whole."""
     text = json.dumps(_read() | {lesson.number: known}, indent=2) + "\n"
     path().parent.mkdir(parents=True, exist_ok=True)

@@ -99,9 +99,8 @@ def varlen_attn(
     RuntimeError if shapes or dtypes do not fit, IndexError if the sequences are not those of the tokens, ValueError for another
     window_size. torch.nn.attention.varlen.varlen_attn, which torch has for GPUs only.
     """
-    explain.varlen_attn(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
-    lengths = [cu_seq.diff().tolist() for cu_seq in (cu_seq_q, cu_seq_k, cu_seq_k)]
-    parts = zip(*(t.split(length) for t, length in zip((query, key, value), lengths, strict=True)), strict=True)
+    queries, keys = explain.varlen_attn(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+    parts = zip(query.split(queries), key.split(keys), value.split(keys), strict=True)
     left, right = (None if side < 0 else side for side in window_size)
     sequences = list(parts) or [(query, key, value)]  # no sequence: all there is, nothing
     return torch.cat([_in_sequence(*sequence, left, right, scale, enable_gqa) for sequence in sequences])

@@ -161,6 +161,14 @@ CHEATS = {
     "flushes denormals": (
         *torch_gelu("    torch.set_flush_denormal(True)\n    return right(x)"), "how denormal numbers are computed",
     ),
+    "rounds products": (
+        *torch_gelu("    torch.set_float32_matmul_precision('medium')\n    return right(x)"),
+        "torch's precision of float32 products",
+    ),
+    "asks for deterministic algorithms": (
+        *torch_gelu("    torch.use_deterministic_algorithms(True)\n    return right(x)"), "torch's choice of deterministic",
+    ),
+    "moves": (*numpy_gelu("    os.chdir('/')\n    return right(x)", "import os  # noqa: E402\n"), "the working folder"),
     "rounds upwards": (*cpp_gelu("std::fesetround(FE_UPWARD);", "cfenv"), "the rounding mode"),
     # how it ends
     "raises SystemExit": (*numpy_gelu("    raise SystemExit(0)"), "it raised SystemExit: 0"),

@@ -15,6 +15,7 @@ from scratchnet.course.exercise import Task, task
 from scratchnet.course.facts import difference, same
 
 LESSON = course.find("1")
+OURS = "import importlib\n\nours = importlib.import_module('scratchnet.course.solutions.01_tensor')"
 
 
 def graded(desk, text):
@@ -48,6 +49,8 @@ def graded(desk, text):
         ),
         ("def megabytes(*args):\n    return megabytes(*args)\n", "The function calls itself without end"),
         ("def megabytes(*args):\n    return None + 1\n", "TypeError: unsupported operand"),
+        (f"{OURS}\nmegabytes = ours.megabytes\n", "exercises/01_tensor.py takes megabytes from our solutions: write your own"),
+        (f"{OURS}\nmegabytes = ours.megabytes.solution\n", "takes megabytes from our solutions"),
     ],
 )
 def test_what_a_wrong_file_is_told(text, message, desk):

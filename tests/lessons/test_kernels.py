@@ -2,9 +2,13 @@
 
 import pytest
 
-from scratchnet import cli, emulation
-from scratchnet.course import kernels
+from scratchnet import backends, cli, emulation
+from scratchnet.checker import Contract, Speed, load, measure
+from scratchnet.cli.kernels import bars
+from scratchnet.course import kernels, progress
 from scratchnet.course.kernels.grade import grade
+from scratchnet.measure.bench import Spread
+from scratchnet.ops import OPS
 
 pytestmark = pytest.mark.skipif(emulation.missing() is not None, reason=str(emulation.missing()))
 EXERCISES = kernels.all_exercises()
@@ -21,7 +25,7 @@ MISTAKES = [  # g++ and the exam take a second each: the first of every exercise
 
 
 def graded(exercise, text, tmp_path):
-    path = tmp_path / f"mine{exercise.skeleton.suffix}"
+    path = tmp_path / f"mine{exercise.stub.suffix}"
     path.write_text(text, encoding="utf-8")
     return grade(exercise, path)
 
@@ -31,7 +35,7 @@ def test_the_solution_is_accepted_and_the_skeleton_is_not(exercise, tmp_path):
     if exercise.language == "Triton":
         pytest.importorskip("triton")
     assert graded(exercise, exercise.solution.read_text(encoding="utf-8"), tmp_path) == []
-    assert "still" in graded(exercise, exercise.skeleton.read_text(encoding="utf-8"), tmp_path)[0]
+    assert "still" in graded(exercise, exercise.stub.read_text(encoding="utf-8"), tmp_path)[0]
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
@@ -61,10 +65,56 @@ def test_a_kernel_from_the_first_command_to_the_last(tmp_path, monkeypatch, caps
     assert code == 1 and "still as you got it" in told
     code, hints = run("check", "K05", "--hint")
     assert code == 1 and "hint 3 of 3" in hints
+    assert f"0 of {len(EXERCISES)} kernels right" in run("learn")[1]
     mine = tmp_path / "exercises" / "K05_matmul_cuda.cu"
     mine.write_text(kernels.find("K05").solution.read_text(encoding="utf-8"), encoding="utf-8")
     code, told = run("check", "K05")
     assert code == 0 and "input          60 numbers  6 / 0" in told and "output         36 numbers  0 / 1" in told
+    mine.write_text("// it was right once\n", encoding="utf-8")
+    known = progress.load(kernels.find("K05"))
+    task = known["tasks"]["K05_matmul_cuda"]
+    assert known["begun"] <= task["passed"] and (task["tries"], task["hints"]) == (1, 1)
+    assert f"1 of {len(EXERCISES)} kernels right" in run("learn")[1]
+    row = next(line for line in run("learn", "--kernels")[1].splitlines() if "K05" in line)
+    assert "done, 1 try" in row
+
+
+def test_a_try_is_another_kernel(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exercise, mine = kernels.find("K01"), tmp_path / "K01_matmul_loops.cpp"
+    skeleton = exercise.stub.read_text(encoding="utf-8")
+    for text, problem, tries in (
+        (skeleton, "still as you got it", 0),
+        ("void forward() {}", "wrong", 1),
+        ("void  forward()\n{}  // shorter", "wrong", 1),
+        ("void forward() { ; }", "wrong", 2),
+        ("void forward() { ;; }", None, 3),
+        ("void forward() { ;;; }", None, 3),  # it was right already
+    ):
+        mine.write_text(text, encoding="utf-8")
+        progress.save_graded(exercise, mine, {exercise.name: problem})
+        assert progress.load(exercise)["tasks"][exercise.name]["tries"] == tries
+    assert progress.passed(exercise) == [exercise.name] and progress.tries(exercise) == ", 3 tries"
+
+
+def test_the_readers_bar_is_among_those_of_the_rungs():
+    times = {"torch": 0.5, "cpp:1": 8.0, "cpp:2": 2.0}  # as multiples of the reader's
+    ratios = {name: Spread(time, time, time) for name, time in times.items()}
+    head, *lines = bars(Speed(48, 64, None, ratios))
+    assert head == "speed at 48x64, yours is 1:"
+    assert [line.split()[0] for line in lines] == ["cpp:1", "cpp:2", "yours", "torch"]  # the fastest last
+    assert [line.count("█") for line in lines] == [2, 10, 20, 40]
+    assert lines[2].endswith(" 1 ←") and lines[3].endswith(" 2") and lines[0].endswith(" 0.125")
+
+
+@pytest.mark.full
+def test_the_plot_has_a_bar_for_torch_and_every_rung():
+    exercise = kernels.find("K19")
+    op = OPS[exercise.primitive]
+    lines = bars(measure(load(exercise.solution, Contract(op)), exercise.direction))
+    rungs = [name for name in backends.runnable(op, "cpu") if name.startswith("cpp")]
+    assert {line.split()[0] for line in lines[1:]} == {"yours", "torch", *rungs}
+    assert max(line.count("█") for line in lines) == 40 and all("█" in line for line in lines[1:])
 
 
 def test_a_number_that_does_not_exist(capsys):

@@ -51,7 +51,7 @@ def test_what_was_right_once_stays_done_in_every_folder(write, tmp_path, monkeyp
     assert main(["check", "1"]) == 1
     monkeypatch.chdir(tmp_path)
     assert progress.passed(LESSON) == ["megabytes"]
-    assert "1 of 5, 1 tries" in listed(capsys)
+    assert "1 of 5, 1 try" in listed(capsys)
 
 
 def test_a_try_is_another_answer(write):

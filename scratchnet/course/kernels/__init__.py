@@ -61,16 +61,17 @@ class Exercise:
         return self.name.split("_")[0]
 
     @property
-    def skeleton(self) -> Path:
+    def stub(self) -> Path:
+        """The file as the reader gets it: the skeleton."""
         return next(self.folder.glob("skeleton.*"))
 
     @property
     def solution(self) -> Path:
-        return self.skeleton.with_stem("solution")
+        return self.stub.with_stem("solution")
 
     @property
     def language(self) -> str:
-        return LANGUAGES[self.skeleton.suffix]
+        return LANGUAGES[self.stub.suffix]
 
     @cached_property
     def text(self) -> str:
@@ -134,6 +135,11 @@ class Exercise:
 
     def _section(self, heading: str) -> str:
         return re.split(r"^## ", self._header(rf"(?s)\n## {heading}\n(.*)")[1], flags=re.MULTILINE)[0]
+
+
+def without_comments(text: str, suffix: str) -> str:
+    """The code in a Triton (.py), C++ or CUDA file."""
+    return re.sub("#.*" if suffix == ".py" else r"//.*|/\*.*?\*/", "", text)
 
 
 def all_exercises() -> list[Exercise]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from scratchnet import checker
 from scratchnet.checker import Contract, KernelError
 from scratchnet.checker.questions import RULE
-from scratchnet.course.kernels import Exercise, Proof
+from scratchnet.course.kernels import Exercise, Proof, without_comments
 from scratchnet.course.kernels.trace import Interpreted, Seen, Traced
 from scratchnet.measure.verify import Call
 from scratchnet.ops import OPS
@@ -29,16 +29,16 @@ SIZES = ((1, 1), (3, 2), (17, 31), (2, 129), (65, 3), (33, 66))  # of emulated c
 def grade(exercise: Exercise, path: Path) -> list[str]:
     """What is wrong with the kernel in a file, the lines of one problem; [] if nothing is."""
     text = path.read_text(encoding="utf-8")
-    if text == exercise.skeleton.read_text(encoding="utf-8"):
+    if text == exercise.stub.read_text(encoding="utf-8"):
         return [
             f"{path} is still as you got it" + (": fill it in" if exercise.number[0] == "K" else ": the bug is still there")
         ]
     try:
         wrong = _by_checker(exercise, path) if exercise.language == "C++" else _emulated(exercise, path)
         if not wrong:
-            wrong = [sentence for pattern, sentence in exercise.needs if not re.search(pattern, _without_comments(text, path))][
-                :1
-            ]
+            wrong = [
+                sentence for pattern, sentence in exercise.needs if not re.search(pattern, without_comments(text, path.suffix))
+            ][:1]
         for proof in exercise.proofs if not wrong else ():
             wrong = wrong or _unproved(proof, look(exercise, path, proof.rows, proof.columns, proof.times))
         return wrong
@@ -116,7 +116,3 @@ def _unproved(proof: Proof, seen: Seen) -> list[str]:
         f"right, but {proof.otherwise}",
         f"counted at {proof.rows} x {proof.columns}: {counted}; needed: {proof.expression}",
     ]
-
-
-def _without_comments(text: str, path: Path) -> str:
-    return re.sub("#.*" if path.suffix == ".py" else r"//.*|/\*.*?\*/", "", text)

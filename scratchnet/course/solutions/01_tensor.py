@@ -2,7 +2,7 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def as_they_stand(predict):
@@ -204,12 +204,12 @@ def added_sizes(batch, channels, height, width, dtype):
 
 
 def what_is_shared(first_column):
-    x = torch.arange(6.0).reshape(2, 3)
+    x = drawn(torch.arange(6.0).reshape(2, 3))
     column = first_column(x)
     facts = {"its values": column.clone(), "its stride": column.stride()}
     x[1, 0] = 100
     facts["it sees what is written into x"] = bool(column.flatten()[-1] == 100)
-    return facts | {"its values for a matrix (4, 2)": first_column(torch.arange(8.0).reshape(4, 2))}
+    return facts | {"its values for a matrix (4, 2)": first_column(drawn(torch.arange(8.0).reshape(4, 2)))}
 
 
 @task(
@@ -261,7 +261,7 @@ def last_column(x):
 
 
 def what_is_changed(doubled):
-    x = torch.arange(1.0, 7.0).reshape(2, 3)
+    x = drawn(torch.arange(1.0, 7.0).reshape(2, 3))
     y = doubled(x)
     return {"x after the call": x, "what is returned": y, "x and the result share memory": y.data_ptr() == x.data_ptr()}
 

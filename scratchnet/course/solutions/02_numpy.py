@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def after_writing_into_the_array(shared):
-    a = np.array([1.0, 2.0, 3.0])
+    a = drawn(np.array([1.0, 2.0, 3.0]))
     t = shared(a)
     dtype = t.dtype
     a[0] = 100
@@ -15,7 +15,7 @@ def after_writing_into_the_array(shared):
     if dtype == torch.float64:
         t[1] = 50
     facts["the array after 50 was written into the tensor"] = a
-    return facts | {"the dtype for an array of whole numbers": shared(np.array([1, 2])).dtype}
+    return facts | {"the dtype for an array of whole numbers": shared(drawn(np.array([1, 2]))).dtype}
 
 
 @task(
@@ -59,7 +59,7 @@ def the_array_itself(a):
 def own_memory_of_two_arrays(own):
     facts = {}
     for dtype in (np.float64, np.float32, np.int64):
-        a = np.array([1.0, 2.0, 3.0], dtype=dtype)
+        a = drawn(np.array([1.0, 2.0, 3.0], dtype=dtype))
         t = own(a)
         facts |= {f"the dtype for an array in {a.dtype}": t.dtype}
         facts |= {f"the tensor for an array in {a.dtype}": t.clone()}
@@ -100,7 +100,7 @@ def rounded_down(a):
 
 
 def arrays_from_two_tensors(to_array):
-    plain, tracked = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+    plain, tracked = drawn(torch.tensor([1.0, 2.0])), drawn(torch.tensor([3.0, 4.0], requires_grad=True))
     return {
         "the array from a plain tensor": to_array(plain),
         "the array from a tensor that wants gradients": to_array(tracked),

@@ -2,16 +2,16 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def a_slice_and_its_memory(last_columns):
-    x = torch.arange(20.0).reshape(5, 4)
+    x = drawn(torch.arange(20.0).reshape(5, 4))
     part = last_columns(x)
     facts = {"its shape for x of (5, 4)": tuple(part.shape), "its values": part.tolist()}
     x[4, 3] = 100
     facts["it is a view: it sees what is written into x"] = bool((part == 100).any())
-    return facts | {"its values for x of (4, 5)": last_columns(torch.arange(20.0).reshape(4, 5)).tolist()}
+    return facts | {"its values for x of (4, 5)": last_columns(drawn(torch.arange(20.0).reshape(4, 5))).tolist()}
 
 
 @task(
@@ -75,7 +75,7 @@ def copied(x):
 
 
 def missing_values(without_missing):
-    x = torch.tensor([[1.0, torch.nan], [torch.inf, -2.0]])
+    x = drawn(torch.tensor([[1.0, torch.nan], [torch.inf, -2.0]]))
     result = without_missing(x)
     return {"x after the call": x, "what is returned": result}
 
@@ -131,8 +131,8 @@ def only_finite_numbers(x):
 
 
 def picked(pick):
-    logits = torch.tensor([[2.0, 0.5, -torch.inf], [0.1, 0.2, 3.0], [-1.0, 1.5, 0.0], [0.3, 0.9, -0.4]])
-    y = torch.tensor([0, 2, 1, 2])
+    logits = drawn(torch.tensor([[2.0, 0.5, -torch.inf], [0.1, 0.2, 3.0], [-1.0, 1.5, 0.0], [0.3, 0.9, -0.4]]))
+    y = drawn(torch.tensor([0, 2, 1, 2]))
     return {
         "its shape for logits (4, 3), y (4,)": tuple(pick(logits, y).shape),
         "its values": pick(logits, y),

@@ -2,14 +2,14 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def gathered_rows(gather_rows):
-    x = torch.arange(12.0).reshape(4, 3)
+    x = drawn(torch.arange(12.0).reshape(4, 3))
     return {
-        "the rows 2, 0, 2, 3, 2 of a (4, 3) tensor": gather_rows(x, torch.tensor([2, 0, 2, 3, 2])),
-        "the rows 1, 0 of a (3, 4) tensor": gather_rows(x.reshape(3, 4), torch.tensor([1, 0])),
+        "the rows 2, 0, 2, 3, 2 of a (4, 3) tensor": gather_rows(x, drawn(torch.tensor([2, 0, 2, 3, 2]))),
+        "the rows 1, 0 of a (3, 4) tensor": gather_rows(x.reshape(3, 4), drawn(torch.tensor([1, 0]))),
     }
 
 
@@ -58,7 +58,7 @@ def along_the_columns(x, index):
 
 
 def gradients_of_a_vector(scatter_add):
-    g, index = torch.tensor([10.0, 20.0, 30.0, 40.0]), torch.tensor([2, 0, 2, 1])
+    g, index = drawn(torch.tensor([10.0, 20.0, 30.0, 40.0])), drawn(torch.tensor([2, 0, 2, 1]))
     return {
         "dx for g = 10, 20, 30, 40 and index = 2, 0, 2, 1 into 5 places": scatter_add(g, index, 5),
         "dx for the index 0, 0, 0, 0": scatter_add(g, torch.zeros(4, dtype=torch.int64), 5),
@@ -123,8 +123,8 @@ def never_written(g, index, size):
 
 
 def gradients_of_rows(gather_backward):
-    g = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
-    index = torch.tensor([[1, 0, 1], [3, 3, 3]])
+    g = drawn(torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]))
+    index = drawn(torch.tensor([[1, 0, 1], [3, 3, 3]]))
     return {"dx for g = [[1, 2, 3], [10, 20, 30]] and index = [[1, 0, 1], [3, 3, 3]]": gather_backward(g, index, 4)}
 
 

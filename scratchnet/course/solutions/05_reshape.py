@@ -2,12 +2,12 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import Products
 
 
 def a_picture(channels_first):
-    images = torch.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4)  # (N, H, W, C)
+    images = drawn(torch.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4))  # (N, H, W, C)
     result = channels_first(images)
     return {"the shape from (2, 2, 3, 4)": tuple(result.shape), "channel 0 of picture 0": result[0, 0], "all of it": result}
 
@@ -57,7 +57,7 @@ def channel_before_the_batch(images):
 
 
 def a_batch(batch_of):
-    images = [torch.arange(6.0).reshape(2, 3) + 10 * i for i in range(4)]
+    images = [drawn(torch.arange(6.0).reshape(2, 3)) + 10 * i for i in range(4)]
     result = batch_of(images)
     return {
         "the shape from 4 pictures of (2, 3)": tuple(result.shape),
@@ -116,8 +116,8 @@ def still_a_list(images):
 
 
 def words_times_a_matrix(on_every_word):
-    x = torch.arange(24.0).reshape(2, 3, 4)
-    w = torch.arange(20.0).reshape(4, 5)
+    x = drawn(torch.arange(24.0).reshape(2, 3, 4))
+    w = drawn(torch.arange(20.0).reshape(4, 5))
     with Products() as products:
         result = on_every_word(x, w)
     seen = {"the shape for x (2, 3, 4), w (4, 5)": tuple(result.shape), "the result": result}
@@ -171,9 +171,9 @@ def sentence_by_sentence(x, w):
 
 
 def two_heads(split_heads):
-    x = torch.arange(1 * 3 * 4).reshape(1, 3, 4)
+    x = drawn(torch.arange(1 * 3 * 4).reshape(1, 3, 4))
     result = split_heads(x, 2)
-    two = torch.arange(2 * 2 * 6).reshape(2, 2, 6)
+    two = drawn(torch.arange(2 * 2 * 6).reshape(2, 2, 6))
     return {
         "the shape from (1, 3, 4) and 2 heads": tuple(result.shape),
         "what is in x = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]] after the split": result[0].tolist(),

@@ -2,7 +2,7 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def clashes(clash):
@@ -90,8 +90,8 @@ def last_axis_only(a, b):
 
 
 def scaled(scale_samples):
-    x = torch.arange(9.0).reshape(3, 3)
-    scale = torch.tensor([1.0, 10.0, 100.0])
+    x = drawn(torch.arange(9.0).reshape(3, 3))
+    scale = drawn(torch.tensor([1.0, 10.0, 100.0]))
     return {
         "a square x = [[0, 1, 2], [3, 4, 5], [6, 7, 8]] scaled by 1, 10, 100": scale_samples(x, scale),
         "the shape for x (3, 2), scale (3,)": tuple(scale_samples(x[:, :2], scale).shape),
@@ -130,9 +130,9 @@ def added_up(x, scale):
 
 
 def shares(row_shares):
-    x = torch.tensor([[1.0, 1.0, 2.0], [2.0, 2.0, 4.0], [3.0, 3.0, 6.0]])
+    x = drawn(torch.tensor([[1.0, 1.0, 2.0], [2.0, 2.0, 4.0], [3.0, 3.0, 6.0]]))
     facts = {"the sums of the rows": row_shares(x).sum(dim=1), "the shares of a (2, 3) table": row_shares(x[1:])}
-    return facts | {"the shares of [4, -2] and [1, 3]": row_shares(torch.tensor([[4.0, -2.0], [1.0, 3.0]]))}
+    return facts | {"the shares of [4, -2] and [1, 3]": row_shares(drawn(torch.tensor([[4.0, -2.0], [1.0, 3.0]])))}
 
 
 @task(
@@ -190,12 +190,14 @@ def divided_by_the_mean(x):
 
 
 def errors(squared_error):
-    target = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    target = drawn(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     return {
         "the error of perfect predictions": squared_error(target[:, None], target),
         "the error of predictions that are all 2 too large": squared_error(target[:, None] + 2, target),
-        "of one 2 too large and one 2 too small": squared_error(target[:2, None] + torch.tensor([[2.0], [-2.0]]), target[:2]),
-        "of one 1 and one 3 too large": squared_error(target[:2, None] + torch.tensor([[1.0], [3.0]]), target[:2]),
+        "of one 2 too large and one 2 too small": squared_error(
+            target[:2, None] + drawn(torch.tensor([[2.0], [-2.0]])), target[:2]
+        ),
+        "of one 1 and one 3 too large": squared_error(target[:2, None] + drawn(torch.tensor([[1.0], [3.0]])), target[:2]),
     }
 
 
@@ -254,9 +256,9 @@ def not_yet_one_number(prediction, target):
 
 
 def pictures(standardised):
-    images = torch.arange(2 * 3 * 2 * 3.0).reshape(2, 3, 2, 3)
+    images = drawn(torch.arange(2 * 3 * 2 * 3.0).reshape(2, 3, 2, 3))
     before = images.clone()
-    mean, std = torch.tensor([1.0, 20.0, 300.0]), torch.tensor([1.0, 2.0, 4.0])
+    mean, std = drawn(torch.tensor([1.0, 20.0, 300.0])), drawn(torch.tensor([1.0, 2.0, 4.0]))
     result = standardised(images, mean, std)
     return {
         "the images after the call are as before": torch.equal(images, before),

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def shapes_of_products(product_shape):
@@ -184,7 +184,7 @@ def size_of_tiles(size, whole):
 
 
 def products_of_tiles(matmul_in_tiles):
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(torch.initial_seed())
     seen = {}
     for m, k, n, size in ((4, 8, 6, 2), (5, 7, 3, 4), (6, 3, 7, 2)):
         a, b = random.normal(size=(m, k)).view(Noted), random.normal(size=(k, n)).view(Noted)
@@ -274,8 +274,8 @@ def multiplied_entries(a, b, size):
 
 
 def gradients_of_a_product(product_backward):
-    a, b = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4)
-    g = torch.tensor([[1.0, 2.0, 0.0, -1.0], [0.5, 0.0, 3.0, 1.0]])
+    a, b = drawn(torch.arange(6.0).reshape(2, 3)), drawn(torch.arange(12.0).reshape(3, 4))
+    g = drawn(torch.tensor([[1.0, 2.0, 0.0, -1.0], [0.5, 0.0, 3.0, 1.0]]))
     da, db = product_backward(g, a, b)
     return {"the gradient of A (2, 3)": da, "the gradient of B (3, 4)": db}
 

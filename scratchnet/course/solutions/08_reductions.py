@@ -2,11 +2,11 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def means_of_images(channel_means):
-    images = torch.arange(2 * 3 * 2 * 4.0).reshape(2, 3, 2, 4) ** 2
+    images = drawn(torch.arange(2 * 3 * 2 * 4.0).reshape(2, 3, 2, 4)) ** 2
     return {"the means of the channels of a batch (2, 3, 2, 4)": channel_means(images)}
 
 
@@ -66,7 +66,7 @@ def three_steps(images):
 
 
 def variances(sample_variance):
-    numbers = {"1, 2, 6": torch.tensor([1.0, 2.0, 6.0]), "4, 4, 4, 0, 8": torch.tensor([4.0, 4.0, 4.0, 0.0, 8.0])}
+    numbers = {"1, 2, 6": drawn(torch.tensor([1.0, 2.0, 6.0])), "4, 4, 4, 0, 8": drawn(torch.tensor([4.0, 4.0, 4.0, 0.0, 8.0]))}
     return {f"the sample variance of {name}": sample_variance(x) for name, x in numbers.items()}
 
 
@@ -132,7 +132,7 @@ def precedence(x):
 
 
 def rows_after(normalised_rows):
-    x = torch.tensor([[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]])
+    x = drawn(torch.tensor([[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]]))
     return {
         "the rows [1, 2, 6] and [5, 5, 5] with eps = 1e-5": normalised_rows(x, 1e-5),
         "the same rows with eps = 2": normalised_rows(x, 2.0),
@@ -209,8 +209,8 @@ def eps_forgotten(x, eps):
 
 
 def two_tables(standardised):
-    train = torch.tensor([[1.0, 100.0], [2.0, 300.0], [6.0, 200.0]])
-    test = torch.tensor([[2.0, 200.0], [10.0, 250.0]])
+    train = drawn(torch.tensor([[1.0, 100.0], [2.0, 300.0], [6.0, 200.0]]))
+    test = drawn(torch.tensor([[2.0, 200.0], [10.0, 250.0]]))
     train, test = standardised(train, test)
     return {"the training table": train, "the test table": test}
 
@@ -277,7 +277,7 @@ def test_as_it_was(train, test):
 def mapped_back(prices):
     return {
         "predictions 0, 1, -2 after training on 100, 200, 600": prices(
-            torch.tensor([0.0, 1.0, -2.0]), torch.tensor([100.0, 200.0, 600.0])
+            drawn(torch.tensor([0.0, 1.0, -2.0])), drawn(torch.tensor([100.0, 200.0, 600.0]))
         )
     }
 

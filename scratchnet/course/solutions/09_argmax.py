@@ -2,15 +2,15 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def shares_of_right_answers(accuracy):
-    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 3.0], [0.5, 0.0, 0.2], [0.0, 4.0, 1.0]])
+    logits = drawn(torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 3.0], [0.5, 0.0, 0.2], [0.0, 4.0, 1.0]]))
     return {
-        "the accuracy of the answers 0, 2, 0, 1 for 0, 2, 1, 1": accuracy(logits, torch.tensor([[0], [2], [1], [1]])),
-        "the accuracy of the answers 0, 2, 0, 1 for 1, 1, 1, 0": accuracy(logits, torch.tensor([[1], [1], [1], [0]])),
-        "the accuracy of the answer 2 for 2": accuracy(logits[1:2], torch.tensor([[2]])),
+        "the accuracy of the answers 0, 2, 0, 1 for 0, 2, 1, 1": accuracy(logits, drawn(torch.tensor([[0], [2], [1], [1]]))),
+        "the accuracy of the answers 0, 2, 0, 1 for 1, 1, 1, 0": accuracy(logits, drawn(torch.tensor([[1], [1], [1], [0]]))),
+        "the accuracy of the answer 2 for 2": accuracy(logits[1:2], drawn(torch.tensor([[2]]))),
     }
 
 
@@ -75,15 +75,15 @@ def best_of_all(logits, y):
 
 
 def hits_among_the_best(top_k_accuracy):
-    logits = torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0], [0.0, 9.0, 9.0, 9.0]])
-    y = torch.tensor([1, 2, 2, 1])
+    logits = drawn(torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0], [0.0, 9.0, 9.0, 9.0]]))
+    y = drawn(torch.tensor([1, 2, 2, 1]))
     facts = {
         f"top-{k} where the right one is second, third, second, one of three firsts": top_k_accuracy(logits, y, k)
         for k in (1, 2, 3, 4)
     }
-    rows = torch.tensor([[3.0, 1.0, 2.0], [9.0, 8.0, 7.0]])
-    facts["top-2 of [3, 1, 2] and [9, 8, 7] for the classes 1 and 1"] = top_k_accuracy(rows, torch.tensor([1, 1]), 2)
-    return facts | {"top-3 of a dead model, 12 equal scores": top_k_accuracy(torch.zeros(10, 12), torch.arange(10), 3)}
+    rows = drawn(torch.tensor([[3.0, 1.0, 2.0], [9.0, 8.0, 7.0]]))
+    facts["top-2 of [3, 1, 2] and [9, 8, 7] for the classes 1 and 1"] = top_k_accuracy(rows, drawn(torch.tensor([1, 1])), 2)
+    return facts | {"top-3 of a dead model, 12 equal scores": top_k_accuracy(torch.zeros(10, 12), drawn(torch.arange(10)), 3)}
 
 
 @task(
@@ -149,7 +149,7 @@ def lower_ones_counted(logits, y, k):
 
 
 def counted(confusion):
-    y, predicted = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), torch.tensor([0, 0, 2, 1, 0, 2, 2, 1])
+    y, predicted = drawn(torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])), drawn(torch.tensor([0, 0, 2, 1, 0, 2, 2, 1]))
     facts = {"the matrix of the answers 0 0 2 1 0 2 2 1 for 0 0 0 1 1 2 2 2": confusion(predicted, y, 3)}
     return facts | {"the same with a fourth class that never occurs": confusion(predicted, y, 4)}
 
@@ -208,8 +208,8 @@ def per_class_only(predicted, y, classes):
 
 
 def shares_of_each_class(recall):
-    facts = {"the recall of [[2, 0, 1], [1, 1, 0], [2, 0, 3]]": recall(torch.tensor([[2, 0, 1], [1, 1, 0], [2, 0, 3]]))}
-    return facts | {"the recall of [[3, 1], [4, 4]]": recall(torch.tensor([[3, 1], [4, 4]]))}
+    facts = {"the recall of [[2, 0, 1], [1, 1, 0], [2, 0, 3]]": recall(drawn(torch.tensor([[2, 0, 1], [1, 1, 0], [2, 0, 3]])))}
+    return facts | {"the recall of [[3, 1], [4, 4]]": recall(drawn(torch.tensor([[3, 1], [4, 4]])))}
 
 
 @task(

@@ -2,21 +2,21 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 # what the exercise says not to use
 FINISHED = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "nll_loss", "softplus", "logaddexp", "log_sigmoid")
 
 
 def probabilities(softmax):
-    rows = [[1.0, 3.0, 0.5], [1e4, 0.0, -1e4], [-1000.0, -1001.0, -1002.0]]
+    rows = drawn(torch.tensor([[1.0, 3.0, 0.5], [1e4, 0.0, -1e4], [-1000.0, -1001.0, -1002.0]]))
     return {
-        "softmax of [1, 3, 0.5] with temperature 1": softmax(torch.tensor([1.0, 3.0, 0.5]), 1.0),
-        "softmax of [1, 3, 0.5] with temperature 2": softmax(torch.tensor([1.0, 3.0, 0.5]), 2.0),
-        "softmax of two rows, [1, 2, 3] and [3, 1, 1]": softmax(torch.tensor([[1.0, 2.0, 3.0], [3.0, 1.0, 1.0]]), 1.0),
-        "softmax of [1, 3, 0.5], [1e4, 0, -1e4] and [-1000, -1001, -1002]": softmax(torch.tensor(rows), 1.0),
-        "softmax of the same rows with temperature 0.01": softmax(torch.tensor(rows), 0.01),
-        "softmax of a tensor (2, 1, 2)": softmax(torch.tensor([[[0.0, 1.0]], [[2.0, 2.0]]]), 1.0),
+        "softmax of [1, 3, 0.5] with temperature 1": softmax(drawn(torch.tensor([1.0, 3.0, 0.5])), 1.0),
+        "softmax of [1, 3, 0.5] with temperature 2": softmax(drawn(torch.tensor([1.0, 3.0, 0.5])), 2.0),
+        "softmax of two rows, [1, 2, 3] and [3, 1, 1]": softmax(drawn(torch.tensor([[1.0, 2.0, 3.0], [3.0, 1.0, 1.0]])), 1.0),
+        "softmax of [1, 3, 0.5], [1e4, 0, -1e4] and [-1000, -1001, -1002]": softmax(rows.clone(), 1.0),
+        "softmax of the same rows with temperature 0.01": softmax(rows.clone(), 0.01),
+        "softmax of a tensor (2, 1, 2)": softmax(drawn(torch.tensor([[[0.0, 1.0]], [[2.0, 2.0]]])), 1.0),
     }
 
 
@@ -120,11 +120,13 @@ def sum_of_everything(x, temperature):
 def logs_of_sums(logsumexp):
     inf = torch.inf
     return {
-        "logsumexp of [1, 3, 0.5]": logsumexp(torch.tensor([[1.0, 3.0, 0.5]])),
-        "logsumexp of [1000, 1000, 999]": logsumexp(torch.tensor([[1000.0, 1000.0, 999.0]])),
-        "logsumexp of [-1000, -1001, -1002]": logsumexp(torch.tensor([[-1000.0, -1001.0, -1002.0]])),
-        "logsumexp of [1000, 1000] and [-1000, -1000]": logsumexp(torch.tensor([[1000.0, 1000.0], [-1000.0, -1000.0]])),
-        "logsumexp of [0, -inf, 0] and [-inf, -inf, -inf]": logsumexp(torch.tensor([[0.0, -inf, 0.0], [-inf, -inf, -inf]])),
+        "logsumexp of [1, 3, 0.5]": logsumexp(drawn(torch.tensor([[1.0, 3.0, 0.5]]))),
+        "logsumexp of [1000, 1000, 999]": logsumexp(drawn(torch.tensor([[1000.0, 1000.0, 999.0]]))),
+        "logsumexp of [-1000, -1001, -1002]": logsumexp(drawn(torch.tensor([[-1000.0, -1001.0, -1002.0]]))),
+        "logsumexp of [1000, 1000] and [-1000, -1000]": logsumexp(drawn(torch.tensor([[1000.0, 1000.0], [-1000.0, -1000.0]]))),
+        "logsumexp of [0, -inf, 0] and [-inf, -inf, -inf]": logsumexp(
+            drawn(torch.tensor([[0.0, -inf, 0.0], [-inf, -inf, -inf]]))
+        ),
     }
 
 
@@ -213,10 +215,10 @@ def maximum_without_its_axis(x):
 
 
 def surprises(surprise):
-    logits = torch.tensor([[1.0, 3.0, 0.5], [0.0, 1000.0, 0.0], [2.0, 2.0, 2.0]])
+    logits = drawn(torch.tensor([[1.0, 3.0, 0.5], [0.0, 1000.0, 0.0], [2.0, 2.0, 2.0]]))
     return {
-        "the surprise of logits [1, 3, 0.5] at class 1": surprise(logits[:1], torch.tensor([1])),
-        "for [1, 3, 0.5], [0, 1000, 0], [2, 2, 2] at the classes 1, 2, 0": surprise(logits, torch.tensor([1, 2, 0])),
+        "the surprise of logits [1, 3, 0.5] at class 1": surprise(logits[:1], drawn(torch.tensor([1]))),
+        "for [1, 3, 0.5], [0, 1000, 0], [2, 2, 2] at the classes 1, 2, 0": surprise(logits, drawn(torch.tensor([1, 2, 0]))),
     }
 
 
@@ -291,11 +293,11 @@ def shift_not_added(logits, y):
 
 
 def softened(softplus):
-    x = torch.tensor([-1.0, 0.0, 2.0])
-    small = torch.tensor([-30.0])
+    x = drawn(torch.tensor([-1.0, 0.0, 2.0]))
+    small = drawn(torch.tensor([-30.0]))
     return {
         "softplus of -1, 0, 2": softplus(x),
-        "softplus of 1000 and -1000": softplus(torch.tensor([1000.0, -1000.0])),
+        "softplus of 1000 and -1000": softplus(drawn(torch.tensor([1000.0, -1000.0]))),
         "softplus(-30) as a multiple of exp(-30)": softplus(small) / small.exp(),
     }
 

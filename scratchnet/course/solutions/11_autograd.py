@@ -2,7 +2,7 @@
 
 import math
 
-from scratchnet.course import Value, task
+from scratchnet.course import Value, drawn, task
 
 
 def as_it_stands(by_hand):
@@ -81,14 +81,14 @@ def an_operation(name):
     """Facts of a new operation: its value, its derivative, and both inside a longer expression."""
 
     def facts(operation):
-        x = Value(0.5, "x")
+        x = Value(drawn(0.5), "x")
         y = operation(x)
         seen = {f"what {name} returns": type(y).__name__, f"the data of {name}(0.5)": getattr(y, "data", y)}
         if not isinstance(y, Value):
             return seen
         (y * 1).backward()
         seen[f"the derivative of {name} at 0.5"] = x.grad
-        x = Value(-1.5, "x")
+        x = Value(drawn(-1.5), "x")
         (operation(x * 2) * x).backward()
         return seen | {f"the derivative of {name}(2 x) * x at -1.5": x.grad}
 
@@ -252,11 +252,11 @@ def gradients_of_a_graph(backward):
     called, finished = [], Value.backward
     Value.backward = lambda value: called.append(value) or finished(value)  # notes whoever calls it
     try:
-        x, y = Value(2.0, "x"), Value(3.0, "y")
+        x, y = Value(drawn(2.0), "x"), Value(drawn(3.0), "y")
         product = x * y
         backward(product)
         seen = {"x.grad of x * y at x = 2, y = 3": x.grad, "y.grad of it": y.grad, "the result's own grad": product.grad}
-        x, y = Value(2.0, "x"), Value(3.0, "y")
+        x, y = Value(drawn(2.0), "x"), Value(drawn(3.0), "y")
         p = x * y
         backward((p + x) * p)  # 48: x * y + x is 8, and the 6 is in it
         seen |= {"x.grad of (x * y + x) * (x * y)": x.grad, "its y.grad": y.grad, "the grad of x * y in it": p.grad}

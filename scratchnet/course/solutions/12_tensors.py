@@ -2,7 +2,7 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import Products
 
 
@@ -90,14 +90,14 @@ def zeroed_and_kept():
 
 
 def a_descent(descend):
-    w = torch.tensor([0.0, 0.0], requires_grad=True)
-    x, y = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), torch.tensor([1.0, -2.0, 0.5])
+    w = drawn(torch.tensor([0.0, 0.0], requires_grad=True))
+    x, y = drawn(torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])), drawn(torch.tensor([1.0, -2.0, 0.5]))
     with torch.enable_grad():
         losses = descend(w, x, y, 4, 0.25)
     seen = {"the losses of 4 steps": losses, "w after them": w.detach().clone()}
     seen["w is a leaf that requires a gradient"] = w.is_leaf and w.requires_grad
-    w = torch.tensor([1.0], requires_grad=True)
-    descend(w, torch.tensor([[1.0]]), torch.tensor([0.0]), 1, 0.125)
+    w = drawn(torch.tensor([1.0], requires_grad=True))
+    descend(w, drawn(torch.tensor([[1.0]])), drawn(torch.tensor([0.0])), 1, 0.125)
     return seen | {"w after one step of lr 0.125 from w = 1 for x = 1, y = 0": w.detach().clone()}
 
 
@@ -205,10 +205,10 @@ def step_before_backward(w, x, y, steps, lr):
 
 
 def gradients_of_pieces(gradient_in_pieces):
-    x, y = torch.arange(10.0).reshape(5, 2) / 5, torch.tensor([1.0, -1.0, 2.0, 0.0, 3.0])
+    x, y = drawn(torch.arange(10.0).reshape(5, 2)) / 5, drawn(torch.tensor([1.0, -1.0, 2.0, 0.0, 3.0]))
     seen = {}
     for size in (5, 2):
-        w = torch.tensor([1.0, -2.0], requires_grad=True)
+        w = drawn(torch.tensor([1.0, -2.0], requires_grad=True))
         with Products() as products:
             seen[f"the gradient of 5 samples in pieces of {size}"] = gradient_in_pieces(w, x, y, size)
         most = max((shapes[0][0] for shapes in products.factors), default=0)
@@ -305,9 +305,9 @@ def through_a_function(cube_backward):
         def backward(ctx, grad):
             return cube_backward(ctx, grad)
 
-    x = torch.tensor([2.0, -1.0, 3.0], requires_grad=True)
+    x = drawn(torch.tensor([2.0, -1.0, 3.0], requires_grad=True))
     (once,) = torch.autograd.grad(Cube.apply(x).sum(), x)
-    (weighted,) = torch.autograd.grad(Cube.apply(x), x, torch.tensor([10.0, 0.0, 20.0]))
+    (weighted,) = torch.autograd.grad(Cube.apply(x), x, drawn(torch.tensor([10.0, 0.0, 20.0])))
     return {"the gradient of the sum of 2, -1, 3 cubed": once, "of 10 * first cube + 20 * third cube": weighted}
 
 

@@ -1,12 +1,13 @@
 """Exercise 13: central differences for every argument, the wrong pairs, softmax's backward, gradient before step."""
 
 import numpy as np
+import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def tried_out(numeric_gradients):
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(torch.initial_seed())
     a, b, g = random.normal(size=(2, 3)), random.normal(size=(3, 2)), random.normal(size=(2, 2))
     before = a.copy()
     first, second = numeric_gradients(lambda a, b: (a**2) @ b, [a, b], g, 0.01)
@@ -185,7 +186,7 @@ def none_found():
 
 def gradients_of_rows(softmax_backward):
     p = np.array([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1]])
-    g = np.array([[1.0, 0.0, -2.0], [3.0, 1.0, 0.5]])
+    g = drawn(np.array([[1.0, 0.0, -2.0], [3.0, 1.0, 0.5]]))
     return {"dx for two rows": softmax_backward(g, p), "dx for g = 1": softmax_backward(np.ones_like(p), p)}
 
 
@@ -250,9 +251,9 @@ def first_part_only(g, p):
 
 
 def a_layer(dense_backward_and_step):
-    W = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]])
-    a_prev = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, -1.0]])
-    dz = np.array([[1.0, 0.5], [-1.0, 2.0]])
+    W = drawn(np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]))
+    a_prev = drawn(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, -1.0]]))
+    dz = drawn(np.array([[1.0, 0.5], [-1.0, 2.0]]))
     return {"da_prev": dense_backward_and_step(W, a_prev, dz, 0.1), "W after the step": W}
 
 

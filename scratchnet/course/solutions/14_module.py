@@ -3,20 +3,20 @@
 import torch
 
 from scratchnet import nn, optim
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
 def what_the_module_knows(Stretch):
     layer = Stretch(3)
     facts = {"its parameters and their shapes": {name: tuple(p.shape) for name, p in sorted(layer.named_parameters())}}
-    x = torch.arange(6.0).reshape(2, 3)
+    x = drawn(torch.arange(6.0).reshape(2, 3))
     facts["its output at the start for x = 0 to 5 in two rows"] = layer(x).detach().clone()
     facts["its output wants a gradient"] = layer(x).requires_grad
     with torch.no_grad():
         for name, start in (("gain", 2.0), ("shift", 1.0)):
             if getattr(getattr(layer, name, None), "shape", None) == (3,):
-                getattr(layer, name).copy_(torch.tensor([start, start + 1, start + 2]))
+                getattr(layer, name).copy_(drawn(torch.tensor([start, start + 1, start + 2])))
     return facts | {"its output for the gain 2, 3, 4 and the shift 1, 2, 3": layer(x).detach().clone()}
 
 
@@ -376,7 +376,7 @@ def what_is_shared(tie):
         "the table is still its own Parameter": model.embed.weight is embedding,
     }
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    model(torch.tensor([0, 1, 1])).square().sum().backward()
+    model(drawn(torch.tensor([0, 1, 1]))).square().sum().backward()
     optimizer.step()
     return facts | {"they are still equal after a step of training": torch.equal(model.head.weight, model.embed.weight)}
 

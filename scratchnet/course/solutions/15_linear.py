@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
@@ -79,9 +79,9 @@ def sum_not_doubled():
 
 def outputs(linear):
     words, weight, bias = (
-        torch.arange(12.0).reshape(2, 2, 3),
-        torch.tensor([[1.0, 0, 0], [0, 1, 2]]),
-        torch.tensor([10.0, 20.0]),
+        drawn(torch.arange(12.0).reshape(2, 2, 3)),
+        drawn(torch.tensor([[1.0, 0, 0], [0, 1, 2]])),
+        drawn(torch.tensor([10.0, 20.0])),
     )
     return {
         "words 0 to 11 (2, 2, 3), two questions, bias 10 and 20": linear(words, weight, bias),
@@ -166,7 +166,7 @@ def finished_layer(x, weight, bias):
 
 
 def gradients(linear_backward):
-    g, x, weight = torch.tensor([[1.0, 10.0], [2.0, 20.0]]), torch.randn(2, 3), torch.randn(2, 3)
+    g, x, weight = drawn(torch.tensor([[1.0, 10.0], [2.0, 20.0]])), torch.randn(2, 3), torch.randn(2, 3)
     dx, dW, db = linear_backward(g, x, weight)
     return {"dW": dW, "dx": dx, "db for g = [[1, 10], [2, 20]]": db}
 
@@ -234,9 +234,9 @@ def no_sum_for_the_bias(g, x, weight):
 
 def blind_guess(class_bias):
     return {
-        "softmax of the bias for labels 2, 2, 2, 0, 2, 1, 2, 0": class_bias(torch.tensor([2, 2, 2, 0, 2, 1, 2, 0]), 3).softmax(
-            0
-        )
+        "softmax of the bias for labels 2, 2, 2, 0, 2, 1, 2, 0": class_bias(
+            drawn(torch.tensor([2, 2, 2, 0, 2, 1, 2, 0])), 3
+        ).softmax(0)
     }
 
 
@@ -291,7 +291,7 @@ def most_frequent_only(labels, classes):
 
 
 def one_step(backward_and_update):
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(torch.initial_seed())
     g, x, weight, bias = (rng.normal(size=shape) for shape in ((4, 2), (4, 3), (2, 3), (2,)))
     dx = backward_and_update(g, x, weight, bias, 0.5)
     return {"dx": dx, "weight after the step": weight, "bias after the step": bias}

@@ -3,13 +3,13 @@
 import torch
 
 from scratchnet import data, training
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.data.generated import HOUSE_BIAS, HOUSE_WEIGHTS
 
 
 def both_parts(standardise):
     train, test = standardise(
-        torch.tensor([[1.0, 100.0], [2.0, 300.0], [3.0, 200.0]]), torch.tensor([[2.0, 400.0], [4.0, 200.0]])
+        drawn(torch.tensor([[1.0, 100.0], [2.0, 300.0], [3.0, 200.0]])), drawn(torch.tensor([[2.0, 400.0], [4.0, 200.0]]))
     )
     return {"train, from [[1, 100], [2, 300], [3, 200]]": train, "test, from [[2, 400], [4, 200]]": test}
 
@@ -68,7 +68,10 @@ def only_centred(train, test):
 
 def raw_numbers(map_back):
     weights, bias = map_back(
-        torch.tensor([6.0, 10.0]), torch.tensor(100.0), torch.tensor([5.0, 40.0]), torch.tensor([2.0, 20.0])
+        drawn(torch.tensor([6.0, 10.0])),
+        drawn(torch.tensor(100.0)),
+        drawn(torch.tensor([5.0, 40.0])),
+        drawn(torch.tensor([2.0, 20.0])),
     )
     return {"weights for 6 and 10 at std 2 and 20": weights, "the bias for 100 at mean 5 and 40": bias}
 
@@ -110,10 +113,10 @@ def added(weights, bias, mean, std):
 
 
 def three_judgements(r2):
-    y = torch.tensor([[1.0], [2.0], [3.0], [6.0]])
+    y = drawn(torch.tensor([[1.0], [2.0], [3.0], [6.0]]))
     return {
-        "R2 of the guesses 1, 2, 4, 5 for 1, 2, 3, 6": float(r2(torch.tensor([[1.0], [2.0], [4.0], [5.0]]), y)),
-        "R2 of always guessing the mean": float(r2(torch.full((4, 1), 3.0), y)),
+        "R2 of the guesses 1, 2, 4, 5 for 1, 2, 3, 6": float(r2(drawn(torch.tensor([[1.0], [2.0], [4.0], [5.0]])), y)),
+        "R2 of always guessing the mean": float(r2(y.mean().expand(4, 1), y)),
         "R2 of guessing 6 for all": float(r2(torch.full((4, 1), 6.0), y)),
     }
 
@@ -166,8 +169,8 @@ def coefficients(recover):
     (x, y), _ = data.houses(noise=1.0)
     weights, bias = recover(x, y)
     ratios = (weights.detach().flatten() / torch.tensor(HOUSE_WEIGHTS)).tolist()
-    others = torch.tensor([[3.0], [-2.0], [0.5]])
-    x = torch.randn(60, 3) * torch.tensor([1.0, 10.0, 4.0]) + 5
+    others = drawn(torch.tensor([[3.0], [-2.0], [0.5]]))
+    x = torch.randn(60, 3) * drawn(torch.tensor([1.0, 10.0, 4.0])) + 5
     found, start = recover(x, x @ others + 7)
     near = found.numel() == 3 and torch.allclose(found.detach().double().flatten(), others.double().flatten(), rtol=0.02)
     return {

@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 GRADIENT = lambda w: torch.tensor([2.0, 10.0]) * (w - torch.tensor([3.0, -1.0]))
 
 
 def places(descend):
-    start = torch.tensor([0.0, 1.0])
+    start = drawn(torch.tensor([0.0, 1.0]))
     w = [start.clone() for _ in range(3)]
     return {
         "after 1 step of 0.1 from (0, 1)": descend(GRADIENT, w[0], 0.1, 1),
@@ -121,7 +121,7 @@ def the_limit_of_the_lesson():
 
 
 def two_limits(limit):
-    x = torch.tensor([[3.0, 0.0], [0.0, 1.0], [4.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
+    x = drawn(torch.tensor([[3.0, 0.0], [0.0, 1.0], [4.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64))
     turned = x @ torch.tensor([[0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)
     other = torch.randn(7, 3, dtype=torch.float64)
     return {

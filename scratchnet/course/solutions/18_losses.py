@@ -3,15 +3,15 @@
 import torch
 
 from scratchnet import nn
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
 def three_errors(weighted_mse):
-    guess, y = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([0.0, 4.0, 5.0])
+    guess, y = drawn(torch.tensor([1.0, 2.0, 5.0])), drawn(torch.tensor([0.0, 4.0, 5.0]))
     return {
-        "the errors 1, -2, 0 with the weights 2, 1, 1": weighted_mse(guess, y, torch.tensor([2.0, 1.0, 1.0])),
-        "with the weights 0, 1, 0": weighted_mse(guess, y, torch.tensor([0.0, 1.0, 0.0])),
+        "the errors 1, -2, 0 with the weights 2, 1, 1": weighted_mse(guess, y, drawn(torch.tensor([2.0, 1.0, 1.0]))),
+        "with the weights 0, 1, 0": weighted_mse(guess, y, drawn(torch.tensor([0.0, 1.0, 0.0]))),
     }
 
 
@@ -53,8 +53,10 @@ def not_weighted(guess, y, weight):
 
 def two_epochs(epoch_loss):
     return {
-        "the epoch of the means 1, 2, 9 over 4, 4 and 2 samples": float(epoch_loss([1.0, 2.0, 9.0], [4, 4, 2])),
-        "of the means 3 and 5 over 8 and 8": float(epoch_loss([3.0, 5.0], [8, 8])),
+        "the epoch of the means 1, 2, 9 over 4, 4 and 2 samples": float(
+            epoch_loss(drawn(torch.tensor([1.0, 2.0, 9.0])).tolist(), [4, 4, 2])
+        ),
+        "of the means 3 and 5 over 8 and 8": float(epoch_loss(drawn(torch.tensor([3.0, 5.0])).tolist(), [8, 8])),
     }
 
 
@@ -89,8 +91,8 @@ def means_over_samples(means, sizes):
 
 
 def a_padded_batch(padded_loss):
-    y = torch.tensor([[1, 2, 3, 4], [4, 2, -1, -1], [3, -1, -1, -1]])
-    each = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 90.0, 80.0], [7.0, 70.0, 60.0, 50.0]])
+    y = drawn(torch.tensor([[1, 2, 3, 4], [4, 2, -1, -1], [3, -1, -1, -1]]))
+    each = drawn(torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 90.0, 80.0], [7.0, 70.0, 60.0, 50.0]]))
     return {
         "the loss of 7 real words with the losses 1 to 7": padded_loss(each, y, -1),
         "the same when the losses of padding are infinite": padded_loss(each.where(y >= 0, torch.inf), y, -1),
@@ -149,7 +151,7 @@ def only_the_padding(each, y, pad):
 
 
 def six_mails(bce):
-    z = torch.tensor([2.0, 2.0, -3.0, 200.0, -200.0, 200.0])
+    z = drawn(torch.tensor([2.0, 2.0, -3.0, 200.0, -200.0, 200.0]))
     t = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
     return {
         "the losses of the logits 2, 2, -3, 200, -200, 200 for 1, 0, 0, 0, 1, 1": bce(z, t),

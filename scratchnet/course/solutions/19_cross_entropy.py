@@ -5,7 +5,7 @@ import math
 import torch
 
 import scratchnet.nn.functional as F
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
@@ -76,9 +76,9 @@ def wrong_classes_rest():
 
 
 def small_and_large(forward):
-    x, y = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), torch.tensor([1, 0])
+    x, y = drawn(torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]])), drawn(torch.tensor([1, 0]))
     loss, lse = forward(x, y)
-    large, _ = forward(torch.tensor([[1000.0, 0.0, 0.0], [-1000.0, -1001.0, -1002.0]], dtype=torch.float64), y)
+    large, _ = forward(drawn(torch.tensor([[1000.0, 0.0, 0.0], [-1000.0, -1001.0, -1002.0]], dtype=torch.float64)), y)
     return {"the losses of [1, 2, 0] for 1 and [0, -1, 3] for 0": loss, "their logsumexp": lse, "with logits of +-1000": large}
 
 
@@ -152,7 +152,11 @@ def axis_lost(x, y):
 
 
 def a_gradient(backward):
-    x, y, g = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]]), torch.tensor([1, 0]), torch.tensor([1.0, 10.0])
+    x, y, g = (
+        drawn(torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]])),
+        drawn(torch.tensor([1, 0])),
+        drawn(torch.tensor([1.0, 10.0])),
+    )
     before, lse = x.clone(), forward(x, y)[1]
     return {
         "dx for g = 1, 10": backward(g, x, y, lse),
@@ -225,7 +229,7 @@ def softmax_again(g, x, y, lse):
 
 
 def sentences(language_loss):
-    logits, y = torch.randn(2, 3, 4), torch.tensor([[0, 1, 3], [2, 2, 0]])
+    logits, y = torch.randn(2, 3, 4), drawn(torch.tensor([[0, 1, 3], [2, 2, 0]]))
     return {"the loss of 2 sentences of 3 words, 4 in the vocabulary": language_loss(logits, y)}
 
 
@@ -254,10 +258,10 @@ def softmax_first(logits, y):
 
 
 def after_a_step(train_step):
-    W, b, x, y = torch.zeros(3, 2), torch.tensor([0.0, 1.0, 0.0]), torch.randn(4, 2), torch.tensor([2, 0, 2, 1])
+    W, b, x, y = torch.zeros(3, 2), drawn(torch.tensor([0.0, 1.0, 0.0])), torch.randn(4, 2), drawn(torch.tensor([2, 0, 2, 1]))
     train_step(W, b, x, y, 0.5)
     facts = {"W after a step from zero": W.clone(), "b after a step from 0, 1, 0": b.clone()}
-    train_step(W, b, x, torch.tensor([0, 1, 0, 0]), 0.5)  # without the last class
+    train_step(W, b, x, drawn(torch.tensor([0, 1, 0, 0])), 0.5)  # without the last class
     by_autograd = bool(names_in(train_step) & {"autograd", "requires_grad", "requires_grad_", "Parameter", "Linear"})
     return facts | {
         "W after a second step, without the last class": W,

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 POINTS = (-3.0, -1.0, -0.5, 0.0, 0.5, 2.0)
@@ -12,9 +12,9 @@ POINTS = (-3.0, -1.0, -0.5, 0.0, 0.5, 2.0)
 
 def along_a_line(f):
     """The values at each of the points, so that the first one that differs says where."""
-    x = torch.tensor(POINTS, dtype=torch.float64)
+    x = drawn(torch.tensor(POINTS, dtype=torch.float64))
     values = f(x)
-    facts = {f"at {point:g}": float(value) for point, value in zip(POINTS, values, strict=True)} | {"all of them": values}
+    facts = {f"at {point:g}": float(value) for point, value in zip(x.tolist(), values, strict=True)} | {"all of them": values}
     return facts | {"autograd finds it": bool(names_in(f) & {"autograd", "requires_grad", "requires_grad_", "jacrev", "vjp"})}
 
 
@@ -221,12 +221,14 @@ def of_the_exact_one(x):
 
 
 def units_at_work(dead_share):
-    z = torch.tensor(
-        [
-            [-1.0, -2.0, 3.0, -4.0, 0.0],
-            [-0.5, 2.0, 1.0, -3.0, -1.0],
-            [-2.0, -1.0, -1.0, -0.1, -2.0],
-        ]
+    z = drawn(
+        torch.tensor(
+            [
+                [-1.0, -2.0, 3.0, -4.0, 0.0],
+                [-0.5, 2.0, 1.0, -3.0, -1.0],
+                [-2.0, -1.0, -1.0, -0.1, -2.0],
+            ]
+        )
     )
     return {
         "the share of 5 units for 3 inputs": float(dead_share(z)),

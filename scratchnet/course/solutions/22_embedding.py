@@ -2,12 +2,12 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def looked_up(embed_by_product):
-    table = torch.arange(12.0).reshape(4, 3)
-    rows = embed_by_product(torch.tensor([[3, 1, 1], [0, 2, 3]]), table)
+    table = drawn(torch.arange(12.0).reshape(4, 3))
+    rows = embed_by_product(drawn(torch.tensor([[3, 1, 1], [0, 2, 3]])), table)
     return {"the shape for ids (2, 3) and a table (4, 3)": tuple(rows.shape), "the rows": rows}
 
 
@@ -117,8 +117,8 @@ def rows_were_not_written(sentences, padding=0):
 
 
 def means(mean_vector):
-    table = torch.tensor([[100.0, 1.0], [1.0, 2.0], [3.0, 4.0], [8.0, 0.0]])
-    ids = torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 2]])
+    table = drawn(torch.tensor([[100.0, 1.0], [1.0, 2.0], [3.0, 4.0], [8.0, 0.0]]))
+    ids = drawn(torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0], [1, 2, 3, 2]]))
     before = table.clone()
     return {
         "means where the row of the padding is not zero": mean_vector(ids, table.clone(), 0),
@@ -191,8 +191,8 @@ def summed(ids, table, padding):
 
 
 def gradients(table_gradient):
-    ids = torch.tensor([[1, 2, 1], [3, 0, 0]])
-    g = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], [[4.0, 40.0], [5.0, 50.0], [6.0, 60.0]]])
+    ids = drawn(torch.tensor([[1, 2, 1], [3, 0, 0]]))
+    g = drawn(torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], [[4.0, 40.0], [5.0, 50.0], [6.0, 60.0]]]))
     return {
         "the gradient of a table (5, 2), padding 0": table_gradient(ids, g, 5, 0),
         "of a table (7, 2), padding 3": table_gradient(ids, g, 7, 3),

@@ -2,7 +2,7 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def as_they_stand(predict):
@@ -59,7 +59,7 @@ def one_for_each_image_and_channel():
 
 
 def spread_of_rows(variance):
-    small = torch.tensor([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 6.0]])
+    small = drawn(torch.tensor([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 6.0]]))
     noise = torch.randn(3, 1000)
     return {
         "the variances of 1 3 5 7 and 2 2 2 6": variance(small),
@@ -130,13 +130,15 @@ def distances_not_squared(x):
 
 
 def normalised(layer_norm):
-    x = torch.tensor([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 6.0]])
-    weight, bias = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0.0, 0.0, 10.0, 10.0])
+    x = drawn(torch.tensor([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 6.0]]))
+    weight, bias = drawn(torch.tensor([1.0, 2.0, 3.0, 4.0])), drawn(torch.tensor([0.0, 0.0, 10.0, 10.0]))
+    words = layer_norm(torch.randn(2, 3, 4), weight, bias, 1e-5)
     return {
         "1 3 5 7 with weights 1 and bias 0": layer_norm(x[:1], torch.ones(4), torch.zeros(4), 1e-5),
         "a row of equal numbers, bias 1": layer_norm(torch.full((1, 4), 3.0), torch.ones(4), torch.ones(4), 1e-5),
         "two rows with eps 0.5, weight and bias": layer_norm(x, weight, bias, 0.5),
-        "the shape for (2, 3, 4)": tuple(layer_norm(torch.randn(2, 3, 4), weight, bias, 1e-5).shape),
+        "the shape for (2, 3, 4)": tuple(words.shape),
+        "the last of those rows": words[-1, -1],
     }
 
 
@@ -204,7 +206,7 @@ def one_mean_for_all(x, weight, bias, eps):
 
 def gradients(layer_norm_gradients):
     x, g = torch.randn(5, 4, dtype=torch.float64) * 3 + 1, torch.randn(5, 4, dtype=torch.float64)
-    weight = torch.tensor([1.0, 2.0, 3.0, -4.0], dtype=torch.float64)
+    weight = drawn(torch.tensor([1.0, 2.0, 3.0, -4.0], dtype=torch.float64))
     dx, dweight, dbias = layer_norm_gradients(g, x, weight, 0.1)
     return {
         "dbias, the gradient of the bias": dbias,

@@ -4,7 +4,7 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet import nn
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
@@ -17,8 +17,8 @@ def what_becomes_of_ones(dropout):
         "the share of zeros, to one digit, with p = 0.1": zeros(dropout(x[2], 0.1, True)),
         "two calls give the same": torch.equal(y, again),
         "the share of zeros that a second call has where the first has them": zeros(again[y == 0]),
-        "not training, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.5, False),
-        "with p = 0, 1 2 3 become": dropout(torch.tensor([1.0, 2.0, 3.0]), 0.0, True),
+        "not training, 1 2 3 become": dropout(drawn(torch.tensor([1.0, 2.0, 3.0])), 0.5, False),
+        "with p = 0, 1 2 3 become": dropout(drawn(torch.tensor([1.0, 2.0, 3.0])), 0.0, True),
         "x after the call is what it was": bool((x[0] == 1).all()),
         "torch's dropout does it": bool(names_in(dropout) & {"dropout", "dropout_", "Dropout", "native_dropout"}),
     }
@@ -99,7 +99,7 @@ def torch_does_it(x, p, training):
 
 
 def gradients(dropout_backward):
-    g = torch.tensor([1.0, 2.0, 3.0, -4.0])
+    g = drawn(torch.tensor([1.0, 2.0, 3.0, -4.0]))
     return {"dx for g = 1, 2, 3, -4, p = 0.2": dropout_backward(g, torch.tensor([True, False, True, True]), 0.2)}
 
 

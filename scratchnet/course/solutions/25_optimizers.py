@@ -3,7 +3,7 @@
 import torch
 
 from scratchnet import nn, optim
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def after_100_steps(step, zeros, optimizer):
@@ -30,7 +30,7 @@ def _kept(names, step, w, g, *arguments):
 
 
 def momentum_steps(momentum_step):
-    w, g = torch.tensor([1.0, -2.0]), torch.tensor([10.0, 1.0])
+    w, g = drawn(torch.tensor([1.0, -2.0])), drawn(torch.tensor([10.0, 1.0]))
     facts, v = {}, torch.zeros(2)
     for t in (1, 2, 3):
         w, v = momentum_step(w.clone(), g, v.clone(), 0.1, 0.5)
@@ -107,7 +107,7 @@ def rate_inside(w, g, v, lr, momentum):
 
 
 def adam_steps(adam_step):
-    w, g, zeros = torch.tensor([1.0, -2.0]), torch.tensor([0.001, -100.0]), torch.zeros(2)
+    w, g, zeros = drawn(torch.tensor([1.0, -2.0])), drawn(torch.tensor([0.001, -100.0])), torch.zeros(2)
     first, m, s = adam_step(w.clone(), g, zeros.clone(), zeros.clone(), 1, 0.01)
     second, m2, s2 = adam_step(first.clone(), 2 * g, m.clone(), s.clone(), 2, 0.01)
     return {
@@ -209,7 +209,7 @@ def state_in_place(w, g, m, s, t, lr):
 
 
 def adamw_steps(adamw_step):
-    w, zeros = torch.tensor([10.0, -20.0]), torch.zeros(2)
+    w, zeros = drawn(torch.tensor([10.0, -20.0])), torch.zeros(2)
     step = lambda g: adamw_step(w.clone(), zeros + g, zeros.clone(), zeros.clone(), 1, 0.1, 0.5)
     return {
         "w = 10, -20 after a step with gradient 0, lr 0.1, decay 0.5": step(0)[0],

@@ -6,11 +6,11 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet import nn, optim
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def what_is_prepared(prepare):
-    x = torch.arange(40.0).reshape(20, 2) ** 2  # sorted: the last rows are far from the others
+    x = drawn(torch.arange(40.0).reshape(20, 2)) ** 2  # sorted: the last rows are far from the others
     y = torch.arange(20)
     x_train, y_train, x_test, y_test = prepare(x, y, 5)
     return {
@@ -202,7 +202,7 @@ def counted(accuracy):
         model.weight.copy_(torch.eye(3))
     model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
     x = torch.eye(3)[[0, 1, 2, 0, 1, 2]] - 0.5  # negative logits too
-    y = torch.tensor([0, 1, 2, 1, 1, 0])
+    y = drawn(torch.tensor([0, 1, 2, 1, 1, 0]))
     return {
         "4 of 6 right, in batches of 5 and 1": float(accuracy(model, [(x[:5], y[:5]), (x[5:], y[5:])])),
         "2 of 2 right": float(accuracy(model, [(x[:1], y[:1]), (x[1:2], y[1:2])])),

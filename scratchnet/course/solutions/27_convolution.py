@@ -3,7 +3,7 @@
 import torch
 
 from scratchnet import nn
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def sizes(output_size):
@@ -67,8 +67,8 @@ def _example():
 
 def convolved(conv2d_forward):
     x, W, b, _ = _example()
-    picture = torch.arange(9.0).reshape(1, 1, 3, 3)
-    weights = torch.tensor([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 1, 2, 2)
+    picture = drawn(torch.arange(9.0).reshape(1, 1, 3, 3))
+    weights = drawn(torch.tensor([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 1, 2, 2))
     return {
         "y of the pixels 0 to 8 (3 x 3) and a filter [[1, 10], [100, 1000]]": conv2d_forward(picture, weights, torch.zeros(1)),
         "y of 2 random pictures with 3 channels, 4 filters and a bias": conv2d_forward(x, W, b),

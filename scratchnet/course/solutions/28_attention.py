@@ -5,12 +5,12 @@ import math
 import torch
 from torch import nn
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.course.calls import names_in
 
 
 def heads_of(split_heads):
-    x = torch.arange(48.0).reshape(2, 4, 6)
+    x = drawn(torch.arange(48.0).reshape(2, 4, 6))
     y = split_heads(x, 3)
     return {"the shape for x (2, 4, 6) and 3 heads": tuple(y.shape), "y where x counts from 0": y.clone()}
 
@@ -49,7 +49,7 @@ def every_third_number(x, heads):
 def attended(attention):
     q, k, v = (torch.randn(2, 3, 4, 9) for _ in range(3))
     ones = torch.ones(4, 9)
-    counting = torch.arange(4.0)[:, None].expand(4, 9)
+    counting = drawn(torch.arange(4.0))[:, None].expand(4, 9)
     return {
         "equal keys, values 0, 1, 2, 3: the first number of each place": attention(ones, ones, counting)[:, 0],
         "a random batch (2, 3, 4, 9)": attention(q, k, v),
@@ -259,7 +259,7 @@ def the_other_way_round(model, tokens):
 
 
 def counted(bigram_loss):
-    seen, new = torch.tensor([[0, 1], [0, 1], [0, 1], [0, 2], [1, 0]]), torch.tensor([[0, 1], [0, 2], [1, 2]])
+    seen, new = drawn(torch.tensor([[0, 1], [0, 1], [0, 1], [0, 2], [1, 0]])), drawn(torch.tensor([[0, 1], [0, 2], [1, 2]]))
     return {
         "a pair that was seen 3 times out of 4, among 3 tokens": float(bigram_loss(seen, new[:1], 3)),
         "three pairs, one of them never seen": float(bigram_loss(seen, new, 3)),

@@ -6,7 +6,7 @@ import torch
 
 import scratchnet.nn.functional as F
 from scratchnet import nn
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 from scratchnet.measure.roof import Roof
 
 
@@ -265,7 +265,7 @@ def amounts_swapped(flops, moved, roof):
 
 
 def gradients(gradient_in_pieces):
-    model, x, y = nn.Linear(3, 2), torch.randn(10, 3), torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
+    model, x, y = nn.Linear(3, 2), torch.randn(10, 3), drawn(torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 1, 1]))
     rows = []
     model.register_forward_hook(lambda model, inputs, outputs: rows.append(len(outputs)))
     model.weight.grad = torch.ones(2, 3)

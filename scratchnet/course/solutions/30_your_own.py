@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from scratchnet import nn
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def slopes(swish_backward):
-    x, g = torch.tensor([-2.0, 0.0, 0.5, 3.0]), torch.tensor([1.0, 10.0, -1.0, 0.5])
-    far = torch.tensor([-100.0, 100.0])
+    x, g = drawn(torch.tensor([-2.0, 0.0, 0.5, 3.0])), drawn(torch.tensor([1.0, 10.0, -1.0, 0.5]))
+    far = drawn(torch.tensor([-100.0, 100.0]))
     return {
         "the gradient of x = -2, 0, 0.5 and 3 for g = 1, 10, -1 and 0.5": swish_backward(g, x),
         "that of x = -100 and 100 for g = 1": swish_backward(torch.ones(2), far),
@@ -66,9 +66,9 @@ def overflows(g, x):
 
 
 def learned(Swish):
-    layer, x = Swish(), torch.tensor([[-1.0, 0.0, 2.0]])
+    layer, x = Swish(), drawn(torch.tensor([[-1.0, 0.0, 2.0]]))
     parameters = [(tuple(p.shape), p.item()) for p in layer.parameters()]
-    y, far = layer(x), layer(torch.tensor([-100.0, 100.0]))
+    y, far = layer(x), layer(drawn(torch.tensor([-100.0, 100.0])))
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.fill_(2.0)
@@ -166,7 +166,7 @@ def promises(operator):
         fake = swish(torch.empty(2, 7, dtype=torch.bfloat16))
     return {
         "y of a random x (3, 5)": y,
-        "y of -100 and 100": swish(torch.tensor([-100.0, 100.0])),
+        "y of -100 and 100": swish(drawn(torch.tensor([-100.0, 100.0]))),
         "a fake result: shape, dtype, device": [tuple(fake.shape), fake.dtype, fake.device.type],
         "gradcheck passes": torch.autograd.gradcheck(swish, x, raise_exception=False),
         "opcheck finds nothing": set(torch.library.opcheck(swish, (x,), test_utils=UTILS).values()) == {"SUCCESS"},

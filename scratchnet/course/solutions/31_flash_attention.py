@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def pushed(push):
     def walk(numbers):
         m, s = -math.inf, 0.0
-        for x in numbers:
+        for x in drawn(torch.tensor(numbers, dtype=torch.float64)).tolist():
             m, s = push(m, s, x)
         return [float(m), float(s)]
 
@@ -67,9 +67,9 @@ def counts_twice(m, s, x):
 
 
 def joined(join):
-    m, m2 = torch.tensor([[0.0], [3.0]]), torch.tensor([[1.0], [-1.0]])
-    s, s2 = torch.tensor([[2.0], [1.0]]), torch.tensor([[3.0], [4.0]])
-    acc, acc2 = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])
+    m, m2 = drawn(torch.tensor([[0.0], [3.0]])), drawn(torch.tensor([[1.0], [-1.0]]))
+    s, s2 = drawn(torch.tensor([[2.0], [1.0]])), drawn(torch.tensor([[3.0], [4.0]]))
+    acc, acc2 = drawn(torch.tensor([[1.0, 2.0], [3.0, 4.0]])), drawn(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
     names = ("m", "s", "acc")
     return {f"{name} of both": part for name, part in zip(names, join(m, s, acc, m2, s2, acc2), strict=True)}
 

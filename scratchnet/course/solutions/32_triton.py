@@ -2,7 +2,7 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 @task(
@@ -84,7 +84,7 @@ def cut_off(program, block, n):
 
 
 def addressed(addresses):
-    i, j = torch.tensor([0, 2, 3]), torch.tensor([1, 4])
+    i, j = drawn(torch.tensor([0, 2, 3])), drawn(torch.tensor([1, 4]))
     return {
         "a contiguous table of 10 columns": addresses(i, j, (10, 1)),
         "the same table transposed": addresses(i, j, (1, 10)),

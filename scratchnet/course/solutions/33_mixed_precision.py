@@ -2,12 +2,12 @@
 
 import torch
 
-from scratchnet.course import task
+from scratchnet.course import drawn, task
 
 
 def vanished(vanishes):
-    weight = torch.tensor([1.0, 1.0, 256.0, 0.001, -1.0])
-    update = torch.tensor([0.001, 0.01, 1.0, 0.001, -0.003])
+    weight = drawn(torch.tensor([1.0, 1.0, 256.0, 0.001, -1.0]))
+    update = drawn(torch.tensor([0.001, 0.01, 1.0, 0.001, -0.003]))
     return {
         "bfloat16": vanishes(weight.bfloat16(), update).tolist(),
         "float16": vanishes(weight.half(), update).tolist(),
@@ -89,12 +89,12 @@ def left_wide(x):
 
 
 def stepped(scaled_step):
-    good = [torch.tensor([6.0, 3.0]).half(), torch.tensor([1e-4]).half()]
+    good = [drawn(torch.tensor([6.0, 3.0])).half(), drawn(torch.tensor([1e-4])).half()]
     facts = {}
     for name, grads in {
         "good gradients, times a million": good,
         "an infinite one": [good[0], torch.tensor([1.0, 70000.0]).half()],
-        "a NaN": [torch.tensor([torch.nan, 1.0]).half(), good[1]],
+        "a NaN": [drawn(torch.tensor([torch.nan, 1.0])).half(), good[1]],
     }.items():
         gradients, scale = scaled_step(grads, 1024.0)
         facts[name] = gradients if gradients is None else [g * 1e6 for g in gradients]

@@ -123,7 +123,8 @@ def varlen_attn(
     max_q: int,
     max_k: int,
     window_size: tuple[int, int],
-) -> None:
+) -> tuple[list[int], list[int]]:
+    """The lengths of the sequences of queries and of keys, read once: on a GPU each reading waits for all that was asked."""
     name = "varlen_attn"
     for argument, tensor in (("query", query), ("key", key), ("value", value)):
         check_float(name, argument, tensor)
@@ -132,8 +133,7 @@ def varlen_attn(
         check_dtypes(name, "query", query, argument, tensor)
         check_device(name, argument, tensor, "query", query)
     ends = (("cu_seq_q", cu_seq_q, "max_q", max_q, query), ("cu_seq_k", cu_seq_k, "max_k", max_k, key))
-    for argument, cu_seq, longest, limit, tensor in ends:
-        _check_sequences(name, argument, cu_seq, longest, limit, tensor)
+    queries, keys = (_lengths(name, *end) for end in ends)
     if len(cu_seq_q) != len(cu_seq_k):
         counts = f"{len(cu_seq_q) - 1} sequences of queries and {len(cu_seq_k) - 1} of keys"
         fail(RuntimeError, name, "cu_seq_k", f"needs the {len(cu_seq_q)} numbers of cu_seq_q, got {counts}")
@@ -141,9 +141,10 @@ def varlen_attn(
         fail(RuntimeError, name, "value", f"each key needs a value, got {len(key)} keys and {len(value)} values")
     if not (isinstance(window_size, (tuple, list)) and len(window_size) == 2 and all(type(n) is int for n in window_size)):
         fail(ValueError, name, "window_size", f"must be two numbers (before, after), -1 for no limit, got {window_size!r}")
+    return queries, keys
 
 
-def _check_sequences(name: str, argument: str, cu_seq: Tensor, longest: str, limit: int, tensor: Tensor) -> None:
+def _lengths(name: str, argument: str, cu_seq: Tensor, longest: str, limit: int, tensor: Tensor) -> list[int]:
     check_tensor(name, argument, cu_seq)
     if cu_seq.dtype not in (torch.int32, torch.int64) or cu_seq.dim() != 1 or not len(cu_seq):
         got = f"got {cu_seq.dtype} of shape {tuple(cu_seq.shape)}"
@@ -155,3 +156,4 @@ def _check_sequences(name: str, argument: str, cu_seq: Tensor, longest: str, lim
         fail(IndexError, name, argument, f"{needs}, got {places[:8]}{' ...' if len(places) > 8 else ''}")
     if max(lengths, default=0) > limit:
         fail(RuntimeError, name, longest, f"is {limit}, but a sequence of {argument} has {max(lengths)} tokens")
+    return lengths
