@@ -9,7 +9,8 @@ SCRATCHNET_REQUIRE_EXT=1       a build that fails stops the install (default: in
 SCRATCHNET_DEBUG=1             kernels check every access to their workspace against its size (csrc/cpu/memory.h)
 SCRATCHNET_SANITIZE=address    likewise undefined, thread, or address,undefined: a slow build that finds memory errors and races
 SCRATCHNET_CUDA=0, 1           without the CUDA kernels; with them, even for a torch without CUDA: a failure stops the install
-TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: one of each generation, and PTX)
+TORCH_CUDA_ARCH_LIST=...       the GPUs to compile for, such as 8.0;9.0a;10.0+PTX (default: those that are here), or All: one of
+                               each generation, and PTX for newer ones
 CXX=..., MAX_JOBS=...          the compiler; the largest number of compilers to run at a time
 """
 
@@ -49,10 +50,15 @@ COMMON_FLAGS = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psa
 COMMON_FLAGS += ["-Wno-maybe-uninitialized"]  # GCC 12 warns about its own AVX-512 intrinsics (GCC bug 105593)
 COMMON_FLAGS += [f"-ffile-prefix-map={ROOT}{os.sep}="]  # messages and debug information name csrc/..., on every machine
 COMMON_FLAGS += [f"-I{CSRC}"]
+if sys.platform == "darwin":
+    COMMON_FLAGS.append("-Wno-unknown-warning-option")  # clang does not know the warnings of GCC that are switched off above
+    # The oldest macOS that this Python promises, which is also in the name of the wheel; else clang takes the one it runs on.
+    os.environ.setdefault("MACOSX_DEPLOYMENT_TARGET", str(sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")))
 if len(ISA_FLAGS) == 1:
     COMMON_FLAGS.append("-DSN_SINGLE_ISA")
 KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+CXX_SECONDS, NVCC_SECONDS = 2, 10  # that a core takes for a source, on average; nvcc for each kind of GPU
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
@@ -169,12 +175,15 @@ def operators(column: str) -> str:
 
 def binding_objects(torch: Path, cuda: bool) -> list[tuple[str, Path, list[str]]]:
     """(object, source, flags) of everything in csrc/bindings, for the CUDA module or for the other one."""
-    python = [f"-I{find_package('pybind11') / 'include'}", f"-I{sysconfig.get_path('include')}"]
+    pybind11, python = find_package("pybind11"), sysconfig.get_path("include")
+    includes = {True: {"pybind11": pybind11 / "include", "python": python}, False: {"torch": torch / "include"}}
     objects = []
     for source in sorted((CSRC / "bindings").glob("*.cpp")):
-        flags = python if source.name in NUMPY_BINDINGS else [f"-I{torch / 'include'}", TORCH_TARGET]
+        numpy = source.name in NUMPY_BINDINGS
+        flags = [flag for name, at in includes[numpy].items() for flag in (f"-I{at}", f"-ffile-prefix-map={at}={name}")]
         if source.name.startswith("cuda_") == cuda:
-            objects.append((f"{source.relative_to(CSRC).with_suffix('')}.o", source, ["-O2", *flags]))
+            name = f"{source.relative_to(CSRC).with_suffix('')}.{sys.implementation.cache_tag if numpy else 'torch'}.o"
+            objects.append((name, source, ["-O2", *flags, *([] if numpy else [TORCH_TARGET])]))
     return objects
 
 
@@ -211,7 +220,7 @@ def compiler_version(command: list[str]) -> str:
 
 def common_facts(version: str, torch: Path) -> dict[str, str]:
     found = re.search(r"__version__ = '(.*)'", (torch / "version.py").read_text())
-    return {"version": version, "commit": git_commit(), "torch": found[1], "python": platform.python_version()}
+    return {"version": version, "commit": git_commit(), "torch": found[1]}
 
 
 def written(facts: dict[str, str], column: str) -> dict[str, str]:
@@ -231,7 +240,9 @@ def cpu_module(version: str) -> Module:
         common.append("-DSN_DEBUG")
     objects = [*kernel_objects(), *binding_objects(torch, cuda=False)]
     if sys.platform == "darwin":
-        link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu"]
+        # Beside the package torch, wherever that is; libc++ comes with the compiler.
+        beside = "-Wl,-rpath,@loader_path/../torch/lib"
+        link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu", beside]
     else:
         # -lstdc++ first: libc10 exports a few of its symbols, and ours must not bind to those copies.
         link = ["-shared", "-lstdc++", f"-L{torch / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
@@ -262,16 +273,30 @@ def find_nvcc() -> str:
     raise Skipped("The CUDA kernels were skipped: there is no nvcc; install the CUDA toolkit or set CUDA_HOME.")
 
 
+def present_gpus() -> list[str]:
+    """The GPUs here, such as 9.0, as NVIDIA's driver numbers them."""
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    if not shutil.which(command[0]):
+        return []
+    return sorted(set(re.findall(r"^\d+\.\d$", subprocess.run(command, capture_output=True, text=True).stdout, re.MULTILINE)))
+
+
 def architectures(nvcc: str) -> list[str]:
-    """nvcc's flags for the GPUs of TORCH_CUDA_ARCH_LIST, by default one of each generation and PTX for what is newer."""
-    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "")
+    """nvcc's flags for the GPUs of TORCH_CUDA_ARCH_LIST, by default those that are here; All: every generation, and PTX."""
+    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip()
     known = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True).stdout
     usual = [name for name in ("8.0", "9.0", "10.0", "12.0") if f"compute_{name.replace('.', '')}\n" in known]
+    names = re.split(r"[;,\s]+", asked) if asked else present_gpus()
+    if not names and os.environ.get("SCRATCHNET_CUDA") != "1":
+        raise Skipped("The CUDA kernels were skipped: nvidia-smi shows no GPU here (TORCH_CUDA_ARCH_LIST=All: for all).")
+    if not names or asked.lower() == "all":
+        names = [*usual[:-1], f"{usual[-1]}+PTX"]
     flags = []
-    for name in re.split(r"[;,\s]+", asked.strip()) if asked.strip() else [*usual[:-1], f"{usual[-1]}+PTX"]:
+    for name in names:
         parts = re.fullmatch(r"(\d+)\.(\d[af]?)(\+PTX)?", name)
         if not parts or int(parts[1]) < 8:
-            raise BuildFailure(f"TORCH_CUDA_ARCH_LIST={asked}: {name} is not a number >= 8.0, such as 8.0;9.0a;10.0+PTX.")
+            where = f"TORCH_CUDA_ARCH_LIST={asked}" if asked else "The GPUs here"
+            raise BuildFailure(f"{where}: {name} is not a number >= 8.0, such as 8.0;9.0a;10.0+PTX.")
         number = parts[1] + parts[2]
         flags += ["-gencode", f"arch=compute_{number},code=sm_{number}"]
         if parts[3]:
@@ -306,16 +331,16 @@ def cuda_module(version: str) -> Module:
 
 
 def build(module: Module) -> Path:
-    """Bring a module up to date and return its path."""
+    """Bring a module up to date, going on where an interrupted build stopped, and return its path."""
     import fcntl  # not on Windows
 
     find_package("ninja")
-    # One folder per toolchain: another compiler, torch or Python never meets objects that it did not make.
+    # One folder per toolchain: another compiler or torch never meets objects that it did not make. Pythons share it: only the
+    # few objects that speak Python are compiled for each.
     facts = module.facts
     distinct = ("compiler", "torch", "sanitizer", "debug", "architectures")
     toolchain = repr((module.link[0], *(facts.get(name) for name in distinct)))
-    tag = f"{module.name.strip('_')}-{sys.implementation.cache_tag}"
-    folder = ROOT / "build" / f"{tag}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
+    folder = ROOT / "build" / f"{module.name.strip('_')}-{hashlib.sha256(toolchain.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
 
     for name, text in module.written.items():
@@ -343,13 +368,37 @@ def build(module: Module) -> Path:
         # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed.
         write_if_changed(folder / "build.ninja", "\n".join(lines).replace(str(ROOT), "../.."))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "-k", "0", "-j", str(job_count()), target]
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if result.returncode:
-        steps = re.split(r"^(?=\[\d+/\d+\] )", result.stdout, flags=re.MULTILINE)
+        announce(module, subprocess.run([*command, "-n"], capture_output=True, text=True).stdout)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        output = "".join(map(shown, process.stdout))
+    if process.wait():
+        steps = re.split(r"^(?=\[\d+/\d+\] )", output, flags=re.MULTILINE)
         failed = [step for step in steps if "FAILED: " in step] or steps
         raise BuildFailure(f"Compiling the {WHAT[module.name]} with {facts['compiler']} failed.", "".join(failed))
-    print(result.stdout)
     return folder / target
+
+
+def announce(module: Module, plan: str) -> None:
+    """Say what is compiled, how long it may take, and how to leave it out: `plan` is what `ninja -n` prints."""
+    rules = {name: rule for name, rule, *_ in module.objects}
+    steps = re.findall(r"^\[\d+/\d+\] (.*)$", plan, re.MULTILINE)
+    gpus = len(module.facts.get("architectures", "").split())
+    seconds = sum(NVCC_SECONDS * gpus if rules.get(step) == "nvcc" else CXX_SECONDS for step in steps) / job_count()
+    if seconds > 30 and module.name in WHAT:
+        switch = {"_C": "SCRATCHNET_BUILD=0", "_cuda": "SCRATCHNET_CUDA=0"}[module.name]
+        targets = module.facts.get("architectures") or module.facts.get("isas") or ""
+        print(
+            f"scratchnet: {len(steps)} steps compile the {WHAT[module.name]} for {targets}, {job_count()} at a time:"
+            f" some {seconds / 60:.0f} minutes. {switch} leaves them out. Interrupted, the same command goes on.",
+            flush=True,
+        )
+
+
+def shown(line: str) -> str:
+    """Print a line of ninja's, on a terminal over the one before if it only names a step, and return it."""
+    step = sys.stdout.isatty() and re.match(r"\[(\d+)/(\d+)\] ", line)
+    print(f"\r\x1b[K{line.rstrip()}" if step else line, end="\n" if step and step[1] == step[2] else "", flush=True)
+    return line
 
 
 class BuildWithNinja(build_ext):

@@ -7,5 +7,6 @@ extern const char* const sn_build_facts[][2];  // (name, value); a null name end
 inline pybind11::dict build_facts() {
   pybind11::dict facts;
   for (auto fact = sn_build_facts; (*fact)[0]; ++fact) facts[(*fact)[0]] = (*fact)[1];
+  facts["python"] = PY_VERSION;
   return facts;
 }

@@ -22,10 +22,11 @@ def fake(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     find_package = setup["find_package"]
 
-    def torch(version, cuda):
+    def torch(version, cuda, gpus_here=("9.0",)):
         (tmp_path / "version.py").write_text(f"__version__ = '{version}'\ncuda: Optional[str] = {cuda!r}\n")
         found = lambda name: tmp_path if name == "torch" else find_package(name)
         monkeypatch.setitem(setup["cuda_module"].__globals__, "find_package", found)
+        monkeypatch.setitem(setup["cuda_module"].__globals__, "present_gpus", lambda: list(gpus_here))
         return setup["cuda_module"]("0")
 
     return torch
@@ -33,8 +34,24 @@ def fake(tmp_path, monkeypatch):
 
 def test_a_torch_with_cuda_gets_them(fake):
     module = fake("2.13.0", "12.8")
-    assert module.facts["architectures"] == "sm_80 sm_90 sm_100 compute_100"  # the last one as PTX too, for newer GPUs
+    assert module.facts["architectures"] == "sm_90"  # the GPU that is here
     assert {rule for _, rule, *_ in module.objects} == {"nvcc", "compile"}
+
+
+def test_without_a_gpu_nothing_is_compiled_unless_told(fake, monkeypatch):
+    with pytest.raises(Skipped, match=r"nvidia-smi shows no GPU here \(TORCH_CUDA_ARCH_LIST=All: for all\)"):
+        fake("2.13.0", "12.8", gpus_here=())
+    every = "sm_80 sm_90 sm_100 compute_100"  # the last one as PTX too, for newer GPUs
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "All")
+    assert fake("2.13.0", "12.8", gpus_here=()).facts["architectures"] == every
+    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST")
+    monkeypatch.setenv("SCRATCHNET_CUDA", "1")
+    assert fake("2.13.0", "12.8", gpus_here=()).facts["architectures"] == every
+
+
+def test_a_gpu_that_is_too_old_is_named(fake):
+    with pytest.raises(BuildFailure, match="The GPUs here: 7.5 is not a number >= 8.0"):
+        fake("2.13.0", "12.8", gpus_here=("7.5",))
 
 
 def test_a_torch_without_cuda_does_not_unless_told(fake, monkeypatch):
