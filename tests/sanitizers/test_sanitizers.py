@@ -104,9 +104,10 @@ class Build:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
         return subprocess.run(command, cwd=self.folder, env=variables, timeout=PATIENCE, **streams)
 
-    def call(self, planted: str) -> list[str]:
-        """What is printed, by the sanitizer or at the end, when a planted function is called without and with its mistake."""
-        return self.run("-c", CALL, self.planted, planted).stdout.split("CALL\n")[1:]
+    def call(self, *planted: str) -> list[list[str]]:
+        """What is printed, by the sanitizer or at the end, when planted functions are called without and with their mistake."""
+        functions = self.run("-c", CALL, self.planted, *planted).stdout.split("FUNCTION\n")[1:]
+        return [function.split("CALL\n")[1:] for function in functions]
 
     def passes(self, isa: str, *arguments: object) -> None:
         """Run tests of the suite with this build on an instruction set, and assert that nothing is reported."""
@@ -120,14 +121,19 @@ class Build:
 
 
 CALL = """
-import ctypes, sys, torch
+import ctypes, os, sys, torch
 torch.set_num_threads(2)
-function = getattr(ctypes.CDLL(sys.argv[1]), sys.argv[2])
-for mistake in range(2):
-    print("CALL", flush=True)
-    x = torch.ones(8)
-    function(ctypes.c_void_p(x.data_ptr()), ctypes.c_int64(8), ctypes.c_int64(mistake))
-    print("right", flush=True)
+planted = ctypes.CDLL(sys.argv[1])
+for name in sys.argv[2:]:
+    print("FUNCTION", flush=True)
+    if not os.fork():  # a mistake ends its process; torch is loaded once
+        for mistake in range(2):
+            print("CALL", flush=True)
+            x = torch.ones(8)
+            getattr(planted, name)(ctypes.c_void_p(x.data_ptr()), ctypes.c_int64(8), ctypes.c_int64(mistake))
+            print("right", flush=True)
+        os._exit(0)
+    os.wait()
 """
 SUITE = """
 import os, sys, pytest, scratchnet, torch
@@ -169,15 +175,21 @@ CAUGHT = {
 }
 
 
+@pytest.fixture(scope="module")
+def called(memory) -> dict[str, list[str]]:
+    """Name of a planted function -> what is printed without its mistake and with it."""
+    return dict(zip(CAUGHT, memory.call(*CAUGHT), strict=True))
+
+
 @pytest.mark.parametrize("planted", CAUGHT)
-def test_a_planted_mistake_of_memory_is_caught(memory, planted):
-    without, caught = memory.call(planted)
+def test_a_planted_mistake_of_memory_is_caught(called, planted):
+    without, caught = called[planted]
     assert without == "right\n"
     assert CAUGHT[planted] in caught
 
 
 def test_a_planted_race_is_caught(threads):
-    without, caught = threads.call("race")
+    [(without, caught)] = threads.call("race")
     assert without == "right\n"
     assert "WARNING: ThreadSanitizer: data race" in caught
 
