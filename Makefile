@@ -22,7 +22,7 @@ help:
 	@echo 'make format    format Python, C++ and CUDA'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
-	@echo 'make results   every table of speed in benchmarks/RESULTS.md, README.md and docs/cpu_training.md (half an hour)'
+	@echo 'make results   every table of speed in benchmarks/RESULTS.md, docs/speed.md and docs/cpu_training.md (half an hour)'
 	@echo 'make ladders   the rungs of every primitive, measured and drawn on its page in docs (some minutes)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
 	@echo 'make site      this book as a web site, in build/site'
@@ -79,7 +79,7 @@ bench-check: build
 # OTHER='--python PATH' adds the torch of another interpreter. peers.py skips what is not installed.
 results: RESULTS = benchmarks/RESULTS.md
 results: build
-	$(BIN)/scratchnet bench --quick --readme README.md
+	$(BIN)/scratchnet bench --quick --readme docs/speed.md --plot docs/figures/roofline.svg
 	$(BIN)/scratchnet bench --quick --compile --readme $(RESULTS)
 	$(BIN)/scratchnet bench --quick --in-cache --environments $(OTHER) --csv environments.csv --readme $(RESULTS)
 	$(BIN)/python benchmarks/pages.py environments.csv
@@ -102,8 +102,13 @@ profiles: build
 	OMP_WAIT_POLICY=passive $(AVX2) $(TUNE)/avx2-passive.json
 	env -u OMP_WAIT_POLICY $(AVX2) $(TUNE)/avx2-spin.json
 
-site: build
-	$(PIP) --no-build-isolation --editable '.[docs]'
+# What Sphinx needs, from the extra that pyproject.toml has; the package itself is there.
+.venv/.docs: .venv/.tools pyproject.toml
+	$(PIP) $$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@
+
+site: build .venv/.docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/site
 
 # Are the GPU columns right, clean and fast? Without a GPU: make gpu DEVICE=cpu. Without a network: tools/gpu_check.sh by itself.
@@ -112,6 +117,6 @@ gpu: build
 	PYTHON=$(BIN)/python DEVICE=$(DEVICE) tools/gpu_check.sh
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .venv/.built
+	rm -rf build dist docs/_made *.egg-info .pytest_cache .ruff_cache .mypy_cache .venv/.built
 	rm -f scratchnet/_C*.so scratchnet/_cuda*.so scratchnet/*_build_failure.txt
 	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +

@@ -1,6 +1,6 @@
-"""What README.md and docs/cpu_training.md say of speed, from the CSV of `scratchnet bench --environments`.
+"""What docs/speed.md and docs/cpu_training.md say of speed, from the CSV of `scratchnet bench --environments`.
 
-README gets every call that torch computes faster, docs/cpu_training.md the forward and backward pass of what a language model
+docs/speed.md gets every call that torch computes faster, docs/cpu_training.md the forward and backward pass of what a language model
 trains with.
 """
 
@@ -13,7 +13,7 @@ from scratchnet.measure import environments
 from scratchnet.measure.environments import Row, Table
 
 ROOT = Path(__file__).parents[1]
-README, TRAINING = "slower", "cpu_training"  # the commands that the markers name
+SLOWER, TRAINING = "slower", "cpu_training"  # the commands that the markers name
 TRAINED = ("linear_cross_entropy", "cross_entropy", "layer_norm", "rms_norm", "add_layer_norm", "embedding", "gelu", "geglu")
 
 
@@ -67,11 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     """Write both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figures", type=Path, help="what `scratchnet bench --environments --csv FILE` wrote")
-    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="where README.md and docs/ are (default: here)")
+    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="where docs/ is (default: here)")
     args = parser.parse_args(argv)
     rows = environments.read(args.figures)
     table, caption = environments.table(rows), environments.caption(rows)
-    markdown.write(README, args.root / "README.md", markdown.table(slower(table)), f"{count(table)} {caption}")
+    markdown.write(SLOWER, args.root / "docs" / "speed.md", markdown.table(slower(table)), f"{count(table)} {caption}")
     legend = (
         "A cell: our time forward and backward, in brackets the share of the roof that it reaches (memory, or arithmetic above "
         "16 FLOP a byte), torch's time / ours. Moves: every input read once, every result written once."

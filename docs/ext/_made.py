@@ -5,7 +5,8 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
 MADE = DOCS / "_made"
-LANGUAGES = {".py": "python", ".cpp": "cpp", ".cu": "cuda"}  # suffix of a source -> Pygments' name for it
+# Suffix of a source -> Pygments' name for it.
+LANGUAGES = {".py": "python", ".cpp": "cpp", ".h": "cpp", ".cu": "cuda", ".cuh": "cuda", ".md": "text"}
 
 
 def write(path: Path, text: str) -> None:

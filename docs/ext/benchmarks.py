@@ -40,8 +40,8 @@ def make(app):
 
 
 def sort(app, name, text):
-    """Let the tables of the page about training be sorted too."""
-    if name == "cpu_training":
+    """Let the tables of the pages about speed be sorted too."""
+    if name in ("speed", "cpu_training"):
         text[0] = sortable(text[0])
 
 

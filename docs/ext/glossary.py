@@ -2,7 +2,7 @@
 
 Roles of docs/glossary.md: {measured}`name` is a number of glossary.json, which benchmarks/glossary.py wrote;
 {line}`path: phrase` is the one line of a file that contains the phrase, {concept}`word` a definition from the course,
-{lesson}`29` or {lesson}`P5` a lesson or an exercise, {machine}`cpu` where the numbers come from. `write` makes three pages of
+{lesson}`29` or {lesson}`P5` a lesson or an exercise, {machine}`cpu` where the numbers come from. `make` writes three pages of
 _made from them: the lines with their surroundings, the numbers with their formulas, and the concepts of the course.
 
 Terms are linked in every page, once, where prose uses them as they are written; those with a bracket, such as "block (CUDA)",
@@ -16,6 +16,7 @@ import re
 import sys
 from pathlib import Path
 
+from _made import LANGUAGES, MADE, ROOT, write
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -28,14 +29,11 @@ from scratchnet.course.glossary import GLOSSARY
 from scratchnet.course.kernels import FOLDER as EXERCISES
 from scratchnet.measure import machine
 
-DOCS = Path(__file__).parents[1]
-MADE = DOCS / "_made"
-sys.path.append(str(DOCS.parent / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))
 
-from terms.page import ROOT, Line, formulas, quoted, shown, table, terms, used  # noqa: E402
+from terms.page import Line, formulas, quoted, shown, table, terms, used  # noqa: E402
 
 AROUND = 5  # lines of code shown before and after the one that is meant
-LANGUAGES = {".py": "python", ".md": "text"}  # else C++
 UNLINKED = {"glossary", "changelog", "_made/lines", "_made/numbers", "_made/concepts"}
 
 
@@ -157,15 +155,12 @@ class LinkTerms(SphinxTransform):
 # ---- Pages --------------------------------------------------------------------------------------------------------------
 
 
-def write(app: Sphinx) -> None:
+def make(app: Sphinx) -> None:
     """The pages of _made that hang together with the glossary."""
-    MADE.mkdir(exist_ok=True)
     for name, text in {"lines": lines_page(), "numbers": numbers_page(), "concepts": concepts_page()}.items():
-        path = MADE / f"{name}.md"
         if name != "concepts":  # it stands in the table of contents
             text = f"---\norphan: true\n---\n\n{text}"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:  # else Sphinx would read it anew
-            path.write_text(text, encoding="utf-8")
+        write(MADE / f"{name}.md", text)
 
 
 def lines_page() -> str:
@@ -176,7 +171,7 @@ def lines_page() -> str:
         last = min(size, line.number + AROUND)
         parts.append(
             f"({line.label})=\n## {line.path}, line {line.number}\n\n"
-            f"```{{literalinclude}} ../../{line.path}\n:language: {LANGUAGES.get(Path(line.path).suffix, 'c++')}\n"
+            f"```{{literalinclude}} ../../{line.path}\n:language: {LANGUAGES[Path(line.path).suffix]}\n"
             f":lines: {first}-{last}\n:lineno-start: {first}\n:emphasize-lines: {line.number - first + 1}\n```\n"
         )
     return "\n".join(parts)
@@ -211,5 +206,5 @@ def setup(app: Sphinx) -> dict:
     app.add_node(LessonLink)
     app.add_transform(LinkTerms)
     app.add_post_transform(LinkLessons)
-    app.connect("builder-inited", write)
+    app.connect("builder-inited", make)
     return {"version": "1", "parallel_read_safe": True}

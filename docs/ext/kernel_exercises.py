@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lessons import DOCS, PAGES_BELOW, dropdown, put
+from _made import LANGUAGES, MADE, write
+from lessons import PAGES_BELOW, dropdown
 
 from scratchnet.course.kernels import Exercise, all_exercises
 
-PAGES = DOCS / "_made" / "kernels"
-COLOURS = {".cpp": "cpp", ".py": "python", ".cu": "cuda"}  # what highlights a file
+PAGES = MADE / "kernels"
 
 INDEX = """\
 # Kernels to write, and puzzles
@@ -38,22 +38,22 @@ PAGE = """\
 
 
 def setup(app):
-    app.connect("builder-inited", lambda app: write())
+    app.connect("builder-inited", lambda app: make())
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def write() -> None:
+def make() -> None:
     """A page for each exercise and puzzle, and the page that lists them."""
     exercises = all_exercises()
     for exercise in exercises:
-        put(PAGES / f"{exercise.name}.md", page(exercise))
+        write(PAGES / f"{exercise.name}.md", page(exercise))
     names = "\n".join(exercise.name for exercise in exercises)
-    put(PAGES / "index.md", INDEX.format(rows="\n".join(map(_row, exercises))) + PAGES_BELOW.format(names=names))
+    write(PAGES / "index.md", INDEX.format(rows="\n".join(map(_row, exercises))) + PAGES_BELOW.format(names=names))
 
 
 def page(exercise: Exercise) -> str:
     """The MyST Markdown of one page."""
-    colours = COLOURS[exercise.stub.suffix]
+    colours = LANGUAGES[exercise.stub.suffix]
     hints = [dropdown(f"Hint {number}", hint) for number, hint in enumerate(exercise.hints, 1)]
     hints.append(dropdown("Solution", f"```{colours}\n{exercise.solution.read_text(encoding='utf-8').rstrip()}\n```"))
     return PAGE.format(

@@ -14,14 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from _made import MADE, ROOT, write
+
 import scratchnet
 from scratchnet import course
 from scratchnet.course import CONCEPTS, Lesson
 from scratchnet.course.notebook import notebook
 
-DOCS = Path(__file__).parent.parent
-PAGES = DOCS / "_made" / "lessons"
-KEPT = DOCS.parent / "build" / "lessons"  # the executed cells, by what they were made from
+PAGES = MADE / "lessons"
+KEPT = ROOT / "build" / "lessons"  # the executed cells, by what they were made from
 SECONDS = 600  # after which a cell is stuck
 
 PAGES_BELOW = """
@@ -57,23 +58,23 @@ DOWNLOAD = """\
 
 
 def setup(app):
-    app.connect("builder-inited", lambda app: write())
+    app.connect("builder-inited", lambda app: make())
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def write() -> None:
+def make() -> None:
     """Every lesson's page and notebook, and the page that lists them."""
     lessons = course.all_lessons()
     for lesson in lessons:
-        put(
+        write(
             PAGES / "notebooks" / f"{lesson.name}.ipynb",
             json.dumps(notebook(lesson, lesson.stub.read_text(encoding="utf-8")), indent=1),
         )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for lesson, page in zip(lessons, pool.map(executed, lessons), strict=True):
-            put(PAGES / f"{lesson.name}.ipynb", json.dumps(page, indent=1))
+            write(PAGES / f"{lesson.name}.ipynb", json.dumps(page, indent=1))
     rows, names = "\n".join(map(_row, lessons)), "\n".join(lesson.name for lesson in lessons)
-    put(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows) + PAGES_BELOW.format(names=names))
+    write(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows) + PAGES_BELOW.format(names=names))
 
 
 def page(lesson: Lesson) -> dict:
@@ -97,7 +98,7 @@ def executed(lesson: Lesson) -> dict:
     if not kept.exists():
         for old in KEPT.glob(f"{lesson.name}-*.json"):
             old.unlink()
-        put(kept, json.dumps(_run(book)))
+        write(kept, json.dumps(_run(book)))
     return json.loads(kept.read_text())
 
 
@@ -125,15 +126,12 @@ def dropdown(title: str, text: str) -> str:
 
 
 def _row(lesson: Lesson) -> str:
-    header = " ".join(lesson.cells()[0].text.split())
-    found = re.search(r"Builds on lessons? ([\d, and]+)", header)
-    before = ", ".join(re.findall(r"\d\d", found[1])) if found else ""
     taught = "; ".join(CONCEPTS[number] for number in lesson.concepts)
-    return f"| [{lesson.number}. {lesson.title}]({lesson.name}.ipynb) | {lesson.minutes} | {before} | {taught} |"
+    numbers = ", ".join(before(lesson))
+    return f"| [{lesson.number}. {lesson.title}]({lesson.name}.ipynb) | {lesson.minutes} | {numbers} | {taught} |"
 
 
-def put(path: Path, text: str) -> None:
-    """Write a file, unless it holds that text: Sphinx reads what has changed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+def before(lesson: Lesson) -> list[str]:
+    """The numbers of the lessons that it builds on, from its first lines."""
+    found = re.search(r"Builds on lessons? ([\d, and]+)", " ".join(lesson.cells()[0].text.split()))
+    return re.findall(r"\d\d", found[1]) if found else []

@@ -7,16 +7,8 @@ from importlib import import_module
 from _made import MADE, write
 
 FOLDER = MADE / "reference"
-ROOMS = (
-    "scratchnet",
-    *(
-        f"scratchnet.{room}"
-        for room in (
-            "nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler",
-            "data", "training", "numpy", "checker",
-        )
-    ),
-)  # fmt: skip
+BELOW = ("nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "data", "training", "numpy", "checker")
+ROOMS = ("scratchnet", *(f"scratchnet.{room}" for room in BELOW))
 OUTSIDE_CODE = re.compile(r"(`[^`]*`)|\*")
 
 

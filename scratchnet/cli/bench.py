@@ -1,4 +1,4 @@
-"""`scratchnet bench`: ours beside torch's own; a table for people, a CSV for machines, a Markdown table for the README."""
+"""`scratchnet bench`: ours beside torch's own; a table for people, a CSV for machines, a Markdown table for a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""benchmarks/pages.py: what is slower than torch is in the README, and the table of training has its figures."""
+"""benchmarks/pages.py: what is slower than torch is in docs/speed.md, and the table of training has its figures."""
 
 import csv
 import runpy
@@ -20,21 +20,21 @@ def row(op, environment, direction, ratio, default="cpp"):
 
 @pytest.fixture
 def pages(tmp_path):
-    """Runs the command on rows; the lines of both tables, and the text of the README."""
+    """Runs the command on rows; the lines of both tables, and the text of the first page."""
     file = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))
 
     def run(rows):
         (tmp_path / "docs").mkdir(exist_ok=True)
-        readme, page, figures = tmp_path / "README.md", tmp_path / "docs" / "cpu_training.md", tmp_path / "figures.csv"
-        readme.write_text("<!-- slower -->\n<!-- /slower -->\n")
+        speed, page, figures = tmp_path / "docs" / "speed.md", tmp_path / "docs" / "cpu_training.md", tmp_path / "figures.csv"
+        speed.write_text("<!-- slower -->\n<!-- /slower -->\n")
         page.write_text("<!-- cpu_training -->\n<!-- /cpu_training -->\n")
         with figures.open("w", newline="") as out:
             writer = csv.DictWriter(out, rows[0])
             writer.writeheader()
             writer.writerows(rows)
         assert file["main"]([str(figures), "--root", str(tmp_path)]) == 0
-        tables = [[line for line in path.read_text().splitlines() if line.startswith("|")][2:] for path in (readme, page)]
-        return *tables, readme.read_text()
+        tables = [[line for line in path.read_text().splitlines() if line.startswith("|")][2:] for path in (speed, page)]
+        return *tables, speed.read_text()
 
     return run
 
@@ -70,7 +70,7 @@ def test_the_table_of_training_has_both_directions_together_of_what_a_model_trai
     assert training == ["| gelu, x | 5x7 | 140.0 MB | 0.035 GFLOP | 12.3 ms (46%) 1.50 | 12.3 ms (46%) 0.50 |"]
 
 
-@pytest.mark.parametrize("command, page", [("slower", "README.md"), ("cpu_training", "docs/cpu_training.md")])
+@pytest.mark.parametrize("command, page", [("slower", "docs/speed.md"), ("cpu_training", "docs/cpu_training.md")])
 def test_the_pages_have_a_place_for_it(command, page):
     split(command, ROOT / page)
 

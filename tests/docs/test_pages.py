@@ -21,7 +21,7 @@ BLOCKS = [
 SCRIPT = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file, which a shell line runs
 SCRIPTS = {found[1]: code for _, language, code in BLOCKS if language == "python" and (found := SCRIPT.match(code))}
 PYTHON = [(page, code) for page, language, code in BLOCKS if language == "python" and code not in SCRIPTS.values()]
-SHELL = [line for _, language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+SHELL = list(dict.fromkeys(line for _, language, code in BLOCKS if language == "sh" for line in code.splitlines()))
 
 
 @pytest.fixture(autouse=True)

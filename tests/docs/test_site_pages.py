@@ -33,7 +33,7 @@ def test_a_lessons_page(lesson):
 @pytest.mark.parametrize("exercise", all_exercises(), ids=lambda exercise: exercise.name)
 def test_a_kernel_exercises_page(exercise):
     text = kernel_exercises.page(exercise)
-    assert text.startswith(exercise.task) and exercise.skeleton.read_text().rstrip() in text
+    assert text.startswith(exercise.task) and exercise.stub.read_text().rstrip() in text
     folded = text.partition("## Help")[2]
     assert folded.count("::::{dropdown}") == 4 and exercise.solution.read_text().rstrip() in folded
     assert all(f"Hint {n}\n{hint}\n" in folded for n, hint in enumerate(exercise.hints, 1))

@@ -11,7 +11,7 @@ from scratchnet.cli import learn, main, options
 from scratchnet.course import progress
 
 LESSON = course.find("1")
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "learn.md"
 
 
 @pytest.fixture
@@ -95,5 +95,5 @@ def test_minutes_are_those_of_its_words_and_lines():
         lines += 0 if cell.prose else cell.text.count("\n") + 1
     assert LESSON.minutes == round(words / 180 + lines / 12)
     minutes = [lesson.minutes for lesson in course.all_lessons()]
-    if README.exists():
-        assert f"takes {min(minutes)} to {max(minutes)} minutes to read" in README.read_text()
+    if PAGE.exists():
+        assert f"takes {min(minutes)} to {max(minutes)} minutes to read" in PAGE.read_text()

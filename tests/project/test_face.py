@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and the other front pages agree with the tree."""
+"""README, CONTRIBUTING and the other pages agree with the tree."""
 
 import importlib.metadata
 import re
@@ -12,9 +12,9 @@ from scratchnet.ops import PRIMITIVES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+STEPS = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Add a primitive\n")[2].partition("\n## ")[0]
 NEW, EDITED = (
-    re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
-    for part in README.partition("\n## Add a primitive\n")[2].partition("\n## ")[0].partition("\n| file | what to add |\n")[::2]
+    re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE) for part in STEPS.partition("\n| file | what to add |\n")[::2]
 )
 LINK = re.compile(r"\]\(([^)#:]+)(?:#([^)]*))?\)")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -53,6 +53,12 @@ def test_links_lead_somewhere(page):
     for target, anchor in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), target
         assert not anchor or anchor in anchors(page.parent / target), (target, anchor)
+
+
+def test_the_readme_is_a_page_with_two_pictures():
+    assert len(README.splitlines()) <= 100
+    pictures = re.findall(r'<img src="([^"]*)" [^>]*alt="[^"]{20,}"', README)
+    assert len(pictures) == 2 and all((ROOT / picture).is_file() for picture in pictures)
 
 
 def test_the_version_and_the_licence_are_said_once_more_where_they_are_looked_for():

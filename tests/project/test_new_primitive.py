@@ -1,4 +1,4 @@
-"""README's "Add a primitive" is true to the letter: with the files that it lists, and two edited lines, it is complete.
+"""CONTRIBUTING's "Add a primitive" is true to the letter: with the files that it lists, and two edited lines, it is complete.
 
 toy_primitive/ mirrors the tree and has the files of `soft_clip`. Here they are laid over a copy of the tree.
 """
@@ -53,7 +53,7 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_the_files_are_those_that_the_readme_lists():
+def test_the_files_are_those_that_contributing_lists():
     rung = re.compile(rf"(csrc/cpu|csrc/cuda|kernels)/{NAME}/(?!1_naive|naive|__init__)\w+\.(cpp|cu|py)")
     later_rungs = set(filter(rung.fullmatch, files(TOY)))
     assert files(TOY) - later_rungs == {name.replace("<p>", NAME) for name in NEW}
