@@ -16,7 +16,6 @@ extensions = ["myst_nb", "sphinx_design", *sorted(path.stem for path in (HERE / 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
-suppress_warnings = ["myst.xref_missing"]  # pages link files of the repository too
 exclude_patterns = ["_made/lessons/notebooks"]  # to download, not to read
 
 html_theme = "pydata_sphinx_theme"

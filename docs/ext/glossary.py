@@ -34,7 +34,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 from terms.page import Line, formulas, quoted, shown, table, terms, used  # noqa: E402
 
 AROUND = 5  # lines of code shown before and after the one that is meant
-UNLINKED = {"glossary", "changelog", "_made/lines", "_made/numbers", "_made/concepts"}
+UNLINKED = {"glossary", "_made/changelog", "_made/lines", "_made/numbers", "_made/concepts"}
 
 
 def lesson(number: str) -> tuple[str, str]:

@@ -78,6 +78,23 @@ def test_ci_is_the_command_that_anyone_can_run():
     assert all(tool in plan for tool in ("ruff check", "ruff format --check", "mypy", "pytest")) and "--quick" not in plan
 
 
+def test_the_site_that_is_published_is_the_one_that_make_builds():
+    workflow = (ROOT / ".github" / "workflows" / "pages.yml").read_text()
+    assert re.findall(r"run: (.*)", workflow) == ["make site"]
+    command = ["make", "--dry-run", "--always-make", "site"]
+    plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    (folder,) = re.findall(r"path: (.*)", workflow)
+    assert re.search(rf"sphinx-build --fail-on-warning .*docs {folder}\n", plan)
+    assert '["optional-dependencies"]["docs"]' in plan
+    assert "pull_request:" in workflow and "if: github.event_name == 'push'\n    needs: build\n" in workflow
+    assert re.findall(r"uses: actions/([\w-]+)@", workflow)[-2:] == ["upload-pages-artifact", "deploy-pages"]
+
+
+def test_every_page_of_the_site_is_in_its_table_of_contents():
+    listed = (ROOT / "docs" / "index.md").read_text().splitlines()
+    assert not [page.stem for page in (ROOT / "docs").glob("*.md") if page.stem not in (*listed, "index")]
+
+
 def test_a_bug_report_asks_for_what_the_command_says():
     forms = [*(ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"), ROOT / ".github" / "PULL_REQUEST_TEMPLATE.md"]
     assert len(forms) == 4 and all("scratchnet info --json" in form.read_text() for form in forms)
