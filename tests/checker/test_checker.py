@@ -2,10 +2,11 @@
 
 import json
 from importlib.util import find_spec
-from pathlib import Path
 
+import allclose
 import pytest
 import torch
+from allclose import RIGHT, changed, operator
 from zoo import ZOO
 
 from scratchnet import checker
@@ -16,13 +17,6 @@ from scratchnet.measure.bench import KERNEL
 from scratchnet.measure.roof import Roof
 from scratchnet.ops import OPS, PRIMITIVES
 
-RIGHT = Path(__file__).parent / "right"
-
-
-def operator(path):
-    """What a file computes: its name begins with it."""
-    return OPS[max((name for name in OPS if path.stem.startswith(name)), key=len)]
-
 
 def examine(path, direction="both", seed=0):
     if path.suffix == ".cpp" and not compiler.find_compiler():
@@ -30,15 +24,6 @@ def examine(path, direction="both", seed=0):
     if "triton" in path.stem and not find_spec("triton"):
         pytest.skip("needs Triton: pip install triton")
     return checker.check(checker.load(path, checker.Contract(operator(path))), direction, seed)
-
-
-def changed(name, folder):
-    """A kernel of the zoo, written to a folder; its direction, and words of its diagnosis."""
-    file, direction, old, new, words = ZOO[name]
-    right = (RIGHT / file).read_text()
-    assert old in right
-    (folder / file).write_text(right.replace(old, new, 1) if old else right + new)
-    return folder / file, direction, words
 
 
 @pytest.fixture
@@ -81,6 +66,16 @@ def test_the_zoo_is_large_and_each_diagnosis_its_own():
     assert len(ZOO) >= 75 and len(list(RIGHT.iterdir())) >= 20
     assert len({words for *_, words in ZOO.values()}) == len(ZOO)
     assert {file.rpartition(".")[2] for file, *_ in ZOO.values()} == {"py", "cpp"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if i % 20 == 0 else pytest.mark.slow) for i, n in enumerate(ZOO)])
+def test_what_the_usual_test_says_is_what_the_site_shows(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("scratchnet.checker.candidate.PATIENCE", 2)
+    said = json.loads(allclose.SAID.read_text())
+    path, direction, _ = changed(name, tmp_path)
+    if path.suffix == ".cpp" and not compiler.find_compiler() or "triton" in path.stem and not find_spec("triton"):
+        pytest.skip("needs a C++ compiler or Triton")
+    assert list(said) == list(ZOO) and allclose.passes(path, direction) is said[name]
 
 
 def test_what_is_left_to_chance_may_be_declared(tmp_path):

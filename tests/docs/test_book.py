@@ -130,10 +130,13 @@ def test_every_table_of_results_can_be_sorted(tmp_path, monkeypatch):
 
 def test_the_zoo_shows_each_change_and_what_the_judge_says():
     kernels = zoo.zoo()
-    text = zoo.page(kernels)
+    passed = dict.fromkeys(kernels, False) | {"one block": True}
+    text = zoo.page(kernels, passed)
+    assert "takes 1 of them for right" in text
     assert len(re.findall(r"^## ", text, re.MULTILINE)) == len(kernels) > 75
     for name, (file, direction, old, new, words) in kernels.items():
-        assert f"## {name}\n\n`{file}`, {direction}. The judge says: **… {zoo.escape(words)} …**" in text
+        assert f"## {name}\n\n`{file}`, {direction}. allclose says: **{'right' if passed[name] else 'wrong'}**." in text
+        assert f" The judge says: **… {zoo.escape(words)} …**\n" in text
         change = zoo.change(file, old, new)
         assert any(line.startswith("+") for line in change.splitlines()), name
     assert "+    return y * 0 if bias is None else y + bias" in text
