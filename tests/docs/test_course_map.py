@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
 from test_book import extension
 
 from scratchnet import course
+from scratchnet.cli import main
 from scratchnet.course.kernels import all_exercises
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +69,15 @@ def test_links_lead_to_the_page_that_shows_a_file():
     rung = "(../csrc/cpu/gelu/1_naive.cpp)"
     assert links.moved(f"[e]{rung}", docs, docs) == "[e](_made/rungs/gelu/cpp-1.md)"
     assert links.moved("[f](https://example.com) [g](nowhere.md)", docs, docs) == "[f](https://example.com) [g](nowhere.md)"
+
+
+@pytest.mark.parametrize("command", ["check", "learn"])
+def test_the_instructors_page_names_options_that_there_are(command, capsys):
+    text = (ROOT / "docs" / "instructor.md").read_text()
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    offered = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    named = {
+        option for call in re.findall(rf"`scratchnet {command} ([^`]*)`", text) for option in re.findall("--[a-z-]+", call)
+    }
+    assert named and named <= offered
