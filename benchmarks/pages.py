@@ -1,7 +1,7 @@
 """What docs/speed.md and docs/cpu_training.md say of speed, from the CSV of `scratchnet bench --environments`.
 
-docs/speed.md gets every call that torch computes faster, docs/cpu_training.md the forward and backward pass of what a language model
-trains with.
+docs/speed.md gets every call that torch computes faster, docs/cpu_training.md the forward and backward pass of what a language
+model trains with.
 """
 
 import argparse
