@@ -28,8 +28,9 @@ class Adam8bit(Rule):
     would stand still, since a step of it moves less than half a code. Blocks begin anew in each parameter. The state is
     exp_avg and exp_avg_sq, uint8 of the parameter's shape, and scales (2, blocks).
 
-    A gradient that is not finite, or whose square is not, makes its block NaN. Float64 parameters, other devices than the CPU
-    and parameters with gaps take the formula in plain operations.
+    A gradient that is not finite, or whose square is not, makes its block NaN. Float64 parameters, other devices than the CPU,
+    parameters with gaps and DTensors take the formula in plain operations. Of a DTensor, each process has the state of its own
+    shard, whose blocks begin there: state_dict() would be one process's and raises RuntimeError.
 
     Dettmers et al.: 8-bit optimizers via block-wise quantization, https://arxiv.org/abs/2110.02861 (codes of another kind).
     ValueError for a negative option or a beta outside [0, 1); RuntimeError for a parameter that is not floating-point, and in
@@ -62,8 +63,26 @@ class Adam8bit(Rule):
                 fail(RuntimeError, type(self).__name__, "params", problem)
         self.param_groups.append(group)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state of all parameters. RuntimeError if one is sharded: tools that save would take one process's for all."""
+        if any(_shard(param).shape != param.shape for group in self.param_groups for param in group["params"]):
+            problem = "a parameter is sharded, and blocks of 256 numbers begin in each shard: no state of the whole one exists"
+            hint = "use optim.AdamW with fully_shard or tensor parallelism, or save `optimizer.state` in each process"
+            raise RuntimeError(f"{type(self).__name__}.state_dict(): {problem}; {hint}")
+        return super().state_dict()
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state_dict; codes and scales keep their dtypes, whatever that of the parameters."""
+        """Continue from a state_dict; codes and scales keep their dtypes, whatever that of the parameters.
+
+        RuntimeError for the state of a parameter of another shape, as of a whole one that is a shard here.
+        """
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=False):
+            for param, key in zip(group["params"], saved["params"], strict=False):
+                codes, shape = state_dict["state"].get(key, {}).get("exp_avg"), tuple(_shard(param).shape)
+                if codes is not None and tuple(codes.shape) != shape:
+                    problem = f"parameter {key} has {shape} numbers here, and its state is of {tuple(codes.shape)}"
+                    hint = "load it into the same model, before it is sharded"
+                    fail(RuntimeError, f"{type(self).__name__}.load_state_dict", "state_dict", f"{problem}: {hint}")
         super().load_state_dict(state_dict)  # casts every state to the dtype of its parameter
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             for param, key in zip(group["params"], saved["params"], strict=True):
@@ -73,6 +92,9 @@ class Adam8bit(Rule):
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         state = self.start(param, group)
+        if hasattr(param, "to_local"):
+            grad = grad.redistribute(param.device_mesh, param.placements)  # of tensor parallelism, it may be a part of a sum
+            param, grad = param.to_local(), grad.to_local()
         lr, (beta1, beta2), weight_decay = number(group["lr"]), group["betas"], group["weight_decay"]
         state["step"] += 1
         t = state["step"] if torch.compiler.is_compiling() else state["step"].item()
@@ -99,7 +121,7 @@ class Adam8bit(Rule):
             state["scales"][row] = scales
 
     def start(self, param: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
-        state = self.state[param]
+        state, param = self.state[param], _shard(param)
         if not state:
             state["step"] = self.new_step_count(param, group)
             for name in ("exp_avg", "exp_avg_sq"):
@@ -134,6 +156,11 @@ class AdamW8bit(Adam8bit):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
+
+
+def _shard(tensor: Tensor) -> Tensor:
+    """What this process has of a DTensor; any other tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def decoded(codes: Tensor, scales: Tensor, signed: bool) -> Tensor:

@@ -125,6 +125,48 @@ def accelerated(plan, first):
     return parallel, optimizer, sum(len(report.swapped) for report in reports), undo
 
 
+OF_8_BITS = {"lr": 0.01, "weight_decay": 0.1}
+
+
+def in_8_bits(plan, *how):
+    """What `train` says; along which axis each parameter was split; what a state_dict of another run and of this one say."""
+    parallel = PLANS[plan](model())
+    parameters = list(parallel.parameters())
+    optimizer = optim.AdamW8bit(parameters, **OF_8_BITS)
+    found, said = train(parallel, parameters, optimizer, *how), []
+    single = optim.AdamW8bit(list(model().parameters()), **OF_8_BITS)
+    for p in single.param_groups[0]["params"]:
+        p.grad = torch.ones_like(p)
+    single.step()
+    for act in (optimizer.state_dict, lambda: optimizer.load_state_dict(single.state_dict())):
+        try:
+            act()
+        except RuntimeError as error:
+            said.append(str(error))
+    placements = [p.placements[0] if isinstance(p, DTensor) else None for p in parameters]
+    return found, [p.dim if isinstance(p, Shard) else None for p in placements], said
+
+
+class Halves:
+    """AdamW8bit on what each of two processes has of the parameters, in one process."""
+
+    def __init__(self, parameters, axes):
+        self.parameters, self.axes = parameters, axes
+        split = [[p.detach()] if axis is None else p.detach().chunk(2, axis) for p, axis in zip(parameters, axes, strict=True)]
+        self.halves = [[torch.nn.Parameter(half) for half in halves] for halves in split]  # they share the memory of p
+        self.optimizer = optim.AdamW8bit([half for halves in self.halves for half in halves], **OF_8_BITS)
+
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self):
+        for p, axis, halves in zip(self.parameters, self.axes, self.halves, strict=True):
+            for half, grad in zip(halves, [p.grad] if axis is None else p.grad.chunk(2, axis), strict=True):
+                half.grad = grad
+        self.optimizer.step()
+
+
 def average(loss):
     dist.all_reduce(loss)
     return loss / 2
@@ -142,6 +184,8 @@ def work(rank, results) -> None:
         results["fsdp", name, rank] = train(fsdp, list(fsdp.parameters()), make(fsdp), *half, average)
         ddp = torch.nn.parallel.DistributedDataParallel(model())
         results["ddp", name, rank] = train(ddp, list(ddp.parameters()), make(ddp), *half, average)
+    for plan in PLANS:
+        results["8 bits", plan, rank] = in_8_bits(plan, *((tokens, targets) if plan == "tp" else (*half, average)))
     for first in (True, False):
         for plan in PLANS:
             ours, optimizer, swapped, undo = accelerated(plan, first)
@@ -201,6 +245,23 @@ def test_two_processes_train_as_one(results, plan, name):
         assert_close(mine, logits if plan == "tp" else logits.chunk(2)[rank])
         assert_close(others, expected)
     assert expected[1][-1] < expected[1][0]  # it learns
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("plan", PLANS)
+def test_moments_in_8_bits(results, plan):
+    """Each process has the blocks of its own shards; what would make a file of them says so."""
+    for rank in (0, 1):
+        (mine, *others), axes, said = results["8 bits", plan, rank]
+        single = model(torch.nn)
+        parameters = list(single.parameters())
+        logits, *expected = train(single, parameters, Halves(parameters, axes), *batch())
+        assert_close(mine, logits if plan == "tp" else logits.chunk(2)[rank])
+        assert_close(others, expected)
+        assert expected[1][-1] < expected[1][0]  # it learns
+        assert (set(axes), len(said)) == {"tp": ({None, 0, 1}, 2), "fsdp": ({0}, 2), "ddp": ({None}, 0)}[plan]
+        assert not said or said[0].startswith("AdamW8bit.state_dict(): ") and "use optim.AdamW" in said[0]
+        assert not said or "before it is sharded" in said[1]
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["accelerated first", "accelerated last"])

@@ -3,13 +3,16 @@
 import copy
 import io
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 import scratchnet
-from scratchnet import optim
+from scratchnet import _compiled, optim
 from scratchnet.optim.adam8bit import BLOCK, decoded, encoded
 
 BACKENDS = ["reference", "cpp:1", "cpp:2"]
@@ -267,3 +270,21 @@ def test_wrong_scales_of_the_operator():
     for scales in (torch.zeros(2, 1), torch.zeros(2, 2, dtype=torch.float64)):
         with pytest.raises(RuntimeError, match="scales must be two float32 numbers for each block"):
             call([ones], [ones], [torch.tensor(0.0)], [codes], [codes], [scales], 0.1, 0.9, 0.9, 0.0, 0.0, False, False, 1.0, 2)
+
+
+@pytest.mark.full
+def test_avx2():
+    """In a process of its own, for this one runs the best instruction set."""
+    if "avx2" not in _compiled.module.cpu_info()["isas_supported"]:
+        pytest.skip("this CPU has no avx2")
+    chosen = "kernels_take or any_number_of_threads or strides or not_finite or tiny"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error::RuntimeWarning", __file__, "-k", chosen]
+    run = subprocess.run(command, env={**os.environ, "SCRATCHNET_CPU_ISA": "avx2"}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_state_of_another_parameter_is_refused():
+    _, optimizer = steps("Adam8bit", {}, torch.float32, "cpp", 1, ((3, 100),))
+    other = optim.Adam8bit([torch.nn.Parameter(torch.ones(4, 100))])
+    with pytest.raises(RuntimeError, match=r"^Adam8bit.load_state_dict\(\): .* has \(4, 100\) .* of \(3, 100\)"):
+        other.load_state_dict(optimizer.state_dict())
