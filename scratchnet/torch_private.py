@@ -19,6 +19,7 @@ __all__ = [
     "channels_last",
     "forget_meshes",
     "mapping",
+    "one_graph",
     "tracing",
     "transforming",
 ]
@@ -40,6 +41,14 @@ def transforming() -> bool:
 def tracing() -> bool:
     """Whether torch.jit.trace records."""
     return not torch.compiler.is_compiling() and torch._C._is_tracing()
+
+
+def one_graph() -> bool:
+    """Whether what torch.compile traces just now has to be a single graph."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator  # there, since it traces
+
+    frame = InstructionTranslator.current_tx()
+    return frame.one_graph or frame.error_on_graph_break
 
 
 def batched(grad: Tensor) -> bool:

@@ -42,9 +42,9 @@ def accelerate(
     of other classes that are shown to compute what a function of ours does (copies of RMSNorm, LayerNorm, Linear and Conv1D,
     GELU, SiLU), by comparing results and gradients. They remain instances of their classes. Everything else is left, with the
     reason. A Transformers model that uses torch's attention uses ours. loss: also set its `loss_function`, if it is that of
-    the next token, which then needs no logits: they are made when they are read, or with logits=True in any case. optimizer:
-    of torch.optim, becomes ours with its state. dry_run: only say what would happen. `with accelerate(model):` undoes it at the
-    end.
+    the next token, which then needs no logits, whether the model caps them or not: they are made when they are read, or with
+    logits=True in any case. optimizer: of torch.optim, becomes ours with its state. dry_run: only say what would happen.
+    `with accelerate(model):` undoes it at the end.
 
     The results are the same up to rounding; references and checkpoints made before keep working. TypeError for anything but a
     Module and an Optimizer.
@@ -205,6 +205,8 @@ def _swap_head(model: Module, report: Report, logits: bool) -> None:
     wrapped.give(layer, head.Head)
     report._back.append(lambda: wrapped.give(layer, before) if type(layer) is head.Head else None)
     report.loss += ", without logits: they are made when they are read"
+    at_once = ["in torch.compile(fullgraph=True)", *["under autocast on a GPU"] * layer.weight.is_cuda]
+    report.loss += f"; {' and '.join(at_once)}, at once"
 
 
 def _swap_optimizer(optimizer: Optimizer | None, report: Report) -> None:

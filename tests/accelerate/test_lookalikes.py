@@ -88,16 +88,6 @@ class MyLinear(Module):
         return y if self.bias is None else y + self.bias
 
 
-class LlamaMLP(Module):
-    def __init__(self, size, hidden, act):
-        super().__init__()
-        self.gate_proj, self.up_proj = (torch.nn.Linear(size, hidden, bias=False) for _ in range(2))
-        self.down_proj, self.act_fn = torch.nn.Linear(hidden, size, bias=False), act
-
-    def forward(self, x):
-        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
-
-
 KNOWN = {
     "RMSNorm": (lambda: LlamaNorm(24), 24, "RMSNorm, 1e-06, 0.0"),
     "RMSNorm, another epsilon": (lambda: LlamaNorm(7, 1e-5), 7, "RMSNorm, 1e-05, 0.0"),
@@ -156,35 +146,6 @@ def test_copies(name, load):
     assert type(copied[0]) is type(model[0])
     assert all(map(torch.equal, results(copied, size), results(model, size)))
     assert scratchnet.decelerate(copied) == 1 and type(copied[0]) is kind and type(model[0]) is not kind
-
-
-@pytest.mark.parametrize("act, name", [(Swish(), "silu"), (torch.nn.SiLU(), "silu"), (NewGELU(), "gelu_tanh")])
-@pytest.mark.parametrize("hidden", [6, 15])
-def test_a_gated_feed_forward_layer_is_one_call(act, name, hidden):
-    """The three layers inside are ours as well, and are called: they may be adapted later, as by LoRA."""
-    model = torch.nn.Sequential(LlamaMLP(6, hidden, act))
-    expected = results(model, 6)
-    report = scratchnet.accelerate(model)
-    assert report.computes["0"] == f"GatedFeedForward, gate_proj, up_proj, down_proj, {name}"
-    assert type(model[0].up_proj) is scratchnet.nn.Linear and isinstance(model[0], LlamaMLP)
-    for ours, theirs in zip(results(model, 6), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
-    model[0].up_proj = torch.nn.Sequential(model[0].up_proj, torch.nn.Tanh())
-    changed = results(model, 6)
-    report.undo()
-    assert type(model[0]) is LlamaMLP
-    for ours, theirs in zip(changed, results(model, 6), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
-
-
-def test_a_feed_forward_layer_of_another_form_is_only_what_holds_layers():
-    class Sum(LlamaMLP):
-        def forward(self, x):
-            return self.down_proj(self.act_fn(self.gate_proj(x)) + self.up_proj(x))
-
-    model = Sum(6, 15, torch.nn.SiLU())
-    report = scratchnet.accelerate(model)
-    assert type(model) is Sum and report.left == [] and len(report.swapped) == 4
 
 
 class StraightThrough(Module):
