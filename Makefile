@@ -109,7 +109,7 @@ profiles: build
 	@touch $@
 
 site: build .venv/.docs
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs build/site
 
 # Are the GPU columns right, clean and fast? Without a GPU: make gpu DEVICE=cpu. Without a network: tools/gpu_check.sh by itself.
 gpu: DEVICE ?= cuda

@@ -24,4 +24,5 @@ html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_theme_options = {"show_prev_next": True, "footer_start": ["copyright"], "footer_end": []}
+html_sidebars = {"**": ["globaltoc.html"]}  # the whole table of contents, on every page
+html_theme_options = {"show_prev_next": True, "navbar_center": [], "footer_start": ["copyright"], "footer_end": []}

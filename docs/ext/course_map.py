@@ -24,6 +24,7 @@ STYLE = """
 .course-map circle { fill: var(--pst-color-primary) }
 .course-map text { fill: var(--pst-color-text-base); font: 15px sans-serif }
 .course-map .minutes { text-anchor: end }
+.course-map a { text-decoration: none }
 .course-map a:is(:hover, :focus) text { text-decoration: underline }
 """
 

@@ -36,8 +36,8 @@ def page(kernels: dict[str, tuple[str, str, str, str, str]], passed: dict[str, b
         "# The zoo of wrong kernels\n\n"
         f"{len(kernels)} kernels, each a right one with one change. `scratchnet check` finds what is wrong with every one, "
         "and the words quoted here are in its diagnosis of this kernel and of no other: the tests of the checker see to "
-        f"that.\n\nThe usual test takes {sum(passed.values())} of them for right. It asks once, for 32 x 64 normal numbers, "
-        "and compares with torch's own: `torch.allclose(ours, theirs, rtol=1e-2, atol=1e-2)`.\n"
+        f"that.\n\nThe usual test takes {sum(passed.values())} of them for right. It calls each once, in the plain way, with "
+        "32 x 64 normal numbers, and compares with torch's own: `torch.allclose(ours, theirs, rtol=1e-2, atol=1e-2)`.\n"
     ]
     for name, (file, direction, old, new, words) in kernels.items():
         parts.append(
