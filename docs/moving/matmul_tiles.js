@@ -53,8 +53,9 @@ function drawBars(picture, current) {
   data.rungs.forEach((rung, n) => {
     const y = BARS + ROW * (n + 1);
     svg(picture, "text", { x: 8, y: y + 12, class: n === current ? "left strong" : "left" }, rung.name);
-    svg(picture, "rect", { x: 190, y: y + 1, width: 126 * rung.gflops / fastest, height: 13, class: n === current ? "hot" : "held" });
-    svg(picture, "text", { x: 196 + 126 * rung.gflops / fastest, y: y + 12, class: "left" }, rung.gflops);
+    const width = 112 * rung.gflops / fastest;
+    svg(picture, "rect", { x: 206, y: y + 1, width, height: 13, class: n === current ? "hot" : "held" });
+    svg(picture, "text", { x: 212 + width, y: y + 12, class: "left" }, rung.gflops);
   });
 }
 
@@ -80,7 +81,7 @@ function draw(picture, number) {
   const perFlop = step.flops ? step.loads / step.flops : null;
   const hitRate = 1 - step.read_misses / step.loads;
   const shown = [
-    perFlop === null ? "no FLOP yet" : `${perFlop.toFixed(2)} loads per FLOP`, `${(100 * hitRate).toFixed(1)} % hits`,
+    perFlop === null ? "no FLOP yet" : `${perFlop.toFixed(2)} loads per FLOP`, `${(100 * hitRate).toFixed(1)}\u00a0% hits`,
     `${step.fetches} fetches`,
   ];
   shown.forEach((text, n) => svg(picture, "text", { x: 8, y: 116 + 20 * n, class: "left" }, text));

@@ -68,15 +68,15 @@ function draw(picture, step) {
   svg(picture, "polyline", {
     points: path.map((p) => `${x(p.intensity)},${y(p.pace)}`).join(" "), fill: "none", stroke: "var(--hot)",
   });
-  if (part === 1) {
-    const other = layer(step - FIRST, 1 - form);
-    svg(picture, "circle", { cx: x(other.intensity), cy: y(other.pace), r: 7, fill: "none", stroke: "var(--ink)",
-      "stroke-width": 2, "stroke-dasharray": "3 3" });
-  }
   path.forEach((p, i) => svg(picture, "circle", {
     cx: x(p.intensity), cy: y(p.pace), r: i === path.length - 1 ? 7 : 4,
     fill: i === path.length - 1 ? "var(--hot)" : "var(--paper)", stroke: "var(--hot)", "stroke-width": 2,
   }));
+  if (part === 1) {
+    const other = layer(step - FIRST, 1 - form);
+    svg(picture, "circle", { cx: x(other.intensity), cy: y(other.pace), r: 10, fill: "none", stroke: "var(--ink)",
+      "stroke-width": 2, "stroke-dasharray": "3 3" });
+  }
   const point = path[path.length - 1];
   return { numbers: point, say: sentence(point, part === 0 ? {} : cost) };
 }
