@@ -19,6 +19,7 @@ nb_execution_mode = "off"
 exclude_patterns = ["_made/lessons/notebooks"]  # to download, not to read
 
 html_theme = "pydata_sphinx_theme"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
 html_title = "scratchnet"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]

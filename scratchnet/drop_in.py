@@ -31,7 +31,7 @@ def alias(module: str, torch_module: ModuleType, *names: str) -> None:
     """Make torch's submodules importable from ours: `from scratchnet.nn.utils.rnn import pad_sequence` finds torch's module."""
     for name in names:
         root = f"{torch_module.__name__}.{name}"
-        for key in [key for key in sys.modules if key == root or key.startswith(root + ".")]:
+        for key in [key for key in list(sys.modules) if key == root or key.startswith(root + ".")]:
             sys.modules[module + key.removeprefix(torch_module.__name__)] = sys.modules[key]
 
 

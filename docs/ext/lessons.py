@@ -1,4 +1,5 @@
-"""The lessons as pages. A lesson runs when its page is made for the first time, and again when its text has changed.
+"""The lessons as pages. A lesson runs when its page is made for the first time, and again when its text has changed. With
+`sphinx-build -D lessons_run=0` none runs: where the page was never made, it shows no outputs.
 
 What runs is the notebook that `scratchnet learn --notebooks` writes, without the cells in which a reader works: on the page the
 exercise folds out, task by task, with its hints and its solution.
@@ -58,11 +59,12 @@ DOWNLOAD = """\
 
 
 def setup(app):
-    app.connect("builder-inited", lambda app: make())
+    app.add_config_value("lessons_run", True, "")
+    app.connect("builder-inited", lambda app: make(app.config.lessons_run))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def make() -> None:
+def make(run: bool) -> None:
     """Every lesson's page and notebook, and the page that lists them."""
     lessons = course.all_lessons()
     for lesson in lessons:
@@ -71,7 +73,7 @@ def make() -> None:
             json.dumps(notebook(lesson, lesson.stub.read_text(encoding="utf-8")), indent=1),
         )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for lesson, page in zip(lessons, pool.map(executed, lessons), strict=True):
+        for lesson, page in zip(lessons, pool.map(lambda lesson: executed(lesson, run), lessons), strict=True):
             write(PAGES / f"{lesson.name}.ipynb", json.dumps(page, indent=1))
     rows, names = "\n".join(map(_row, lessons)), "\n".join(lesson.name for lesson in lessons)
     write(PAGES / "index.md", INDEX.format(count=len(lessons), rows=rows) + PAGES_BELOW.format(names=names))
@@ -89,12 +91,14 @@ def page(lesson: Lesson) -> dict:
     return {**book, "cells": [head, *cells, *prose]}
 
 
-def executed(lesson: Lesson) -> dict:
-    """The page with what its cells print and draw. nbclient's CellExecutionError if a cell raises."""
+def executed(lesson: Lesson, run: bool) -> dict:
+    """The page with what its cells print and draw, if it has run or may run. nbclient's CellExecutionError if a cell raises."""
     book = page(lesson)
     helpers = [path.read_bytes() for path in sorted(Path(course.__file__).parent.glob("*.py"))]
     made_from = [json.dumps(book).encode(), scratchnet.__version__.encode(), *helpers]
     kept = KEPT / f"{lesson.name}-{hashlib.sha256(b''.join(made_from)).hexdigest()[:16]}.json"
+    if not kept.exists() and not run:
+        return book
     if not kept.exists():
         for old in KEPT.glob(f"{lesson.name}-*.json"):
             old.unlink()

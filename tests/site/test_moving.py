@@ -3,8 +3,12 @@
 import ctypes
 import importlib.util
 import json
+import math
+import platform
+import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,21 +32,6 @@ def extension() -> ModuleType:
 
 
 moving = extension()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 @pytest.mark.full
@@ -172,3 +161,103 @@ def test_assigned_gradients_lose_a_value_that_is_used_twice(tape: Any, browser: 
     shown, _, said = tape("x * y + x", "x = 2, y = 3")
     assert json.loads(shown[-1])["grad"] == [3, 2, 1, 1]
     assert "x.grad is 3, but should be 4" in said
+
+
+@pytest.fixture
+def roofline(browser: Any, tmp_path: Path) -> Any:
+    """set(label, value): a control's new value; the numbers that are shown then."""
+    page = tmp_path / "roofline.html"
+    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8">{moving.html("roofline")}')
+    browser.get(page.as_uri())
+    return lambda label, value: json.loads(
+        browser.execute_script(
+            """const label = [...document.querySelectorAll("label")].find((it) => it.textContent.startsWith(arguments[0]));
+            const control = label.querySelector("input, select");
+            if (label.hidden) throw `${arguments[0]} is hidden`;
+            if (control.type === "checkbox") control.checked = arguments[1]; else control.value = arguments[1];
+            control.dispatchEvent(new Event(control.type === "range" ? "input" : "change"));
+            return document.querySelector(".moving").dataset.numbers;""",
+            label, value,
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.full
+def test_a_layer_under_the_roof_costs_what_the_operators_say(roofline: Any) -> None:
+    module = moving.numbers("roofline")
+    roofline("Show", 1)
+    for form, fused in ((0, False), (1, True)):
+        roofline("Fused", fused)
+        for w, width in enumerate(module.WIDTHS):
+            roofline("Width", w)
+            for b, batch in enumerate(module.BATCHES):
+                shown = roofline("Batch", b)
+                name = f"{module.FORMS[form]}, batch {batch}, width {width}"
+                assert shown == module.point(name, module.layer(batch, width, fused))
+
+
+@pytest.mark.full
+def test_a_kernel_of_ones_own_follows_its_sliders_and_the_pointer(roofline: Any, browser: Any) -> None:
+    module = moving.numbers("roofline")
+    roofline("Show", 2)
+    roofline("Bytes", 73)
+    for tenths in range(30, 131, 20):
+        shown = roofline("FLOPs", tenths)
+        right = module.point("your kernel", {"bytes": 10**7.3, "flops": 10 ** (tenths / 10)})
+        assert shown.pop("name") == right.pop("name")
+        assert shown == pytest.approx(right, rel=1e-12)
+    picture = browser.find_element("css selector", ".moving svg")
+    for to in (-0.25, 0.25):  # of its width, from its middle: x = 91.5 and 274.5 of 366
+        aside = round(to * picture.size["width"])
+        webdriver.ActionChains(browser).move_to_element(picture).click_and_hold().move_by_offset(aside, 0).release().perform()
+        shown = json.loads(browser.find_element("css selector", ".moving").get_attribute("data-numbers"))
+        place = (183 + 366 * to - 46) / 310  # on the axis, which goes from 0.1 to 1000
+        assert math.log10(shown["intensity"]) == pytest.approx(4 * place - 1, abs=0.02)
+        assert shown["roof"] == pytest.approx(min(module.measured()[1], module.measured()[0] * shown["intensity"]))
+
+
+def test_the_least_recently_used_line_leaves_the_cache() -> None:
+    tiles = moving.numbers("matmul_tiles")
+    for lines, misses in ((tiles.LINES, tiles.LINES), (tiles.LINES + 1, 3 * (tiles.LINES + 1))):
+        core = tiles.Core()
+        for _ in range(3):
+            core.run([("a", line // 4, tiles.LINE * (line % 4), 1, False) for line in range(lines)])
+        assert (core.reads, core.read_misses, core.fetches, core.writes) == (3 * lines, misses, misses, 0)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the program has AVX's registers")
+def test_cachegrind_counts_what_the_model_of_the_cache_counts(tmp_path: Path) -> None:
+    for tool in ("g++", "valgrind"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed: apt-get install {tool}")
+    tiles, program, written = moving.numbers("matmul_tiles"), tmp_path / "tiles", tmp_path / "counts"
+    flags = ("-Os", "-g", "-mavx", "-fno-schedule-insns2")  # every load and store of the source, in its order, and no others
+    subprocess.run(["g++", *flags, ROOT / "docs/moving/matmul_tiles.cpp", "-o", program], check=True)
+    cache = f"--D1={4 * tiles.LINE * tiles.LINES},{tiles.LINES},{4 * tiles.LINE}"
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=yes", cache, f"--cachegrind-out-file={written}"]
+    subprocess.run([*valgrind, program], check=True, capture_output=True)
+
+    text = written.read_text()
+    events = re.findall(r"^events: (.*)", text, re.MULTILINE)[0].split()
+    counted = {}
+    for function in text.split("\nfn=")[1:]:
+        counts: Counter[str] = Counter()
+        for line in re.findall(r"^\d+ ([\d ]+)$", function, re.MULTILINE):
+            counts.update(dict(zip(events, map(int, line.split()), strict=True)))
+        counted[function.splitlines()[0]] = counts
+    half = tiles.N // 2
+    for name, units in {
+        "rung_1()": tiles.dot_products(),
+        "rung_2()": tiles.rows_of_b(),
+        "rung_3()": tiles.blocks(),
+        f"void rung_4<0, {tiles.N}>()": tiles.tiles(0, tiles.N),
+        f"void rung_4<0, {half}>()": tiles.tiles(0, half),
+        f"void rung_4<{half}, {tiles.N}>()": tiles.tiles(half, tiles.N),
+    }.items():
+        core = tiles.Core()
+        for _, accesses in units:
+            core.run(accesses)
+        model = {"Dr": core.reads, "D1mr": core.read_misses, "Dw": core.writes, "D1mw": core.write_misses}
+        for event, count in model.items():  # cachegrind also sees the return address, and registers that a function saves
+            assert 0 <= counted[name][event] - count <= 8, (name, event)
