@@ -114,7 +114,7 @@ def curve(made, ours, steps=50):
     made = made._replace(model=copy.deepcopy(made.model).train())
     optimizer = torch.optim.AdamW([p for p in made.model.parameters() if p.requires_grad], lr=1e-4)
     if ours:
-        scratchnet.accelerate(made.model, optimizer)
+        assert scratchnet.accelerate(made.model, optimizer).swapped
     losses = []
     with scratchnet.backend("cpp" if ours else None):
         for _ in range(steps):
