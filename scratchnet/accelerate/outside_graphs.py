@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from scratchnet.accelerate.head import later
+from scratchnet.accelerate.head import Logits, later
 from scratchnet.torch_private import one_graph
 
 later_outside = torch.compiler.disable(later, reason="the logits are made when they are read")
+
+for _name in ("numbers", "then"):  # of logits that came from there: a tensor without memory is nothing that a graph can hold
+    setattr(Logits, _name, torch.compiler.disable(getattr(Logits, _name), reason="logits wait outside"))
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -1,5 +1,6 @@
 """benchmarks/models.py: whole models are timed as they are and accelerated, if their losses agree; else skipped or WRONG."""
 
+import copy
 import runpy
 import sys
 from pathlib import Path
@@ -8,6 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+
+import scratchnet
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from whole_models import MODELS  # noqa: E402
 
 FILE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "models.py"))
 
@@ -88,16 +94,52 @@ def test_what_generates_decodes_and_what_does_not_compile_is_skipped(models, mon
 
 
 def test_a_recurrent_model(models):
-    code, lines, _ = models({"LSTM": FILE["MODELS"]["LSTM"]})
+    code, lines, _ = models({"LSTM": MODELS["LSTM"]})
     assert code == 0 and len(lines) == 4 and all(float(line[6]) < 1e-5 for line in lines)
 
 
 @pytest.mark.full
 def test_huge_pages_are_another_process(models):
-    code, lines, _ = models({"DLRM": FILE["MODELS"]["DLRM"]}, "--huge-pages")
+    code, lines, _ = models({"DLRM": MODELS["DLRM"]}, "--huge-pages")
     assert code == 0 and len(lines) == 4 and all(float(line[5].split()[0]) > 0 and float(line[7]) < 1e-5 for line in lines)
 
 
 def test_nothing_installed(models):
     code, lines, text = models({"absent": absent})
     assert code == 0 and lines == [] and "skipped" in text
+
+
+def curve(made, ours, steps=50):
+    """The losses of training a copy of the model."""
+    made = made._replace(model=copy.deepcopy(made.model).train())
+    optimizer = torch.optim.AdamW([p for p in made.model.parameters() if p.requires_grad], lr=1e-4)
+    if ours:
+        assert scratchnet.accelerate(made.model, optimizer).swapped
+    losses = []
+    with scratchnet.backend("cpp" if ours else None):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = made.model(**made.inputs).loss
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", MODELS)
+def test_losses_of_50_steps(name):
+    """As far from float64's as torch's in float32 are, and the model learns."""
+    torch.manual_seed(0)
+    try:
+        made = MODELS[name](True)
+    except ImportError as error:
+        pytest.skip(f"{error}: pip install 'scratchnet[bench]'")
+    exact = made._replace(
+        model=copy.deepcopy(made.model).double(),
+        inputs={key: x.double() if x.is_floating_point() else x for key, x in made.inputs.items()},
+    )
+    right, theirs, ours = curve(exact, False), curve(made, False), curve(made, True)
+    off, torchs = (((losses - right).abs() / right).max().item() for losses in (ours, theirs))
+    assert right[-1] < right[0]
+    assert off <= 2 * torchs + 1e-6, (off, torchs)
