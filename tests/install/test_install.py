@@ -154,9 +154,18 @@ def test_sdist_holds_what_the_build_needs(source, tmp_path):
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     csrc = {str(path.relative_to(source)) for path in (source / "csrc").rglob("*") if path.is_file()}
     assert csrc and csrc <= names
-    files = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt", "tests/conftest.py"}
+    files = {
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        "constraints.txt",
+        "tests/conftest.py",
+        "docs/index.md",
+    }
     assert files | {"kernels/__init__.py", "scratchnet/__init__.py", "scratchnet/py.typed"} <= names
-    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+    assert not [name for name in names if name.endswith((".so", ".pyc")) or name.startswith("docs/_made")]
 
 
 @pytest.mark.slow
