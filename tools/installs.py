@@ -176,13 +176,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("routes", nargs="*", type=int, choices=numbers, default=numbers, metavar="N", help=what)
     markdown.add_readme("installs", parser)
     args = parser.parse_args(argv)
-    known = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    known = {}
     for number in args.routes:
         if number == 0:
-            known["compiling"] = compiling()
+            line = {"compiling": compiling()}
         else:
             with tempfile.TemporaryDirectory() as folder:
-                known[ROUTES[number - 1].typed] = attempt(ROUTES[number - 1], Path(folder))
+                line = {ROUTES[number - 1].typed: attempt(ROUTES[number - 1], Path(folder))}
+        known = (json.loads(KEPT.read_text()) if KEPT.exists() else {}) | line
         KEPT.write_text(json.dumps(known, indent=1))
     lines = [("what you type", "C++ kernels", "MB in the environment", "MB for a while", "minutes of one core")]
     for route in ROUTES:
