@@ -2,10 +2,10 @@
 
     python tools/installs.py [--readme docs/install.md] [number of a route ...]     (default: all of them)
 
-A route keeps its line in build/installs.json until it is tried again. Each gets a clone and an environment of its own, which
-are removed afterwards, and the torch of constraints.txt. Time is that of the processor, user and system, so that what else runs
-on the machine matters little. What the compiler takes is counted apart, from a sample of the sources: with CXX="ccache g++"
-only the first route waits for it.
+A route keeps its line in build/installs.json until it is tried again. Each gets a clone and an environment of its own, which are
+removed afterwards, and the torch of constraints.txt; all but the first find torch there already. Time is that of the processor,
+user and system, so that what else runs on the machine matters little. What the compiler takes is counted apart, from a sample
+of the sources: with CXX="ccache g++" only the first route waits for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from scratchnet.measure import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "installs.json"
+TRIED = ROOT / "build" / "installs" / "tried"  # one name for all: ccache knows a source again in the same place only
 EVERY = 12  # of the sources one in so many is in the sample
 WRAPPER = """#!/bin/bash
 # Compile, and write down the seconds that it took.
@@ -43,30 +45,26 @@ class Route:
 
     typed: str
     command: str
-    first: str = "true"  # what has to be there already, and is not measured
+    empty: bool = False  # nothing is installed yet; otherwise what READY names
     environment: dict[str, str] = field(default_factory=dict)
     kernels: bool = True  # whether the compiled ones are there afterwards
 
 
-PIP = "{python} -m pip install"
+READY = ("torch", "numpy", "rich", "setuptools", "ninja", "pybind11")
+PIP = "{python} -m pip install --no-build-isolation"
+SDIST = "{here} -W ignore -c 'from setuptools import build_meta; print(build_meta.build_sdist(\"dist\"))'"
 ROUTES = (
-    Route("`pip install .`", f"{PIP} ."),
+    Route("`pip install .`, nothing being there", "{python} -m pip install .", empty=True),
+    Route("`pip install --no-build-isolation .`", f"{PIP} ."),
+    Route("the same with `--editable .`", f"{PIP} --editable ."),
+    Route(f"with `scratchnet-{__version__}.tar.gz`", f"{PIP} dist/scratchnet-{__version__}.tar.gz"),
+    Route("with `git+URL`", f"{PIP} git+file://{{clone}}"),
+    Route("`uv pip install --no-build-isolation .`", "{here} -m uv pip install --python {python} --no-build-isolation ."),
     Route(
-        "`pip install --no-build-isolation .`, where torch, setuptools, ninja and pybind11 are",
-        f"{PIP} --no-build-isolation .",
-        first=f"{PIP} torch numpy rich setuptools ninja pybind11",
+        "`pip install --no-build-isolation .`, no compiler being there", f"{PIP} .", environment={"CXX": "none"}, kernels=False
     ),
-    Route("`pip install --editable .`", f"{PIP} --editable ."),
-    Route(
-        f"`pip install scratchnet-{__version__}.tar.gz`, made by `python -m build --sdist`",
-        f"{PIP} dist/scratchnet-{__version__}.tar.gz",
-        first="{here} -c 'from setuptools import build_meta; build_meta.build_sdist(\"dist\")'",
-    ),
-    Route("`pip install git+URL`", f"{PIP} git+file://{{clone}}"),
-    Route("`uv pip install .`", "{here} -m uv pip install --python {python} ."),
-    Route("`pip install .` without a C++ compiler", f"{PIP} .", environment={"CXX": "no-compiler"}, kernels=False),
-    Route("`SCRATCHNET_BUILD=0 pip install .`", f"{PIP} .", environment={"SCRATCHNET_BUILD": "0"}, kernels=False),
-    Route("`pip install scratchnet-*.whl`, made by `make wheels`", f"{PIP} {{wheel}}"),
+    Route("the same with `SCRATCHNET_BUILD=0`", f"{PIP} .", environment={"SCRATCHNET_BUILD": "0"}, kernels=False),
+    Route("`pip install scratchnet-*.whl`", "{python} -m pip install {wheel}"),
 )
 FORMS = {"disk": ".0f", "meanwhile": ".0f", "minutes": ".1f"}
 WORKS = """
@@ -109,7 +107,7 @@ def processor() -> float:
 def attempt(route: Route, folder: Path) -> dict[str, float]:
     """Take the route; the result works, or this raises CalledProcessError."""
     clone, environment, passing, log = (folder / name for name in ("clone", "environment", "passing", "log"))
-    passing.mkdir()
+    passing.mkdir(parents=True)
     log.touch()
     compiler = folder / "compiler"
     compiler.write_text(WRAPPER.format(compiler=os.environ.get("CXX", "g++"), log=log))
@@ -133,15 +131,28 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
         subprocess.run(shlex.split(command.format(**words)), cwd=clone, env=env, check=True)
 
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
-    run("{here} -m venv " + str(environment))
-    run(route.first)
-    before, compiled, peak = processor(), seconds(log), Peak(passing)
+    if ".tar.gz" in route.command:
+        run(SDIST)
+    subprocess.run(["cp", "-al", environment_of(READY if not route.empty else (), settings), environment], check=True)
+    there, before, compiled, peak = megabytes(environment), processor(), seconds(log), Peak(passing)
     peak.start()
     run(route.command)
     took, compiling = processor() - before, seconds(log) - compiled
     meanwhile = peak.stop()
     run("{python} -c " + shlex.quote(WORKS.format(kernels=route.kernels)))
-    return {"disk": megabytes(environment), "meanwhile": meanwhile, "minutes": (took - compiling) / 60}
+    return {"disk": megabytes(environment) - there, "meanwhile": meanwhile, "minutes": (took - compiling) / 60}
+
+
+def environment_of(packages: tuple[str, ...], settings: dict[str, str]) -> Path:
+    """An environment with pip and these packages, to copy: it stays in the build folder."""
+    folder = ROOT / "build" / "installs" / ("ready" if packages else "empty")
+    if not (folder / "whole").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        if packages:
+            pip = [folder / "bin" / "python", "-m", "pip", "install", *packages]
+            subprocess.run(pip, env={**os.environ, **settings}, check=True)
+        (folder / "whole").touch()
+    return folder
 
 
 def seconds(log: Path) -> float:
@@ -181,11 +192,12 @@ def main(argv: list[str] | None = None) -> None:
         if number == 0:
             line = {"compiling": compiling()}
         else:
-            with tempfile.TemporaryDirectory() as folder:
-                line = {ROUTES[number - 1].typed: attempt(ROUTES[number - 1], Path(folder))}
+            shutil.rmtree(TRIED, ignore_errors=True)
+            line = {ROUTES[number - 1].typed: attempt(ROUTES[number - 1], TRIED)}
+            shutil.rmtree(TRIED)
         known = (json.loads(KEPT.read_text()) if KEPT.exists() else {}) | line
         KEPT.write_text(json.dumps(known, indent=1))
-    lines = [("what you type", "C++ kernels", "MB in the environment", "MB for a while", "minutes of one core")]
+    lines = [("what you type", "C++ kernels", "MB that stay", "MB for a while", "minutes of one core")]
     for route in ROUTES:
         if route.typed in known:
             figures = [format(known[route.typed][name], form) for name, form in FORMS.items()]
@@ -193,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
     facts = machine.facts()
     caption = (
         f"Measured {facts['date']} on {facts['machine']}, Python {facts['python']}, torch {facts['torch']}, commit "
-        f"{facts['commit']}. MB for a while: what pip or uv puts aside and removes. Minutes: of one core, without compiling; "
+        f"{facts['commit']}. MB for a while: put aside and removed. Minutes: of one core, without compiling; "
         f"that takes {known['compiling']:.0f} more with {facts['compiler']}, shared by all cores (from one source in {EVERY})."
     )
     markdown.report("installs", args.readme, lines, caption)

@@ -59,7 +59,7 @@ def build(python: str, folder: Path) -> Path:
         "PYTHONPATH": os.pathsep.join({str(Path(origin).parents[1]): "" for origin in found}),
     }
     make = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
-    subprocess.run([python, "-c", make], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([python, "-W", "ignore", "-c", make], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     return next(folder.glob("*.whl"))
 
 
