@@ -2,10 +2,10 @@
 
     python tools/installs.py [--readme docs/install.md] [number of a route ...]     (default: all of them)
 
-A route keeps its line in build/installs.json until it is tried again. Each gets a clone and an environment of its own, which are
-removed afterwards, and the torch of constraints.txt; all but the first find torch there already. Time is that of the processor,
-user and system, so that what else runs on the machine matters little. What the compiler takes is counted apart, from a sample
-of the sources: with CXX="ccache g++" only the first route waits for it.
+A route keeps its line in build/installs.json until it is tried again. Each gets a clone and an environment of its own, which
+are removed afterwards, and the torch of constraints.txt; all but the first find torch there already. Time is that of the
+processor, user and system, so that what else runs on the machine matters little. What the compiler takes is counted apart, from
+a sample of the sources: with CXX="ccache g++" only the first route waits for it.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
         "wheel": [*wheels, "no wheel"][0],
     }
 
-    def run(command: str) -> None:
-        subprocess.run(shlex.split(command.format(**words)), cwd=clone, env=env, check=True)
+    def run(command: str, cwd: Path = clone) -> None:
+        subprocess.run(shlex.split(command.format(**words)), cwd=cwd, env=env, check=True)
 
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
     if ".tar.gz" in route.command:
@@ -139,7 +139,7 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
     run(route.command)
     took, compiling = processor() - before, seconds(log) - compiled
     meanwhile = peak.stop()
-    run("{python} -c " + shlex.quote(WORKS.format(kernels=route.kernels)))
+    run("{python} -c " + shlex.quote(WORKS.format(kernels=route.kernels)), cwd=passing)
     return {"disk": megabytes(environment) - there, "meanwhile": meanwhile, "minutes": (took - compiling) / 60}
 
 
