@@ -89,12 +89,11 @@ def test_a_wheel_for_this_python_is_built_audited_and_tested():
     assert re.search(rf"MB, works: dist/scratchnet-\S+-{tag}-{tag}-manylinux_2_\d+_\w+.whl\n", made.stdout)
 
 
-def test_the_table_of_installs_has_every_route():
+def test_the_lines_of_the_table_of_installs_are_routes_that_are_tried():
     routes = runpy.run_path(str(ROOT / "tools" / "installs.py"))["ROUTES"]
     page = (ROOT / "docs" / "install.md").read_text()
-    for route in routes:
-        kernels = "yes" if route.kernels else "no"
-        assert re.search(rf"^\| {re.escape(route.typed)} \| {kernels} \| \d+ \| \d+ \| \d+\.\d \|$", page, re.MULTILINE), route
+    lines = re.findall(r"^\| (.*) \| (yes|no) \| \d+ \| \d+ \| \d+\.\d \|$", page, re.MULTILINE)
+    assert dict(lines).items() <= {route.typed: "yes" if route.kernels else "no" for route in routes}.items()
 
 
 @needs_module
