@@ -35,7 +35,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
-SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+SUFFIX, SOABI = sysconfig.get_config_vars("EXT_SUFFIX", "SOABI")
 WHAT = {"_C": "C++ kernels", "_cuda": "CUDA kernels"}  # module -> what is in it
 NAIVE = "1_naive.cpp"  # the loop that a beginner would write, compiled as a beginner would: -O2, no flag of an instruction set
 NUMPY_BINDINGS = ("module.cpp", "numpy_ops.cpp", "cuda_module.cpp")  # speak Python through pybind11; the others speak torch
@@ -182,7 +182,7 @@ def binding_objects(torch: Path, cuda: bool) -> list[tuple[str, Path, list[str]]
         numpy = source.name in NUMPY_BINDINGS
         flags = [flag for name, at in includes[numpy].items() for flag in (f"-I{at}", f"-ffile-prefix-map={at}={name}")]
         if source.name.startswith("cuda_") == cuda:
-            name = f"{source.relative_to(CSRC).with_suffix('')}.{sys.implementation.cache_tag if numpy else 'torch'}.o"
+            name = f"{source.relative_to(CSRC).with_suffix('')}.{SOABI if numpy else 'torch'}.o"
             objects.append((name, source, ["-O2", *flags, *([] if numpy else [TORCH_TARGET])]))
     return objects
 
@@ -245,7 +245,7 @@ def cpu_module(version: str) -> Module:
         link = ["-bundle", "-undefined", "dynamic_lookup", f"-L{torch / 'lib'}", "-ltorch_cpu", beside]
     else:
         # -lstdc++ first: libc10 exports a few of its symbols, and ours must not bind to those copies.
-        link = ["-shared", "-lstdc++", f"-L{torch / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu"]
+        link = ["-shared", "-lstdc++", f"-L{torch / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu", "-ldl"]
     if sanitizer:
         names = sanitizer.split(",")
         if not set(names) <= set(SANITIZERS):
