@@ -77,7 +77,8 @@ def build(tree: Path, *more_flags: str) -> Path:
     link = ["g++", "-shared", *objects, "-lstdc++", f"-L{TORCH / 'lib'}", "-Wl,--as-needed", "-ltorch_cpu", "-ldl"]
     subprocess.run([*link, "-o", str(target / f"{name}.abi3.so")], cwd=tree, check=True)
     digest = lambda path: base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
-    metadata = {key: general[key] for key in ("name", "version", "license")} | {"id": name, "backend": {"type": "cpu"}}
+    metadata = {key: general[key] for key in ("name", "version", "license")}
+    metadata |= {"id": name, "backend": {"type": "cpu"}, "python-depends": []}
     files = {str(path.relative_to(variant)): digest(path) for path in variant.rglob("*") if path.is_file()}
     metadata["digest"] = {"algorithm": "sha256", "files": files}
     (variant / "metadata.json").write_text(json.dumps(metadata))
