@@ -71,7 +71,7 @@ def test_the_development_container_is_a_stage_of_it():
 def test_what_it_runs(tmp_path):
     """Its commands in a copy of what the image holds, with the objects that were compiled here, so that this takes a minute."""
     image, python = tmp_path / "scratchnet", tmp_path / "python"
-    unwanted = shutil.ignore_patterns(".git", ".venv", "dist", "*.so", "__pycache__", "hub", "torch-*", "site*")
+    unwanted = shutil.ignore_patterns(".git", ".venv", "dist", "*.so", "__pycache__", "torch-*")
     shutil.copytree(ROOT, image, ignore=unwanted)
     subprocess.run([sys.executable, "-m", "venv", python], check=True)
     settings = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHONPATH", "SCRATCHNET"))}

@@ -1,6 +1,6 @@
 """Writes a source tree for kernel-builder of Hugging Face: C++ kernels of the best rungs, and layers that other models adopt.
 
-    python tools/hub/generate.py [FOLDER]     by default build/hub/scratchnet-layers
+    python tools/hub/generate.py     into build/hub/scratchnet-layers
 
 What is written by hand lies in tools/hub/tree. The rest follows from csrc, setup.py and scratchnet.ops: copies of the kernels,
 their operators under a namespace of their own, and build.toml, which says how each file is compiled.
@@ -12,7 +12,6 @@ import json
 import re
 import runpy
 import shutil
-import sys
 from pathlib import Path
 
 from scratchnet.ops import OPS
@@ -134,8 +133,8 @@ def build_toml(isas: Isas) -> str:
 
 
 def generate(folder: Path, isas: Isas = SETUP["ISA_FLAGS"]) -> None:
-    """Write the tree into an empty or new folder."""
-    shutil.copytree(TREE, folder, dirs_exist_ok=True)
+    """Write the tree into a new folder."""
+    shutil.copytree(TREE, folder)
     shutil.copy(ROOT / "LICENSE", folder)
     (folder / "build.toml").write_text(build_toml(isas))
     for files in sources(isas).values():
@@ -145,7 +144,7 @@ def generate(folder: Path, isas: Isas = SETUP["ISA_FLAGS"]) -> None:
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "hub" / NAME)
+    where = ROOT / "build" / "hub" / NAME
     shutil.rmtree(where, ignore_errors=True)
     generate(where)
     print(f"{where}: {sum(path.is_file() for path in where.rglob('*'))} files")
