@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 
-.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results ladders profiles site gpu wheels clean
+.PHONY: help build demo style test test-full test-all fuzz format bench bench-check results ladders profiles site gpu wheels hub clean
 
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
@@ -28,6 +28,7 @@ help:
 	@echo 'make site      this book as a web site, in build/site'
 	@echo 'make gpu       are the GPU columns right, clean and fast? (eight minutes) Without a GPU: make gpu DEVICE=cpu'
 	@echo 'make wheels    a wheel to give away for each Python that is here, tested, in dist'
+	@echo 'make hub       a source tree for Hugging Face kernels, in build/hub'
 	@echo 'make build     only .venv and the compiled module'
 	@echo 'make clean     remove what was built; .venv stays'
 
@@ -121,6 +122,10 @@ gpu: build
 wheels: build
 	$(PIP) --no-build-isolation --editable '.[wheels]'
 	$(BIN)/python tools/wheels.py
+
+# Kernels and layers in the layout that Hugging Face's kernel-builder compiles and `kernels` loads.
+hub: build
+	$(BIN)/python tools/hub/generate.py
 
 clean:
 	rm -rf build dist docs/_made *.egg-info .pytest_cache .ruff_cache .mypy_cache .venv/.built

@@ -29,6 +29,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterable
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
@@ -122,12 +123,12 @@ def rungs(column: str) -> dict[str, list[Path]]:
     return {name: [file for file in files if file.parent.name == name] for name in sorted({file.parent.name for file in files})}
 
 
-def copies(source: Path) -> list[str]:
+def copies(source: Path, isas: Iterable[str] = ISA_FLAGS) -> list[str]:
     """The compiled copies of a source: one per instruction set; a single one of naive loops, of what is no kernel, of CUDA."""
     if source.suffix == ".cu":
         return ["cuda"]
     once = source.name == NAIVE or source.parent == CSRC / "cpu"
-    return list(ISA_FLAGS)[:1] if once else list(ISA_FLAGS)
+    return list(isas)[:1] if once else list(isas)
 
 
 def kernel_objects() -> list[tuple[str, Path, list[str]]]:
@@ -141,17 +142,17 @@ def kernel_objects() -> list[tuple[str, Path, list[str]]]:
     return objects
 
 
-def ladders(column: str) -> str:
+def ladders(column: str, ladder: dict[str, list[Path]] | None = None, isas: Iterable[str] = ISA_FLAGS) -> str:
     """ladders.cpp: <op>_kernels(rung) of every operator and <op>_rungs, as csrc/ops/table.h promises them."""
-    ladder = rungs(column)
+    ladder = ladder or rungs(column)
     headers = [f"{column}/ladder.h", "ops/numbers.h", *(f"ops/{op}.h" for op in ladder)]
     lines = [*(f'#include "{header}"' for header in headers), "", "namespace scratchnet {", ""]
     for op, files in ladder.items():
         table = "".join(map(str.capitalize, op.split("_"))) + "Kernels"
-        names = [[f"{op}_{n}_{copy}" for copy in copies(file)] for n, file in enumerate(files, 1)]
+        names = [[f"{op}_{file.name[0]}_{copy}" for copy in copies(file, isas)] for file in files]
         tables = [f"in_use({{&{', &'.join(rung)}}})" if len(rung) > 1 else f"&{rung[0]}" for rung in names]
         lines += [
-            f"extern const {table} {', '.join(sum(names, []))};",
+            f"extern const {table} {', '.join(dict.fromkeys(sum(names, [])))};",
             f"const {table}& {op}_kernels(int64_t rung) {{",
             f"  static const {table}* const tables[] = {{{', '.join(tables)}}};",
             f"  return *tables[max(1, min(rung, {len(files)})) - 1];",
