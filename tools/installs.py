@@ -184,11 +184,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers = range(len(ROUTES) + 1)
     what = "one route, in the order of the table, from 1; 0: only what the compiler takes (default: all)"
-    parser.add_argument("routes", nargs="*", type=int, choices=numbers, default=numbers, metavar="N", help=what)
+    parser.add_argument("routes", nargs="*", type=int, choices=numbers, metavar="N", help=what)
     markdown.add_readme("installs", parser)
     args = parser.parse_args(argv)
     known = {}
-    for number in args.routes:
+    for number in args.routes or numbers:
         if number == 0:
             line = {"compiling": compiling()}
         else:
@@ -207,8 +207,8 @@ def main(argv: list[str] | None = None) -> None:
     facts = machine.facts()
     caption = (
         f"Measured {facts['date']} on {facts['machine']}, Python {facts['python']}, torch {facts['torch']}, commit "
-        f"{facts['commit']}. MB for a while: put aside and removed. Seconds: of one core, without compiling; "
-        f"that takes {known['compiling']:.0f} minutes more with {facts['compiler']}, shared by all cores (from one source in {EVERY})."
+        f"{facts['commit']}. MB for a while: put aside and removed. Seconds without compiling, which takes one core "
+        f"{known['compiling']:.0f} minutes more with {facts['compiler']}, and all share it (from one source in {EVERY})."
     )
     markdown.report("installs", args.readme, lines, caption)
 
