@@ -66,7 +66,7 @@ ROUTES = (
     Route("the same with `SCRATCHNET_BUILD=0`", f"{PIP} .", environment={"SCRATCHNET_BUILD": "0"}, kernels=False),
     Route("`pip install scratchnet-*.whl`", "{python} -m pip install {wheel}"),
 )
-FORMS = {"disk": ".0f", "meanwhile": ".0f", "minutes": ".1f"}
+FORMS = {"disk": ".0f", "meanwhile": ".0f", "seconds": ".0f"}
 WORKS = """
 import torch, scratchnet
 from scratchnet import _compiled
@@ -140,7 +140,7 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
     took, compiling = processor() - before, seconds(log) - compiled
     meanwhile = peak.stop()
     run("{python} -c " + shlex.quote(WORKS.format(kernels=route.kernels)), cwd=passing)
-    return {"disk": megabytes(environment) - there, "meanwhile": meanwhile, "minutes": (took - compiling) / 60}
+    return {"disk": megabytes(environment) - there, "meanwhile": meanwhile, "seconds": took - compiling}
 
 
 def environment_of(packages: tuple[str, ...], settings: dict[str, str]) -> Path:
@@ -184,11 +184,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers = range(len(ROUTES) + 1)
     what = "one route, in the order of the table, from 1; 0: only what the compiler takes (default: all)"
-    parser.add_argument("routes", nargs="*", type=int, choices=numbers, default=numbers, metavar="N", help=what)
+    parser.add_argument("routes", nargs="*", type=int, choices=numbers, metavar="N", help=what)
     markdown.add_readme("installs", parser)
     args = parser.parse_args(argv)
     known = {}
-    for number in args.routes:
+    for number in args.routes or numbers:
         if number == 0:
             line = {"compiling": compiling()}
         else:
@@ -197,7 +197,9 @@ def main(argv: list[str] | None = None) -> None:
             shutil.rmtree(TRIED)
         known = (json.loads(KEPT.read_text()) if KEPT.exists() else {}) | line
         KEPT.write_text(json.dumps(known, indent=1))
-    lines = [("what you type", "C++ kernels", "MB that stay", "MB for a while", "minutes of one core")]
+    if "compiling" not in known:
+        raise SystemExit(f"{Path(__file__).name}: how long compiling takes is not known yet: try route 0")
+    lines = [("what you type", "C++ kernels", "MB that stay", "MB for a while", "seconds of one core")]
     for route in ROUTES:
         if route.typed in known:
             figures = [format(known[route.typed][name], form) for name, form in FORMS.items()]
@@ -205,8 +207,8 @@ def main(argv: list[str] | None = None) -> None:
     facts = machine.facts()
     caption = (
         f"Measured {facts['date']} on {facts['machine']}, Python {facts['python']}, torch {facts['torch']}, commit "
-        f"{facts['commit']}. MB for a while: put aside and removed. Minutes: of one core, without compiling; "
-        f"that takes {known['compiling']:.0f} more with {facts['compiler']}, shared by all cores (from one source in {EVERY})."
+        f"{facts['commit']}. MB for a while: put aside and removed. Seconds without compiling, which takes one core "
+        f"{known['compiling']:.0f} minutes more with {facts['compiler']}, and all share it (from one source in {EVERY})."
     )
     markdown.report("installs", args.readme, lines, caption)
 
