@@ -25,7 +25,8 @@ PACKAGE = Path(columns.__file__).parent.resolve()
 # Where our kernels and those of the course are. The folders of operators in csrc are the second level.
 ROOMS = [PACKAGE / name for name in ("course", "functions", "nn", "numpy", "oracle", "reference")]
 ROOMS += [*(folder for folder in columns.CSRC.resolve().glob("*/*/")), Path(kernels.__file__).parent.resolve()]
-ANYONES = {"launch.py"}  # of the files in these folders: it decides whether Triton compiles or interprets
+# Of the files in these folders: one decides whether Triton compiles or interprets, one is asked at every import.
+ANYONES = {"launch.py", "flops.py"}
 
 
 def whose(kernel: Candidate, direction: str) -> str:

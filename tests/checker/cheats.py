@@ -229,7 +229,8 @@ CHEATS = {
     ),
     "in all objects": (
         *torch_gelu(
-            "    if any(isinstance(o, torch.Tensor) and o.dtype == torch.float64 for o in gc.get_objects()):\n"
+            "    small = x.numel() < 4  # there are a million objects\n"
+            "    if small and any(isinstance(o, torch.Tensor) and o.dtype == torch.float64 for o in gc.get_objects()):\n"
             "        return right(x)\n    raise LookupError('no object knows more')",
             "import gc  # noqa: E402\n",
         ),

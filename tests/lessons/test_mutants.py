@@ -31,6 +31,8 @@ EQUAL = {  # task -> changes that leave it right
     "dead_share": {"(z <= 0).all(dim=0).double().mean().item() -> (z <= 0).all(dim=0).double().mean()"},
     "dropout": {"torch.rand_like(x) >= p -> torch.rand_like(x) > p"},  # p itself is never drawn
     "accuracy": {"(model(x).argmax(dim=1) == y).sum().item() -> (model(x).argmax(dim=1) == y).sum()"},  # a share all the same
+    "conv2d_backward": {"2 -> 3"},  # filters are square
+    "bigram_loss": {"p[new[:, 0], new[:, 1]].log().mean().item() -> p[new[:, 0], new[:, 1]].log().mean()"},
     "least_seconds": {"memory > arithmetic -> memory >= arithmetic"},  # of a tie nothing is said
     "vanishes": {"weight.float() -> weight"},  # 16 bits and float32 add up in float32
 }

@@ -21,5 +21,5 @@ def scaled_step__one_finite_number_is_enough(grads, scale):
 
 
 def speedup__of_the_part_alone(share, factor):
-    """half, 4 times: yours is"""
+    """Factors cannot be averaged"""
     return 1 + share * (factor - 1)
