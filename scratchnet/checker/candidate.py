@@ -196,6 +196,8 @@ class Candidate:
                 return (
                     f"{name} shares memory with its input {inputs[place]}: whoever changes one changes the other. Return a copy"
                 )
+        if reply["inference"]:
+            return "it returned an inference tensor, which autograd refuses: torch.no_grad() goes far enough"
         for name, folded in zip(results, reply["folded"], strict=True):
             if folded and direction == "forward":  # gradients may be expanded, as torch's are
                 return f"several entries of {name} share memory: whoever writes to one changes them all. Return a copy"
