@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import linecache
 import multiprocessing
 import signal
 import sys
@@ -84,6 +85,7 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _time_is_up)
     asked = tasks(lesson, seed)
+    linecache.clearcache()  # nobody reads what is in there from a file
     opened = surroundings.opened_by(str(path))
     module = ModuleType(path.stem)
     _restart_clock()

@@ -78,7 +78,7 @@ def test_what_the_usual_test_says_is_what_the_site_shows(name, tmp_path, monkeyp
     assert list(said) == list(ZOO) and allclose.passes(path, direction) is said[name]
 
 
-def test_what_is_left_to_chance_may_be_declared(tmp_path):
+def test_what_is_left_to_chance_may_be_declared(tmp_path, small):
     path, direction, _ = changed("left to chance", tmp_path)
     path.write_text(path.read_text() + "\ndeterministic = False\n")
     (verdict,) = examine(path, direction)
