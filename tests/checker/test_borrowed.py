@@ -37,20 +37,20 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
     "the oracle": (
         "gelu.py",
         "import numpy as np\nfrom scratchnet.oracle.gelu import GeluOptions, gelu_forward"
-        + GELU.format("np.asarray(gelu_forward(x, GeluOptions()))"),
+        + GELU.format("np.asarray(gelu_forward(x, GeluOptions(False)))"),
         "uses scratchnet/oracle/gelu.py: that is scratchnet's kernel, not one of yours",
     ),
     "the plain PyTorch column": (
         "gelu.py",
         "import torch\nfrom scratchnet.reference import gelu\n\n\ndef forward(x):\n"
-        "    return gelu.gelu_forward(x, gelu.GeluOptions())\n",
+        "    return gelu.gelu_forward(x, gelu.GeluOptions(False))\n",
         "uses scratchnet/reference/",
     ),
     "the compiled module": (
         "gelu.py",
         "import numpy as np\nfrom scratchnet import columns\nfrom scratchnet.ops import OPS\nfrom scratchnet.ops.gelu import "
         "GeluOptions\n\nkernel = columns.for_arrays(OPS['gelu'], 'cpp', 'forward')"
-        + GELU.format("np.asarray(kernel(np.ascontiguousarray(x), GeluOptions()))"),
+        + GELU.format("np.asarray(kernel(np.ascontiguousarray(x), GeluOptions(False)))"),
         "uses scratchnet/_C.",
     ),
     "torch without a word": (
