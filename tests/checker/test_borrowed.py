@@ -74,7 +74,10 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BORROWED)
+QUICK = ("torch's own", "the oracle", "the text of ours")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.full) for name in BORROWED])
 def test_ours_is_named_by_whatever_route(name, tmp_path):
     file, text, words = BORROWED[name]
     if file.endswith(".cpp") and not compiler.find_compiler():

@@ -65,7 +65,7 @@ WRAPPERS = {  # a number, and what the reader's file does with our solution or w
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "run" else pytest.mark.full) for name in WRAPPERS])
 def test_a_wrapper_is_not_a_kernel(name, tmp_path):
     number, text, words = WRAPPERS[name]
     exercise = kernels.find(number)
