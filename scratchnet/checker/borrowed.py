@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import torch
 
+from scratchnet import columns, kernels
 from scratchnet.checker import surroundings
 from scratchnet.checker.candidate import Candidate
 from scratchnet.checker.questions import Question
@@ -17,20 +21,46 @@ VIEWS = {
 }  # fmt: skip
 PRODUCTS = {"bmm", "addmm", "baddbmm", "mm", "mv", "dot"}  # one product by several names
 MOST = 2  # operators; what torch composes of more is not one kernel
+PACKAGE = Path(columns.__file__).parent.resolve()
+# Where our kernels and those of the course are. The folders of operators in csrc are the second level.
+ROOMS = [PACKAGE / name for name in ("course", "functions", "nn", "numpy", "oracle", "reference")]
+ROOMS += [*(folder for folder in columns.CSRC.resolve().glob("*/*/")), Path(kernels.__file__).parent.resolve()]
+# Of the files in these folders: one decides whether Triton compiles or interprets, one is asked at every import.
+ANYONES = {"launch.py", "flops.py"}
 
 
 def whose(kernel: Candidate, direction: str) -> str:
-    """The operators of torch or scratchnet that do a kernel's work, in words; "" if they are its author's own."""
-    if kernel.kind not in ("torch", "Triton"):
-        return ""
+    """The operators or files of torch or scratchnet that do a kernel's work, in words; "" if it is its author's own."""
     call = Question("borrowed", kernel.contract.plain, 17, 31).call(kernel.contract.op)
-    called = set(kernel.call(direction, call, keep=False, trace=True).called)
-    if ours := sorted(name for name in called if name.startswith("scratchnet")):
-        return f"calls {ours[0]}: that is scratchnet's kernel, not one of yours"
+    seen = kernel.call(direction, call, keep=False, trace=True)
+    if named := of_a_call(call, direction, seen.called, (*seen.files, *kernel.included)):
+        return named
+    if kernel.kind == "C++" and any(Path(name).name.startswith("libtorch") for name in seen.files):
+        return "loads libtorch: those are torch's kernels, not one of yours"
+    if kernel.kind in ("C++", "NumPy") and seen.processes:
+        return "starts other processes, and whose kernel runs in them is not seen"
+    return ""
+
+
+def of_a_call(call: verify.Call, direction: str, called: Iterable[str], files: Iterable[str]) -> str:
+    """Whose work a call was, by the operators that it called and the files that it used."""
+    called = set(called)
+    if ours := sorted(name for name in called if name.startswith("scratchnet")) or _ours(files):
+        return f"{'calls' if '::' in ours[0] else 'uses'} {ours[0]}: that is scratchnet's kernel, not one of yours"
     theirs = _work(_torchs(call, direction))
     if theirs and len(theirs) <= MOST and theirs <= _work(called):
         return f"calls {' and '.join(sorted(f'aten::{name}' for name in theirs))}: that is torch's kernel, not one of yours"
     return ""
+
+
+def _ours(files: Iterable[str]) -> list[str]:
+    """Those of some files in which a kernel of ours is."""
+    found = []
+    for path in (Path(name).resolve() for name in files if name):
+        rooms = [room for room in ROOMS if room in path.parents and path.name not in ANYONES]
+        if rooms or path.parent == PACKAGE and path.name.startswith(("_C.", "_cuda.")):
+            found.append("/".join(path.parts[-3 if rooms else -2 :]))
+    return sorted(found)
 
 
 def _work(called: set[str]) -> set[str]:
@@ -41,7 +71,8 @@ def _work(called: set[str]) -> set[str]:
 def _torchs(call: verify.Call, direction: str) -> set[str]:
     """What torch's own function calls."""
     args, kwargs = verify.on_tensors(lambda t: verify.copied(t, t.dtype, t.device), call.args, call.kwargs)
-    forward, backward = set(), set()
+    forward: set[str] = set()
+    backward: set[str] = set()
     with surroundings.trace_to(forward):
         outputs = verify.as_tuple(call.op.torch(*args, **kwargs))
     with surroundings.trace_to(backward):

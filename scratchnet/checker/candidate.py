@@ -28,6 +28,8 @@ class Answer:
     results: tuple[Tensor | None, ...] = ()
     problem: str = ""  # what is wrong whatever the numbers are
     called: tuple[str, ...] = ()  # torch's operators, if they were traced
+    files: tuple[str, ...] = ()  # whose code ran, then too, those that were read, and loaded libraries
+    processes: bool = False  # whether it has started others
     number: int = -1  # by which `again` finds it, if it was kept
 
 
@@ -42,6 +44,7 @@ class Candidate:
     device: str = "cpu"
     timed: bool = True  # False in Triton's interpreter
     deterministic: bool = True  # the same bits for the same input
+    included: tuple[str, ...] = ()  # the files that the compiler read
     functions: dict[str, dict] = field(default_factory=dict)  # direction -> the keywords that it takes
 
     def __post_init__(self):
@@ -94,7 +97,9 @@ class Candidate:
         ):
             if result is None and needed:
                 raise KernelError(f"it returned None for {name}: is a return missing?")
-        return Answer(results, self._problem(direction, reply), tuple(reply["called"]), reply["number"] if keep else -1)
+        seen = {name: tuple(reply[name]) for name in ("called", "files") if name in reply}
+        seen |= {"processes": reply.get("processes", False), "number": reply["number"] if keep else -1}
+        return Answer(results, self._problem(direction, reply), **seen)
 
     def again(self, direction: str, number: int = 0) -> tuple[Tensor | None, ...]:
         """The results of a call that was kept, as they are now."""
@@ -191,6 +196,11 @@ class Candidate:
                 return (
                     f"{name} shares memory with its input {inputs[place]}: whoever changes one changes the other. Return a copy"
                 )
+        if reply["inference"]:
+            return "it returned an inference tensor, which autograd refuses: torch.no_grad() goes far enough"
+        for name, folded in zip(results, reply["folded"], strict=True):
+            if folded and direction == "forward":  # gradients may be expanded, as torch's are
+                return f"several entries of {name} share memory: whoever writes to one changes them all. Return a copy"
         if any(place is not None for place in reply["earlier"]):
             return "its first result changed when it computed the second: both share memory"
         return ""

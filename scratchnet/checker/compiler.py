@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,6 +21,17 @@ def find_compiler() -> list[str] | None:
     named = shlex.split(os.environ.get("CXX", ""))
     candidates = [named] if named else [["g++"], ["clang++"], ["c++"]]
     return next((command for command in candidates if shutil.which(command[0])), None)
+
+
+def listing(path: Path) -> list[str]:
+    """The options by which a compiler writes to a file what it reads; `included` reads that."""
+    return ["-MD", "-MF", str(path)]
+
+
+def included(path: Path) -> tuple[str, ...]:
+    """The files that a compiler has read, from the rule for make that it wrote."""
+    names = re.split(r"(?<!\\)\s+", path.read_text(encoding="utf-8").partition(": ")[2].replace("\\\n", " ").strip())
+    return tuple(name.replace("\\ ", " ") for name in names)
 
 
 def shared_library(source: Path, target: Path, options: list[str] = []) -> Path:  # noqa: B006

@@ -17,7 +17,7 @@ import torch
 
 from scratchnet.checker.candidate import PATIENCE, Candidate
 from scratchnet.checker.child import Child
-from scratchnet.checker.compiler import CompilerError, shared_library
+from scratchnet.checker.compiler import CompilerError, included, listing, shared_library
 from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError
 
 MODULES = {"NumPy": (), "torch": ("torch",), "Triton": ("torch", "triton", "triton.language"), "C++": ()}
@@ -67,14 +67,15 @@ def _load_cpp(path: Path, contract: Contract) -> Candidate:
     folder = tempfile.TemporaryDirectory()
     header = Path(folder.name, "prototypes.h")  # makes the reader's functions extern "C", and only those that fit
     header.write_text("#include <cstdint>\n" + "".join(f'extern "C" {line};\n' for line in prototypes))
+    read = Path(folder.name, "read")
     try:
-        library = shared_library(path, Path(folder.name, "kernel.so"), ["-include", str(header)])
+        library = shared_library(path, Path(folder.name, "kernel.so"), ["-include", str(header), *listing(read)])
     except CompilerError as error:
         raise KernelError(f"{path}: {error}\nIts functions must be\n" + "\n".join(prototypes)) from error
     there = sorted(set(re.findall(r"^\w[\w*<> ]* \**(\w+) *\(", text, re.MULTILINE)))
     there = [f"{name} (with other arguments)" if name in DIRECTIONS else name for name in there]
     deterministic = not re.search(r"\bdeterministic\s*=\s*false", text)
-    return _started(path, library, contract, "C++", there, folder, deterministic=deterministic)
+    return _started(path, library, contract, "C++", there, folder, deterministic=deterministic, included=included(read))
 
 
 def _started(

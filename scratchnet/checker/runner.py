@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
-from scratchnet.checker.surroundings import overlap, reach, state, watched
+from scratchnet.checker.surroundings import folded, libraries, noticed, opened_by, overlap, processes, reach, state, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -67,7 +67,7 @@ class Child:
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
         self.line, self.numbers, self.answers = socket.socket(fileno=line), numbers, mmap.mmap(answers, CAPACITY)
         self.torch = sys.modules.get("torch")
-        self.placed, self.regions, self.lenient = {}, {}, 0
+        self.placed, self.regions, self.lenient, self.opened = {}, {}, 0, set()
         self.forget()
 
     def serve(self) -> None:
@@ -94,6 +94,7 @@ class Child:
         if self.torch:
             self.torch.set_num_threads(threads)
         name = f"kernel_{self.path.stem}"
+        self.opened = opened_by(path)
         spec = importlib.util.spec_from_file_location(name, path)
         module = sys.modules[name] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
         spec.loader.exec_module(module)
@@ -110,15 +111,19 @@ class Child:
         lenient: 1 opens the pages of inputs, 2 the ones around all arrays too, to find out what made it crash.
         """
         self.lenient = lenient
-        before, called = state(self.torch), set()
-        with warnings.catch_warnings(), np.errstate(all="ignore"), watched(self.torch, trace, called):
+        before, called, files = state(self.torch), set(), set()
+        with warnings.catch_warnings(), np.errstate(all="ignore"), watched(self.torch):
             warnings.simplefilter("ignore")
-            results = self._prepared(**what)()
+            with noticed(called, files) if trace else contextlib.nullcontext():
+                results = self._prepared(**what)()
         reply = {"results": self._copied(results), "called": sorted(called)}
+        reply |= {"files": sorted(files | self.opened | libraries()), "processes": processes()} if trace else {}
         after = state(self.torch)
         reply["changed"] = [name for name, value in before.items() if after[name] != value]
         spans = list(map(reach, results))
         reply["shared"] = [overlap(span, map(reach, self.inputs)) for span in spans]
+        reply["inference"] = any(hasattr(result, "is_inference") and result.is_inference() for result in results)
+        reply["folded"] = list(map(folded, results))
         reply["earlier"] = [overlap(span, self.spans) for span in spans]
         reply["written"] = [place for place, value in enumerate(what["args"]) if lenient and self._written(value)]
         if keep:

@@ -1,13 +1,16 @@
-"""What a call meets and has to leave as it was, which operators it calls, and what its results share; a part of the runner."""
+"""What a call meets and has to leave as it was, whose code it runs, and what its results share; a part of the runner."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import resource
 import sys
 import threading
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType, ModuleType
 
 import numpy as np
 
@@ -17,6 +20,7 @@ def state(torch: ModuleType | None) -> dict:
     sums, tiny = np.ones(2) + np.array([0.7, 0.3]) * 2**-52, np.full(1, 1e-40, dtype=np.float32) * 1
     seen = {"the rounding mode": sums.tolist(), "how denormal numbers are computed": tiny.tolist()}
     seen["the working folder"] = os.getcwd()
+    seen["the variables of the environment"] = dict(os.environ)
     if torch:
         seen["torch's number of threads"] = torch.get_num_threads()
         seen["torch's grad mode"] = torch.is_grad_enabled()
@@ -28,18 +32,79 @@ def state(torch: ModuleType | None) -> dict:
 
 
 @contextlib.contextmanager
-def watched(torch: ModuleType | None, trace: bool, called: set) -> Iterator[None]:
-    """NaN in all that torch.empty returns, and the names of the operators that are called."""
+def watched(torch: ModuleType | None) -> Iterator[None]:
+    """NaN in all that torch.empty returns."""
     if not torch:
         yield
         return
     asked = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    with trace_to(called) if trace else contextlib.nullcontext():
-        yield
+    yield
     if torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled():
         # else the kernel has chosen otherwise, which is seen
         torch.use_deterministic_algorithms(asked)
+
+
+@contextlib.contextmanager
+def profiled(note: Callable[[FrameType, str, object], None]) -> Iterator[None]:
+    """Within it, a function is told of every call, as sys.setprofile does, in threads that start too."""
+    before = sys.getprofile()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+        threading.setprofile(None)
+
+
+@contextlib.contextmanager
+def noticed(called: set, files: set) -> Iterator[None]:
+    """Within it, the names of torch's operators that are called, and the files whose code runs, are added to two sets."""
+
+    def note(frame: FrameType, event: str, function: object) -> None:
+        if event == "call":
+            files.add(frame.f_code.co_filename)
+        elif event == "c_call":
+            module = sys.modules.get(getattr(function, "__module__", None) or "")
+            files.add(getattr(module, "__file__", None) or "")
+
+    with profiled(note), trace_to(called) if "torch" in sys.modules else contextlib.nullcontext():  # not to import it
+        yield
+
+
+def opened_by(path: str) -> set[str]:
+    """The files that the code in a file opens from now on, imports apart. This has no end: it is for a process of its own."""
+    opened: set[str] = set()
+
+    def note(event: str, args: tuple) -> None:
+        if event != "open" or not isinstance(args[0], (str, bytes)):
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame and frame.f_code.co_filename != path:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                return
+            frame = frame.f_back
+        if frame:
+            opened.add(os.fsdecode(args[0]))
+
+    sys.addaudithook(note)
+    return opened
+
+
+def libraries() -> set[str]:
+    """The libraries that are loaded, where the system says so, but for those that Python imported."""
+    try:
+        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
+    except OSError:
+        return set()
+    return mapped - {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+
+
+def processes() -> bool:
+    """Whether this process has started others: those that ended have left their page faults, those that run are listed."""
+    running = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0 or any(running)
 
 
 @contextlib.contextmanager
@@ -77,6 +142,13 @@ def reach(value: object) -> tuple[int, int]:
         return 0, 0
     steps = [(extent - 1) * stride for extent, stride in zip(shape, strides, strict=True)]
     return start + sum(step for step in steps if step < 0), start + sum(step for step in steps if step > 0) + size
+
+
+def folded(value: object) -> bool:
+    """Whether several entries of an array are one place in memory."""
+    first, end = reach(value)
+    size = value.itemsize if isinstance(value, np.ndarray) else value.element_size() if end else 0
+    return end - first < size * math.prod(getattr(value, "shape", ()))
 
 
 def overlap(span: tuple[int, int], others) -> int | None:

@@ -55,6 +55,12 @@ def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | No
         raise SystemExit(f"scratchnet check {exercise.number}: there is no file {file}")
     path = file or _begin(screen, exercise)
     problem = grading.grade(exercise, path) if hint is None else []
+    speed = None
+    if exercise.language == "C++" and timed and hint is None and not problem:
+        try:
+            speed = checker.measure(checker.load(path, checker.Contract(OPS[exercise.primitive])), exercise.direction)
+        except checker.KernelError as error:
+            problem = [str(error)]
     if not file:
         verdicts = {exercise.name: problem[0] if problem else None} if hint is None else {}
         progress.save_graded(exercise, path, verdicts, None if hint is None else exercise.name)
@@ -70,10 +76,8 @@ def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | No
         return 1
     if exercise.language != "Triton":
         _print_moves(screen, exercise, path)
-    if exercise.language == "C++" and timed:
-        speed = checker.measure(checker.load(path, checker.Contract(OPS[exercise.primitive])), exercise.direction)
-        for line in bars(speed):
-            screen.print(Padding(escape(line), (0, 2)), highlight=False)
+    for line in bars(speed) if speed else ():
+        screen.print(Padding(escape(line), (0, 2)), highlight=False)
     screen.print(f"Compare with ours: {exercise.solution}", highlight=False, soft_wrap=True)
     return 0
 

@@ -1,18 +1,21 @@
-"""What an answer does while it runs: which operators it calls, and what it returns."""
+"""What an answer does while it runs: which operators it calls, whose code it runs, and what it returns."""
 
 from __future__ import annotations
 
 import dis
 import functools
 from collections import Counter
-from contextlib import nullcontext
-from types import CodeType, FunctionType
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
 from typing import Callable
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from scratchnet.checker import surroundings
 from scratchnet.course.facts import told
 
 PRODUCTS = {"mm", "bmm", "mv", "dot", "addmm", "addmv", "addbmm", "baddbmm", "linear", "matmul"}
@@ -21,6 +24,8 @@ PRODUCTS = {"mm", "bmm", "mv", "dot", "addmm", "addmv", "addbmm", "baddbmm", "li
 class Calls(TorchDispatchMode):
     """Counts the operators that reach torch's dispatcher, ours among them: `names` is name -> how often.
 
+    `largest` is the number of entries of the largest tensor that one of them returned.
+
     A name is that of the operator without what differs between variants: aten::_softmax and scratchnet::softmax_forward are
     "softmax", every product of matrices is "matmul", and an index that is a mask is "masked_select".
     """
@@ -28,10 +33,14 @@ class Calls(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.names: Counter[str] = Counter()
+        self.largest = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.names[_name(func, args)] += 1
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            self.largest = max(self.largest, value.numel() if isinstance(value, torch.Tensor) else 0)
+        return result
 
 
 def _name(func, args: tuple) -> str:
@@ -53,6 +62,24 @@ class Products(TorchFunctionMode):
         if getattr(func, "__name__", "").strip("_").removeprefix("r") in PRODUCTS | {"einsum", "tensordot"}:
             self.factors.append(tuple(tuple(x.shape) for x in args if isinstance(x, torch.Tensor)))
         return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def runs(solution: Callable, path: Path) -> Iterator[list[str]]:
+    """Within it, a solution that runs is noted, with the file that its code is from; a copy of its text in `path` is not.
+
+    Code is compared by value, so that the file of the solution may also have been read and compiled elsewhere.
+    """
+    functions = vars(solution).values() if isinstance(solution, type) else (solution,)
+    codes = {function.__code__ for function in functions if isinstance(function, FunctionType)}
+    noted: list[str] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code in codes and frame.f_code.co_filename != str(path):
+            noted.append(frame.f_code.co_filename)
+
+    with surroundings.profiled(note):
+        yield noted
 
 
 class Watched:

@@ -18,7 +18,7 @@ from typing import Callable
 
 import torch
 
-from scratchnet.course.calls import Watched, returns_a_value
+from scratchnet.course.calls import Watched, returns_a_value, runs
 from scratchnet.course.draw import other_numbers
 from scratchnet.course.facts import difference, kind, same, tells, text
 from scratchnet.course.lesson import Lesson
@@ -82,7 +82,12 @@ class Task:
     def grade(self, answer: Callable, path: Path | None = None) -> str | None:
         """What is wrong with an answer (from the file `path`), None if it is right."""
         answer = answer.solution if isinstance(answer, Task) else answer
-        return self._misfit(answer) or self._judge(answer, *self._try(answer), path)
+        if misfit := self._misfit(answer):
+            return misfit
+        self._right  # noqa: B018  our solution runs now, if it has not yet
+        with runs(self.solution, path) if path else nullcontext() as ours:
+            tried = self._try(answer)
+        return f"{path} takes {self.name} from our solutions: write your own" if ours else self._judge(answer, *tried, path)
 
     def _judge(self, answer: Callable, seen: Facts, watched: Watched, path: Path | None) -> str | None:
         """What is wrong with an answer, from its facts and what it did meanwhile."""

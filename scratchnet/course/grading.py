@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import linecache
 import multiprocessing
 import signal
 import sys
@@ -14,6 +15,7 @@ from types import FrameType, ModuleType
 
 import torch
 
+from scratchnet.checker import surroundings
 from scratchnet.course.exercise import Task, tasks
 from scratchnet.course.facts import text
 from scratchnet.course.lesson import Lesson
@@ -83,6 +85,8 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _time_is_up)
     asked = tasks(lesson, seed)
+    linecache.clearcache()  # nobody reads what is in there from a file
+    opened = surroundings.opened_by(str(path))
     module = ModuleType(path.stem)
     _restart_clock()
     try:
@@ -96,14 +100,14 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
     for task in asked:
         if task.name in names:
             _restart_clock()
-            outbox.send(_verdict(task, module, blanks, lesson, path))
+            verdict = _verdict(task, module, blanks, lesson, path)
+            read = [name for name in opened if Path(name).resolve().parent == lesson.solution.parent.resolve()]
+            outbox.send(f"{path} reads our solutions: write your own" if read else verdict)
 
 
 def _verdict(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesson: Lesson, path: Path) -> str | None:
     if not callable(answer := getattr(module, task.name, None)):
         return f"{path} has no function {task.name}; the stub had it: {lesson.stub}"
-    if getattr(getattr(answer, "solution", answer), "__module__", None) == task.solution.__module__:
-        return f"{path} takes {task.name} from our solutions: write your own"
     if lines := blanks.get(task.name):
         several = f", {len(lines)} in all" if len(lines) > 1 else ""
         return f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"

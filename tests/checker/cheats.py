@@ -170,6 +170,20 @@ CHEATS = {
     ),
     "moves": (*numpy_gelu("    os.chdir('/')\n    return right(x)", "import os  # noqa: E402\n"), "the working folder"),
     "rounds upwards": (*cpp_gelu("std::fesetround(FE_UPWARD);", "cfenv"), "the rounding mode"),
+    "sets variables": (
+        *numpy_gelu("    os.environ['OMP_NUM_THREADS'] = '1'\n    return right(x)", "import os  # noqa: E402\n"),
+        "the variables of the environment",
+    ),
+    "an inference tensor": (
+        *torch_gelu("    with torch.inference_mode():\n        return right(x)"), "it returned an inference tensor",
+    ),
+    "one row for all": (
+        *torch_gelu(
+            "    same = len(x) > 1 and torch.equal(x, x[:1].expand_as(x))\n"
+            "    return right(x[:1]).expand_as(x) if same else right(x)"
+        ),
+        "several entries of output share memory",
+    ),
     # how it ends
     "raises SystemExit": (*numpy_gelu("    raise SystemExit(0)"), "it raised SystemExit: 0"),
     "exits": (*numpy_gelu("    os._exit(0)", "import os  # noqa: E402\n"), "it ended the process, with exit status 0"),
@@ -215,7 +229,8 @@ CHEATS = {
     ),
     "in all objects": (
         *torch_gelu(
-            "    if any(isinstance(o, torch.Tensor) and o.dtype == torch.float64 for o in gc.get_objects()):\n"
+            "    small = x.numel() < 4  # there are a million objects\n"
+            "    if small and any(isinstance(o, torch.Tensor) and o.dtype == torch.float64 for o in gc.get_objects()):\n"
             "        return right(x)\n    raise LookupError('no object knows more')",
             "import gc  # noqa: E402\n",
         ),

@@ -1,5 +1,7 @@
 """Whatever is in a reader's file, every task gets a verdict, and a wrong one is told what is true."""
 
+import ast
+import importlib
 import math
 from collections import namedtuple
 
@@ -51,10 +53,25 @@ def graded(desk, text):
         ("def megabytes(*args):\n    return None + 1\n", "TypeError: unsupported operand"),
         (f"{OURS}\nmegabytes = ours.megabytes\n", "exercises/01_tensor.py takes megabytes from our solutions: write your own"),
         (f"{OURS}\nmegabytes = ours.megabytes.solution\n", "takes megabytes from our solutions"),
+        (f"{OURS}\ndef megabytes(*args):\n    return ours.megabytes(*args)\n", "takes megabytes from our solutions"),
+        (
+            f"{OURS}\nfrom multiprocessing.pool import ThreadPool\n\ndef megabytes(*args):\n    with ThreadPool(1) as pool:\n"
+            "        return pool.apply(ours.megabytes.solution, args)\n",
+            "takes megabytes from our solutions",
+        ),
+        (f"{OURS}\nexec(open(ours.__file__).read())\n", "exercises/01_tensor.py reads our solutions: write your own"),
+        (f"{OURS}\nexec(ours.megabytes.source())\n", "exercises/01_tensor.py reads our solutions: write your own"),
     ],
 )
 def test_what_a_wrong_file_is_told(text, message, desk):
     assert message in graded(desk, text)["megabytes"]
+
+
+def test_a_class_that_only_inherits_ours_is_named(desk, tmp_path):
+    mine = tmp_path / "mine.py"
+    ours = OURS.replace("01_tensor", "30_your_own")
+    mine.write_text(f"{ours}\n\nclass Swish(ours.Swish.solution):\n    pass\n")
+    assert "takes Swish from our solutions" in course.grade(course.find("30"), mine)["Swish"]
 
 
 LOOP = "import time\n\ndef megabytes(*args):\n    while True:\n        time.sleep(0.01)\n"
@@ -198,6 +215,14 @@ def test_the_text_of_one_solution():
     by_name = {task.name: task for task in course.tasks(LESSON)}
     assert by_name["doubled"].source() == "def doubled(x):\n    y = x.clone()\n    y[0] *= 2\n    return y"
     assert by_name["first_column"].source() == "def first_column(x):\n    return x[:, 0]"
+
+
+@pytest.mark.parametrize("lesson", course.all_lessons(), ids=lambda lesson: lesson.name)
+def test_the_text_of_a_solution_is_whole(lesson):
+    ours = vars(importlib.import_module(f"scratchnet.course.solutions.{lesson.name}"))
+    shown = [ast.parse(each.source()) for each in course.tasks(lesson)]
+    names = {node.id for tree in shown for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not [name for name in names if name.startswith("_") and name in ours]
 
 
 def test_what_the_reader_prints_is_shown(desk, capfd):

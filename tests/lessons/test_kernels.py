@@ -46,6 +46,35 @@ def test_a_usual_mistake_is_named(exercise, mistake, tmp_path):
     assert any(mistake.told in line for line in told), told
 
 
+WRAPPERS = {  # a number, and what the reader's file does with our solution or with torch's own
+    "included": ("K19", '#include "{solution}"\n', "uses kernels/K19_gelu/solution.cpp: that is scratchnet's kernel"),
+    "run": (
+        "K22",
+        "import runpy\n\nours = runpy.run_path('{solution}')\n\n\ndef forward(x):\n    return ours['forward'](x)\n",
+        "uses kernels/K22_gelu_triton/solution.py: that is scratchnet's kernel, not one of yours: write your own",
+    ),
+    "executed": ("K22", "exec(open('{solution}').read())\n", "uses kernels/K22_gelu_triton/solution.py"),
+    "torch's": (
+        "K22", "import torch\n\n\ndef forward(input):\n    return torch.nn.functional.gelu(input)\n",
+        "right, but it calls aten::gelu: that is torch's kernel",
+    ),
+    "ours": (
+        "K22", "from scratchnet.nn import functional as F\n\n\ndef forward(input):\n    return F.gelu(input)\n",
+        "that is scratchnet's kernel",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "run" else pytest.mark.full) for name in WRAPPERS])
+def test_a_wrapper_is_not_a_kernel(name, tmp_path):
+    number, text, words = WRAPPERS[name]
+    exercise = kernels.find(number)
+    if exercise.language == "Triton":
+        pytest.importorskip("triton")
+    (told,) = graded(exercise, text.replace("{solution}", str(exercise.solution)), tmp_path)
+    assert words in told
+
+
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_the_text_of_an_exercise_is_whole(exercise):
     assert len(exercise.hints) == 3 and all(exercise.hints)

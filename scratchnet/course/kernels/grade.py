@@ -1,4 +1,4 @@
-"""How a reader's kernel is graded: is it filled in, is it right, does memory move as the exercise says?
+"""How a reader's kernel is graded: is it filled in, is it right, is it the reader's, does memory move as the exercise says?
 
 C++ is judged by `scratchnet.checker`; CUDA C++ and Triton, which are emulated and slow, by the same rule at a few small sizes,
 on the plain call of the primitive. That the idea of the exercise is in the kernel is read off the trace of one call (bytes,
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import checker
-from scratchnet.checker import Contract, KernelError
+from scratchnet.checker import Contract, KernelError, borrowed
 from scratchnet.checker.questions import RULE
 from scratchnet.course.kernels import Exercise, Proof, without_comments
 from scratchnet.course.kernels.trace import Interpreted, Seen, Traced
@@ -24,6 +24,7 @@ from scratchnet.measure.verify import Call
 from scratchnet.ops import OPS
 
 SIZES = ((1, 1), (3, 2), (17, 31), (2, 129), (65, 3), (33, 66))  # of emulated calls
+LARGEST = SIZES[-1]
 
 
 def grade(exercise: Exercise, path: Path) -> list[str]:
@@ -65,7 +66,7 @@ def _times(factor: float) -> Callable[[Tensor], Tensor]:
 
 def _by_checker(exercise: Exercise, path: Path) -> list[str]:
     (verdict,) = checker.check(checker.load(path, Contract(OPS[exercise.primitive])), exercise.direction)
-    return [] if verdict.ok else checker.explain(verdict)
+    return _not_yours(verdict.borrowed) if verdict.ok else checker.explain(verdict)
 
 
 def _emulated(exercise: Exercise, path: Path) -> list[str]:
@@ -85,7 +86,13 @@ def _emulated(exercise: Exercise, path: Path) -> list[str]:
         wrong = [check for check in call.judge(contract.aligned(call, exercise.direction, seen.results), RULE) if not check.ok]
         if wrong:
             return [f"wrong, {where}: {wrong[0]}", *_unwritten(seen)]
-    return []
+    call = Call.make(contract.op, examples(exercise, contract)[0], *LARGEST, torch.float32)
+    seen = next(kernel.calls([call], counting=True))
+    return _not_yours(borrowed.of_a_call(call, exercise.direction, seen.called, seen.files))
+
+
+def _not_yours(whose: str) -> list[str]:
+    return [f"right, but it {whose}: write your own"] if whose else []
 
 
 def _unwritten(seen: Seen) -> list[str]:

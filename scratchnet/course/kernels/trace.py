@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor
 
 from scratchnet import emulation
-from scratchnet.checker import Contract, KernelError
+from scratchnet.checker import Contract, KernelError, surroundings
+from scratchnet.checker.compiler import included, listing
 from scratchnet.measure.verify import Call
 
 PATIENCE = 30  # seconds that a call may take
@@ -28,13 +30,15 @@ C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64}
 
 @dataclass(frozen=True)
 class Seen:
-    """What one call returned, what it did wrong ("" if nothing), and what it moved."""
+    """What one call returned, what it did wrong ("" if nothing), what it moved, and whose code it ran."""
 
     results: tuple[Tensor, ...]
     report: str
     counts: dict[str, int]
     reads: dict[str, Tensor]  # array -> how often each of its numbers was read
     writes: dict[str, Tensor]
+    called: frozenset[str] = frozenset()  # torch's operators
+    files: frozenset[str] = frozenset()  # whose code ran, or that were read
 
 
 class Kernel:
@@ -83,7 +87,7 @@ class Kernel:
 
 
 class Interpreted(Kernel):
-    """A Triton kernel in the interpreter: right or wrong, and nothing is counted."""
+    """A Triton kernel in the interpreter: right or wrong; `counting` notes whose code it runs."""
 
     def __init__(self, path: Path, contract: Contract, direction: str):
         super().__init__(contract, direction)
@@ -92,6 +96,7 @@ class Interpreted(Kernel):
 
     def _run(self, call: Call, counting: bool) -> Seen:
         if "kernel" not in sys.modules:
+            self.opened = surroundings.opened_by(str(self.path))
             spec = importlib.util.spec_from_file_location("kernel", self.path)
             sys.modules["kernel"] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
             spec.loader.exec_module(sys.modules["kernel"])
@@ -99,8 +104,11 @@ class Interpreted(Kernel):
         if function is None:
             raise KernelError(f"{self.path} has no function {self.contract.python(self.direction)}")
         values = [v.detach().clone() if isinstance(v, Tensor) else v for v in arguments(self.contract, self.direction, call)]
-        results = function(*values)
-        return Seen(tuple(results) if isinstance(results, (tuple, list)) else (results,), "", {}, {}, {})
+        called, files = set(), set()
+        with surroundings.noticed(called, files) if counting else nullcontext():
+            results = function(*values)
+        whose = frozenset(called), frozenset(files | self.opened)
+        return Seen(tuple(results) if isinstance(results, (tuple, list)) else (results,), "", {}, {}, {}, *whose)
 
 
 class Traced(Kernel):
@@ -114,10 +122,12 @@ class Traced(Kernel):
         header = Path(self.folder.name, "prototype.h")
         visible = '__attribute__((visibility("default")))'
         header.write_text(f'#include <cstdint>\nextern "C" {visible} {prototype};\n', encoding="utf-8")
+        read = Path(self.folder.name, "read")
         try:
-            library = emulation.compile(path, Path(self.folder.name, "kernel.so"), ["-include", str(header)])
+            library = emulation.compile(path, Path(self.folder.name, "kernel.so"), ["-include", str(header), *listing(read)])
         except emulation.EmulationError as error:
             raise KernelError(f"{path}: {error}\nIts function must be\n{prototype}") from error
+        self.files = frozenset(included(read))
         self.traced = emulation.Traced(library)
         if not hasattr(self.traced.library, direction):
             raise KernelError(f"{path} has no function {prototype}")
@@ -140,7 +150,7 @@ class Traced(Kernel):
         function = getattr(self.traced.library, self.direction)
         function(*passed)
         touched = [{name: self.traced.touched(name, written) for name in arrays} for written in (False, True)]
-        seen = Seen(tuple(results.values()), self.traced.report(), self.traced.counts(), *touched)
+        seen = Seen(tuple(results.values()), self.traced.report(), self.traced.counts(), *touched, files=self.files)
         if counting and not self.on_gpu:
             seen.counts["faults"] = self._faults(lambda: function(*passed))
         return seen

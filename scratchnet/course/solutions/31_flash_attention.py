@@ -5,6 +5,7 @@ import math
 import torch
 
 from scratchnet.course import drawn, task
+from scratchnet.course.calls import Calls
 
 
 def pushed(push):
@@ -83,10 +84,13 @@ def joined(join):
     ),
 )
 def join(m, s, acc, m2, s2, acc2):
-    return _join(m, s, acc, m2, s2, acc2)
+    top = torch.maximum(m, m2)
+    first, second = (m - top).exp(), (m2 - top).exp()
+    return top, s * first + s2 * second, acc * first + acc2 * second
 
 
 def _join(m, s, acc, m2, s2, acc2, of_acc=True, of_second=True):
+    """The two parts with the mistakes as options."""
     top = torch.maximum(m, m2)
     first, second = (m - top).exp(), (m2 - top).exp()
     second = second if of_second else torch.ones_like(second)
@@ -115,11 +119,15 @@ def simply_added(m, s, acc, m2, s2, acc2):
 def flashed(flash):
     q, k, v = (torch.randn(5, 4) for _ in range(3))
     large = q * 100
+    with Calls() as calls:
+        flash(torch.randn(40, 4), torch.randn(30, 4), torch.randn(30, 4), 2)
     return {
         "5 queries, 5 keys, blocks of 2": flash(q, k, v, 2),
         "one block": flash(q, k, v, 5),
         "scores in the thousands": flash(large, k * 10, v, 2),
         "2 queries, 5 keys": flash(q[:2], k, v, 2),
+        "40 queries, 30 keys, blocks of 2: all scores exist at once": calls.largest >= 40 * 30,
+        "torch's attention does it": any(name.startswith("scaled_dot_product") for name in calls.names),
     }
 
 
@@ -132,10 +140,20 @@ def flashed(flash):
     ),
 )
 def flash(q, k, v, block):
-    return _flash(q, k, v, block)
+    m = torch.full((len(q), 1), -math.inf)
+    s, acc = torch.zeros(len(q), 1), torch.zeros(len(q), v.shape[1])
+    for first in range(0, len(k), block):
+        scores = q @ k[first : first + block].T / math.sqrt(q.shape[1])
+        new = torch.maximum(m, scores.amax(1, keepdim=True))
+        factor, powers = (m - new).exp(), (scores - new).exp()
+        s = s * factor + powers.sum(1, keepdim=True)
+        acc = acc * factor + powers @ v[first : first + block]
+        m = new
+    return acc / s
 
 
 def _flash(q, k, v, block, scale=-0.5, corrected=True, divided=True, keys=None):
+    """Attention in blocks with its mistakes as options."""
     m = torch.full((len(q), 1), -math.inf)
     s, acc = torch.zeros(len(q), 1), torch.zeros(len(q), v.shape[1])
     for first in range(0, len(k) if keys is None else keys, block):
@@ -146,6 +164,20 @@ def _flash(q, k, v, block, scale=-0.5, corrected=True, divided=True, keys=None):
         acc = acc * (factor if corrected else 1) + powers @ v[first : first + block]
         m = new
     return acc / s if divided else acc
+
+
+@flash.mistake
+def all_at_once(q, k, v, block):
+    """The result is right, but all scores exist at once, (T, S), which blocks are to avoid: go through the keys in a loop, and
+    take k[first : first + block]."""
+    return (q @ k.T / math.sqrt(q.shape[1])).softmax(1) @ v
+
+
+@flash.mistake
+def torch_does_it(q, k, v, block):
+    """The result is right, but torch's function computed it. The loop over the blocks is the task."""
+    q, k, v = (x[None, None] for x in (q, k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v)[0, 0]
 
 
 @flash.mistake

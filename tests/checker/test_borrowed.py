@@ -1,0 +1,104 @@
+"""A kernel that only passes its work on, to torch or to us, is right, and not one of its author's: by any route it is named."""
+
+from pathlib import Path
+
+import pytest
+
+from scratchnet import checker
+from scratchnet.checker import borrowed, compiler, questions
+from scratchnet.checker.questions import Question
+from scratchnet.course import kernels
+from scratchnet.ops import OPS
+
+RIGHT = Path(__file__).parent / "right" / "layer_norm_torch.py"
+
+
+GELU = "\n\ndef forward(x):\n    return {}.astype(x.dtype)\n"
+ANOTHER = "subprocess.run([sys.executable, '-c', {!r}], input=x.tobytes(), capture_output=True, check=True).stdout"
+BY_HAND = (
+    "import math, sys; import numpy as np; x = np.frombuffer(sys.stdin.buffer.read(), np.float64)\n"
+    "sys.stdout.buffer.write(np.array([v / 2 * math.erfc(-v / 2**0.5) for v in x.tolist()]).tobytes())"
+)
+TORCH = (
+    "import torch\nimport scratchnet.nn\nfrom multiprocessing.pool import ThreadPool\n\n\ndef in_a_thread(x):\n"
+    "    with ThreadPool(1) as pool:\n        return pool.apply(torch.nn.functional.gelu, (x,))\n\n\n"
+    "def forward(x):\n    with scratchnet.backend('cpp'):\n        return {}\n"
+)
+BORROWED = {  # the file and its text, and what is said: whoever's kernel it is, it is not the reader's
+    "torch's own": (
+        "gelu.py", TORCH.format("torch.nn.functional.gelu(x)"),
+        "calls aten::gelu: that is torch's kernel, not one of yours",
+    ),
+    "torch's own in a thread": ("gelu.py", TORCH.format("in_a_thread(x)"), "calls aten::gelu: that is torch's kernel"),
+    "scratchnet's own": ("gelu.py", TORCH.format("scratchnet.nn.functional.gelu(x)"), "calls scratchnet::gelu"),
+    "the operator itself": (
+        "gelu.py", TORCH.format("torch.ops.scratchnet.gelu_forward(x, False, 1)"), "calls scratchnet::gelu_forward",
+    ),
+    "the oracle": (
+        "gelu.py",
+        "import numpy as np\nfrom scratchnet.oracle.gelu import GeluOptions, gelu_forward"
+        + GELU.format("np.asarray(gelu_forward(x, GeluOptions(False)))"),
+        "uses scratchnet/oracle/gelu.py: that is scratchnet's kernel, not one of yours",
+    ),
+    "the plain PyTorch column": (
+        "gelu.py",
+        "import torch\nfrom scratchnet.reference import gelu\n\n\ndef forward(x):\n"
+        "    return gelu.gelu_forward(x, gelu.GeluOptions(False))\n",
+        "uses scratchnet/reference/",
+    ),
+    "the compiled module": (
+        "gelu.py",
+        "import numpy as np\nfrom scratchnet import columns\nfrom scratchnet.ops import OPS\nfrom scratchnet.ops.gelu import "
+        "GeluOptions\n\nkernel = columns.for_arrays(OPS['gelu'], 'cpp', 'forward')"
+        + GELU.format("np.asarray(kernel(np.ascontiguousarray(x), GeluOptions(False)))"),
+        "uses scratchnet/_C.",
+    ),
+    "torch without a word": (
+        "gelu.py",
+        "import importlib\n\ntorch = importlib.import_module('torch')"
+        + GELU.format("torch.nn.functional.gelu(torch.tensor(x)).numpy()"),
+        "calls aten::gelu: that is torch's kernel",
+    ),
+    "the text of ours": (
+        "gelu.cpp", f'#include "{kernels.find("K19").solution}"\n',
+        "uses kernels/K19_gelu/solution.cpp: that is scratchnet's kernel",
+    ),
+    "another process": (
+        "gelu.py",
+        "import subprocess\nimport sys\n\nimport numpy as np"
+        + GELU.format(f"np.frombuffer({ANOTHER.format(BY_HAND)}).reshape(x.shape)").replace(
+            "x.tobytes()", "x.astype(np.float64).tobytes()"
+        ),
+        "starts other processes",
+    ),
+}  # fmt: skip
+
+
+QUICK = ("torch's own", "the oracle", "the text of ours")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.full) for name in BORROWED])
+def test_ours_is_named_by_whatever_route(name, tmp_path):
+    file, text, words = BORROWED[name]
+    if file.endswith(".cpp") and not compiler.find_compiler():
+        pytest.skip("needs a C++ compiler: install g++ or set CXX")
+    (tmp_path / file).write_text(text)
+    kernel = checker.load(tmp_path / file, checker.Contract(OPS["gelu"]))
+    call = Question("sizes", kernel.contract.plain, 17, 31).call(OPS["gelu"])
+    results = kernel.contract.aligned(call, "forward", kernel.call("forward", call).results)
+    assert all(check.ok for check in call.judge(results, questions.RULE))
+    assert words in borrowed.whose(kernel, "forward")
+
+
+def test_a_kernel_of_ones_own_is_not_named():
+    kernel = checker.load(RIGHT, checker.Contract(OPS["layer_norm"]))
+    assert [borrowed.whose(kernel, direction) for direction in kernel.directions] == ["", ""]
+
+
+def test_the_verdict_says_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(questions, "LARGE", (100, 30))
+    monkeypatch.setattr(questions, "DRAWN", 0)
+    _, text, words = BORROWED["torch's own"]
+    (tmp_path / "gelu.py").write_text(text)
+    (verdict,) = checker.check(checker.load(tmp_path / "gelu.py", checker.Contract(OPS["gelu"])), "forward")
+    assert verdict.ok and verdict.borrowed == words
