@@ -16,8 +16,7 @@ cd "$(dirname "$0")/.."
 device=${DEVICE:-cuda} out=${OUT:-build/gpu} carry=${CARRY:-carry} python=${PYTHON:-python3}
 stages=${STAGES:-environment install build verify sanitizers tests bench profile step}
 only=("$@") cores=$(nproc) deadline=$((SECONDS + 470)) work=$(mktemp -d)
-rungs=(--backend triton:1 --backend triton:2)
-[[ $device == cuda ]] || deadline=$((SECONDS + 36000)) rungs=(--backend triton) # interpreted, it takes as long as it takes
+[[ $device == cuda ]] || deadline=$((SECONDS + 36000)) # interpreted, it takes as long as it takes
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out" && rm -f "$out"/{summary.txt,{build,verify,sanitizers,tests,bench,profile}.log,bench.csv}
 export PYTHONUNBUFFERED=1 PYTHONPATH=$PWD:$PWD/tests:$PWD/tests/columns OMP_WAIT_POLICY=passive SCRATCHNET_PROFILE=off
@@ -66,6 +65,12 @@ build() {
   SCRATCHNET_CUDA=$cuda SCRATCHNET_REQUIRE_EXT=1 $python setup.py -q build_ext --inplace || return
   [[ $device == cuda ]] || $python -c 'from cuda_emulation import build; print(build.missing() or build.build(build.LIBRARY))'
   $python -m scratchnet info
+}
+
+# Every rung of a column, as options; interpreted, the last one.
+rungs() {
+  local named="print(*(f'--backend $1:{rung}' for rung in range(1, HIGHEST['$1'] + 1)))"
+  if [[ $device == cpu ]]; then echo "--backend $1"; else $python -c "from scratchnet.backends import HIGHEST; $named"; fi
 }
 
 # A process for each tool and primitive, as many at a time as there are cores.
@@ -120,10 +125,10 @@ stage install 90 build.log install
 stage build 200 build.log build &
 # Triton compiles its kernels itself: no need to wait for ours.
 stage "verify triton" 160 verify.log nice $python -m scratchnet verify "${only[@]}" --device $device --processes "$cores" \
-  "${rungs[@]}"
+  $(rungs triton)
 wait
 [[ $device == cpu ]] || stage "verify cuda" 60 verify.log $python -m scratchnet verify "${only[@]}" --device cuda \
-  --processes "$cores" --backend cuda:1 --backend cuda:2
+  --processes "$cores" $(rungs cuda)
 stage sanitizers 120 sanitizers.log sanitizers "${only[@]}"
 stage tests 110 tests.log $python -m pytest -vv --tb=short -n "$cores" --dist worksteal --quick -m 'not slow and not full' tests/kernels \
   --device $device -k "${only[0]:-}"

@@ -14,7 +14,7 @@ import torch
 
 from scratchnet import emulation
 from scratchnet.course import kernels
-from scratchnet.kernels.matmul import tuned
+from scratchnet.kernels.matmul import split, tuned
 from scratchnet.measure.gpu_code import triton as code
 from terms import HERE, number
 from terms.page import ROOT
@@ -201,7 +201,7 @@ def resident_threads():
 @number("parts")
 def splits():
     """Parts into which Triton's product divides the sums of a 64 x 64 result with 65,536 terms."""
-    return tuned._split(1, 65536)[0]
+    return split._split(1, 65536)[0]
 
 
 @number("configurations")

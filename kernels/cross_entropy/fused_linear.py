@@ -32,7 +32,7 @@ from scratchnet.kernels.class_targets import (
 from scratchnet.kernels.column_sums import column_sums
 from scratchnet.kernels.cross_entropy.softmax import logsumexp_forward
 from scratchnet.kernels.launch import launch, statistics
-from scratchnet.kernels.matmul.tuned import multiply
+from scratchnet.kernels.matmul.split import multiply
 from scratchnet.kernels.online_softmax import shift, split
 from scratchnet.kernels.tile import GROUP, aligned, multiply_tile, tile_in_groups, types, uses_threads
 from scratchnet.ops import REDUCTIONS, DimOptions

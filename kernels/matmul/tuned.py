@@ -1,37 +1,24 @@
-"""Matrix products, rung 2: tiles in groups, tile sizes by autotuning, bias and activation while a tile is in registers.
+"""Matrix product, rung 2: tiles in groups, of a size that the tuner picks, and operands where they lie.
 
-    C = act(A B + bias)        dA = dZ B^T    dB = A^T dZ    dbias = sum of dZ over the rows        dZ = dC act'(Z)
+C = A B        dA = G B^T    dB = A^T G
 
-Each program owns one tile of C and moves along K. Transposed, sliced and expanded operands need no copy: they differ only in
-their strides. Where there are fewer tiles than a GPU has processors, K is divided among programs too; a second kernel then adds
-their partial products, always in the same order.
+Each program owns one tile of C and moves along K. Programs that run together have a group of tiles and read the same columns of
+B, which they find in the L2 cache. Transposed, sliced and expanded operands need no copy: they differ only in their strides.
 
-                    FLOPs      bytes (b per element; each operand read once from memory, the rest from the L2 cache)
-    product         2 M N K    (M K + K N + M N) b;  with GELU, Z adds M N b
-    dZ and dbias    10 M N     3 M N b, before the two products of backward
+          FLOPs      bytes (b per element; each operand read once from memory, the rest from the L2 cache)
+product   2 M N K    (M K + K N + M N) b
 """
 
 from __future__ import annotations
 
-import math
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.activations import activate, activation_gradient
-from scratchnet.kernels.column_sums import column_sums, split_rows
-from scratchnet.kernels.launch import MAX_REGISTERS, accumulator, launch, statistics
+from scratchnet.kernels.launch import MAX_REGISTERS, launch
 from scratchnet.kernels.tile import GROUP, aligned, multiply_tile, tile_in_groups, types, uses_threads
-from scratchnet.ops import ACTIVATIONS
-from scratchnet.ops.matmul import LinearOptions
 
-ENOUGH_PROGRAMS = 128  # about one per processor of a large GPU; constant, so that sums do not depend on the GPU
-SHORTEST_SPLIT, FEWEST_SPLITS = 256, 4  # of K; with less the second kernel costs more than the split saves
 FEW_ROWS = 16
-BLOCK = 1024  # elements per program of the kernel that adds the partial products
-TILE = {"BLOCK_ROWS": 8, "BLOCK_COLUMNS": 128}  # of dz_kernel: the elements of a thread are neighbours in a row
 
 
 def _config(rows: int, columns: int, k_bytes: int, num_warps: int, num_stages: int) -> triton.Config:
@@ -52,38 +39,29 @@ SMALL = [
     _config(64, 64, 64, 8, 3),
     _config(16, 64, 64, 4, 3),
 ]
-# A part of a split sum is a whole number of steps of every configuration. Steps are powers of two, longest for 16-bit elements.
-LONGEST_BLOCK_K = max(config.kwargs["K_BYTES"] for config in LARGE + SMALL) // 2
 
 
-def _fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
-    """The configurations for an element type, precision and alignment whose tiles fit in registers.
-
-    GELU needs some registers too, as does a result that is wider than the factors; a float64 takes two.
-    """
-    a, c = arguments["a"], arguments["c"]
-    full = "gelu" in options["ACTIVATION"] or c.element_size() > a.element_size()
-    fitting = SMALL if uses_threads(a) or not arguments["all_aligned"] else LARGE
-    most_rows = 64 if full and a.element_size() == 8 and fitting is SMALL else 128
-    fits = lambda config: config.kwargs["BLOCK_M"] <= most_rows and (not full or config.kwargs["BLOCK_N"] <= 128)
-    return [config for config in configs if config in fitting and fits(config)]
+def fitting(configs: list[triton.Config], arguments: dict, **options) -> list[triton.Config]:
+    """The configurations for an element type, precision and alignment."""
+    size = SMALL if uses_threads(arguments["a"]) or not arguments["all_aligned"] else LARGE
+    return [config for config in configs if config in size]
 
 
 # The number of rows (the batch) and what depends on it is not compiled in. Whether it is a multiple of 16 is, but only where
 # neighbours in memory lie along it.
 @triton.autotune(
     LARGE + SMALL,
-    key=["few_rows", "width", "all_aligned", "ACTIVATION", "PRECISION"],
-    prune_configs_by={"early_config_prune": _fitting},
+    key=["few_rows", "width", "all_aligned", "PRECISION"],
+    prune_configs_by={"early_config_prune": fitting},
     cache_results=True,
 )
-@triton.jit(do_not_specialize=["m", "k", "batches", "inner", "few_rows", "width", "all_aligned"])
+@triton.jit(do_not_specialize=["m", "k", "inner", "few_rows", "width", "all_aligned"])
 def product_kernel(
-    a, b, bias, c, z,  # (batches, M, K), (batches, K, N), (N) or None, (splits, batches, M, N), the same or None
+    a, b, c,  # (batches, M, K), (batches, K, N), (batches, M, N)
     a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column,  # strides
-    m, n, k, batches, inner, k_per_split,  # inner: size of the last batch axis
+    m, n, k, inner,  # inner: size of the last batch axis
     few_rows, width, all_aligned,  # only for the tuner: shapes that agree in these share a configuration
-    ACTIVATION: tl.constexpr, ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
+    ALIGNED_M: tl.constexpr, ALIGNED_K: tl.constexpr,
     PRECISION: tl.constexpr, DOT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, K_BYTES: tl.constexpr, GROUP: tl.constexpr,
     maxnreg: tl.constexpr,
@@ -99,82 +77,42 @@ def product_kernel(
 
     row = tile_m.to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     column = tile_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    first = (product // batches).to(tl.int64) * k_per_split
-    outer, within = (product % batches // inner).to(tl.int64), (product % batches % inner).to(tl.int64)
+    outer, within = (product // inner).to(tl.int64), (product % inner).to(tl.int64)
     a += outer * a_outer + within * a_inner
     b += outer * b_outer + within * b_inner
     in_rows, in_columns = (row < m)[:, None], (column < n)[None, :]
     acc = multiply_tile(
-        a, b, row, column, in_rows, in_columns, first, tl.minimum(first + k_per_split, k), k,
+        a, b, row, column, in_rows, in_columns, 0, k, k,
         a_row, a_column, b_row, b_column, PRECISION, DOT, ACC, BLOCK_M, BLOCK_N, BLOCK_K,
     )  # fmt: skip
-
-    if bias is not None:
-        acc += tl.load(bias + column, mask=column < n, other=0).to(ACC)[None, :]
     i = product.to(tl.int64) * m * n + row[:, None] * n + column[None, :]
-    if z is not None:
-        tl.store(z + i, acc.to(z.dtype.element_ty), mask=in_rows & in_columns)
-    tl.store(c + i, activate(acc, ACTIVATION).to(c.dtype.element_ty), mask=in_rows & in_columns)
+    tl.store(c + i, acc.to(c.dtype.element_ty), mask=in_rows & in_columns)
 
 
-@triton.jit(do_not_specialize=["rows", "splits"])
-def sum_splits_kernel(
-    partial, bias, c, z,  # (splits, rows, columns), (columns) or None, (rows, columns), the same or None
-    rows, columns, splits, ACTIVATION: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    size = rows.to(tl.int64) * columns
-    acc = tl.zeros([BLOCK], ACC)
-    for split in range(splits):
-        acc += tl.load(partial + split * size + i, mask=i < size, other=0)
-    if bias is not None:
-        acc += tl.load(bias + i % columns, mask=i < size, other=0).to(ACC)
-    if z is not None:
-        tl.store(z + i, acc.to(z.dtype.element_ty), mask=i < size)
-    tl.store(c + i, activate(acc, ACTIVATION).to(c.dtype.element_ty), mask=i < size)
-
-
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None, act: str = "none", with_z: bool = False):
-    """act(a b + bias), and a b + bias or None: a (..., M, K), b (..., K, N) of any strides, bias (N) -> (..., M, N)."""
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a b: a (..., M, K), b (..., K, N) of any strides -> (..., M, N)."""
     c = a.new_empty(*a.shape[:-1], b.shape[-1])
-    z = torch.empty_like(c) if with_z else None
-    multiply(a, b, c, None if bias is None else bias.contiguous(), act, z)
-    return c, z
+    multiply(a, b, c)
+    return c
 
 
-def multiply(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None = None, act: str = "none", z: Tensor | None = None) -> None:
-    """The same into z and contiguous c, which may be of a wider type."""
+def multiply(a: Tensor, b: Tensor, c: Tensor) -> None:
+    """The same into contiguous c."""
     if not c.numel():
         return
-    axes = _batch_axes(a, b)
+    axes = batch_axes(a, b)
     if len(axes) > 2:  # rare: each has a stride of its own
         for i in range(len(a)):
-            multiply(a[i], b[i], c[i], bias, act, z)
+            multiply(a[i], b[i], c[i])
         return
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = [(1, 0, 0)] * (2 - len(axes)) + axes
-    m, k, n, batches = *a.shape[-2:], b.shape[-1], outer * inner
-    splits, k_per_split = _split(batches * triton.cdiv(m, 64) * triton.cdiv(n, 64), k)
-    rows = batches * m
-    partial = statistics(c, splits, rows, n) if splits > 1 else None
-
-    grid = lambda tile: (splits * batches * triton.cdiv(m, tile["BLOCK_M"]) * triton.cdiv(n, tile["BLOCK_N"]),)
-    tensors = (a, b, *((None, partial, None) if splits > 1 else (bias, c, z)))
+    m, k, n = *a.shape[-2:], b.shape[-1]
+    grid = lambda tile: (outer * inner * triton.cdiv(m, tile["BLOCK_M"]) * triton.cdiv(n, tile["BLOCK_N"]),)
     strides = (a_outer, a_inner, *a.stride()[-2:], b_outer, b_inner, *b.stride()[-2:])
-    tuned_by = int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256), int(n % 16 == 0 and aligned(a) and aligned(b))
-    constants = {
-        "ACTIVATION": "none" if splits > 1 else act,
-        "ALIGNED_M": m % 16 == 0 and a.stride(-2) == 1,
-        "ALIGNED_K": k % 16 == 0 and 1 in (a.stride(-1), b.stride(-2)),
-        "GROUP": GROUP,
-        **types(a),
-    }
-    launch(product_kernel, grid, *tensors, *strides, m, n, k, batches, inner, k_per_split, *tuned_by, **constants)
-    if splits > 1:
-        grid = (triton.cdiv(rows * n, BLOCK),)
-        launch(sum_splits_kernel, grid, partial, bias, c, z, rows, n, splits, ACTIVATION=act, ACC=accumulator(a), BLOCK=BLOCK)
+    launch(product_kernel, grid, a, b, c, *strides, m, n, k, inner, *tuned_by(a, b), **constants(a, b))
 
 
-def _batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:
+def batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:
     """(size, stride of a, stride of b) of the batch axes; neighbours that one stride covers in both are joined."""
     axes: list[tuple[int, int, int]] = []
     for size, *strides in zip(a.shape[:-2], a.stride(), b.stride(), strict=False):
@@ -185,88 +123,25 @@ def _batch_axes(a: Tensor, b: Tensor) -> list[tuple[int, int, int]]:
     return axes
 
 
-def _split(tiles: int, k: int) -> tuple[int, int]:
-    """The number of parts into which K is divided, and the length of a part."""
-    splits = min(ENOUGH_PROGRAMS // tiles, k // SHORTEST_SPLIT)
-    splits = splits if splits >= FEWEST_SPLITS else 1
-    length = triton.cdiv(max(k, 1), splits * LONGEST_BLOCK_K) * LONGEST_BLOCK_K
-    return triton.cdiv(max(k, 1), length), length
+def tuned_by(a: Tensor, b: Tensor) -> tuple[int, int, int]:
+    """What products have in common that share a configuration: few rows or not, how wide, aligned or not."""
+    m, n = a.shape[-2], b.shape[-1]
+    return int(m <= FEW_ROWS), min(triton.next_power_of_2(n), 256), int(n % 16 == 0 and aligned(a) and aligned(b))
 
 
-# ---- matmul -------------------------------------------------------------------------------------------------------------
+def constants(a: Tensor, b: Tensor) -> dict:
+    """What is compiled in, beside the configuration."""
+    m, k = a.shape[-2:]
+    alignment = {
+        "ALIGNED_M": m % 16 == 0 and a.stride(-2) == 1,
+        "ALIGNED_K": k % 16 == 0 and 1 in (a.stride(-1), b.stride(-2)),
+    }
+    return {**alignment, "GROUP": GROUP, **types(a)}
 
 
 def matmul_forward(a: Tensor, b: Tensor) -> Tensor:
-    return product(a, b)[0]
+    return product(a, b)
 
 
 def matmul_backward(grad: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bool) -> tuple[Tensor | None, Tensor | None]:
-    return product(grad, b.mT)[0] if need_a else None, product(a.mT, grad)[0] if need_b else None
-
-
-# ---- linear: x (..., K), weight (N, K), bias (N) ------------------------------------------------------------------------
-
-
-def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, options: LinearOptions) -> tuple[Tensor, Tensor | None]:
-    act = ACTIVATIONS[options.activation]
-    y, z = product(_rows(x), weight.T, bias, act, with_z="gelu" in act)
-    shape = (*x.shape[:-1], weight.shape[0])
-    return y.view(shape), None if z is None else z.view(shape)
-
-
-@triton.jit(do_not_specialize=["rows", "rows_per_program"])
-def dz_kernel(
-    grad, saved, dz, partial,  # (rows, columns) three times, the last two contiguous; (programs, columns)
-    rows, columns, grad_row, grad_column, rows_per_program,
-    ACTIVATION: tl.constexpr, ACC: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
-):  # fmt: skip
-    program = tl.program_id(0).to(tl.int64)
-    column = tl.program_id(1).to(tl.int64) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    acc = tl.zeros([BLOCK_ROWS, BLOCK_COLUMNS], ACC)
-    for first in range(0, rows_per_program, BLOCK_ROWS):
-        row = program * rows_per_program + first + tl.arange(0, BLOCK_ROWS)
-        mask = (row < rows)[:, None] & (column < columns)[None, :]
-        d = tl.load(grad + row[:, None] * grad_row + column[None, :] * grad_column, mask=mask, other=0).to(ACC)
-        if ACTIVATION != "none":
-            i = row[:, None] * columns + column[None, :]
-            s = tl.load(saved + i, mask=mask, other=0).to(ACC)
-            d = activation_gradient(d, s, ACTIVATION)
-            tl.store(dz + i, d.to(dz.dtype.element_ty), mask=mask)
-        acc += d
-    if partial is not None:
-        tl.store(partial + program * columns + column, tl.sum(acc, 0), mask=column < columns)
-
-
-def linear_backward(
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    saved: Tensor,
-    options: LinearOptions,
-    need_x: bool,
-    need_weight: bool,
-    need_bias: bool,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    act = ACTIVATIONS[options.activation]
-    dz, dbias = _rows(grad), None
-    if act != "none" or need_bias:
-        dz, dbias = _dz(dz, saved, act, need_bias)
-    dx = product(dz, weight)[0].view(x.shape) if need_x else None
-    return dx, product(dz.T, _rows(x))[0] if need_weight else None, dbias
-
-
-def _dz(grad: Tensor, saved: Tensor, act: str, need_bias: bool) -> tuple[Tensor, Tensor | None]:
-    """The gradient of the pre-activation (rows, columns), which without an activation is grad itself, and its column sums."""
-    rows, columns = grad.shape
-    programs, rows_per_program = split_rows(rows, TILE["BLOCK_ROWS"])
-    dz = None if act == "none" else grad.new_empty(rows, columns)
-    partial = statistics(grad, programs, columns) if need_bias else None
-    grid = (programs, triton.cdiv(columns, TILE["BLOCK_COLUMNS"]))
-    tensors, sizes = (grad, saved.contiguous(), dz, partial), (rows, columns, *grad.stride(), rows_per_program)
-    launch(dz_kernel, grid, *tensors, *sizes, ACTIVATION=act, ACC=accumulator(grad), **TILE)
-    return grad if dz is None else dz, column_sums(partial, grad.dtype) if need_bias else None
-
-
-def _rows(x: Tensor) -> Tensor:
-    """(..., C) as (rows, C): a view where strides allow it."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return product(grad, b.mT) if need_a else None, product(a.mT, grad) if need_b else None

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scratchnet import backends
+from scratchnet.columns import numbered
 from scratchnet.course import Lesson, find, kernels
 from scratchnet.ops import BACKENDS, OPS, PRIMITIVES, Op
 
@@ -77,10 +78,18 @@ def operators(args: argparse.Namespace) -> list[Op]:
 
 
 def rungs(op: Op, device: str, named: list[str] | None) -> list[str]:
-    """The backends and rungs that have kernels for an operator: among those named, or else all that can run here."""
-    if named:
-        return [name for name in named if op.rungs(backends.parse(name)[0])]
-    return backends.runnable(op, device)
+    """The backends and rungs that have kernels for an operator: among those named, or else all that can run here.
+
+    A kernel with several of the names counts once: a rung above an operator's last means the last.
+    """
+    if not named:
+        return backends.runnable(op, device)
+    first: dict[tuple[str, int], str] = {}
+    for name in named:
+        column, _ = backends.parse(name)
+        if rung := numbered(op, column).get(name):
+            first.setdefault((column, rung), name)
+    return [*first.values()]
 
 
 def print_absent(screen: Console, device: str, named: list[str] | None) -> None:

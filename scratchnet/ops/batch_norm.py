@@ -54,7 +54,14 @@ BATCH_NORM = Op(
     constant=("mean", "var"),
     saved=("x", "weight", "mean", "var"),
     gradients=("x", "weight", "bias"),
-    ideas={"cpp": ("naive loop", "two passes over a channel that stays in cache, SIMD, threads", "short runs as columns")},
+    ideas={
+        "cpp": (
+            "naive loop",
+            "two passes over a channel that stays in cache, SIMD, threads",
+            "short runs as columns, forward",
+            "short runs as columns, backward",
+        )
+    },
     torch=_batch_norm,
     variant=_batch_norm_variant,
     cost=rows_cost(2, 3, 8),

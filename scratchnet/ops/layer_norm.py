@@ -21,7 +21,7 @@ class NormOptions(NamedTuple):
 IDEAS = {
     "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads", "long rows in blocks"),
     "cuda": ("one thread per row", "a warp's or a block's registers keep the row, 128-bit loads"),
-    "triton": ("registers: tiles of rows, read once and kept there",),
+    "triton": ("blocks: long rows block by block, in one pass for the statistics",),
 }
 
 
@@ -47,7 +47,14 @@ LAYER_NORM = Op(
     kept=("mean", "rstd"),  # (..., 1 * ndim), float32 or wider
     saved=("x", "mean", "rstd", "weight"),
     gradients=("x", "weight", "bias"),
-    ideas=IDEAS | {"triton": ("naive: one row per program, one loop per sum", *IDEAS["triton"])},
+    ideas=IDEAS
+    | {
+        "triton": (
+            "naive: one row per program, one loop per sum",
+            "registers: tiles of rows, read once and kept there",
+            *IDEAS["triton"],
+        )
+    },
     torch=F.layer_norm,
     variant=lambda input, normalized_shape, weight=None, *args, **kwargs: "plain" if weight is None else "affine",
     cost=rows_cost(2, 3, 8),

@@ -58,7 +58,11 @@ IDEAS = {
         "products of vectors",
     ),
     "cuda": ("one thread per element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
-    "triton": ("tuned: tiles in groups, tuned sizes, fused epilogue, K split where tiles are few",),
+    "triton": (
+        "naive: one tile per program",
+        "tuned: tiles in groups, tuned sizes",
+        "split: K split where tiles are few, fused epilogue",
+    ),
 }
 
 MATMUL = Op(
@@ -69,7 +73,7 @@ MATMUL = Op(
     outputs=("y",),
     saved=("a", "b"),
     gradients=("a", "b"),
-    ideas=IDEAS | {"triton": ("naive: one tile per program", *IDEAS["triton"])},
+    ideas=IDEAS,
     torch=torch.matmul,
     variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
     cost=_matmul_cost,
@@ -99,7 +103,7 @@ LINEAR = Op(
     kept=("saved",),  # the pre-activation for GELU, else empty; for ReLU backward takes y in its place
     saved=("x", "weight", "saved"),
     gradients=("x", "weight", "bias"),
-    ideas=IDEAS,
+    ideas=IDEAS | {"triton": ("linear: bias and activation in the product",)},
     torch=lambda input, weight, bias=None, activation=None: {
         None: lambda y: y,
         "relu": F.relu,

@@ -7,7 +7,7 @@ import torch
 
 import scratchnet
 from scratchnet import backends
-from scratchnet.cli import main
+from scratchnet.cli import main, options
 from scratchnet.cli import verify as command
 from scratchnet.measure import verify
 from scratchnet.ops import OPS
@@ -101,6 +101,13 @@ def test_command_passes_on_right_kernels(capsys):
     assert len(lines) == 4 * len(names)  # one per dtype
     assert all(" ok " in line for line in lines)
     assert f"{4 * 3 * sum(len(op.examples) for op in family)} calls, 0 failed" in text  # in four dtypes, at three sizes
+
+
+def test_a_kernel_with_several_names_is_judged_once():
+    last = len(GELU.rungs("triton"))
+    named = ["triton:1", f"triton:{last}", f"triton:{backends.HIGHEST['triton']}", "triton", "reference"]
+    assert options.rungs(GELU, "cpu", named) == ["triton:1", f"triton:{last}", "reference"]
+    assert options.rungs(OPS["conv2d"], "cpu", named) == ["reference"]  # without a Triton kernel
 
 
 def test_command_says_which_backends_cannot_run(capsys, monkeypatch):

@@ -208,7 +208,7 @@ import itertools, json, torch
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels.cross_entropy import fused_linear, online, softmax
 from scratchnet.kernels.launch import compiling
-from scratchnet.kernels.matmul.tuned import product_kernel
+from scratchnet.kernels.matmul.split import product_kernel
 from scratchnet.ops import DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
 

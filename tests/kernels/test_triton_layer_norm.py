@@ -7,7 +7,7 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 import scratchnet  # noqa: E402
 from scratchnet.kernels import column_sums  # noqa: E402
-from scratchnet.kernels.layer_norm import registers as layer_norm  # noqa: E402
+from scratchnet.kernels.layer_norm import blocks as layer_norm  # noqa: E402
 from scratchnet.measure.verify import compare  # noqa: E402
 from scratchnet.ops import OPS  # noqa: E402
 from scratchnet.ops.layer_norm import NormOptions  # noqa: E402
@@ -22,7 +22,7 @@ NORMS = [(op.name, example) for op in OURS for example in op.examples]
 def test_rows_that_do_not_fit_in_registers(name, example, columns, dtype, monkeypatch):
     """Three blocks, the last one partial or full."""
     monkeypatch.setattr(layer_norm, "LONGEST", 256)
-    monkeypatch.setattr(layer_norm, "LOOP_BLOCK", 128)
+    monkeypatch.setitem(layer_norm.TILE, "BLOCK", 128)
     result = compare(OPS[name], example, 3, columns, dtype, "triton")
     assert result.ok, result
 
@@ -63,10 +63,10 @@ def test_the_same_bits_every_run():
 
 
 @pytest.mark.parametrize("columns", (3, layer_norm.LONGEST + 1))
-@pytest.mark.parametrize("rung", (1, 2))
-def test_squares_that_pass_the_range_make_no_zeros(rung, columns):
+@pytest.mark.parametrize("backend", ("triton:1", "triton:2", "triton"))
+def test_squares_that_pass_the_range_make_no_zeros(backend, columns):
     """1 / sqrt(inf) is 0, and a row of zeros would look like a result."""
     x = torch.zeros(1, columns)
     x[0, 0], x[0, 1] = 3e38, -3e38
-    with scratchnet.backend(f"triton:{rung}"):
+    with scratchnet.backend(backend):
         assert scratchnet.layer_norm(x, (columns,)).isnan().all()

@@ -15,20 +15,20 @@ from scratchnet.functions.matmul import linear, matmul
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 from scratchnet.kernels import tile  # noqa: E402
-from scratchnet.kernels.matmul import tuned  # noqa: E402
+from scratchnet.kernels.matmul import split  # noqa: E402
 
 
 @pytest.fixture
 def launches(monkeypatch):
     """(kernel, grid, arguments) of every launch."""
     found = []
-    real = tuned.launch
+    real = split.launch
 
     def launch(kernel, grid, *args, **options):
         found.append((kernel, grid, args))
         real(kernel, grid, *args, **options)
 
-    monkeypatch.setattr(tuned, "launch", launch)
+    monkeypatch.setattr(split, "launch", launch)
     return found
 
 
@@ -64,14 +64,14 @@ def test_strides_are_read_in_place(layout, launches):
 @pytest.mark.parametrize("bytes_each", (2, 4, 8))
 def test_a_part_of_a_split_sum_is_whole_steps(bytes_each):
     """A step is masked at the end of the whole sum, not of its part: terms beyond the part would be added twice."""
-    for config in tuned.LARGE + tuned.SMALL:
-        assert tuned.LONGEST_BLOCK_K % (config.kwargs["K_BYTES"] // bytes_each) == 0
+    for config in split.LARGE + split.SMALL:
+        assert split.LONGEST_BLOCK_K % (config.kwargs["K_BYTES"] // bytes_each) == 0
 
 
-@pytest.mark.parametrize("m, k, n, split", [(2, 1100, 3, True), (2, 1000, 3, False), (600, 1100, 600, False)])
-def test_k_is_split_where_tiles_are_few(m, k, n, split):
-    parts, length = tuned._split(-(-m // 64) * -(-n // 64), k)
-    assert (parts > 1) == split and (parts - 1) * length < k <= parts * length
+@pytest.mark.parametrize("m, k, n, divided", [(2, 1100, 3, True), (2, 1000, 3, False), (600, 1100, 600, False)])
+def test_k_is_split_where_tiles_are_few(m, k, n, divided):
+    parts, length = split._split(-(-m // 64) * -(-n // 64), k)
+    assert (parts > 1) == divided and (parts - 1) * length < k <= parts * length
 
 
 @pytest.mark.parametrize("activation", (None, "relu", "gelu"))
@@ -83,7 +83,7 @@ def test_split_products(dtype, activation, launches):
     with scratchnet.backend("triton"):
         y = linear(x, weight, bias, activation)
         assert torch.equal(linear(x, weight, bias, activation)[:2], y[:2])
-    assert [kernel for kernel, *_ in launches] == [tuned.product_kernel, tuned.sum_splits_kernel] * 2
+    assert [kernel for kernel, *_ in launches] == [split.product_kernel, split.sum_splits_kernel] * 2
     z = F.linear(x.double(), weight.double(), bias.double())
     expected = {None: lambda z: z, "relu": F.relu, "gelu": F.gelu}[activation](z).to(dtype)
     torch.testing.assert_close(y, expected, equal_nan=True)
@@ -106,7 +106,8 @@ COMPILE = """
 import json, sys, torch
 from scratchnet.measure.gpu_code import triton as triton_code
 from scratchnet.kernels.launch import compiling
-from scratchnet.kernels.matmul.tuned import linear_backward, linear_forward, matmul_forward
+from scratchnet.kernels.matmul.linear import linear_backward, linear_forward
+from scratchnet.kernels.matmul.split import matmul_forward
 from scratchnet.ops.matmul import LinearOptions
 
 def compiled(target, call, *args):

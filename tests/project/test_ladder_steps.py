@@ -17,7 +17,6 @@ MOST = 80  # new lines of a rung
 
 # Rungs that are no step yet -> the ideas that they take at once. Whoever cuts one strikes it from here.
 REWRITES = {
-    "cpu batch_norm 3_columns": "sums over columns, for forward and for backward",
     "cpu conv2d 2_shifted_images": "products of shifted images, few filters, the gradient of the filters, threads",
     "cpu pool2d 2_separable": "rows before columns, maxima with their places, SIMD, threads",
     "cuda cross_entropy 2_online": "a block for each row, 128-bit loads, max and sum in one pass, shuffles",
@@ -25,8 +24,6 @@ REWRITES = {
     "cuda layer_norm 2_rows_in_registers": "rows in registers of a warp or a block, 128-bit loads, sums of columns",
     "cuda matmul 2_tiles": "tiles in shared memory and in registers, copies that run ahead, matrix units, K split",
     "triton attention online": "tiles of queries and keys, three kernels of backward, tuning",
-    "triton layer_norm registers": "rows in registers, tiles of rows, long rows, sums of columns in two steps",
-    "triton matmul tuned": "tiles in groups, tuned sizes, fused epilogue, K split",
 }
 
 

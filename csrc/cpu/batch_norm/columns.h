@@ -2,6 +2,7 @@
 #pragma once
 #include "channel.h"
 #include "cpu/memory.h"
+#include "cpu/parallel.h"
 
 namespace scratchnet {
 namespace {
@@ -76,6 +77,21 @@ struct Columns {
     }
   }
 };
+
+constexpr int64_t SHORT = 32;  // runs of fewer numbers are taken as columns
+
+// f(first channel, place of its first number, columns) for blocks of channels
+template <class A, class P, class F>
+void for_each_columns(const P& p, const F& f) {
+  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = ceil_div(p.channels, size);
+  parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) {
+      const int64_t c = b * size;
+      Columns<A> columns(p.images, p.channels * p.positions, p.positions, min(size, p.channels - c));
+      f(c, c * p.positions, columns);
+    }
+  });
+}
 
 }  // namespace
 }  // namespace scratchnet

@@ -1,28 +1,13 @@
-// BatchNorm, rung 3: where a channel has only a few numbers per image, neighbouring channels are taken together, as columns.
+// BatchNorm, rung 3: where a channel has only a few numbers per image, forward takes neighbouring channels together, as
+// columns.
 //
 // Of (images, channels) each channel has one number in a row: rung 2 reads it, and the rest of its cache line not. The columns
 // of some channels fill registers, whose lanes are summed apart (columns.h); longer runs are left to rung 2.
 #include "columns.h"
 #include "cpu/ladder.h"
-#include "cpu/parallel.h"
 
 namespace scratchnet {
 namespace {
-
-constexpr int64_t SHORT = 32;  // runs of fewer numbers are taken as columns
-
-// f(first channel, place of its first number, columns) for blocks of channels
-template <class A, class P, class F>
-void for_each_columns(const P& p, const F& f) {
-  const int64_t size = 16 * (1 + 7 / (p.positions + 1)), blocks = ceil_div(p.channels, size);
-  parallel_for(0, blocks, 1 + GRAIN / (p.images * p.positions * size + 1), [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; b++) {
-      const int64_t c = b * size;
-      Columns<A> columns(p.images, p.channels * p.positions, p.positions, min(size, p.channels - c));
-      f(c, c * p.positions, columns);
-    }
-  });
-}
 
 template <class T>
 void forward(const BatchNormForward& p) {
@@ -63,33 +48,6 @@ void forward(const BatchNormForward& p) {
   });
 }
 
-template <class T>
-void backward(const BatchNormBackward& p) {
-  using A = acc_t<T>;
-  for_each_columns<A>(p, [&](int64_t first, int64_t at, Columns<A>& m) {
-    const T *grad = (const T*)p.grad + at, *x = (const T*)p.x + at;
-    T* dx = p.dx ? (T*)p.dx + at : nullptr;
-    A *mean = m.row(0), *rest = m.row(1), *a = m.row(2), *mean_g = m.row(3), *tilt = m.row(4);
-    for (int64_t c = 0; c < m.channels; c++) m.fill(0, c, ((const A*)p.mean)[first + c]);
-    if (needs_sums(p))
-      m.template sum<3>([=](int64_t i, int64_t j, auto get) SN_LAMBDA_INLINE {
-        const vec<A> d = get(x + i) - get(mean + j), g = get(grad + i);
-        return Terms<A, 3>{g, g * d, d};
-      });
-    for (int64_t c = 0; c < m.channels; c++) {
-      const auto s = slope<T>(p, first + c, needs_sums(p) ? m.template of_channel<3>(c) : Sums<3>{});
-      m.fill(1, c, s.rest), m.fill(2, c, s.a), m.fill(3, c, s.mean_g), m.fill(4, c, s.slope);
-    }
-    for (int64_t n = 0; dx && n < m.rows; n++)
-      map<T>(0, m.width, [=, row = n * m.step, training = p.training](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-        const vec<A> g = get(grad + row + j);
-        if (!training) return put(dx + row + j, g * get(a + j));
-        const vec<A> d = (get(x + row + j) - get(mean + j)) - get(rest + j);
-        put(dx + row + j, (g - get(mean_g + j)) * get(a + j) - d * get(tilt + j));
-      });
-  });
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(BatchNormKernels, batch_norm_3) = {
@@ -97,10 +55,7 @@ SN_DEFINE_RUNG(BatchNormKernels, batch_norm_3) = {
       if (p.positions >= SHORT) return batch_norm_kernels(2).forward(on, p);
       SN_FLOATS(on.dtype, forward<T>(p));
     },
-    [](const On& on, const BatchNormBackward& p) {
-      if (p.positions >= SHORT) return batch_norm_kernels(2).backward(on, p);
-      SN_FLOATS(on.dtype, backward<T>(p));
-    },
+    [](const On& on, const BatchNormBackward& p) { batch_norm_kernels(2).backward(on, p); },
 };
 
 }  // namespace scratchnet
