@@ -1,5 +1,5 @@
-// matmul's first five rungs: b lies above y and a to its left, so that a row of a and a column of b meet in their y_ij. A box is a
-// cache line. What happens in a step was counted in Python.
+// matmul's first five rungs: b lies above y and a to its left, so that a row of a and a column of b meet in their y_ij. A box
+// is a cache line. What happens in a step was counted in Python.
 
 const CELL = 5, SIDE = CELL * data.n;
 const LEFT = { a: 8, b: 190, y: 190, copy: 8 }, TOP = { a: 206, b: 24, y: 206, copy: 44 };
@@ -70,7 +70,8 @@ function draw(picture, number) {
   }
   for (let core = 0; core < copies; core++) {
     drawMatrix(picture, "copy", core);
-    svg(picture, "text", { x: LEFT.copy + 88 * core, y: TOP.copy - 6, class: "left" }, copies > 1 ? `core ${core}` : "copy of b's block");
+    const name = copies > 1 ? `core ${core}` : "copy of b's block";
+    svg(picture, "text", { x: LEFT.copy + 88 * core, y: TOP.copy - 6, class: "left" }, name);
   }
   const held = drawLines(picture, step, "held");
   const fetched = drawLines(picture, step, "fetched");

@@ -6,6 +6,7 @@ counts, with valgrind's cachegrind, what is counted here.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ def plans() -> list[tuple[list[Iterator[Unit]], list[tuple[int, str]]]]:
     ]
 
 
+@cache
 def walk() -> list[dict[str, Any]]:
     """Every step: for each core what it touches and fetches, what its cache then holds; and what has been counted so far."""
     steps = []
