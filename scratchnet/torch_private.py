@@ -20,6 +20,7 @@ __all__ = [
     "forget_meshes",
     "mapping",
     "one_graph",
+    "recording",
     "tracing",
     "transforming",
 ]
@@ -49,6 +50,16 @@ def one_graph() -> bool:
 
     frame = InstructionTranslator.current_tx()
     return frame.one_graph or frame.error_on_graph_break
+
+
+def recording() -> bool:
+    """Whether torch.compile, torch.export or torch.jit.trace records, a torch.func transform or forward-mode AD is active."""
+    return (  # not by calling the functions above: half of the time would go into the calls
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch._C._is_tracing()
+    )
 
 
 def batched(grad: Tensor) -> bool:

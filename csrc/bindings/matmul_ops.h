@@ -3,7 +3,7 @@
 #include "ops.h"
 #include "ops/matmul.h"
 
-#define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward)
+#define SN_MATMUL_OPS(X) X(matmul_forward) X(matmul_backward) X(linear_forward) X(linear_backward) X(linear_outputs)
 
 namespace scratchnet {
 // The products for a rung of another operator: for its last rung, the best ones.
@@ -88,10 +88,11 @@ void expect_linear(const Expect& expect, const Tensor& x, const Tensor& weight, 
   expect.that(0 <= activation && activation <= (int64_t)Activation::gelu_tanh, "activation must be from 0 to 3");
 }
 
+// y, and z where it is asked for and backward needs it
 template <class Tensor>
-std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional<Tensor> bias, int64_t activation,
-                                          int64_t rung) {
-  const Expect expect("linear_forward", "x", x, rung);
+std::tuple<Tensor, Tensor> linear(const char* op, Tensor x, const Tensor& weight, std::optional<Tensor> bias,
+                                  int64_t activation, bool keep, int64_t rung) {
+  const Expect expect(op, "x", x, rung);
   expect_linear(expect, x, weight, activation);
   expect.shape("bias", bias, first_axes(weight, 1));
   x = with_even_rows(x), bias = in_order(bias);
@@ -99,12 +100,22 @@ std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   sizes.back() = weight.size(0);
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
-  const bool gelu = act == Activation::gelu || act == Activation::gelu_tanh;
-  Tensor z = gelu ? fresh_like(y) : none(x);
+  const bool keep_z = keep && (act == Activation::gelu || act == Activation::gelu_tanh);
+  Tensor z = keep_z ? fresh_like(y) : none(x);
   const ProductSizes size{numel_of(x, 0, x.dim() - 1), weight.size(0), weight.size(1)};
-  const Epilogue to{out(y), gelu ? out(z) : nullptr, data(bias), act};
+  const Epilogue to{out(y), keep_z ? out(z) : nullptr, data(bias), act};
   matmul_kernels(rung).product(on(x), size, rows_of(x), matrix_of(weight).transposed(), to);
   return {y, z};
+}
+template <class Tensor>
+std::tuple<Tensor, Tensor> linear_forward(Tensor x, Tensor weight, std::optional<Tensor> bias, int64_t activation,
+                                          int64_t rung) {
+  return linear("linear_forward", x, weight, bias, activation, true, rung);
+}
+// Without gradients: z is as large as y, and of a short sum writing both takes longer than computing them.
+template <class Tensor>
+Tensor linear_outputs(Tensor x, Tensor weight, std::optional<Tensor> bias, int64_t activation, int64_t rung) {
+  return std::get<0>(linear("linear_outputs", x, weight, bias, activation, false, rung));
 }
 
 template <class Tensor>

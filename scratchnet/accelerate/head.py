@@ -15,7 +15,7 @@ from scratchnet.accelerate.wrapped import plain
 from scratchnet.functions.checks import AUTOCAST, fail
 from scratchnet.functions.matmul import matmul
 from scratchnet.nn import functional as F
-from scratchnet.torch_private import tracing, transforming
+from scratchnet.torch_private import recording
 
 # What is known of a tensor without its numbers: properties and methods. A hook waits for the gradient of the numbers.
 _PROPERTIES = "shape dtype device layout ndim requires_grad is_cpu is_cuda is_meta is_sparse is_nested is_quantized".split()
@@ -208,7 +208,7 @@ class Head(nn.Linear):
             from scratchnet.accelerate.outside_graphs import may_leave
 
             return may_leave()
-        return not (torch.compiler.is_compiling() or transforming() or tracing())
+        return not recording()
 
 
 def find(model: Module) -> Module | str:

@@ -19,7 +19,7 @@ from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, tracing, transforming
+from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, recording, tracing, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -87,6 +87,11 @@ class Kernel:
         return columns.raw(self.op, self.column, "forward")
 
     @functools.cached_property
+    def _outputs(self) -> Callable:
+        alone = self.op.outputs_alone and columns.NAMESPACES[self.column] == "scratchnet"
+        return columns.raw(self.op, self.column, "outputs" if alone else "forward")
+
+    @functools.cached_property
     def _backward(self) -> Callable:
         return columns.raw(self.op, self.column, "backward")
 
@@ -103,6 +108,10 @@ class Kernel:
 
     def forward(self, *args):
         return self._forward(*self.op.flat("forward", args), self.rung)
+
+    def outputs(self, *args):
+        """Those of forward, perhaps without what is kept for backward."""
+        return self._outputs(*self.op.flat("forward", args), self.rung)
 
     def backward(self, *args):
         if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
@@ -171,7 +180,7 @@ class Operator:
 
     def __call__(self, *args):
         first = args[0]
-        device = first.device.type
+        device = "cpu" if first.is_cpu else first.device.type  # which takes four times as long
         if self.autocast and device in self.autocast and torch.is_autocast_enabled(device):
             args = self.cast(device, args)
             first = args[0]
@@ -190,7 +199,7 @@ class Operator:
         if learns and any(args[place] is not None and args[place].requires_grad for place in self.constant):
             return self.plain(*args)
         layout = self.layout(first) if self.layout else None
-        if torch.compiler.is_compiling() or transforming() or tracing():
+        if recording():
             if layout is None:
                 return kernel.graphed(args)
             results = kernel.graphed((layout.into(first), *args[1:]))
@@ -199,7 +208,7 @@ class Operator:
             kernel = LaidOut(kernel, layout)
         if learns:
             return self.function.apply(kernel, *args)
-        return self.take(kernel.forward(*args))
+        return self.take(kernel.outputs(*args))
 
     def cast(self, device: str, args: tuple) -> tuple:
         dtype = torch.get_autocast_dtype(device) if self.autocast[device] == "low" else torch.float32
@@ -208,6 +217,7 @@ class Operator:
 
 # What a kernel may be called with: plain tensors, and the two kinds that stand in for one while a graph is traced.
 _KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
+_STRIDED = torch.strided
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size, torch.dtype})
 
@@ -222,7 +232,7 @@ def unknown(values: Iterable) -> bool:
     for value in values:
         kind = type(value)
         if kind in _KNOWN:
-            if value.layout is not torch.strided or first and (value.is_nested or value.is_quantized):
+            if value.layout is not _STRIDED or first and (value.is_nested or value.is_quantized):
                 return True
             first = False
         elif kind not in _OPTIONS and hasattr(kind, "__torch_function__"):

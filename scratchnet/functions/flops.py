@@ -36,7 +36,7 @@ def _formula(op: Op, direction: str) -> Callable[..., int]:
         options = named.pop("options", None)
         named |= options._asdict() if options else {}
         cost = op.products(**{name: _shaped(named.get(name)) for name in wanted})
-        if direction == "forward":
+        if direction in ("forward", "outputs"):
             return cost.forward_flops
         # a product for each of the two operands that needs a gradient; the loss of a product makes its logits as well
         needed = sum(bool(named[f"need_{name}"]) for name in op.gradients[:2])

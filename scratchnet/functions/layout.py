@@ -56,6 +56,8 @@ class LaidOut:
     def forward(self, x, *args):
         return self._back(self.kernel.forward(self.layout.into(x), *args))
 
+    outputs = forward
+
     def backward(self, *args):
         if torch.is_grad_enabled():
             return self.kernel.backward(*args)

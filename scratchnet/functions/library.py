@@ -45,9 +45,10 @@ def register(operator: Operator, namespace: str) -> None:
     """Define the three operators of one namespace; the C++ module supplies the raw kernels of "scratchnet"."""
     op, function = operator.op, operator.function
     library = _libraries.setdefault(namespace, torch.library.Library(namespace, "FRAGMENT"))
-    operators, forward = getattr(torch.ops, namespace), f"{op.name}_forward"
+    operators = getattr(torch.ops, namespace)
+    alone = f"{op.name}_{'outputs' if op.outputs_alone and namespace == 'scratchnet' else 'forward'}"
 
-    for direction in ("forward", "backward", *["gradients"] * (op.at_once and namespace == "scratchnet")):
+    for direction in op.directions if namespace == "scratchnet" else ("forward", "backward"):
         library.define(f"{op.name}_{direction}{op.schema(direction)}", tags=(torch.Tag.pt2_compliant_tag,))
         library.impl(f"{op.name}_{direction}", _on_nothing(op, direction), "Meta")
         count(operators, f"{op.name}_{direction}", op, direction)
@@ -65,7 +66,7 @@ def register(operator: Operator, namespace: str) -> None:
         return operator.plain(*op.packed("forward", args[:-1]))
 
     def composite(*args):
-        return operator.take(getattr(operators, forward).default(*args))
+        return operator.take(getattr(operators, alone).default(*args))
 
     def autograd(keyset, *args):
         if transforming():

@@ -25,7 +25,7 @@ from scratchnet.functions.dispatch import OPERATORS, Function, unknown
 from scratchnet.functions.matmul import linear, matmul
 from scratchnet.ops import OPS, REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
-from scratchnet.torch_private import batched, tracing, transforming
+from scratchnet.torch_private import batched, recording
 
 _LAST = DimOptions(1)
 SLICE = 4096  # classes whose part of dW is made at a time, before it is added
@@ -212,7 +212,7 @@ def _full_precision(x: Tensor) -> contextlib.AbstractContextManager:
 
 def run(loss, softcap, single, x, weight, bias, *rest) -> tuple[Tensor, ...]:
     """`InChunks`, or where only plain operations compose, `plain`; without autocast, as torch's losses."""
-    whole_logits = torch.compiler.is_compiling() or transforming() or tracing() or backends.current() == backends.TORCH
+    whole_logits = recording() or backends.current() == backends.TORCH
     constant = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in rest)
     with _full_precision(x):
         rows = plain if whole_logits or constant or unknown((x, weight, bias, *rest)) else InChunks.apply

@@ -102,6 +102,7 @@ LINEAR = Op(
     outputs=("y",),
     kept=("saved",),  # the pre-activation for GELU, else empty; for ReLU backward takes y in its place
     saved=("x", "weight", "saved"),
+    outputs_alone=True,
     gradients=("x", "weight", "bias"),
     ideas=IDEAS | {"triton": ("linear: bias and activation in the product",)},
     torch=lambda input, weight, bias=None, activation=None: {

@@ -99,6 +99,9 @@ class Op:
     # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
     # the type in which they are summed.
     at_once: bool = False
+    # Whether writing what is kept costs so much that C++ kernels leave it out where no gradient is needed: <name>_outputs takes
+    # the arguments of forward and returns the outputs alone.
+    outputs_alone: bool = False
     # Whether the kernels know images by rows only: of images or filters with their channels last they take copies and return
     # such, while torch's own read them as they are. With no backend named, torch's own function runs there.
     planar: bool = False
@@ -125,6 +128,11 @@ class Op:
         """The cost of a rung with the bytes of all its passes over the tensors."""
         below = (self.passes.get(f"{column}:{n}") for n in range(rung, 0, -1))
         return next(filter(None, below), self.cost)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What its C++ kernels compute."""
+        return ("forward", "backward", *["gradients"] * self.at_once, *["outputs"] * self.outputs_alone)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -180,9 +188,9 @@ class Op:
     def _after_options(self) -> dict[str, int | None]:
         """Direction -> how many flags of `needs` follow the options; None without options."""
         if self.options is None:
-            return dict.fromkeys(("forward", "backward", "gradients"))
+            return dict.fromkeys(("forward", "backward", "gradients", "outputs"))
         flags = 0 if len(self.gradients) == 1 else len(self.gradients)
-        return {"forward": 0, "backward": flags if self.backward_options else None, "gradients": flags}
+        return {"forward": 0, "backward": flags if self.backward_options else None, "gradients": flags, "outputs": 0}
 
     def schema(self, direction: str) -> str:
         """The arguments and results of a registered kernel, in torch's words: "(Tensor x, int dim, int rung) -> Tensor"."""
@@ -195,8 +203,8 @@ class Op:
                 arguments += [f"{_TYPES[kind.__forward_arg__]} {field}" for field, kind in kinds]
             else:
                 arguments.append(f"{'bool' if name in self.needs else sizes.get(name, optional.get(name, 'Tensor'))} {name}")
-        counts = {"forward": len(self.results), "backward": len(self.gradients)}
-        count = sum(counts.values()) if direction == "gradients" else counts[direction]
+        counts = {"forward": len(self.results), "backward": len(self.gradients), "outputs": len(self.outputs)}
+        count = counts["forward"] + counts["backward"] if direction == "gradients" else counts[direction]
         return f"({', '.join([*arguments, 'int rung'])}) -> {result_types(count)}"
 
 

@@ -38,6 +38,11 @@ def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None, options: Line
             return gelu_forward(z, GeluOptions(name == "gelu_tanh")).to(x.dtype), z.to(x.dtype)
 
 
+def linear_outputs(x: Tensor, weight: Tensor, bias: Tensor | None, options: LinearOptions) -> Tensor:
+    """The first result of `linear_forward`."""
+    return linear_forward(x, weight, bias, options)[0]
+
+
 def linear_backward(
     grad: Tensor,
     x: Tensor,

@@ -349,6 +349,20 @@ def test_long_sums_keep_their_digits(dtype, dim):
         assert error <= 2 * torchs + 2 * torch.finfo(dtype).eps * scale
 
 
+@pytest.mark.parametrize("classes", (1001, 5003))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+def test_rows_of_a_large_result_may_begin_anywhere(dtype, classes):
+    """Its cache lines are written past the cache; what lies before the first and behind the last of a row is not."""
+    x = torch.randn((1 << 23) // (classes * dtype.itemsize) + 1, classes, generator=torch.Generator().manual_seed(3)).to(dtype)
+    few = slice(17, 17 + 100)
+    for ours, own in ((softmax, torch.softmax), (log_softmax, torch.log_softmax)):
+        y = ours(x, 1)
+        assert torch.equal(y[few], ours(x[few], 1))
+        exact, torchs = own(x.double(), 1), own(x, 1).double()
+        bound = 2 * (torchs - exact).abs().max() + 2 * torch.finfo(dtype).eps * exact.abs().max()
+        assert (y.double() - exact).abs().max() <= bound
+
+
 @every_backend
 def test_mean_over_no_weight_is_nan(backend):
     """All targets in a class of weight 0: torch divides 0 by 0, even where label smoothing leaves something to divide."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import TRITON, rungs
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import scratchnet
 from scratchnet.functions.matmul import bmm, linear, matmul, mm
@@ -29,6 +30,19 @@ def assert_as_exact(ours, torchs, exact, ulps=2, scale=0.0):
     bound = 2 * abs(torchs - exact).max() + ulps * eps * max(abs(exact).max(), scale)
     error = abs(ours - exact).max()
     assert error <= bound, f"error {error:.3g}, bound {bound:.3g}"
+
+
+class Seen(TorchDispatchMode):
+    """Which operators of ours ran while it was active, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "scratchnet":
+            self.names.append(function._opname)
+        return function(*args, **kwargs or {})
 
 
 def wide(*tensors):
@@ -193,6 +207,24 @@ def test_gradients_only_where_asked():
     expected = weight.detach().requires_grad_()
     F.gelu(F.linear(x, expected, bias)).sum().backward()
     torch.testing.assert_close(weight.grad, expected.grad)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("rung", rungs("matmul"))
+def test_without_gradients_linear_writes_its_result_alone(rung, dtype):
+    """The same bits as with them, but the kernel that writes no pre-activation; the operator that graphs hold does the same."""
+    x, weight, bias = (torch.randn(shape).to(dtype).requires_grad_() for shape in ((9, 70), (67, 70), (67,)))
+    for activation in ACTIVATIONS:
+        with scratchnet.backend(rung), Seen() as seen:
+            kept = linear(x, weight, bias, activation)
+            with torch.no_grad():
+                alone = linear(x, weight, bias, activation)
+        assert seen.names == ["linear_forward", "linear_outputs"]
+        assert torch.equal(alone, kept)
+    with torch.no_grad(), Seen() as seen:
+        torch.ops.scratchnet.linear(x, weight, bias, 2, 1)
+    assert seen.names == ["linear_outputs"]
+    assert torch.ops.scratchnet.linear_outputs(*(t.detach().to("meta") for t in (x, weight, bias)), 2, 1).shape == (9, 67)
 
 
 def test_weight_and_bias_of_other_ranks():

@@ -55,7 +55,10 @@ def test_every_window(function, own, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_adaptive_windows(backend):
-    sizes = ((7, 7, 1, 1), (8, 12, 2, 3), (7, 10, 3, 4), (2, 3, 5, 7), (1, 50, 1, 20), (70, 3, 1, 1))
+    sizes = (
+        (7, 7, 1, 1), (8, 12, 2, 3), (7, 10, 3, 4), (2, 3, 5, 7), (1, 50, 1, 20), (70, 3, 1, 1),
+        (90, 101, 1, 1), (37, 61, 2, 5), (29, 18, 7, 1), (5, 4, 1, 3),
+    )  # fmt: skip
     for height, width, rows, columns in sizes:
         x = torch.randn(2, 3, height, width, dtype=torch.float64)
         expected = with_gradient(F.adaptive_avg_pool2d, x, (rows, columns))

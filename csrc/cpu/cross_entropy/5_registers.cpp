@@ -11,22 +11,32 @@
 namespace scratchnet {
 namespace {
 
+// y[c] = value(c, load) of a row of n numbers; its whole cache lines past the cache, if asked.
+template <class T, class Value>
+SN_INLINE void write_row(T* y, int64_t n, bool stream, const Value& value) {
+  const auto part = [&](int64_t c, int64_t count, T* to) SN_LAMBDA_INLINE {
+    map<T>(0, count, [&](int64_t i, auto get, auto put) SN_LAMBDA_INLINE { put(to + i, value(c + i, get)); });
+  };
+  const int64_t head = stream ? min(n, int64_t(-(uintptr_t)y % LINE / sizeof(T))) : 0;  // before the first of them
+  if (head) part(0, head, y);
+  write(y + head, n - head, stream, [&](int64_t c, int64_t count, T* to) SN_LAMBDA_INLINE { part(head + c, count, to); });
+}
+
 // y = to(x - high, low) with two numbers of each row made of its statistics; SHARES: y = exp(x - high) low, and the
 // exponentials of a short row are kept between its sum and y.
 template <class T, bool SHARES, class Finish, class To>
 SN_INLINE void normalize(const T* x, T* y, int64_t outer, int64_t classes, const Finish& finish, const To& to) {
   using A = acc_t<T>;
+  const bool stream = outer * classes * sizeof(T) >= STREAM_BYTES;
   Pieces(outer, classes, 1).for_each_row([&](int64_t, int64_t at, int64_t) {
     if (SHARES && classes <= BLOCK) {
       A e[BLOCK + lanes<A>];
       const vec<A> low = splat(A(finish(statistics(x + at, classes, e).sum)));
-      map<T>(0, classes, [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(y + at + c, get(e + c) * low); });
-      return;
+      return write_row(y + at, classes, stream, [&](int64_t c, auto get) SN_LAMBDA_INLINE { return get(e + c) * low; });
     }
     const auto s = statistics(x + at, classes);
     const vec<A> max = splat(s.max), low = splat(A(finish(s.sum)));
-    map<T>(0, classes,
-           [&](int64_t c, auto get, auto put) SN_LAMBDA_INLINE { put(y + at + c, to(get(x + at + c) - max, low)); });
+    write_row(y + at, classes, stream, [&](int64_t c, auto get) SN_LAMBDA_INLINE { return to(get(x + at + c) - max, low); });
   });
 }
 

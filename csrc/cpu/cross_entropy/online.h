@@ -12,6 +12,7 @@
 #include "cpu/flush.h"
 #include "cpu/parallel.h"
 #include "cpu/row_sums.h"
+#include "cpu/stream.h"
 #include "ops/cross_entropy.h"
 #include "ops/numbers.h"
 
@@ -59,6 +60,7 @@ struct Pieces {
     parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
       const FlushToZero flush(flush_to_zero);
       for (int64_t piece = begin; piece < end; piece++) f(piece);
+      finish_writes();
     });
   }
 };
@@ -129,6 +131,7 @@ Statistics<acc_t<T>> statistics(const T* x, int64_t n, acc_t<T>* e) {
   using A = acc_t<T>;
   const A max = largest(x, 0, n), shift = max == -INFINITY ? 0 : max;
   const double sum = sum_block<A, 1>(0, n, [&](int64_t i, auto get) SN_LAMBDA_INLINE {
+                       __builtin_prefetch(x + i + n);  // the next row, while the exponentials take their time
                        const vec<A> v = vexp(get(x + i) - shift);
                        store(e + i, v);
                        return Terms<A, 1>{v};

@@ -37,9 +37,9 @@ bool forward(const Bags& s, const T* weight, const T* scale, T* y, int64_t* whic
   using A = acc_t<T>;
   if (!fits(s)) return false;
   if (s.mode == BagMode::max) return forward_max(s, weight, y, which), true;
-  const auto term = [&](int64_t p) SN_LAMBDA_INLINE {
-    const int64_t k = s.index[p];
-    return Term<T>{k == s.padding ? nullptr : weight + k * s.stride, scale ? load1(scale + p) : A(1)};
+  const auto term = [weight, scale, index = s.index, stride = s.stride, padding = s.padding](int64_t p) SN_LAMBDA_INLINE {
+    const int64_t k = index[p];
+    return Term<T>{k == padding ? nullptr : weight + k * stride, scale ? load1(scale + p) : A(1)};
   };
   sum_rows(s.offsets, s.bags, s.columns, (const T*)nullptr, y, term, [&](int64_t b) { return share<A>(s, b); });
   return true;

@@ -14,6 +14,9 @@ namespace scratchnet {
 namespace {
 
 constexpr int64_t CHECKED = 2048;  // indices checked ahead of their use: 16 KiB
+// Elements of x from beyond the second-level cache are fetched some rows ahead: 262,144 rows of 32 took 1.4 times as long
+// without. Blocks of 4 MiB gained nothing, and those that the second-level cache holds took 1.4 times as long with it.
+constexpr int64_t PAST_CACHE = 8 * BLOCK_BYTES, FAR = 8;
 
 // Set by the thread that meets an index out of range.
 struct Flag {
@@ -29,6 +32,7 @@ bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* 
   const Blocks blocks(s, sizeof(T));
   const bool packs = 2 * s.to >= s.from;  // else most of x is not needed
   const bool stream = s.elements() * sizeof(T) >= STREAM_BYTES;
+  const bool past_cache = s.from * blocks.width * sizeof(T) > PAST_CACHE;
   for_each_block<T>(s, blocks, packs ? s.from : 0, [&](int64_t line, int64_t j0, int64_t columns, T* buffer) {
     const T* source = x + s.x_line(line) + j0 * s.x_column;
     int64_t row = s.x_row, column = s.x_column;
@@ -43,6 +47,8 @@ bool forward_columns(const GatherShape& s, const T* x, const int64_t* index, T* 
       for (int64_t i = i0; i < i0 + rows; i++) {
         const int64_t* k = index + at + i * s.y_row;
         T* to = y + at + i * s.y_row;
+        if (past_cache && i + FAR < i0 + rows)
+          for (int64_t j = 0; j < columns; j++) __builtin_prefetch(source + k[FAR * s.y_row + j] * row + j * column);
         write(to, columns, stream, [&](int64_t j, int64_t n, T* part) SN_LAMBDA_INLINE {
           for (int64_t c = 0; c < n; c++) part[c] = source[k[j + c] * row + (j + c) * column];
         });

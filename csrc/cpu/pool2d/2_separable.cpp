@@ -7,6 +7,7 @@
 // A plane belongs to one thread: the same bits for any number of threads.
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
+#include "cpu/row_sums.h"
 #include "max.h"
 
 namespace scratchnet {
@@ -54,12 +55,13 @@ bool max_backward(const T* grad, const int64_t* index, T* dx, int64_t planes, in
 
 // ---- average ------------------------------------------------------------------------------------------------------------
 
-template <class T>
-SN_INLINE acc_t<T> sum_of(const T* p, int64_t n) {
-  using A = acc_t<T>;
+constexpr int64_t ROWS_AT_A_TIME = 4;
+
+template <class A>
+SN_INLINE A sum_of(const A* p, int64_t n) {
   if (n < lanes<A>) {
     A sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += load1(p + i);
+    for (int64_t i = 0; i < n; i++) sum += p[i];
     return sum;
   }
   vec<A> sum = {}, lane;
@@ -108,14 +110,17 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
       for (int64_t o = 0; o < rows.out; o++) {
         const int64_t top = rows.begin[o], bottom = rows.end[o];
         if (o == 0 || top != rows.begin[o - 1] || bottom != rows.end[o - 1]) {  // else the sums are those of the row above
-          map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-            vec<A> sum = {};
-            for (int64_t i = top; i < bottom; i++) {
-              const vec<A> v = get(x + (p * rows.in + i) * width + j);
-              sum += back ? v / (get(divisor.data() + j) * A(row_divisor[i])) : v;
-            }
-            put(line.data() + j, sum);
-          });
+          // A few rows at a time: down the columns of all, each register would come from a page of its own.
+          for (int64_t first = top; first == top || first < bottom; first += ROWS_AT_A_TIME)
+            map<T>(0, width, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+              vec<A> sum = {};
+              if (first > top) sum = get(line.data() + j);
+              for (int64_t i = first; i < min(first + ROWS_AT_A_TIME, bottom); i++) {
+                const vec<A> v = get(x + (p * rows.in + i) * width + j);
+                sum += back ? v / (get(divisor.data() + j) * A(row_divisor[i])) : v;
+              }
+              put(line.data() + j, sum);
+            });
           sum_spans(line.data(), sums.data(), columns, size);
         }
         T* to = y + (p * rows.out + o) * columns.out;
@@ -134,14 +139,19 @@ bool fills(const Spans& s) { return s.out == 1 && s.begin[0] == 0 && s.end[0] ==
 
 template <class T>
 void avg_forward(const T* x, T* y, int64_t planes, const Spans& rows, const Spans& columns) {
+  using A = acc_t<T>;
   if (!fills(rows) || !fills(columns)) return window_sums<T, false>(x, y, planes, rows, columns, rows.divisor, columns.divisor);
   const int64_t n = rows.in * columns.in;
-  const acc_t<T> divisor = *rows.divisor * *columns.divisor;
+  const A divisor = *rows.divisor * *columns.divisor;
   parallel_for(0, planes, grain(n), [=](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p++) {
+      const T* plane = x + p * n;
       double sum = 0;  // of pieces that are short enough for float: a plane may have millions of entries
-      for (int64_t i = 0; i < n; i += PIECE) sum += sum_of(x + p * n + i, min(n - i, PIECE));
-      store1(y + p, acc_t<T>(sum / divisor));
+      for (int64_t i = 0; i < n; i += PIECE)
+        sum += sum_block<A, 1>(i, min(i + PIECE, n), [plane](int64_t j, auto get) SN_LAMBDA_INLINE {
+                 return Terms<A, 1>{get(plane + j)};
+               }).v[0];
+      store1(y + p, A(sum / divisor));
     }
   });
 }
