@@ -58,10 +58,10 @@ style: build
 test: style
 	$(PYTEST) --quick -m 'not slow and not full'
 
-test-full: style
+test-full: style .venv/.docs
 	$(PYTEST) -m 'not slow'
 
-test-all: style
+test-all: style .venv/.docs
 	$(PYTEST)
 
 format: build
