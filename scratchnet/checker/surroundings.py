@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -82,7 +83,7 @@ def opened_by(path: str) -> set[str]:
             return
         frame: FrameType | None = sys._getframe(1)
         while frame and frame.f_code.co_filename != path:
-            if frame.f_code.co_filename.startswith("<frozen importlib"):
+            if frame.f_code.co_filename.startswith(("<frozen importlib", traceback.__file__)):  # or quoted, as by manual_seed
                 return
             frame = frame.f_back
         if frame:

@@ -76,8 +76,8 @@ def save_graded(lesson: Lesson | Exercise, file: Path, verdicts: dict[str, str |
             entry["last"] = answer
         if problem is None:
             entry.setdefault("passed", _now())
-        if name == hinted:
-            entry["hints"] += 1
+    if hinted:
+        task(known, hinted)["hints"] += 1
     _save(lesson, known)
 
 
