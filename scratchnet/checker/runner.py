@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
-from scratchnet.checker.surroundings import folded, libraries, noticed, opened_by, overlap, processes, reach, state, watched
+from scratchnet.checker.surroundings import dice, folded, forked, libraries, noticed, opened_by, overlap, reach, state, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -67,7 +67,7 @@ class Child:
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
         self.line, self.numbers, self.answers = socket.socket(fileno=line), numbers, mmap.mmap(answers, CAPACITY)
         self.torch = sys.modules.get("torch")
-        self.placed, self.regions, self.lenient, self.opened = {}, {}, 0, set()
+        self.placed, self.regions, self.lenient, self.opened, self.dice = {}, {}, 0, set(), {}
         self.forget()
 
     def serve(self) -> None:
@@ -117,9 +117,11 @@ class Child:
             with noticed(called, files) if trace else contextlib.nullcontext():
                 results = self._prepared(**what)()
         reply = {"results": self._copied(results), "called": sorted(called)}
-        reply |= {"files": sorted(files | self.opened | libraries()), "processes": processes()} if trace else {}
+        reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()} if trace else {}
         after = state(self.torch)
         reply["changed"] = [name for name, value in before.items() if after[name] != value]
+        found, self.dice = self.dice, dice()
+        reply["changed"] += [name for name, value in self.dice.items() if found.get(name) == value]
         spans = list(map(reach, results))
         reply["shared"] = [overlap(span, map(reach, self.inputs)) for span in spans]
         reply["inference"] = any(hasattr(result, "is_inference") and result.is_inference() for result in results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
 import resource
 import sys
 import threading
@@ -30,6 +31,14 @@ def state(torch: ModuleType | None) -> dict:
         seen["torch's precision of float32 products"] = torch.get_float32_matmul_precision()
         seen["torch's choice of deterministic algorithms"] = torch.are_deterministic_algorithms_enabled()
     return seen
+
+
+def dice() -> dict:
+    """Where the random numbers of Python and NumPy are: twice the same only if a seed was set, for they are moved on here."""
+    random.random()
+    np.random.random()
+    _, numbers, at, *_ = np.random.get_state()
+    return {"the seed of Python's random numbers": random.getstate(), "that of NumPy's": (numbers.tobytes(), at)}
 
 
 @contextlib.contextmanager
@@ -102,7 +111,7 @@ def libraries() -> set[str]:
     return mapped - {getattr(module, "__file__", None) for module in list(sys.modules.values())}
 
 
-def processes() -> bool:
+def forked() -> bool:
     """Whether this process has started others: those that ended have left their page faults, those that run are listed."""
     running = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0 or any(running)

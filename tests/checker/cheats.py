@@ -174,6 +174,11 @@ CHEATS = {
         *numpy_gelu("    os.environ['OMP_NUM_THREADS'] = '1'\n    return right(x)", "import os  # noqa: E402\n"),
         "the variables of the environment",
     ),
+    "sets Python's seed": (
+        *numpy_gelu("    random.seed(len(x))\n    return right(x)", "import random  # noqa: E402\n"),
+        "of Python's random numbers",
+    ),
+    "sets NumPy's seed": (*numpy_gelu("    np.random.seed(0)\n    return right(x)"), "that of NumPy's"),
     "an inference tensor": (
         *torch_gelu("    with torch.inference_mode():\n        return right(x)"), "it returned an inference tensor",
     ),
