@@ -58,10 +58,10 @@ style: build
 test: style
 	$(PYTEST) --quick -m 'not slow and not full'
 
-test-full: style .venv/.docs
+test-full: style
 	$(PYTEST) -m 'not slow'
 
-test-all: style .venv/.docs
+test-all: style
 	$(PYTEST)
 
 format: build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import os
 import random
@@ -92,7 +93,10 @@ def opened_by(path: str) -> set[str]:
             return
         frame: FrameType | None = sys._getframe(1)
         while frame and frame.f_code.co_filename != path:
-            if frame.f_code.co_filename.startswith(("<frozen importlib", traceback.__file__)):  # or quoted, as by manual_seed
+            # a line of every caller is quoted by torch.manual_seed, and by torch.library
+            if frame.f_code.co_filename == traceback.__file__ or frame.f_code is inspect.getframeinfo.__code__:
+                return
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return
             frame = frame.f_back
         if frame:
