@@ -24,7 +24,6 @@ def pytest_collection_modifyitems(config, items):
         kept = quick(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
-    items.sort(key=lambda item: item.get_closest_marker("full") is None)  # long ones first: no worker ends with one, alone
 
 
 def pytest_collection_finish():
