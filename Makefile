@@ -16,7 +16,7 @@ CXX_FILES := 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh'
 help:
 	@echo 'make demo      set up .venv, build, show what is there, train on real digits, measure'
 	@echo 'make test      style, types and a sample of every test (about 8 minutes on 2 cores)'
-	@echo 'make test-full the same with every case, as CI runs it (about 40 minutes)'
+	@echo 'make test-full the same with every case, as CI runs it (about 45 minutes)'
 	@echo 'make test-all  the same with the exhaustive sweeps and the installs from scratch'
 	@echo 'make fuzz      random calls and sizes, new ones every time (about 25 minutes)'
 	@echo 'make format    format Python, C++ and CUDA'
