@@ -80,7 +80,7 @@ bench-check: build
 
 # OTHER='--python PATH' adds the torch of another interpreter. peers.py skips what is not installed.
 results: RESULTS = benchmarks/RESULTS.md
-results: build
+results: build .venv/.bench
 	$(BIN)/scratchnet bench --quick --readme docs/speed.md --plot docs/figures/roofline.svg
 	$(BIN)/scratchnet bench --quick --compile --readme $(RESULTS)
 	$(BIN)/scratchnet bench --quick --in-cache --environments $(OTHER) --csv environments.csv --readme $(RESULTS)
@@ -89,7 +89,7 @@ results: build
 	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
-	$(PIP) '.[bench]' && $(BIN)/python benchmarks/models.py --huge-pages --readme $(RESULTS)
+	$(BIN)/python benchmarks/models.py --huge-pages --readme $(RESULTS)
 
 ladders: build
 	for page in $$($(BIN)/python -c 'from scratchnet.ops import PRIMITIVES; print(*PRIMITIVES)'); do \
@@ -104,10 +104,10 @@ profiles: build
 	OMP_WAIT_POLICY=passive $(AVX2) $(TUNE)/avx2-passive.json
 	env -u OMP_WAIT_POLICY $(AVX2) $(TUNE)/avx2-spin.json
 
-# What Sphinx needs, from the extra that pyproject.toml has; the package itself is there.
-.venv/.docs: .venv/.tools pyproject.toml
+# What an extra of pyproject.toml names; the package itself is there.
+.venv/.docs .venv/.wheels .venv/.bench: .venv/.%: .venv/.tools pyproject.toml
 	$(PIP) $$($(BIN)/python -c 'import tomllib; \
-	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"])')
 	@touch $@
 
 site: build .venv/.docs
@@ -119,8 +119,7 @@ gpu: build
 	PYTHON=$(BIN)/python DEVICE=$(DEVICE) tools/gpu_check.sh
 
 # For one Python: .venv/bin/python tools/wheels.py PATH
-wheels: build
-	$(PIP) --no-build-isolation --editable '.[wheels]'
+wheels: build .venv/.wheels
 	$(BIN)/python tools/wheels.py
 
 # Kernels and layers in the layout that Hugging Face's kernel-builder compiles and `kernels` loads.

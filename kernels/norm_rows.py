@@ -74,3 +74,10 @@ def store(dx, grad_total, i, mask, a, h, r, mean_a, mean_ah, ACC: tl.constexpr):
     if grad_total is not None:
         d += tl.load(grad_total + i, mask=mask, other=0).to(ACC)
     tl.store(dx + i, d.to(dx.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def store_sums(partial, sums, program, column, columns):
+    """The sums over a program's rows, as its row of partial (programs, columns); None: they are not needed."""
+    if partial is not None:
+        tl.store(partial + program * columns + column, tl.sum(sums, 0), mask=column < columns)

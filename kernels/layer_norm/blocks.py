@@ -19,7 +19,7 @@ from scratchnet.kernels.column_sums import split_rows
 from scratchnet.kernels.launch import MAX_REGISTERS, accumulator, launch, statistics
 from scratchnet.kernels.layer_norm import registers
 from scratchnet.kernels.layer_norm.registers import LONGEST, in_order, sums_of
-from scratchnet.kernels.norm_rows import affine, load, mean_of, places, read, rstd_of, store, weight_of
+from scratchnet.kernels.norm_rows import affine, load, mean_of, places, read, rstd_of, store, store_sums, weight_of
 from scratchnet.kernels.shapes import row_statistic, rows_and_columns
 from scratchnet.ops.layer_norm import NormOptions
 
@@ -127,10 +127,8 @@ def parameter_sums_kernel(
         g, h, _ = load(grad, x, mean, rstd, row, i, rows, mask, ACC)
         sum_weight += g * h
         sum_bias += g
-    if dweight is not None:
-        tl.store(dweight + program * columns + column, tl.sum(sum_weight, 0), mask=column < columns)
-    if dbias is not None:
-        tl.store(dbias + program * columns + column, tl.sum(sum_bias, 0), mask=column < columns)
+    store_sums(dweight, sum_weight, program, column, columns)
+    store_sums(dbias, sum_bias, program, column, columns)
 
 
 def _backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, need_weight: bool, need_bias: bool):

@@ -23,7 +23,7 @@ from torch import Tensor
 from scratchnet.kernels.column_sums import column_sums, split_rows
 from scratchnet.kernels.launch import accumulator, launch, statistics
 from scratchnet.kernels.layer_norm import naive
-from scratchnet.kernels.norm_rows import affine, load, mean_of, places, read, rstd_of, store, weight_of
+from scratchnet.kernels.norm_rows import affine, load, mean_of, places, read, rstd_of, store, store_sums, weight_of
 from scratchnet.kernels.shapes import row_statistic, rows_and_columns
 from scratchnet.ops.layer_norm import NormOptions
 
@@ -92,10 +92,8 @@ def backward_kernel(
             store(dx, grad_total, i, mask, a, h, r, mean_of(a, mean, columns), tl.sum(a * h, 1) / columns, ACC)
         sum_weight += g * h
         sum_bias += g
-    if dweight is not None:
-        tl.store(dweight + program * columns + column, tl.sum(sum_weight, 0), mask=column < columns)
-    if dbias is not None:
-        tl.store(dbias + program * columns + column, tl.sum(sum_bias, 0), mask=column < columns)
+    store_sums(dweight, sum_weight, program, column, columns)
+    store_sums(dbias, sum_bias, program, column, columns)
 
 
 def backward(grad_total, grad, x, mean, rstd, weight, ndim: int, need_x: bool, need_weight: bool, need_bias: bool):

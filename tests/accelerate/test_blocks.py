@@ -115,7 +115,10 @@ def test_a_residual_sum_and_its_norm_are_one_call(sums, load, training):
     assert_close(ours(input_tensor=residual, hidden_states=x), expected[0])
     assert sums == [1, 1]
     with torch.autocast("cpu", torch.bfloat16):
-        assert_close(*(m.eval()(*pair()) for m in (ours, before)), atol=0.02, rtol=0.02)
+        found = [m.eval()(*pair()) for m in (ours, before)]
+    exact = before.double()(*(t.double() for t in pair()))
+    error, torchs = ((y - exact).abs().max() for y in found)  # both of bfloat16's products
+    assert error <= 2 * torchs + 1e-6
     assert scratchnet.decelerate(ours) == 4 and type(ours) is BertOutput
 
 

@@ -67,6 +67,14 @@ def test_what_a_wrong_file_is_told(text, message, desk):
     assert message in graded(desk, text)["megabytes"]
 
 
+def test_an_answer_whose_callers_torch_quotes_reads_nothing(desk):
+    """torch.manual_seed and torch.library quote a line of every caller, and ours are among them."""
+    own = LESSON.solution.read_text(encoding="utf-8").replace(
+        "    y = x.clone()", "    torch.manual_seed(0)\n    y = x.clone()"
+    )
+    assert "manual_seed" in own and graded(desk, own)["doubled"] is None
+
+
 def test_a_class_that_only_inherits_ours_is_named(desk, tmp_path):
     mine = tmp_path / "mine.py"
     ours = OURS.replace("01_tensor", "30_your_own")

@@ -65,6 +65,24 @@ def test_gather_equals_torch(shape, dim, indices, backend, layout):
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-13, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows", (600, 300_000))
+def test_a_table_that_no_cache_holds(rows):
+    """Its entries are fetched rows ahead, from packed blocks of columns and, for few rows, in place."""
+    table, columns = 300_007, 17
+    x, index = torch.randn(table, columns, requires_grad=True), torch.randint(table, (rows, columns))
+    grad = torch.randn(rows, columns)
+    (expected,) = torch.autograd.grad(torch.gather(x, 0, index), x, grad)
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        with scratchnet.backend("cpp"):
+            y = gather(x, 0, index)
+            assert torch.equal(y, torch.gather(x, 0, index))
+            torch.testing.assert_close(torch.autograd.grad(y, x, grad)[0], expected)
+    index[rows - 1, 3] = table
+    with scratchnet.backend("cpp"), pytest.raises(RuntimeError, match="out of"):
+        gather(x, 0, index)
+
+
 @pytest.mark.parametrize("dtype", (torch.uint8, torch.int64, torch.bool, torch.complex64))
 def test_gather_takes_every_dtype(dtype):
     x, index = torch.tensor([[0, 1], [2, 3]]).to(dtype), torch.tensor([[1, 0], [0, 0]])

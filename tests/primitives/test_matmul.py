@@ -227,6 +227,17 @@ def test_without_gradients_linear_writes_its_result_alone(rung, dtype):
     assert torch.ops.scratchnet.linear_outputs(*(t.detach().to("meta") for t in (x, weight, bias)), 2, 1).shape == (9, 67)
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("threads", (1, 3))
+def test_its_result_alone_is_the_same_at_the_width_of_a_model(dtype, threads):
+    torch.set_num_threads(threads)
+    x, weight, bias = (torch.randn(shape).to(dtype).requires_grad_() for shape in ((257, 768), (3072, 768), (3072,)))
+    for activation in ACTIVATIONS:
+        kept = linear(x, weight, bias, activation)
+        with torch.no_grad():
+            assert torch.equal(linear(x, weight, bias, activation), kept)
+
+
 def test_weight_and_bias_of_other_ranks():
     x, weight = torch.randn(2, 4, 3), torch.randn(3)
     with scratchnet.backend("cpp"):
