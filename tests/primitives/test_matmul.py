@@ -97,6 +97,19 @@ def test_rows_around_the_limits_of_each_way_to_read_b(rows, columns):
             assert_as_exact(matmul(a, right), a @ right, exact.numpy())
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("columns", (1, 2, 4, 5, 8, 9))
+def test_columns_around_the_limits_of_inner_products(columns, dtype):
+    """A few columns are copied into order along the terms, and the many rows are read where they lie; 4,133 terms, two chains."""
+    torch.manual_seed(0)
+    a, b = torch.randn(257, 4133).to(dtype), torch.randn(4133, columns).to(dtype)
+    exact = np.matmul(*wide(a, b))
+    with scratchnet.backend("cpp"):
+        for right in (b, b.T.contiguous().T, torch.stack([b, b], 2)[..., 1]):
+            assert_as_exact(matmul(a, right), a @ right, exact)
+            assert_as_exact(matmul(a[:, None], right), a[:, None] @ right, exact[:, None])  # one row, of each of a batch
+
+
 def test_repeated_rows_and_batches_are_read_in_place():
     row, b = torch.randn(1, 9), torch.randn(2, 1, 9, 5)
     with scratchnet.backend("cpp"):
@@ -275,6 +288,8 @@ def test_a_long_sum_meets_its_bias_and_activation_once(rows, activation):
     [
         ((300, 1100), (1100, 200)),
         ((5, 3000), (3000, 100)),
+        ((1, 3000), (3000, 500)),
+        ((300, 1100), (1100, 3)),
         ((6, 90, 80), (6, 80, 70)),
         ((48, 96), (96, 96)),
         ((33, 768), (768, 300)),
