@@ -172,7 +172,11 @@ ATTENTION = Op(
             "blocks of scores in L2, register tiles, SIMD",
             "threads, keys packed once for a head",
         ),
-        "cuda": ("one thread per number of a result, online softmax",),
+        "cuda": (
+            "one thread per number of a result, online softmax",
+            "a block for each query or key, every score made once",
+            "forward in tiles in shared memory",
+        ),
         "triton": (
             "naive: one query per program",
             "online: tiles of queries and keys, forward",
