@@ -98,12 +98,12 @@ TOO_LARGE = {
     "gather, all": lambda: ops.gather_backward(FLOATS, [2**62, 2**62], INDEX, 0, 4),
     "embedding": lambda: ops.embedding_backward(FLOATS, INDEX[:, 0], 2**60, -1, False, 4),
     "embedding of nothing": lambda: ops.embedding_backward(torch.ones(4, 0), INDEX[:, 0], 2**60, -1, False, 4),
-    "conv2d, padding": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [2**63 - 1, 0], [1, 1], 1, 2),
-    "conv2d, padding of both": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [2**40, 2**40], [1, 1], 1, 2),
-    "conv2d, dilation": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [0, 0], [2**62, 1], 1, 2),
-    "adaptive_avg_pool2d": lambda: ops.adaptive_avg_pool2d_forward(IMAGE, [10**8, 10**8], 2),
-    "avg_pool2d, back": lambda: ops.avg_pool2d_backward(IMAGE, [2**40, 2**40, 9, 9], [5, 5], [1, 1], [0, 0], False, True, 0, 2),
-    "max_pool2d, back": lambda: ops.max_pool2d_backward(FLOATS, [2**32, 2**32], INDEX, 2),
+    "conv2d, padding": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [2**63 - 1, 0], [1, 1], 1, 8),
+    "conv2d, padding of both": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [2**40, 2**40], [1, 1], 1, 8),
+    "conv2d, dilation": lambda: ops.conv2d_forward(IMAGE, FILTER, None, [1, 1], [0, 0], [2**62, 1], 1, 8),
+    "adaptive_avg_pool2d": lambda: ops.adaptive_avg_pool2d_forward(IMAGE, [10**8, 10**8], 7),
+    "avg_pool2d, back": lambda: ops.avg_pool2d_backward(IMAGE, [2**40, 2**40, 9, 9], [5, 5], [1, 1], [0, 0], False, True, 0, 7),
+    "max_pool2d, back": lambda: ops.max_pool2d_backward(FLOATS, [2**32, 2**32], INDEX, 7),
 }
 
 
@@ -115,9 +115,9 @@ def test_sizes_that_wrap_are_refused(name):
 
 
 def test_a_step_that_is_never_taken_may_be_of_any_length():
-    y = ops.conv2d_forward(IMAGE, FILTER, None, [2**62, 1], [0, 0], [1, 1], 1, 2)
+    y = ops.conv2d_forward(IMAGE, FILTER, None, [2**62, 1], [0, 0], [1, 1], 1, 8)
     torch.testing.assert_close(y, torch.full((1, 1, 1, 3), 9.0))
-    y, index = ops.max_pool2d_forward(IMAGE, [2, 2], [2**31 - 2, 2**31 - 2], [0, 0], [1, 1], False, 2)
+    y, index = ops.max_pool2d_forward(IMAGE, [2, 2], [2**31 - 2, 2**31 - 2], [0, 0], [1, 1], False, 7)
     assert y.tolist() == [[[[1.0]]]] and index.tolist() == [[[[0]]]]
 
 

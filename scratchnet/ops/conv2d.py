@@ -54,7 +54,18 @@ CONV2D = Op(
     outputs=("y",),  # (N, F, out_h, out_w)
     saved=("x", "weight"),
     gradients=("x", "weight", "bias"),
-    ideas={"cpp": ("naive loop", "register tiles over shifted images, SIMD, threads")},
+    ideas={
+        "cpp": (
+            "naive loop",
+            "matrix products where it is one",
+            "shifted images in a frame of zeros, SIMD",
+            "register tiles over shifted images",
+            "threads",
+            "few filters: a register for a column of taps",
+            "gradient of few filters",
+            "gradient of many filters by register tiles",
+        )
+    },
     torch=F.conv2d,
     variant=_variant,
     cost=_conv2d_cost,

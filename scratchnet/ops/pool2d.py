@@ -47,7 +47,17 @@ class AdaptivePoolOptions(NamedTuple):
     output_size: SymInts
 
 
-IDEAS = {"cpp": ("naive loop", "along the rows, then down the columns; SIMD, threads")}
+IDEAS = {
+    "cpp": (
+        "naive loop",
+        "one axis after the other",
+        "SIMD averages",
+        "SIMD maxima with their places, down the columns",
+        "SIMD maxima along the rows: each is dealt into hands",
+        "one window as large as the plane",
+        "threads",
+    )
+}
 _POOL_SIZES = ((1022, 1022), (222, 222))
 
 MAX_POOL2D = Op(

@@ -98,9 +98,10 @@ def module():
 
 
 # Kernels without 128-bit accesses: sums of columns and of one number per row, where threads read and write single numbers;
-# those with a last template argument of 1, for rows at any address; those that add atomically, and so store nothing; and the
-# kernel that writes 0, 1, 2, ..., one number per thread.
+# those with a last template argument of 1, for rows at any address; those that add atomically, and so store nothing; the
+# kernel that writes 0, 1, 2, ..., one number per thread; and attention's, whose heads may lie in any layout.
 NARROW = re.compile(
+    r"attention_\w+_kernel|"
     r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_list_kernel"
 )
 NARROW_STORE = re.compile(r"cross_entropy_forward_kernel")  # reads packs, but writes few numbers per row

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 
 import scratchnet
 from scratchnet.functions.pool2d import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from scratchnet.ops import OPS
 
-BACKENDS = ("cpp", "cpp:1", "reference", "numpy")
+RUNGS = [f"cpp:{n}" for n in range(1, len(OPS["max_pool2d"].rungs("cpp")) + 1)]
+BACKENDS = (*RUNGS, "reference", "numpy")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -38,7 +40,7 @@ def test_ties_nan_and_infinities_pick_the_entry_that_torch_picks(dtype, backend)
         torch.testing.assert_close(actual[2], expected[2], equal_nan=True)
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 @pytest.mark.parametrize("function, own", ((max_pool2d, F.max_pool2d), (avg_pool2d, F.avg_pool2d)), ids=("max", "avg"))
 def test_every_window(function, own, backend):
     """All kernels, strides, paddings and image sizes up to a few registers."""
@@ -72,7 +74,7 @@ def test_adaptive_windows(backend):
             torch.testing.assert_close(adaptive_avg_pool2d(x, 1), F.adaptive_avg_pool2d(x, 1), equal_nan=True)
 
 
-@pytest.mark.parametrize("backend", ("cpp", "cpp:1"))
+@pytest.mark.parametrize("backend", RUNGS)
 def test_infinity_stays_in_its_window(backend):
     x = torch.ones(1, 6, 6)
     x[0, 2, 2] = torch.inf
@@ -125,7 +127,7 @@ def test_indices_are_int64_places_without_a_gradient():
     assert all(map(torch.equal, run(x), (y, index)))
 
 
-@pytest.mark.parametrize("rung", (1, 2))
+@pytest.mark.parametrize("rung", range(1, len(RUNGS) + 1))
 @pytest.mark.parametrize("bad", (-1, 16, 2**40))
 def test_an_index_out_of_the_plane_is_refused(bad, rung):
     index = torch.full((2, 2, 2), bad)

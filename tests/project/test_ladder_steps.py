@@ -17,13 +17,10 @@ MOST = 80  # new lines of a rung
 
 # Rungs that are no step yet -> the ideas that they take at once. Whoever cuts one strikes it from here.
 REWRITES = {
-    "cpu conv2d 2_shifted_images": "products of shifted images, few filters, the gradient of the filters, threads",
-    "cpu pool2d 2_separable": "rows before columns, maxima with their places, SIMD, threads",
     "cuda cross_entropy 2_online": "a block for each row, 128-bit loads, max and sum in one pass, shuffles",
     "cuda gather 2_sorted_sums": "128-bit copies, sums by atomics, sums over a sorted index",
     "cuda layer_norm 2_rows_in_registers": "rows in registers of a warp or a block, 128-bit loads, sums of columns",
     "cuda matmul 2_tiles": "tiles in shared memory and in registers, copies that run ahead, matrix units, K split",
-    "triton attention online": "tiles of queries and keys, three kernels of backward, tuning",
 }
 
 

@@ -18,6 +18,8 @@
 namespace scratchnet {
 namespace {
 
+constexpr int64_t POSITIONS = 256;  // outputs whose sums are made together, at least
+
 // One axis: tap k of output `at` meets in[stride * at + shift + k * shift_step] and kernel[index + k * index_step].
 struct Axis {
   int64_t in, out, stride, kernel, taps, shift, shift_step, index, index_step;

@@ -3,54 +3,10 @@
 //
 //   forward   y_ie   online softmax over the keys: the largest score m, l = sum of exp(s - m), o = sum of exp(s - m) v_e
 //   backward  dq_ie, dk_je, dv_je, dmask_ij, dsink from p = exp(s - lse) and delta = g . y
-#include "cuda/device.cuh"
-#include "cuda/ladder.h"
-#include "cuda/launch.cuh"
-#include "cuda/scalar.cuh"
-#include "ops/attention.h"
+#include "scores.cuh"
 
 namespace scratchnet {
 namespace {
-
-constexpr int THREADS = 128;
-
-template <class T>
-__device__ double dot(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t n) {
-  double sum = 0;
-  for (int64_t e = 0; e < n; e++) sum += double(load1(a + e * a_step)) * double(load1(b + e * b_step));
-  return sum;
-}
-template <class T>
-__device__ const T* at(const Heads& t, int64_t b, int64_t h, int64_t i) {
-  return (const T*)t.data + t.offset(b, h, i);
-}
-
-struct Score {
-  double value, slope;  // slope: the softcap's derivative
-};
-
-template <class T>
-__device__ Score score(const Attention& p, int64_t b, int64_t h, int64_t i, int64_t j) {
-  const int64_t g = p.group(h);
-  double x = p.scale * dot(at<T>(p.q, b, h, i), p.q.column, at<T>(p.k, b, g, j), p.k.column, p.size), slope = 1;
-  if (p.softcap > 0) {
-    const double t = tanh(x / p.softcap);
-    x = p.softcap * t, slope = 1 - t * t;
-  }
-  if (!p.mask.data) return {x, slope};
-  const int64_t place = p.mask.offset(b, h, i) + j * p.mask.column;
-  if (!p.boolean) return {x + load1((const T*)p.mask.data + place), slope};
-  return {((const uint8_t*)p.mask.data)[place] ? x : -INFINITY, slope};
-}
-
-template <class T>
-__device__ double sink(const Attention& p, int64_t h) {
-  return p.sinks ? double(load1((const T*)p.sinks + h)) : -INFINITY;
-}
-
-__device__ double kept(const Attention& p, int64_t b, int64_t h, int64_t i, int64_t j) {
-  return p.seed ? Dropout(p.dropout).factor(dropout_key(*p.seed, p.row(b, h, i)), j) : 1;
-}
 
 // y (batches, queries, heads, value_size); where values have no size, one thread for each query writes lse.
 template <class T>
@@ -84,27 +40,6 @@ void forward(const Launch& on, const AttentionForward& p) {
 // ---- backward -----------------------------------------------------------------------------------------------------------
 
 template <class T>
-__device__ double delta(const AttentionBackward& p, int64_t b, int64_t h, int64_t i) {
-  const T* const y = (const T*)p.y + ((b * p.queries + i) * p.heads + h) * p.value_size;
-  return dot(at<T>(p.grad, b, h, i), p.grad.column, y, 1, p.value_size);
-}
-
-struct Terms {
-  double dropped, of_score, of_product;  // z p, and the gradients of the score and of q . k; 0 for a key that is not seen
-};
-
-template <class T>
-__device__ Terms terms(const AttentionBackward& p, int64_t b, int64_t h, int64_t i, int64_t j) {
-  const Span seen = p.visible(i);
-  if (j < seen.begin || j >= seen.end) return {0, 0, 0};
-  const Score s = score<T>(p, b, h, i, j);
-  const double w = exp(s.value - p.lse[p.row(b, h, i)]), z = kept(p, b, h, i, j);
-  const double dp = z * dot(at<T>(p.grad, b, h, i), p.grad.column, at<T>(p.v, b, p.group(h), j), p.v.column, p.value_size);
-  const double ds = w * (dp - delta<T>(p, b, h, i));
-  return {z * w, ds, ds * s.slope * p.scale};
-}
-
-template <class T>
 __global__ void attention_backward_queries_kernel(const __grid_constant__ AttentionBackward p) {
   const int64_t n = thread_index(), e = n % p.size, row = n / p.size;
   if (n >= p.batches * p.heads * p.queries * p.size) return;
@@ -112,7 +47,7 @@ __global__ void attention_backward_queries_kernel(const __grid_constant__ Attent
   const Span seen = p.visible(i);
   double sum = 0;
   for (int64_t j = seen.begin; j < seen.end; j++)
-    sum += terms<T>(p, b, h, i, j).of_product * load1(at<T>(p.k, b, p.group(h), j) + e * p.k.column);
+    sum += terms<T>(p, b, h, i, j, delta_of<T>(p, b, h, i)).of_product * load1(at<T>(p.k, b, p.group(h), j) + e * p.k.column);
   store1((T*)p.dq + n, acc_t<T>(sum));
 }
 
@@ -126,7 +61,7 @@ __global__ void attention_backward_keys_kernel(const __grid_constant__ Attention
   double sum = 0;
   for (int64_t h = g * share; h < (g + 1) * share; h++)
     for (int64_t i = 0; i < p.queries; i++) {
-      const Terms t = terms<T>(p, b, h, i, j);
+      const Terms t = terms<T>(p, b, h, i, j, delta_of<T>(p, b, h, i));
       sum += (VALUES ? t.dropped : t.of_product) * load1(at<T>(from, b, h, i) + e * from.column);
     }
   store1((T*)(VALUES ? p.dv : p.dk) + n, acc_t<T>(sum));
@@ -148,7 +83,7 @@ __global__ void attention_backward_mask_kernel(const __grid_constant__ Attention
   for (int64_t b = from[0]; b < to[0]; b++)
     for (int64_t h = from[1]; h < to[1]; h++)
       for (int64_t i = from[2]; i < to[2]; i++)
-        for (int64_t j = from[3]; j < to[3]; j++) sum += terms<T>(p, b, h, i, j).of_score;
+        for (int64_t j = from[3]; j < to[3]; j++) sum += terms<T>(p, b, h, i, j, delta_of<T>(p, b, h, i)).of_score;
   store1((T*)p.dmask + thread_index(), acc_t<T>(sum));
 }
 
@@ -158,7 +93,7 @@ __global__ void attention_backward_sinks_kernel(const __grid_constant__ Attentio
   if (h >= p.heads) return;
   double sum = 0;
   for (int64_t b = 0; b < p.batches; b++)
-    for (int64_t i = 0; i < p.queries; i++) sum -= exp(sink<T>(p, h) - p.lse[p.row(b, h, i)]) * delta<T>(p, b, h, i);
+    for (int64_t i = 0; i < p.queries; i++) sum -= exp(sink<T>(p, h) - p.lse[p.row(b, h, i)]) * delta_of<T>(p, b, h, i);
   store1((T*)p.dsinks + h, acc_t<T>(sum));
 }
 

@@ -1,15 +1,17 @@
-// The gradient of a convolution's weights: dweight (F, terms) = dy (F, outputs) views(x)^T, summed over all images.
+// Convolution, rung 8: the gradient of the filters by tiles: dweight (F, terms) = dy (F, outputs) views(x)^T, summed over all
+// images.
 //
 // The sums lie as (terms, F) until the end: a number of the image meets whole registers of dy, which is transposed first.
 // How the outputs are cut into chains of additions follows from the sizes alone; the threads share the terms.
-#pragma once
+#include "cpu/ladder.h"
 #include "cpu/matmul/pack.h"
-#include "few_filters.h"
+#include "cpu/parallel.h"
+#include "products.h"
+#include "shifted.h"
 
 namespace scratchnet {
 namespace {
 
-constexpr int64_t POSITIONS = 256;   // outputs that are summed up in registers
 constexpr int64_t TURNED = 1 << 20;  // numbers of dy that are transposed at a time
 
 // One block's part: sums (terms [begin, end), filters) = [sums +] views dy^T. dy is (registers of filters, outputs, lanes),
@@ -42,7 +44,6 @@ void add_products(const Views& views, const A* pieces, int64_t piece_size, int64
 
 template <class T>
 void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dweight) {
-  if (size.batch == 0 || size.filters <= FEW_FILTERS) return few_filters_gradient(size, grad, x, dweight);
   using A = acc_t<T>;
   constexpr int64_t N = lanes<A>;
   const Views views(forward_axis(size, 0), forward_axis(size, 1), size.channels, 4 * POSITIONS);
@@ -100,4 +101,15 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
 }
 
 }  // namespace
+
+SN_DEFINE_RUNG(Conv2dKernels, conv2d_8) = {
+    SN_FROM(conv2d_kernels(6), forward),
+    [](const On& on, const Conv2dSizes& size, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
+       void* dbias) {
+      if (dweight && size.batch && size.filters > FEW_FILTERS && size.channels && !dweight_is_product(on, size))
+        SN_TYPED(weight_gradient)(on, size, grad, x, dweight), dweight = nullptr;
+      conv2d_kernels(7).backward(on, size, grad, x, weight, dx, dweight, dbias);
+    },
+};
+
 }  // namespace scratchnet

@@ -1,0 +1,56 @@
+// A block of a correlation's sums by the tiles of the matrix product: rows of weights times shifted images.
+#pragma once
+#include "correlation.h"
+
+namespace scratchnet {
+namespace {
+
+constexpr int64_t SUMS = 1 << 16;    // of a block, in L2
+constexpr int64_t BLOCK_ROWS = 264;  // of them, at most
+
+// About as many outputs as one block of them has.
+template <class T>
+int64_t outputs_of_block(const Correlation<T>& c) {
+  return max(POSITIONS, SUMS / min(max(c.rows, 1), BLOCK_ROWS));
+}
+
+// The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); panels [begin, end) of
+// all groups.
+template <class T>
+void pack_weights(const Correlation<T>& c, const Views& views, int64_t begin, int64_t end, const Scratch<acc_t<T>>& packed) {
+  const int64_t panels = ceil_div(c.rows, ROWS), terms = c.terms();
+  for (int64_t panel = begin; panel < end; panel++) {
+    const int64_t first = panel % panels * ROWS, lines = min(ROWS, c.rows - first);
+    const T* from = c.row_of(panel / panels, first);
+    auto* to = packed.at(panel * terms * ROWS, terms * ROWS);
+    for (int64_t t = 0; t < terms; t++, to += ROWS) {
+      const T* at = from + c.term_of(views, t);
+      for (int64_t r = 0; r < lines; r++) to[r] = load1(at + r * c.row);
+      for (int64_t r = lines; r < ROWS; r++) to[r] = 0;
+    }
+  }
+}
+
+// sums (images, rows, columns) = a (rows, terms) views of a piece of each image; a begins with the first row's panel.
+template <class A>
+void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64_t images, const A* pieces, int64_t piece_size,
+              int64_t used, A* sums, int64_t columns) {
+  const int64_t depth = piece(terms, DEPTH, 1);
+  int64_t p = 0;
+  do {  // once even without a term, which makes zeros
+    const int64_t count = min(depth, terms - p);
+    const int64_t* const offset = views.offset.at(p, count);
+    for (int64_t image = 0; image < images; image++)
+      for (int64_t j = 0; j < used; j += COLUMNS<A>) {
+        const A* const from = pieces + image * piece_size + j;
+        const auto shifted = [=](int64_t q, int v) SN_LAMBDA_INLINE { return load(from + offset[q] + v * lanes<A>); };
+        for (int64_t i = 0; i < rows; i += ROWS)
+          fitting_tile<A>(min(ROWS, rows - i), count, packed_rows(a + i * terms + p * ROWS), shifted,
+                          sums + (image * rows + i) * columns + j, columns, min(COLUMNS<A>, used - j), p > 0);
+      }
+    p += depth;
+  } while (p < terms);
+}
+
+}  // namespace
+}  // namespace scratchnet
