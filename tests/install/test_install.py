@@ -27,6 +27,13 @@ needs_build = pytest.mark.skipif(
 )
 
 
+def compilers() -> list[str]:
+    """Every g++ and clang++ on PATH, each once; first the one that setup.py takes by itself."""
+    names = sorted({name for folder in os.get_exec_path() if os.path.isdir(folder) for name in os.listdir(folder)}, key=len)
+    found = [shutil.which(name) for name in ("g++", *names) if re.fullmatch(r"(g|clang)\+\+(-\d+)?", name)]
+    return [Path(path).name for path in {os.path.realpath(path): path for path in reversed(found) if path}.values()][::-1]
+
+
 def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     # PYTHONPATH would let the source tree stand in for the installed package; the others steer the build.
     steering = ("PYTHONPATH", "CXX", "SCRATCHNET_BUILD", "SCRATCHNET_REQUIRE_EXT", "SCRATCHNET_SANITIZE", "SCRATCHNET_BACKEND")
@@ -170,8 +177,9 @@ def test_sdist_holds_what_the_build_needs(source, tmp_path):
 
 @pytest.mark.slow
 @needs_build
-def test_wheel_passes_tests_outside_the_source(source, tmp_path):
-    wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_REQUIRE_EXT="1")
+@pytest.mark.parametrize("compiler", compilers())
+def test_wheel_passes_tests_outside_the_source(source, tmp_path, compiler):
+    wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_REQUIRE_EXT="1", CXX=compiler)
     python = fresh_python(tmp_path / "env", wheel)
     where = succeed(python, "-W", "error::RuntimeWarning", "-c", WHERE, cwd=tmp_path)
     assert where.startswith(str(tmp_path / "env")) and where.split()[1] == "False"

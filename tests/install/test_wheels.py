@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from scratchnet import _compiled
 
@@ -29,6 +30,28 @@ MACHINES = {  # of the workflow -> system and processor for which it builds
     "ubuntu-24.04-arm": ("linux", "aarch64", "manylinux_aarch64"),
     "macos-15": ("macos", "arm64", "macosx_arm64"),
 }
+
+
+THROUGH_NUMPY = """
+import importlib.util, itertools, math, sys
+import numpy as np
+
+spec = importlib.util.spec_from_file_location("scratchnet._C", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+x = np.linspace(-3, 3, 1000, dtype="float32").reshape(20, 50)
+gelu = np.array([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x.ravel().tolist()]).reshape(x.shape)
+product = x @ x.T
+gelus, products = lambda rung: module.gelu_forward(x, False, rung), lambda rung: module.matmul_forward(x, x.T, rung)
+for call, exact in ((gelus, gelu), (products, product)):
+    for rung in itertools.count(1):
+        try:
+            result = call(rung)
+        except RuntimeError as error:
+            assert "there is no rung" in str(error) and rung > 2, error
+            break
+        np.testing.assert_allclose(result, exact, rtol=1e-5, atol=1e-5)
+"""
 
 
 def promised() -> list[str]:
@@ -89,6 +112,38 @@ def test_a_wheel_for_this_python_is_built_audited_and_tested():
     assert made.returncode == 0, made.stdout + made.stderr
     tag = f"cp3{sys.version_info.minor}"
     assert re.search(rf"MB, works: dist/scratchnet-\S+-{tag}-{tag}-manylinux_2_\d+_\w+.whl\n", made.stdout)
+
+
+@needs_module
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("uv"), reason="pip install 'scratchnet[wheels]'")
+@pytest.mark.parametrize("version", promised())
+def test_every_python_here_runs_the_kernels_through_numpy(version, tmp_path):
+    """Without a torch for it: its libraries do not depend on Python, and are those of the torch that runs this."""
+    wheels = runpy.run_path(str(ROOT / "tools" / "wheels.py"))
+    python = wheels["pythons"]().get(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not here, or not its headers")
+    with zipfile.ZipFile(wheels["build"](python, tmp_path / "wheel")) as wheel:
+        wheel.extractall(tmp_path / "site")
+    own = (sys.executable, "-m", "uv", "--quiet", "pip", "install", "--python", python, "--target", tmp_path / "site", "numpy")
+    subprocess.run(own, check=True)
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "LD_LIBRARY_PATH": str(Path(torch.__file__).parent / "lib")}
+    module = next(tmp_path.glob("site/scratchnet/_C.*.so"))
+    for command in (("-c", THROUGH_NUMPY, module), ("-m", "compileall", "-q", tmp_path / "site" / "scratchnet")):
+        said = subprocess.run([python, *command], env=environment, capture_output=True, text=True)
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+@needs_module
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(importlib.util.find_spec, ("auditwheel", "uv"))), reason="pip install 'scratchnet[wheels]'")
+def test_a_wheel_for_64_bit_arm_is_built_audited_and_tested_in_an_emulator():
+    made = subprocess.run([sys.executable, ROOT / "tools" / "wheels_aarch64.py"], capture_output=True, text=True)
+    if " lacks " in made.stderr:
+        pytest.skip(made.stderr)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert re.search(r"MB, works: dist/scratchnet-\S+-manylinux_2_\d+_aarch64.whl\n", made.stdout)
 
 
 def test_the_lines_of_the_table_of_installs_are_routes_that_are_tried():
