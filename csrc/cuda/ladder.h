@@ -34,6 +34,9 @@ struct Launch : On {
 // At the end of a rung's file: SN_DEFINE_RUNG(GeluKernels, gelu_1) = {SN_TYPED(forward), ...};
 #define SN_DEFINE_RUNG(Table, name) extern const Table name##_cuda
 
+// A table's function that this rung does not change, as a rung below has it: SN_FROM(gelu_kernels(1), forward)
+#define SN_FROM(table, function) [](const On& on, auto... arguments) { return table.function(on, arguments...); }
+
 // A table's function from a function template over the element type with the same arguments.
 #define SN_TYPED(function)                                                                                     \
   [](const On& on, auto... arguments) {                                                                        \

@@ -20,7 +20,11 @@ class NormOptions(NamedTuple):
 
 IDEAS = {
     "cpp": ("naive loop", "Welford, all sums of a row in one pass", "SIMD", "threads", "long rows in blocks"),
-    "cuda": ("one thread per row", "a warp's or a block's registers keep the row, 128-bit loads"),
+    "cuda": (
+        "one thread per row",
+        "one block per row, 128-bit loads, shuffles",
+        "a warp's or a block's registers keep the row, weight gradients on the way",
+    ),
     "triton": ("blocks: long rows block by block, in one pass for the statistics",),
 }
 

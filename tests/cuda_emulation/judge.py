@@ -44,19 +44,20 @@ def offset(t: torch.Tensor) -> torch.Tensor:
     return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
 
 
-# Sizes that reach what the grid's sizes do not: (operator, example, rows, columns) of a primitive, judged on its last rung.
+# Sizes that reach what the grid's sizes do not: (rungs, operator, example, rows, columns) of a primitive.
+FROM_SECOND, LAST = slice(1, None), slice(-1, None)
 MORE = {
     "cross_entropy": (
-        ("cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
-        ("softmax", "last dim", 2, 2104),
-        ("linear_cross_entropy", "bias, none", 300, 2),  # more rows than a chunk has
+        (FROM_SECOND, "cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
+        (LAST, "softmax", "last dim", 2, 2104),
+        (LAST, "linear_cross_entropy", "bias, none", 300, 2),  # more rows than a chunk has
     ),
-    "gather": (("embedding", "plain", 3000, 3),),  # several rows per thread
+    "gather": ((LAST, "embedding", "plain", 3000, 3),),  # several rows per thread
     "layer_norm": (
-        ("layer_norm", "affine", 4100, 3),  # several rows per warp
-        ("layer_norm", "affine", 513, 1032),  # several rows per block
-        ("rms_norm", "weight", 2, 4104),  # more than a block's registers hold
-        ("layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
+        (FROM_SECOND, "layer_norm", "affine", 4100, 3),  # several rows per warp or block
+        (LAST, "layer_norm", "affine", 513, 1032),  # several long rows per block
+        (LAST, "rms_norm", "weight", 2, 4104),  # more than a block's registers hold
+        (LAST, "layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
     ),
 }
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
@@ -66,20 +67,23 @@ SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZE
 
 
 def grid(column: str, primitive: str, step: int) -> list[str]:
-    """Every option, dtype and rung at the grid's sizes, with the layouts in turn."""
+    """Every option, dtype and rung at the grid's sizes, with the layouts in turn. The first rung and the last take each size in
+    every dtype, those between in one, which another example changes."""
     wrong = []
     cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs(column) for example in op.examples]
-    for op, example in cells:
+    for number, (op, example) in enumerate(cells):
+        sizes = [*enumerate(SIZES_OF.get(op.name, SIZES))]
         for shift, dtype in enumerate(DTYPES):
-            for rung in range(1, len(op.rungs(column)) + 1):
-                sizes = [*enumerate(SIZES_OF.get(op.name, SIZES))]
-                for turn, (rows, columns) in sizes[shift % step :: step]:
+            for rung in range(1, (last := len(op.rungs(column))) + 1):
+                begin, every = (shift + number, max(step, len(DTYPES))) if 1 < rung < last else (shift, step)
+                for turn, (rows, columns) in sizes[begin % every :: every]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]
                     result = compare(op, example, rows, columns, dtype, f"{column}:{rung}", layout, seed=turn)
                     wrong += [] if result.ok else [str(result)]
-    for name, example, rows, columns in MORE.get(primitive, ()) if step == 1 else ():
-        result = compare(OPS[name], example, rows, columns, torch.float32, column)
-        wrong += [] if result.ok else [str(result)]
+    for of, name, example, rows, columns in MORE.get(primitive, ()) if step == 1 else ():
+        for rung in range(1, len(OPS[name].rungs(column)) + 1)[of]:
+            result = compare(OPS[name], example, rows, columns, torch.float32, f"{column}:{rung}")
+            wrong += [] if result.ok else [str(result)]
     return wrong
 
 
@@ -88,7 +92,7 @@ def tf32(emulation: ctypes.CDLL) -> list[str]:
     asked = emulation.sn_emulation_tf32
     rounded = lambda t: (t.view(torch.int32) & ~0x1FFF).view(torch.float32)
     run = lambda layout: [
-        compare(OPS[name], example, rows, columns, torch.float32, "cuda:2", layout)
+        compare(OPS[name], example, rows, columns, torch.float32, "cuda", layout)
         for name, example in (("matmul", "2-D"), ("matmul", "batched"), ("linear", "bias"))
         for rows, columns in ((136, 72), (33, 127), (2, 600))
     ]
@@ -157,7 +161,7 @@ def refusals(primitive: str) -> list[str]:
         if OPS[name.rpartition("_")[0]].primitive != primitive:
             continue
         for bad in (-1, 5):
-            for rung in (1, 2):
+            for rung in range(1, len(OPS[name.rpartition("_")[0]].rungs("cuda")) + 1):
                 try:
                     getattr(getattr(torch.ops, NAMESPACE), name)(*arguments(bad), rung)
                     wrong.append(f"{name} on cuda:{rung} accepts index {bad} of 5")

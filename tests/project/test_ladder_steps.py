@@ -19,7 +19,6 @@ MOST = 80  # new lines of a rung
 REWRITES = {
     "cuda cross_entropy 2_online": "a block for each row, 128-bit loads, max and sum in one pass, shuffles",
     "cuda gather 2_sorted_sums": "128-bit copies, sums by atomics, sums over a sorted index",
-    "cuda layer_norm 2_rows_in_registers": "rows in registers of a warp or a block, 128-bit loads, sums of columns",
     "cuda matmul 2_tiles": "tiles in shared memory and in registers, copies that run ahead, matrix units, K split",
 }
 

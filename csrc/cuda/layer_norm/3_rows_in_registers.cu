@@ -1,19 +1,14 @@
-// LayerNorm and RMSNorm, rung 2: a row comes from memory once and stays in registers: a warp's if it is short, else a block's.
+// LayerNorm and RMSNorm, rung 3: a row comes from memory once and stays in registers: a warp's if it is short, else a block's.
 //
 //   forward   reads x (and residual), writes y (and the sum):        8 bytes per element (float32; with residual 16)
 //   backward  reads x and grad (and grad_total), writes dx:         12 bytes (16); dweight and dbias are summed on the way
 //
 // A warp keeps 1024 numbers, a block 4096, of float64 half as many. What a row has beyond them is read again in every pass.
 // Loads and stores have 128 bits; where rows begin at any address, one element, and a warp then keeps 512.
-//
-// How LayerNorm keeps its digits, also for a mean of 1e4 and a deviation of 1: with d = x - mean, which is nearly exact, what
-// the mean's rounding leaves over, c = mean(d), is a by-product of the pass for the variance, mean(d^2) - c^2, and of
-// backward's pass for its sums. Then h = (d - c) rstd.
 #include "cuda/column_sums.cuh"
 #include "cuda/device.cuh"
 #include "cuda/ladder.h"
-#include "cuda/reduce.cuh"
-#include "ops/layer_norm.h"
+#include "cuda/layer_norm/rows.cuh"
 
 namespace scratchnet {
 namespace {
@@ -35,7 +30,7 @@ Grid share(int64_t rows, int64_t columns, int64_t blocks) {
 template <int THREADS, class A>
 __device__ __forceinline__ A mean_of_row(A sum, int64_t columns) {
   if constexpr (THREADS == WARP) return reduce_warp(sum, Add{}) / columns;
-  else return reduce_block(sum, Add{}, A(0)) / columns;
+  else return mean_of_block(sum, columns);
 }
 
 // visit(k, column, kept) for this thread's packs of a row; kept is a constant: true for those that stay in registers.
@@ -66,14 +61,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forwar
 
     A sum = 0;
     for_each_pack<T, THREADS, N>(columns, [&](int64_t k, int64_t j, bool kept) {
-      Bits<T, N> bits = *(Load)((const T*)p.x + start + j);
-      if (p.residual) {
-        Pack<T, N> total = unpack(bits);
-        const Pack<T, N> more = unpack(*(Load)((const T*)p.residual + start + j));
-#pragma unroll
-        for (int i = 0; i < N; i++) total.lane[i] += more.lane[i];
-        *(Bits<T, N>*)((T*)p.total + start + j) = bits = rounded(total);
-      }
+      const Bits<T, N> bits = summed<T, N>(p, start + j);
       for (const A e : unpack(bits).lane) sum += e;
       if (kept) row_bits[k] = bits;
     });
@@ -84,9 +72,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forwar
       for (const A e : value(k, j, kept).lane) squares += (e - mean) * (e - mean), over += e - mean;
     });
     const A rest = p.mean ? mean_of_row<THREADS>(over, columns) : 0;
-    const A variance = mean_of_row<THREADS>(squares, columns) - rest * rest;
-    // NaN where LayerNorm's squares pass the type's range: 1 / inf would make zeros of the row.
-    const A rstd = p.mean && isinf(variance) ? A(NAN) : 1 / sqrt((variance < 0 ? 0 : variance) + A(p.eps));
+    const A rstd = rstd_of(mean_of_row<THREADS>(squares, columns) - rest * rest, p);
 
     for_each_pack<T, THREADS, N>(columns, [&](int64_t k, int64_t j, bool kept) {
       Pack<T, N> v = value(k, j, kept), w, b;
@@ -100,8 +86,8 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT) layer_norm_forwar
       *(Bits<T, N>*)((T*)p.y + start + j) = rounded(v);
     });
     if (threadIdx.x == 0) {
-      if (p.mean) ((A*)p.mean)[row] = mean;
-      ((A*)p.rstd)[row] = rstd;
+      if (p.mean) ((A*)p.mean)[row] = A(mean);
+      ((A*)p.rstd)[row] = A(rstd);
     }
   }
 }
@@ -189,16 +175,15 @@ void backward(const Launch& on, const NormBackward& p) {
   using A = acc_t<T>;
   Grid grid = share<T, N>(p.rows, p.columns, BACKWARD_BLOCKS);
   const auto kernel = grid.threads.x == WARP ? layer_norm_backward_kernel<T, WARP, N> : layer_norm_backward_kernel<T, BLOCK, N>;
-  const int64_t blocks = grid.blocks.y;
-  A* dweight = p.dweight ? on.allocate<A>(blocks * p.columns) : nullptr;
-  A* dbias = p.dbias ? on.allocate<A>(blocks * p.columns) : nullptr;
+  A* dweight = p.dweight ? on.allocate<A>(grid.blocks.y * p.columns) : nullptr;
+  A* dbias = p.dbias ? on.allocate<A>(grid.blocks.y * p.columns) : nullptr;
   const int64_t places = p.dweight || p.dbias ? ceil_div(p.columns, grid.threads.x * N) * N * TILE_THREADS : 0;
   const int64_t bytes = 2 * places * sizeof(A);
-  A* scratch = bytes > MOST_SHARED ? on.allocate<A>(blocks * 2 * places) : nullptr;
+  A* scratch = bytes > MOST_SHARED ? on.allocate<A>(grid.blocks.y * 2 * places) : nullptr;
   if (!scratch) grid.dynamic_shared = bytes;
   launch(on, "layer_norm_backward", kernel, grid, p, dweight, dbias, scratch, places);
-  if (p.dweight) column_sums(on, "layer_norm_backward", dweight, (T*)p.dweight, blocks, p.columns);
-  if (p.dbias) column_sums(on, "layer_norm_backward", dbias, (T*)p.dbias, blocks, p.columns);
+  if (p.dweight) column_sums(on, "layer_norm_backward", dweight, (T*)p.dweight, grid.blocks.y, p.columns);
+  if (p.dbias) column_sums(on, "layer_norm_backward", dbias, (T*)p.dbias, grid.blocks.y, p.columns);
 }
 template <class T>
 void backward(const Launch& on, const NormBackward& p) {
@@ -208,6 +193,6 @@ void backward(const Launch& on, const NormBackward& p) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(LayerNormKernels, layer_norm_2) = {SN_TYPED(forward), SN_TYPED(backward)};
+SN_DEFINE_RUNG(LayerNormKernels, layer_norm_3) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet
