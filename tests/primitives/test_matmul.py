@@ -100,7 +100,7 @@ def test_rows_around_the_limits_of_each_way_to_read_b(rows, columns):
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("columns", (1, 2, 4, 5, 8, 9))
 def test_columns_around_the_limits_of_inner_products(columns, dtype):
-    """A few columns are copied into order along the terms, and the many rows are read where they lie; 4,133 terms, two chains."""
+    """A few columns are copied into order along the terms, the many rows are read where they lie; 4,133 terms, two chains."""
     torch.manual_seed(0)
     a, b = torch.randn(257, 4133).to(dtype), torch.randn(4133, columns).to(dtype)
     exact = np.matmul(*wide(a, b))
