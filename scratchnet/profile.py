@@ -43,7 +43,7 @@ THREADS = ("1", "all")  # torch's numbers of threads that are measured; "all" st
 class Figure(NamedTuple):
     """What was measured at one size: torch's time / ours, the worst over the calls of that size; 0 for a wrong result."""
 
-    size: int  # elements of the first floating-point argument
+    size: int  # elements of the first floating-point argument, or of the one that `Op.forward_only` names
     forward: float
     both: float  # forward and backward
 
@@ -106,8 +106,8 @@ _sides: Sides | None = None  # None until the profile is read
 
 def ours(op: str, variant: str, x: Tensor) -> bool:
     """Whether our kernel is the faster one for a first argument x; where nothing was measured, it runs."""
-    sides = _read() if _sides is None else _sides
-    return bisect_left(sides[op][variant][x.dtype][get_num_threads() > 1], x.numel()) % 2 == 1
+    sizes = (_read() if _sides is None else _sides)[op][variant][x.dtype][get_num_threads() > 1]
+    return bool(sizes) and bisect_left(sizes, x.numel()) % 2 == 1
 
 
 def _read() -> Sides:

@@ -13,7 +13,7 @@ from cases import EXAMPLES, case
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 import scratchnet
-from scratchnet import _compiled, profile
+from scratchnet import _compiled, nn, profile
 from scratchnet.functions import dispatch
 from scratchnet.ops import FILES, OPS
 from scratchnet.profile import Figure, Key, Profile
@@ -228,6 +228,7 @@ def test_what_ships_knows_every_operator(name):
     wanted = set()
     for op in [op for op in OPS.values() if not op.timed]:  # the others are ours at every size
         wanted |= {(op.name, variant(op, example)) for example in op.examples.values()}
+        wanted |= {(op.name, name) for name in op.forward_only}
     for dtype in ("float32", "float64", "bfloat16"):
         for threads in profile.THREADS:
             assert wanted == {key[:2] for key in shipped.figures if key[2:] == (dtype, threads)}
@@ -329,6 +330,32 @@ def test_torchs_own_does_not_widen_what_we_take(call, chosen):
             "geglu": lambda: scratchnet.geglu(torch.ones(2, 3)),
             "add_layer_norm": lambda: scratchnet.add_layer_norm(torch.ones(2, 3), torch.ones(1, 3), (3,)),
         }[call]()
+
+
+@needs_kernels
+def test_the_same_argument_decides_in_any_order_of_names(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(profile, "ours", lambda op, variant, x: sizes.append(tuple(x.shape)))
+    ids = torch.zeros(1, 2, dtype=torch.int64)
+    with scratchnet.backend(None):
+        nn.functional.linear(weight=torch.ones(3, 4), input=torch.ones(2, 4))
+        nn.functional.embedding(ids, torch.ones(5, 4))
+        nn.functional.embedding(weight=torch.ones(6, 4), input=ids)
+        nn.functional.embedding_bag(weight=torch.ones(7, 4), input=ids)
+    assert sizes == [(2, 4), (5, 4), (6, 4), (7, 4)]
+
+
+@needs_kernels
+def test_one_row_is_as_large_as_its_weight(monkeypatch):
+    asked = []
+    monkeypatch.setattr(profile, "ours", lambda op, variant, x: asked.append((variant, x.numel())))
+    weight = torch.ones(7, 5, requires_grad=True)
+    with scratchnet.backend(None):
+        for x in (torch.ones(5), torch.ones(1, 1, 5), torch.ones(2, 5)):
+            with torch.no_grad():
+                nn.functional.linear(x, weight)
+        nn.functional.linear(torch.ones(1, 5), weight)
+    assert asked == [("one row", 35), ("one row", 35), ("none", 10), ("none", 5)]
 
 
 @needs_kernels

@@ -118,9 +118,9 @@ def alike(a: object, b: object) -> bool:
     return (
         isinstance(a, Tensor)
         and isinstance(b, Tensor)
-        and same_dtype(a, b)
+        and ((dtype := a.dtype) is b.dtype or same_dtype(a, b))
         and a.device == b.device
-        and a.dtype is not torch.bool
+        and dtype is not torch.bool
     )
 
 

@@ -13,6 +13,7 @@ from typing import Callable, Iterable, TypeVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from scratchnet import backends, columns, profile
 from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
@@ -74,6 +75,7 @@ class Kernel:
 
     def __init__(self, op: Op, column: str, rung: int):
         self.op, self.column, self.rung = op, column, rung
+        self.optional = op.options is not None
         self.places = [1 + place for place in op.places]  # after the kernel itself, in the arguments of a Function
         self.devices = BACKENDS[column].devices
         self.differentiable = columns.raw(op, column)
@@ -96,8 +98,8 @@ class Kernel:
         return columns.raw(self.op, self.column, "backward")
 
     def flat(self, args: tuple) -> tuple:
-        """The arguments of forward as registered operators take them."""
-        return (*self.op.flat("forward", args), self.rung)
+        """The arguments of forward as registered operators take them: op.flat would take twice the time to say so."""
+        return (*args[:-1], *args[-1], self.rung) if self.optional else (*args, self.rung)
 
     def graphed(self, args: tuple):
         """The outputs by the differentiable operator, which a graph that is being recorded holds as one node."""
@@ -107,11 +109,11 @@ class Kernel:
         return self.differentiable(*flat)
 
     def forward(self, *args):
-        return self._forward(*self.op.flat("forward", args), self.rung)
+        return self._forward(*self.flat(args))
 
     def outputs(self, *args):
         """Those of forward, perhaps without what is kept for backward."""
-        return self._outputs(*self.op.flat("forward", args), self.rung)
+        return self._outputs(*self.flat(args))
 
     def backward(self, *args):
         if torch.is_grad_enabled():  # create_graph=True: the formula in plain torch operations is differentiable again
@@ -140,7 +142,7 @@ class Operator:
     ):
         self.op = OPS[name]
         self.function = function
-        self.outputs = len(self.op.outputs)
+        self.inputs, self.outputs = len(self.op.inputs), len(self.op.outputs)
         self.autocast = autocast or {}
         self.layout = layout
         self.wide = wide
@@ -188,9 +190,9 @@ class Operator:
         kernel = self.kernel(device, dtype)
         if kernel is None:
             return self.plain(*args)
-        learns = False
-        for a in args:
-            if isinstance(a, Tensor):
+        learns = first.requires_grad
+        for a in args[1 : self.inputs]:
+            if a is not None:
                 if a.dtype is not dtype and a.dtype not in _NOT_FLOATS:
                     if not (self.wide and a.dtype is torch.float32 and dtype in HALVES):
                         return self.plain(*args)
@@ -218,7 +220,7 @@ class Operator:
 # What a kernel may be called with: plain tensors, and the two kinds that stand in for one while a graph is traced.
 _KNOWN = frozenset({Tensor, torch.nn.Parameter, FakeTensor, FunctionalTensor})
 _STRIDED = torch.strided
-_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _OPTIONS = frozenset({type(None), bool, int, float, str, tuple, list, torch.Size, torch.dtype})
 
 
@@ -248,7 +250,8 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
     """
     if backends._named is not None:
         return backends._named == backends.TORCH
-    if type(x) not in _KNOWN:
+    kind = type(x)
+    if kind not in _KNOWN:
         return False
     if _DEFAULT == backends.TORCH or not x.is_cpu:
         return True
@@ -256,12 +259,11 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
         return False
     if op.planar and any(type(a) in _KNOWN and channels_last(a) for a in (*args, *kwargs.values())):
         return True
-    return (
-        not torch.compiler.is_compiling()  # first: a traced size would be a guard, and another graph for each side of it
-        and type(x) in _PLAIN
-        and not profile.ours(op.name, op.variant(*args, **kwargs), x)
-        and not transforming()
-    )
+    if is_compiling() or kind not in PLAIN:  # a traced size would be a guard, and another graph for each side of it
+        return False
+    variant = op.variant(*args, **kwargs)
+    sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
+    return not profile.ours(op.name, variant, sized) and not transforming()
 
 
 def or_torch(
@@ -269,21 +271,22 @@ def or_torch(
     op: Op | None = None,
     look: Callable[[Tensor], None] | None = None,
     explain: Callable[..., None] | None = None,
+    by: int = 0,
 ) -> Callable[[_Call], _Call]:
     """Decorate a user-level function: `own`, torch's for the same arguments, runs where it has to or is faster.
 
-    op: the operator whose figures say where it is faster. A call that `own` refuses goes on to ours, which says what is wrong
-    and what would be right. `look` may warn about the first argument.
+    op: the operator whose figures say where it is faster, for the size of argument number `by`, the operator's first. A call
+    that `own` refuses goes on to ours, which says what is wrong and what would be right. `look` may warn about that argument.
     explain: for functions of indices or classes. The kernels of all columns raise IndexError for one that is out of range; then
     `explain` is called with all arguments by name and raises the user's error.
     """
 
     def decorate(function: _Call) -> _Call:
+        name = list(inspect.signature(function).parameters)[by]
+
         @functools.wraps(function)
         def call(*args, **kwargs):
-            if unknown(args) or kwargs and unknown(kwargs.values()):
-                return own(*args, **kwargs)
-            first = args[0] if args else next(iter(kwargs.values()), None)
+            first = args[by] if len(args) > by else kwargs.get(name)
             if look and type(first) is Tensor:
                 look(first)
             try:
@@ -291,6 +294,8 @@ def or_torch(
                     return own(*args, **kwargs)
             except (RuntimeError, LookupError, ValueError, TypeError, AttributeError):  # ours explains it better
                 pass
+            if unknown(args) or kwargs and unknown(kwargs.values()):  # only now: small calls have no time for it
+                return own(*args, **kwargs)
             if explain is None:
                 return function(*args, **kwargs)
             try:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, lined_up, needs, or_torch
 from scratchnet.functions.explain import embedding_bag as explain
+from scratchnet.functions.gather import check_first
 from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
 from scratchnet.ops.scatter import INDEX_ADD
 
@@ -30,7 +31,42 @@ class EmbeddingBag(Function):
 _embedding_bag = Operator("embedding_bag", EmbeddingBag)
 
 
-@or_torch(_embedding_bag.op.torch, explain=explain.embedding_bag)
+_FIRST = torch.zeros(1, dtype=torch.int64, device="cpu")  # where the only bag begins, made once: only torch's own reads it
+
+
+def _own(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """torch's, where nothing needs its Python function without that: its checks take as long as the sum of a row."""
+    if type(input) is Tensor and type(weight) in PLAIN and weight.dim() == 2 and per_sample_weights is None and mode in MODES:
+        options = False, MODES.index(mode), False, None
+        if sparse or scale_grad_by_freq or max_norm is not None:
+            pass
+        elif type(offsets) is Tensor:
+            if input.dim() == offsets.dim() == 1:
+                return torch.embedding_bag(weight, input, offsets, *options, include_last_offset, padding_idx)[0]
+        elif offsets is None and input.dim() == 2 and not input.is_nested:
+            count, size = input.shape
+            if type(count) is int and count == 1 and size and input.dtype is torch.int64 and input.is_cpu:
+                return torch.embedding_bag(weight, input.squeeze(0), _FIRST, *options, False, padding_idx)[0]
+            starts = torch.arange(0, count * size, size, dtype=input.dtype, device=input.device)
+            return torch.embedding_bag(weight, input.reshape(-1), starts, *options, False, padding_idx)[0]
+    check_first(max_norm, input, weight)
+    options = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
+    return _embedding_bag.op.torch(input, weight, offsets, *options)
+
+
+@or_torch(_own, _embedding_bag.op, explain=explain.embedding_bag, by=1)
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -86,13 +122,6 @@ def embedding_bag(
         if not ours or sparse or scale_grad_by_freq or max_norm is not None:
             return _embedding_bag.op.torch(input, weight, offsets, *options)
         input, offsets = input.long(), offsets if offsets is None else offsets.long()
-    if torch_runs(weight, _embedding_bag.op, (), {"mode": mode}):
-        try:
-            return _embedding_bag.op.torch(input, weight, offsets, *options)
-        except RuntimeError as error:
-            refused = error
-        explain.embedding_bag(input, weight, offsets, *options)
-        raise refused
     n = input.numel()
     if offsets is None:
         offsets = torch.arange(0, n + 1, input.shape[1], device=input.device)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, or_torch, torch_runs
+from scratchnet import backends
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, fastest_first, lined_up, or_torch, torch_runs, unknown
 from scratchnet.functions.explain import gather as explain
 from scratchnet.ops import DimOptions
 from scratchnet.ops.gather import EmbeddingOptions
@@ -77,7 +78,29 @@ def is_inside(index: Tensor, input: Tensor, dim: int) -> bool:
     return index.dim() == input.dim() and all(size <= limit or d == dim for d, (size, limit) in enumerate(sizes))
 
 
-@or_torch(_embedding.op.torch, explain=explain.embedding)
+def check_first(max_norm: float | None, index: Tensor, weight: Tensor) -> None:
+    """ValueError where torch's own would shrink rows in place before it meets a wrong index: ours looks at indices first."""
+    if max_norm is not None and backends.current() is None and weight.is_cpu and not unknown((index, weight)):
+        raise ValueError("ours looks at the indices first")
+
+
+def _own(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """torch's, where nothing needs its Python function without that."""
+    if padding_idx is None and max_norm is None and type(input) is Tensor and type(weight) in PLAIN:
+        return torch.embedding(weight, input, -1, scale_grad_by_freq, sparse)
+    check_first(max_norm, input, weight)
+    return _embedding.op.torch(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+
+
+@or_torch(_own, _embedding.op, explain=explain.embedding, by=1)
 def embedding(
     input: Tensor,
     weight: Tensor,

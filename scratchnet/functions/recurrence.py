@@ -87,14 +87,13 @@ def recurrence(
     y, h_n, c_n = _recurrence(*values, RecurrenceOptions(RECURRENCES.index(mode), reverse))
     if autocast and weight_hr is not None:  # a projection is a product
         y, h_n = _cast((y, h_n), low)
-    y = y if input.dim() == 2 else y.unflatten(0, input.shape[:2])
+    y = y if input.dim() == 2 else y.view(*input.shape[:2], y.shape[1])
     return (y, h_n, c_n) if mode == "lstm" else (y, h_n)
 
 
 def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> bool:
     """Whether the weights and the state are those of a layer of this mode for these inputs."""
     given = [w_ih, w_hh, h0, *(value for value in (b_ih, b_hh, c0, w_hr) if value is not None)]
-    matrices = [w_ih, w_hh, h0, *([] if w_hr is None else [w_hr])]
     if not (
         mode in GATES
         and is_float(input)
@@ -102,7 +101,8 @@ def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> boo
         and (mode == "lstm") == (c0 is not None)
         and (mode == "lstm" or w_hr is None)
         and input.dim() == (3 if batch_sizes is None else 2)
-        and all(value.dim() == 2 for value in matrices)
+        and h0.dim() == 2
+        and (w_hr is None or w_hr.dim() == 2)
     ):
         return False
     batch, state = h0.shape

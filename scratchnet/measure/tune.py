@@ -6,8 +6,10 @@ all of them. What is clear after one round is not timed longer.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
+import itertools
 import math
 import statistics
 from collections import defaultdict
@@ -30,6 +32,7 @@ SECONDS, QUICK = 0.006, 0.002  # per direction of a call, both sides together
 CLEAR, ODD = 1.33, 8.0  # a ratio so far from 1, but not farther, needs no second look, which takes four times as long
 LARGE = 2**18  # rows * columns from which on calls take long: of the grid, only the first example of a variant is measured
 SETTLED, NEAR = 2.0, 16  # a lead in both directions that sizes up to so many times larger do not turn into a loss
+LAYERS = 64  # that one row meets one after the other, as in a model: large weights are in no cache when their turn comes
 JUDGED = 2**9  # rows * columns up to which the oracle judges; at larger sizes the result must agree with torch's
 
 
@@ -67,6 +70,8 @@ def points(ops: Iterable[Op], quick: bool) -> list[Point]:
         calls = {name: example(32, 32, torch.float32) for name, example in op.examples.items()}
         variants = {name: op.variant(*args, **kwargs) for name, (args, kwargs) in calls.items()}
         elements = {name: _first(args).numel() / 32**2 for name, (args, _) in calls.items()}  # per row and column
+        for variant in op.forward_only:
+            variants[variant], elements[variant] = variant, 1
         firsts = {variant: example for example, variant in reversed(variants.items())}
         for dtype in DTYPES:
             full = dtype == torch.float32 and not quick
@@ -116,7 +121,8 @@ def measure(point: Point, threads: int, quick: bool) -> Result:
     """
     gc.freeze()
     call = Call.drawn(point.op, point.example, point.rows, point.columns, point.dtype, "cpu")
-    size = _first(call.args).numel()
+    forward_only = point.op.forward_only.get(point.variant)
+    size = (call.args[forward_only.place] if forward_only else _first(call.args)).numel()
     figures, wrong = {}, ""
     for name, count in {"1": 1, "all": threads}.items():
         if name == "all" and count == 1 or name == "1" and point.alone and threads > 1:
@@ -125,7 +131,8 @@ def measure(point: Point, threads: int, quick: bool) -> Result:
         if problem := _problem(point, call):
             figures[name], wrong = Figure(size, 0.0, 0.0), problem
         else:
-            ratios = (_ratio(call, way, QUICK if quick else SECONDS) for way in (call.forward, call.both))
+            ways = [_layers(call)] * 2 if forward_only else [call.forward, call.both]
+            ratios = (_ratio(call.op, way, QUICK if quick else SECONDS) for way in ways)
             figures[name] = Figure(size, *(float(f"{ratio:.3g}") for ratio in ratios))
     torch.set_num_threads(threads)
     return Result(point, figures, wrong)
@@ -135,7 +142,7 @@ def _problem(point: Point, call: Call) -> str:
     """What is wrong with our result: it is judged where that is quick or where it differs from torch's."""
     judge = functools.partial(verify.compare, point.op, point.example, point.rows, point.columns, point.dtype, "cpp")
     try:
-        if point.rows * point.columns <= JUDGED:
+        if point.rows * point.columns <= JUDGED and point.example in point.op.examples:
             verdict = judge()
         elif _agrees(point, call):
             return ""
@@ -157,9 +164,22 @@ def _agrees(point: Point, call: Call) -> bool:
     )
 
 
-def _ratio(call: Call, way: Callable[[Callable], Callable], seconds: float) -> float:
+def _layers(call: Call) -> Callable[[Callable], Callable]:
+    """`call.forward` with other tensors of the same numbers each time, as many as memory holds."""
+    copied = lambda value: value.detach().clone() if isinstance(value, torch.Tensor) else value
+    count = max(1, min(LAYERS, LARGEST_CALL // sum(value.numel() for value in call.args if isinstance(value, torch.Tensor))))
+    layers = [dataclasses.replace(call, args=tuple(map(copied, call.args))) for _ in range(count)]
+
+    def way(function: Callable) -> Callable:
+        calls = itertools.cycle([layer.forward(function) for layer in layers])
+        return lambda: next(calls)()
+
+    return way
+
+
+def _ratio(op: Op, way: Callable[[Callable], Callable], seconds: float) -> float:
     """Torch's time / ours."""
-    calls = {None: way(call.op.baseline), "cpp": way(verify.function(call.op))}
+    calls = {None: way(op.baseline), "cpp": way(verify.function(op))}
     for least, longest in ((1, seconds), (3, 4 * seconds)):
         times = interleave(calls, longest, "cpu", cold=False, least=least)
         ratio = statistics.median(theirs / ours for theirs, ours in zip(times[None], times["cpp"], strict=True))

@@ -141,7 +141,7 @@ class RNNBase(Called, torch.nn.RNNBase):
 
     def _check_input(self, x: Tensor, dims: int) -> None:
         weight = self.weight_ih_l0
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype is not weight.dtype and not torch.is_autocast_enabled(x.device.type):
             hint = f"Convert input: input.to({weight.dtype}), or convert model: model.to({x.dtype})"
             problem = f"RNN input dtype ({x.dtype}) does not match weight dtype ({weight.dtype}). {hint}"
             fail(ValueError, self._name(), "input", problem)
@@ -186,16 +186,15 @@ class RNNBase(Called, torch.nn.RNNBase):
             outputs = []
             for direction in range(self._directions):
                 at = len(last)
-                weights = {name.partition("_l")[0]: getattr(self, name) for name in self._all_weights[at]}
+                weights = [getattr(self, name) for name in self._all_weights[at]]
+                projection = weights.pop() if self.proj_size else None
                 y, *end = recurrence(
                     x,
-                    weights["weight_ih"],
-                    weights["weight_hh"],
-                    weights.get("bias_ih"),
-                    weights.get("bias_hh"),
+                    *weights,
+                    *(() if self.bias else (None, None)),
                     state[0][at],
                     c0=state[1][at] if len(state) > 1 else None,
-                    weight_hr=weights.get("weight_hr"),
+                    weight_hr=projection,
                     batch_sizes=batch_sizes,
                     mode=self.mode.lower(),
                     reverse=direction == 1,
@@ -203,7 +202,7 @@ class RNNBase(Called, torch.nn.RNNBase):
                 outputs.append(y)
                 last.append(end)
             x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
-        return x, [torch.stack(ends) for ends in zip(*last, strict=True)]
+        return x, [torch.stack(ends) if len(ends) > 1 else ends[0].unsqueeze(0) for ends in zip(*last, strict=True)]
 
     def _hidden(self, state: list[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
         return (state[0], state[1]) if self.mode == "LSTM" else state[0]

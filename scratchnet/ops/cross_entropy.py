@@ -8,7 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import REDUCTIONS, Cost, DimOptions, Example, Op, constant, nbytes, normal, rows_cost
+from scratchnet.ops.op import (
+    REDUCTIONS,
+    Cost,
+    DimOptions,
+    Example,
+    ForwardOnly,
+    Op,
+    constant,
+    nbytes,
+    normal,
+    one_row,
+    rows_cost,
+)
 
 
 class LossOptions(NamedTuple):
@@ -94,6 +106,10 @@ CROSS_ENTROPY = Op(
 )
 
 
+def _softmax_variant(input, dim, dtype=None) -> str:
+    return "another dim" if dim not in (-1, input.dim() - 1) else "one row" if one_row(input) else "last dim"
+
+
 def _softmax_op(name: str, own: Callable, idea: str) -> Op:
     return Op(
         name=name,
@@ -106,7 +122,8 @@ def _softmax_op(name: str, own: Callable, idea: str) -> Op:
         gradients=("x",),
         ideas=IDEAS,
         torch=own,
-        variant=lambda input, dim, dtype=None: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
+        variant=_softmax_variant,
+        forward_only={"one row": ForwardOnly(0, lambda n, c, dtype: ((normal(1, n * c, dtype=dtype), -1), {}))},
         cost=rows_cost(2, 3, 4),
         examples={
             "last dim": lambda n, c, dtype: ((normal(n, c, dtype=dtype), -1), {}),

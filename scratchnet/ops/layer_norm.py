@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Example, Op, normal, rows_cost
+from scratchnet.ops.op import Example, ForwardOnly, Op, normal, one_row, rows_cost
 
 
 class NormOptions(NamedTuple):
@@ -41,6 +41,10 @@ def _norm_example(residual=False, weight=True, bias=True, dims=1) -> Example:
     return example
 
 
+def _layer_norm_variant(input, normalized_shape, weight=None, *args, **kwargs) -> str:
+    return "one row" if one_row(input) else "plain" if weight is None else "affine"
+
+
 LAYER_NORM = Op(
     name="layer_norm",
     primitive="layer_norm",
@@ -60,7 +64,8 @@ LAYER_NORM = Op(
         )
     },
     torch=F.layer_norm,
-    variant=lambda input, normalized_shape, weight=None, *args, **kwargs: "plain" if weight is None else "affine",
+    variant=_layer_norm_variant,
+    forward_only={"one row": ForwardOnly(0, lambda n, d, dtype: _norm_example()(1, n * d, dtype))},
     cost=rows_cost(2, 3, 8),
     # x three times and y; backward x five times, for its mean twice, grad three times and dx; then by fewer loops
     passes={"cpp:1": rows_cost(4, 9, 8), "cpp:2": rows_cost(3, 5, 8), "cpp:3": rows_cost(4, 5, 8)},

@@ -11,13 +11,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, Op, nbytes, normal
+from scratchnet.ops.op import Cost, ForwardOnly, Op, nbytes, normal, one_row
 
 
 def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Cost:
     out = a.numel() // max(a.shape[-1], 1) * b.shape[-1]
     moved = nbytes(a, b, bias) + out * a.element_size()
     return Cost(moved, 2 * moved, 2 * out * a.shape[-1], 4 * out * a.shape[-1])
+
+
+_AFTER: dict[str, Callable] = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": lambda y: F.gelu(y, approximate="tanh")}
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
+    y = F.linear(input, weight, bias)
+    return y if activation is None else _AFTER[activation](y)
+
+
+def _linear_variant(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> str:
+    """A product with one row takes as long as its weight takes to be read."""
+    return activation or ("one row" if one_row(input) else "none")
+
+
+def _one_row(m: int, k: int, dtype: torch.dtype) -> tuple[tuple, dict]:
+    return (normal(1, k, dtype=dtype), normal(m, k, dtype=dtype), normal(m, dtype=dtype)), {}
 
 
 def _linear_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | int | None = None) -> Cost:
@@ -105,13 +122,9 @@ LINEAR = Op(
     outputs_alone=True,
     gradients=("x", "weight", "bias"),
     ideas=IDEAS | {"triton": ("linear: bias and activation in the product",)},
-    torch=lambda input, weight, bias=None, activation=None: {
-        None: lambda y: y,
-        "relu": F.relu,
-        "gelu": F.gelu,
-        "gelu_tanh": lambda y: F.gelu(y, approximate="tanh"),
-    }[activation](F.linear(input, weight, bias)),
-    variant=lambda input, weight, bias=None, activation=None: activation or "none",
+    torch=_linear,
+    variant=_linear_variant,
+    forward_only={"one row": ForwardOnly(1, _one_row)},
     cost=_linear_cost,
     products=_linear_cost,
     examples={

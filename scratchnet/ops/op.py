@@ -51,6 +51,13 @@ BACKENDS: dict[str, Backend] = {
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
 
 
+class ForwardOnly(NamedTuple):
+    """place: of the argument whose elements are the size of a call in a profile. example: a call to measure."""
+
+    place: int
+    example: Example
+
+
 class DimOptions(NamedTuple):
     """dim: the axis that the operator works along."""
 
@@ -95,6 +102,8 @@ class Op:
     # Names the variant of a call with the same arguments: each has figures of its own in a profile, where the ratio of torch's
     # time to ours differs much. A call that it cannot name is left to ours, which says what is wrong with it.
     variant: Callable[..., str] = lambda *args, **kwargs: ""
+    # Variants of calls without a gradient, which are measured with the tensors of many layers in turn.
+    forward_only: dict[str, ForwardOnly] = field(default_factory=dict)
     # Whether a C++ kernel computes the outputs together with the gradients for an incoming 1, where that saves work:
     # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
     # the type in which they are summed.
@@ -206,6 +215,11 @@ class Op:
         counts = {"forward": len(self.results), "backward": len(self.gradients), "outputs": len(self.outputs)}
         count = counts["forward"] + counts["backward"] if direction == "gradients" else counts[direction]
         return f"({', '.join([*arguments, 'int rung'])}) -> {result_types(count)}"
+
+
+def one_row(input: Tensor) -> bool:
+    """Whether this is a single row, of a call without a gradient: torch's own leaves it to one thread."""
+    return not torch.is_grad_enabled() and input.numel() == input.size(-1)
 
 
 def result_types(count: int) -> str:

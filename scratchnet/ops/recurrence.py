@@ -89,7 +89,14 @@ RECURRENCE = Op(
     kept=("activations", "inner"),
     saved=("x", "batch_sizes", "w_ih", "w_hh", "h0", "c0", "w_hr", "y", "activations", "inner"),
     gradients=("x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "c0", "w_hr"),
-    ideas={"cpp": ("naive loop", "SIMD", "packed weights, each thread its own sequences")},
+    ideas={
+        "cpp": (
+            "naive loop",
+            "SIMD",
+            "packed weights, each thread its own sequences",
+            "few sequences: weights in place, all threads in a step",
+        )
+    },
     torch=_recurrence,
     variant=_recurrence_variant,
     cost=_recurrence_cost,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from scratchnet import _compiled, backends, profile
 from scratchnet.cli import main
@@ -111,9 +112,32 @@ def test_what_is_clear_is_not_timed_longer(monkeypatch):
 
         monkeypatch.setattr(bench, "timed", clock)
         call = bench.Call.drawn(OPS["gelu"], "none", 3, 4, torch.float32, "cpu")
-        assert tune._ratio(call, call.forward, 0.001) == pytest.approx(ratio)
+        assert tune._ratio(call.op, call.forward, 0.001) == pytest.approx(ratio)
         warm = 1 if rounds == 1 else 2  # of each pass
         assert timed.count("cpp") == warm + rounds
+
+
+def test_one_row_meets_the_weights_of_many_layers(monkeypatch):
+    """In turn, each in memory of its own, and without a gradient."""
+    seen, linear = {"torch": [], "cpp": []}, OPS["linear"]
+
+    def noted(side, function):
+        def call(x, weight, bias):
+            seen[side].append(weight.data_ptr())
+            assert not torch.is_grad_enabled() and len(x) == 1
+            return function(x, weight, bias)
+
+        return call
+
+    monkeypatch.setattr(bench, "timed", lambda call, repeat, device: [call() for _ in range(repeat)] and 1e-5)
+    monkeypatch.setattr(tune.verify, "function", lambda op: noted("cpp", F.linear))
+    theirs = noted("torch", linear.torch)
+    monkeypatch.setattr(tune, "_problem", lambda point, call: "")
+    monkeypatch.setattr(type(linear), "baseline", property(lambda op: theirs))
+    (point,) = [p for p in tune.points([linear], True) if p.variant == "one row" and p.rows == 16 and p.dtype == torch.float32]
+    figure = tune.measure(point, 1, True).figures["1"]
+    assert figure == (16 * 16, 1.0, 1.0)
+    assert all(len(set(places)) == tune.LAYERS and places[0] == places[tune.LAYERS] for places in seen.values())
 
 
 def test_the_points_are_the_benchmarks_sizes_and_those_below():

@@ -214,6 +214,23 @@ def test_same_bits_for_any_number_of_threads(threads):
     assert_close(results[0], results[1], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (7, 1), (4, 2), (1, 9)])
+@every_name
+def test_few_sequences_or_steps(name, steps, batch):
+    """Whose weights are read where they lie, by all threads."""
+    options = {"bidirectional": True} if name != "LSTM" else {"proj_size": 40}
+    ours, theirs = twins(name, 20, 97, num_layers=2, **options)
+    x = torch.randn(steps, batch, 20, dtype=torch.float64, requires_grad=True)
+    same(name, ours, theirs, x, None)
+    layer = getattr(nn, name)(20, 700)  # where a step is worth a second thread
+    results = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        output = layer(x.detach().float())
+        results.append((tree_leaves(output), gradients(output, list(layer.parameters()))))
+    assert_close(results[0], results[1], rtol=0, atol=0)
+
+
 X, W_IH, W_HH, H0 = torch.zeros(3, 2, 5), torch.zeros(16, 5), torch.zeros(16, 4), torch.zeros(2, 4)
 PACKED = {"input": torch.zeros(3, 5)}
 WRONG_OPERATOR_CALLS = [

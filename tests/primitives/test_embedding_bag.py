@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from cases import rungs
 
 import scratchnet
-from scratchnet import nn, segment_reduce
+from scratchnet import nn, profile, segment_reduce
 from scratchnet.nn.functional import embedding_bag
+from scratchnet.ops.embedding_bag import MODES
 
 RUNGS = rungs("embedding_bag")
 BACKENDS = (*RUNGS, "numpy", "reference", None)
@@ -140,6 +141,32 @@ def test_the_layer_is_torchs_with_our_sums():
     scratchnet.accelerate(model)
     assert type(model[0]).__module__.startswith("scratchnet")
     torch.testing.assert_close(model(index.view(1, -1)), expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("padding", (None, -1))
+@pytest.mark.parametrize("dtype", (torch.int64, torch.int32))
+def test_the_bits_of_a_small_call_are_torchs(mode, padding, dtype, monkeypatch):
+    """It goes to torch's operator without torch's function."""
+    monkeypatch.setattr(profile, "ours", lambda *call: False)
+    table, index = torch.randn(5, 3, requires_grad=True), torch.tensor([[0, 4, 3], [1, 1, 4]], dtype=dtype)
+    starts = torch.tensor([0, 2, 6], dtype=dtype)
+    for last in (False, True):
+        for input, offsets in ((index, None), (index.T, None), (index.reshape(-1), starts)):
+            options = {"offsets": offsets, "mode": mode, "padding_idx": padding, "include_last_offset": last}
+            results = []
+            for function in (scratchnet.backend(None)(embedding_bag), F.embedding_bag):
+                y = function(input, table, **options)
+                results.append((y, *torch.autograd.grad(y.square().sum(), table)))
+            torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_a_wrong_index_is_found_before_max_norm_shrinks_a_row():
+    for function, error in ((nn.functional.embedding, IndexError), (embedding_bag, IndexError)):
+        table = torch.ones(5, 3)
+        with scratchnet.backend(None), pytest.raises(error, match="index out of range.*5"):
+            function(torch.tensor([[0, 5]]), table, max_norm=0.5)
+        assert torch.equal(table, torch.ones(5, 3))
 
 
 def test_what_is_torchs_own():

@@ -1,87 +1,33 @@
 // Recurrent layers, rung 2: whole registers, for the nonlinearities (cells.h) and along the rows of the weights.
 //
 // One step after the other, for all sequences. Every step reads all weights again, from the cache if they fit.
-#include "cells.h"
 #include "cpu/ladder.h"
 #include "cpu/row_sums.h"
+#include "whole_steps.h"
 
 namespace scratchnet {
 namespace {
 
 constexpr int64_t CHAIN = 64;  // terms added one after the other: the gradient of a GRU of 1,000 units has 3,000
 
-// A matrix (k, n) whose number (p, j) lies at data[j * column + p * row].
+// Inner products where a column lies in order, else a sum of rows.
 template <class A>
-struct Matrix {
-  const A* data;
-  int64_t k, n, column, row;
-
-  // y (rows, n) = [y +] x b for x (rows, k): inner products where a column lies in order, else a sum of rows
-  void multiply(int64_t rows, const A* x, A* y, bool add) const {
-    if (!add) fill(y, rows * n);
-    for (int64_t i = 0; i < rows; i++, x += k, y += n)
-      if (row == 1)
-        for (int64_t j = 0; j < n; j++)
-          y[j] += A(sum_block<A, 1>(0, k, [&](int64_t p, auto get) SN_LAMBDA_INLINE {
-                      return Terms<A, 1>{get(x + p) * get(data + j * column + p)};
-                    }).v[0]);
-      else
-        for (int64_t first = 0; first < k; first += CHAIN)
-          map<A>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-            vec<A> sum = {};
-            for (int64_t p = first; p < min(first + CHAIN, k); p++) sum += x[p] * get(data + p * row + j);
-            put(y + j, get(y + j) + sum);
-          });
-  }
-
- private:
-  static void fill(A* y, int64_t count) {
-    for (int64_t i = 0; i < count; i++) y[i] = 0;
-  }
-};
-
-template <Mode mode, class A>
-void forward(const Layer& layer, const RecurrenceForward& to) {
-  const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
-  const Matrix<A> w_hh{(const A*)layer.w_hh, P, G, P, 1}, w_hr{(const A*)layer.w_hr, H, P, H, 1};
-  const Scratch<A> zeros(layer.b_hh ? 0 : G);
-  fill_zeros(zeros);
-  const A* bias = layer.b_hh ? (const A*)layer.b_hh : zeros.data();
-  const Scratch<A> products(layer.batch, G), states(layer.batch, H);
-  A *const v = products.data(), *const m = states.data();
-  for_each_step(layer, layer.reverse, [&](int64_t, int64_t row, int64_t n) {
-    A *h = (A*)to.h, *c = (A*)to.c, *to_m = layer.w_hr ? m : h;
-    w_hh.multiply(n, h, v, false);
-    for (int64_t b = 0; b < n; b++)
-      cell<mode>(H, (A*)to.gates + (row + b) * G, v + b * G, bias, (A*)to.inner + (row + b) * H, c + b * H, h + b * P,
-                 to_m + b * H);
-    if (layer.w_hr) w_hr.multiply(n, m, h, false);
-    copy((A*)to.y + row * P, h, n * P);
-  });
-}
-
-template <Mode mode, class A>
-void backward(const Layer& layer, const RecurrenceBackward& to) {
-  const int64_t H = layer.hidden, P = layer.state, G = layer.gates();
-  const Matrix<A> w_hh{(const A*)layer.w_hh, G, P, 1, P}, w_hr{(const A*)layer.w_hr, P, H, 1, H};
-  const Scratch<A> states(layer.batch, H);
-  A* const projected = states.data();
-  for_each_step(layer, !layer.reverse, [&](int64_t t, int64_t first, int64_t n) {
-    A *dh = (A*)to.dh, *dc = (A*)to.dc;
-    const A* grad = (const A*)to.grad + first * P;
-    map<A>(0, n * P, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(dh + j, get(dh + j) + get(grad + j)); });
-    if (layer.w_hr) copy((A*)to.dy + first * P, dh, n * P), w_hr.multiply(n, dh, projected, false);
-    const A* dm = layer.w_hr ? projected : dh;
-    for (int64_t b = 0; b < n; b++) {
-      const A *h = state_before(layer, (const A*)to.y, (const A*)to.h0, P, t, first, b), *c = nullptr;
-      if (mode == Mode::lstm) c = state_before(layer, (const A*)to.inner, (const A*)to.c0, H, t, first, b);
-      const int64_t at = first + b;
-      copy((A*)to.before + at * P, h, P);
-      cell_backward<mode>(H, (const A*)to.activations + at * G, (const A*)to.inner + at * H, c, h, dm + b * H, dh + b * P,
-                          dc + b * H, (A*)to.du + at * G, (A*)to.dv + at * G, to.m ? (A*)to.m + at * H : nullptr);
-    }
-    w_hh.multiply(n, (const A*)to.dv + first * G, dh, mode == Mode::gru);
-  });
+void Weights<A>::multiply(int64_t rows, const A* x, A* y, bool add) const {
+  if (!add)
+    for (int64_t i = 0; i < rows * n; i++) y[i] = 0;
+  for (int64_t i = 0; i < rows; i++, x += k, y += n)
+    if (row == 1)
+      for (int64_t j = 0; j < n; j++)
+        y[j] += A(sum_block<A, 1>(0, k, [&](int64_t p, auto get) SN_LAMBDA_INLINE {
+                    return Terms<A, 1>{get(x + p) * get(data + j * column + p)};
+                  }).v[0]);
+    else
+      for (int64_t first = 0; first < k; first += CHAIN)
+        map<A>(0, n, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
+          vec<A> sum = {};
+          for (int64_t p = first; p < min(first + CHAIN, k); p++) sum += x[p] * get(data + p * row + j);
+          put(y + j, get(y + j) + sum);
+        });
 }
 
 }  // namespace

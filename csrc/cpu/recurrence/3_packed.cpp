@@ -105,8 +105,7 @@ void backward(const Layer& layer, const RecurrenceBackward& to) {
       const int64_t n = min(batch, b1) - b0, first = row + b0;
       if (n <= 0) return;
       A *dh = (A*)to.dh + b0 * P, *dc = (A*)to.dc + b0 * H;
-      const A* grad = (const A*)to.grad + first * P;
-      map<A>(0, n * P, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(dh + j, get(dh + j) + get(grad + j)); });
+      add(dh, (const A*)to.grad + first * P, n * P);
       if (layer.w_hr) copy((A*)to.dy + first * P, dh, n * P), w_hr.multiply(n, dh, projected, false, walk.packed);
       const A* dm = layer.w_hr ? projected : dh;
       for (int64_t b = 0; b < n; b++) {
