@@ -37,18 +37,13 @@ class Book {
  public:
   std::mutex mutex;  // tensors are freed on any thread
 
-  // The smallest that is large enough and wastes at most a quarter; of equal ones the latest, which may still be in the cache.
-  Pages take_kept(int64_t bytes) {
+  // Removes `bytes` of what is kept, or all of it if there is less: the block, or the start of one, that fits best, or else
+  // several for the caller to join.
+  std::vector<Pages> take_kept(int64_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex);
-    auto best = kept.end();
-    for (auto i = kept.begin(); i != kept.end(); i++)
-      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 + HUGE_PAGE && (best == kept.end() || i->bytes <= best->bytes))
-        best = i;
-    if (best == kept.end()) return {nullptr, 0};
-    const Pages pages = {best->memory, best->bytes};  // neither idle nor marked any more
-    kept.erase(best);
-    kept_bytes -= pages.bytes;
-    return pages;
+    std::vector<Pages> found;
+    for (; bytes && !kept.empty(); bytes -= found.back().bytes) found.push_back(cut(closest(bytes), bytes));
+    return found;
   }
 
   // Notes that they are in use. Returns those that are kept beyond what may be: the caller unmaps them.
@@ -57,7 +52,7 @@ class Book {
     used[pages.memory] = pages.bytes;
     used_bytes += pages.bytes;
     most_used_bytes = std::max(most_used_bytes, used_bytes);
-    return release_until(may_be_kept());
+    return release_until(most_used_bytes - used_bytes);
   }
 
   Pages end_use(void* memory) {
@@ -75,7 +70,7 @@ class Book {
     const std::lock_guard<std::mutex> lock(mutex);
     kept.insert(pages.marked ? first_unmarked() : kept.end(), pages);
     kept_bytes += pages.bytes;
-    return release_until(may_be_kept());
+    return release_until(most_used_bytes - used_bytes);
   }
 
   // Removes one that is not marked and was freed before `time`, or is one too many: while the caller marks it, which would wipe
@@ -98,9 +93,23 @@ class Book {
   }
 
  private:
-  // With `y = f(x)` in a loop, the old y is freed after the new one is there, and the next step needs memory of another size
-  // first: within the peak alone, each step would unmap what the one after it needs.
-  int64_t may_be_kept() const { return most_used_bytes + most_used_bytes / 2 - used_bytes; }
+  // The smallest that is large enough, of equal ones the latest, which may still be in the cache; else the largest.
+  std::vector<Pages>::iterator closest(int64_t bytes) {
+    auto best = kept.begin();
+    for (auto i = best; i != kept.end(); i++)
+      if (best->bytes < bytes ? i->bytes >= best->bytes : i->bytes >= bytes && i->bytes <= best->bytes) best = i;
+    return best;
+  }
+
+  // Removes the first `bytes` of one that is kept, or all.
+  Pages cut(std::vector<Pages>::iterator from, int64_t bytes) {
+    const Pages pages = {from->memory, std::min(bytes, from->bytes)};  // neither idle nor marked any more
+    kept_bytes -= pages.bytes;
+    from->memory += pages.bytes;
+    from->bytes -= pages.bytes;
+    if (!from->bytes) kept.erase(from);
+    return pages;
+  }
 
   std::vector<Pages>::iterator first_unmarked() {
     return std::find_if(kept.begin(), kept.end(), [](const Pages& pages) { return !pages.marked; });
@@ -130,7 +139,7 @@ int64_t unmap(const std::vector<Pages>& list) {
 }
 
 Pages fresh_pages(int64_t bytes) {
-  if (bytes > INT64_MAX - 2 * HUGE_PAGE) return {nullptr, 0};
+  const int64_t filled = bytes / HUGE_PAGE * HUGE_PAGE;  // a huge page at the end would be resident with what nobody uses of it
   bytes = round_up(bytes, HUGE_PAGE);
   // Map one extra huge page so that the block can be aligned; unmap the slack.
   char* const memory = (char*)mmap(nullptr, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -139,16 +148,45 @@ Pages fresh_pages(int64_t bytes) {
   if (before) munmap(memory, before);
   munmap(memory + before + bytes, HUGE_PAGE - before);
 #ifdef MADV_HUGEPAGE
-  madvise(memory + before, bytes, MADV_HUGEPAGE);
+  madvise(memory + before, filled, MADV_HUGEPAGE);
 #endif
   return {memory + before, bytes};
+}
+
+#ifdef MREMAP_FIXED
+// Moves pages to another address, without copying them, in the place of what is there. Before Linux 6.17 a call moves only what
+// was mapped at once: then a huge page at a time. False if the process has too many mappings; how far it came is not known.
+bool move(const Pages& pages, char* to) {
+  const auto remap = [&](int64_t at, int64_t bytes) {
+    return mremap(pages.memory + at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to + at) != MAP_FAILED;
+  };
+  if (remap(0, pages.bytes)) return true;
+  for (int64_t at = 0; at < pages.bytes; at += HUGE_PAGE)
+    if (!remap(at, HUGE_PAGE)) return false;
+  return true;
+}
+#endif
+
+// A block for `bytes` of the pages in the list, which it takes, and of fresh ones.
+Pages join(const std::vector<Pages>& list, int64_t bytes) {
+#ifdef MREMAP_FIXED
+  const Pages block = fresh_pages(bytes);
+  int64_t joined = 0;
+  for (auto i = list.begin(); block.memory && i != list.end(); joined += i++->bytes)
+    if (!move(*i, block.memory + joined)) return {nullptr, 0};  // nor unmapped: others may have mapped what is free there
+  if (block.memory) return block;
+#endif
+  unmap(list);
+  return fresh_pages(bytes);
 }
 
 }  // namespace
 
 void* sn_take_pages(int64_t bytes) {
-  Pages pages = book.take_kept(bytes);
-  if (!pages.memory) pages = fresh_pages(bytes);
+  if (bytes > INT64_MAX - 2 * HUGE_PAGE) return nullptr;
+  const int64_t rounded = round_up(bytes, HUGE_PAGE);
+  const std::vector<Pages> kept = book.take_kept(rounded);
+  const Pages pages = kept.size() == 1 && kept[0].bytes == rounded ? kept[0] : join(kept, bytes);
   if (pages.memory) unmap(book.use(pages));
   return pages.memory;
 }

@@ -18,8 +18,9 @@ constexpr int64_t LARGE = 2 * HUGE_PAGE;  // bytes from which this pays; smaller
 void* sn_take_pages(int64_t bytes);
 
 // Keeps the memory for the next one; false, and nothing done, if sn_take_pages did not give it. What is kept and what is in use
-// are together never more than half as much again as was once in use. What nobody took for a tenth of a second is marked, at
-// the next call, as the system's to take if it runs short; of more than 64 MB so is the rest at once.
+// are together never more than was once in use: the next one gets a part of what is larger, and the pages of several smaller
+// ones, which Linux moves to where they are wanted; only what is then missing is new. What nobody took for a tenth of a second
+// is marked, at the next call, as the system's to take if it runs short; of more than 64 MB so is the rest at once.
 bool sn_give_pages(void* memory);
 
 // Returns all that is kept to the system: the number of bytes.

@@ -194,17 +194,19 @@ def _swap_loss(model: Module, report: Report) -> None:
 
 
 def _swap_head(model: Module, report: Report, logits: bool) -> None:
-    """Let the logits of a model whose loss is ours be made when they are read."""
-    if getattr(model, "loss_function", None) is not losses.next_token_loss:
+    """Let the logits of a model of Transformers be made when they are read: by something else than a cross-entropy."""
+    if not callable(getattr(model, "loss_function", None)):
         return
+    ours = model.loss_function is losses.next_token_loss
     layer = "logits=True" if logits else head.find(model)
     if isinstance(layer, str):
-        report.loss += f"; with logits: {layer}"
+        report.loss += f"; with logits: {layer}" if ours else ""
         return
     before = type(layer)
     wrapped.give(layer, head.Head)
     report._back.append(lambda: wrapped.give(layer, before) if type(layer) is head.Head else None)
-    report.loss += ", without logits: they are made when they are read"
+    report.loss += ", without logits" if ours else "; torch's cross_entropy of its logits goes without them"
+    report.loss += ": they are made when they are read"
     at_once = ["in torch.compile(fullgraph=True)", *["under autocast on a GPU"] * layer.weight.is_cuda]
     report.loss += f"; {' and '.join(at_once)}, at once"
 

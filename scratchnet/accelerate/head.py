@@ -28,20 +28,22 @@ _FACTORS: dict[Callable, Callable[[float], float]] = {
     **dict.fromkeys((torch.mul, Tensor.mul), float),
     **dict.fromkeys((torch.div, Tensor.div), lambda number: 1 / number),
 }
+_SHAPES = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten}
 
 
 class Logits(Tensor):
     """linear(input, weight, bias) (..., C) of input (..., K) and weight (C, K), computed when its numbers are first needed.
 
-    Any function of torch gets the numbers in its place, with their gradient; `next_token_loss` takes input and weight. A model
-    may multiply them by numbers, and cap them by a tanh: the result waits too, and is scale * linear(...), or, with a cap,
-    cap * tanh(scale * linear(...)). Made by `later`. RuntimeError for numbers that are needed after input or weight have
-    changed, as by an optimizer's step.
+    Any function of torch gets the numbers in its place, with their gradient, but for torch's cross_entropy, which takes input
+    and weight. A model may multiply them by numbers, and cap them by a tanh: the result waits too, and is scale * linear(...),
+    or, with a cap, cap * tanh(scale * linear(...)); so does a view of whole rows. Made by `later`. RuntimeError for numbers
+    that are needed after input or weight have changed, as by an optimizer's step.
     """
 
     parts: tuple[Tensor, Tensor, Tensor | None]
     made: Tensor | None
     before: tuple[Logits, Callable[[Tensor], Tensor]] | None  # what these are a function of, and the function
+    alias: bool  # of what is before: what changes the numbers of one in place, changes those of both
     scale: float
     cap: float | None
 
@@ -50,7 +52,7 @@ class Logits(Tensor):
         input, weight, _ = parts
         shape = (*input.shape[:-1], weight.shape[0])
         self = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=input.device)
-        self.parts, self.made, self.before, self.scale, self.cap = parts, None, None, 1.0, None
+        self.parts, self.made, self.before, self.alias, self.scale, self.cap = parts, None, None, False, 1.0, None
         self.versions = self.now()
         return self
 
@@ -58,9 +60,17 @@ class Logits(Tensor):
         """How often each part has changed, and how much memory it has: none, if FSDP2 has let it go."""
         return [(part._version, part.untyped_storage().size()) for part in self.parts if part is not None]
 
+    def wait(self) -> bool:
+        """Whether nobody has read them, hence nobody can have changed them."""
+        return self.made is None and not (self.alias and self.before and not self.before[0].wait())
+
     def numbers(self) -> Tensor:
         """The logits as a plain tensor (..., C), always the same one."""
-        if self.made is None:
+        if self.made is None and self.alias and self.before:
+            logits, function = self.before
+            with torch.inference_mode(False), torch.enable_grad():
+                self.made = function(logits.numbers())
+        elif self.made is None:
             self.made = self.fresh()
         return self.made
 
@@ -79,31 +89,85 @@ class Logits(Tensor):
             logits, function = self.before
             return function(logits.fresh())
 
-    def then(self, function: Callable, *numbers: Any) -> Logits | None:
-        """function(self, *numbers), without its numbers, if that is one of the things that a model may do."""
-        scale, cap, dtype, known = self.scale, self.cap, self.dtype, True
-        if function in _TANH and not numbers and cap is None:
+    def then(self, function: Callable, *arguments: Any) -> Logits | None:
+        """function(self, *arguments), without its numbers, if that is one of the things that a model may do."""
+        scale, cap, dtype, parts = self.scale, self.cap, self.dtype, self.parts
+        if function in _TANH and not arguments and cap is None:
             cap = 1.0
-        elif function in _FACTORS and len(numbers) == 1 and type(numbers[0]) in (int, float) and 0 < numbers[0] < math.inf:
-            factor = _FACTORS[function](numbers[0])
+        elif (
+            function in _FACTORS and len(arguments) == 1 and type(arguments[0]) in (int, float) and 0 < arguments[0] < math.inf
+        ):
+            factor = _FACTORS[function](arguments[0])
             scale, cap = (scale * factor, cap) if cap is None else (scale, cap * factor)
-        elif function is Tensor.float and not numbers:
-            dtype = torch.float32
+        elif function in (Tensor.float, Tensor.contiguous) and not arguments:
+            dtype = torch.float32 if function is Tensor.float else dtype
+        elif (rows := self.rows(function, *arguments)) is not None:
+            parts = rows, *parts[1:]
         else:
-            known = False
-        return _Then.apply(self, lambda x: function(x, *numbers), scale, cap, dtype) if known else None
+            return None
+        result = _Then.apply(self, lambda x: function(x, *arguments), parts, scale, cap, dtype)
+        result.alias = parts is not self.parts
+        result.versions = result.now() if result.alias else self.versions
+        return result
+
+    def rows(self, function: Callable, *arguments: Any) -> Tensor | None:
+        """The hidden states of function(self, *arguments), if that is a view of whole rows."""
+        input, width = self.parts[0], self.shape[-1]
+        if self.now() != self.versions:
+            return None
+        if function in _SHAPES and all(isinstance(size, (int, tuple, list)) for size in arguments):  # a view may be of a dtype
+            shape = function(torch.empty(self.shape, device="meta"), *arguments).shape
+            return input.reshape(*shape[:-1], input.shape[-1]) if shape[-1:] == (width,) else None
+        if function is not Tensor.__getitem__:
+            return None
+        index = arguments[0] if type(arguments[0]) is tuple else arguments
+        if not all(part is Ellipsis or type(part) is slice for part in index) or index.count(Ellipsis) > 1:
+            return None
+        index = index if Ellipsis in index else (*index, Ellipsis)
+        whole = len(index) <= self.dim() if index[-1] is Ellipsis else index[-1] == slice(None)
+        return input[index] if whole else None
+
+    def cross_entropy(
+        self,
+        target: Tensor,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> Tensor | None:
+        """torch.nn.functional.cross_entropy of rows (N, C) and classes (N,), without the numbers; None if they are needed."""
+        classes = isinstance(target, Tensor) and target.dtype == torch.int64 and target.shape == self.shape[:1]
+        if not classes or self.dim() != 2 or not (weight is size_average is reduce is None) or self.now() != self.versions:
+            return None
+        wide = torch.promote_types(self.dtype, torch.float32)  # of 16 bits, the loss would be rounded to them
+        rows, weight, bias = (None if part is None else part.to(wide) for part in self.parts)
+        factor = self.scale * (self.cap or 1.0)  # cap * tanh(scale * x) = softcapped(factor * x, cap)
+        if not math.isclose(factor, 1.0, rel_tol=1e-12):
+            rows, bias = rows * factor, None if bias is None else bias * factor
+        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        loss = F.linear_cross_entropy(rows, weight, target, linear_bias=bias, softcap=self.cap, **options)
+        return loss.to(torch.float32 if torch.is_autocast_enabled(self.device.type) else self.dtype)
 
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         first = args[0] if args else None
-        if isinstance(first, Logits) and first.made is None:
+        if isinstance(first, Logits) and first.wait():
             if func in FACTS and not (first.before and func is Tensor.register_hook):
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **(kwargs or {}))
-            if func is Tensor.float and first.dtype == torch.float32 or func is Tensor.contiguous:
+            if func is Tensor.float and first.dtype == torch.float32:
                 return first
-            if torch.is_grad_enabled() and not kwargs and (result := first.then(func, *args[1:])) is not None:
-                return result
+            if func is Tensor.contiguous and (not first.alias or first.parts[0].is_contiguous()):
+                return first
+            if torch.is_grad_enabled():
+                if func is torch.nn.functional.cross_entropy:
+                    result = first.cross_entropy(*args[1:], **(kwargs or {}))
+                else:
+                    result = None if kwargs else first.then(func, *args[1:])
+                if result is not None:
+                    return result
         args, kwargs = tree_map_only(Logits, Logits.numbers, (args, kwargs or {}))
         return func(*args, **kwargs)
 
@@ -151,10 +215,12 @@ class _Then(torch.autograd.Function):
     """A function of logits that is made later. Its numbers know their own way back; this one is for who asks in C++."""
 
     @staticmethod
-    def forward(ctx, logits: Logits, function: Callable, scale: float, cap: float | None, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx, logits: Logits, function: Callable, parts: tuple, scale: float, cap: float | None, dtype: torch.dtype
+    ) -> Tensor:
         ctx.before = logits, function
-        result = Logits(logits.parts, dtype)
-        result.before, result.scale, result.cap, result.versions = ctx.before, scale, cap, logits.versions
+        result = Logits(parts, dtype)
+        result.before, result.scale, result.cap = ctx.before, scale, cap
         return result
 
     @staticmethod
@@ -163,7 +229,7 @@ class _Then(torch.autograd.Function):
         x, again = logits.fresh(), torch.is_grad_enabled()
         with torch.enable_grad():
             [gradient] = torch.autograd.grad(function(x), x, grad, create_graph=again)
-        return gradient, None, None, None, None
+        return gradient, None, None, None, None, None
 
 
 def later(input: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None = None) -> Logits:

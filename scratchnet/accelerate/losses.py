@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Callable
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
-from scratchnet.accelerate.head import Logits, later
+from scratchnet.accelerate.head import later
 from scratchnet.nn import functional as F
 
 
@@ -25,28 +24,14 @@ def next_token_loss(
     """Cross-entropy of logits (B, T, V) with the label one place further: labels (B, T), or shift_labels, already moved.
 
     The mean over the labels that are not ignore_index, or the sum over num_items_in_batch. In float32, whatever the logits are.
-    Logits that nobody has read are not made: `linear_cross_entropy` takes what they would be made of, and their softcap.
+    Logits that nobody has read are not made for it.
     """
     if shift_labels is None:
         shift_labels = F.pad(labels, (0, 1), value=ignore_index)[..., 1:]
     targets = shift_labels.reshape(-1).to(logits.device)
     options = {"ignore_index": ignore_index, "reduction": "mean" if num_items_in_batch is None else "sum"}
-    if isinstance(logits, Logits) and logits.made is None and logits.shape[-1] == vocab_size:
-        loss = _without_logits(logits, targets, **options)
-    else:
-        loss = F.cross_entropy(logits.float().reshape(-1, vocab_size), targets, **options)
+    loss = F.cross_entropy(logits.float().reshape(-1, vocab_size), targets, **options)
     return loss if num_items_in_batch is None else loss / num_items_in_batch
-
-
-def _without_logits(logits: Logits, targets: Tensor, **options: Any) -> Tensor:
-    """The loss of what the logits would be made of, their softcap included."""
-    wide = torch.promote_types(logits.dtype, torch.float32)  # of 16 bits, the loss would be rounded to them
-    input, weight, bias = (None if part is None else part.to(wide) for part in logits.parts)
-    rows = input.reshape(-1, input.shape[-1])
-    factor = logits.scale * (logits.cap or 1.0)  # cap * tanh(scale * x) = softcapped(factor * x, cap)
-    if not math.isclose(factor, 1.0, rel_tol=1e-12):
-        rows, bias = rows * factor, None if bias is None else bias * factor
-    return F.linear_cross_entropy(rows, weight, targets, linear_bias=bias, softcap=logits.cap, **options).float()
 
 
 def give_back(model: Module) -> None:

@@ -9,7 +9,8 @@ from scratchnet.torch_private import one_graph
 
 later_outside = torch.compiler.disable(later, reason="the logits are made when they are read")
 
-for _name in ("numbers", "then"):  # of logits that came from there: a tensor without memory is nothing that a graph can hold
+# of logits that came from there: a tensor without memory is nothing that a graph can hold
+for _name in ("numbers", "then", "cross_entropy"):
     setattr(Logits, _name, torch.compiler.disable(getattr(Logits, _name), reason="logits wait outside"))
 
 

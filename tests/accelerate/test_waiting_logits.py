@@ -10,6 +10,7 @@ from test_lookalikes import causal
 from torch.testing import assert_close
 
 import scratchnet
+from scratchnet import nn
 from scratchnet.accelerate.head import Logits, later
 
 pytestmark = pytest.mark.usefixtures("cpp")
@@ -162,3 +163,79 @@ def test_compiled_under_autocast():
     assert isinstance(ours.logits, Logits) and ours.logits.dtype == torch.bfloat16
     assert_close(ours.loss, eager.loss)
     assert_close(gradients(model, ours.loss), gradients(model, eager.loss))
+
+
+LABELS = words().roll(1, 1).masked_fill(words() % 3 == 0, -100)  # as of masked words: most others are not asked for
+GIVEN = {
+    "BERT": lambda logits: torchs.cross_entropy(logits.view(-1, WORDS), LABELS.view(-1)),
+    "DistilBERT": lambda logits: nn.CrossEntropyLoss()(logits.view(-1, logits.size(-1)), LABELS.view(-1)),
+    "ModernBERT": lambda logits: torchs.cross_entropy(logits.float().view(-1, WORDS), LABELS.view(-1), reduction="sum") / 5,
+    "T5": lambda logits: torch.nn.CrossEntropyLoss(ignore_index=3)(logits.view(-1, logits.size(-1)), words().view(-1)),
+    "GPT-Neo": lambda logits: torch.nn.CrossEntropyLoss()(
+        logits[..., :-1, :].contiguous().view(-1, WORDS), words()[..., 1:].contiguous().view(-1)
+    ),
+    "minGPT": lambda logits: torchs.cross_entropy(logits[:, :-1].flatten(0, 1), words()[:, 1:].flatten()),
+    "Marian": lambda logits: torch.nn.CrossEntropyLoss(label_smoothing=0.1)(logits.reshape(21, WORDS), LABELS.reshape(21)),
+}
+
+
+@pytest.mark.parametrize("post", [lambda logits: logits, CAPPED["Gemma"]], ids=["plain", "capped"])
+@pytest.mark.parametrize("name", GIVEN)
+def test_torchs_cross_entropy_of_whole_rows_needs_no_logits(linears, name, post):
+    """As models of Transformers write it that do not use their loss_function."""
+    plain = Model(post, bias=True)
+    plain.loss_function = lambda logits, labels, **options: logits.sum()
+    model = copy.deepcopy(plain)
+    report = scratchnet.accelerate(model)
+    assert report.loss.startswith("left: ") and "torch's cross_entropy of its logits goes without them" in report.loss
+    ours, theirs = (m(words()).logits for m in (model, plain))
+    losses = [GIVEN[name](logits) for logits in (ours, theirs)]
+    assert_close(*losses)
+    assert_close(*(gradients(m, loss) for m, loss in zip((model, plain), losses, strict=True)))
+    assert linears == [] and ours.made is None
+    assert_close(ours + 0, theirs)
+
+
+READ = {
+    "class weights": lambda logits: torchs.cross_entropy(logits.view(-1, WORDS), words().view(-1), torch.arange(WORDS) / 5.0),
+    "probabilities": lambda logits: torchs.cross_entropy(logits.view(-1, WORDS), torch.ones(21, WORDS) / WORDS),
+    "classes second": lambda logits: torchs.cross_entropy(logits.mT, words()),
+    "half of the classes": lambda logits: torchs.cross_entropy(logits[..., :7].reshape(-1, 7), words().view(-1) % 7),
+    "the last classes": lambda logits: torchs.cross_entropy(logits[:, :, -7:].reshape(-1, 7), words().view(-1) % 7),
+    "other rows": lambda logits: torchs.cross_entropy(logits.view(-1, 7), torch.arange(39) % 7),
+    "bits": lambda logits: (logits.view(torch.int32) < 0).sum() * logits.sum(),
+    "one word": lambda logits: logits[0, 1].square().sum() + logits[..., None, :, :].sum() + logits[:, :, None].sum(),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_other_losses_read_them(name):
+    plain = Model()
+    model = copy.deepcopy(plain)
+    scratchnet.accelerate(model)
+    losses = [READ[name](m(words()).logits) for m in (model, plain)]
+    assert_close(*losses)
+    assert_close(*(gradients(m, loss) for m, loss in zip((model, plain), losses, strict=True)))
+
+
+VIEWS = {
+    "rows": lambda logits: logits.view(-1, 5),
+    "slice": lambda logits: logits[:, 1:],
+    "copy": lambda logits: logits[:, 1:].contiguous(),
+    "scaled": lambda logits: logits.flatten(0, 1) * 2,
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_view_of_waiting_logits_is_a_view(name, changed):
+    """What changes one in place changes the other, unless it is a copy."""
+    x, w = torch.randn(2, 3, 4, requires_grad=True), torch.randn(5, 4, requires_grad=True)
+    found = []
+    for logits in (later(x, w, None), torchs.linear(x, w)):
+        pair = logits, VIEWS[name](logits)
+        pair[changed][1] = 0.5
+        rows = pair[1].reshape(-1, 5)
+        loss = torchs.cross_entropy(rows, torch.arange(len(rows)) % 5) + pair[0].square().sum()
+        found.append([loss, *torch.autograd.grad(loss, (x, w))])
+    assert_close(*found)

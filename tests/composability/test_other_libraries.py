@@ -111,3 +111,34 @@ def test_attention_of_transformers(masked):
     torch.testing.assert_close(loaded(words, labels=words, **given).loss, theirs)
     report.undo()
     assert model.config._attn_implementation == "sdpa"
+
+
+_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+THEIR_OWN_LOSS = {  # in the forward of these classes, by torch's CrossEntropyLoss or cross_entropy
+    "BertForMaskedLM": _BERT,
+    "RobertaForMaskedLM": _BERT,
+    "ModernBertForMaskedLM": _BERT,
+    "DistilBertForMaskedLM": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32},
+    "T5ForConditionalGeneration": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2},
+}
+
+
+@pytest.mark.parametrize("name", THEIR_OWN_LOSS)
+def test_losses_of_transformers_without_logits(name):
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, name.partition("For")[0] + "Config")
+    special = {"pad_token_id": 0, "bos_token_id": 1, "cls_token_id": 1, "eos_token_id": 2, "sep_token_id": 2}
+    torch.manual_seed(0)
+    model = getattr(transformers, name)(config(vocab_size=61, **special, **THEIR_OWN_LOSS[name])).eval()
+    plain = copy.deepcopy(model)
+    assert "they are made when they are read" in scratchnet.accelerate(model).loss
+    words = torch.randint(3, 61, (2, 9))
+    labels = words.masked_fill(words % 3 == 0, -100)
+    with scratchnet.backend("cpp"):
+        ours, theirs = (m(input_ids=words, labels=labels) for m in (model, plain))
+        assert_close(ours.loss, theirs.loss)
+        ours.loss.backward(), theirs.loss.backward()
+        assert ours.logits.made is None
+        for mine, other in zip(model.parameters(), plain.parameters(), strict=True):
+            assert_close(mine.grad, other.grad, atol=1e-5, rtol=1e-4)
+        assert_close(ours.logits + 0, theirs.logits, atol=1e-5, rtol=1e-4)
