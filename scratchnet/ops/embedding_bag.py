@@ -58,7 +58,10 @@ EMBEDDING_BAG = Op(
     kept=("which",),  # for a maximum: the row that each entry is from, -1 in an empty bag
     saved=("weight", "index", "offsets", "scale", "which"),
     gradients=("weight", "scale"),
-    ideas={"cpp": ("naive loop", "whole rows in registers, threads")},
+    ideas={
+        "cpp": ("naive loop", "whole rows in registers, threads"),
+        "triton": ("parallel: tiles of bags, sums over a sorted index",),
+    },
     torch=F.embedding_bag,
     variant=lambda *args, mode="mean", **kwargs: mode,
     cost=_cost,

@@ -9,7 +9,7 @@ from scratchnet.ops import OPS, DimOptions
 
 pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
-NAMES = ("gather", "embedding", "scatter_add", "index_add")
+NAMES = ("gather", "embedding", "embedding_bag", "scatter_add", "index_add")
 SUMS = [(name, example) for name in NAMES for example in OPS[name].examples]
 
 
