@@ -60,6 +60,7 @@ EMBEDDING_BAG = Op(
     gradients=("weight", "scale"),
     ideas={
         "cpp": ("naive loop", "whole rows in registers, threads"),
+        "cuda": ("one thread per number", "128-bit packs, a warp per dot product", "sums over a sorted index"),
         "triton": ("parallel: tiles of bags, sums over a sorted index",),
     },
     torch=F.embedding_bag,
