@@ -3,7 +3,7 @@
 #include "gather_ops.h"
 #include "ops/embedding_bag.h"
 
-#define SN_EMBEDDING_BAG_HOST_OPS(X) X(embedding_bag_forward) X(embedding_bag_backward)
+#define SN_EMBEDDING_BAG_OPS(X) X(embedding_bag_forward) X(embedding_bag_backward)
 
 namespace scratchnet {
 

@@ -17,7 +17,7 @@ struct Bags {
   int64_t padding;  // an index that counts as absent; -1: none
 };
 
-// Both return false if an index or an offset is out of range; the result is then void.
+// Both return false if an index or an offset is out of range; the result is then void. A GPU stops, as for a gather.
 struct EmbeddingBagKernels {
   // scale (n) or null. For max, which (bags, columns) gets the row that each entry is from, -1 in an empty bag.
   bool (*forward)(const On&, const Bags&, const void* weight, const void* scale, void* y, int64_t* which);

@@ -64,7 +64,11 @@ EMBEDDING_BAG = Op(
     kept=("which",),  # for a maximum: the row that each entry is from, -1 in an empty bag
     saved=("weight", "index", "offsets", "scale", "which"),
     gradients=("weight", "scale"),
-    ideas={"cpp": ("naive loop", "whole rows in registers, threads")},
+    ideas={
+        "cpp": ("naive loop", "whole rows in registers, threads"),
+        "cuda": ("one thread per number", "128-bit packs, a warp per dot product", "sums over a sorted index"),
+        "triton": ("parallel: tiles of bags, sums over a sorted index",),
+    },
     torch=F.embedding_bag,
     variant=_variant,
     cost=_cost,

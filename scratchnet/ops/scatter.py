@@ -8,8 +8,6 @@ from torch import Tensor
 from scratchnet.ops.gather import IDEAS
 from scratchnet.ops.op import Cost, DimOptions, Op, indices, nbytes, normal
 
-_IDEAS = {column: IDEAS[column] for column in ("cpp", "cuda")}
-
 
 def _cost(input: Tensor, dim: int, index: Tensor, src: Tensor, **kwargs) -> Cost:
     return Cost(nbytes(input, input, index, src), nbytes(input, index, src), src.numel(), 0)
@@ -28,7 +26,7 @@ SCATTER_ADD = Op(
     outputs=("y",),
     saved=("index",),
     gradients=("src",),  # that of x is the incoming one
-    ideas=_IDEAS,
+    ideas=IDEAS,
     torch=torch.scatter_add,
     variant=lambda input, dim, *args, **kwargs: "last dim" if dim in (-1, input.dim() - 1) else "another dim",
     cost=_cost,
@@ -52,7 +50,7 @@ INDEX_ADD = Op(
     outputs=("y",),
     saved=("index",),
     gradients=("src",),  # that of x is the incoming one
-    ideas=_IDEAS,
+    ideas=IDEAS,
     torch=torch.index_add,
     cost=_cost,
     examples={

@@ -144,6 +144,8 @@ def refusals(primitive: str) -> list[str]:
     """An index out of range stops the kernel, forward and backward, before anything is read or written there."""
     heads = torch.ones(1, 2, 3, 2), torch.ones(1, 1, 3, 2)
     one, targets = torch.ones(()), lambda bad: (torch.ones(1, 5, 2), torch.tensor([[4, bad]]), None)
+    bags = lambda index, offsets: (torch.ones(5, 3), torch.tensor(index), torch.tensor(offsets), None)
+    no_entry = torch.zeros(0, dtype=torch.int64)
     calls = {
         "cross_entropy_forward": lambda bad: (*targets(bad), 1, -100, 0.0),
         "cross_entropy_backward": lambda bad: (one, *targets(bad), torch.ones(1, 2).double(), one, 1, -100, 0.0),
@@ -152,16 +154,18 @@ def refusals(primitive: str) -> list[str]:
         "embedding_forward": lambda bad: (torch.ones(5, 3), torch.full((4,), bad), -1, False),
         "embedding_backward": lambda bad: (torch.ones(4, 3), torch.full((4,), bad), 5, -1, False),
         "scatter_add_forward": lambda bad: (torch.ones(5, 3), torch.ones(4, 3), torch.full((4, 3), bad), 0),
+        "embedding_bag_forward": lambda bad: (*bags([1, bad, 2], [0, 3]), 0, -1),
+        "embedding_bag_backward": lambda bad: (torch.ones(2, 3), *bags([1, 2], [0, bad, 2]), no_entry, 0, -1, True, True),
         "index_add_forward": lambda bad: (torch.ones(5, 3), torch.ones(4, 3), torch.full((4,), bad)),
         "rope_forward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False),
         "rope_backward": lambda bad: (*heads, *[torch.ones(5, 2)] * 2, torch.full((1, 3), bad), 1, False, True, True),
     }
     wrong = []
     for name, arguments in calls.items():
-        if OPS[name.rpartition("_")[0]].primitive != primitive:
+        if OPS[op := name.rpartition("_")[0]].primitive != primitive:
             continue
         for bad in (-1, 5):
-            for rung in range(1, len(OPS[name.rpartition("_")[0]].rungs("cuda")) + 1):
+            for rung in range(1, len(OPS[op].rungs("cuda")) + 1):
                 try:
                     getattr(getattr(torch.ops, NAMESPACE), name)(*arguments(bad), rung)
                     wrong.append(f"{name} on cuda:{rung} accepts index {bad} of 5")

@@ -120,9 +120,9 @@ def module():
 # kernel that writes 0, 1, 2, ..., one number per thread; and attention's, whose heads may lie in any layout.
 NARROW = re.compile(
     r"attention_\w+_kernel|"
-    r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_list_kernel"
+    r"column_sums_kernel|cross_entropy_(total|reduce)_kernel|layer_norm_\w+<.*, 1>|\w+_add_kernel|embedding_\w*list_kernel"
 )
-NARROW_STORE = re.compile(r"cross_entropy_forward_kernel")  # reads packs, but writes few numbers per row
+NARROW_STORE = re.compile(r"cross_entropy_forward_kernel|embedding_bag_scale_kernel")  # many numbers for each they write
 
 
 @pytest.fixture(scope="session")

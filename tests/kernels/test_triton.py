@@ -115,7 +115,7 @@ def test_triton_imported_by_somebody_else_first():
 
 
 # They write one short row or number for many that they read, or add atomically, one number at a time.
-NARROW_STORES = {"column_sums_kernel", "parameter_sums_kernel", "add_rows_kernel", "logsumexp_kernel", "sums_kernel"}
+NARROW_STORES = {f"{name}_kernel" for name in ("column_sums", "parameter_sums", "add_rows", "logsumexp", "sums", "dots")}
 PRODUCT_KERNELS = {"product_kernel", "parts_kernel", "logits_gradient_kernel"}
 PRODUCTS = [*OPERATORS["matmul"], "linear_cross_entropy"]
 

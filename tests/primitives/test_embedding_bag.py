@@ -3,15 +3,18 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import rungs
+from cases import TRITON, rungs
 
 import scratchnet
 from scratchnet import nn, profile, segment_reduce
+from scratchnet.columns import kernel
 from scratchnet.nn.functional import embedding_bag
-from scratchnet.ops.embedding_bag import MODES
+from scratchnet.ops import OPS
+from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
 
 RUNGS = rungs("embedding_bag")
 BACKENDS = (*RUNGS, "numpy", "reference", None)
+COLUMNS = (*RUNGS, TRITON)
 INF, NAN = float("inf"), float("nan")
 BAGS = {
     "offsets": (torch.randint(6, (40,)), torch.tensor([0, 0, 3, 17, 17, 18]), {}),
@@ -44,7 +47,7 @@ def test_equals_torch(mode, weighted, bags, columns, backend):
     torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", (*BACKENDS, TRITON))
 def test_of_equals_the_first_is_the_largest(backend):
     """And NaN, where it is the first of its bag: torch's comparison is v > best."""
     table = torch.tensor([[NAN, 1.0, -INF], [2.0, NAN, -INF], [2.0, 3.0, -INF]], requires_grad=True)
@@ -90,7 +93,7 @@ def test_the_same_bits_for_any_number_of_threads():
     torch.testing.assert_close(results[0][0], F.embedding_bag(index, table, offsets, mode="sum", per_sample_weights=scale))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", (*BACKENDS, TRITON))
 @pytest.mark.parametrize("shape", ((9,), (9, 4), (9, 2, 3)), ids=str)
 @pytest.mark.parametrize("reduce", ("sum", "mean"))
 def test_segments_equal_torch(reduce, shape, backend):
@@ -180,30 +183,36 @@ def test_what_is_torchs_own():
     assert torch.equal(embedding_bag(none, table, none[:0].new_zeros(2)), torch.zeros(2, 3))
 
 
-@pytest.mark.parametrize("rung", (1, 2))
+def raw(backend, direction):
+    """The kernel itself; options as mode and padding_idx."""
+    column, _, rung = backend.partition(":")
+    return kernel(OPS["embedding_bag"], column, direction, int(rung) if rung else None)
+
+
+@pytest.mark.parametrize("backend", COLUMNS)
 @pytest.mark.parametrize(
     "index, offsets", (([0, 5], [0, 2]), ([-1, 0], [0, 2]), ([0, 1], [1, 2]), ([0, 1], [0, 3]), ([0, 1, 2], [0, 2, 1]))
 )
-def test_the_raw_kernels_find_what_is_out_of_range(index, offsets, rung):
+def test_the_raw_kernels_find_what_is_out_of_range(index, offsets, backend):
     table, index, offsets = torch.ones(5, 3), torch.tensor(index), torch.tensor(offsets)
     for mode in (0, 1, 2):
-        with pytest.raises(IndexError, match=r"embedding_bag\(\): index or offset out of range"):
-            torch.ops.scratchnet.embedding_bag_forward(table, index, offsets, None, mode, -1, rung)
+        with pytest.raises(IndexError, match=r"index.* out of range"):
+            raw(backend, "forward")(table, index, offsets, None, EmbeddingBagOptions(mode, -1))
     which = torch.zeros(0, dtype=torch.int64)
     with pytest.raises(IndexError, match="out of range"):
         grad = torch.ones(len(offsets) - 1, 3)
-        torch.ops.scratchnet.embedding_bag_backward(grad, table, index, offsets, None, which, 0, -1, True, False, rung)
+        raw(backend, "backward")(grad, table, index, offsets, None, which, EmbeddingBagOptions(0, -1), True, False)
 
 
-@pytest.mark.parametrize("rung", (1, 2))
-def test_what_lies_behind_the_last_bag_is_not_read(rung):
-    kernels, index, scale = torch.ops.scratchnet, torch.tensor([0, 1, 99]), torch.tensor([2.0, 3.0, NAN])
+@pytest.mark.parametrize("backend", COLUMNS)
+def test_what_lies_behind_the_last_bag_is_not_read(backend):
+    index, scale, options = torch.tensor([0, 1, 99]), torch.tensor([2.0, 3.0, NAN]), EmbeddingBagOptions(0, -1)
     table = torch.tensor([[1.0], [10.0]])
     for offsets, wanted in (([0, 2], [[32.0]]), ([0], [])):
         offsets = torch.tensor(offsets)
-        y, which = kernels.embedding_bag_forward(table, index, offsets, scale, 0, -1, rung)
+        y, which = raw(backend, "forward")(table, index, offsets, scale, options)
         assert y.tolist() == wanted
-        grads = kernels.embedding_bag_backward(torch.ones_like(y), table, index, offsets, scale, which, 0, -1, True, True, rung)
+        grads = raw(backend, "backward")(torch.ones_like(y), table, index, offsets, scale, which, options, True, True)
         assert [g.flatten().tolist() for g in grads] == ([[2.0, 3.0], [1.0, 10.0, 0.0]] if wanted else [[0.0, 0.0], [0.0] * 3])
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from cases import rungs
+from cases import TRITON, rungs
 
 import scratchnet
 from scratchnet import index_add, scatter_add
 
-BACKENDS = (*rungs("scatter_add"), "numpy", "reference", None)
+BACKENDS = (*rungs("scatter_add"), "numpy", "reference", None, TRITON)
 
 
 def judged(ours, theirs, *leaves, **exact):

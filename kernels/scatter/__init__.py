@@ -1,0 +1,1 @@
+"""scatter_add and index_add in Triton."""
