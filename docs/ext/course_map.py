@@ -11,13 +11,12 @@ from html import escape
 from _made import DOCS
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from lessons import PAGES, before
+from lessons import GRADES, PAGES, before, below, difficulty, grade
 
 from scratchnet import course
 
 WIDTH, ROW = 410, 26  # of the picture, and from lesson to lesson
 START, WIDEST = 120, 155  # where the lessons stand, and how far the widest arc could reach out
-GRADES = 3  # of difficulty
 STYLE = """
 .course-map svg { width: 100%; max-width: 32rem; height: auto }
 .course-map path { fill: none; stroke: var(--pst-color-text-muted) }
@@ -53,18 +52,6 @@ def needs() -> dict[str, set[str]]:
     return {number: {one for one in own if not any(one in below(other) for other in own)} for number, own in direct.items()}
 
 
-@functools.cache
-def below(number: str) -> frozenset[str]:
-    """All lessons that one stands on, directly or not."""
-    own = before(course.find(number))
-    return frozenset(own).union(*map(below, own))
-
-
-def grade(number: str) -> int:
-    """How difficult a lesson is, from 1 to GRADES: how much of the course it takes for granted."""
-    return 1 + GRADES * len(below(number)) // len(course.all_lessons())
-
-
 def svg() -> str:
     """The map: a line for each lesson, with an arc up to each that it builds on."""
     lessons = [lesson.number for lesson in course.all_lessons()]
@@ -85,7 +72,6 @@ def _arc(top: float, bottom: float) -> str:
 def _line(number: str, y: float) -> str:
     lesson = course.find(number)
     name = lesson.name[3:].replace("_", " ")
-    dots = "●" * grade(number) + "○" * (GRADES - grade(number))
     page = (PAGES / f"{lesson.name}.html").relative_to(DOCS)
     builds_on = f", builds on {' and '.join(sorted(needs()[number]))}" if needs()[number] else ""
     said = f"Lesson {number}: {lesson.title}; {lesson.minutes} minutes, difficulty {grade(number)} of {GRADES}{builds_on}"
@@ -93,5 +79,5 @@ def _line(number: str, y: float) -> str:
         f'<a href="{page}" aria-label="{escape(said)}"><title>{escape(said)}</title><circle cx="{START}" cy="{y:g}" r="4"/>'
         f'<text x="{START + 14}" y="{y + 5:g}">{number} {escape(name)}</text>'
         f'<text x="{WIDTH - 60}" y="{y + 5:g}" class="minutes">{lesson.minutes} min</text>'
-        f'<text x="{WIDTH - 48}" y="{y + 5:g}">{dots}</text></a>'
+        f'<text x="{WIDTH - 48}" y="{y + 5:g}">{difficulty(number)}</text></a>'
     )

@@ -7,6 +7,7 @@ exercise folds out, task by task, with its hints and its solution.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from scratchnet.course.notebook import notebook
 PAGES = MADE / "lessons"
 KEPT = ROOT / "build" / "lessons"  # the executed cells, by what they were made from
 SECONDS = 600  # after which a cell is stuck
+GRADES = 3  # of difficulty
 
 PAGES_BELOW = """
 ```{{toctree}}
@@ -40,9 +42,11 @@ INDEX = """\
 {count} lessons, each a script that ran when its page was made. In a terminal, `scratchnet learn 1` shows the first one and
 `scratchnet check 1` grades its exercise.
 
-| lesson | minutes | builds on | what it teaches |
-| --- | --: | --- | --- |
+| lesson | minutes | difficulty | builds on | what it teaches |
+| --- | --: | --- | --- | --- |
 {rows}
+
+The dots say how much of the course a lesson takes for granted, as [on the map](../../learn.md#the-map).
 """
 EXERCISE = """\
 ## Exercise
@@ -131,11 +135,28 @@ def dropdown(title: str, text: str) -> str:
 
 def _row(lesson: Lesson) -> str:
     taught = "; ".join(CONCEPTS[number] for number in lesson.concepts)
-    numbers = ", ".join(before(lesson))
-    return f"| [{lesson.number}. {lesson.title}]({lesson.name}.ipynb) | {lesson.minutes} | {numbers} | {taught} |"
+    numbers, dots = ", ".join(before(lesson)), difficulty(lesson.number)
+    return f"| [{lesson.number}. {lesson.title}]({lesson.name}.ipynb) | {lesson.minutes} | {dots} | {numbers} | {taught} |"
 
 
 def before(lesson: Lesson) -> list[str]:
     """The numbers of the lessons that it builds on, from its first lines."""
     found = re.search(r"Builds on lessons? ([\d, and]+)", " ".join(lesson.cells()[0].text.split()))
     return re.findall(r"\d\d", found[1]) if found else []
+
+
+@functools.cache
+def below(number: str) -> frozenset[str]:
+    """All lessons that one stands on, directly or not."""
+    own = before(course.find(number))
+    return frozenset(own).union(*map(below, own))
+
+
+def grade(number: str) -> int:
+    """How difficult a lesson is, from 1 to GRADES: how much of the course it takes for granted."""
+    return 1 + GRADES * len(below(number)) // len(course.all_lessons())
+
+
+def difficulty(number: str) -> str:
+    """The grade as dots."""
+    return "●" * grade(number) + "○" * (GRADES - grade(number))

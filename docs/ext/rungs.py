@@ -10,6 +10,7 @@ from scratchnet.measure.ladder import Rung, below, difference, lines, new_lines,
 from scratchnet.ops import BACKENDS, PRIMITIVES
 
 FOLDER = MADE / "rungs"
+HEAD = re.compile(r'(?:"""|// )(.*?)(?:\n\n|\n//\n|\n#|""")', re.DOTALL)  # the first paragraph of a file
 CELL = re.compile(r"^\| (\w+):(\d+) \|", re.MULTILINE)  # where a row of a ladder's table begins
 
 
@@ -51,7 +52,7 @@ def page(steps: list[Rung], step: Rung) -> str:
         f"[{way}: {rung.name}, {rung.idea}](../{address(rung)}.md)" for way, rung in (("below", low), ("above", high)) if rung
     ]
     title = f"# {step.primitive}, {step.name}: {step.idea}\n\n{' · '.join(links)}"
-    facts = f"`{step.source.name}`; lines: {lines(steps, step)}."
+    facts = f"{sentence(step)}\n\n`{step.source.name}`; lines: {lines(steps, step)}."
     source = f"```{{literalinclude}} {path}\n:language: {LANGUAGES[step.source.suffix]}\n:linenos:"
     if low is None:
         return f"{title}\n\n{facts}\n\n{source}\n```\n"
@@ -62,6 +63,12 @@ def page(steps: list[Rung], step: Rung) -> str:
         f":::{{dropdown}} What goes and what comes: `scratchnet ladder {step.primitive} --diff {low.name} {step.name}`\n"
         f"```diff\n{changes}\n```\n:::\n"
     )
+
+
+def sentence(step: Rung) -> str:
+    """What a rung's file says first, as Markdown."""
+    said = HEAD.match(step.source.read_text(encoding="utf-8"))[1]
+    return re.sub(r"([*_<$\[])", r"\\\1", re.sub(r"\n(?:// )?", " ", said))
 
 
 def link(app, name, text):

@@ -162,6 +162,7 @@ class Candidate:
                 return f"it writes to its input {', '.join(written)}: the caller still needs those numbers, work on a copy"
             if lenient == 1:
                 return "it writes to an input and puts the numbers back: whoever reads them meanwhile reads others"
+            return "it reads before or behind its input: a loop goes too far, or a load has no mask"
         return crash
 
     def _results(self, direction: str, reply: dict) -> tuple[Tensor | None, ...]:
@@ -189,8 +190,12 @@ class Candidate:
     def _problem(self, direction: str, reply: dict) -> str:
         """What it may not do."""
         inputs, results = self.contract.names(direction), self.contract.results[direction]
+        if reply["at_once"]:
+            return f"it changes {' and '.join(reply['at_once'])} as soon as it is loaded"
         if reply["changed"]:
             return f"it leaves {' and '.join(reply['changed'])} changed: put it back before you return"
+        if reply["hooked"]:
+            return f"it calls {' and '.join(reply['hooked'])}, by which Python tells of every call: that is the checker's"
         for name, place in zip(results, reply["shared"], strict=True):
             if place is not None:
                 return (

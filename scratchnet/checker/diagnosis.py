@@ -15,6 +15,7 @@ from typing import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from scratchnet.checker import sixteen
 from scratchnet.checker.exam import Trial, Verdict
 from scratchnet.checker.questions import RULE
 from scratchnet.measure.verify import Call, Check, as_tuple, on_tensors
@@ -110,6 +111,7 @@ def _hypotheses(misses: list[Miss], trials: Sequence[Trial]) -> Iterator[str | N
     first = misses[0].trial
     yield _too_narrow(misses)
     yield _simple(misses)
+    yield sixteen.meaning(first.call.dtype, first.where, _mistakes(misses).VALUES, max(map(_error, misses)))
     yield _mistake(misses)
     yield _factor(misses)
     if first.part in PARTS:

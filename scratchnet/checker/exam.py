@@ -22,11 +22,11 @@ from typing import Iterator
 import torch
 from torch import Tensor
 
-from scratchnet.checker import borrowed, questions
+from scratchnet.checker import borrowed, questions, sixteen
 from scratchnet.checker.candidate import Candidate
 from scratchnet.checker.child import Ended
 from scratchnet.checker.contract import DIRECTIONS, KernelError
-from scratchnet.checker.questions import RULE, Question
+from scratchnet.checker.questions import Question, rule
 from scratchnet.measure.verify import Call, Check
 
 REPEATS = 30  # calls of a small input
@@ -161,6 +161,8 @@ class Exam:
             trial = self._ask(question)
             if trial.problem or any(r is not None and r.dtype != question.dtype for r in trial.results):
                 self.left_out.append(name)  # it does not take them
+            elif trial.ok and question.values == "" and sixteen.uneven(trial.call, trial.results):
+                yield replace(trial, problem=sixteen.UNEVEN)
             else:
                 yield trial
 
@@ -192,7 +194,7 @@ class Exam:
                 break
         results = self.contract.aligned(call, self.direction, answer.results)
         where = f"{question.where}, call {count}"
-        yield replace(trial, where=where, results=results, checks=call.judge(results, RULE), problem=problem)
+        yield replace(trial, where=where, results=results, checks=call.judge(results, rule(call.dtype)), problem=problem)
 
     def _those_it_takes(self, asked: Iterator[Question]) -> Iterator[Trial]:
         for question in asked:
@@ -231,7 +233,7 @@ class Exam:
         results = self.contract.aligned(trial.call, self.direction, self.kernel.again(self.direction, trial.number))
         if same_bits(results, trial.results) or trial.problem:
             return trial
-        late = not trial.ok and all(check.ok for check in trial.call.judge(results, RULE))
+        late = not trial.ok and all(check.ok for check in trial.call.judge(results, rule(trial.call.dtype)))
         return replace(trial, problem=LATE if late else CHANGED)
 
     def _trial(self, question: Question) -> Trial:
@@ -251,7 +253,7 @@ class Exam:
         if earlier and same_bits(results, earlier.results):
             checks = earlier.checks
         else:
-            checks = () if answer.problem else trial.call.judge(results, RULE)
+            checks = () if answer.problem else trial.call.judge(results, rule(trial.call.dtype))
         return replace(trial, results=results, checks=checks, problem=answer.problem, number=answer.number)
 
 

@@ -10,6 +10,7 @@ from typing import Callable, Iterator
 import torch
 from torch import Tensor
 
+from scratchnet.checker import sixteen
 from scratchnet.checker.candidate import Candidate, backwards, stored
 from scratchnet.measure import verify
 from scratchnet.measure.verify import Call, Rule
@@ -99,7 +100,7 @@ class Question:
     @property
     def where(self) -> str:
         """In words: "17x31, sliced"."""
-        more = {"options": self.example, "dtypes": str(self.dtype).removeprefix("torch.")}.get(self.part)
+        more = {"options": self.example, "dtypes": f"{str(self.dtype).removeprefix('torch.')}, {self.example}"}.get(self.part)
         return ", ".join(filter(None, (f"{self.rows}x{self.columns}", more, self.layout, self.values)))
 
     def call(self, op: Op) -> Call:
@@ -119,8 +120,10 @@ class Question:
 
 @functools.lru_cache(300)  # both directions, and the kernels of a folder, get the same calls
 def _drawn(op: Op, example: str, rows: int, columns: int, layout: str, values: str, seed: int, dtype: torch.dtype) -> Call:
-    if values:
-        op = _changed(op, *((_floats, VALUES[values]) if values in VALUES else (_integers, INTEGERS[values])))
+    if values in INTEGERS:
+        op = _changed(op, _integers, INTEGERS[values])
+    elif values:
+        op = _changed(op, _floats, (VALUES | sixteen.VALUES)[values], every=values == sixteen.ALL_EQUAL)
     return Call.make(op, example, rows, columns, dtype, LAYOUTS.get(layout, lambda t: t), seed)
 
 
@@ -136,15 +139,17 @@ IGNORED = "every second target is -100, which ignore_index is by default"
 INTEGERS = {IGNORED: lambda t: torch.where(torch.arange(t.numel()).view(t.shape) % 2 == 1, -100, t)}
 
 
-def _changed(op: Op, which: Callable[[Tensor], bool], change: Callable[[Tensor], Tensor]) -> Op:
-    """The operator with other numbers in the first tensor of a kind in its examples."""
+def _changed(op: Op, which: Callable[[Tensor], bool], change: Callable[[Tensor], Tensor], every: bool = False) -> Op:
+    """The operator with other numbers in the first tensor of a kind in its examples, or in every one."""
 
     def changed(example):
         def make(rows, columns, dtype):
             args, kwargs = example(rows, columns, dtype)
-            place = next(i for i, a in enumerate(args) if isinstance(a, Tensor) and which(a))
-            new = change(args[place].detach()).clone().requires_grad_(args[place].requires_grad)
-            return (*args[:place], new, *args[place + 1 :]), kwargs
+            places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and which(a)]
+            new = list(args)
+            for i in places if every else places[:1]:
+                new[i] = change(args[i].detach()).clone().requires_grad_(args[i].requires_grad)
+            return tuple(new), kwargs
 
         return make
 
@@ -224,10 +229,23 @@ def dtypes(kernel: Candidate, direction: str) -> Iterator[Question]:
     more = {"torch": (torch.bfloat16, torch.float16), "Triton": (torch.float16,)}.get(kernel.kind, ())
     if kernel.kind == "C++":
         return
-    for dtype, (rows, columns) in ((dtype, size) for dtype in (torch.float64, *more) for size in FEW):
-        question = Question("dtypes", kernel.contract.plain, rows, columns, dtype=dtype)
-        if fair(question.call(kernel.contract.op), direction):
+    plain = kernel.contract.plain
+    asked = [Question("dtypes", plain, *size, dtype=torch.float64) for size in FEW]
+    for dtype in more:
+        asked += [Question("dtypes", plain, *size, dtype=dtype) for size in FEW]
+        asked += [Question("dtypes", plain, *size, values=v, dtype=dtype) for v in sixteen.STEPS for size in FEW]
+        asked.append(Question("dtypes", plain, 2, 1025, values=sixteen.ALL_EQUAL, dtype=dtype))
+        long = sixteen.LONG if kernel.timed else sixteen.INTERPRETED
+        asked += [Question("dtypes", example, *long, dtype=dtype) for example in kernel.contract.op.examples]
+    for question in asked:
+        call = question.call(kernel.contract.op)
+        if not kernel.refuses(call) and fair(call, direction):
             yield question
+
+
+def rule(dtype: torch.dtype) -> Rule:
+    """How far from the oracle a result of this dtype may be."""
+    return sixteen.RULE if torch.finfo(dtype).bits == 16 else RULE
 
 
 def out_of_range(kernel: Candidate) -> Iterator[tuple[str, Call]]:
@@ -253,7 +271,7 @@ def fair(call: Call, direction: str) -> bool:
     """Whether torch's own answer passes."""
     copied = verify.on_tensors(lambda t: verify.copied(t, t.dtype, t.device), call.args, call.kwargs)
     own = verify.run(call.op.torch, *copied, [g.clone() for g in call.upstream])
-    checks, outputs = call.judge(own, RULE), len(call.upstream)
+    checks, outputs = call.judge(own, rule(call.dtype)), len(call.upstream)
     return all(check.ok for check in (checks[:outputs] if direction == "forward" else checks[outputs:]))
 
 

@@ -18,13 +18,12 @@ import os
 import socket
 import struct
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
-from scratchnet.checker.surroundings import dice, folded, forked, libraries, noticed, opened_by, overlap, reach, state, watched
+from scratchnet.checker.surroundings import dice, folded, forked, libraries, noticed, overlap, reach, seen_of, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -67,7 +66,8 @@ class Child:
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
         self.line, self.numbers, self.answers = socket.socket(fileno=line), numbers, mmap.mmap(answers, CAPACITY)
         self.torch = sys.modules.get("torch")
-        self.placed, self.regions, self.lenient, self.opened, self.dice = {}, {}, 0, set(), {}
+        self.placed, self.regions, self.lenient, self.dice = {}, {}, 0, {}
+        self.opened, self.hooked = set(), set()
         self.forget()
 
     def serve(self) -> None:
@@ -85,16 +85,21 @@ class Child:
     def load(self, path: str, kind: str, names: dict, device: str, threads: int) -> dict:
         """Import or link the file; what its functions take."""
         self.path, self.device, self.kind = Path(path), device, kind
-        if kind == "C++":
-            library = ctypes.CDLL(path)
-            self.functions = {name: getattr(library, name) for name in names if hasattr(library, name)}
-            for function in self.functions.values():
-                function.restype = None
-            return {"functions": {name: {} for name in self.functions}, "there": [], "deterministic": True}
         if self.torch:
             self.torch.set_num_threads(threads)
+        with watched(self.torch, but=("the variables of the environment",)) as self.at_once:
+            return self._linked(path, names) if kind == "C++" else self._imported(path, names)
+
+    def _linked(self, path: str, names: dict) -> dict:
+        library = ctypes.CDLL(path)
+        self.functions = {name: getattr(library, name) for name in names if hasattr(library, name)}
+        for function in self.functions.values():
+            function.restype = None
+        return {"functions": {name: {} for name in self.functions}, "there": [], "deterministic": True}
+
+    def _imported(self, path: str, names: dict) -> dict:
         name = f"kernel_{self.path.stem}"
-        self.opened = opened_by(path)
+        self.opened, self.hooked = seen_of(path)
         spec = importlib.util.spec_from_file_location(name, path)
         module = sys.modules[name] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
         spec.loader.exec_module(module)
@@ -111,18 +116,16 @@ class Child:
         lenient: 1 opens the pages of inputs, 2 the ones around all arrays too, to find out what made it crash.
         """
         self.lenient = lenient
-        before, called, files = state(self.torch), set(), set()
-        with warnings.catch_warnings(), np.errstate(all="ignore"), watched(self.torch):
-            warnings.simplefilter("ignore")
+        called, files = set(), set()
+        with watched(self.torch) as changed:
             with noticed(called, files) if trace else contextlib.nullcontext():
                 results = self._prepared(**what)()
-        reply = {"results": self._copied(results), "called": sorted(called)}
+            reply = {"results": self._copied(results), "called": sorted(called)}
         reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()} if trace else {}
-        after = state(self.torch)
-        reply["changed"] = [name for name, value in before.items() if after[name] != value]
         found, self.dice = self.dice, dice()
-        reply["changed"] += [name for name, value in self.dice.items() if found.get(name) == value]
+        reply["changed"] = changed + [name for name, value in self.dice.items() if found.get(name) == value]
         spans = list(map(reach, results))
+        reply |= {"hooked": sorted(self.hooked), "at_once": self.at_once}
         reply["shared"] = [overlap(span, map(reach, self.inputs)) for span in spans]
         reply["inference"] = any(hasattr(result, "is_inference") and result.is_inference() for result in results)
         reply["folded"] = list(map(folded, results))

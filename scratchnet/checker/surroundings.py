@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import gc
 import inspect
 import math
 import os
 import random
 import resource
+import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
 
 import numpy as np
+
+# What Python says when a function is told of every call. That is how it is seen whose kernel runs.
+HOOKS = ("sys.setprofile", "sys.settrace")
 
 
 def state(torch: ModuleType | None) -> dict:
@@ -24,10 +31,21 @@ def state(torch: ModuleType | None) -> dict:
     seen = {"the rounding mode": sums.tolist(), "how denormal numbers are computed": tiny.tolist()}
     seen["the working folder"] = os.getcwd()
     seen["the variables of the environment"] = dict(os.environ)
+    seen["Python's builtin functions"] = dict(vars(builtins))
+    seen["how NumPy prints"] = np.get_printoptions()
+    seen["Python's limit of recursion"] = sys.getrecursionlimit()
+    seen["whether Python collects garbage"] = gc.isenabled()
+    seen["what signals do"] = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    if hasattr(os, "sched_getaffinity"):
+        seen["the processors that it may run on"] = os.sched_getaffinity(0)
     if torch:
         seen["torch's number of threads"] = torch.get_num_threads()
         seen["torch's grad mode"] = torch.is_grad_enabled()
         seen["torch's seed"] = torch.initial_seed()
+        seen["torch's inference mode"] = torch.is_inference_mode_enabled()
+        seen["torch's autocast"] = torch.is_autocast_enabled("cpu")
+        seen["torch's search for anomalies"] = torch.is_anomaly_enabled()
+        seen["torch's default device"] = str(torch.get_default_device())
         seen["torch's default dtype"] = str(torch.get_default_dtype())
         seen["torch's precision of float32 products"] = torch.get_float32_matmul_precision()
         seen["torch's choice of deterministic algorithms"] = torch.are_deterministic_algorithms_enabled()
@@ -43,17 +61,23 @@ def dice() -> dict:
 
 
 @contextlib.contextmanager
-def watched(torch: ModuleType | None) -> Iterator[None]:
-    """NaN in all that torch.empty returns."""
-    if not torch:
-        yield
-        return
-    asked = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    if torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled():
-        # else the kernel has chosen otherwise, which is seen
-        torch.use_deterministic_algorithms(asked)
+def watched(torch: ModuleType | None, but: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """No warnings, and NaN in all that torch.empty returns. After it, the list has the names of what was changed within it."""
+    before, changed = state(torch), []
+    # a reaction to errors that no kernel sets
+    with warnings.catch_warnings(), np.errstate(all="call", call=lambda *error: None):
+        warnings.simplefilter("ignore")
+        asked = torch and torch.are_deterministic_algorithms_enabled()
+        if torch:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        yield changed
+        if set(np.geterr().values()) != {"call"}:
+            changed.append("how NumPy treats errors of arithmetic")
+        if torch and torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled():
+            # else the kernel has chosen otherwise, which is seen
+            torch.use_deterministic_algorithms(asked)
+    after = state(torch)
+    changed += [name for name, value in before.items() if after[name] != value and name not in but]
 
 
 @contextlib.contextmanager
@@ -84,12 +108,15 @@ def noticed(called: set, files: set) -> Iterator[None]:
         yield
 
 
-def opened_by(path: str) -> set[str]:
-    """The files that the code in a file opens from now on, imports apart. This has no end: it is for a process of its own."""
+def seen_of(path: str) -> tuple[set[str], set[str]]:
+    """The files that the code in a file opens from now on, imports apart, and the HOOKS that it calls. This has no end: it is
+    for a process of its own."""
     opened: set[str] = set()
+    hooked: set[str] = set()
 
     def note(event: str, args: tuple) -> None:
-        if event != "open" or not isinstance(args[0], (str, bytes)):
+        hook = event in HOOKS
+        if not hook and (event != "open" or not isinstance(args[0], (str, bytes))):
             return
         frame: FrameType | None = sys._getframe(1)
         while frame and frame.f_code.co_filename != path:
@@ -99,11 +126,13 @@ def opened_by(path: str) -> set[str]:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return
             frame = frame.f_back
-        if frame:
+        if frame and hook:
+            hooked.add(event)
+        elif frame:
             opened.add(os.fsdecode(args[0]))
 
     sys.addaudithook(note)
-    return opened
+    return opened, hooked
 
 
 def libraries() -> set[str]:

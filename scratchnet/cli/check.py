@@ -41,7 +41,8 @@ def _contract() -> str:
         "arrays, memory for the results) defines forward, backward or both. A torch file without backward is differentiated",
         "by autograd. If the order of additions is left to chance: deterministic = False, in C++ // deterministic = false.",
         "Optional arguments of torch's function are judged if the kernel has them, by torch's names; weight and bias may be",
-        "None. The verdict lists what was not judged: in C++ all but contiguous float32 arrays of the kind below.",
+        "None. float64 and, in torch and Triton, 16 bits are judged if the kernel takes them: it may raise. The verdict lists",
+        "what was not judged: in C++ all but contiguous float32 arrays of the kind below.",
         "",
         "A kernel runs in a process of its own that never holds an answer, at most 20 s a call. That keeps it from passing by",
         "accident or by the usual tricks. It is no sandbox: the code has your rights, your files and your network, and a",
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what is None and not args.all:
         raise SystemExit("scratchnet check: name a lesson (its number), a file with a kernel, or --all")
     if isinstance(args.what, kernels.Exercise):
-        return kernels.grade(screen, args.what, args.hint, args.file, not args.no_speed)
+        return kernels.grade(screen, args.what, args.hint, args.file, args.json, not args.no_speed)
     if args.all or isinstance(args.what, Lesson):
         return grade.run(screen, args)
     if args.hint is not None or args.file:

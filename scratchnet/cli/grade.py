@@ -16,8 +16,11 @@ from rich.table import Table
 import scratchnet
 from scratchnet import course
 from scratchnet.course import Lesson, progress
+from scratchnet.course.kernels import Exercise, all_exercises
+from scratchnet.course.kernels.grade import grade as grade_kernel
 
 Verdicts = dict[str, "str | None"]  # task -> what is wrong with the answer
+Graded = dict["Lesson | Exercise", "tuple[Path | None, Verdicts]"]  # a kernel is one task of its own name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,15 +63,15 @@ def _grade(screen: Console, lesson: Lesson, hint: str | None, file: Path | None,
     if not file:
         progress.save_graded(lesson, path, verdicts, hinted)
     if report:
-        _write(report, {lesson: (path, verdicts)}, seed)
+        write(report, {lesson: (path, verdicts)}, seed)
     return 1 if wrong else 0
 
 
 def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) -> int:
-    """Grade what there is in a folder; an exercise without a file counts as wrong."""
+    """Grade what there is in a folder; an exercise of a lesson without a file counts as wrong, a kernel is left out then."""
     if not folder.is_dir():
         raise SystemExit(f"scratchnet check --all: there is no folder {folder}; `scratchnet check 1` begins one")
-    graded: dict[Lesson, tuple[Path | None, Verdicts]] = {}
+    graded: Graded = {}
     table = Table("lesson", "right", "what is wrong")
     for lesson in course.all_lessons():
         path = folder / f"{lesson.name}.py"
@@ -76,7 +79,11 @@ def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) ->
             graded[lesson] = path, course.grade(lesson, path, seed)
         else:
             graded[lesson] = None, dict.fromkeys((task.name for task in course.tasks(lesson)), f"there is no file {path}")
-        found, verdicts = graded[lesson]
+    for exercise in all_exercises():
+        path = folder / f"{exercise.name}{exercise.stub.suffix}"
+        if path.is_file():
+            graded[exercise] = path, {exercise.name: "\n".join(grade_kernel(exercise, path)) or None}
+    for lesson, (found, verdicts) in graded.items():
         wrong = [name for name, problem in verdicts.items() if problem]
         table.add_row(
             lesson.number, f"{len(verdicts) - len(wrong)} of {len(verdicts)}", ", ".join(wrong) if found else "no file"
@@ -85,19 +92,19 @@ def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) ->
     problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
     screen.print(f"{problems.count(None)} of {len(problems)} tasks right", highlight=False)
     if report:
-        _write(report, graded, seed)
+        write(report, graded, seed)
     return int(any(problems))
 
 
-def _write(report: Path, graded: dict[Lesson, tuple[Path | None, Verdicts]], seed: int) -> None:
-    """Lesson -> its file and, for every task, what is wrong with it, as JSON."""
-    lessons = {
-        lesson.number: {"name": lesson.name, "file": path and str(path), "tasks": verdicts}
-        for lesson, (path, verdicts) in graded.items()
-    }
+def write(report: Path, graded: Graded, seed: int) -> None:
+    """Lesson or kernel -> its file and, for every task, what is wrong with it, as JSON."""
+    tracks: dict[str, dict] = {"lessons": {}, "kernels": {}}
+    for one, (path, verdicts) in graded.items():
+        told = {"name": one.name, "file": path and str(path), "tasks": verdicts}
+        tracks["lessons" if isinstance(one, Lesson) else "kernels"][one.number] = told
     problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
     total = {"right": problems.count(None), "of": len(problems), "seed": seed}
-    text = json.dumps({"scratchnet": scratchnet.__version__, **total, "lessons": lessons}, indent=2, ensure_ascii=False)
+    text = json.dumps({"scratchnet": scratchnet.__version__, **total, **tracks}, indent=2, ensure_ascii=False)
     report.write_text(text + "\n", encoding="utf-8")
 
 

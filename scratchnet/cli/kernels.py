@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from scratchnet import checker
+from scratchnet.cli.grade import write
 from scratchnet.course import progress
 from scratchnet.course.kernels import Exercise, all_exercises
 from scratchnet.course.kernels import grade as grading
@@ -49,7 +50,7 @@ def teach(screen: Console, exercise: Exercise) -> None:
     screen.print(f"Then: scratchnet check {exercise.number}. Stuck? scratchnet check {exercise.number} --hint", highlight=False)
 
 
-def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | None, timed: bool) -> int:
+def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | None, report: Path | None, timed: bool) -> int:
     """Print what is wrong with the reader's kernel, or what it moves and how fast it is; 0 if it is right."""
     if file and not file.is_file():
         raise SystemExit(f"scratchnet check {exercise.number}: there is no file {file}")
@@ -61,9 +62,11 @@ def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | No
             speed = checker.measure(checker.load(path, checker.Contract(OPS[exercise.primitive])), exercise.direction)
         except checker.KernelError as error:
             problem = [str(error)]
+    verdicts = {exercise.name: "\n".join(problem) or None} if hint is None else {}
     if not file:
-        verdicts = {exercise.name: problem[0] if problem else None} if hint is None else {}
         progress.save_graded(exercise, path, verdicts, None if hint is None else exercise.name)
+    if report:
+        write(report, {exercise: (path, verdicts)}, 0)
     if hint is not None:
         return _hints(screen, exercise)
     screen.print(

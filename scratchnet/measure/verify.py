@@ -34,6 +34,7 @@ class Rule:
     times_torch: float = TIMES_TORCH
     ulps: float = ULPS
     by_row: bool = False  # ulps of the largest entry of each row, not of all
+    exact_inputs: bool = False  # their own ulps are not forgiven, only those of the float32 in which 16 bits are computed
 
 
 # What a kernel meets: (rows, columns) around powers of two, empty ones, and strides. The layouts are for `compare`.
@@ -265,6 +266,8 @@ def verdict(
     sensitivity = _largest((nudged - oracle)[finite & nudged.isfinite()]).item()
     if dtype == torch.float64:
         sensitivity *= 2  # the oracle computes in float64 too
+    if rule.exact_inputs:
+        sensitivity *= torch.finfo(torch.float32).eps / bits.eps
     bounds = (rule.times_torch * torch_error + rule.ulps * ulp + sensitivity).flatten()
     errors, worst = torch.full_like(bounds, math.nan), 0
     problem = ""

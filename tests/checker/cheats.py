@@ -179,6 +179,30 @@ CHEATS = {
         "of Python's random numbers",
     ),
     "sets NumPy's seed": (*numpy_gelu("    np.random.seed(0)\n    return right(x)"), "that of NumPy's"),
+    "sets NumPy's errors": (
+        *numpy_gelu("    np.seterr(all='ignore')\n    return right(x)"), "how NumPy treats errors of arithmetic",
+    ),
+    "stops the profiler": (
+        *numpy_gelu("    sys.setprofile(None)\n    return right(x)", "import sys  # noqa: E402\n"), "it calls sys.setprofile",
+    ),
+    "traces": (
+        *torch_gelu("    sys.settrace(None)\n    return right(x)", "import sys  # noqa: E402\n"), "it calls sys.settrace",
+    ),
+    "ignores signals": (
+        *numpy_gelu("    signal.signal(2, signal.SIG_IGN)\n    return right(x)", "import signal  # noqa: E402\n"),
+        "what signals do",
+    ),
+    "collects no garbage": (
+        *numpy_gelu("    gc.disable()\n    return right(x)", "import gc  # noqa: E402\n"), "whether Python collects garbage",
+    ),
+    "sets the seed at once": (
+        "gelu_torch.py", "forward", "", "\n\ntorch.manual_seed(7)\n", "it changes torch's seed as soon as it is loaded",
+    ),
+    "rounds upwards at once": (
+        "gelu.cpp", "forward", HEAD,
+        f"#include <cfenv>\n\nstruct Up {{\n  Up() {{ std::fesetround(FE_UPWARD); }}\n}} up;\n\n{HEAD}",
+        "it changes the rounding mode and how denormal numbers",
+    ),
     "an inference tensor": (
         *torch_gelu("    with torch.inference_mode():\n        return right(x)"), "it returned an inference tensor",
     ),

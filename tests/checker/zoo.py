@@ -30,6 +30,7 @@ WRONG = {
         "gelu.cpp", "backward", "i < rows * columns;", "i + 1 < rows * columns;", "the last element of every size",
     ),
     "vector tail": ("gelu.cpp", "forward", "i < n;", "i < n / 8 * 8;", "never written: what is left after a multiple of 8"),
+    "no mask": ("gelu_triton.py", "forward", "v = tl.load(x + i, mask=i < n)", "v = tl.load(x + i)", "a load has no mask"),
     "one block": ("gelu_triton.py", "forward", "(triton.cdiv(n, BLOCK),)", "(1,)", "rows 128 to 128 at 129x2"),
     "block of columns": (
         "layer_norm.py", "forward", "variance = (centred**2)", "variance = (centred[..., :1000] ** 2)",
@@ -143,6 +144,30 @@ WRONG = {
     "overflows": (
         "cross_entropy.cpp", "forward", "- x[i * c + target[i]];", "* 1e3f / 1e3f - x[i * c + target[i]];",
         "the largest number",
+    ),
+    # 16 bits
+    "mean in 16 bits": (
+        "layer_norm_torch.py", "forward", "wide(x).mean(axes, keepdim=True)", "wide(x).mean(axes, keepdim=True).to(x.dtype)",
+        "the mean is rounded to 16 bits",
+    ),
+    "deviation in 16 bits": (
+        "layer_norm_torch.py", "forward", "+ eps).rsqrt()", "+ eps).rsqrt().to(x.dtype)", "wrong at 6x2000, bfloat16, affine",
+    ),
+    "mean square in 16 bits": (
+        "rms_norm_torch.py", "forward", "mean(axes, keepdim=True)", "mean(axes, keepdim=True).to(x.dtype)",
+        "its sum or its statistics are rounded to 16 bits",
+    ),
+    "sum in 16 bits": (
+        "softmax_torch.py", "forward", "e.sum(dim, keepdim=True)", "e.sum(dim, keepdim=True).to(x.dtype)",
+        "wrong at 6x2000, bfloat16, last dim",
+    ),
+    "logsumexp in 16 bits": (
+        "cross_entropy_torch.py", "forward", "x - torch.logsumexp(x, 1, keepdim=True)",
+        "x - torch.logsumexp(x, 1, keepdim=True).to(dtype)", "the logsumexp is rounded to 16 bits",
+    ),
+    "products in 16 bits": (
+        "matmul_torch.py", "forward", "torch.promote_types(a.dtype, torch.float32)", "a.dtype",
+        "the products are added up in 16 bits",
     ),
     # strides, options
     "ignores strides": (

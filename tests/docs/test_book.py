@@ -38,6 +38,7 @@ def test_every_rung_has_a_page_with_its_new_lines(primitive):
         text = rungs.page(steps, step)
         assert text.startswith(f"# {primitive}, {step.name}: {step.idea}\n")
         source = step.source.read_text().splitlines()
+        assert f"\n\n{rungs.sentence(step)}\n\n`{step.source.name}`; lines: " in text
         ranges = re.search(r":emphasize-lines: (.*)", text)
         if step.number == 1:
             assert not ranges and "[below:" not in text
@@ -45,6 +46,13 @@ def test_every_rung_has_a_page_with_its_new_lines(primitive):
         shown = [source[int(line) - 1] for line in ranges[1].split(",")]
         assert shown == [line[1:] for line in ladder.difference(low, step)[2:] if line.startswith("+")]
         assert f"[below: {low.name}, {low.idea}]" in text
+
+
+def test_a_rungs_page_begins_with_what_its_file_says():
+    said = lambda primitive, column, number: rungs.sentence(ladder.rungs(primitive, (column,))[number - 1])
+    assert said("gelu", "cpp", 2) == "GELU, rung 2: erf, exp and tanh as polynomials, in place of calls of the C library."
+    assert said("gelu", "triton", 2) == "GELU and bias + GELU, rung 2: one kernel and one pass over memory."
+    assert said("matmul", "cuda", 1).startswith(r"Matrix product, rung 1: the definition, y\_ij = sum over p of")
 
 
 def test_the_tables_of_the_ladders_lead_to_the_rungs():

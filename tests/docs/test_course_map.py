@@ -12,7 +12,7 @@ from scratchnet.course.kernels import all_exercises
 
 ROOT = Path(__file__).parents[2]
 LESSONS = course.all_lessons()
-course_map, links = extension("course_map"), extension("links")
+course_map, lessons, links = map(extension, ("course_map", "lessons", "links"))
 
 
 def test_the_map_has_every_lesson_and_leads_to_it():
@@ -37,6 +37,11 @@ def test_difficulty_is_what_a_lesson_takes_for_granted():
     grades = [course_map.grade(lesson.number) for lesson in LESSONS]
     assert (grades[0], grades[-1]) == (1, 3) and set(grades) == {1, 2, 3}
     assert all(course_map.grade(one) <= course_map.grade(number) for number, own in course_map.needs().items() for one in own)
+
+
+def test_the_list_of_lessons_says_how_difficult_each_is():
+    for lesson, dots in ((LESSONS[0], "●○○"), (LESSONS[-1], "●●●")):
+        assert f"]({lesson.name}.ipynb) | {lesson.minutes} | {dots} | " in lessons._row(lesson)
 
 
 def test_twelve_weeks_have_every_lesson_once_and_after_those_that_it_builds_on():

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from scratchnet import course
-from scratchnet.cli import main
-from scratchnet.course import progress
+from scratchnet.cli import grade, main
+from scratchnet.course import kernels, progress
 
 FIRST, SECOND = course.all_lessons()[:2]
 
@@ -46,6 +46,28 @@ def test_one_file(ada, tmp_path, desk):
     assert main(["check", "1", "--file", str(ada / f"{FIRST.name}.py"), "--json", str(report)]) == 0
     assert json.loads(report.read_text())["lessons"].keys() == {"01"}
     assert progress.load(FIRST) == {} and not list(desk.iterdir())
+
+
+def test_kernels_that_are_there_count(ada, tmp_path, monkeypatch, capsys):
+    right, wrong = map(kernels.find, ("K05", "K22"))
+    for exercise in (right, wrong):
+        (ada / f"{exercise.name}{exercise.stub.suffix}").write_text(exercise.stub.read_text())
+    monkeypatch.setattr(grade.course, "all_lessons", lambda: [])
+    monkeypatch.setattr(grade, "grade_kernel", lambda exercise, path: ["it leaks", "much"] if exercise == wrong else [])
+    assert main(["check", "--all", "--file", str(ada), "--json", str(tmp_path / "ada.json")]) == 1
+    assert "1 of 2 tasks right" in capsys.readouterr().out
+    written = json.loads((tmp_path / "ada.json").read_text())
+    assert (written["right"], written["of"], written["lessons"]) == (1, 2, {})
+    tasks = {number: kernel["tasks"] for number, kernel in written["kernels"].items()}
+    assert tasks == {"K05": {right.name: None}, "K22": {wrong.name: "it leaks\nmuch"}}
+
+
+def test_the_verdict_on_a_kernel_as_json(tmp_path):
+    exercise, report = kernels.find("K19"), tmp_path / "k19.json"
+    assert main(["check", "K19", "--file", str(exercise.stub), "--json", str(report)]) == 1
+    (told,) = json.loads(report.read_text())["kernels"].values()
+    assert (told["name"], told["file"]) == (exercise.name, str(exercise.stub))
+    assert "is still as you got it" in told["tasks"][exercise.name]
 
 
 @pytest.mark.parametrize(

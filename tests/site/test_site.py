@@ -89,12 +89,17 @@ def addresses(html: str) -> list[str]:
     return [unescape(address) for address in re.findall(r'\s(?:href|src)="([^"]*)"', html)]
 
 
+def errors(browser: Any) -> list[str]:
+    """What a page says in the console that it should not."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
+
+
 def test_every_page_opens_without_an_error_in_the_console(site: Path, browser: Any) -> None:
     said = {}
     for page in html_pages(site):
         browser.get(page.as_uri())
-        if errors := [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]:
-            said[str(page.relative_to(site))] = errors
+        if found := errors(browser):
+            said[str(page.relative_to(site))] = found
     assert not said
 
 
@@ -134,6 +139,9 @@ def test_search_finds(words: str, site: Path, browser: Any) -> None:
     with contextlib.suppress(exceptions.TimeoutException):
         wait.WebDriverWait(browser, 10).until(found)
     assert found(browser), shown
+    excerpts = "return [...document.querySelectorAll('#search-results .context')].map((it) => it.textContent).join(' ')"
+    wait.WebDriverWait(browser, 10).until(lambda browser: words.split()[0].lower() in browser.execute_script(excerpts).lower())
+    assert not errors(browser)
 
 
 def test_pages_of_every_kind_are_accessible(site: Path, browser: Any) -> None:

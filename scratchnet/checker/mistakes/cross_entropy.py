@@ -7,6 +7,7 @@ from typing import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from scratchnet.checker.sixteen import STEPS
 from scratchnet.measure.verify import Call
 
 
@@ -39,4 +40,5 @@ BACKWARD: dict[str, Callable[[Call], tuple]] = {
 VALUES: dict[str, str] = {
     "numbers of +-1e4": "exp overflows or underflows: subtract the largest logit of each row before exp, and take log of the "
     "sum, not of a quotient",
+    **dict.fromkeys(STEPS, "the logsumexp is rounded to 16 bits, in steps as large as the loss: keep it in float32"),
 }

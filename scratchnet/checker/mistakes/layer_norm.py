@@ -7,6 +7,7 @@ from typing import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from scratchnet.checker.sixteen import STEPS_OF_1
 from scratchnet.measure.verify import Call
 
 
@@ -56,4 +57,6 @@ BACKWARD: dict[str, Callable[[Call], tuple]] = {}
 VALUES: dict[str, str] = {
     "numbers around 1e4": "E[x^2] - E[x]^2 cancels: two numbers of 1e8 agree in all the digits that float32 has. Subtract the "
     "mean first, then square",
+    STEPS_OF_1: "the mean is rounded to 16 bits: x - mean is off by up to half a step, which is half a deviation here. Keep "
+    "the statistics in float32",
 }

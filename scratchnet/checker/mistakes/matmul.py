@@ -6,6 +6,7 @@ from typing import Callable
 
 from torch import Tensor
 
+from scratchnet.checker.sixteen import ALL_EQUAL
 from scratchnet.measure.verify import Call
 
 
@@ -25,4 +26,6 @@ BACKWARD: dict[str, Callable[[Call], tuple]] = {
         call, lambda grad, b: grad @ b.reshape(b.mT.shape), lambda a, grad: a.reshape(a.mT.shape) @ grad
     ),
 }
-VALUES: dict[str, str] = {}
+VALUES: dict[str, str] = {
+    ALL_EQUAL: "the products are added up in 16 bits, where a long sum stands still: accumulate in float32",
+}
