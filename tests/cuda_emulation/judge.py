@@ -63,7 +63,7 @@ MORE = {
 LAYOUTS = (lambda t: t, offset, transposed, sliced)
 # Products take longer, and need what the grid's sizes rarely have: lines that fit 128-bit copies, in each layout; split sums.
 PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
-SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5]}
+SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5], "embedding_bag": SIZES[1::2]}
 
 
 def grid(column: str, primitive: str, step: int) -> list[str]:
