@@ -21,9 +21,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scratchnet.kernels.gather.parallel import gather_backward, row_grid, row_tile, sum_sorted_kernel
+from scratchnet.kernels.gather.parallel import gather_backward
 from scratchnet.kernels.indices import check, error_flag, load_index
 from scratchnet.kernels.launch import accumulator, launch, statistics
+from scratchnet.kernels.row_sums import row_grid, row_tile, sum_sorted_kernel
 from scratchnet.ops import DimOptions
 from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
 

@@ -17,7 +17,8 @@ import math
 
 from torch import Tensor
 
-from scratchnet.kernels.gather.parallel import add_rows, added_up, embedding_forward, gather_forward
+from scratchnet.kernels.gather.parallel import embedding_forward, gather_forward
+from scratchnet.kernels.row_sums import add_rows, added_up
 from scratchnet.ops import DimOptions
 from scratchnet.ops.gather import EmbeddingOptions
 
