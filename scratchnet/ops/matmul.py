@@ -74,7 +74,13 @@ IDEAS = {
         "few rows in place",
         "products of vectors",
     ),
-    "cuda": ("one thread per element", "shared and register tiles, copies that run ahead, tensor cores, K split"),
+    "cuda": (
+        "one thread per element",
+        "shared tiles",
+        "register tiles",
+        "copies that run ahead",
+        "tensor cores, K split",
+    ),
     "triton": (
         "naive: one tile per program",
         "tuned: tiles in groups, tuned sizes",

@@ -45,7 +45,7 @@ def offset(t: torch.Tensor) -> torch.Tensor:
 
 
 # Sizes that reach what the grid's sizes do not: (rungs, operator, example, rows, columns) of a primitive.
-FROM_SECOND, LAST = slice(1, None), slice(-1, None)
+SECOND, FROM_SECOND, LAST = slice(1, 2), slice(1, None), slice(-1, None)
 MORE = {
     "cross_entropy": (
         (FROM_SECOND, "cross_entropy", "weight+smoothing", 2, 2104),  # a row that is longer than a block
@@ -54,8 +54,9 @@ MORE = {
     ),
     "gather": ((LAST, "embedding", "plain", 3000, 3),),  # several rows per thread
     "layer_norm": (
-        (FROM_SECOND, "layer_norm", "affine", 4100, 3),  # several rows per warp or block
-        (LAST, "layer_norm", "affine", 513, 1032),  # several long rows per block
+        (SECOND, "rms_norm", "plain", 2050, 3),  # several rows per block: the sums of LayerNorm would take longer
+        (LAST, "layer_norm", "affine", 4100, 3),  # several rows per warp
+        (LAST, "layer_norm", "affine", 513, 1032),  # several rows per block
         (LAST, "rms_norm", "weight", 2, 4104),  # more than a block's registers hold
         (LAST, "layer_norm", "2-D shape", 2, 4104),  # more than shared memory can sum
     ),

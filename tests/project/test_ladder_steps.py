@@ -18,8 +18,6 @@ MOST = 80  # new lines of a rung
 # Rungs that are no step yet -> the ideas that they take at once. Whoever cuts one strikes it from here.
 REWRITES = {
     "cuda cross_entropy 2_online": "a block for each row, 128-bit loads, max and sum in one pass, shuffles",
-    "cuda gather 2_sorted_sums": "128-bit copies, sums by atomics, sums over a sorted index",
-    "cuda matmul 2_tiles": "tiles in shared memory and in registers, copies that run ahead, matrix units, K split",
 }
 
 

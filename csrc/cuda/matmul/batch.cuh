@@ -9,6 +9,8 @@ namespace {
 
 constexpr int MOST_AXES = 62;  // a torch tensor has at most 64; two are the matrix's own
 
+constexpr int64_t MOST_MATRICES = 65535;  // of a launch: blocks along y
+
 // The axes with more than one entry; adjacent ones that a single stride covers are merged. Almost always one is left.
 struct Batch {
   int64_t count;  // of matrices

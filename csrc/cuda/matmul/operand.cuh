@@ -2,6 +2,7 @@
 #pragma once
 #include "cuda/device.cuh"
 #include "cuda/vector.cuh"
+#include "ops/matmul.h"
 
 namespace scratchnet {
 namespace {
@@ -19,6 +20,14 @@ struct Operand {
   int64_t rows, row, term;
   bool wide;  // 16 bytes at a time, by copies that run beside the computation
 };
+
+template <class T>
+Operand<T> operand(const void* data, int64_t rows, int64_t row, int64_t term, const ProductSizes& size, const int64_t* batch) {
+  if (rows == 1) row = 0;
+  bool wide = (uintptr_t)data % 16 == 0 && (row == 1 || term == 1) && (term == 1 ? row : term) % LANES<T> == 0;
+  for (int64_t i = 0; i < size.axes; i++) wide = wide && (size.batch[i] == 1 || batch[i] % LANES<T> == 0);
+  return {(const T*)data, rows, row, term, wide};
+}
 
 // SIDE rows of DEPTH terms, with what lies side by side in global memory side by side here: terms of a row, or rows of a term.
 // Lines have a few numbers more than are used, so that those one below the other are in different banks.

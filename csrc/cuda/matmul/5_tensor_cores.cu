@@ -1,59 +1,18 @@
-// Matrix product, rung 2: every number that is loaded is used many times.
+// Matrix product, rung 5: matrix units, and blocks that share a sum.
 //
-//   block      128 x 128 of y (64 x 64 of float64): a number in shared memory serves 128 multiply-adds
-//   copies     the next 64 bytes of each row are on their way (cp.async) while those of the other buffer are multiplied
-//   registers  a thread's 8 x 8 sums, or a warp's 64 x 32 by its matrix units: bfloat16, float16, float32 if TF32 is allowed
-//   epilogue   bias and activation on the sums, through shared memory so that y is written in 128-bit packs
-//   split      where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
+//   units   a warp's instruction multiplies 16 x 16 by 16 x 8 numbers: bfloat16, float16, float32 if TF32 is allowed. A warp
+//           has 64 x 32 of the sums, spread over its lanes
+//   split   where y has few blocks and the sums many terms, several blocks share the terms, and a second kernel adds up
 //
 // The sizes alone decide who adds what in which order: the same bits every run, on every GPU.
-#include "cuda/column_sums.cuh"
 #include "cuda/ladder.h"
 #include "cuda/matmul/batch.cuh"
+#include "cuda/matmul/matrix_units.cuh"
+#include "cuda/matmul/packs.cuh"
 #include "cuda/matmul/registers.cuh"
-#include "ops/activation_scalar.h"
 
 namespace scratchnet {
 namespace {
-
-// What becomes of the sums.
-template <class T>
-struct Result {
-  T *y, *z;
-  const T* bias;
-  Activation activation;
-  bool accumulate, wide;
-
-  Result(const Epilogue& to, int64_t n)
-      : y((T*)to.y),
-        z((T*)to.z),
-        bias((const T*)to.bias),
-        activation(to.activation),
-        accumulate(to.accumulate),
-        wide(aligned(n, y, z, bias)) {}
-
-  // Stores a pack of adjacent outputs from y[at] on; only `left` of them are in range.
-  __device__ void put(Pack<T> pack, int64_t at, int64_t column, int64_t left) const {
-    const Pack<T> before = accumulate ? load(y + at, left, wide) : Pack<T>{};
-    const Pack<T> b = bias ? load(bias + column, left, wide) : Pack<T>{};
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] += before.lane[i] + b.lane[i];
-    if (z) store(z + at, pack, left, wide);
-#pragma unroll
-    for (int i = 0; i < LANES<T>; i++) pack.lane[i] = activate(pack.lane[i], activation);
-    store(y + at, pack, left, wide);
-  }
-};
-
-// Tiles of two steps; later, for the epilogue, sums.
-template <class T, bool A, bool B>
-union __align__(16) Shared {
-  struct {
-    Tile<T, A> a;
-    Tile<T, B> b;
-  } step[2];
-  HalfOfSums<T> sums;
-};
 
 // Block (tile, matrix, split). With partial (splits, batch, m, n), sums go there and not to y.
 template <class Math, bool A, bool B, class T = typename Math::T>
@@ -65,23 +24,23 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
   const unsigned down = ceil_div(m, SIDE<T>);
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
   const int rows = m - row0 < SIDE<T> ? m - row0 : SIDE<T>, columns = n - column0 < SIDE<T> ? n - column0 : SIDE<T>;
-  const int64_t terms = k - begin < depth ? k - begin : depth;
+  k = k - begin < depth ? k - begin : depth;  // of this block
   a.data += batch.a_offset(matrix) + row0 * a.row + begin * a.term;
   b.data += batch.b_offset(matrix) + column0 * b.row + begin * b.term;
 
   Math math;
   const auto copy = [&](int64_t done) {
     auto& into = shared.step[done / DEPTH<T> % 2];
-    into.a.copy(a, rows, terms - done);
-    into.b.copy(b, columns, terms - done);
+    into.a.copy(a, rows, k - done);
+    into.b.copy(b, columns, k - done);
     copy_async_close();
     a.data += DEPTH<T> * a.term, b.data += DEPTH<T> * b.term;
   };
-  if (terms) copy(0);
-  for (int64_t done = 0; done < terms; done += DEPTH<T>) {
+  if (k) copy(0);
+  for (int64_t done = 0; done < k; done += DEPTH<T>) {
     copy_async_wait<0>();
     __syncthreads();  // this step has arrived, and every thread is done with the one before
-    if (done + DEPTH<T> < terms) copy(done + DEPTH<T>);
+    if (done + DEPTH<T> < k) copy(done + DEPTH<T>);
     const auto& tiles = shared.step[done / DEPTH<T> % 2];
     math.multiply(tiles.a, tiles.b, rows, columns);
   }
@@ -128,15 +87,7 @@ __global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
   }
 }
 
-template <class T>
-Operand<T> operand(const void* data, int64_t rows, int64_t row, int64_t term, const ProductSizes& size, const int64_t* batch) {
-  if (rows == 1) row = 0;
-  bool wide = (uintptr_t)data % 16 == 0 && (row == 1 || term == 1) && (term == 1 ? row : term) % LANES<T> == 0;
-  for (int64_t i = 0; i < size.axes; i++) wide = wide && (size.batch[i] == 1 || batch[i] % LANES<T> == 0);
-  return {(const T*)data, rows, row, term, wide};
-}
-
-constexpr int64_t ENOUGH_BLOCKS = 128, LEAST_DEPTH = 256, MOST_MATRICES = 65535;
+constexpr int64_t ENOUGH_BLOCKS = 128, LEAST_DEPTH = 256;
 
 template <class Math, class T = typename Math::T>
 void product_with(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
@@ -171,43 +122,9 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
   else product_with<Plain<T>>(on, size, a, b, to);
 }
 
-// dz = grad act'(saved), and its sums down the columns on the way.
-template <class T>
-__global__ void __launch_bounds__(TILE_THREADS, TILE_RESIDENT)
-    linear_activation_backward_kernel(const T* grad, const T* saved, T* dz, acc_t<T>* partial, int64_t rows, int64_t columns,
-                                      Activation activation, bool aligned) {
-  const Place<T> at;
-  const int64_t left = columns - at.column;  // 0 or less beyond the last column: no rows, but the barriers of the sums
-  Pack<T> sum = {};
-  for (int64_t row = at.row; row < rows && left > 0; row += at.step) {
-    const int64_t i = row * columns + at.column;
-    Pack<T> d = load(grad + i, left, aligned);
-    const Pack<T> s = activation == Activation::none ? Pack<T>{} : load(saved + i, left, aligned);
-#pragma unroll
-    for (int e = 0; e < LANES<T>; e++) {
-      d.lane[e] *= slope(s.lane[e], activation);
-      sum.lane[e] += d.lane[e];
-    }
-    if (dz) store(dz + i, d, left, aligned);
-  }
-  if (partial) store_partial_sums(partial, sum, at.column, columns);
-}
-
-template <class T>
-void activation_backward(const Launch& on, const T* grad, const T* saved, T* dz, T* dbias, int64_t rows, int64_t columns,
-                         Activation activation) {
-  const char* const name = "linear_activation_backward";
-  const Grid grid = tiles<T>(rows, columns);
-  acc_t<T>* partial = dbias ? on.allocate<acc_t<T>>(grid.blocks.y * columns) : nullptr;
-  const bool wide = aligned(columns, grad, saved, dz);
-  const auto kernel = linear_activation_backward_kernel<T>;
-  launch(on, name, kernel, grid, grad, saved, dz, partial, rows, columns, activation, wide);
-  if (dbias) column_sums(on, name, partial, dbias, grid.blocks.y, columns);
-}
-
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_2) = {
+SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
     SN_TYPED(product),
     SN_TYPED(activation_backward),
 };
