@@ -49,10 +49,10 @@ if platform.machine() in ("x86_64", "AMD64"):
     ISA_FLAGS["avx512"] += [*ISA_FLAGS["avx2"], "-mprefer-vector-width=512"]
 COMMON_FLAGS = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psabi"]
 COMMON_FLAGS += ["-Wno-maybe-uninitialized"]  # GCC 12 warns about its own AVX-512 intrinsics (GCC bug 105593)
+COMMON_FLAGS += ["-Wno-unknown-warning-option"]  # for clang, which does not know that one; GCC takes no notice
 COMMON_FLAGS += [f"-ffile-prefix-map={ROOT}{os.sep}="]  # messages and debug information name csrc/..., on every machine
 COMMON_FLAGS += [f"-I{CSRC}"]
 if sys.platform == "darwin":
-    COMMON_FLAGS.append("-Wno-unknown-warning-option")  # clang does not know the warnings of GCC that are switched off above
     # The oldest macOS that this Python promises, which is also in the name of the wheel; else clang takes the one it runs on.
     os.environ.setdefault("MACOSX_DEPLOYMENT_TARGET", str(sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")))
 if len(ISA_FLAGS) == 1:

@@ -196,7 +196,7 @@ SN_INLINE V vmax(V a, V b) {
   if constexpr (sizeof(a[0]) == 4) return (V)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
   else return (V)vmaxq_f64((float64x2_t)a, (float64x2_t)b);
 #else
-  return (a > b) | (a != a) ? a : b;
+  return ((a > b) | (a != a)) ? a : b;
 #endif
 }
 // The largest element, NaN if one is there. The NaN is looked for beside the chain of maxima: element by element, with NaN in
