@@ -139,7 +139,8 @@ class Logits(Tensor):
     ) -> Tensor | None:
         """torch.nn.functional.cross_entropy of rows (N, C) and classes (N,), without the numbers; None if they are needed."""
         classes = isinstance(target, Tensor) and target.dtype == torch.int64 and target.shape == self.shape[:1]
-        if not classes or self.dim() != 2 or not (weight is size_average is reduce is None) or self.now() != self.versions:
+        more = any(option is not None for option in (weight, size_average, reduce))
+        if not classes or self.dim() != 2 or more or self.now() != self.versions:
             return None
         wide = torch.promote_types(self.dtype, torch.float32)  # of 16 bits, the loss would be rounded to them
         rows, weight, bias = (None if part is None else part.to(wide) for part in self.parts)
