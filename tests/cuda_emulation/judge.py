@@ -65,6 +65,8 @@ LAYOUTS = (lambda t: t, offset, transposed, sliced)
 # Products take longer, and need what the grid's sizes rarely have: lines that fit 128-bit copies, in each layout; split sums.
 PRODUCTS = (*SIZES[:-1], (2, 600), *[(136, 72)] * len(LAYOUTS))
 SIZES_OF = {"matmul": PRODUCTS, "linear": PRODUCTS, "linear_cross_entropy": SIZES[:5], "embedding_bag": SIZES[1::2]}
+# Attention's first rung makes every score anew for each number of a result: long at 33x127, and it has no blocks to fill.
+FIRST = {"attention": [(rows, columns) for rows, columns in SIZES if rows * columns < 1000]}
 
 
 def grid(column: str, primitive: str, step: int) -> list[str]:
@@ -73,9 +75,10 @@ def grid(column: str, primitive: str, step: int) -> list[str]:
     wrong = []
     cells = [(op, example) for op in OPS.values() if op.primitive == primitive and op.rungs(column) for example in op.examples]
     for number, (op, example) in enumerate(cells):
-        sizes = [*enumerate(SIZES_OF.get(op.name, SIZES))]
         for shift, dtype in enumerate(DTYPES):
             for rung in range(1, (last := len(op.rungs(column))) + 1):
+                of_rung = FIRST if rung == 1 and op.name in FIRST else SIZES_OF
+                sizes = [*enumerate(of_rung.get(op.name, SIZES))]
                 begin, every = (shift + number, max(step, len(DTYPES))) if 1 < rung < last else (shift, step)
                 for turn, (rows, columns) in sizes[begin % every :: every]:
                     layout = LAYOUTS[(turn + shift + rung) % len(LAYOUTS)]

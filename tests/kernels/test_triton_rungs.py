@@ -21,6 +21,9 @@ pytest.importorskip("triton", reason="needs Triton: pip install triton")
 
 OURS = [(name, example) for name, example in EXAMPLES if name in PRIMITIVES]
 STEPS = [(name, example, f"triton:{n}") for name, example in OURS for n in range(1, len(OPS[name].rungs("triton")))]
+# Attention's rungs between are made of kernels of its first rung and its last, which meet every size and type.
+BETWEEN = [step for step in STEPS if step[0] == "attention" and step[2] != "triton:1"]
+STEPS = [step for step in STEPS if step not in BETWEEN]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SIZES = ((1, 1), (3, 2), (5, 33), (2, 1100))  # the last: more than a block of a row
 KERNELS = Path(importlib.import_module("scratchnet.kernels.launch").__file__).parent
@@ -37,6 +40,16 @@ def test_against_the_oracle(name, example, rung, dtype):
         columns = min(columns, 130) if name in ("gather", "attention") else columns
         result = compare(OPS[name], example, rows, columns, dtype, rung, layout)
         assert result.ok, result
+
+
+@pytest.mark.parametrize("number", range(len(BETWEEN)))
+def test_attention_between_against_the_oracle(number):
+    """Every rung and example once; sizes, types and layouts take turns."""
+    name, example, rung = BETWEEN[number]
+    turn = number + number // len(DTYPES)
+    layout = [*LAYOUTS.values()][turn % len(LAYOUTS)]
+    result = compare(OPS[name], example, *((3, 2), (5, 33))[turn % 2], DTYPES[turn % len(DTYPES)], rung, layout)
+    assert result.ok, result
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
