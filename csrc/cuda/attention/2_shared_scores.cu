@@ -11,6 +11,8 @@
 namespace scratchnet {
 namespace {
 
+constexpr int RESIDENT = 4;  // minimum resident blocks per SM: room for 128 registers; without it nvcc takes 96 and spills
+
 // The block's row, of `count` to each head of `heads`, and the thread's column.
 struct Place {
   int64_t b, h, i, e;
@@ -36,7 +38,7 @@ __device__ double weighted(const double* weight, int64_t count, const Heads& t, 
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) attention_forward_kernel(const __grid_constant__ AttentionForward p) {
+__global__ void __launch_bounds__(THREADS, RESIDENT) attention_forward_kernel(const __grid_constant__ AttentionForward p) {
   __shared__ double weight[THREADS];
   const Place here(p.heads, p.queries);
   const Span seen = p.visible(here.i);
@@ -65,14 +67,15 @@ void forward(const Launch& on, const AttentionForward& p) {
 }
 
 template <class T>
-__global__ void attention_delta_kernel(const __grid_constant__ AttentionBackward p, double* delta) {
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    attention_delta_kernel(const __grid_constant__ AttentionBackward p, double* delta) {
   const int64_t row = thread_index();
   if (row >= p.batches * p.heads * p.queries) return;
   delta[row] = delta_of<T>(p, row / p.queries / p.heads, row / p.queries % p.heads, row % p.queries);
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, RESIDENT)
     attention_backward_queries_kernel(const __grid_constant__ AttentionBackward p, const double* delta) {
   __shared__ double weight[THREADS];
   const Place here(p.heads, p.queries);
@@ -92,7 +95,7 @@ __global__ void __launch_bounds__(THREADS)
 
 // dk, or dv
 template <class T, bool VALUES>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, RESIDENT)
     attention_backward_keys_kernel(const __grid_constant__ AttentionBackward p, const double* delta) {
   __shared__ double weight[THREADS];
   const Place here(p.groups, p.keys);

@@ -12,6 +12,7 @@ namespace scratchnet {
 namespace {
 
 constexpr int ROWS = 16, COLUMNS = 64;  // half a warp shares a query
+constexpr int RESIDENT = 2;             // minimum resident blocks per SM: room for 128 registers
 constexpr int DEPTH = 32;               // terms of the products that are in shared memory at a time
 
 // to (ROWS, WIDTH + 1) = rows [first, last) and columns [e, e + WIDTH) of a head; zeros where there are none. One more column
@@ -26,7 +27,7 @@ __device__ __forceinline__ void load_tile(acc_t<T> (&to)[ROWS][WIDTH + 1], const
 }
 
 template <class T>
-__global__ void __launch_bounds__(ROWS* ROWS) attention_forward_kernel(const __grid_constant__ AttentionForward p) {
+__global__ void __launch_bounds__(ROWS* ROWS, RESIDENT) attention_forward_kernel(const __grid_constant__ AttentionForward p) {
   using A = acc_t<T>;
   __shared__ A query[ROWS][DEPTH + 1], key[ROWS][DEPTH + 1], value[ROWS][COLUMNS + 1], weight[ROWS][ROWS + 1];
   const int r = threadIdx.x / ROWS, c = threadIdx.x % ROWS;
