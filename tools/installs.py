@@ -131,7 +131,8 @@ def attempt(route: Route, folder: Path) -> dict[str, float]:
     def run(command: str, cwd: Path = clone) -> None:
         subprocess.run(shlex.split(command.format(**words)), cwd=cwd, env=env, check=True)
 
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
+    # With its history: pip clones it in part, and git never ends to fetch the rest from a shallow one.
+    subprocess.run(["git", "clone", "--quiet", f"file://{ROOT}", clone], check=True)
     if ".tar.gz" in route.command:
         run(SDIST)
     subprocess.run(["cp", "-al", environment_of(READY if not route.empty else (), settings), environment], check=True)
