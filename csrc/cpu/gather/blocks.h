@@ -22,7 +22,8 @@ struct Blocks {
     // nearly every element misses the second-level cache: five times what the 16 bytes an element take that have to move.
     const int64_t shared = ceil_div(s.columns, ceil_div(sn_num_threads(), max(s.lines, 1)));
     const int64_t least = shared > 8 ? 16 : 8, fitting = max(least, min(256, BLOCK_BYTES / (s.from * bytes + 1)));
-    width = max(least, ceil_div(min(fitting, shared), least) * least);
+    const int64_t each = max(1, ceil_div(shared, fitting));  // blocks of a thread, as many of all
+    width = max(least, round_up(ceil_div(shared, each), least));
     count = ceil_div(s.columns, width);
   }
 };

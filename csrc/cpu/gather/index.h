@@ -6,15 +6,17 @@
 namespace scratchnet {
 namespace {
 
-// Whether rows of indices, `row` apart, all lie in [0, size): as unsigned numbers, negative ones are the largest.
+// Whether rows of indices, `row` apart, all lie in [0, size): then neither k nor size - 1 - k has a sign. (A maximum of
+// unsigned numbers would take AVX2 twice as many instructions.)
 SN_INLINE bool inside(const int64_t* index, int64_t rows, int64_t columns, int64_t row, int64_t size) {
-  uint64_t most = 0;
+  const uint64_t last = size - 1;
+  uint64_t signs = 0;
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j++) {
       const uint64_t k = index[i * row + j];
-      most = k > most ? k : most;
+      signs |= k | (last - k);
     }
-  return rows * columns == 0 || most < (uint64_t)size;
+  return (int64_t)signs >= 0;
 }
 SN_INLINE bool inside(const int64_t* index, int64_t n, int64_t size) { return inside(index, 1, n, 0, size); }
 
