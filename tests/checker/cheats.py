@@ -189,7 +189,7 @@ CHEATS = {
         *torch_gelu("    sys.settrace(None)\n    return right(x)", "import sys  # noqa: E402\n"), "it calls sys.settrace",
     ),
     "ignores signals": (
-        *numpy_gelu("    signal.signal(2, signal.SIG_IGN)\n    return right(x)", "import signal  # noqa: E402\n"),
+        *numpy_gelu("    signal.signal(2, print)\n    return right(x)", "import signal  # noqa: E402\n"),
         "what signals do",
     ),
     "collects no garbage": (
