@@ -24,8 +24,9 @@ void correlate(const Correlation<T>& c) {
         if (terms) views.copy(c.in + plane * c.channels * c.y.in * c.x.in, c.channels, y0, x0, image.data());
         for (int64_t first = 0; first < c.rows; first += height) {
           const int64_t lines = min(height, c.rows - first);
-          multiply(views, lines, terms, packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms), 1,
-                   image.data(), piece_size, (down - 1) * views.width + right, sums.at(0, lines * columns), columns);
+          const A* const from = packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms);
+          multiply(views, lines, terms, Weights<A>{from, terms, 1, ROWS}, 1, image.data(), piece_size,
+                   (down - 1) * views.width + right, sums.at(0, lines * columns), columns);
           finish(sums.data(), columns, views.width, c.bias ? c.bias + g * c.rows + first : nullptr, lines, down, right,
                  c.out.data + (plane * c.rows + first) * c.out.plane + y0 * c.out.down + x0 * c.out.right, c.out);
         }

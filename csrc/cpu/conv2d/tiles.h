@@ -31,10 +31,18 @@ void pack_weights(const Correlation<T>& c, const Views& views, int64_t begin, in
   }
 }
 
-// sums (images, rows, columns) = a (rows, terms) views of a piece of each image; a begins with the first row's panel.
+// Numbers of the weights, from row i and term p on: packed, or where they lie.
 template <class A>
-void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64_t images, const A* pieces, int64_t piece_size,
-              int64_t used, A* sums, int64_t columns) {
+struct Weights {
+  const A* from;
+  int64_t row, line, step;  // from row to row, to the next one of a tile, and from term to term
+  auto at(int64_t i, int64_t p) const { return packed_rows(from + i * row + p * step, line, step); }
+};
+
+// sums (images, rows, columns) = a (rows, terms) views of a piece of each image.
+template <class A>
+void multiply(const Views& views, int64_t rows, int64_t terms, const Weights<A>& a, int64_t images, const A* pieces,
+              int64_t piece_size, int64_t used, A* sums, int64_t columns) {
   const int64_t depth = piece(terms, DEPTH, 1);
   int64_t p = 0;
   do {  // once even without a term, which makes zeros
@@ -45,8 +53,8 @@ void multiply(const Views& views, int64_t rows, int64_t terms, const A* a, int64
         const A* const from = pieces + image * piece_size + j;
         const auto shifted = [=](int64_t q, int v) SN_LAMBDA_INLINE { return load(from + offset[q] + v * lanes<A>); };
         for (int64_t i = 0; i < rows; i += ROWS)
-          fitting_tile<A>(min(ROWS, rows - i), count, packed_rows(a + i * terms + p * ROWS), shifted,
-                          sums + (image * rows + i) * columns + j, columns, min(COLUMNS<A>, used - j), p > 0);
+          fitting_tile<A>(min(ROWS, rows - i), count, a.at(i, p), shifted, sums + (image * rows + i) * columns + j, columns,
+                          min(COLUMNS<A>, used - j), p > 0);
       }
     p += depth;
   } while (p < terms);
