@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any, Callable
 
@@ -28,6 +29,7 @@ _FACTORS: dict[Callable, Callable[[float], float]] = {
     **dict.fromkeys((torch.mul, Tensor.mul), float),
     **dict.fromkeys((torch.div, Tensor.div), lambda number: 1 / number),
 }
+_CROSS_ENTROPY = inspect.signature(torch.nn.functional.cross_entropy)
 _SHAPES = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten}
 
 
@@ -127,28 +129,26 @@ class Logits(Tensor):
         whole = len(index) <= self.dim() if index[-1] is Ellipsis else index[-1] == slice(None)
         return input[index] if whole else None
 
-    def cross_entropy(
-        self,
-        target: Tensor,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> Tensor | None:
-        """torch.nn.functional.cross_entropy of rows (N, C) and classes (N,), without the numbers; None if they are needed."""
+    def cross_entropy(self, *args: Any, **kwargs: Any) -> Tensor | None:
+        """torch.nn.functional.cross_entropy(self, *args, **kwargs) of rows (N, C) and classes (N,), without the numbers.
+
+        None if they are needed, or if the arguments are not torch's, which says what is wrong with them.
+        """
+        try:
+            options = _CROSS_ENTROPY.bind(self, *args, **kwargs).arguments
+        except TypeError:
+            return None
+        target, more = options["target"], [options.pop(name, None) for name in ("weight", "size_average", "reduce")]
         classes = isinstance(target, Tensor) and target.dtype == torch.int64 and target.shape == self.shape[:1]
-        more = any(option is not None for option in (weight, size_average, reduce))
-        if not classes or self.dim() != 2 or more or self.now() != self.versions:
+        if not classes or self.dim() != 2 or any(option is not None for option in more) or self.now() != self.versions:
             return None
         wide = torch.promote_types(self.dtype, torch.float32)  # of 16 bits, the loss would be rounded to them
         rows, weight, bias = (None if part is None else part.to(wide) for part in self.parts)
         factor = self.scale * (self.cap or 1.0)  # cap * tanh(scale * x) = softcapped(factor * x, cap)
         if not math.isclose(factor, 1.0, rel_tol=1e-12):
             rows, bias = rows * factor, None if bias is None else bias * factor
-        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
-        loss = F.linear_cross_entropy(rows, weight, target, linear_bias=bias, softcap=self.cap, **options)
+        options |= {"input": rows, "linear_weight": weight, "linear_bias": bias, "softcap": self.cap}
+        loss = F.linear_cross_entropy(**options)
         return loss.to(torch.float32 if torch.is_autocast_enabled(self.device.type) else self.dtype)
 
     @classmethod

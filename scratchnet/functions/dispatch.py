@@ -292,8 +292,8 @@ def or_torch(
             try:
                 if torch_runs(first, op, args, kwargs):
                     return own(*args, **kwargs)
-            except (RuntimeError, LookupError, ValueError, TypeError, AttributeError):  # ours explains it better
-                pass
+            except (RuntimeError, LookupError, ValueError, TypeError, AttributeError, AssertionError):
+                pass  # ours explains it better
             if unknown(args) or kwargs and unknown(kwargs.values()):  # only now: small calls have no time for it
                 return own(*args, **kwargs)
             if explain is None:

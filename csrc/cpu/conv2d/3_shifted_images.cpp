@@ -11,7 +11,7 @@ void correlate(const Correlation<T>& c) {
   using A = acc_t<T>;
   constexpr int64_t OUTPUTS = 4096;  // of a block, whose sums stay in L1
   const Views views(c.y, c.x, c.channels, OUTPUTS);
-  const int64_t terms = c.terms(), columns = views.block[0] * views.width;
+  const int64_t terms = c.terms(), columns = views.numbers();
   const Scratch<A> image(product_of(c.channels, views.channel) + COLUMNS<A>), sums(columns), chain(columns);
   for (int64_t plane = 0; plane < c.size.batch * c.size.groups; plane++)  // (batch, groups)
     for (int64_t y0 = 0; y0 < c.y.out; y0 += views.block[0])
@@ -34,8 +34,8 @@ void correlate(const Correlation<T>& c) {
               put(to + j, get(to + j) + get(from + j));
             });
           }
-          finish(sums.data(), columns, views.width, c.bias ? c.bias + g * c.rows + i : nullptr, 1, down, right,
-                 c.out.data + (plane * c.rows + i) * c.out.plane + y0 * c.out.down + x0 * c.out.right, c.out);
+          finish(sums.data(), columns, views.width, c.bias_of(g, i), 1, down, right,
+                 c.result(g, plane / c.size.groups, i) + y0 * c.out.down + x0 * c.out.right, c.out);
         }
       }
 }

@@ -13,7 +13,7 @@ void correlate(const Correlation<T>& c) {
   const Scratch<A> packed(groups, panels, ROWS, terms);
   pack_weights(c, views, 0, groups * panels, packed);
 
-  const int64_t height = piece(c.rows, BLOCK_ROWS, ROWS), columns = round_up(views.block[0] * views.width, lanes<A>);
+  const int64_t height = piece(c.rows, BLOCK_ROWS, ROWS), columns = round_up(views.numbers(), lanes<A>);
   const int64_t piece_size = product_of(c.channels, views.channel);
   const Scratch<A> image(piece_size + COLUMNS<A>), sums(height, columns);
   for (int64_t plane = 0; plane < c.size.batch * groups; plane++)  // (batch, groups)
@@ -27,8 +27,8 @@ void correlate(const Correlation<T>& c) {
           const A* const from = packed.at((g * panels * ROWS + first) * terms, round_up(lines, ROWS) * terms);
           multiply(views, lines, terms, Weights<A>{from, terms, 1, ROWS}, 1, image.data(), piece_size,
                    (down - 1) * views.width + right, sums.at(0, lines * columns), columns);
-          finish(sums.data(), columns, views.width, c.bias ? c.bias + g * c.rows + first : nullptr, lines, down, right,
-                 c.out.data + (plane * c.rows + first) * c.out.plane + y0 * c.out.down + x0 * c.out.right, c.out);
+          finish(sums.data(), columns, views.width, c.bias_of(g, first), lines, down, right,
+                 c.result(g, plane / groups, first) + y0 * c.out.down + x0 * c.out.right, c.out);
         }
       }
 }

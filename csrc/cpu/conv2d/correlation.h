@@ -35,6 +35,10 @@ struct Correlation {
     return weight + group * size.filters * size.channels * size.kernel[0] * size.kernel[1] + i * row;
   }
   int64_t term_of(const Views& views, int64_t t) const { return t / views.taps() * channel + views.place[t % views.taps()]; }
+  const T* bias_of(int64_t group, int64_t i) const { return bias ? bias + group * rows + i : nullptr; }
+  T* result(int64_t group, int64_t image, int64_t i) const {
+    return out.data + ((image * size.groups + group) * rows + i) * out.plane;
+  }
 };
 
 template <class T>

@@ -81,6 +81,8 @@ struct Views {
       place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;
   }
   int64_t taps() const { return product_of(y.taps, x.taps); }
+  // From the first output of a block to the last one: where rows share zeros, the last one may be longer than the width.
+  int64_t numbers() const { return product_of(block[0], width) + max(0, block[1] - width); }
   int64_t down() const { return ceil_div(y.out, block[0]); }  // blocks
   int64_t across() const { return ceil_div(x.out, block[1]); }
 

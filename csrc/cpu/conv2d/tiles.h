@@ -14,6 +14,12 @@ int64_t outputs_of_block(const Correlation<T>& c) {
   return max(POSITIONS, SUMS / min(max(c.rows, 1), BLOCK_ROWS));
 }
 
+// Whether the weights of a row follow each other as the terms do: those of y.
+template <class T>
+bool in_order(const Correlation<T>& c, const Views& views) {
+  return views.taps() && c.channel == views.taps() && views.place[views.taps() - 1] == views.taps() - 1;
+}
+
 // The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); panels [begin, end) of
 // all groups.
 template <class T>
