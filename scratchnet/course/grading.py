@@ -86,7 +86,7 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
         signal.signal(signal.SIGALRM, _time_is_up)
     asked = tasks(lesson, seed)
     linecache.clearcache()  # nobody reads what is in there from a file
-    opened = surroundings.opened_by(str(path))
+    opened, _ = surroundings.seen_of(str(path))
     module = ModuleType(path.stem)
     _restart_clock()
     try:

@@ -96,7 +96,7 @@ class Interpreted(Kernel):
 
     def _run(self, call: Call, counting: bool) -> Seen:
         if "kernel" not in sys.modules:
-            self.opened = surroundings.opened_by(str(self.path))
+            self.opened, _ = surroundings.seen_of(str(self.path))
             spec = importlib.util.spec_from_file_location("kernel", self.path)
             sys.modules["kernel"] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
             spec.loader.exec_module(sys.modules["kernel"])
