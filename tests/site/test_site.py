@@ -40,7 +40,7 @@ SOURCES = (
 SOUGHT = {
     "broadcasting": "moving/strides",
     "logsumexp": "cross_entropy",
-    "register tile": "glossary",  # which links the rungs that have one
+    "register tile": "glossary",  # which names the line that makes one
     "gradcheck": "lessons/13_gradcheck",
     "roofline": "moving/roofline",
     "scatter-add": "moving/scatter_add",
