@@ -23,6 +23,7 @@ from scratchnet.checker import Contract, KernelError, surroundings
 from scratchnet.checker.compiler import included, listing
 from scratchnet.measure.verify import Call
 
+PAGE = 4096  # bytes
 PATIENCE = 30  # seconds that a call may take
 CALLS = 12  # in which page faults are counted, unless one has none: a kernel that takes fresh pages takes them in every call
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64}
@@ -136,10 +137,11 @@ class Traced(Kernel):
         values = arguments(self.contract, self.direction, call)
         names = self.contract.names(self.direction)
         inputs = {name: v for name, v in zip(names, values, strict=True) if not isinstance(v, tuple)}
-        inputs = {name: v.detach().contiguous() if isinstance(v, Tensor) else v for name, v in inputs.items()}
+        inputs = {name: _placed(v.detach(), i) if isinstance(v, Tensor) else v for i, (name, v) in enumerate(inputs.items())}
         shapes = self.contract.shapes(self.direction, call)
         results = {
-            name: torch.full(s, torch.nan) for name, s in zip(self.contract.results[self.direction], shapes, strict=True)
+            name: _placed(torch.full(s, torch.nan), len(inputs) + i)
+            for i, (name, s) in enumerate(zip(self.contract.results[self.direction], shapes, strict=True))
         }
         arrays = {name: v for name, v in inputs.items() if isinstance(v, Tensor)} | results
         self.traced.begin(self.on_gpu, counting)
@@ -166,6 +168,17 @@ class Traced(Kernel):
             run()
             seen.append(faults() - before)
         return min(seen)
+
+
+def _placed(array: Tensor, i: int) -> Tensor:
+    """The same numbers, in order, half a page and i lines of 64 bytes behind the start of a page.
+
+    Which accesses have the same last 12 bits then follows from the kernel alone, not from where the system has room.
+    """
+    item = array.element_size()
+    room = torch.empty(array.numel() + 2 * PAGE // item, dtype=array.dtype)
+    start = (PAGE // 2 + 64 * i - room.data_ptr()) % PAGE // item
+    return room[start : start + array.numel()].view(array.shape).copy_(array)
 
 
 def arguments(contract: Contract, direction: str, call: Call) -> list:
