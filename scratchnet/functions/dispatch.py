@@ -98,7 +98,7 @@ class Kernel:
         return columns.raw(self.op, self.column, "backward")
 
     def flat(self, args: tuple) -> tuple:
-        """The arguments of forward as registered operators take them: op.flat would take twice the time to say so."""
+        """The arguments of forward as registered operators take them; op.flat, for any direction, takes twice as long."""
         return (*args[:-1], *args[-1], self.rung) if self.optional else (*args, self.rung)
 
     def graphed(self, args: tuple):

@@ -110,6 +110,18 @@ def test_columns_around_the_limits_of_inner_products(columns, dtype):
             assert_as_exact(matmul(a[:, None], right), a[:, None] @ right, exact[:, None])  # one row, of each of a batch
 
 
+@pytest.mark.parametrize("threads", (1, 3))
+def test_one_row_and_few_columns_at_a_vocabulary(threads):
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    hidden, head = torch.randn(3, 768), torch.randn(50_257, 768)
+    across = head.T.contiguous()
+    exact = (head.double() @ hidden.double().T).numpy()
+    with scratchnet.backend("cpp"):
+        assert_as_exact(matmul(head, hidden.T), head @ hidden.T, exact)
+        assert_as_exact(matmul(hidden[:1], across), hidden[:1] @ across, exact.T[:1])
+
+
 def test_repeated_rows_and_batches_are_read_in_place():
     row, b = torch.randn(1, 9), torch.randn(2, 1, 9, 5)
     with scratchnet.backend("cpp"):

@@ -23,7 +23,7 @@ from scratchnet.checker import Contract, KernelError, surroundings
 from scratchnet.checker.compiler import included, listing
 from scratchnet.measure.verify import Call
 
-PAGE = 4096  # bytes
+PAGE = 4096  # bytes, modulo which addresses alias (scratchnet/emulation/trace.cpp)
 PATIENCE = 30  # seconds that a call may take
 CALLS = 12  # in which page faults are counted, unless one has none: a kernel that takes fresh pages takes them in every call
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64}
