@@ -253,6 +253,8 @@ def cpu_module(version: str) -> Module:
             raise BuildFailure(f"SCRATCHNET_SANITIZE={sanitizer}: choose from {', '.join(SANITIZERS)}, separated by commas.")
         common += ["-g1", "-fno-omit-frame-pointer", f"-fsanitize={sanitizer}"]
         common += [flag for name in names for flag in SANITIZERS[name]]
+        if {"address", "undefined"} <= set(names):  # wrong pointers are found once: saves a third of compiling
+            common.append("-fno-sanitize=null,object-size,vptr,pointer-overflow")
         objects = [(name, source, [*flags, "-O1"]) for name, source, flags in objects]
         link.append(f"-fsanitize={sanitizer}")
     facts = common_facts(version, torch) | {

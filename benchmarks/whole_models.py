@@ -210,7 +210,8 @@ class DLRM(Module):
 
     def forward(self, numbers: Tensor, categories: Tensor, labels: Tensor | None = None) -> SimpleNamespace:
         dense = self.bottom(numbers)
-        vectors = torch.stack([dense, *(table(ids) for table, ids in zip(self.tables, categories, strict=True))], 1)
+        bags = categories.movedim(1, 0).contiguous()  # (26, B, ids in a bag)
+        vectors = torch.stack([dense, *(table(ids) for table, ids in zip(self.tables, bags, strict=True))], 1)
         products = (vectors @ vectors.mT)[:, self.pairs[0], self.pairs[1]]
         logits = self.top(torch.cat([dense, products], 1)).squeeze(1)
         loss = None if labels is None else binary_cross_entropy_with_logits(logits, labels)
@@ -219,8 +220,8 @@ class DLRM(Module):
 
 def _dlrm(quick: bool) -> Made:
     entries, width, rows, bag = (50, 8, 4, 2) if quick else (10000, 64, 2048, 4)
-    given = {"numbers": torch.randn(rows, 13), "categories": torch.randint(entries, (26, rows, bag))}
-    one = {"numbers": given["numbers"][:1], "categories": given["categories"][:, :1]}
+    given = {"numbers": torch.randn(rows, 13), "categories": torch.randint(entries, (rows, 26, bag))}
+    one = {name: x[:1] for name, x in given.items()}
     return Made(DLRM(entries, width), given | {"labels": torch.rand(rows).round()}, one)
 
 

@@ -107,7 +107,8 @@ def _caption(primitive: str, steps: list[Rung], results: dict[str, Measurement],
     ]
     if timed:
         lines += [
-            f"Pace: every input read once, every result written once; in brackets the share of the roof: {settings.roof}.",
+            "Pace: every input read once, every result written once; in brackets the share of the roof, above 100% where "
+            f"a cache holds the arrays: {settings.roof}.",
             "x rung 1, x torch: their time / this rung's; above 1 it is faster.",
         ]
     if len(timed) < len(steps):
