@@ -162,11 +162,12 @@ def test_random_sizes(name, example, number):
 @pytest.mark.full
 @pytest.mark.parametrize("isa", ("baseline", "avx2"))
 def test_other_instruction_sets(isa):
-    """Each in its own process: random sizes, and one model of each operator, which changes with the seed."""
+    """Each in its own process: a third of the random sizes, and one model of each operator, which changes with the seed."""
     if isa not in _compiled.module.cpu_info()["isas_supported"]:
         pytest.skip(f"this CPU has no {isa}")
     tests = [f"test_models[{name}-{list(models)[SEED % len(models)]}]" for name, models in SHAPES.items()]
-    run_tests(isa, ["test_random_sizes", *tests])
+    number = ("baseline", "avx2").index(isa)
+    run_tests(isa, [*tests, *(f"test_random_sizes[{name}-{example}-{number}]" for name, example in EXAMPLES)])
 
 
 def run_tests(isa, tests):
