@@ -24,7 +24,7 @@ help:
 	@echo 'make format    format Python, C++ and CUDA'
 	@echo 'make bench     every primitive at every size against torch'
 	@echo 'make bench-check  is a kernel slower or less accurate than benchmarks/expected.json says? (two minutes)'
-	@echo 'make results   every table of speed in benchmarks/RESULTS.md, docs/speed.md and docs/cpu_training.md (half an hour)'
+	@echo 'make results   every table of speed in benchmarks/RESULTS.md, docs/speed.md and docs/cpu_training.md (an hour and a half)'
 	@echo 'make ladders   the rungs of every primitive, measured and drawn on its page in docs (some minutes)'
 	@echo 'make profiles  measure anew where ours is faster: the profiles that ship (ten minutes, on an AVX-512 machine)'
 	@echo 'make site      this book as a web site, in build/site'
@@ -93,7 +93,8 @@ results: build .venv/.bench
 	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
-	$(BIN)/python benchmarks/models.py --huge-pages --readme $(RESULTS)
+	$(BIN)/python benchmarks/models.py --environments --readme $(RESULTS)
+	$(BIN)/python benchmarks/models.py --compile --readme $(RESULTS)
 
 ladders: build
 	for page in $$($(BIN)/python -c 'from scratchnet.ops import PRIMITIVES; print(*PRIMITIVES)'); do \

