@@ -31,6 +31,14 @@ def extension(name):
 backends, benchmarks, reference, rungs, zoo = map(extension, ("backends", "benchmarks", "reference", "rungs", "zoo"))
 
 
+def test_a_listing_marks_what_has_a_colour_of_its_own():
+    pytest.importorskip("sphinx", reason="sphinx is not installed: make site")
+    pygments, lexers, listings = pytest.importorskip("pygments"), pytest.importorskip("pygments.lexers"), extension("listings")
+    html = pygments.highlight("def f(x):\n    return x(1)\n", lexers.PythonLexer(), listings.Formatter(nowrap=True))
+    marked = re.sub('<span class="(.+?)">(.+?)</span>', r"<\1 \2>", html)
+    assert marked == "<k def> <nf f>(x):\n    <k return> x(<mi 1>)\n"
+
+
 @pytest.mark.parametrize("name", ladder.LADDERS)
 def test_every_rung_has_a_page_with_its_new_lines(name):
     steps = ladder.rungs(name)
