@@ -30,8 +30,8 @@ def setup(app):
 def make(app):
     """Write all pages and the list of them."""
     names = "".join(f"{primitive}\n" for primitive in PRIMITIVES)
-    intro = "# Five backends, side by side\n\nOne pair of functions, written five times. A tab stays chosen from step to step."
-    write(FOLDER / "index.md", f"{intro}\n\n```{{toctree}}\n{names}```\n")
+    intro = "One pair of functions, written five times. The tab that you choose stays chosen in the next step."
+    write(FOLDER / "index.md", f"# Five backends, side by side\n\n{intro}\n\n```{{toctree}}\n{names}```\n")
     for primitive in PRIMITIVES:
         write(FOLDER / f"{primitive}.md", page(primitive))
 
@@ -48,7 +48,7 @@ def page(primitive: str) -> str:
     parts = [
         f"# {primitive} on five backends\n\n"
         f"From the mathematics of [{primitive}](../../{primitive}.md) to the first rung of each ladder: the function of the "
-        "step and what it uses of the same file. Choose a tab, and the other step shows that backend too. "
+        "step, and what it uses from its file. Choose a tab, and the other step shows that backend too. "
         f"[The later rungs](../rungs/index.md#{primitive.replace('_', '-')}) are the fast ones.\n"
     ]
     for direction in ("forward", "backward"):

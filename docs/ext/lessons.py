@@ -58,7 +58,8 @@ EXERCISE = """\
 ```
 """
 DOWNLOAD = """\
-{{download}}`Download this lesson as a notebook <notebooks/{name}.ipynb>`: its first cell installs what it needs, in Colab too.
+{{download}}`Download this lesson as a notebook <notebooks/{name}.ipynb>`: where scratchnet is missing, in Colab for example,
+its first cell installs [a wheel](../../install.md#wheels) that lies beside it.
 """
 
 

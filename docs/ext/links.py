@@ -10,13 +10,12 @@ from rungs import FOLDER as RUNGS
 from rungs import address
 
 from scratchnet import course
-from scratchnet.measure.ladder import rungs
-from scratchnet.ops import PRIMITIVES
+from scratchnet.measure.ladder import LADDERS, rungs
 
 FRONT = {ROOT / f"{name}.md": MADE / f"{name.lower()}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY")}
 # File of the repository -> the page that shows it. Of several rungs in one file, the first.
 PLACES = {
-    **{step.source.resolve(): RUNGS / f"{address(step)}.md" for name in PRIMITIVES for step in reversed(rungs(name))},
+    **{step.source.resolve(): RUNGS / f"{address(step)}.md" for name in LADDERS for step in reversed(rungs(name))},
     **{lesson.path.resolve(): LESSONS / f"{lesson.name}.ipynb" for lesson in course.all_lessons()},
     **FRONT,
     ROOT / "README.md": DOCS / "index.md",

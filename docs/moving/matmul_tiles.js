@@ -49,7 +49,7 @@ function drawLegend(picture) {
 }
 
 function drawBars(picture, current) {
-  svg(picture, "text", { x: 8, y: BARS + 12, class: "left" }, "measured GFLOP/s, 384 × 384");
+  svg(picture, "text", { x: 8, y: BARS + 12, class: "left" }, `measured GFLOP/s, ${data.measured}`);
   data.rungs.forEach((rung, n) => {
     const y = BARS + ROW * (n + 1);
     svg(picture, "text", { x: 8, y: y + 12, class: n === current ? "left strong" : "left" }, rung.name);

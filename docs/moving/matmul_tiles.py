@@ -183,9 +183,16 @@ def measured() -> list[dict[str, Any]]:
     return [{"name": name, "gflops": float(pace)} for name, pace in paces[: len(plans())]]
 
 
+def measured_size() -> str:
+    """Of the matrices with which they were measured there."""
+    size = re.search(r"^- matmul \[.*?\], (\d+)x(\d+), ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert size, "docs/matmul.md has no measured ladder"
+    return f"{size[1]} × {size[2]}"
+
+
 def data() -> dict[str, Any]:
     """The sizes, the rungs with their measured paces, and the steps."""
-    sizes = {"n": N, "line": LINE, "widths": WIDTHS, "depth": DEPTH}
+    sizes = {"n": N, "line": LINE, "widths": WIDTHS, "depth": DEPTH, "measured": measured_size()}
     return {**sizes, "rungs": measured(), "steps": walk()}
 
 

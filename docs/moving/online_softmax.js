@@ -13,7 +13,8 @@ const column = (j) => 4 + WIDTH * j;
 
 function box(picture, j, y, text, kind) {
   svg(picture, "rect", { x: column(j), y, width: WIDTH - 4, height: 26, class: kind });
-  svg(picture, "text", { x: column(j) + WIDTH / 2 - 2, y: y + 18, class: kind === "hot" ? "on-hot" : "" }, text);
+  const size = String(text).length > 5 ? 11 : 14;
+  svg(picture, "text", { x: column(j) + WIDTH / 2 - 2, y: y + 18, class: kind === "hot" ? "on-hot" : "", "font-size": size }, text);
 }
 
 // What one more score has done to a state, as a sum.
@@ -75,7 +76,7 @@ function draw(picture, step) {
     }
   });
   svg(picture, "text", { x: 4, y: 16, class: "left" }, part === 2 ? "scores, and below them the values" : "scores");
-  svg(picture, "text", { x: 4, y: 100, class: "left" }, end && part === 0 ? "exp(x − m) / l" : "exp(x − m)");
+  svg(picture, "text", { x: 4, y: 100, class: "left" }, end ? "exp(x − m) / l" : "exp(x − m)");
   svg(picture, "line", { x1: 4, y1: FLOOR, x2: 352, y2: FLOOR, stroke: "currentColor" });
   if (states.length === 2) {
     svg(picture, "line", { x1: 178, y1: 20, x2: 178, y2: 280, stroke: "currentColor", "stroke-dasharray": "2 4" });

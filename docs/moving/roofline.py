@@ -21,8 +21,8 @@ def measured() -> tuple[float, float, list[dict[str, Any]]]:
     """The roof in GB/s and GFLOP/s, and each rung's FLOP/byte and GFLOP/s, as `scratchnet ladder` wrote them into its page."""
     found = re.search(rf"Under the roof of {NUMBER} GB/s, {NUMBER} GFLOP/s: (.*)\]\(", PAGE.read_text(encoding="utf-8"))
     assert found, "docs/matmul.md has no measured ladder"
-    rungs = re.findall(rf"([\w:' ]+) \({NUMBER} FLOP/byte, {NUMBER} GFLOP/s\)", found[3])
-    points = [{"name": name.strip(), "intensity": float(intensity), "gflops": float(pace)} for name, intensity, pace in rungs]
+    rungs = re.findall(rf"(cpp:\d+) \({NUMBER} FLOP/byte, {NUMBER} GFLOP/s\)", found[3])  # torch's own is no rung
+    points = [{"name": name, "intensity": float(intensity), "gflops": float(pace)} for name, intensity, pace in rungs]
     return float(found[1]), float(found[2]), points
 
 

@@ -50,6 +50,7 @@ function figure({ width, height, steps, draw }) {
   const picture = svg(root, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   const spoken = html(root, "p", { class: "moving-says", "aria-live": "polite" });
   root.tabIndex = 0;
+  root.setAttribute("aria-label", "A figure in steps: the arrow keys go back and forward, the space bar plays");
 
   let step = 0;
   let timer = 0;

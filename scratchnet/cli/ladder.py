@@ -1,4 +1,4 @@
-"""`scratchnet ladder`: the rungs of a primitive, what each changes, how right it is and how fast it is here and now."""
+"""`scratchnet ladder`: the rungs of an operator, what each changes, how right it is and how fast it is here and now."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from rich.syntax import Syntax
 from scratchnet.cli import markdown, options
 from scratchnet.measure import ladder, ladder_plot, machine
 from scratchnet.measure.bench import Measurement, Settings, Timing
-from scratchnet.measure.ladder import COLUMNS, Rung
+from scratchnet.measure.ladder import COLUMNS, LADDERS, Rung
 from scratchnet.measure.roof import Roof
-from scratchnet.ops import PRIMITIVES
 from scratchnet.optional import need
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet ladder`."""
-    parser.add_argument("primitive", choices=PRIMITIVES, help=", ".join(PRIMITIVES), metavar="primitive")
+    parser.add_argument("primitive", choices=LADDERS, help=", ".join(LADDERS), metavar="primitive")
     parser.add_argument("--backend", action="append", choices=COLUMNS, help="one backend's rungs (default: all)")
     parser.add_argument("--size", nargs=2, type=options.positive, metavar=("ROWS", "COLUMNS"), help="(default: a small one)")
     what = "only show what rung B (such as cpp:2) changes in the source of rung A"

@@ -5,12 +5,18 @@ from __future__ import annotations
 from scratchnet.course.lesson import Cell, Lesson
 
 SETUP = """\
-# Once: scratchnet with the data of the lessons and matplotlib. Your answers go into the folder exercises.
+# Once: scratchnet with the data of the lessons and matplotlib, from a wheel in this folder (in Colab, upload it at the left):
+# PyPI's scratchnet is another project. `make wheels` builds one for each Python. Your answers go into the folder exercises.
 import importlib.util
+import sys
 from pathlib import Path
 
 if importlib.util.find_spec("scratchnet") is None:
-    %pip install --quiet "scratchnet[data]"
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    wheels = list(Path().glob(f"scratchnet-*-{python}-*.whl"))
+    assert wheels, f"there is no wheel of scratchnet for {python} in {Path().resolve()}: make wheels"
+    wheel = f"{wheels[0].resolve()}[data]"
+    %pip install --quiet $wheel
 Path("exercises").mkdir(exist_ok=True)
 """
 EXERCISE = """\

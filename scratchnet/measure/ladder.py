@@ -1,4 +1,4 @@
-"""The rungs of a primitive: what each changes in the source of the one below it, how right it is and how fast."""
+"""The rungs of a ladder: what each changes in the source of the one below it, how right it is and how fast."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from scratchnet import backends
 from scratchnet.columns import CSRC, module
 from scratchnet.measure import bench
 from scratchnet.measure.bench import Call, Measurement, Settings
-from scratchnet.ops import OPS, Cost
+from scratchnet.ops import FILES, OPS, Cost, Op
 
 FOLDERS = {"cpp": "cpu", "cuda": "cuda"}  # of csrc
 COLUMNS = ("cpp", "cuda", "triton")
+# What has a folder of rungs -> the operator that is measured: the one of that name, or else the first in its file. A primitive
+# comes before the others of its family.
+LADDERS: dict[str, Op] = {}
+for _name, _file in FILES.items():
+    if (CSRC / "cpu" / _file).is_dir() and (_file == _name or _file not in LADDERS):
+        LADDERS[_file] = OPS[_name]
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One way to write a primitive on one backend, numbered from 1."""
+    """One way to write an operator on one backend, numbered from 1."""
 
     column: str
-    primitive: str
+    ladder: str
     number: int
     idea: str
 
@@ -37,14 +43,14 @@ class Rung:
     def source(self) -> Path:
         """Its file."""
         if self.column == "triton":
-            return Path(find_spec(module(OPS[self.primitive], "triton", self.number)).origin)
-        return next((CSRC / FOLDERS[self.column] / self.primitive).glob(f"{self.number}_*"))
+            return Path(find_spec(module(LADDERS[self.ladder], "triton", self.number)).origin)
+        return next((CSRC / FOLDERS[self.column] / self.ladder).glob(f"{self.number}_*"))
 
 
-def rungs(primitive: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:
+def rungs(ladder: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:
     """From the naive one up, backend by backend."""
-    ideas = [(column, OPS[primitive].rungs(column)) for column in columns]
-    return [Rung(column, primitive, n, idea) for column, own in ideas for n, idea in enumerate(own, 1)]
+    ideas = [(column, LADDERS[ladder].rungs(column)) for column in columns]
+    return [Rung(column, ladder, n, idea) for column, own in ideas for n, idea in enumerate(own, 1)]
 
 
 def difference(low: Rung, high: Rung) -> list[str]:
@@ -75,12 +81,12 @@ def lines(steps: list[Rung], step: Rung) -> str:
     return length if low is None else f"{length}, {len(new_lines(low, step))} new"
 
 
-def measure(primitive: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Measurement]:
-    """Rung -> the primitive's first example, judged and, where it runs for real, timed beside torch's own.
+def measure(ladder: str, steps: list[Rung], size: tuple[int, int] | None, settings: Settings) -> dict[str, Measurement]:
+    """Rung -> the operator's first example, judged and, where it runs for real, timed beside torch's own.
 
     size: rows and columns; None: the smallest that `scratchnet bench` times, because naive loops are slow.
     """
-    op = OPS[primitive]
+    op = LADDERS[ladder]
     size = size or min(op.sizes, key=lambda shape: shape[0] * shape[1])
     names = tuple(step.name for step in steps if backends.runs(step.column, settings.device))
     results = bench.case(op, next(iter(op.examples)), *size, replace(settings, backends=names))

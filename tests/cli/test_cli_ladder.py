@@ -13,22 +13,23 @@ from scratchnet.ops import OPS, PRIMITIVES
 SMALL = ["--size", "5", "7"]
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_every_rung_is_listed_and_the_compiled_ones_are_timed(primitive, clock, capsys):
-    assert main(["ladder", primitive, "--backend", "cpp", "--backend", "cuda", *SMALL]) == 0
+@pytest.mark.parametrize("name", ladder.LADDERS)
+def test_every_rung_is_listed_and_the_compiled_ones_are_timed(name, clock, capsys):
+    assert main(["ladder", name, "--backend", "cpp", "--backend", "cuda", *SMALL]) == 0
     text = capsys.readouterr().out
-    for step in ladder.rungs(primitive, ("cpp", "cuda")):
+    for step in ladder.rungs(name, ("cpp", "cuda")):
         what, *fast = [line for line in text.splitlines() if line.startswith(f"│ {step.name} ")]
         assert ("not run here" in what) == (not backends.runs(step.column, "cpu"))
         assert ["2.00" in line for line in fast] == [True] * backends.runs(step.column, "cpu")  # x torch, by the test's clock
-    assert OPS[primitive].name in text and "5x7" in text
+    assert name in text and "5x7" in text
 
 
 def test_sources_are_those_of_the_rung():
-    for primitive in PRIMITIVES:
-        for step in ladder.rungs(primitive):
+    for name in ladder.LADDERS:
+        for step in ladder.rungs(name):
+            assert step.source.parent.name == name
             if step.column != "triton":
-                assert step.source.parent.name == primitive and step.source.name.startswith(f"{step.number}_")
+                assert step.source.name.startswith(f"{step.number}_")
 
 
 def test_lines_count_what_the_rung_below_does_not_have(tmp_path, monkeypatch):

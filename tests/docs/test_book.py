@@ -31,12 +31,20 @@ def extension(name):
 backends, benchmarks, reference, rungs, zoo = map(extension, ("backends", "benchmarks", "reference", "rungs", "zoo"))
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_every_rung_has_a_page_with_its_new_lines(primitive):
-    steps = ladder.rungs(primitive)
+def test_a_listing_marks_what_has_a_colour_of_its_own():
+    pytest.importorskip("sphinx", reason="sphinx is not installed: make site")
+    pygments, lexers, listings = pytest.importorskip("pygments"), pytest.importorskip("pygments.lexers"), extension("listings")
+    html = pygments.highlight("def f(x):\n    return x(1)\n", lexers.PythonLexer(), listings.Formatter(nowrap=True))
+    marked = re.sub('<span class="(.+?)">(.+?)</span>', r"<\1 \2>", html)
+    assert marked == "<k def> <nf f>(x):\n    <k return> x(<mi 1>)\n"
+
+
+@pytest.mark.parametrize("name", ladder.LADDERS)
+def test_every_rung_has_a_page_with_its_new_lines(name):
+    steps = ladder.rungs(name)
     for low, step in zip([None, *steps], steps, strict=False):
         text = rungs.page(steps, step)
-        assert text.startswith(f"# {primitive}, {step.name}: {step.idea}\n")
+        assert text.startswith(f"# {name}, {step.name}: {step.idea}\n")
         source = step.source.read_text().splitlines()
         assert f"\n\n{rungs.sentence(step)}\n\n`{step.source.name}`; lines: " in text
         ranges = re.search(r":emphasize-lines: (.*)", text)
@@ -46,6 +54,18 @@ def test_every_rung_has_a_page_with_its_new_lines(primitive):
         shown = [source[int(line) - 1] for line in ranges[1].split(",")]
         assert shown == [line[1:] for line in ladder.difference(low, step)[2:] if line.startswith("+")]
         assert f"[below: {low.name}, {low.idea}]" in text
+
+
+def test_every_file_of_a_rung_is_on_a_ladder():
+    files = {path for column in ("cpu", "cuda") for path in (ROOT / "csrc" / column).glob("*/[0-9]_*")}
+    shown = {step.source for name in ladder.LADDERS for step in ladder.rungs(name)}
+    assert {path.parent.name for path in files - shown} == {"optim", "roof"}  # steps of optimizers; the machine's limits
+
+
+def test_a_rungs_page_shows_the_headers_that_come_with_it():
+    steps = ladder.rungs("matmul", ("cuda",))
+    shown = [re.findall(r"\{dropdown\} `(.*)`", rungs.page(steps, step)) for step in steps]
+    assert shown == [["batch.cuh"], [], ["packs.cuh"], ["registers.cuh", "operand.cuh"], ["matrix_units.cuh"]]
 
 
 def test_a_rungs_page_begins_with_what_its_file_says():

@@ -1,11 +1,15 @@
 """A lesson as a notebook: the same cells, the exercise, the way on, and it runs."""
 
+import importlib.util
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from scratchnet import course
 from scratchnet.cli import main
+from scratchnet.course.notebook import SETUP
 
 LESSON = course.find("1")
 LAST = course.all_lessons()[-1]
@@ -33,6 +37,22 @@ def test_every_lesson_in_one_command(desk, capsys):
         assert source(stub) == f"%%writefile exercises/{lesson.name}.py\n{lesson.stub.read_text().rstrip()}"
         assert f"-m scratchnet check {int(lesson.number)}" in source(grade)
         assert f"({following.name}.ipynb)" in source(after) if following else source(after) == "The last lesson."
+
+
+def test_where_scratchnet_is_missing_the_wheel_beside_the_notebook_is_installed(desk, monkeypatch):
+    transformer = pytest.importorskip("IPython.core.inputtransformer2", reason="pip install 'scratchnet[test]'")
+    code, ran = transformer.TransformerManager().transform_cell(SETUP), []
+    names = {"get_ipython": lambda: SimpleNamespace(run_line_magic=lambda *magic: ran.append(magic))}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    wheel = desk / "scratchnet-0.1.0-cp39-cp39-linux_x86_64.whl"
+    wheel.touch()
+    with pytest.raises(AssertionError, match="there is no wheel of scratchnet for cp3"):
+        exec(code, names)
+    wheel = desk / wheel.name.replace("39", f"3{sys.version_info.minor}")
+    wheel.touch()
+    exec(code, names)
+    assert ran == [("pip", "install --quiet $wheel")] and names["wheel"] == f"{wheel}[data]"
+    assert (desk / "exercises").is_dir()
 
 
 def test_answers_that_are_there_are_kept(desk):

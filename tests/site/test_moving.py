@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from scratchnet import emulation
+from scratchnet.measure import ladder
 
 pytest.importorskip("docutils", reason="docutils is not installed: pip install 'scratchnet[test]'")
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'scratchnet[test]'")
@@ -60,6 +61,14 @@ def test_without_scripts_there_is_a_picture(name: str) -> None:
     still = moving.numbers(name).still()
     assert still.startswith("<svg") and "aria-label=" in still
     assert still in moving.html(name)
+
+
+def test_what_was_measured_is_the_ladder_of_the_page() -> None:
+    tiles, roofline, page = moving.numbers("matmul_tiles"), moving.numbers("roofline"), (ROOT / "docs/matmul.md").read_text()
+    assert f"- matmul [2-D], {tiles.measured_size().replace(' × ', 'x')}, float32. " in page
+    paces = [rung["gflops"] for rung in tiles.measured()]
+    assert len(paces) == 5 and all(f": {pace:g};" in page for pace in paces)
+    assert [rung["name"] for rung in roofline.measured()[2]] == [rung.name for rung in ladder.rungs("matmul", ("cpp",))]
 
 
 @pytest.mark.full
