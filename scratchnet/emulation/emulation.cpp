@@ -63,7 +63,7 @@ dim3 blockDim, gridDim;
 namespace emulation {
 
 constexpr size_t STACK = 1 << 17;
-constexpr int MOST_THREADS = 1024;                                            // of a block
+constexpr int MOST_THREADS = 1024, WARPS = MOST_THREADS / 32;                 // of a block
 constexpr size_t DYNAMIC_SHARED = 48 << 10, MOST_DYNAMIC_SHARED = 227 << 10;  // without and with cudaFuncSetAttribute
 
 struct Copy {
@@ -98,13 +98,14 @@ static const void* scheduler_stack;
 static size_t scheduler_size;
 static const std::function<void()>* body;
 static std::exception_ptr failure;
-static bool some_vote;  // at the last barrier
+static unsigned ready[WARPS];  // the lanes of each warp that are READY
+static bool some_vote;         // at the last barrier
 static std::map<const void*, size_t> allowed_shared;
 static std::mt19937_64 random_bits;
 static long launches;
 static int64_t block_number;  // of the one that runs
 // Moments are counted: each wait of threads for one another is one.
-static long moment, block_moment, warp_moments[MOST_THREADS / 32][32][32];  // when two lanes last waited for one another
+static long moment, block_moment, warp_moments[WARPS][32][32];  // when two lanes last waited for one another
 
 extern "C" __attribute__((visibility("default"))) void sn_emulation_seed(uint64_t seed) { random_bits.seed(seed); }
 extern "C" __attribute__((visibility("default"))) long sn_emulation_launches() { return launches; }
@@ -121,6 +122,7 @@ static std::string name(const uint3& i) {
 // ---- Fibers ---------------------------------------------------------------------------------------------------------------
 
 static void to_scheduler(bool for_good) {
+  ready[self->linear / 32] &= ~(1u << lane());
   void* fake;
   __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, scheduler_stack, scheduler_size);
   sn_switch(&self->stack_pointer, scheduler);
@@ -150,11 +152,14 @@ static void prepare(Thread& t, int linear) {
     stacks = (char*)memory;
   }
   t.stack = stacks + linear * STACK;
-  __asan_unpoison_memory_region(t.stack, STACK);  // what an abandoned thread left behind
   void** top = (void**)(t.stack + STACK) - 2;
   *top = (void*)thread_main;
   t.stack_pointer = top - 6;  // six registers with any content
 }
+
+// AddressSanitizer must know no more of frames that nobody returns to. Of a thread that ended these are its last ones.
+constexpr size_t LAST_FRAMES = 4096;
+static void forget(char* memory, size_t bytes) { __asan_unpoison_memory_region(memory, bytes); }
 
 static void resume(Thread& t) {
   self = &t;
@@ -189,6 +194,7 @@ void together(const char* what, unsigned mask, void* operand, void (*complete)(u
   complete(mask, operands);
   for (int i = 0; i < lanes; i++)
     if (mask >> i & 1) threads[first + i].state = Thread::READY;
+  ready[first / 32] |= mask;
 }
 
 void syncwarp(unsigned mask) {
@@ -281,16 +287,15 @@ static std::string waiting() {
 
 // One warp, chosen at random, runs up to its next barrier before another one moves: a missing barrier then shows as stale or
 // spoilt data. Within the warp the lanes take turns at random too.
-static void run_warp(int first, int lanes) {
-  for (;;) {
-    unsigned ready = 0;
-    for (int i = 0; i < lanes; i++) ready |= (unsigned)(threads[first + i].state == Thread::READY) << i;
-    if (!ready) return;
+static void run_warp(int first) {
+  while (const unsigned lanes = ready[first / 32]) {
     const int turn = random_below(32);
-    const unsigned turned = ready >> turn | (turn ? ready << (32 - turn) : 0);
-    resume(threads[first + (__builtin_ctz(turned) + turn) % 32]);
+    const unsigned turned = lanes >> turn | (turn ? lanes << (32 - turn) : 0);
+    Thread& t = threads[first + (__builtin_ctz(turned) + turn) % 32];
+    resume(t);
     self = nullptr;
     if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
+    if (t.state == Thread::GONE) forget(t.stack + STACK - LAST_FRAMES, LAST_FRAMES);
   }
 }
 
@@ -300,9 +305,12 @@ static void run_block() {
   for (int i = 0; i < count; i++) prepare(threads[i], i);
   std::vector<int> warps((count + 31) / 32);
   for (;;) {
-    for (size_t i = 0; i < warps.size(); i++) warps[i] = i * 32;
+    for (size_t i = 0; i < warps.size(); i++) {
+      warps[i] = i;
+      ready[i] = ~0u >> (32 - std::min<int>(32, count - i * 32));
+    }
     std::shuffle(warps.begin(), warps.end(), random_bits);
-    for (int first : warps) run_warp(first, std::min(32, count - first));
+    for (int warp : warps) run_warp(warp * 32);
     const auto in = [](int state) { return [state](const Thread& t) { return t.state == state; }; };
     if (std::all_of(threads.begin(), threads.end(), in(Thread::GONE))) return;
     for (const Thread& t : threads)
@@ -344,7 +352,12 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
     const std::unique_ptr<void, decltype(&free)> freed(memory, free);
     dynamic_shared = (char*)memory, dynamic_bytes = config.dynamicSmemBytes;
     spoil(dynamic_shared, dynamic_shared + config.dynamicSmemBytes);
-    run_block();
+    try {
+      run_block();
+    } catch (...) {
+      forget(stacks, MOST_THREADS * STACK);
+      throw;
+    }
   }
   return cudaSuccess;
 }

@@ -42,7 +42,12 @@ IDEAS = {
         "strips of rows",
         "losses of strips",
     ),
-    "cuda": ("one thread per row", "one block per row, 128-bit loads, max and sum in one pass, warp shuffles"),
+    "cuda": (
+        "one thread per row",
+        "one block per row, shuffles",
+        "softmax: 128-bit loads, max and sum in one pass",
+        "cross-entropy likewise",
+    ),
     "triton": ("softmax: tiles of rows, in registers if they fit",),
 }
 

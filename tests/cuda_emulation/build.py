@@ -22,7 +22,7 @@ FOLDER = ROOT / "build" / f"cuda_emulation-torch-{torch.__version__}"
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = [
-    *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
+    *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
     *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
     *(f"-I{folder}" for folder in (emulation.INCLUDE, ROOT / "csrc", FOLDER)),  # in this order: cuda/device.cuh is in two
 ]
@@ -53,7 +53,7 @@ def runtime(name: str = "libasan.so") -> Path:
 def build(target: str) -> Path:
     """Bring LIBRARY or PLANTED up to date and return its path."""
     kernels = {f"{path.parent.name}_{path.stem}.o": (path, []) for path in sorted(CUDA.rglob("*.cu"))}
-    scheduler = {"emulation.o": (emulation.HERE / "emulation.cpp", [])}
+    scheduler = {"emulation.o": (emulation.HERE / "emulation.cpp", ["-O2", "-fno-sanitize=undefined"])}
     ladders = {"ladders.o": (FOLDER / "ladders.cpp", [])}
     operators = {**ladders, "emulated_ops.o": (HERE / "emulated_ops.cpp", TORCH_FLAGS)}
     planted = {"planted.o": (HERE / "planted.cu", [])}

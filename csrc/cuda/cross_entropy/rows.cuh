@@ -50,6 +50,16 @@ struct Rows {
   __device__ void for_each(const F& f) const {
     for (int64_t c = first; c < classes; c += step) f(c);
   }
+  // y = f(x, number of the row)
+  template <class F>
+  __device__ void map(const T* x, T* y, const F& f) const {
+    for_each([&](int64_t c) {
+      Pack<T> pack = load(x, c);
+#pragma unroll
+      for (int e = 0; e < LANES<T>; e++) pack.lane[e] = f(pack.lane[e], of(e));
+      store(y, c, pack);
+    });
+  }
   // f(number of a row) for the thread's rows, in one thread of those that share a row
   template <class F>
   __device__ void once(const F& f) const {
