@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from scratchnet import columns, kernels
-from scratchnet.checker import surroundings
+from scratchnet.checker import operators
 from scratchnet.checker.candidate import Candidate
+from scratchnet.checker.contract import Contract
 from scratchnet.checker.questions import Question
 from scratchnet.measure import verify
+from scratchnet.ops import Op
 
 # What only makes tensors or looks at them in another way.
 VIEWS = {
@@ -33,22 +36,22 @@ def whose(kernel: Candidate, direction: str) -> str:
     """The operators or files of torch or scratchnet that do a kernel's work, in words; "" if it is its author's own."""
     call = Question("borrowed", kernel.contract.plain, 17, 31).call(kernel.contract.op)
     seen = kernel.call(direction, call, keep=False, trace=True)
-    if named := of_a_call(call, direction, seen.called, (*seen.files, *kernel.included)):
+    if named := of_a_call(call.op, direction, seen.called, (*seen.files, *kernel.included)):
         return named
-    if kernel.kind == "C++" and any(Path(name).name.startswith("libtorch") for name in seen.files):
+    if any(Path(name).name.startswith("libtorch") for name in seen.files):
         return "loads libtorch: those are torch's kernels, not one of yours"
-    if kernel.kind in ("C++", "NumPy") and seen.processes:
+    if kernel.kind != "Triton" and seen.processes:  # which compiles
         return "starts other processes, and whose kernel runs in them is not seen"
     return ""
 
 
-def of_a_call(call: verify.Call, direction: str, called: Iterable[str], files: Iterable[str]) -> str:
+def of_a_call(op: Op, direction: str, called: Iterable[str], files: Iterable[str]) -> str:
     """Whose work a call was, by the operators that it called and the files that it used."""
     called = set(called)
     if ours := sorted(name for name in called if name.startswith("scratchnet")) or _ours(files):
         return f"{'calls' if '::' in ours[0] else 'uses'} {ours[0]}: that is scratchnet's kernel, not one of yours"
-    theirs = _work(_torchs(call, direction))
-    if theirs and len(theirs) <= MOST and theirs <= _work(called):
+    theirs = _torchs(op)[direction]
+    if theirs and theirs <= _work(called):
         return f"calls {' and '.join(sorted(f'aten::{name}' for name in theirs))}: that is torch's kernel, not one of yours"
     return ""
 
@@ -63,18 +66,26 @@ def _ours(files: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _work(called: set[str]) -> set[str]:
+def operators_of(contract: Contract) -> list[str]:
+    """The operators of torch that do a kernel's work, one of them or two."""
+    names = set().union(*_torchs(contract.op).values())
+    return sorted(f"aten::{name}" for name in names | (PRODUCTS if "mm" in names else set()))
+
+
+def _work(called: Iterable[str]) -> set[str]:
     names = {name.removeprefix("aten::") for name in called} - VIEWS
-    return {"mm" if name in PRODUCTS else name for name in names}
+    return {"mm" if name in PRODUCTS else name.removesuffix("_") for name in names}
 
 
-def _torchs(call: verify.Call, direction: str) -> set[str]:
-    """What torch's own function calls."""
+@functools.cache
+def _torchs(op: Op) -> dict[str, set[str]]:
+    """What torch's own function calls in each direction, if that is one kernel."""
+    call = Question("borrowed", Contract(op).plain, 17, 31).call(op)
     args, kwargs = verify.on_tensors(lambda t: verify.copied(t, t.dtype, t.device), call.args, call.kwargs)
-    forward: set[str] = set()
-    backward: set[str] = set()
-    with surroundings.trace_to(forward):
+    called: dict[str, set[str]] = {"forward": set(), "backward": set()}
+    with operators.trace_to(called["forward"]):
         outputs = verify.as_tuple(call.op.torch(*args, **kwargs))
-    with surroundings.trace_to(backward):
+    with operators.trace_to(called["backward"]):
         torch.autograd.grad(outputs, verify.differentiable(args, kwargs), call.upstream)
-    return forward if direction == "forward" else backward
+    work = {direction: _work(names) for direction, names in called.items()}
+    return {direction: names if len(names) <= MOST else set() for direction, names in work.items()}

@@ -17,7 +17,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from scratchnet.checker import memory, runner, surroundings
+from scratchnet.checker import memory, operators, runner, surroundings
 from scratchnet.checker.contract import KernelError
 
 HIDDEN = ("PYTEST", "COVERAGE", "SCRATCHNET")  # environment variables that begin so are none of a kernel's business
@@ -128,7 +128,7 @@ _zygote = functools.cache(_Zygote)
 
 def _program() -> str:
     """The text of the runner and of what it imports from here: the child shall know nothing of scratchnet."""
-    text = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in (memory, surroundings, runner))
+    text = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in (memory, surroundings, operators, runner))
     return "\n".join(line for line in text.splitlines() if not line.startswith(("from scratchnet.", "from __future__")))
 
 

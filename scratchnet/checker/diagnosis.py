@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scratchnet.checker import sixteen
 from scratchnet.checker.exam import Trial, Verdict
-from scratchnet.checker.questions import RULE
+from scratchnet.checker.questions import RULE, always
 from scratchnet.measure.verify import Call, Check, as_tuple, on_tensors
 from scratchnet.ops import PRIMITIVES
 
@@ -279,8 +279,14 @@ def _sizes(misses: list[Miss], trials: Sequence[Trial]) -> str | None:
     """Right up to some size, wrong above it."""
     wrong = [miss.trial for miss in misses]
     right = [trial for trial in trials if trial.ok]
-    for what in ("columns", "rows"):
-        most, least = max((getattr(t, what) for t in right), default=0), min(getattr(t, what) for t in wrong)
+    known = [{(t.rows, t.columns) in always() for t in some} for some in (right, wrong)]
+    if known == [{True}, {False}] and right[0].part == "sizes":
+        return "right at every size that is always asked, wrong at every one that was drawn: are the sizes written in it?"
+    lengths: dict[str, Callable[[Trial], int]] = {
+        "columns": lambda t: t.columns, "rows": lambda t: t.rows, "rows and columns": lambda t: min(t.rows, t.columns),
+    }  # fmt: skip
+    for what, length in lengths.items():
+        most, least = max(map(length, right), default=0), min(map(length, wrong))
         if 16 < most < least:  # a row of one number is right by accident
             return f"right up to {most} {what}, wrong from {least} on: a block does not cover them all"
     return None

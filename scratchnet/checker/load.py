@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from scratchnet.checker import borrowed
 from scratchnet.checker.candidate import PATIENCE, Candidate
 from scratchnet.checker.child import Child
 from scratchnet.checker.compiler import CompilerError, included, listing, shared_library
@@ -23,23 +24,23 @@ from scratchnet.checker.contract import DIRECTIONS, Contract, KernelError
 MODULES = {"NumPy": (), "torch": ("torch",), "Triton": ("torch", "triton", "triton.language"), "C++": ()}
 
 
-def load(path: Path, contract: Contract) -> Candidate:
-    """The kernel in a file; KernelError says what the file lacks."""
+def load(path: Path, contract: Contract, kind: str | None = None) -> Candidate:
+    """The kernel in a file; KernelError says what the file lacks. kind: of Python, else what the file imports tells it."""
     if not path.exists():
         raise KernelError(f"there is no file {path}")
     if path.suffix == ".py":
-        return _load_python(path, contract)
+        return _load_python(path, contract, kind)
     if path.suffix in (".cpp", ".cc", ".cxx"):
         return _load_cpp(path, contract)
     raise KernelError(f"{path}: a kernel is a Python file (.py) or a C++ file (.cpp)")
 
 
-def _load_python(path: Path, contract: Contract) -> Candidate:
+def _load_python(path: Path, contract: Contract, kind: str | None) -> Candidate:
     try:
         imported = _imports(path)
     except SyntaxError as error:
         raise KernelError(f"{path} does not run: SyntaxError: {error.msg} (line {error.lineno})") from None
-    kind = "Triton" if "triton" in imported else "torch" if "torch" in imported else "NumPy"
+    kind = kind or ("Triton" if "triton" in imported else "torch" if "torch" in imported else "NumPy")
     interpreted = False
     if kind == "Triton" and not find_spec("triton"):
         raise KernelError(f"{path} does not run: there is no Triton here (pip install triton)")
@@ -89,6 +90,7 @@ def _started(
         child = Child(MODULES[kind], variables)
         try:
             request = {"path": str(code.resolve()), "kind": kind, "names": names, "device": facts.get("device", "cpu")}
+            request["torchs"] = borrowed.operators_of(contract)
             loaded = child.ask("load", PATIENCE, threads=torch.get_num_threads(), **request)
         except KernelError as error:
             raise KernelError(f"{path} does not run: {str(error).removeprefix('it raised ')}") from None

@@ -21,7 +21,7 @@ RULE = Rule(times_torch=4, ulps=16, by_row=True)
 BLOCKS = ((32, 32), (64, 65), (65, 64), (128, 127), (127, 128), (256, 33), (257, 5), (513, 64), (5, 256), (3, 1024), (2, 1025))
 LARGE = (1000, 300)
 DRAWN = 10  # sizes that depend on the seed
-MOST = 300  # rows and columns of those
+MOST = 300  # rows and columns of those but of the last, which has more of both
 SOME = ((3, 2), (17, 31), (33, 127))
 FEW = ((3, 33), (17, 129))
 INTERPRETED = 3100  # elements, beyond which Triton's interpreter takes seconds
@@ -63,20 +63,22 @@ def _first_row(value: float) -> Callable[[Tensor], Tensor]:
     return lambda x: torch.cat([torch.full_like(x[:1], value), x[1:]])
 
 
-def _one(value: float) -> Callable[[Tensor], Tensor]:
-    return lambda x: torch.where(torch.arange(x.numel()).view(x.shape) == 0, value, x)
+def _one(value: float, place: int = 0) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.where(torch.arange(x.numel()).view(x.shape) == place % x.numel(), value, x)
 
 
+SCALES = (1e-40, 1e-20, 1e-10, 1e-3, 10, 100, 1000, 1e6, 1e12, 1e18)
 VALUES: dict[str, Callable[[Tensor], Tensor]] = {
     "numbers of +-1e4": lambda x: x.sign() * 1e4,
     "equal numbers": lambda x: x[:, :1].expand_as(x),
     "numbers around 1e4": lambda x: x + 1e4,
-    **{f"numbers of the size of {scale:g}": lambda x, scale=scale: x * scale for scale in (1e-40, 1e-3, 10, 100, 1000)},
+    **{f"numbers of the size of {scale:g}": lambda x, scale=scale: x * scale for scale in SCALES},
     "a row of -infinity": _first_row(-torch.inf),
     "a row of +infinity": _first_row(torch.inf),
     "a row of NaN": lambda x: torch.cat([x[:1], x[1:2] * torch.nan, x[2:]]),
     "one -infinity": _one(-torch.inf),
     "one NaN": _one(torch.nan),
+    "one NaN at the end": _one(torch.nan, -1),
     "a row of 0": _first_row(0.0),
     "a row of -0": _first_row(-0.0),
 }
@@ -167,12 +169,18 @@ def inside_out(op: Op) -> Op:
     return _changed(op, _floats, change)
 
 
+def always() -> set[tuple[int, int]]:
+    """The sizes that do not depend on the seed."""
+    return {*verify.SIZES, *BLOCKS, LARGE}
+
+
 def sizes(kernel: Candidate, seed: int) -> Iterator[Question]:
     """The smallest first."""
     generator = torch.Generator().manual_seed(seed)
     powers = torch.rand(DRAWN, 2, generator=generator)
     drawn = [tuple(int(MOST**power) for power in pair) for pair in powers.tolist()]
-    asked = {*verify.SIZES, *BLOCKS, *drawn, LARGE}
+    drawn[-1:] = [tuple(MOST + 1 + int(MOST * power) for power in pair) for pair in powers.tolist()[-1:]]
+    asked = {*always(), *drawn}
     for rows, columns in sorted(asked, key=lambda size: (math.prod(size), size)):
         if kernel.timed or rows * columns <= INTERPRETED:
             yield Question("sizes", kernel.contract.plain, rows, columns)

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
-from scratchnet.checker.surroundings import dice, folded, forked, libraries, noticed, overlap, reach, seen_of, watched
+from scratchnet.checker.operators import listen, noticed
+from scratchnet.checker.surroundings import dice, folded, forked, libraries, overlap, reach, seen_of, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -67,7 +68,7 @@ class Child:
         self.line, self.numbers, self.answers = socket.socket(fileno=line), numbers, mmap.mmap(answers, CAPACITY)
         self.torch = sys.modules.get("torch")
         self.placed, self.regions, self.lenient, self.dice = {}, {}, 0, {}
-        self.opened, self.hooked = set(), set()
+        self.opened, self.hooked, self.heard, self.listening = set(), set(), set(), {}
         self.forget()
 
     def serve(self) -> None:
@@ -82,9 +83,10 @@ class Child:
             data = json.dumps(reply).encode()
             self.line.sendall(struct.pack("I", len(data)) + data)
 
-    def load(self, path: str, kind: str, names: dict, device: str, threads: int) -> dict:
-        """Import or link the file; what its functions take."""
-        self.path, self.device, self.kind = Path(path), device, kind
+    def load(self, path: str, kind: str, names: dict, device: str, threads: int, torchs: list) -> dict:
+        """Import or link the file; what its functions take. torchs: the operators of torch that do its work."""
+        self.path, self.device, self.kind, self.torchs = Path(path), device, kind, torchs
+        self._listen()
         if self.torch:
             self.torch.set_num_threads(threads)
         with watched(self.torch, but=("the variables of the environment",)) as self.at_once:
@@ -117,10 +119,12 @@ class Child:
         """
         self.lenient = lenient
         called, files = set(), set()
+        if trace:
+            self._listen()
         with watched(self.torch) as changed:
             with noticed(called, files) if trace else contextlib.nullcontext():
                 results = self._prepared(**what)()
-            reply = {"results": self._copied(results), "called": sorted(called)}
+            reply = {"results": self._copied(results), "called": sorted(called | self.heard)}
         reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()} if trace else {}
         found, self.dice = self.dice, dice()
         reply["changed"] = changed + [name for name, value in self.dice.items() if found.get(name) == value]
@@ -166,6 +170,13 @@ class Child:
         if self.device == "cuda":
             self.torch.cuda.synchronize()
         return {}
+
+    def _listen(self) -> None:
+        """Hear of the operators that do a kernel's work, if torch, or ours, is here by now."""
+        wanted = {"aten": lambda name: name.removesuffix("_") in self.torchs, "scratchnet": lambda name: True}
+        for space in wanted.keys() - self.listening.keys() if "torch" in sys.modules else ():
+            if library := listen(space, wanted[space], self.heard.add):  # once: a second listener would hear the first
+                self.listening[space] = library
 
     # ---- calls
 
@@ -296,4 +307,5 @@ def _takes(function, names: list[str]) -> dict:
 
 
 def _several(results: object) -> tuple:
-    return tuple(results) if isinstance(results, (tuple, list)) else (results,)
+    several = tuple(results) if isinstance(results, (tuple, list)) else (results,)
+    return tuple(np.asarray(one) if isinstance(one, np.ndarray) else one for one in several)  # a subclass may hide what it is

@@ -1,4 +1,4 @@
-"""What a call meets and has to leave as it was, whose code it runs, and what its results share; a part of the runner."""
+"""What a call meets and has to leave as it was, what it opens and starts, and what its results share; a part of the runner."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ import numpy as np
 
 # What Python says when a function is told of every call. That is how it is seen whose kernel runs.
 HOOKS = ("sys.setprofile", "sys.settrace")
+OPENS = ("open", "ctypes.dlopen")
+# What starts processes of its own when it is used.
+COMPILERS = ("torch._inductor.codecache", "torch.utils.cpp_extension")
 
 
 def state(torch: ModuleType | None) -> dict:
@@ -93,21 +96,6 @@ def profiled(note: Callable[[FrameType, str, object], None]) -> Iterator[None]:
         threading.setprofile(None)
 
 
-@contextlib.contextmanager
-def noticed(called: set, files: set) -> Iterator[None]:
-    """Within it, the names of torch's operators that are called, and the files whose code runs, are added to two sets."""
-
-    def note(frame: FrameType, event: str, function: object) -> None:
-        if event == "call":
-            files.add(frame.f_code.co_filename)
-        elif event == "c_call":
-            module = sys.modules.get(getattr(function, "__module__", None) or "")
-            files.add(getattr(module, "__file__", None) or "")
-
-    with profiled(note), trace_to(called) if "torch" in sys.modules else contextlib.nullcontext():  # not to import it
-        yield
-
-
 def seen_of(path: str) -> tuple[set[str], set[str]]:
     """The files that the code in a file opens from now on, imports apart, and the HOOKS that it calls. This has no end: it is
     for a process of its own."""
@@ -116,7 +104,7 @@ def seen_of(path: str) -> tuple[set[str], set[str]]:
 
     def note(event: str, args: tuple) -> None:
         hook = event in HOOKS
-        if not hook and (event != "open" or not isinstance(args[0], (str, bytes))):
+        if not hook and (event not in OPENS or not isinstance(args[0], (str, bytes))):
             return
         frame: FrameType | None = sys._getframe(1)
         while frame and frame.f_code.co_filename != path:
@@ -136,40 +124,25 @@ def seen_of(path: str) -> tuple[set[str], set[str]]:
 
 
 def libraries() -> set[str]:
-    """The libraries that are loaded, where the system says so, but for those that Python imported."""
+    """The libraries that are loaded, where the system says so, but for those that Python imported, and torch with them."""
     try:
         mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
     except OSError:
         return set()
-    return mapped - {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    torchs = Path(getattr(sys.modules.get("torch"), "__file__", None) or "/").parent
+    return {name for name in mapped - imported if torchs.parent == torchs or torchs not in Path(name).parents}
 
 
 def forked() -> bool:
-    """Whether this process has started others: those that ended have left their page faults, those that run are listed."""
+    """Whether this process has started others: those that ended have left their page faults, those that run are listed.
+
+    Where there is a compiler, it may have been that.
+    """
+    if any(name in sys.modules for name in COMPILERS):
+        return False
     running = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0 or any(running)
-
-
-@contextlib.contextmanager
-def trace_to(called: set) -> Iterator[None]:
-    """Within it, the names of torch's operators that are called, in threads that it starts too, are added to a set."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Trace(TorchDispatchMode):
-        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-            called.add(operator.overloadpacket._qualified_op_name)
-            return operator(*args, **(kwargs or {}))
-
-    def run(thread: threading.Thread) -> None:
-        with Trace():  # a mode is one of its thread
-            alone(thread)
-
-    alone, threading.Thread.run = threading.Thread.run, run
-    try:
-        with Trace():
-            yield
-    finally:
-        threading.Thread.run = alone
 
 
 def reach(value: object) -> tuple[int, int]:

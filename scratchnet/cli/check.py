@@ -46,7 +46,8 @@ def _contract() -> str:
         "",
         "A kernel runs in a process of its own that never holds an answer, at most 20 s a call. That keeps it from passing by",
         "accident or by the usual tricks. It is no sandbox: the code has your rights, your files and your network, and a",
-        "hostile one could still look for the checker among your processes. Read what is not yours before you check it.",
+        "hostile one could still look for the checker among your processes, or hide from what runs beside it what it calls and",
+        "leaves changed. Read what is not yours before you check it.",
     ]
     for name in PRIMITIVES:
         contract = checker.Contract(OPS[name])

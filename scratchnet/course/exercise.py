@@ -79,12 +79,16 @@ class Task:
                 return other
         return self
 
+    def prepare(self) -> None:
+        """Run our solution, if it has not yet: it takes no time of the reader's, and what torch does once may take seconds."""
+        self._right  # noqa: B018
+
     def grade(self, answer: Callable, path: Path | None = None) -> str | None:
         """What is wrong with an answer (from the file `path`), None if it is right."""
         answer = answer.solution if isinstance(answer, Task) else answer
         if misfit := self._misfit(answer):
             return misfit
-        self._right  # noqa: B018  our solution runs now, if it has not yet
+        self.prepare()
         with runs(self.solution, path) if path else nullcontext() as ours:
             tried = self._try(answer)
         return f"{path} takes {self.name} from our solutions: write your own" if ours else self._judge(answer, *tried, path)

@@ -63,8 +63,8 @@ def kind(value: object) -> str:
 
 def difference(seen: object, right: object, reveal: bool | str) -> str:
     """What the reader has and what it should be; with `reveal` a string or False, that text in place of the right value."""
-    if isinstance(seen, str) and seen == str(right):
-        return f"yours is right, but a string: write {seen} without quotes"
+    if isinstance(seen, str) and seen in (str(right), str(right).removeprefix("torch.")):
+        return f"yours is right, but a string: write {right} without quotes"
     if kind(seen) != kind(right) and _same_numbers(seen, right):
         return f"the values are right, but yours is {kind(seen)}, {text(seen)}; it should be {kind(right)}"
     if reveal is not True:

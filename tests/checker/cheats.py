@@ -1,5 +1,8 @@
 """Kernels that cheat, in the form of the zoo: they are right where they expect to be looked at, or harm what is around them."""
 
+from scratchnet.checker import questions
+from scratchnet.measure import verify
+
 REMEMBERS = """
 
 _seen = {{}}
@@ -85,6 +88,19 @@ CHEATS = {
         *numpy_gelu("    y = right(x)\n    y[-1] *= not (len(x) > 129 and len(x) % 2)\n    return y"), "wrong at 257x5",
     ),
     "more than 200 rows": (*numpy_gelu("    y = right(x)\n    y[200:] = 0\n    return y"), "rows 200 to"),
+    "sizes that it knows": (
+        *numpy_gelu(
+            "    known = x.shape in SIZES or not x.size\n    return right(x) if known else right(x) * x.dtype.type(1.05)",
+            f"SIZES = {sorted({*verify.SIZES, *questions.BLOCKS, (100, 30), (1000, 300)})}",
+        ),
+        "are the sizes written in it?",
+    ),
+    "more than 128 of both": (
+        *numpy_gelu("    y = right(x)\n    y[128:, 128:] = 0\n    return y"), "rows and columns, wrong from",
+    ),
+    "wrong the third time": (
+        *numpy_gelu("    _calls.append(1)\n    return right(x) * (len(_calls) != 3)", "_calls = []"), "wrong at 1x1, again",
+    ),
     "last whole block": (
         "gelu.cpp", "backward", "dx[i] = grad",
         "if (rows * columns % 32 == 0 && i >= rows * columns - 32) dx[i] = 0;\n    else dx[i] = grad", "wrong at 32x32",

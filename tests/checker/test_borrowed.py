@@ -24,6 +24,24 @@ TORCH = (
     "    with ThreadPool(1) as pool:\n        return pool.apply(torch.nn.functional.gelu, (x,))\n\n\n"
     "def forward(x):\n    with scratchnet.backend('cpp'):\n        return {}\n"
 )
+ROUTE = "import sys\n\nimport torch\nfrom torch._C import DispatchKey, DispatchKeySet\nfrom torch.nn import functional as F\n"
+ROUTE += "from torch.utils._python_dispatch import _disable_current_modes\n{}\n\ndef forward(x):\n    {}\n"
+OWN = "(x.double() * 0.5 * torch.erfc(-x.double() / 2**0.5)).to(x.dtype)"
+CUSTOM = (
+    "\n\n@torch.library.custom_op('my::gelu', mutates_args=())\n"
+    "def gelu(x: torch.Tensor) -> torch.Tensor:\n    return F.gelu(x)\n"
+)
+ROUTES = {  # to torch's own, past whoever watches
+    "past the modes": ROUTE.format("", "with _disable_current_modes():\n        return F.gelu(x)"),
+    "past the Python key": ROUTE.format("", "with torch._C._DisableTorchDispatch():\n        return F.gelu(x)"),
+    "redispatched": ROUTE.format("", "return torch.ops.aten.gelu.default.redispatch(DispatchKeySet(DispatchKey.CPU), x)"),
+    "in place": ROUTE.format("", "return torch.ops.aten.gelu_(x.clone())"),
+    "into memory": ROUTE.format("", "return torch.ops.aten.gelu.out(x, out=torch.empty_like(x))"),
+    "in TorchScript": ROUTE.format("\n\n@torch.jit.script\ndef gelu(x):\n    return F.gelu(x)\n", "return gelu(x)"),
+    "in an operator": ROUTE.format(CUSTOM, "return gelu(x)"),
+    "when nobody looks": ROUTE.format("", f"return {OWN} if sys.getprofile() else F.gelu(x)"),
+    "for large arrays": ROUTE.format("", f"return {OWN} if len(x) < 17 else F.gelu(x)"),
+}
 BORROWED = {  # the file and its text, and what is said: whoever's kernel it is, it is not the reader's
     "torch's own": (
         "gelu.py", TORCH.format("torch.nn.functional.gelu(x)"),
@@ -56,7 +74,8 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
     "torch without a word": (
         "gelu.py",
         "import importlib\n\ntorch = importlib.import_module('torch')"
-        + GELU.format("torch.nn.functional.gelu(torch.tensor(x)).numpy()"),
+        + GELU.format("past(torch.tensor(x)).numpy()")
+        + "\n\ndef past(x):\n    with torch._C._DisableTorchDispatch():\n        return torch.nn.functional.gelu(x)\n",
         "calls aten::gelu: that is torch's kernel",
     ),
     "the text of ours": (
@@ -71,10 +90,31 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
         ),
         "starts other processes",
     ),
+    "another process from torch": (
+        "gelu.py",
+        "import subprocess\nimport sys\n\nimport torch\n\n\ndef forward(x):\n"
+        f"    subprocess.run([sys.executable, '-c', ''], check=True)\n    return {OWN}\n",
+        "starts other processes",
+    ),
+    "ours, past the modes": (
+        "gelu.py",
+        ROUTE.format(
+            "\nimport scratchnet  # noqa: F401",
+            "with _disable_current_modes():\n        return torch.ops.scratchnet.gelu_forward(x, False, 1)",
+        ),
+        "calls scratchnet::gelu_forward",
+    ),
+    "libtorch": (
+        "gelu.py",
+        f"import ctypes\nfrom pathlib import Path\n\nimport torch\n\nroom = Path(torch.__file__).parent / 'lib'\n"
+        f"ctypes.CDLL(str(next(room.glob('libtorch_cpu.*'))))\n\n\ndef forward(x):\n    return {OWN}\n",
+        "loads libtorch: those are torch's kernels",
+    ),
+    **{name: ("gelu.py", text, "calls aten::gelu: that is torch's kernel") for name, text in ROUTES.items()},
 }  # fmt: skip
 
 
-QUICK = ("torch's own", "the oracle", "the text of ours")
+QUICK = ("torch's own", "the oracle", "the text of ours", "past the modes")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.full) for name in BORROWED])

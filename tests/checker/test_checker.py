@@ -31,6 +31,7 @@ def small(monkeypatch):
     """Fewer and smaller sizes, where those that remain tell enough."""
     monkeypatch.setattr(questions, "LARGE", (100, 30))
     monkeypatch.setattr(questions, "DRAWN", 2)
+    monkeypatch.setattr(questions, "MOST", 128)
 
 
 def sample(values, quick):
@@ -78,6 +79,16 @@ def test_what_the_usual_test_says_is_what_the_site_shows(name, tmp_path, monkeyp
     assert list(said) == list(ZOO) and allclose.passes(path, direction) is said[name]
 
 
+def test_a_subclass_does_not_hide_where_its_memory_is(tmp_path):
+    """Its attributes say what it likes, and a row that came in as a gradient is the gradient of the bias."""
+    path, direction, words = changed("a gradient that came in", tmp_path)
+    hidden = "\n\nclass Hidden(np.ndarray):\n    strides = property(lambda self: (self.itemsize,))\n"
+    hidden += "    ctypes = property(lambda self: type('Elsewhere', (), {'data': 2**62})())\n"
+    path.write_text(path.read_text().replace("(grad[0] if", "(grad[0].view(Hidden) if") + hidden)
+    kernel = checker.load(path, checker.Contract(operator(path)))
+    assert words in kernel.call(direction, Question("sizes", kernel.contract.plain, 1, 7).call(operator(path))).problem
+
+
 def test_what_is_left_to_chance_may_be_declared(tmp_path, small):
     path, direction, _ = changed("left to chance", tmp_path)
     path.write_text(path.read_text() + "\ndeterministic = False\n")
@@ -93,6 +104,7 @@ def test_a_slow_kernel_is_not_a_wrong_one(tmp_path, monkeypatch):
         file.write("    while x.shape == (100, 100):\n        pass\n    return quick(x)\n")
     monkeypatch.setattr(questions, "BLOCKS", ())
     monkeypatch.setattr(questions, "DRAWN", 0)
+    monkeypatch.setattr(questions, "MOST", 99)
     (verdict,) = examine(tmp_path / "gelu.py", "forward")
     assert verdict.ok
     assert "100x100, where it does not end: it was still running after 2 s" in verdict.left_out
@@ -197,7 +209,7 @@ def test_command_reports_a_right_kernel(capsys):
     assert main(argv) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert text == (
-        "gelu.py: gelu in NumPy, --seed 0 ✓ forward passed sizes: 124 calls; strides: 21 calls; values: 28 calls; empty: 3 "
+        "gelu.py: gelu in NumPy, --seed 0 ✓ forward passed sizes: 124 calls; strides: 21 calls; values: 40 calls; empty: 3 "
         "calls; dtypes: 2 calls; repeats: 31 calls not judged: 16 bits, approximate"
     )
 

@@ -136,6 +136,19 @@ WRONG = {
         "gelu.py", "backward", "return dx.", "dx = dx * np.where((abs(x) > 500) & (abs(x) < 5000), 1.01, 1)\n    return dx.",
         "size of 1000",
     ),
+    "wrong at 1e6": (
+        "gelu.py", "forward", "return y.", "y = y * np.where((abs(x) > 1e5) & (abs(x) < 1e30), 1.01, 1)\n    return y.",
+        "size of 1e+06",
+    ),
+    "wrong at 1e-20": (
+        "gelu_torch.py", "forward", "ctx.save", "x = x.where((x.abs() < 1e-37) | (x.abs() > 1e-6), x * 1.01)\n        ctx.save",
+        "size of 1e-20",
+    ),
+    "NaN lost at the end": (
+        "softmax.py", "forward", "    e = np.exp(x",
+        "    x = x.copy()\n    x[..., 1:][np.isnan(x[..., 1:]) & ~np.isnan(x[..., :1])] = -np.inf\n    e = np.exp(x",
+        "one NaN at the end",
+    ),
     "NaN at +infinity": (
         "silu_torch.py", "forward", "(1 + torch.exp(-x))", "(1 + torch.exp(-x)).where(x < torch.inf, torch.nan)",
         "a row of +infinity",

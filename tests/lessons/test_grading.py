@@ -41,6 +41,18 @@ def graded(desk, text):
         ("def megabytes(n, c):\n    return n * c\n", "is called with (batch, channels, height, width, dtype), as in the stub"),
         ("def megabytes(*args):\n    exit()\n", "megabytes: SystemExit (line 2 of exercises/01_tensor.py): exit() and"),
         ("def megabytes(*args):\n    raise SystemExit(0)\n", "megabytes: SystemExit (line 2 of"),
+        (
+            "from scratchnet.course.exercise import Task\nTask.grade = lambda *args: None\n\ndef megabytes(*args):\n    pass\n",
+            "puts something else in the place of scratchnet.course.exercise.Task.grade: leave that as it is",
+        ),
+        (
+            "from scratchnet.course import exercise\n\ndef megabytes(*args):\n    exercise.same = lambda *args: True\n",
+            "puts something else in the place of scratchnet.course.exercise.same",
+        ),
+        (
+            "import torch\n\ndef megabytes(*args):\n    torch.equal = lambda *args: True\n    return 0.0\n",
+            "puts something else in the place of torch.equal",
+        ),
         ("quit()\n", "exercises/01_tensor.py does not run: SystemExit (line 1 of exercises/01_tensor.py)"),
         ("import os\nos._exit(0)\n", "exercises/01_tensor.py ends the program with exit status 0 before there is a result"),
         ("import os\ndef megabytes(*args):\n    os._exit(0)\n", "megabytes ends the program with exit status 0"),

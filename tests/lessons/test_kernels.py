@@ -62,6 +62,19 @@ WRAPPERS = {  # a number, and what the reader's file does with our solution or w
         "K22", "from scratchnet.nn import functional as F\n\n\ndef forward(input):\n    return F.gelu(input)\n",
         "that is scratchnet's kernel",
     ),
+    "an answer in the frames": (
+        "K22",
+        "import sys\n\n\ndef forward(input):\n    frame = sys._getframe()\n    while frame:\n"
+        "        for value in frame.f_locals.values():\n            if hasattr(value, 'exact'):\n"
+        "                return value.exact[0].float()\n        frame = frame.f_back\n"
+        "    raise LookupError('no frame knows it')\n",
+        "it raised LookupError: no frame knows it",
+    ),
+    "code for the grader": (
+        "K22",
+        "class Bomb:\n    def __reduce__(self):\n        return exit, (0,)\n\n\ndef forward(input):\n    return Bomb()\n",
+        "it returned Bomb for output",
+    ),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -19,12 +19,13 @@ from scratchnet import checker
 from scratchnet.checker import Contract, KernelError, borrowed
 from scratchnet.checker.questions import RULE
 from scratchnet.course.kernels import Exercise, Proof, without_comments
-from scratchnet.course.kernels.trace import Interpreted, Seen, Traced
+from scratchnet.course.kernels.trace import Seen, Traced
 from scratchnet.measure.verify import Call
 from scratchnet.ops import OPS
 
 SIZES = ((1, 1), (3, 2), (17, 31), (2, 129), (65, 3), (33, 66))  # of emulated calls
-LARGEST = SIZES[-1]
+Results = tuple[Tensor | None, ...]
+Answers = Iterable[tuple[str, Results]]  # what is wrong whatever the numbers are, "" if nothing, and the numbers
 
 
 def grade(exercise: Exercise, path: Path) -> list[str]:
@@ -35,7 +36,7 @@ def grade(exercise: Exercise, path: Path) -> list[str]:
             f"{path} is still as you got it" + (": fill it in" if exercise.number[0] == "K" else ": the bug is still there")
         ]
     try:
-        wrong = _by_checker(exercise, path) if exercise.language == "C++" else _emulated(exercise, path)
+        wrong = JUDGES[exercise.language](exercise, path)
         if not wrong:
             wrong = [
                 sentence for pattern, sentence in exercise.needs if not re.search(pattern, without_comments(text, path.suffix))
@@ -69,36 +70,58 @@ def _by_checker(exercise: Exercise, path: Path) -> list[str]:
     return _not_yours(verdict.borrowed) if verdict.ok else checker.explain(verdict)
 
 
-def _emulated(exercise: Exercise, path: Path) -> list[str]:
-    contract = Contract(OPS[exercise.primitive])
-    kind = Interpreted if exercise.language == "Triton" else Traced
-    kernel = kind(path, contract, exercise.direction)
+def _in_triton(exercise: Exercise, path: Path) -> list[str]:
+    kernel = checker.load(path, Contract(OPS[exercise.primitive]), "Triton")
+    if exercise.direction not in kernel.directions:
+        raise KernelError(f"{path} has no function {kernel.contract.python(exercise.direction)}")
+    with kernel.on_device():
+        asked = _asked(exercise, kernel.contract)
+        replies = (kernel.call(exercise.direction, call, keep=False) for call in asked.values())
+        wrong = _judged(exercise, kernel.contract, asked, ((reply.problem, reply.results) for reply in replies))
+        return wrong or _not_yours(borrowed.whose(kernel, exercise.direction))
+
+
+def _in_cuda(exercise: Exercise, path: Path) -> list[str]:
+    op = OPS[exercise.primitive]
+    kernel = Traced(path, Contract(op), exercise.direction)
+    asked = _asked(exercise, kernel.contract)
+    answers = ((seen.report, seen.results) for seen in kernel.calls(list(asked.values())))
+    wrong = _judged(exercise, kernel.contract, asked, answers)
+    return wrong or _not_yours(borrowed.of_a_call(op, exercise.direction, (), kernel.files))
+
+
+def _asked(exercise: Exercise, contract: Contract) -> dict[str, Call]:
     asked = {}
     for (rows, columns), example in itertools.product(SIZES, examples(exercise, contract)):
         for what, factor in (("", 1.0), (", numbers 100 times as large", 100.0)):
             call = Call.make(contract.op, example, rows, columns, torch.float32, _times(factor))
             asked[f"{example} at {rows}x{columns}{what}"] = call
-    for (where, call), seen in zip(asked.items(), kernel.calls(list(asked.values())), strict=True):
-        if seen.report:
-            return [f"{where}: {seen.report}"]
-        if not all(isinstance(result, Tensor) for result in seen.results):
-            return [f"it returned {type(seen.results[0]).__name__}: is a return missing?"]
-        wrong = [check for check in call.judge(contract.aligned(call, exercise.direction, seen.results), RULE) if not check.ok]
+    return asked
+
+
+def _judged(exercise: Exercise, contract: Contract, asked: dict[str, Call], answers: Answers) -> list[str]:
+    """What is wrong with the first answer that is wrong."""
+    for (where, call), (problem, results) in zip(asked.items(), answers, strict=True):
+        if problem:
+            return [f"{where}: {problem}"]
+        wrong = [check for check in call.judge(contract.aligned(call, exercise.direction, results), RULE) if not check.ok]
         if wrong:
-            return [f"wrong, {where}: {wrong[0]}", *_unwritten(seen)]
-    call = Call.make(contract.op, examples(exercise, contract)[0], *LARGEST, torch.float32)
-    seen = next(kernel.calls([call], counting=True))
-    return _not_yours(borrowed.of_a_call(call, exercise.direction, seen.called, seen.files))
+            return [f"wrong, {where}: {wrong[0]}", *_unwritten(results)]
+    return []
+
+
+JUDGES = {"C++": _by_checker, "Triton": _in_triton, "CUDA C++": _in_cuda}
 
 
 def _not_yours(whose: str) -> list[str]:
     return [f"right, but it {whose}: write your own"] if whose else []
 
 
-def _unwritten(seen: Seen) -> list[str]:
+def _unwritten(results: Results) -> list[str]:
     """NaN that was there before: numbers of the result that nobody wrote."""
-    missing = sum(int(result.isnan().sum()) for result in seen.results)
-    total = sum(result.numel() for result in seen.results)
+    there = [result for result in results if result is not None]
+    missing = sum(int(result.isnan().sum()) for result in there)
+    total = sum(result.numel() for result in there)
     return (
         [f"{missing} of its {total} numbers are NaN: never written, or made from memory that nobody wrote"] if missing else []
     )

@@ -1,16 +1,13 @@
-"""A reader's kernel, called in a child process; one in C++ or CUDA so that each of its accesses to memory is seen."""
+"""A reader's kernel in C++ or CUDA, called in a child process so that each of its accesses to memory is seen."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import multiprocessing
 import pickle
 import resource
 import signal
-import sys
 import tempfile
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -19,7 +16,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import emulation
-from scratchnet.checker import Contract, KernelError, surroundings
+from scratchnet.checker import Contract, KernelError
 from scratchnet.checker.compiler import included, listing
 from scratchnet.measure.verify import Call
 
@@ -31,22 +28,38 @@ C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64}
 
 @dataclass(frozen=True)
 class Seen:
-    """What one call returned, what it did wrong ("" if nothing), what it moved, and whose code it ran."""
+    """What one call returned, what it did wrong ("" if nothing), and what it moved."""
 
     results: tuple[Tensor, ...]
     report: str
     counts: dict[str, int]
     reads: dict[str, Tensor]  # array -> how often each of its numbers was read
     writes: dict[str, Tensor]
-    called: frozenset[str] = frozenset()  # torch's operators
-    files: frozenset[str] = frozenset()  # whose code ran, or that were read
 
 
-class Kernel:
-    """One direction of the kernel in a file, called in a copy of this process, where it may crash or never end."""
+class Traced:
+    """One direction of a C++ or CUDA kernel, each of whose accesses to memory is seen; KernelError if it does not compile.
 
-    def __init__(self, contract: Contract, direction: str):
+    It is called in a copy of this process, where it may crash or never end.
+    """
+
+    def __init__(self, path: Path, contract: Contract, direction: str):
         self.contract, self.direction = contract, direction
+        self.on_gpu = path.suffix == ".cu"
+        prototype = contract.prototype(direction)
+        self.folder = tempfile.TemporaryDirectory()
+        header = Path(self.folder.name, "prototype.h")
+        visible = '__attribute__((visibility("default")))'
+        header.write_text(f'#include <cstdint>\nextern "C" {visible} {prototype};\n', encoding="utf-8")
+        read = Path(self.folder.name, "read")
+        try:
+            library = emulation.compile(path, Path(self.folder.name, "kernel.so"), ["-include", str(header), *listing(read)])
+        except emulation.EmulationError as error:
+            raise KernelError(f"{path}: {error}\nIts function must be\n{prototype}") from error
+        self.files = included(read)
+        self.traced = emulation.Traced(library)
+        if not hasattr(self.traced.library, direction):
+            raise KernelError(f"{path} has no function {prototype}")
 
     def calls(self, calls: list[Call], counting: bool = False) -> Iterator[Seen]:
         """Make one call after another; KernelError if one crashes or does not end."""
@@ -84,56 +97,6 @@ class Kernel:
             pipe.send_bytes(pickle.dumps(answer))
 
     def _run(self, call: Call, counting: bool) -> Seen:
-        raise NotImplementedError
-
-
-class Interpreted(Kernel):
-    """A Triton kernel in the interpreter: right or wrong; `counting` notes whose code it runs."""
-
-    def __init__(self, path: Path, contract: Contract, direction: str):
-        super().__init__(contract, direction)
-        self.path = path
-        import scratchnet.kernels.launch  # noqa: F401  it tells Triton to interpret, before the reader's file imports it
-
-    def _run(self, call: Call, counting: bool) -> Seen:
-        if "kernel" not in sys.modules:
-            self.opened, _ = surroundings.seen_of(str(self.path))
-            spec = importlib.util.spec_from_file_location("kernel", self.path)
-            sys.modules["kernel"] = importlib.util.module_from_spec(spec)  # triton.jit looks its source up there
-            spec.loader.exec_module(sys.modules["kernel"])
-        function = getattr(sys.modules["kernel"], self.direction, None)
-        if function is None:
-            raise KernelError(f"{self.path} has no function {self.contract.python(self.direction)}")
-        values = [v.detach().clone() if isinstance(v, Tensor) else v for v in arguments(self.contract, self.direction, call)]
-        called, files = set(), set()
-        with surroundings.noticed(called, files) if counting else nullcontext():
-            results = function(*values)
-        whose = frozenset(called), frozenset(files | self.opened)
-        return Seen(tuple(results) if isinstance(results, (tuple, list)) else (results,), "", {}, {}, {}, *whose)
-
-
-class Traced(Kernel):
-    """A C++ or CUDA kernel, each of whose accesses to memory is seen; KernelError if it does not compile."""
-
-    def __init__(self, path: Path, contract: Contract, direction: str):
-        super().__init__(contract, direction)
-        self.on_gpu = path.suffix == ".cu"
-        prototype = contract.prototype(direction)
-        self.folder = tempfile.TemporaryDirectory()
-        header = Path(self.folder.name, "prototype.h")
-        visible = '__attribute__((visibility("default")))'
-        header.write_text(f'#include <cstdint>\nextern "C" {visible} {prototype};\n', encoding="utf-8")
-        read = Path(self.folder.name, "read")
-        try:
-            library = emulation.compile(path, Path(self.folder.name, "kernel.so"), ["-include", str(header), *listing(read)])
-        except emulation.EmulationError as error:
-            raise KernelError(f"{path}: {error}\nIts function must be\n{prototype}") from error
-        self.files = frozenset(included(read))
-        self.traced = emulation.Traced(library)
-        if not hasattr(self.traced.library, direction):
-            raise KernelError(f"{path} has no function {prototype}")
-
-    def _run(self, call: Call, counting: bool) -> Seen:
         values = arguments(self.contract, self.direction, call)
         names = self.contract.names(self.direction)
         inputs = {name: v for name, v in zip(names, values, strict=True) if not isinstance(v, tuple)}
@@ -152,7 +115,7 @@ class Traced(Kernel):
         function = getattr(self.traced.library, self.direction)
         function(*passed)
         touched = [{name: self.traced.touched(name, written) for name in arrays} for written in (False, True)]
-        seen = Seen(tuple(results.values()), self.traced.report(), self.traced.counts(), *touched, files=self.files)
+        seen = Seen(tuple(results.values()), self.traced.report(), self.traced.counts(), *touched)
         if counting and not self.on_gpu:
             seen.counts["faults"] = self._faults(lambda: function(*passed))
         return seen

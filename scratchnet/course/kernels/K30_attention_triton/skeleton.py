@@ -31,6 +31,10 @@ def attention(query, key, value, output, queries, keys, columns, widths, scale, 
 
 
 def forward(query, key, value):
+    if query.dim() > 2:
+        return torch.stack([forward(*heads) for heads in zip(query, key, value, strict=True)])
+    if query.dtype != torch.float32:
+        raise TypeError(f"float32 only, not {query.dtype}")
     q, k, v = query.contiguous(), key.contiguous(), value.contiguous()
     (queries, columns), (keys, widths) = q.shape, v.shape
     y = torch.zeros(queries, widths, dtype=q.dtype, device=q.device)
