@@ -124,14 +124,13 @@ def seen_of(path: str) -> tuple[set[str], set[str]]:
 
 
 def libraries() -> set[str]:
-    """The libraries that are loaded, where the system says so, but for those that Python imported, and torch with them."""
+    """The libraries that are loaded, where the system says so, but for those that Python imported, and torch's with torch."""
     try:
         mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
     except OSError:
         return set()
-    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    torchs = Path(getattr(sys.modules.get("torch"), "__file__", None) or "/").parent
-    return {name for name in mapped - imported if torchs.parent == torchs or torchs not in Path(name).parents}
+    mapped -= {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return {name for name in mapped if "torch" not in sys.modules or not Path(name).name.startswith("libtorch")}
 
 
 def forked() -> bool:

@@ -1,5 +1,7 @@
 """Kernels that cheat, in the form of the zoo: they are right where they expect to be looked at, or harm what is around them."""
 
+from textwrap import fill
+
 from scratchnet.checker import questions
 from scratchnet.measure import verify
 
@@ -91,7 +93,7 @@ CHEATS = {
     "sizes that it knows": (
         *numpy_gelu(
             "    known = x.shape in SIZES or not x.size\n    return right(x) if known else right(x) * x.dtype.type(1.05)",
-            f"SIZES = {sorted({*verify.SIZES, *questions.BLOCKS, (100, 30), (1000, 300)})}",
+            fill(f"SIZES = {sorted({*verify.SIZES, *questions.BLOCKS, (100, 30), (1000, 300)})}", 100),
         ),
         "are the sizes written in it?",
     ),

@@ -3,7 +3,7 @@
 import pytest
 
 from scratchnet import backends, cli, emulation
-from scratchnet.checker import Contract, Speed, load, measure
+from scratchnet.checker import Contract, Speed, check, explain, load, measure
 from scratchnet.cli.kernels import bars
 from scratchnet.course import kernels, progress
 from scratchnet.course.kernels.grade import grade
@@ -36,6 +36,14 @@ def test_the_solution_is_accepted_and_the_skeleton_is_not(exercise, tmp_path):
         pytest.importorskip("triton")
     assert graded(exercise, exercise.solution.read_text(encoding="utf-8"), tmp_path) == []
     assert "still" in graded(exercise, exercise.stub.read_text(encoding="utf-8"), tmp_path)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES if e.language == "Triton"], ids=lambda exercise: exercise.name)
+def test_a_solution_in_triton_passes_all_that_the_checker_asks(exercise):
+    pytest.importorskip("triton")
+    (verdict,) = check(load(exercise.solution, Contract(OPS[exercise.primitive])), exercise.direction)
+    assert verdict.ok, explain(verdict)
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
