@@ -35,7 +35,7 @@ PATIENCE = 0.3  # seconds for those
 ROUNDS = 4  # of those, in all of which a leak must show
 ENOUGH = 40  # failures of a part, after which no more is asked
 STALE = "it returns its earlier result for new numbers"
-FICKLE = "wrong once and right when asked again: does it count its calls, or read what it has not written?"
+FICKLE = "wrong once and right when asked again, or the other way round: does it count its calls, or read what nobody wrote?"
 CHANGED = "its result changed after it was returned: it shares memory with a later one, or something goes on writing to it"
 LATE = "its result was not ready when it returned, and right later: something goes on after the return"
 SETTLE = 0.1  # seconds in which what goes on after a wrong result may end
@@ -125,6 +125,8 @@ class Exam:
     def _same(self, question: Question, where: str, earlier: Trial, keep: bool = True) -> Trial:
         """A call that was made before: it must give the same bits."""
         trial = replace(self._ask(question, keep, earlier), where=where)
+        if earlier.ok and trial.results and not (trial.ok or trial.problem):
+            return replace(trial, problem=FICKLE)
         if trial.ok and self.kernel.deterministic and not same_bits(trial.results, earlier.results):
             return replace(trial, problem="two calls with the same input give different bits")
         return trial
