@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Callable
@@ -79,17 +79,15 @@ class Task:
                 return other
         return self
 
-    def prepare(self) -> None:
-        """Run our solution, if it has not yet: it takes no time of the reader's, and what torch does once may take seconds."""
-        self._right  # noqa: B018
-
-    def grade(self, answer: Callable, path: Path | None = None) -> str | None:
-        """What is wrong with an answer (from the file `path`), None if it is right."""
+    def grade(
+        self, answer: Callable, path: Path | None = None, limited: Callable[[], AbstractContextManager] = nullcontext
+    ) -> str | None:
+        """What is wrong with an answer (from the file `path`), None if it is right; the answer runs within `limited()`."""
         answer = answer.solution if isinstance(answer, Task) else answer
         if misfit := self._misfit(answer):
             return misfit
-        self.prepare()
-        with runs(self.solution, path) if path else nullcontext() as ours:
+        self._right  # noqa: B018  our solution runs now, if it has not yet
+        with runs(self.solution, path) if path else nullcontext() as ours, limited():
             tried = self._try(answer)
         return f"{path} takes {self.name} from our solutions: write your own" if ours else self._judge(answer, *tried, path)
 

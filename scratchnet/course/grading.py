@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import linecache
 import multiprocessing
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,8 +20,9 @@ from typing import Callable
 import torch
 
 from scratchnet.checker import surroundings
+from scratchnet.course.calls import Calls
 from scratchnet.course.exercise import Task, tasks
-from scratchnet.course.facts import text
+from scratchnet.course.facts import same, text
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import TimeUp, explain
 
@@ -34,7 +38,10 @@ class _Ended(Exception):
 
 def grade(lesson: Lesson, path: Path, seed: int = 0) -> Verdicts:
     """Task -> what is wrong with the reader's answer in the file `path`, None if it is right; a seed draws other numbers."""
-    names = [task.name for task in tasks(lesson)]
+    asked = tasks(lesson)
+    names = [task.name for task in asked]
+    with Calls() if any(task.without or task.uses for task in asked) else nullcontext():
+        same(torch.ones(1), torch.ones(1))  # the first time torch imports half of itself: here, once for every process
     verdicts: Verdicts = {}
     while left := [name for name in names if name not in verdicts]:  # a new process if one did not come to its end
         verdicts |= _in_a_child(lesson, path, left, seed)
@@ -90,11 +97,11 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
     opened, _ = surroundings.seen_of(str(path))
     replaced = _watch()
     module = ModuleType(path.stem)
-    _set_clock(LIMIT)
     try:
         source = path.read_text(encoding="utf-8")
         blanks = _blanks(source, path)
-        exec(compile(source, path, "exec"), vars(module))
+        with _limited():
+            exec(compile(source, path, "exec"), vars(module))
     except BaseException as error:  # exit() too
         outbox.send(f"{path} does not run: {explain(error, path)}")
         return
@@ -137,10 +144,7 @@ def _verdict(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesso
         several = f", {len(lines)} in all" if len(lines) > 1 else ""
         return f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"
     try:
-        _set_clock(0)
-        task.prepare()
-        _set_clock(LIMIT)
-        return task.grade(answer, path)
+        return task.grade(answer, path, _limited)
     except Exception as error:  # what an answer raises is judged; this comes from our solution
         return f"this exercise does not work here, whatever the answer is: {text(error)}"
 
@@ -149,10 +153,15 @@ def _time_is_up(number: int, frame: FrameType | None) -> None:
     raise TimeUp
 
 
-def _set_clock(seconds: float) -> None:
-    """Time is up in so many seconds from now; 0: it never is."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Within it, time is up after LIMIT seconds: the reader's, not that of our solution or of what torch imports meanwhile."""
+    clock = functools.partial(signal.setitimer, signal.ITIMER_REAL) if hasattr(signal, "setitimer") else lambda seconds: None
+    clock(LIMIT)
+    try:
+        yield
+    finally:
+        clock(0)
 
 
 def _blanks(source: str, path: Path) -> dict[str, list[int]]:
