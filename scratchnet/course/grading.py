@@ -132,7 +132,11 @@ def _watch() -> Callable[[], str | None]:
 
     def replaced() -> str | None:
         now = parts()
-        return next((name for name, value in before.items() if now.get(name) is not value), None)
+        other = {name: now.get(name) for name, value in before.items() if now.get(name) is not value}
+        # torch._dynamo wraps a function of torch when it is imported
+        return next(
+            (name for name, value in other.items() if not str(getattr(value, "__module__", "")).startswith("torch")), None
+        )
 
     return replaced
 

@@ -1,6 +1,7 @@
 """Whatever is in a reader's file, every task gets a verdict, and a wrong one is told what is true."""
 
 import ast
+import functools
 import importlib
 import math
 from collections import namedtuple
@@ -85,6 +86,18 @@ def test_an_answer_whose_callers_torch_quotes_reads_nothing(desk):
         "    y = x.clone()", "    torch.manual_seed(0)\n    y = x.clone()"
     )
     assert "manual_seed" in own and graded(desk, own)["doubled"] is None
+
+
+def test_what_torch_itself_replaces_is_not_the_readers():
+    """torch._dynamo, which much of torch imports when it is used, wraps torch.manual_seed."""
+    replaced, before = grading._watch(), torch.manual_seed
+    try:
+        torch.manual_seed = functools.wraps(before)(lambda seed: before(seed))
+        assert replaced() is None
+        torch.manual_seed = lambda seed: None
+        assert replaced() == "torch.manual_seed"
+    finally:
+        torch.manual_seed = before
 
 
 def test_a_class_that_only_inherits_ours_is_named(desk, tmp_path):
