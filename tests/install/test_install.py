@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import runpy
 import shutil
 import site
 import subprocess
@@ -83,11 +84,15 @@ WHERE = (
 @pytest.mark.full
 @needs_build
 def test_build_switched_off(source, tmp_path):
+    left = source / "scratchnet" / "course" / "kernels" / "__pycache__" / "left.pyc"  # by whoever used the clone
+    left.parent.mkdir()
+    left.write_bytes(b"")
     wheel = make_wheel(source, tmp_path, "--no-build-isolation", SCRATCHNET_BUILD="0")
     modules = {str(path.relative_to(source)) for path in (source / "scratchnet").rglob("*.py")}
     modules |= {f"scratchnet/{path.relative_to(source)}" for path in (source / "kernels").rglob("*.py")}
     modules |= {f"scratchnet/{path.relative_to(source)}" for path in (source / "csrc").rglob("*") if path.is_file()}
-    assert modules <= set(zipfile.ZipFile(wheel).namelist())
+    names = zipfile.ZipFile(wheel).namelist()
+    assert modules <= set(names) and not [name for name in names if name.endswith(".pyc")]
     assert wheel.stat().st_size < 2e6  # the text of some 600 files
     python = fresh_python(tmp_path / "env", wheel)
     command = (python, "-m", "scratchnet", "ladder", "layer_norm", "--diff", "cpp:1", "cpp:2")
@@ -195,14 +200,24 @@ def test_wheel_passes_tests_outside_the_source(source, tmp_path, compiler):
     assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
 
 
+INSTALLS = ROOT / "tools" / "installs.py"  # makes the table of docs/install.md
+ROUTES = runpy.run_path(str(INSTALLS))["ROUTES"] if INSTALLS.exists() else ()
+
+
 @pytest.mark.slow
 @needs_build
-def test_wheel_from_the_sdist(source, tmp_path):
-    make = f"from setuptools import build_meta; print(build_meta.build_sdist({str(tmp_path)!r}))"
-    succeed(sys.executable, "-c", make, cwd=source)
-    sdist = next(tmp_path.glob("*.tar.gz"))
-    wheel = make_wheel(sdist, tmp_path, "--no-build-isolation", SCRATCHNET_REQUIRE_EXT="1")
-    assert succeed(fresh_python(tmp_path / "env", wheel), "-c", WHERE, cwd=tmp_path).split()[1] == "False"
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="clones the clone that it runs in")
+@pytest.mark.parametrize("number", [number for number, route in enumerate(ROUTES) if not route.empty])
+def test_a_route_of_the_table(number, tmp_path):
+    """What is committed, installed as a line says: it works, with or without the kernels. The first line, which takes the torch
+    that pip chooses, is `test_default_build_isolation`."""
+    route = ROUTES[number]
+    if " -m uv " in route.command and not importlib.util.find_spec("uv"):
+        pytest.skip("pip install uv")
+    if "{wheel}" in route.command and not [*(ROOT / "dist").glob(f"*-cp3{sys.version_info.minor}-*.whl")]:
+        pytest.skip("needs a wheel in dist: make wheels")
+    figures = runpy.run_path(str(INSTALLS))["attempt"](route, tmp_path / "tried")
+    assert figures["seconds"] > 0 and (figures["disk"] > 1) == ("editable" not in route.typed), figures
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import site
 import subprocess
@@ -89,6 +90,19 @@ def test_it_is_imported(other, request):
     code = "import torch, scratchnet._compiled as c; print(torch.__version__, c.module.build_info()['torch'])"
     its, built = succeed(other, "-W", "error::RuntimeWarning", "-c", code).split()
     assert its.startswith(f"{request.node.callspec.params['other']}.") and built == torch.__version__
+
+
+@pytest.mark.skipif(not shutil.which("nm"), reason="nm is missing: apt install binutils")
+def test_it_has_what_both_modules_take_from_torch(other):
+    """The CUDA module needs a build of its own to be imported; what it takes is in the libraries of every torch."""
+    listed = lambda which, library: {
+        line.split()[-1]
+        for line in subprocess.run(["nm", "-D", which, library], capture_output=True, text=True, check=True).stdout.splitlines()
+    }
+    folder = Path(succeed(other, "-c", "import torch; print(torch.__path__[0])").strip())
+    exported = listed("--defined-only", folder / "lib" / "libtorch_cpu.so")
+    taken = {name for name in listed("--undefined-only", _compiled.module.__file__) if re.match(r"(aoti_)?torch_", name)}
+    assert taken and taken | runpy.run_path(str(ROOT / "tests" / "kernels" / "test_cuda.py"))["FROM_TORCH"] <= exported
 
 
 def test_it_is_exact(other):
