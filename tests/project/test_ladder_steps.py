@@ -62,9 +62,7 @@ def ladders() -> Iterator[tuple[str, list[Path]]]:
 
 
 STEPS = [
-    pytest.param(below, source, id=f"{name} {source.stem}")
-    for name, files in ladders()
-    for below, source in pairwise(files)
+    pytest.param(below, source, id=f"{name} {source.stem}") for name, files in ladders() for below, source in pairwise(files)
 ]
 
 
