@@ -94,12 +94,16 @@ def errors(browser: Any) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
 
 
-def test_every_page_opens_without_an_error_in_the_console(site: Path, browser: Any) -> None:
+def test_every_page_opens_on_a_phone_without_an_error_and_is_no_wider(site: Path, browser: Any) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     said = {}
     for page in html_pages(site):
         browser.get(page.as_uri())
-        if found := errors(browser):
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        if found := errors(browser) + [f"{wide} pixels wide"] * (wide > phone["width"]):
             said[str(page.relative_to(site))] = found
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert not said
 
 
