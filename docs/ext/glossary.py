@@ -35,6 +35,15 @@ from terms.page import Line, formulas, quoted, shown, table, terms, used  # noqa
 
 AROUND = 5  # lines of code shown before and after the one that is meant
 UNLINKED = {"glossary", "_made/changelog", "_made/lines", "_made/numbers", "_made/concepts"}
+# Terms that are other words in a page: a window's stride, a fair race, a folder for caches, memory that two arrays share.
+ORDINARY = {
+    "_made/lessons/27_convolution": {"race", "stride"},
+    "_made/lessons/index": {"shared memory"},
+    "_made/reference/scratchnet.nn": {"stride"},
+    "_made/reference/scratchnet.nn.functional": {"stride"},
+    "_made/reference/scratchnet.numpy": {"stride"},
+    "practice": {"cache"},
+}
 
 
 def lesson(number: str) -> tuple[str, str]:
@@ -123,6 +132,7 @@ class LinkTerms(SphinxTransform):
                 text = node.astext()
                 node.replace_self(link("term", names.get(text.lower().removesuffix("s"), text), text, document=page))
         linked = {node["reftarget"] for node in self.document.findall(addnodes.pending_xref) if node["reftype"] == "term"}
+        linked |= ORDINARY.get(page, set())
         open_names = sorted(
             (key for key, name in names.items() if "(" not in name and name not in linked), key=len, reverse=True
         )
