@@ -129,6 +129,9 @@ def _drawn(op: Op, example: str, rows: int, columns: int, layout: str, values: s
     return Call.make(op, example, rows, columns, dtype, LAYOUTS.get(layout, lambda t: t), seed)
 
 
+forget = _drawn.cache_clear  # what is right for the calls so far
+
+
 def _floats(t: Tensor) -> bool:
     return t.is_floating_point()
 

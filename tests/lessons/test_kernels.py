@@ -78,6 +78,20 @@ WRAPPERS = {  # a number, and what the reader's file does with our solution or w
         "    raise LookupError('no frame knows it')\n",
         "it raised LookupError: no frame knows it",
     ),
+    "an answer among the objects": (
+        "K21",
+        'extern "C" int PyGILState_Ensure();\nextern "C" void PyGILState_Release(int);\n'
+        'extern "C" int PyRun_SimpleString(const char*);\n\n'
+        "__global__ void copy(const float* x, float* y, int64_t n) {\n  if (threadIdx.x == 0) y[0] = x[0];\n}\n\n"
+        "void forward(const float* input, float* output, int64_t rows, int64_t columns) {\n"
+        "  const int state = PyGILState_Ensure();\n"
+        '  const int found = PyRun_SimpleString("import gc\\nfrom scratchnet.measure.verify import Call\\ngc.collect()\\n"\n'
+        '      "calls = [o for o in gc.get_objects() if isinstance(o, Call)]\\n"\n'
+        '      "assert calls and all(c.exact[0].is_meta and not c.nudged for c in calls)\\n");\n'
+        "  PyGILState_Release(state);\n  if (found) __builtin_trap();\n"
+        "  copy<<<1, 1>>>(input, output, rows * columns);\n}\n",
+        "wrong, ",
+    ),
     "code for the grader": (
         "K22",
         "class Bomb:\n    def __reduce__(self):\n        return exit, (0,)\n\n\ndef forward(input):\n    return Bomb()\n",

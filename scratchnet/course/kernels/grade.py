@@ -7,8 +7,10 @@ cache misses, threads, ...): no verdict depends on a clock.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterable
 
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import checker
-from scratchnet.checker import Contract, KernelError, borrowed
+from scratchnet.checker import Contract, KernelError, borrowed, questions
 from scratchnet.checker.questions import RULE
 from scratchnet.course.kernels import Exercise, Proof, without_comments
 from scratchnet.course.kernels.trace import Seen, Traced
@@ -76,7 +78,7 @@ def _in_triton(exercise: Exercise, path: Path) -> list[str]:
         raise KernelError(f"{path} has no function {kernel.contract.python(exercise.direction)}")
     with kernel.on_device():
         asked = _asked(exercise, kernel.contract)
-        replies = (kernel.call(exercise.direction, call, keep=False) for call in asked.values())
+        replies = (kernel.call(exercise.direction, make(), keep=False) for make in asked.values())
         wrong = _judged(exercise, kernel.contract, asked, ((reply.problem, reply.results) for reply in replies))
         return wrong or _not_yours(borrowed.whose(kernel, exercise.direction))
 
@@ -85,25 +87,33 @@ def _in_cuda(exercise: Exercise, path: Path) -> list[str]:
     op = OPS[exercise.primitive]
     kernel = Traced(path, Contract(op), exercise.direction)
     asked = _asked(exercise, kernel.contract)
-    answers = ((seen.report, seen.results) for seen in kernel.calls(list(asked.values())))
+    questions.forget()
+    answers = ((seen.report, seen.results) for seen in kernel.calls([_blind(make()) for make in asked.values()]))
     wrong = _judged(exercise, kernel.contract, asked, answers)
     return wrong or _not_yours(borrowed.of_a_call(op, exercise.direction, (), kernel.files))
 
 
-def _asked(exercise: Exercise, contract: Contract) -> dict[str, Call]:
+def _blind(call: Call) -> Call:
+    """The call without what is right for it, of which the shapes remain: a kernel runs in a copy of this process."""
+    return replace(call, exact=tuple(torch.empty_like(t, device="meta") for t in call.exact), nudged=())
+
+
+def _asked(exercise: Exercise, contract: Contract) -> dict[str, Callable[[], Call]]:
+    """In words -> what makes the call, before it is asked and again when there is an answer."""
     asked = {}
     for (rows, columns), example in itertools.product(SIZES, examples(exercise, contract)):
         for what, factor in (("", 1.0), (", numbers 100 times as large", 100.0)):
-            call = Call.make(contract.op, example, rows, columns, torch.float32, _times(factor))
-            asked[f"{example} at {rows}x{columns}{what}"] = call
+            make = functools.partial(Call.make, contract.op, example, rows, columns, torch.float32, _times(factor))
+            asked[f"{example} at {rows}x{columns}{what}"] = make
     return asked
 
 
-def _judged(exercise: Exercise, contract: Contract, asked: dict[str, Call], answers: Answers) -> list[str]:
+def _judged(exercise: Exercise, contract: Contract, asked: dict[str, Callable[[], Call]], answers: Answers) -> list[str]:
     """What is wrong with the first answer that is wrong."""
-    for (where, call), (problem, results) in zip(asked.items(), answers, strict=True):
+    for (where, make), (problem, results) in zip(asked.items(), answers, strict=True):
         if problem:
             return [f"{where}: {problem}"]
+        call = make()
         wrong = [check for check in call.judge(contract.aligned(call, exercise.direction, results), RULE) if not check.ok]
         if wrong:
             return [f"wrong, {where}: {wrong[0]}", *_unwritten(results)]
