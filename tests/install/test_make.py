@@ -47,7 +47,7 @@ COMPILER = """#!/bin/sh
 # Write what comes after -o; for c.cpp, the first time, end ninja as Ctrl+C does.
 for target; do :; done
 echo "$target" >> calls
-case $target in c.o) [ -e interrupted ] || { touch interrupted; kill -INT $PPID; sleep 5; };; esac
+case $target in c.o) [ -e interrupted ] || { touch interrupted; kill -INT $PPID; sleep 1; };; esac
 touch "$target"
 """
 
