@@ -43,7 +43,7 @@ def cpp_gelu(body: str, header: str = "cstdlib") -> tuple[str, str, str, str]:
 CHEATS = {
     # what is remembered
     "learned by heart": (
-        "cross_entropy.py", "forward", "", REMEMBERS.format(key='x.shape'), "wrong at 1x2, other numbers in the same memory",
+        "cross_entropy.py", "forward", "", REMEMBERS.format(key='x.shape'), "wrong at 2x3, other numbers in the same memory",
     ),
     "its first result": (
         "layer_norm.py", "forward", "", REMEMBERS.format(key='1'),

@@ -159,7 +159,7 @@ def test_faster_than_the_machine_is_a_failure(roof, monkeypatch):
 def test_a_remembered_result_is_impossibly_fast(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speed, "MOST", 2**18)
     monkeypatch.setattr(speed, "SECONDS", 0.1)
-    cheat = "seen = {}\n\ndef forward(x):\n    if x.numel() < 10**5 or len(x) == 1000:\n        return gelu(x)\n"
+    cheat = "seen = {}\n\ndef forward(x):\n    if x.shape[1] != 4096:\n        return gelu(x)\n"
     cheat += "    key = x.data_ptr(), float(x[0, 0]), float(x[-1, -1])\n"
     cheat += "    if key not in seen:\n        seen[key] = x, gelu(x)\n    return seen[key][1]\n"
     (tmp_path / "gelu.py").write_text(f"from torch.nn.functional import gelu\n\n{cheat}")
