@@ -7,7 +7,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import HALVES, is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, lined_up, needs, or_torch, torch_runs
 from scratchnet.functions.explain import batch_norm as explain
 from scratchnet.functions.layout import pixels
 from scratchnet.ops.batch_norm import BatchNormOptions
@@ -36,7 +36,18 @@ class BatchNorm(Function):
 _batch_norm = Operator("batch_norm", BatchNorm, layout=pixels)
 
 
-@fastest_first("batch_norm")
+def _own(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5) -> Tensor:
+    """torch's, without its Python function where nothing needs it: that takes as long as a small image."""
+    given = running_mean, running_var, weight, bias
+    plain = type(input) is Tensor and not training and eps > 0
+    for value in given:
+        plain = plain and (value is None or type(value) in PLAIN and value.is_contiguous())
+    if not plain:
+        return _batch_norm.op.torch(input, *given, training, momentum, eps)
+    return torch.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps, torch.backends.cudnn.enabled)
+
+
+@or_torch(_own, _batch_norm.op)
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,

@@ -257,13 +257,12 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
         return True
     if op is None:
         return False
-    if op.planar and any(type(a) in _KNOWN and channels_last(a) for a in (*args, *kwargs.values())):
-        return True
-    if is_compiling() or kind not in PLAIN:  # a traced size would be a guard, and another graph for each side of it
-        return False
-    variant = op.variant(*args, **kwargs)
-    sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
-    return not profile.ours(op.name, variant, sized) and not transforming()
+    if kind in PLAIN and not is_compiling():  # a traced size would be a guard, and another graph for each side of it
+        variant = op.variant(*args, **kwargs)
+        sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
+        if not profile.ours(op.name, variant, sized) and not transforming():
+            return True
+    return op.planar and any(type(a) in _KNOWN and channels_last(a) for a in (*args, *kwargs.values()))
 
 
 def or_torch(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, or_torch
 from scratchnet.functions.explain import pool2d as explain
 from scratchnet.functions.explain.pool2d import Pair, is_int
 from scratchnet.functions.layout import channels_last_like
@@ -63,7 +63,14 @@ _avg_pool2d = Operator("avg_pool2d", AvgPool2d)
 _adaptive_avg_pool2d = Operator("adaptive_avg_pool2d", AdaptiveAvgPool2d)
 
 
-@fastest_first("max_pool2d")
+def _own_max(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """torch's, without its Python functions where nothing needs them: they take as long as a small image."""
+    if return_indices or type(input) is not Tensor:
+        return _max_pool2d.op.torch(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return torch.max_pool2d(input, kernel_size, () if stride is None else stride, padding, dilation, ceil_mode)
+
+
+@or_torch(_own_max, _max_pool2d.op)
 def max_pool2d(
     input: Tensor,
     kernel_size: Pair,
