@@ -2,7 +2,7 @@ import torch
 import triton
 import triton.language as tl
 
-BLOCK = 16
+BLOCK = 32
 
 
 @triton.jit
