@@ -50,7 +50,7 @@ build: .venv/.built
 demo: build
 	$(BIN)/scratchnet info
 	$(BIN)/scratchnet train digits --compare --backend cpp
-	$(BIN)/scratchnet bench --quick --seconds 0.3
+	$(BIN)/scratchnet bench --quick --seconds 0.2
 
 style: build
 	$(BIN)/ruff check
