@@ -9,6 +9,8 @@ or an annotation, and why:
   how they synchronise. What a kernel does is still watched, even on a thread of torch's pool.
 - csrc/bindings/parallel.cpp tells ThreadSanitizer that torch's pool runs a range after the call and before its return.
 - UndefinedBehaviorSanitizer does not see vectors: GCC checks only the arithmetic of single numbers. AddressSanitizer sees them.
+- setup.py: beside AddressSanitizer, UndefinedBehaviorSanitizer does not check pointers for null, type, overflow and the size of
+  their object: an access through a wrong one is reported by AddressSanitizer, and compiling takes a third less.
 
 No report is suppressed by name.
 """
