@@ -21,7 +21,7 @@ TORCH = Path(torch.__file__).parent
 FOLDER = ROOT / "build" / f"cuda_emulation-torch-{torch.__version__}"
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-SANITIZE += ["-fno-sanitize=null,object-size,vptr,pointer-overflow"]  # AddressSanitizer finds these: quicker to compile
+SANITIZE += ["-fno-sanitize=null,object-size,vptr,pointer-overflow"]  # as setup.py: AddressSanitizer sees the access
 FLAGS = [
     *("-std=c++20", "-fPIC", "-fvisibility=hidden", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wno-unknown-pragmas"),
     *(*SANITIZE, "-fsanitize-sections=sn_shared"),  # shared memory too
