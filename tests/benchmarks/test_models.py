@@ -32,6 +32,7 @@ class Tiny(torch.nn.Module):
 
 
 THINGS = ("training step", "inference, 1", "inference, 8")
+ROOF = "the products, at the roof"
 
 
 def made(quick):
@@ -60,12 +61,24 @@ def models(monkeypatch, tmp_path, capsys):
 def test_both_ways_and_both_things_are_timed(models):
     code, lines, text = models({"tiny": made, "absent": absent})
     assert code == 0 and "skipped: absent: No module named 'transformers'" in text
-    wanted = [("tiny", what, way) for what in THINGS for way in ("torch", "ours")]
+    wanted = [("tiny", what, way) for what in THINGS for way in ("torch", "ours", ROOF)]
     assert [tuple(line[:3]) for line in lines] == wanted
-    for _, what, way, ms, ratio, peak, off in lines:
+    for _, what, way, ms, ratio, peak, off in (line for line in lines if line[2] != ROOF):
         assert float(ms) > 0 and float(ratio.split()[0]) > 0 and float(off) < 1e-5
         assert peak.isdigit() == (what == "training step" and sys.platform == "linux")
         assert way == "ours" or ratio == "1.00 (1.00-1.00)"
+
+
+def test_the_products_at_the_roof(models, monkeypatch):
+    """A word takes 2 x 8 x 11 FLOP, three times as many in a step; a step has 10 words, inference 5 or 40."""
+    monkeypatch.setattr(FILE["Roof"], "measure", lambda device, dtype: FILE["Roof"](1.0, 1e6))  # a FLOP takes 1 us
+    _, lines, _ = models({"tiny": made})
+    took = {line[1]: float(line[3]) for line in lines if line[2] == ROOF}
+    assert took == {"training step": 5.28, "inference, 1": 0.88, "inference, 8": 7.04}
+    ratios = {(line[1], line[2]): float(line[4].split()[0]) for line in lines}
+    for what in THINGS:
+        torch_ms = next(float(line[3]) for line in lines if line[1:3] == [what, "torch"])
+        assert ratios[what, ROOF] == pytest.approx(torch_ms / took[what], abs=0.02)
 
 
 def test_a_model_that_learns_something_else_has_no_speed(models, monkeypatch):
@@ -99,7 +112,7 @@ def test_what_generates_decodes_and_what_does_not_compile_is_skipped(models, mon
 
 def test_a_recurrent_model(models):
     code, lines, _ = models({"LSTM": MODELS["LSTM"]})
-    assert code == 0 and len(lines) == 2 * len(THINGS) and all(float(line[6]) < 1e-5 for line in lines)
+    assert code == 0 and len(lines) == 3 * len(THINGS) and all(float(line[6]) < 1e-5 for line in lines if line[2] != ROOF)
 
 
 def test_minilm_s_own_weights():
@@ -121,9 +134,9 @@ def test_minilm_s_own_weights():
 @pytest.mark.full
 def test_each_environment_is_another_process(models):
     code, lines, _ = models({"DLRM": MODELS["DLRM"]}, "--environments")
-    assert code == 0 and len(lines) == 2 * len(THINGS)
-    for *_, off, pages, passive, avx2 in lines:
-        assert all(float(ratio.split()[0]) > 0 for ratio in (pages, passive, avx2)) and float(off) < 1e-5
+    assert code == 0 and len(lines) == 3 * len(THINGS)
+    for *_, way, _, _, _, off, pages, passive, avx2 in lines:
+        assert all(float(ratio.split()[0]) > 0 for ratio in (pages, passive, avx2)) and (way == ROOF or float(off) < 1e-5)
 
 
 def test_nothing_installed(models):
