@@ -64,6 +64,7 @@ CONV2D = Op(
             "few filters: a register for a column of taps",
             "gradient of few filters",
             "gradient of many filters by register tiles",
+            "filters fill the registers, outputs are the rows",
         )
     },
     torch=F.conv2d,

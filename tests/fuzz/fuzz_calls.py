@@ -75,7 +75,8 @@ def _linear(d: Draw):
 
 
 def _conv2d(d: Draw):
-    groups, c, f, n = d.pick(1, 1, 2, 3), d.whole(1, 5), d.whole(1, 5), d.whole(0, 3)
+    groups, n = d.pick(1, 1, 2, 3), d.whole(0, 3)
+    c, f = (d.whole(1, 70) if d.chance(0.2) else d.whole(1, 5) for _ in range(2))
     h, w = d.sizes(2, 400)
     x = d.normal(groups * c, h, w) if d.chance(0.2) else d.normal(n, groups * c, h, w)
     options = {"stride": d.pair(1, 3), "padding": d.pair(0, 3), "dilation": d.pair(1, 3), "groups": groups}

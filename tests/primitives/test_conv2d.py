@@ -65,10 +65,20 @@ SIZES = [
     (1, 1, 2, 3, (1, 1), (3, 3), 1, 1, 1),
     (2, 1, 2, 3, (2, 3), (2, 2), 3, 4, 1),  # windows of nothing but padding
 ]
+# Many filters and short rows: rung 9.
+MANY = [
+    (9, 1, 40, 65, (7, 7), (3, 3), 1, 1, 1),  # several images in a block; panels of filters that are not full
+    (1, 1, 64, 300, (9, 15), (3, 3), 1, 1, 1),  # one image: the threads share the filters
+    (3, 1, 64, 48, (14, 15), (3, 3), 2, 1, 1),
+    (5, 1, 64, 64, (3, 4), (1, 1), 1, 1, 1),  # rows share zeros, and are longer than the distance between them
+    (5, 1, 48, 32, (4, 5), (1, 1), 2, 0, 1),  # pixels that no filter sees
+    (2, 2, 32, 48, (9, 8), (2, 3), (1, 2), (1, 2), (3, 1)),
+    (2, 1, 32, 300, (20, 29), (3, 3), (1, 2), 1, 1),  # blocks of rows
+]
 
 
 @pytest.mark.parametrize("rung, dtype", TYPED, ids=str)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("sizes", SIZES + MANY, ids=str)
 def test_sizes(sizes, rung, dtype):
     n, groups, channels, filters, image, kernel, *options = sizes
     x, weight = torch.randn(n, groups * channels, *image), torch.randn(groups * filters, channels, *kernel)
@@ -114,7 +124,22 @@ def test_every_layout_gives_the_same_bits(rung):
         assert all(map(torch.equal, run(layout(x), layout(weight), layout(grad)), expected))
 
 
-@pytest.mark.parametrize("sizes", [SIZES[i] for i in (0, 2, 3, 4, 9, 11)], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("sizes", MANY, ids=str)
+def test_rows_of_outputs_have_the_bits_of_registers_of_outputs(sizes, dtype):
+    """Rung 9 adds up each output as rung 8 does: the batch, which decides between them, changes no bit."""
+    n, groups, channels, filters, image, kernel, *options = sizes
+    x, weight = torch.randn(n, groups * channels, *image), torch.randn(groups * filters, channels, *kernel)
+    leaves = [t.to(dtype).requires_grad_() for t in (x, weight, torch.randn(groups * filters))]
+    results = []
+    for rung in ("cpp:8", "cpp:9"):
+        with scratchnet.backend(rung):
+            y = conv2d(*leaves, *options, groups)
+            results.append((y, *torch.autograd.grad(y, leaves, torch.ones_like(y).cumsum(-1))))
+    assert all(map(torch.equal, *results))
+
+
+@pytest.mark.parametrize("sizes", [SIZES[i] for i in (0, 2, 3, 4, 9, 11)] + MANY, ids=str)
 def test_threads_do_not_change_a_bit(sizes):
     n, groups, channels, filters, image, kernel, *options = sizes
     x = torch.randn(n, groups * channels, *image, requires_grad=True)

@@ -11,7 +11,7 @@ void correlate(const Correlation<T>& c) {
   const Views views(c.y, c.x, c.channels, outputs_of_block(c));
   const int64_t terms = c.terms(), groups = c.size.groups, panels = ceil_div(c.rows, ROWS);
   const Scratch<A> packed(groups, panels, ROWS, terms);
-  pack_weights(c, views, 0, groups * panels, packed);
+  pack_weights<ROWS>(c, views, 0, groups * panels, packed);
 
   const int64_t height = piece(c.rows, BLOCK_ROWS, ROWS), columns = round_up(views.numbers(), lanes<A>);
   const int64_t piece_size = product_of(c.channels, views.channel);

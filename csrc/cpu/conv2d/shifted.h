@@ -58,6 +58,7 @@ struct Views {
   Axis y, x;
   int64_t block[2], residues[2], height, width, tail = 0,
                                                 channel;  // channel: numbers from one to the next; tail: zeros at its end
+  int64_t last = 0;                                       // the largest offset
   Scratch<int64_t> offset, place;                         // of every term; of every tap in the kernel
 
   // About `outputs` of them in a block.
@@ -72,10 +73,15 @@ struct Views {
     if (shared) width = x.in + max(before, behind), tail = min(before, behind);
     block[0] = piece(y.out, max(1, outputs / width), 1), height = block[0] + y.reach() / y.stride;
     channel = product_of(residues[0], residues[1], height, width) + tail;
-    for (int64_t t = 0; t < channels * taps(); t++) {
-      const int64_t up = y.above_lowest(t / x.taps % y.taps), left = x.above_lowest(t % x.taps);
-      const int64_t plane = up % y.stride * residues[1] + left % x.stride;
-      offset[t] = t / taps() * channel + plane * height * width + up / y.stride * width + left / x.stride;
+    for (int64_t t = 0; t < offset.size; t++) {
+      if (t < place.size) {
+        const int64_t up = y.above_lowest(t / x.taps), left = x.above_lowest(t % x.taps);
+        const int64_t plane = up % y.stride * residues[1] + left % x.stride;
+        offset[t] = plane * height * width + up / y.stride * width + left / x.stride;
+      } else {
+        offset[t] = offset[t - place.size] + channel;  // without a division: there are thousands of terms
+      }
+      last = max(last, offset[t]);
     }
     for (int64_t t = 0; t < taps(); t++)
       place[t] = (y.index + t / x.taps * y.index_step) * x.kernel + x.index + t % x.taps * x.index_step;

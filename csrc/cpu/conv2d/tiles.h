@@ -1,6 +1,7 @@
 // A block of a correlation's sums by the tiles of the matrix product: rows of weights times shifted images.
 #pragma once
 #include "correlation.h"
+#include "cpu/matmul/pack.h"
 
 namespace scratchnet {
 namespace {
@@ -20,21 +21,27 @@ bool in_order(const Correlation<T>& c, const Views& views) {
   return views.taps() && c.channel == views.taps() && views.place[views.taps() - 1] == views.taps() - 1;
 }
 
-// The weights in the order in which the tiles read them, (groups, panels of ROWS rows, terms, ROWS); panels [begin, end) of
-// all groups.
-template <class T>
+// The weights in the order in which the tiles read them, (groups, panels of W rows, terms, W); panels [begin, end) of all
+// groups.
+template <int W, class T>
 void pack_weights(const Correlation<T>& c, const Views& views, int64_t begin, int64_t end, const Scratch<acc_t<T>>& packed) {
-  const int64_t panels = ceil_div(c.rows, ROWS), terms = c.terms();
-  for (int64_t panel = begin; panel < end; panel++) {
-    const int64_t first = panel % panels * ROWS, lines = min(ROWS, c.rows - first);
-    const T* from = c.row_of(panel / panels, first);
-    auto* to = packed.at(panel * terms * ROWS, terms * ROWS);
-    for (int64_t t = 0; t < terms; t++, to += ROWS) {
-      const T* at = from + c.term_of(views, t);
-      for (int64_t r = 0; r < lines; r++) to[r] = load1(at + r * c.row);
-      for (int64_t r = lines; r < ROWS; r++) to[r] = 0;
+  const int64_t panels = ceil_div(c.rows, W), terms = c.terms(), taps = views.taps();
+  const bool whole = in_order(c, views);
+  // All terms of a row, or the taps of one channel for all panels, which are neighbours in dx's weights.
+  for (int64_t k = 0; k < (whole ? 1 : c.channels); k++)
+    for (int64_t panel = begin; panel < end; panel++) {
+      const int64_t first = panel % panels * W, lines = min(W, c.rows - first);
+      const T* from = c.row_of(panel / panels, first) + k * c.channel;
+      auto* to = packed.at((panel * terms + k * taps) * W, (whole ? terms : taps) * W);
+      if (whole) {
+        pack<W>(from, c.row, 1, lines, terms, to);
+        continue;
+      }
+      for (int64_t t = 0; t < taps; t++, to += W) {
+        for (int64_t r = 0; r < lines; r++) to[r] = load1(from + views.place[t] + r * c.row);
+        for (int64_t r = lines; r < W; r++) to[r] = 0;
+      }
     }
-  }
 }
 
 // Numbers of the weights, from row i and term p on: packed, or where they lie.
