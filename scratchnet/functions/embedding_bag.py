@@ -89,7 +89,6 @@ def embedding_bag(
     fit, NotImplementedError for weights without a sum.
     torch.nn.functional.embedding_bag.
     """
-    options = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
     if not (
         isinstance(input, Tensor)
         and is_float(weight)
@@ -117,20 +116,21 @@ def embedding_bag(
         and mode in MODES
         and not (sparse or scale_grad_by_freq or max_norm is not None)
     ):
+        options = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
         explain.embedding_bag(input, weight, offsets, *options)
         ours = explain.is_index(input, offsets) and is_float(weight) and input.numel()
         if not ours or sparse or scale_grad_by_freq or max_norm is not None:
             return _embedding_bag.op.torch(input, weight, offsets, *options)
         input, offsets = input.long(), offsets if offsets is None else offsets.long()
-    n = input.numel()
+    n, scale = input.numel(), per_sample_weights
     if offsets is None:
         offsets = torch.arange(0, n + 1, input.shape[1], device=input.device)
+        input, scale = input.reshape(-1), scale if scale is None else scale.reshape(-1)
     elif not include_last_offset:
         offsets = torch.cat((offsets, offsets.new_full((1,), n)))
-    scale = per_sample_weights if per_sample_weights is None else per_sample_weights.reshape(-1)
     padding = -1 if padding_idx is None else padding_idx % weight.shape[0]
     chosen = EmbeddingBagOptions(MODES.index(mode), padding)
-    return _embedding_bag(weight, input.reshape(-1), offsets, scale, chosen)
+    return _embedding_bag(weight, input, offsets, scale, chosen)
 
 
 def _own_segments(data: Tensor, *args, **options) -> Tensor:

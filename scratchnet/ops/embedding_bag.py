@@ -65,7 +65,7 @@ EMBEDDING_BAG = Op(
     saved=("weight", "index", "offsets", "scale", "which"),
     gradients=("weight", "scale"),
     ideas={
-        "cpp": ("naive loop", "whole rows in registers, threads"),
+        "cpp": ("naive loop", "whole rows in registers, threads", "SIMD maxima with their rows"),
         "cuda": ("one thread per number", "128-bit packs, a warp per dot product", "sums over a sorted index"),
         "triton": ("parallel: tiles of bags, sums over a sorted index",),
     },

@@ -20,7 +20,14 @@ class EmbeddingOptions(NamedTuple):
 
 
 IDEAS = {
-    "cpp": ("naive loop", "whole rows, as memory has them", "cache blocks", "threads", "checks ahead, writes past the cache"),
+    "cpp": (
+        "naive loop",
+        "whole rows, as memory has them",
+        "cache blocks",
+        "threads",
+        "checks ahead, writes past the cache",
+        "sums of tall tables in bins",
+    ),
     "cuda": ("one thread per element", "128-bit copies", "sums by atomics", "reproducible sums over a sorted index"),
     "triton": ("parallel: whole rows, atomics or sums over a sorted index",),
 }

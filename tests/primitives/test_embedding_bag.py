@@ -204,6 +204,17 @@ def test_the_raw_kernels_find_what_is_out_of_range(index, offsets, backend):
         raw(backend, "backward")(grad, table, index, offsets, None, which, EmbeddingBagOptions(0, -1), True, False)
 
 
+@pytest.mark.parametrize("backend", RUNGS)
+def test_a_maximum_knows_rows_beyond_2_31(backend):
+    """A table of so many rows that they do not fit into 32 bits, all of them one row of memory."""
+    last = 2**31 + 8
+    table = torch.linspace(-1, 1, 150).expand(last + 1, 150)
+    index, offsets = torch.tensor([3, last, last - 2**31, last]), torch.tensor([0, 1, 3, 4])
+    y, which = raw(backend, "forward")(table, index, offsets, None, EmbeddingBagOptions(2, 3))
+    assert torch.equal(y, table[:1] * torch.tensor([[0.0], [1.0], [1.0]]))
+    assert which.tolist() == [[-1] * 150, [last] * 150, [last] * 150]
+
+
 @pytest.mark.parametrize("backend", COLUMNS)
 def test_what_lies_behind_the_last_bag_is_not_read(backend):
     index, scale, options = torch.tensor([0, 1, 99]), torch.tensor([2.0, 3.0, NAN]), EmbeddingBagOptions(0, -1)

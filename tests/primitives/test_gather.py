@@ -7,6 +7,7 @@ from cases import rungs
 
 import scratchnet
 from scratchnet.functions.gather import embedding, gather
+from scratchnet.functions.scatter import scatter_add
 
 RUNGS = rungs("gather")
 BACKENDS = (*RUNGS, "numpy", "reference")
@@ -81,6 +82,33 @@ def test_a_table_that_no_cache_holds(rows):
     index[rows - 1, 3] = table
     with scratchnet.backend("cpp"), pytest.raises(RuntimeError, match="out of"):
         gather(x, 0, index)
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.bfloat16, torch.float16), ids=str)
+@pytest.mark.parametrize(
+    "shape, dim, indices",
+    (
+        ((90_001, 19), 0, (30_000, 19)),
+        ((90_001, 19), 0, (50, 19)),  # most bins stay empty
+        ((2, 90_001, 9), 1, (2, 400, 7)),  # two lines, and columns that nothing is added to
+        ((1_100_003, 3), 0, (9_000, 3)),  # bins of more rows
+        ((70_001, 2), 0, (281_000, 2)),  # too long for bins
+    ),
+    ids=str,
+)
+def test_sums_of_a_tall_table_have_the_bits_of_the_naive_loop(shape, dim, indices, dtype):
+    """On any number of threads, and where one bin gets much of everything."""
+    index = torch.randint(shape[dim], indices)
+    index.view(-1)[::3] %= 5
+    index.view(-1)[7::11] = shape[dim] - 1
+    x, src, results = torch.randn(shape).to(dtype).requires_grad_(), torch.randn(indices).to(dtype), []
+    for backend, threads in (("cpp:1", 1), ("cpp", 1), ("cpp", 2), ("cpp", 3)):
+        torch.set_num_threads(threads)
+        with scratchnet.backend(backend):
+            (dx,) = torch.autograd.grad(gather(x, dim, index), x, src)
+            results.append((dx, scatter_add(x.detach(), dim, index, src)))
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", (torch.uint8, torch.int64, torch.bool, torch.complex64))
@@ -266,7 +294,7 @@ def test_wrong_calls_say_what_to_fix(call, error, words, backend):
     assert torch.equal(X, torch.arange(20.0).reshape(4, 5)) and torch.equal(TABLE, torch.ones(4, 3))
 
 
-@pytest.mark.parametrize("rung", (1, 2, 3, 4))
+@pytest.mark.parametrize("rung", range(1, len(RUNGS) + 1))
 def test_the_raw_backward_finds_an_index_out_of_range(rung):
     kernels, grad, bad = torch.ops.scratchnet, torch.ones(2, 3), torch.tensor([[0, 1, 2], [4, 0, 0]])
     for dim in (0, 1):
@@ -274,3 +302,8 @@ def test_the_raw_backward_finds_an_index_out_of_range(rung):
             kernels.gather_backward(grad, [4, 4], bad, dim, rung)
     with pytest.raises(IndexError, match="embedding\\(\\): index out of range"):
         kernels.embedding_backward(torch.ones(2, 3, 5), bad, 4, -1, False, rung)
+    for beyond in (-1, 100_000):  # a table so tall that its sums go through bins
+        last = torch.zeros(9, 8, dtype=torch.int64)
+        last[8, 7] = beyond
+        with pytest.raises(IndexError, match="gather\\(\\): index out of range"):
+            kernels.gather_backward(torch.ones(9, 8), [100_000, 8], last, 0, rung)

@@ -13,16 +13,9 @@
 namespace scratchnet {
 namespace {
 
-constexpr int64_t CHECKED = 2048;  // indices checked ahead of their use: 16 KiB
 // Elements of x from beyond the second-level cache are fetched some rows ahead: 262,144 rows of 32 took 1.4 times as long
 // without. Blocks of 4 MiB gained nothing, and those that the second-level cache holds took 1.4 times as long with it.
 constexpr int64_t PAST_CACHE = 8 * BLOCK_BYTES, FAR = 8;
-
-// Set by the thread that meets an index out of range.
-struct Flag {
-  int set = 0;
-  void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
-};
 
 // ---- forward: T is an integer of the element's size: a copy needs no arithmetic -------------------------------------
 

@@ -20,6 +20,14 @@ SN_INLINE bool inside(const int64_t* index, int64_t rows, int64_t columns, int64
 }
 SN_INLINE bool inside(const int64_t* index, int64_t n, int64_t size) { return inside(index, 1, n, 0, size); }
 
+constexpr int64_t CHECKED = 2048;  // indices checked ahead of their use: 16 KiB
+
+// Set by the thread that meets an index out of range.
+struct Flag {
+  int set = 0;
+  void raise() { __atomic_store_n(&set, 1, __ATOMIC_RELAXED); }
+};
+
 // The positions of an index sorted by row, in their own order within a row: those of row k are order[start[k]] to
 // order[start[k + 1] - 1].
 struct ByRow {

@@ -1,7 +1,7 @@
 // Pooling, rung 3: averages a register at a time.
 //
-// Down the columns neighbouring windows are neighbours, and a register takes as many of them. Along the rows the sums of two or
-// three entries are left to the compiler; only long spans are worth registers.
+// Down the columns neighbouring windows are neighbours, and a register takes as many of them; along the rows they are with a
+// stride of one. Other sums of two or three entries are left to the compiler; only long spans are worth registers.
 #include "cpu/ladder.h"
 #include "cpu/simd.h"
 #include "spans.h"
@@ -28,18 +28,39 @@ SN_INLINE A sum_of(const A* p, int64_t n) {
   return vsum(sum);
 }
 
+// The longest run of windows of one size that begin one entry apart.
+struct Run {
+  int64_t first = 0, last = 0, size = 0;
+
+  explicit Run(const Spans& s) {
+    for (int64_t q = 0, from = 0; q < s.out; q++) {
+      if (s.begin[q] - s.begin[from] != q - from || s.end[q] - s.end[from] != q - from) from = q;
+      if (q - from >= last - first) first = from, last = q + 1, size = s.end[q] - s.begin[q];
+    }
+  }
+};
+
 // y[q] = the sum of x over span q; all spans of `size` entries, or of any size if that is 0
 template <class A>
-void sum_spans(const A* x, A* y, const Spans& spans, int64_t size) {
+void sum_spans(const A* x, A* y, const Spans& spans, int64_t size, const Run& run) {
   const int64_t* at = spans.begin;
-  if (size == 1)
+  const auto others = [&](int64_t first, int64_t last) {
+    for (int64_t q = first; q < last; q++) y[q] = sum_of(x + at[q], spans.end[q] - at[q]);
+  };
+  if (2 * (run.last - run.first) >= spans.out) {
+    map<A>(run.first, run.last, [&](int64_t q, auto get, auto put) SN_LAMBDA_INLINE {
+      vec<A> sum = {};
+      for (int64_t i = at[q]; i < at[q] + run.size; i++) sum += get(x + i);
+      put(y + q, sum);
+    });
+    others(0, run.first), others(run.last, spans.out);
+  } else if (size == 1)
     for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]];
   else if (size == 2)
     for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]] + x[at[q] + 1];
   else if (size == 3)
     for (int64_t q = 0; q < spans.out; q++) y[q] = x[at[q]] + x[at[q] + 1] + x[at[q] + 2];
-  else
-    for (int64_t q = 0; q < spans.out; q++) y[q] = sum_of(x + at[q], spans.end[q] - at[q]);
+  else others(0, spans.out);
 }
 
 int64_t common_size(const Spans& spans) {
@@ -56,6 +77,7 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
                  const double* column_divisor) {
   using A = acc_t<T>;
   const int64_t width = columns.in, divisors = back ? columns.in : columns.out, size = common_size(columns);
+  const Run run(columns);
   const Scratch<A> divisor(divisors);
   for (int64_t j = 0; j < divisors; j++) divisor[j] = A(column_divisor[j]);
   const Scratch<A> line(width), sums(columns.out);
@@ -74,7 +96,7 @@ void window_sums(const T* x, T* y, int64_t planes, const Spans& rows, const Span
             }
             put(line.data() + j, sum);
           });
-        sum_spans(line.data(), sums.data(), columns, size);
+        sum_spans(line.data(), sums.data(), columns, size, run);
       }
       T* to = y + (p * rows.out + o) * columns.out;
       map<T>(0, columns.out, [&](int64_t q, auto get, auto put) SN_LAMBDA_INLINE {
