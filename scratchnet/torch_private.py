@@ -21,6 +21,7 @@ __all__ = [
     "mapping",
     "one_graph",
     "recording",
+    "runs_next",
     "tracing",
     "transforming",
 ]
@@ -65,6 +66,14 @@ def recording() -> bool:
 def batched(grad: Tensor) -> bool:
     """Whether a vmap, new or old, may be active on `grad`: it cannot write a batch in place into an unbatched tensor."""
     return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
+def runs_next(node) -> bool:
+    """Whether the backward pass that called this function goes on to a node of its graph."""
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # a leaf that torch.autograd.grad returns the gradient of; or grad_fn was called, without a pass
+        return True
 
 
 def forget_meshes() -> None:

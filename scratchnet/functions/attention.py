@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import attention as explain
 from scratchnet.ops.attention import AttentionOptions, sides
 
@@ -27,7 +27,7 @@ class Attention(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _attention = Operator("attention", Attention, autocast={"cpu": "low", "cuda": "low"})

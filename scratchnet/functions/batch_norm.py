@@ -7,7 +7,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import HALVES, is_float
-from scratchnet.functions.dispatch import PLAIN, Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import batch_norm as explain
 from scratchnet.functions.layout import pixels
 from scratchnet.ops.batch_norm import BatchNormOptions
@@ -30,7 +30,7 @@ class BatchNorm(Function):
 
     @staticmethod
     def backward(ctx, grad, _mean, _var):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _batch_norm = Operator("batch_norm", BatchNorm, layout=pixels)

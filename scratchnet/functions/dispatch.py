@@ -20,7 +20,7 @@ from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, recording, tracing, transforming
+from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, recording, runs_next, tracing, transforming
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -40,15 +40,29 @@ class Function(torch.autograd.Function):
             cls.backward = staticmethod(_naming(cls.__name__, cls.backward))
 
 
-def needs(ctx) -> tuple[bool, ...]:
-    """Which of the operator's gradients are needed."""
-    needed = ctx.needs_input_grad  # torch builds the tuple anew each time
-    return tuple([needed[place] for place in ctx.kernel.places])
+def wanted(ctx) -> tuple[bool, ...]:
+    """Which arguments of `forward` this backward pass needs a gradient of; for `backward` alone.
+
+    ctx.needs_input_grad says which of them require one. torch.autograd.grad(y, x) and backward(inputs=...) ask for some of
+    these only: the engine does not go on to the nodes of the others.
+    """
+    required = ctx.needs_input_grad
+    if sum(required) < 2 or is_compiling():  # a single one is wanted, or backward would not run; a graph is for all
+        return required
+    nodes = iter([node for node, _ in ctx.next_functions if node is not None])  # one for each that requires a gradient
+    return tuple([need and runs_next(next(nodes)) for need in required])
 
 
-def lined_up(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+def gradients(ctx, *args) -> tuple[Tensor | None, ...]:
+    """The result of `backward`, by the kernel that `forward` stored in ctx; args: the kernel's, without what is needed."""
+    places, needed = ctx.kernel.places, wanted(ctx)
+    if len(places) == 1:
+        return lined_up(ctx, needed, ctx.kernel.backward(*args))
+    return lined_up(ctx, needed, *ctx.kernel.backward(*args, *[needed[place] for place in places]))
+
+
+def lined_up(ctx, needed: tuple[bool, ...], *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The operator's gradients in the places of the arguments of `forward`, None in the others and where none is needed."""
-    needed = ctx.needs_input_grad
     result: list[Tensor | None] = [None] * len(needed)
     for place, gradient in zip(ctx.kernel.places, gradients, strict=True):
         if needed[place]:

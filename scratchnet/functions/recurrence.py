@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import recurrence as explain
 from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.ops.recurrence import RecurrenceOptions
@@ -34,7 +34,7 @@ class Recurrence(Function):
         if torch.is_grad_enabled():  # create_graph=True: what was saved, from the inputs
             y, _, _, *inside = _recurrence.formula(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, ctx.options)
         inputs = x, batch_sizes, w_ih, w_hh, h0, c0, w_hr
-        return lined_up(ctx, *ctx.kernel.backward(grad, grad_h, grad_c, *inputs, y, *inside, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, grad_h, grad_c, *inputs, y, *inside, ctx.options)
 
 
 _recurrence = Operator("recurrence", Recurrence)
