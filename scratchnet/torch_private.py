@@ -18,10 +18,10 @@ __all__ = [
     "below_autograd",
     "channels_last",
     "forget_meshes",
+    "goes_on_to",
     "mapping",
     "one_graph",
     "recording",
-    "runs_next",
     "tracing",
     "transforming",
 ]
@@ -68,12 +68,32 @@ def batched(grad: Tensor) -> bool:
     return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
-def runs_next(node) -> bool:
-    """Whether the backward pass that called this function goes on to a node of its graph."""
-    try:
-        return torch._C._will_engine_execute_node(node)
-    except RuntimeError:  # a leaf that torch.autograd.grad returns the gradient of; or grad_fn was called, without a pass
-        return True
+_will_run, _pass = torch._C._will_engine_execute_node, torch._C._current_graph_task_id
+_returns_leaves = -1  # the last backward pass that was found to return the gradient of a leaf
+
+
+def goes_on_to(nodes: list) -> list[bool]:
+    """Which of these nodes of its graph, the last one first, the backward pass goes on to that calls this function.
+
+    About a leaf whose gradient torch.autograd.grad returns, torch does not answer: it raises, which takes as long as a small
+    layer. So that happens once in a pass, whose other leaves then count as such too.
+    """
+    global _returns_leaves
+    current, first = _pass(), nodes[0]  # -1 where somebody calls a grad_fn outside of any pass, which makes all gradients
+    run: list[bool] = []
+    for node in reversed(nodes):
+        try:
+            run.append(
+                node is first
+                and not any(run)  # the pass came here for one of them
+                or current == _returns_leaves
+                and not node.next_functions
+                or _will_run(node)
+            )
+        except RuntimeError:
+            _returns_leaves = current
+            run.append(True)
+    return run
 
 
 def forget_meshes() -> None:

@@ -138,8 +138,7 @@ def _arranged(
     """q (B, H, L, E), k (B, G, S, E), v (B, G, S, Ev) and the mask with four axes too; None if the arguments do not fit."""
     if not (
         is_float(query)
-        and alike(query, key)
-        and alike(query, value)
+        and alike(query, key, value)
         and min(query.dim(), key.dim(), value.dim()) >= 2 + enable_gqa
         and query.shape[-1] == key.shape[-1]
         and key.shape[-2] == value.shape[-2]

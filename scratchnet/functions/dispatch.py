@@ -20,7 +20,15 @@ from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, recording, runs_next, tracing, transforming
+from scratchnet.torch_private import (
+    FakeTensor,
+    FunctionalTensor,
+    channels_last,
+    goes_on_to,
+    recording,
+    tracing,
+    transforming,
+)
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -49,8 +57,8 @@ def wanted(ctx) -> tuple[bool, ...]:
     required = ctx.needs_input_grad
     if sum(required) < 2 or is_compiling():  # a single one is wanted, or backward would not run; a graph is for all
         return required
-    nodes = iter([node for node, _ in ctx.next_functions if node is not None])  # one for each that requires a gradient
-    return tuple([need and runs_next(next(nodes)) for need in required])
+    run = goes_on_to([node for node, _ in ctx.next_functions if node is not None])  # one for each that is required
+    return required if all(run) else tuple([need and run.pop() for need in required])
 
 
 def gradients(ctx, *args) -> tuple[Tensor | None, ...]:

@@ -120,8 +120,8 @@ class InChunks(Function):
         if torch.is_grad_enabled() or batched(grad):  # create_graph=True, vmap: the formula is differentiable again
             with torch.enable_grad():
                 value = plain(ctx.loss, ctx.softcap, ctx.single, x, weight, bias, *rest)[0]
-            wanted = [t for t, needed in zip((x, weight, bias), needs, strict=True) if needed]
-            found = iter(torch.autograd.grad(value, wanted, grad, create_graph=torch.is_grad_enabled()))
+            asked = [t for t, needed in zip((x, weight, bias), needs, strict=True) if needed]
+            found = iter(torch.autograd.grad(value, asked, grad, create_graph=torch.is_grad_enabled()))
             gradients = [next(found) if needed else None for needed in needs]
         elif made:
             gradients = [g.mul_(grad).to(x.dtype) if needed else None for g, needed in zip(made, needs, strict=True)]
