@@ -154,11 +154,11 @@ class RNNBase(Called, torch.nn.RNNBase):
         self, x: Tensor, batch: int, hx: Tensor | tuple[Tensor, Tensor] | None, dims: int, order: Tensor | None = None
     ) -> list[Sequence[Tensor]]:
         """The initial state: h, for an LSTM also c, L D tensors (B, size) of each; the same zeros if none is given."""
-        name, lstm = self._name(), self.mode == "LSTM"
-        rows = self.num_layers * self._directions
-        wanted = [(rows, batch, self.proj_size or self.hidden_size), (rows, batch, self.hidden_size)][: 1 + lstm]
+        lstm, rows = self.mode == "LSTM", self.num_layers * self._directions
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[: 1 + lstm]
         if hx is None:
-            return [[x.new_zeros(shape[1:])] * rows for shape in wanted]
+            return [[x.new_zeros(batch, size)] * rows for size in sizes]
+        name = self._name()
         if lstm and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
             fail(TypeError, name, "hx", f"must be a pair of Tensors (h_0, c_0), not {type(hx).__name__}")
         state = list(hx) if lstm else [hx]
@@ -170,8 +170,8 @@ class RNNBase(Called, torch.nn.RNNBase):
             states = f"hx and cx should also be {dims}-D but got ({got}) tensors" if lstm else ""
             fail(RuntimeError, name, "hx", f"For {kind} input, {states or f'hx should also be {dims}-D but got {got} tensor'}")
         state = [s.unsqueeze(1) if dims == 2 else s for s in state]
-        for i, (s, shape) in enumerate(zip(state, wanted, strict=True)):
-            if tuple(s.shape) != shape:
+        for i, (s, size) in enumerate(zip(state, sizes, strict=True)):
+            if s.shape != (shape := (rows, batch, size)):
                 what = f"Expected hidden[{i}] size" if lstm else "Expected hidden size"
                 meaning = "(num_layers * directions, batch, features)"
                 fail(RuntimeError, name, "hx", f"{what} {shape}, got {list(s.shape)}; its axes are {meaning}")

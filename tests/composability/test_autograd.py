@@ -3,6 +3,7 @@
 import pytest
 import torch
 from cases import EXAMPLES, NOT_THE_DERIVATIVE, case, scalar
+from torch._dynamo import compiled_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
@@ -133,6 +134,14 @@ def test_second_derivatives_of_a_gradient_asked_for_alone(name, example):
 
     c = case(name, example)
     torch.testing.assert_close(penalty(c.ours, c.leaves), penalty(c.transformable, c.leaves))
+
+
+def test_compiled_autograd():
+    """torch.compile of a backward pass: while it is traced, no pass runs that could be asked what it needs."""
+    x, w, grad = (torch.randn(3, 3, dtype=torch.float64, requires_grad=i < 2) for i in range(3))
+    with compiled_autograd._enable(torch.compile(backend="aot_eager", fullgraph=True)):
+        scratchnet.matmul(x, w).backward(grad)
+    torch.testing.assert_close([x.grad, w.grad], [grad @ w.T, x.T @ grad])
 
 
 def test_a_node_called_by_hand_makes_all_gradients():
