@@ -139,9 +139,10 @@ def test_second_derivatives_of_a_gradient_asked_for_alone(name, example):
 def test_compiled_autograd():
     """torch.compile of a backward pass: while it is traced, no pass runs that could be asked what it needs."""
     x, w, grad = (torch.randn(3, 3, dtype=torch.float64, requires_grad=i < 2) for i in range(3))
+    expected = torch.autograd.grad(scratchnet.matmul(x, w), (x, w), grad)  # the kernel is looked up here, not in the graph
     with compiled_autograd._enable(torch.compile(backend="aot_eager", fullgraph=True)):
         scratchnet.matmul(x, w).backward(grad)
-    torch.testing.assert_close([x.grad, w.grad], [grad @ w.T, x.T @ grad])
+    torch.testing.assert_close((x.grad, w.grad), expected)
 
 
 def test_a_node_called_by_hand_makes_all_gradients():
