@@ -75,10 +75,11 @@ Layer expect_layer(const Expect& expect, const Tensor& x, const std::vector<int6
 
 // y, h_n, c_n, activations, inner
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(
-    Tensor x, std::optional<Tensor> batch_sizes, Tensor w_ih, Tensor w_hh, std::optional<Tensor> b_ih,
-    std::optional<Tensor> b_hh, Tensor h0, std::optional<Tensor> c0, std::optional<Tensor> w_hr, int64_t mode, bool reverse,
-    int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, std::optional<Tensor> batch_sizes, Tensor w_ih,
+                                                                      Tensor w_hh, std::optional<Tensor> b_ih,
+                                                                      std::optional<Tensor> b_hh, Tensor h0,
+                                                                      std::optional<Tensor> c0, std::optional<Tensor> w_hr,
+                                                                      int64_t mode, bool reverse, int64_t rung) {
   const Expect expect("recurrence_forward", "x", x, rung);
   const std::vector<int64_t> steps = expect_steps(expect, x, batch_sizes);
   Layer layer = expect_layer(expect, x, steps, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
@@ -93,7 +94,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(
   Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
   Tensor y = fresh<Tensor>(sizes, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
   products(rung, recurrence_rungs)
-      .product(on(x), {rows, gates, x.size(x.dim() - 1)}, rows_of(x), matrix_of(w_ih).transposed(), {out(u), nullptr, data(b_ih)});
+      .product(on(x), {rows, gates, x.size(x.dim() - 1)}, rows_of(x), matrix_of(w_ih).transposed(),
+               {out(u), nullptr, data(b_ih)});
   layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
   recurrence_kernels(rung).forward(on(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
   return {narrow(y, like), narrow(h, like), narrow(c, like), u, inner};

@@ -44,7 +44,8 @@ def _own(input, running_mean, running_var, weight=None, bias=None, training=Fals
         plain = plain and (value is None or type(value) in PLAIN and value.is_contiguous())
     if not plain:
         return _batch_norm.op.torch(input, *given, training, momentum, eps)
-    return torch.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps, torch.backends.cudnn.enabled)
+    cudnn = input.is_cuda and torch.backends.cudnn.enabled  # a function call
+    return torch.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps, cudnn)
 
 
 @or_torch(_own, _batch_norm.op)

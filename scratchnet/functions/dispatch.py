@@ -20,6 +20,7 @@ from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
+from scratchnet.ops.op import one_variant
 from scratchnet.torch_private import (
     FakeTensor,
     FunctionalTensor,
@@ -280,7 +281,7 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
     if op is None:
         return False
     if kind in PLAIN and not is_compiling():  # a traced size would be a guard, and another graph for each side of it
-        variant = op.variant(*args, **kwargs)
+        variant = "" if op.variant is one_variant else op.variant(*args, **kwargs)  # small calls have no time for it
         sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
         if not profile.ours(op.name, variant, sized) and not transforming():
             return True
