@@ -56,10 +56,10 @@ def wanted(ctx) -> tuple[bool, ...]:
     these only: the engine does not go on to the nodes of the others.
     """
     required = ctx.needs_input_grad
-    if sum(required) < 2 or is_compiling():  # a single one is wanted, or backward would not run; a graph is for all
+    if required.count(True) < 2 or is_compiling():  # a single one is wanted, or backward would not run; a graph is for all
         return required
-    run = goes_on_to([node for node, _ in ctx.next_functions if node is not None])  # one for each that is required
-    return required if all(run) else tuple([need and run.pop() for need in required])
+    run = goes_on_to(ctx.next_functions)
+    return tuple([need and run.pop() for need in required]) if run else required
 
 
 def gradients(ctx, *args) -> tuple[Tensor | None, ...]:
