@@ -50,7 +50,8 @@ def test_two_processes_compiled():
 
 
 def by_rpc(rank, file):
-    rpc.init_rpc("alone", 0, world_size=1, rpc_backend_options=rpc.TensorPipeRpcBackendOptions(init_method=f"file://{file}"))
+    options = rpc.TensorPipeRpcBackendOptions(init_method=f"file://{file}")
+    rpc.init_rpc("alone", rpc.BackendType.TENSORPIPE, 0, 1, options)
     whole, (x, y) = model(), batch()
     with scratchnet.backend("cpp"):
         nn.functional.cross_entropy(whole(x), y).backward()
