@@ -3,7 +3,6 @@
 import pytest
 import torch
 from cases import EXAMPLES, NOT_THE_DERIVATIVE, case, scalar
-from torch._dynamo import compiled_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
@@ -138,6 +137,8 @@ def test_second_derivatives_of_a_gradient_asked_for_alone(name, example):
 
 def test_compiled_autograd():
     """torch.compile of a backward pass: while it is traced, no pass runs that could be asked what it needs."""
+    from torch._dynamo import compiled_autograd  # takes a while
+
     x, w, grad = (torch.randn(3, 3, dtype=torch.float64, requires_grad=i < 2) for i in range(3))
     expected = torch.autograd.grad(scratchnet.matmul(x, w), (x, w), grad)  # the kernel is looked up here, not in the graph
     with compiled_autograd._enable(torch.compile(backend="aot_eager", fullgraph=True)):
