@@ -18,6 +18,7 @@ __all__ = [
     "below_autograd",
     "channels_last",
     "forget_meshes",
+    "goes_on_to",
     "mapping",
     "one_graph",
     "recording",
@@ -65,6 +66,38 @@ def recording() -> bool:
 def batched(grad: Tensor) -> bool:
     """Whether a vmap, new or old, may be active on `grad`: it cannot write a batch in place into an unbatched tensor."""
     return transforming() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
+_will_run, _pass = torch._C._will_engine_execute_node, torch._C._current_graph_task_id
+_returns_leaves = -1  # the last backward pass that was found to return the gradient of a leaf
+
+
+def goes_on_to(functions: tuple) -> list[bool] | None:
+    """Which of these next functions of a node, the last one first, the backward pass goes on to that calls this; None: all.
+
+    About a leaf whose gradient torch.autograd.grad returns, torch does not answer: it raises, which takes as long as a small
+    layer. So that happens once in a pass, whose other leaves then count as such too.
+    """
+    global _returns_leaves
+    current, run = _pass(), []  # -1 where somebody calls a grad_fn outside of any pass, which makes all gradients
+    functions = functions[::-1]
+    if current != _returns_leaves:
+        try:
+            for node, _ in functions:
+                if node is not None and not _will_run(node):
+                    break
+            else:
+                return None  # so ends almost every pass: the list below would take twice as long
+        except RuntimeError:
+            _returns_leaves = current
+    for node, _ in functions:
+        try:
+            if node is not None:  # of a tensor that requires no gradient
+                run.append(current == _returns_leaves and not node.next_functions or _will_run(node))
+        except RuntimeError:
+            _returns_leaves = current
+            run.append(True)
+    return run if any(run) else None  # a pass of torch.distributed.autograd denies every node
 
 
 def forget_meshes() -> None:

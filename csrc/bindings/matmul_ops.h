@@ -19,7 +19,7 @@ Matrix matrix_of(const Tensor& t) {
 // y (batch..., m, n) = a (batch..., m, k) b (batch..., k, n)
 template <class Tensor>
 Tensor product(const Tensor& like, const Matrix& a, const Matrix& b, int64_t m, int64_t n, int64_t k, int64_t rung) {
-  std::vector<int64_t> sizes(like.sizes().begin(), like.sizes().end());
+  std::vector<int64_t> sizes = sizes_of(like);
   const int64_t axes = like.dim() - 2;
   sizes[axes] = m, sizes[axes + 1] = n;
   Tensor y = fresh<Tensor>(sizes, like.scalar_type());
@@ -97,7 +97,7 @@ std::tuple<Tensor, Tensor> linear(const char* op, Tensor x, const Tensor& weight
   expect.shape("bias", bias, first_axes(weight, 1));
   x = with_even_rows(x), bias = in_order(bias);
   const auto act = (Activation)activation;
-  std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+  std::vector<int64_t> sizes = sizes_of(x);
   sizes.back() = weight.size(0);
   Tensor y = fresh<Tensor>(sizes, x.scalar_type());
   const bool keep_z = keep && (act == Activation::gelu || act == Activation::gelu_tanh);

@@ -99,6 +99,10 @@ void* out(const Tensor& t) {
   return t.mutable_data_ptr();
 }
 
+template <class Tensor>
+std::vector<int64_t> sizes_of(const Tensor& t) {
+  return {t.sizes().begin(), t.sizes().end()};
+}
 // Product of the sizes of dimensions [begin, end).
 template <class Tensor>
 int64_t numel_of(const Tensor& t, int64_t begin, int64_t end) {

@@ -70,11 +70,6 @@ struct Intervals {
   Spans spans() const { return {in, (int64_t)begin.size(), begin.data(), end.data(), divisor.data()}; }
 };
 
-template <class Tensor>
-std::vector<int64_t> sizes_of(const Tensor& t) {
-  return {t.sizes().begin(), t.sizes().end()};
-}
-
 inline std::vector<int64_t> with_plane(std::vector<int64_t> sizes, int64_t rows, int64_t columns) {
   sizes.end()[-2] = rows, sizes.end()[-1] = columns;
   return sizes;

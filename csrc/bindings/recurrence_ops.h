@@ -29,15 +29,26 @@ Tensor wide_copy(const Tensor& t) {
   return to;
 }
 
-// x (N, I), batch_sizes (T), w_ih (G H, I), w_hh (G H, P), h0 (B, P), c0 (B, H), w_hr (P, H). batch_sizes, which must outlive
-// the layer, never increases, begins with B and sums to N.
+// How many rows of x each step has: B of x (T, B, I), of x (N, I) what batch_sizes (T) says.
 template <class Tensor>
-Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_sizes, const Tensor& w_ih, const Tensor& w_hh,
-                   const Tensor& h0, const std::optional<Tensor>& c0, const std::optional<Tensor>& w_hr, int64_t mode,
-                   bool reverse) {
+std::vector<int64_t> expect_steps(const Expect& expect, const Tensor& x, const std::optional<Tensor>& batch_sizes) {
+  expect.that(x.dim() == (batch_sizes ? 2 : 3), "x must have two axes with batch_sizes, and three without");
+  if (!batch_sizes) return std::vector<int64_t>(x.size(0), x.size(1));
+  expect.index("batch_sizes", *batch_sizes);
+  expect.that(batch_sizes->dim() == 1, "batch_sizes must have one axis");
+  const Tensor sizes = in_order(*batch_sizes);
+  const int64_t* const first = (const int64_t*)data(sizes);
+  return {first, first + sizes.numel()};
+}
+
+// w_ih (G H, I), w_hh (G H, P), h0 (B, P), c0 (B, H), w_hr (P, H). The rows of the steps, which must outlive the layer, never
+// increase, begin with B and sum to those of x.
+template <class Tensor>
+Layer expect_layer(const Expect& expect, const Tensor& x, const std::vector<int64_t>& steps, const Tensor& w_ih,
+                   const Tensor& w_hh, const Tensor& h0, const std::optional<Tensor>& c0, const std::optional<Tensor>& w_hr,
+                   int64_t mode, bool reverse) {
   expect.that(0 <= mode && mode <= (int64_t)Mode::gru, "mode must be from 0 to 3");
   Layer layer{(Mode)mode, reverse};
-  expect.that(x.dim() == 2, "x must have two axes");
   expect.that(h0.dim() == 2, "h0 must have two axes");
   expect.that(w_hh.dim() == 2, "w_hh must have two axes");
   expect.that((layer.mode == Mode::lstm) == c0.has_value(), "c0 must be given for an LSTM, and for nothing else");
@@ -48,41 +59,43 @@ Layer expect_layer(const Expect& expect, const Tensor& x, const Tensor& batch_si
   expect.shape("h0", h0, {layer.batch, layer.state});
   expect.shape("w_hr", w_hr, Shape{w_hr_sizes, 2});
   expect.shape("w_hh", w_hh, {layer.gates(), layer.state});
-  expect.shape("w_ih", w_ih, {layer.gates(), x.size(1)});
+  expect.shape("w_ih", w_ih, {layer.gates(), x.size(x.dim() - 1)});
   expect.shape("c0", c0, Shape{c0_sizes, 2});
-  expect.index("batch_sizes", batch_sizes);
-  expect.that(batch_sizes.dim() == 1 && batch_sizes.numel() > 0 && batch_sizes.is_contiguous(),
-              "batch_sizes must have one axis in order, and a step");
-  layer.steps = batch_sizes.numel(), layer.batch_sizes = (const int64_t*)data(batch_sizes);
+  expect.that(!steps.empty(), "x must have a step");
+  layer.steps = steps.size(), layer.batch_sizes = steps.data();
   int64_t rows = 0, most = layer.batch;
-  for (int64_t t = 0; t < layer.steps; rows += most, t++) {
-    expect.that(0 <= layer.batch_sizes[t] && layer.batch_sizes[t] <= most, "batch_sizes must fall, and begin with h0's rows");
-    most = layer.batch_sizes[t];
+  for (const int64_t now : steps) {
+    expect.that(0 <= now && now <= most, "a step must not have more rows than h0 or the step before");
+    rows += most = now;
   }
-  expect.that(layer.batch_sizes[0] == layer.batch && rows == x.size(0), "batch_sizes must begin with h0's rows and sum to x's");
+  expect.that(steps[0] == layer.batch && rows == numel_of(x, 0, x.dim() - 1),
+              "the first step must have as many rows as h0, and all steps those of x");
   return layer;
 }
 
 // y, h_n, c_n, activations, inner
 template <class Tensor>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh,
-                                                                      std::optional<Tensor> b_ih, std::optional<Tensor> b_hh,
-                                                                      Tensor h0, std::optional<Tensor> c0,
-                                                                      std::optional<Tensor> w_hr, int64_t mode, bool reverse,
-                                                                      int64_t rung) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, std::optional<Tensor> batch_sizes, Tensor w_ih,
+                                                                      Tensor w_hh, std::optional<Tensor> b_ih,
+                                                                      std::optional<Tensor> b_hh, Tensor h0,
+                                                                      std::optional<Tensor> c0, std::optional<Tensor> w_hr,
+                                                                      int64_t mode, bool reverse, int64_t rung) {
   const Expect expect("recurrence_forward", "x", x, rung);
-  if (is_index(batch_sizes)) batch_sizes = in_order(batch_sizes);
-  Layer layer = expect_layer(expect, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
+  const std::vector<int64_t> steps = expect_steps(expect, x, batch_sizes);
+  Layer layer = expect_layer(expect, x, steps, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
   expect.shape("b_ih", b_ih, first_axes(w_hh, 1)), expect.shape("b_hh", b_hh, first_axes(w_hh, 1));
   const Tensor like = x;
   x = wide(x), w_ih = wide(w_ih), w_hh = wide(w_hh), b_ih = wide(b_ih), b_hh = wide(b_hh), w_hr = wide(w_hr);
-  const int64_t rows = x.size(0), gates = layer.gates();
+  std::vector<int64_t> sizes = sizes_of(x);
+  sizes.back() = layer.state;
+  const int64_t rows = numel_of(x, 0, x.dim() - 1), gates = layer.gates();
   const bool has_inner = layer.mode == Mode::lstm || layer.mode == Mode::gru;
   const auto dtype = x.scalar_type();
   Tensor u = fresh<Tensor>({rows, gates}, dtype), inner = fresh<Tensor>({rows, has_inner ? layer.hidden : 0}, dtype);
-  Tensor y = fresh<Tensor>({rows, layer.state}, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
+  Tensor y = fresh<Tensor>(sizes, dtype), h = wide_copy(h0), c = c0 ? wide_copy(*c0) : none(x);
   products(rung, recurrence_rungs)
-      .product(on(x), {rows, gates, x.size(1)}, rows_of(x), matrix_of(w_ih).transposed(), {out(u), nullptr, data(b_ih)});
+      .product(on(x), {rows, gates, x.size(x.dim() - 1)}, rows_of(x), matrix_of(w_ih).transposed(),
+               {out(u), nullptr, data(b_ih)});
   layer.w_hh = data(w_hh), layer.b_hh = data(b_hh), layer.w_hr = data(w_hr);
   recurrence_kernels(rung).forward(on(x), layer, {out(u), out(inner), out(y), out(h), out(c)});
   return {narrow(y, like), narrow(h, like), narrow(c, like), u, inner};
@@ -91,20 +104,20 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_forward(Tensor x, 
 // Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr
 template <class Tensor>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recurrence_backward(
-    Tensor grad_y, Tensor grad_h_n, Tensor grad_c_n, Tensor x, Tensor batch_sizes, Tensor w_ih, Tensor w_hh, Tensor h0,
-    std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode,
+    Tensor grad_y, Tensor grad_h_n, Tensor grad_c_n, Tensor x, std::optional<Tensor> batch_sizes, Tensor w_ih, Tensor w_hh,
+    Tensor h0, std::optional<Tensor> c0, std::optional<Tensor> w_hr, Tensor y, Tensor activations, Tensor inner, int64_t mode,
     bool reverse, bool need_x, bool need_w_ih, bool need_w_hh, bool need_b_ih, bool need_b_hh, bool need_h0, bool need_c0,
     bool need_w_hr, int64_t rung) {
   const Expect expect("recurrence_backward", "x", x, rung);
-  if (is_index(batch_sizes)) batch_sizes = in_order(batch_sizes);
-  Layer layer = expect_layer(expect, x, batch_sizes, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
-  const int64_t rows = x.size(0), gates = layer.gates();
+  const std::vector<int64_t> steps = expect_steps(expect, x, batch_sizes);
+  Layer layer = expect_layer(expect, x, steps, w_ih, w_hh, h0, c0, w_hr, mode, reverse);
+  const int64_t rows = numel_of(x, 0, x.dim() - 1), gates = layer.gates();
   const bool gru = layer.mode == Mode::gru, has_inner = gru || layer.mode == Mode::lstm;
   const DType saved = expect.dtype == DType::f64 ? DType::f64 : DType::f32;
-  expect.shape("grad_y", grad_y, {rows, layer.state}), expect.shape("grad_h_n", grad_h_n, all_axes(h0));
+  expect.shape("grad_y", grad_y, x, x.dim() - 1, layer.state), expect.shape("grad_h_n", grad_h_n, all_axes(h0));
   if (c0) expect.shape("grad_c_n", grad_c_n, all_axes(*c0));
   expect.type("grad_c_n", grad_c_n);
-  expect.shape("y", y, {rows, layer.state});
+  expect.shape("y", y, x, x.dim() - 1, layer.state);
   expect.numel("activations", activations, rows * gates, saved);
   expect.numel("inner", inner, has_inner ? rows * layer.hidden : 0, saved);
   expect.that(!need_c0 || c0, "c0 has no gradient: it is not given"),
@@ -126,8 +139,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
   const MatmulKernels& kernels = products(rung, recurrence_rungs);
   const auto weight_gradient = [&](bool need, const Tensor& d, const Tensor& input) {  // d^T input
     if (!need) return none(like);
-    Tensor dw = fresh<Tensor>({d.size(1), input.size(1)}, scalar);
-    kernels.product(on(x), {d.size(1), input.size(1), rows}, rows_of(d).transposed(), rows_of(input), {out(dw)});
+    const int64_t columns = input.size(input.dim() - 1);
+    Tensor dw = fresh<Tensor>({d.size(1), columns}, scalar);
+    kernels.product(on(x), {d.size(1), columns, rows}, rows_of(d).transposed(), rows_of(input), {out(dw)});
     return narrow(dw, like);
   };
   const auto bias_gradient = [&](bool need, const Tensor& d) {
@@ -137,7 +151,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> recur
     return narrow(db, like);
   };
   Tensor dx = need_x ? fresh_like(x) : none(x);
-  if (need_x) kernels.product(on(x), {rows, x.size(1), gates}, rows_of(du), matrix_of(w_ih), {out(dx)});
+  if (need_x) kernels.product(on(x), {rows, x.size(x.dim() - 1), gates}, rows_of(du), matrix_of(w_ih), {out(dx)});
   return {narrow(dx, like),
           weight_gradient(need_w_ih, du, x),
           weight_gradient(need_w_hh, dv, before),

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map_only
 from scratchnet import nn
 from scratchnet.accelerate.wrapped import plain
 from scratchnet.functions.checks import AUTOCAST, fail
+from scratchnet.functions.dispatch import wanted
 from scratchnet.functions.matmul import matmul
 from scratchnet.nn import functional as F
 from scratchnet.torch_private import recording
@@ -190,7 +191,7 @@ class _Later(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = (saved.to(grad.dtype) for saved in ctx.saved_tensors)  # of autocast, another one
-        _, *needs = ctx.needs_input_grad
+        _, *needs = wanted(ctx)
         rows = grad.reshape(-1, grad.shape[-1])
         return (
             None,

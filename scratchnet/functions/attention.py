@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import attention as explain
 from scratchnet.ops.attention import AttentionOptions, sides
 
@@ -27,7 +27,7 @@ class Attention(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _attention = Operator("attention", Attention, autocast={"cpu": "low", "cuda": "low"})
@@ -138,8 +138,7 @@ def _arranged(
     """q (B, H, L, E), k (B, G, S, E), v (B, G, S, Ev) and the mask with four axes too; None if the arguments do not fit."""
     if not (
         is_float(query)
-        and alike(query, key)
-        and alike(query, value)
+        and alike(query, key, value)
         and min(query.dim(), key.dim(), value.dim()) >= 2 + enable_gqa
         and query.shape[-1] == key.shape[-1]
         and key.shape[-2] == value.shape[-2]

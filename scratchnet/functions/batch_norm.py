@@ -7,7 +7,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import HALVES, is_float
-from scratchnet.functions.dispatch import PLAIN, Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import batch_norm as explain
 from scratchnet.functions.layout import pixels
 from scratchnet.ops.batch_norm import BatchNormOptions
@@ -30,7 +30,7 @@ class BatchNorm(Function):
 
     @staticmethod
     def backward(ctx, grad, _mean, _var):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _batch_norm = Operator("batch_norm", BatchNorm, layout=pixels)
@@ -44,7 +44,8 @@ def _own(input, running_mean, running_var, weight=None, bias=None, training=Fals
         plain = plain and (value is None or type(value) in PLAIN and value.is_contiguous())
     if not plain:
         return _batch_norm.op.torch(input, *given, training, momentum, eps)
-    return torch.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps, torch.backends.cudnn.enabled)
+    cudnn = input.is_cuda and torch.backends.cudnn.enabled  # a function call
+    return torch.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps, cudnn)
 
 
 @or_torch(_own, _batch_norm.op)

@@ -113,15 +113,15 @@ def same_dtype(a: Tensor, b: Tensor) -> bool:
     return a.dtype in AUTOCAST and b.dtype in AUTOCAST and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
 
 
-def alike(a: object, b: object) -> bool:
-    """Whether these are tensors on one device of one dtype, which is not bool, or of two that autocast brings to one."""
-    return (
-        isinstance(a, Tensor)
-        and isinstance(b, Tensor)
-        and ((dtype := a.dtype) is b.dtype or same_dtype(a, b))
-        and a.device == b.device
-        and dtype is not torch.bool
-    )
+def alike(first: object, *others: object) -> bool:
+    """Whether these are tensors on one device of one dtype, which is not bool, or of some that autocast brings to one."""
+    if not isinstance(first, Tensor) or (dtype := first.dtype) is torch.bool:
+        return False
+    device = first.device
+    for other in others:
+        if not (isinstance(other, Tensor) and (other.dtype is dtype or same_dtype(first, other)) and other.device == device):
+            return False
+    return True
 
 
 def check_dtypes(function: str, name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional
 from torch import Tensor
 
 from scratchnet.functions.checks import alike
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, or_torch
 from scratchnet.functions.explain import conv2d as explain
 from scratchnet.functions.explain.conv2d import Numbers
 from scratchnet.functions.layout import channels_last_like
@@ -25,7 +25,7 @@ class Conv2d(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _conv2d = Operator("conv2d", Conv2d, autocast={"cpu": "low", "cuda": "low"})

@@ -11,7 +11,7 @@ from torch import Tensor
 from scratchnet import backends
 from scratchnet.functions.checks import FLOATS, is_float, reduction_name, same_dtype
 from scratchnet.functions.class_targets import one_dtype, warn_of_softmax
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, lined_up, or_torch, wanted
 from scratchnet.functions.explain import cross_entropy as explain
 from scratchnet.functions.row_losses import token_loss
 from scratchnet.ops import REDUCTIONS, DimOptions
@@ -31,7 +31,7 @@ class CrossEntropy(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class Normalize(Function):
@@ -46,7 +46,7 @@ class Normalize(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class Softmax(Normalize):
@@ -65,7 +65,7 @@ class LogSumExp(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class LinearCrossEntropy(Function):
@@ -78,8 +78,9 @@ class LinearCrossEntropy(Function):
     def forward(ctx, kernel, x, linear_weight, linear_bias, target, weight, options):
         ctx.kernel, ctx.options, ctx.made = kernel, options, None
         inputs = x, linear_weight, linear_bias, target, weight
-        if kernel.gradients and any(needs(ctx)) and REDUCTIONS[options.reduction] != "none":
-            loss, lse, total_weight, *ctx.made = kernel.gradients(*inputs, options, *needs(ctx))
+        needs = [ctx.needs_input_grad[place] for place in kernel.places]
+        if kernel.gradients and any(needs) and REDUCTIONS[options.reduction] != "none":
+            loss, lse, total_weight, *ctx.made = kernel.gradients(*inputs, options, *needs)
         else:
             loss, lse, total_weight = kernel.forward(*inputs, options)
         ctx.save_for_backward(*inputs, lse, total_weight)
@@ -89,8 +90,8 @@ class LinearCrossEntropy(Function):
     def backward(ctx, grad):
         made, ctx.made = ctx.made, None  # scaled where they are: a second backward makes its own
         if made and not torch.is_grad_enabled() and not batched(grad):
-            return lined_up(ctx, *(g.mul_(grad).to(grad.dtype) for g in made))
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+            return lined_up(ctx, wanted(ctx), *(g.mul_(grad).to(grad.dtype) for g in made))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 # As torch's autocast. linear_cross_entropy has a float32 result there, which its kernels compute in float32 all the way.

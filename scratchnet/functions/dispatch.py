@@ -20,7 +20,16 @@ from scratchnet.functions.checks import AUTOCAST, FLOATS, HALVES
 from scratchnet.functions.layout import LaidOut, Layout
 from scratchnet.functions.library import register
 from scratchnet.ops import BACKENDS, OPS, Op
-from scratchnet.torch_private import FakeTensor, FunctionalTensor, channels_last, recording, tracing, transforming
+from scratchnet.ops.op import one_variant
+from scratchnet.torch_private import (
+    FakeTensor,
+    FunctionalTensor,
+    channels_last,
+    goes_on_to,
+    recording,
+    tracing,
+    transforming,
+)
 
 _Call = TypeVar("_Call", bound=Callable)  # a decorated function keeps its signature
 OPERATORS: dict[str, Operator] = {}  # by name; a primitive's are there once its file in functions/ is imported
@@ -40,15 +49,29 @@ class Function(torch.autograd.Function):
             cls.backward = staticmethod(_naming(cls.__name__, cls.backward))
 
 
-def needs(ctx) -> tuple[bool, ...]:
-    """Which of the operator's gradients are needed."""
-    needed = ctx.needs_input_grad  # torch builds the tuple anew each time
-    return tuple([needed[place] for place in ctx.kernel.places])
+def wanted(ctx) -> tuple[bool, ...]:
+    """Which arguments of `forward` this backward pass needs a gradient of; for `backward` alone.
+
+    ctx.needs_input_grad says which of them require one. torch.autograd.grad(y, x) and backward(inputs=...) ask for some of
+    these only: the engine does not go on to the nodes of the others.
+    """
+    required = ctx.needs_input_grad
+    if required.count(True) < 2 or is_compiling():  # a single one is wanted, or backward would not run; a graph is for all
+        return required
+    run = goes_on_to(ctx.next_functions)
+    return tuple([need and run.pop() for need in required]) if run else required
 
 
-def lined_up(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+def gradients(ctx, *args) -> tuple[Tensor | None, ...]:
+    """The result of `backward`, by the kernel that `forward` stored in ctx; args: the kernel's, without what is needed."""
+    places, needed = ctx.kernel.places, wanted(ctx)
+    if len(places) == 1:
+        return lined_up(ctx, needed, ctx.kernel.backward(*args))
+    return lined_up(ctx, needed, *ctx.kernel.backward(*args, *[needed[place] for place in places]))
+
+
+def lined_up(ctx, needed: tuple[bool, ...], *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The operator's gradients in the places of the arguments of `forward`, None in the others and where none is needed."""
-    needed = ctx.needs_input_grad
     result: list[Tensor | None] = [None] * len(needed)
     for place, gradient in zip(ctx.kernel.places, gradients, strict=True):
         if needed[place]:
@@ -258,7 +281,7 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
     if op is None:
         return False
     if kind in PLAIN and not is_compiling():  # a traced size would be a guard, and another graph for each side of it
-        variant = op.variant(*args, **kwargs)
+        variant = "" if op.variant is one_variant else op.variant(*args, **kwargs)  # small calls have no time for it
         sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
         if not profile.ours(op.name, variant, sized) and not transforming():
             return True

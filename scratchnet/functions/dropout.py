@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import check_float, check_tensor, is_float
-from scratchnet.functions.dispatch import Function, Operator, or_torch
+from scratchnet.functions.dispatch import Function, Operator, or_torch, wanted
 from scratchnet.functions.explain import dropout as explain
 from scratchnet.functions.layout import channels_last_like
 from scratchnet.ops.dropout import DropoutOptions
@@ -25,7 +25,7 @@ class Dropout(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        _, need_x, need_residual, *_ = ctx.needs_input_grad
+        _, need_x, need_residual, *_ = wanted(ctx)
         dx = ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options) if need_x else None
         return None, dx, grad if need_residual else None, None, None
 

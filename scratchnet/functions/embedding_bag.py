@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import PLAIN, Function, Operator, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, gradients, or_torch
 from scratchnet.functions.explain import embedding_bag as explain
 from scratchnet.functions.gather import check_first
 from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
@@ -25,7 +25,7 @@ class EmbeddingBag(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _embedding_bag = Operator("embedding_bag", EmbeddingBag)

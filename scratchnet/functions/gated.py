@@ -10,7 +10,7 @@ import torch.nn.functional as own
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import gated as explain
 from scratchnet.functions.layout import channels_last_like, dense
 from scratchnet.ops import ACTIVATIONS
@@ -28,7 +28,7 @@ class SelfGated(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors))
+        return gradients(ctx, grad, *ctx.saved_tensors)
 
 
 class GLU(Function):
@@ -42,7 +42,7 @@ class GLU(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class Gated(Function):
@@ -56,7 +56,7 @@ class Gated(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _silu = Operator("silu", SelfGated, layout=dense)

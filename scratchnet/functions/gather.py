@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import backends
-from scratchnet.functions.dispatch import PLAIN, Function, Operator, fastest_first, lined_up, or_torch, torch_runs, unknown
+from scratchnet.functions.dispatch import PLAIN, Function, Operator, fastest_first, gradients, or_torch, torch_runs, unknown
 from scratchnet.functions.explain import gather as explain
 from scratchnet.ops import DimOptions
 from scratchnet.ops.gather import EmbeddingOptions
@@ -23,7 +23,7 @@ class Gather(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, ctx.shape, *ctx.saved_tensors, ctx.options)
 
 
 class Embedding(Function):
@@ -37,7 +37,7 @@ class Embedding(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.rows, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.rows, ctx.options)
 
 
 _gather = Operator("gather", Gather)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import gelu as explain
 from scratchnet.functions.layout import dense
 from scratchnet.ops.gelu import GeluOptions
@@ -22,7 +22,7 @@ class GELU(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class BiasGELU(Function):
@@ -36,7 +36,7 @@ class BiasGELU(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _gelu = Operator("gelu", GELU, layout=dense)

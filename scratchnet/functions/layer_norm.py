@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import HALVES, is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, lined_up, or_torch, torch_runs, wanted
 from scratchnet.functions.explain import layer_norm as explain
 from scratchnet.ops.layer_norm import NormOptions
 
@@ -25,7 +25,7 @@ class LayerNorm(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class RMSNorm(Function):
@@ -40,7 +40,7 @@ class RMSNorm(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 class AddLayerNorm(Function):
@@ -55,10 +55,10 @@ class AddLayerNorm(Function):
 
     @staticmethod
     def backward(ctx, grad_total, grad):
-        _, need_x, need_residual, need_weight, need_bias, _ = ctx.needs_input_grad
+        _, need_x, need_residual, need_weight, need_bias, _ = needed = wanted(ctx)
         flags = need_x or need_residual, need_weight, need_bias
-        dx, dweight, dbias = ctx.kernel.backward(grad_total, grad, *ctx.saved_tensors, ctx.options, *flags)
-        kernel, dx_, _, *others = lined_up(ctx, dx, dweight, dbias)
+        dx, *others = ctx.kernel.backward(grad_total, grad, *ctx.saved_tensors, ctx.options, *flags)
+        kernel, dx_, _, *others = lined_up(ctx, needed, dx, *others)
         return kernel, dx_, dx if need_residual else None, *others  # the residual's is that of x
 
 

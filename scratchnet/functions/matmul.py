@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, needs, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, or_torch
 from scratchnet.functions.explain import matmul as explain
 from scratchnet.ops import ACTIVATIONS, EPILOGUES
 from scratchnet.ops.matmul import LinearOptions
@@ -23,7 +23,7 @@ class Matmul(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, *ctx.kernel.backward(grad, *ctx.saved_tensors, *needs(ctx)))
+        return gradients(ctx, grad, *ctx.saved_tensors)
 
 
 class Linear(Function):
@@ -41,7 +41,7 @@ class Linear(Function):
         x, weight, bias, saved = ctx.saved_tensors
         if torch.is_grad_enabled() and "gelu" in ACTIVATIONS[ctx.options.activation]:  # create_graph=True: Z from the inputs
             saved = _linear.plain(x, weight, bias, LinearOptions(0))
-        return lined_up(ctx, *ctx.kernel.backward(grad, x, weight, saved, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, x, weight, saved, ctx.options)
 
 
 _matmul = Operator("matmul", Matmul, autocast={"cpu": "low", "cuda": "low"})

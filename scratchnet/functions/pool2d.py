@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first, lined_up, or_torch
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, gradients, or_torch
 from scratchnet.functions.explain import pool2d as explain
 from scratchnet.functions.explain.pool2d import Pair, is_int
 from scratchnet.functions.layout import channels_last_like
@@ -29,7 +29,7 @@ class MaxPool2d(Function):
 
     @staticmethod
     def backward(ctx, grad, _index):
-        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, *ctx.saved_tensors))
+        return gradients(ctx, grad, ctx.shape, *ctx.saved_tensors)
 
 
 class AvgPool2d(Function):
@@ -42,7 +42,7 @@ class AvgPool2d(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape, ctx.options))
+        return gradients(ctx, grad, ctx.shape, ctx.options)
 
 
 class AdaptiveAvgPool2d(Function):
@@ -55,7 +55,7 @@ class AdaptiveAvgPool2d(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, ctx.shape))
+        return gradients(ctx, grad, ctx.shape)
 
 
 _max_pool2d = Operator("max_pool2d", MaxPool2d)

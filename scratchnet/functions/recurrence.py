@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import alike, is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import recurrence as explain
 from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.ops.recurrence import RecurrenceOptions
@@ -30,11 +30,11 @@ class Recurrence(Function):
     def backward(ctx, grad, grad_h, grad_c):
         x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, y, *inside = ctx.saved_tensors
         if y is None:
-            y = inside[0].to(x.dtype)  # a narrow y is rounded
+            y = inside[0].to(x.dtype).view(grad.shape)  # a narrow y is rounded
         if torch.is_grad_enabled():  # create_graph=True: what was saved, from the inputs
             y, _, _, *inside = _recurrence.formula(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, ctx.options)
         inputs = x, batch_sizes, w_ih, w_hh, h0, c0, w_hr
-        return lined_up(ctx, *ctx.kernel.backward(grad, grad_h, grad_c, *inputs, y, *inside, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad, grad_h, grad_c, *inputs, y, *inside, ctx.options)
 
 
 _recurrence = Operator("recurrence", Recurrence)
@@ -74,10 +74,7 @@ def recurrence(
     options = {"c0": c0, "weight_hr": weight_hr, "batch_sizes": batch_sizes, "mode": mode, "reverse": reverse}
     if torch_runs(input, _recurrence.op, (), options):  # only now: torch's layers take other shapes too
         return _recurrence.op.torch(input, *parameters, h0, **options)
-    x = input
-    if batch_sizes is None:
-        x, batch_sizes = input.flatten(0, 1), torch.full(input.shape[:1], h0.shape[0])
-    values = (x, batch_sizes, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, weight_hr)
+    values = (input, batch_sizes, *parameters, h0, c0, weight_hr)
     device = input.device.type
     autocast = device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
     if autocast:  # torch's dtypes: narrow where one fused layer of its does it all, else as wide as the state that moves
@@ -87,17 +84,16 @@ def recurrence(
     y, h_n, c_n = _recurrence(*values, RecurrenceOptions(RECURRENCES.index(mode), reverse))
     if autocast and weight_hr is not None:  # a projection is a product
         y, h_n = _cast((y, h_n), low)
-    y = y if input.dim() == 2 else y.view(*input.shape[:2], y.shape[1])
     return (y, h_n, c_n) if mode == "lstm" else (y, h_n)
 
 
 def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> bool:
     """Whether the weights and the state are those of a layer of this mode for these inputs."""
-    given = [w_ih, w_hh, h0, *(value for value in (b_ih, b_hh, c0, w_hr) if value is not None)]
+    given = [value for value in (b_ih, b_hh, c0, w_hr) if value is not None]
     if not (
         mode in GATES
         and is_float(input)
-        and all(alike(input, value) for value in given)
+        and alike(input, w_ih, w_hh, h0, *given)
         and (mode == "lstm") == (c0 is not None)
         and (mode == "lstm" or w_hr is None)
         and input.dim() == (3 if batch_sizes is None else 2)
@@ -111,7 +107,8 @@ def _fits(input, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, batch_sizes, mode) -> boo
     return (
         w_ih.shape == (rows, input.shape[-1])
         and w_hh.shape == (rows, state)
-        and all(bias is None or bias.shape == (rows,) for bias in (b_ih, b_hh))
+        and (b_ih is None or b_ih.shape == (rows,))
+        and (b_hh is None or b_hh.shape == (rows,))
         and (c0 is None or c0.shape == (batch, hidden))
         and (w_hr is None or w_hr.shape[0] == state)
         and (_packs(batch_sizes, input.shape[0], batch) if input.dim() == 2 else input.shape[1] == batch and input.shape[0] > 0)

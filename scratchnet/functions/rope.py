@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, needs, or_torch, torch_runs
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch, torch_runs
 from scratchnet.functions.explain import rope as explain
 from scratchnet.ops.rope import RopeOptions
 
@@ -22,7 +22,7 @@ class Rope(Function):
 
     @staticmethod
     def backward(ctx, grad_q, grad_k):
-        return lined_up(ctx, *ctx.kernel.backward(grad_q, grad_k, *ctx.saved_tensors, ctx.options, *needs(ctx)))
+        return gradients(ctx, grad_q, grad_k, *ctx.saved_tensors, ctx.options)
 
 
 _rope = Operator("rope", Rope, constant=("cos", "sin"), wide=True)

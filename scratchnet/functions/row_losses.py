@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scratchnet import backends, columns
-from scratchnet.functions.dispatch import OPERATORS, Function, unknown
+from scratchnet.functions.dispatch import OPERATORS, Function, unknown, wanted
 from scratchnet.functions.matmul import linear, matmul
 from scratchnet.ops import OPS, REDUCTIONS, DimOptions
 from scratchnet.ops.cross_entropy import LossOptions
@@ -115,16 +115,16 @@ class InChunks(Function):
     @staticmethod
     def backward(ctx, grad, *unused):
         x, weight, bias, *rest = ctx.saved_tensors
-        needs = ctx.needs_input_grad[3:6]
+        needs = wanted(ctx)[3:6]
         made, ctx.made = ctx.made, None  # scaled where they are: a second backward makes its own
         if torch.is_grad_enabled() or batched(grad):  # create_graph=True, vmap: the formula is differentiable again
             with torch.enable_grad():
                 value = plain(ctx.loss, ctx.softcap, ctx.single, x, weight, bias, *rest)[0]
-            wanted = [t for t, needed in zip((x, weight, bias), needs, strict=True) if needed]
-            found = iter(torch.autograd.grad(value, wanted, grad, create_graph=torch.is_grad_enabled()))
+            asked = [t for t, needed in zip((x, weight, bias), needs, strict=True) if needed]
+            found = iter(torch.autograd.grad(value, asked, grad, create_graph=torch.is_grad_enabled()))
             gradients = [next(found) if needed else None for needed in needs]
         elif made:
-            gradients = [None if g is None else g.mul_(grad).to(x.dtype) for g in made]
+            gradients = [g.mul_(grad).to(x.dtype) if needed else None for g, needed in zip(made, needs, strict=True)]
         else:
             with backends.backend(ctx.backend), _full_precision(x):
                 chunks = Chunks(ctx.loss, ctx.softcap, x, weight, bias)

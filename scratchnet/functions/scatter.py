@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, fastest_first
+from scratchnet.functions.dispatch import Function, Operator, fastest_first, wanted
 from scratchnet.functions.explain import scatter as explain
 from scratchnet.functions.gather import is_inside
 from scratchnet.ops import DimOptions
@@ -24,7 +24,7 @@ class Scatter(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        _, need_x, need_src, *others = ctx.needs_input_grad
+        _, need_x, need_src, *others = wanted(ctx)
         dsrc = ctx.kernel.backward(grad, *ctx.saved_tensors, *ctx.options) if need_src else None
         return None, grad if need_x else None, dsrc, *[None] * len(others)
 

@@ -23,8 +23,8 @@ class MaxPool2d(Called, torch.nn.MaxPool2d):
             self.stride,
             self.padding,
             self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
+            self.ceil_mode,
+            self.return_indices,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from typing import Sequence
 
 import torch.nn
 from torch import Tensor
@@ -121,10 +122,7 @@ class RNNBase(Called, torch.nn.RNNBase):
         if isinstance(input, PackedSequence):
             x, batch_sizes, order, back = input
             self._check_input(x, 2)
-            state = self._state(x, int(batch_sizes[0]), hx, 3)
-            if order is not None:
-                state = [s.index_select(1, order) for s in state]
-            y, state = self._run(x, batch_sizes, state)
+            y, state = self._run(x, batch_sizes, self._state(x, int(batch_sizes[0]), hx, 3, order))
             if back is not None:
                 state = [s.index_select(1, back) for s in state]
             return PackedSequence(y, batch_sizes, order, back), self._hidden(state)
@@ -152,13 +150,15 @@ class RNNBase(Called, torch.nn.RNNBase):
             problem = f"input.size(-1) must be equal to input_size. {sizes} (shape {tuple(x.shape)})"
             fail(RuntimeError, self._name(), "input", problem)
 
-    def _state(self, x: Tensor, batch: int, hx: Tensor | tuple[Tensor, Tensor] | None, dims: int) -> list[Tensor]:
-        """The initial state: h, for an LSTM also c, each (L D, B, size); zeros if none is given."""
-        name, lstm = self._name(), self.mode == "LSTM"
-        rows = self.num_layers * self._directions
-        wanted = [(rows, batch, self.proj_size or self.hidden_size), (rows, batch, self.hidden_size)][: 1 + lstm]
+    def _state(
+        self, x: Tensor, batch: int, hx: Tensor | tuple[Tensor, Tensor] | None, dims: int, order: Tensor | None = None
+    ) -> list[Sequence[Tensor]]:
+        """The initial state: h, for an LSTM also c, L D tensors (B, size) of each; the same zeros if none is given."""
+        lstm, rows = self.mode == "LSTM", self.num_layers * self._directions
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[: 1 + lstm]
         if hx is None:
-            return [x.new_zeros(shape) for shape in wanted]
+            return [[x.new_zeros(batch, size)] * rows for size in sizes]
+        name = self._name()
         if lstm and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
             fail(TypeError, name, "hx", f"must be a pair of Tensors (h_0, c_0), not {type(hx).__name__}")
         state = list(hx) if lstm else [hx]
@@ -170,23 +170,23 @@ class RNNBase(Called, torch.nn.RNNBase):
             states = f"hx and cx should also be {dims}-D but got ({got}) tensors" if lstm else ""
             fail(RuntimeError, name, "hx", f"For {kind} input, {states or f'hx should also be {dims}-D but got {got} tensor'}")
         state = [s.unsqueeze(1) if dims == 2 else s for s in state]
-        for i, (s, shape) in enumerate(zip(state, wanted, strict=True)):
-            if tuple(s.shape) != shape:
+        for i, (s, size) in enumerate(zip(state, sizes, strict=True)):
+            if s.shape != (shape := (rows, batch, size)):
                 what = f"Expected hidden[{i}] size" if lstm else "Expected hidden size"
                 meaning = "(num_layers * directions, batch, features)"
                 fail(RuntimeError, name, "hx", f"{what} {shape}, got {list(s.shape)}; its axes are {meaning}")
-        return state
+        return [(s if order is None else s.index_select(1, order)).unbind() for s in state]
 
-    def _run(self, x: Tensor, batch_sizes: Tensor | None, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, x: Tensor, batch_sizes: Tensor | None, state: list[Sequence[Tensor]]) -> tuple[Tensor, list[Tensor]]:
         """All layers: x (T, B, I) or packed (N, I) -> y, the last state."""
-        last = []
+        last, own = [], self._parameters  # getattr, which parametrized ones need, looks for them last
         for layer in range(self.num_layers):
             if layer and self.training:
                 x = F.dropout(x, self.dropout)
             outputs = []
             for direction in range(self._directions):
                 at = len(last)
-                weights = [getattr(self, name) for name in self._all_weights[at]]
+                weights = [own[name] if name in own else getattr(self, name) for name in self._all_weights[at]]
                 projection = weights.pop() if self.proj_size else None
                 y, *end = recurrence(
                     x,

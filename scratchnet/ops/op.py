@@ -58,6 +58,11 @@ class ForwardOnly(NamedTuple):
     example: Example
 
 
+def one_variant(*args: object, **kwargs: object) -> str:
+    """Of an operator that is measured as one."""
+    return ""
+
+
 class DimOptions(NamedTuple):
     """dim: the axis that the operator works along."""
 
@@ -101,7 +106,7 @@ class Op:
     backward_options: bool = True  # whether backward takes the options
     # Names the variant of a call with the same arguments: each has figures of its own in a profile, where the ratio of torch's
     # time to ours differs much. A call that it cannot name is left to ours, which says what is wrong with it.
-    variant: Callable[..., str] = lambda *args, **kwargs: ""
+    variant: Callable[..., str] = one_variant
     # Variants of calls without a gradient, which are measured with the tensors of many layers in turn.
     forward_only: dict[str, ForwardOnly] = field(default_factory=dict)
     # Whether a C++ kernel computes the outputs together with the gradients for an incoming 1, where that saves work:

@@ -80,10 +80,11 @@ RECURRENCE = Op(
     name="recurrence",
     primitive="matmul",
     idea="a layer of an RNN, LSTM or GRU: inputs projected at once, recurrent weights packed once, each thread owns sequences",
-    # x (N, I) packed: row after row of step 0, then of step 1, ...; batch_sizes (T) int64 on the CPU: the rows of each step;
-    # w_ih (G H, I), w_hh (G H, P), b_ih and b_hh (G H), h0 (B, P), c0 (B, H), w_hr (P, H), P = H without w_hr
-    # -> y (N, P), h_n (B, P), c_n (B, H) or (0), activations (N, G H), inner: the cells of an LSTM, W_hn h + b_hn of a GRU
-    inputs=("x", "batch_sizes", "w_ih", "w_hh", "b_ih?", "b_hh?", "h0", "c0?", "w_hr?"),
+    # x (T, B, I), or packed (N, I), row after row of step 0, then of step 1, ..., with batch_sizes (T) int64 on the CPU, the
+    # rows of each step; w_ih (G H, I), w_hh (G H, P), b_ih and b_hh (G H), h0 (B, P), c0 (B, H), w_hr (P, H), P = H without
+    # w_hr -> y (T, B, P) or (N, P), h_n (B, P), c_n (B, H) or (0), activations (N, G H), N = T B, inner: the cells of an LSTM,
+    # W_hn h + b_hn of a GRU
+    inputs=("x", "batch_sizes?", "w_ih", "w_hh", "b_ih?", "b_hh?", "h0", "c0?", "w_hr?"),
     options=RecurrenceOptions,
     outputs=("y", "h_n", "c_n"),
     kept=("activations", "inner"),

@@ -40,6 +40,13 @@ def _sigmoid(v: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-v))
 
 
+def _rows(x: np.ndarray, batch_sizes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """x packed, and its batch_sizes: those of x (T, B, I) are all B."""
+    if batch_sizes is None:
+        return x.reshape(x.shape[0] * x.shape[1], x.shape[2]), np.full(x.shape[0], x.shape[1])
+    return x, batch_sizes
+
+
 def _steps(batch_sizes: np.ndarray, reverse: bool) -> Iterator[tuple[slice, int]]:
     """(rows of the step in the packed arrays, number of sequences that have it), step by step."""
     ends = np.cumsum(batch_sizes)
@@ -59,7 +66,7 @@ def _before(after: np.ndarray, start: np.ndarray, batch_sizes: np.ndarray, rever
 @np.errstate(all="ignore")
 def recurrence_forward(
     x: np.ndarray,
-    batch_sizes: np.ndarray,
+    batch_sizes: np.ndarray | None,
     w_ih: np.ndarray,
     w_hh: np.ndarray,
     b_ih: np.ndarray | None,
@@ -69,7 +76,9 @@ def recurrence_forward(
     w_hr: np.ndarray | None,
     options: RecurrenceOptions,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """y (N, P), h_n (B, P), c_n (B, H), the gates' activations (N, G H), the inner values (N, H): c' or v_n."""
+    """y (T, B, P) or packed (N, P), as x is, h_n (B, P), c_n (B, H), activations (N, G H), inner values (N, H): c' or v_n."""
+    axes = x.shape[:-1]
+    x, batch_sizes = _rows(x, batch_sizes)
     name, hidden = RECURRENCES[options.mode], h0.shape[1] if w_hr is None else w_hr.shape[1]
     u = x @ w_ih.T + (0 if b_ih is None else b_ih)
     h, c = h0.copy(), np.empty(0) if c0 is None else c0.copy()
@@ -95,7 +104,7 @@ def recurrence_forward(
                 new = np.tanh(u[rows] + v) if name == "rnn_tanh" else np.maximum(u[rows] + v, 0.0)
                 activations[rows] = new
         h[:n] = y[rows] = new
-    return y, h, c, activations, inner
+    return y.reshape(*axes, y.shape[1]), h, c, activations, inner
 
 
 @np.errstate(all="ignore")
@@ -104,7 +113,7 @@ def recurrence_backward(
     grad_h_n: np.ndarray,
     grad_c_n: np.ndarray,
     x: np.ndarray,
-    batch_sizes: np.ndarray,
+    batch_sizes: np.ndarray | None,
     w_ih: np.ndarray,
     w_hh: np.ndarray,
     h0: np.ndarray,
@@ -126,6 +135,9 @@ def recurrence_backward(
     """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr of `recurrence_forward`."""
     mode, reverse = options
     name = RECURRENCES[mode]
+    axes = x.shape
+    x, batch_sizes = _rows(x, batch_sizes)
+    grad_y, y = (t.reshape(len(x), h0.shape[1]) for t in (grad_y, y))
     dh, dc, m = grad_h_n.copy(), grad_c_n.copy(), np.empty_like(inner)
     du, dv, dy = np.empty_like(activations), np.empty_like(activations), np.empty_like(y)
     before = _before(y, h0, batch_sizes, reverse)
@@ -156,7 +168,7 @@ def recurrence_backward(
                 du[rows] = dv[rows] = np.where(activations[rows] <= 0, 0.0, dy[rows])
         dh[:n] += dv[rows] @ w_hh
     return (
-        du @ w_ih if need_x else None,
+        (du @ w_ih).reshape(axes) if need_x else None,
         du.T @ x if need_w_ih else None,
         dv.T @ before if need_w_hh else None,
         du.sum(0) if need_b_ih else None,

@@ -6,12 +6,21 @@ reverse has not begun, is a row like the others, but its state does not change.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from scratchnet.ops import GATES, RECURRENCES
 from scratchnet.ops.recurrence import RecurrenceOptions
 from scratchnet.reference import widen
+
+
+def _rows(x: Tensor, batch_sizes: Tensor | None) -> tuple[Tensor, Tensor]:
+    """x packed, and its batch_sizes: those of x (T, B, I) are all B."""
+    if batch_sizes is None:
+        return x.flatten(0, 1), torch.full(x.shape[:1], x.shape[1])
+    return x, batch_sizes
 
 
 def _places(batch_sizes: Tensor, rows: int, batch: int, device: torch.device) -> Tensor:
@@ -43,7 +52,7 @@ def _order(steps: int, reverse: bool) -> list[int]:
 
 def recurrence_forward(
     x: Tensor,
-    batch_sizes: Tensor,
+    batch_sizes: Tensor | None,
     w_ih: Tensor,
     w_hh: Tensor,
     b_ih: Tensor | None,
@@ -53,7 +62,9 @@ def recurrence_forward(
     w_hr: Tensor | None,
     options: RecurrenceOptions,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """y (N, P), h_n (B, P), c_n (B, H); the gates' activations (N, G H) and the inner values (N, H), never in 16 bits."""
+    """y (T, B, P) or packed (N, P), as x is, h_n (B, P), c_n (B, H); activations (N, G H), inner (N, H), never in 16 bits."""
+    axes = x.shape[:-1]
+    x, batch_sizes = _rows(x, batch_sizes)
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[options.mode]
     x, w_ih, w_hh, b_ih, b_hh, h, c, w_hr = map(widen, (x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr))
     places = _places(batch_sizes, rows, h.shape[0], x.device)
@@ -85,16 +96,17 @@ def recurrence_forward(
         h = new.where(alive[t], h)
         steps[t] = new, activations, inner
     y, activations, inner = (_packed(torch.stack(values), places, rows) for values in zip(*steps, strict=True))
+    y = y.reshape(*axes, y.shape[1])
     return y.to(dtype), h.to(dtype), x.new_empty(0, dtype=dtype) if c is None else c.to(dtype), activations, inner
 
 
 def recurrence_forward_shapes(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, options):
     """Results of `recurrence_forward` without their values: the number of steps is not constant in a compiled graph."""
-    wide, rows, gates = widen(x).dtype, x.shape[0], w_hh.shape[0]  # not len(x), which is a constant
+    wide, rows, gates = widen(x).dtype, math.prod(x.shape[:-1]), w_hh.shape[0]  # not numel(), a constant
     hidden = gates // GATES[RECURRENCES[options.mode]] if RECURRENCES[options.mode] in ("lstm", "gru") else 0
     c_n = x.new_empty(0) if c0 is None else torch.empty_like(c0)
     inside = (x.new_empty(rows, size, dtype=wide) for size in (gates, hidden))
-    return x.new_empty(rows, h0.shape[1]), torch.empty_like(h0), c_n, *inside
+    return x.new_empty(*x.shape[:-1], h0.shape[1]), torch.empty_like(h0), c_n, *inside
 
 
 def recurrence_backward(
@@ -102,7 +114,7 @@ def recurrence_backward(
     grad_h_n: Tensor,
     grad_c_n: Tensor,
     x: Tensor,
-    batch_sizes: Tensor,
+    batch_sizes: Tensor | None,
     w_ih: Tensor,
     w_hh: Tensor,
     h0: Tensor,
@@ -123,6 +135,8 @@ def recurrence_backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of x, w_ih, w_hh, b_ih, b_hh, h0, c0 and w_hr; a second derivative needs differentiable saved values."""
     mode, reverse = options
+    axes, grad_y, y = x.shape, grad_y.flatten(0, -2), y.flatten(0, -2)
+    x, batch_sizes = _rows(x, batch_sizes)
     dtype, rows, name = x.dtype, x.shape[0], RECURRENCES[mode]
     values = grad_y, grad_h_n, grad_c_n, x, w_ih, w_hh, h0, c0, w_hr, y
     grad_y, dh, dc, x, w_ih, w_hh, h0, c0, w_hr, y = map(widen, values)
@@ -168,7 +182,7 @@ def recurrence_backward(
     sequences = (*map(torch.stack, zip(*steps, strict=True)), before)
     gates, hidden, projected, dprojected, before = (_packed(t, places, rows) for t in sequences)
     grads = (
-        gates @ w_ih if need_x else None,
+        (gates @ w_ih).reshape(axes) if need_x else None,
         gates.T @ x if need_w_ih else None,
         hidden.T @ before if need_w_hh else None,
         gates.sum(0) if need_b_ih else None,

@@ -1,7 +1,10 @@
-"""DistributedDataParallel over two gloo processes: the averaged gradients are those of the whole batch."""
+"""DistributedDataParallel over two gloo processes: the averaged gradients are those of the whole batch. And torch's RPC."""
 
 import pytest
 import torch
+import torch.distributed.autograd
+import torch.multiprocessing as mp
+from torch.distributed import rpc
 from two_processes import two_processes
 
 import scratchnet
@@ -44,3 +47,23 @@ def test_two_processes():
 @pytest.mark.full
 def test_two_processes_compiled():
     check(compile=True)
+
+
+def by_rpc(rank, file):
+    options = rpc.TensorPipeRpcBackendOptions(init_method=f"file://{file}")
+    rpc.init_rpc("alone", rpc.BackendType.TENSORPIPE, 0, 1, options)
+    whole, (x, y) = model(), batch()
+    with scratchnet.backend("cpp"):
+        nn.functional.cross_entropy(whole(x), y).backward()
+        with torch.distributed.autograd.context() as context:
+            torch.distributed.autograd.backward(context, [nn.functional.cross_entropy(whole(x), y)])
+            gradients = torch.distributed.autograd.get_gradients(context)
+    for parameter in whole.parameters():
+        torch.testing.assert_close(gradients[parameter], parameter.grad)
+    rpc.shutdown()
+
+
+@pytest.mark.skipif(not rpc.is_available(), reason="this torch has no RPC")
+def test_a_backward_pass_of_rpc_makes_all_gradients(tmp_path):
+    """Its engine says of every node that it does not go on to it."""
+    mp.spawn(by_rpc, (tmp_path / "store",))

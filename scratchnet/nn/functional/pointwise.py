@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from scratchnet.functions.dispatch import wanted
 from scratchnet.nn.functional.reduction import REDUCE
 from scratchnet.torch_private import batched, tracing, transforming
 
@@ -37,7 +38,7 @@ def pointwise(value: Callable[..., Tensor], slopes: Callable[..., tuple[Tensor, 
         @staticmethod
         def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
             x, t = ctx.saved_tensors
-            need_x, need_t, *rest = ctx.needs_input_grad
+            need_x, need_t, *rest = wanted(ctx)
             if ctx.reduction == "mean":
                 grad = grad / x.numel()
             dx, dt = slopes(x, t, need_x, need_t, *ctx.options)

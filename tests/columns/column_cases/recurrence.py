@@ -7,6 +7,10 @@ from scratchnet.ops import GATES, RECURRENCES
 
 def recurrence_forward(x, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse):
     """torch's cells over the rows of each step."""
+    if batch_sizes is None:
+        rows, batch_sizes = x.flatten(0, 1), torch.full(x.shape[:1], x.shape[1])
+        y, *others = recurrence_forward(rows, batch_sizes, w_ih, w_hh, b_ih, b_hh, h0, c0, w_hr, mode, reverse)
+        return y.unflatten(0, x.shape[:2]), *others
     name, begin, h, c = RECURRENCES[mode], 0, h0, c0
     b_ih, b_hh = (x.new_zeros(len(w_hh)) if b is None else b for b in (b_ih, b_hh))
     steps = []
@@ -44,6 +48,7 @@ def recurrence_calls():
     for mode, name in enumerate(RECURRENCES):
         for label, sizes, biased, reverse, state in (
             ("padded", (2, 2, 2), True, False, 3),
+            ("sequences of one length, reverse", (2, 2, 2), True, True, 3),
             ("packed", (3, 2, 2, 1), True, False, 3),
             ("packed, reverse, no bias", (3, 2, 2, 1), False, True, 3),
             ("one step", (4,), True, True, 3),
@@ -51,11 +56,11 @@ def recurrence_calls():
         ):
             if label == "projection" and name != "lstm":
                 continue
-            gates = 3 * GATES[name]
+            gates, packed = 3 * GATES[name], label != "sequences of one length, reverse"
             yield call(
                 f"{name} {label}",
-                x=randn(sum(sizes), 2),
-                batch_sizes=torch.tensor(sizes),
+                x=randn(sum(sizes), 2) if packed else randn(len(sizes), sizes[0], 2),
+                batch_sizes=torch.tensor(sizes) if packed else None,
                 w_ih=randn(gates, 2) / 2,
                 w_hh=randn(gates, state) / 2,
                 b_ih=randn(gates) if biased else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from scratchnet.functions.checks import is_float
-from scratchnet.functions.dispatch import Function, Operator, lined_up, or_torch
+from scratchnet.functions.dispatch import Function, Operator, gradients, or_torch
 from scratchnet.functions.explain import soft_clip as explain
 from scratchnet.ops.soft_clip import SoftClipOptions
 
@@ -21,7 +21,7 @@ class SoftClip(Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return lined_up(ctx, ctx.kernel.backward(grad, *ctx.saved_tensors, ctx.options))
+        return gradients(ctx, grad, *ctx.saved_tensors, ctx.options)
 
 
 _soft_clip = Operator("soft_clip", SoftClip)
