@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the options say; an assertion that fails in a lesson is raised."""
     screen = options.page()
+    if args.start and not isinstance(args.lesson, Lesson):
+        raise SystemExit("scratchnet learn: --from goes with the number of a lesson")
+    if args.notebook and isinstance(args.lesson, kernels.Exercise):
+        raise SystemExit("scratchnet learn: only lessons are notebooks, a kernel is a file of its own")
     if args.kernels:
         kernels.list_all(screen)
     elif isinstance(args.lesson, kernels.Exercise):
@@ -57,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         _list(screen)
     else:
         heading = args.start and _heading(args.lesson, args.start)
-        _teach(screen, args.lesson, heading, pause=not args.no_pause and screen.is_terminal and sys.stdin.isatty())
+        return _teach(screen, args.lesson, heading, pause=not args.no_pause and screen.is_terminal and sys.stdin.isatty())
     return 0
 
 
@@ -106,32 +111,49 @@ def _write_notebooks(screen: Console, lessons: list[Lesson], folder: Path) -> No
 
 
 def _heading(lesson: Lesson, asked: str) -> str:
-    for heading in lesson.headings:
+    """The heading that was asked for or, if there is none of that name, the first that contains it."""
+    for heading in (*(one for one in lesson.headings if one == asked), *lesson.headings):
         if asked.lower() in heading.lower():
             return heading
     there = "".join(f"\n  {heading}" for heading in lesson.headings)
     raise SystemExit(f"scratchnet learn {lesson.number}: no heading contains {asked!r}; the headings are{there}")
 
 
-def _teach(screen: Console, lesson: Lesson, start: str | None, pause: bool) -> None:
-    """Show prose, code and what the code prints, from the heading `start` on; wait at each heading if `pause`."""
+def _teach(screen: Console, lesson: Lesson, start: str | None, pause: bool) -> int:
+    """Show prose, code and what the code prints, from the heading `start` on; wait at each heading if `pause`.
+
+    The exit code: 130, as in a shell, if a cell was interrupted.
+    """
     module = sys.modules[lesson.name] = ModuleType(lesson.name)  # torch.compile finds a function's globals by their module
-    begun = start is None
+    begun, here = start is None, start
+    go_on = lambda: screen.print(f"Go on with: {_command(lesson, here)}", highlight=False, markup=False, soft_wrap=True)
     screen.print(f"[dim]{lesson.minutes} minutes to read[/dim]", highlight=False)
     for heading, cell in _pieces(lesson):
-        if begun and heading and pause and not _wait(screen, heading):
-            screen.print(f'Go on with: scratchnet learn {int(lesson.number)} --from "{heading}"', highlight=False)
-            return
+        if begun and heading:
+            here = heading
+            if pause and not _wait(screen, heading):
+                go_on()
+                return 0
         begun = begun or heading == start
-        if not cell.prose:
-            _run(screen, lesson, cell, module, begun)
-        elif begun:
-            screen.print(Markdown(cell.text), "")
+        try:
+            if not cell.prose:
+                _run(screen, lesson, cell, module, begun)
+            elif begun:
+                screen.print(Markdown(cell.text), "")
+        except KeyboardInterrupt:
+            go_on()
+            return 130
     (check,) = [value for value in vars(module).values() if isinstance(value, Checks)]
     progress.save_read(lesson, len(check.passed))
     following = lesson.next
     after = f"   next: scratchnet learn {int(following.number)}" if following else ""
     screen.print(f"Your turn: scratchnet check {int(lesson.number)}{after}", highlight=False)
+    return 0
+
+
+def _command(lesson: Lesson, heading: str | None) -> str:
+    """What goes on with a lesson at a heading, None for its first lines; for the shell, to which backticks mean something."""
+    return f"scratchnet learn {int(lesson.number)}" + (f" --from {shlex.quote(heading)}" if heading else "")
 
 
 def _pieces(lesson: Lesson) -> Iterator[tuple[str | None, Cell]]:
@@ -163,6 +185,7 @@ def _wait(screen: Console, title: str) -> bool:
     try:
         answer = screen.input(f"[dim]Enter: {escape(title)}   q: stop here[/dim] ")
     except (EOFError, KeyboardInterrupt):
+        screen.print()  # the cursor stands behind the question
         return False
     if screen.is_terminal:  # the question goes once it is answered
         screen.control(Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)))
