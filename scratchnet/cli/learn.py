@@ -112,9 +112,9 @@ def _write_notebooks(screen: Console, lessons: list[Lesson], folder: Path) -> No
 
 def _heading(lesson: Lesson, asked: str) -> str:
     """The heading that was asked for or, if there is none of that name, the first that contains it."""
-    for heading in (*(one for one in lesson.headings if one == asked), *lesson.headings):
-        if asked.lower() in heading.lower():
-            return heading
+    contain = [heading for heading in lesson.headings if asked.lower() in heading.lower()]
+    if contain:
+        return asked if asked in contain else contain[0]
     there = "".join(f"\n  {heading}" for heading in lesson.headings)
     raise SystemExit(f"scratchnet learn {lesson.number}: no heading contains {asked!r}; the headings are{there}")
 
