@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(screen: Console) -> None:
-    table = Table("lesson", "topic", "minutes", "concepts", "checks held", "exercise")
+    table = Table("", "lesson", "min", "checks", "exercise")
     undone = None
     for lesson in course.all_lessons():
         known, tasks = progress.load(lesson), {task.name for task in course.tasks(lesson)}
@@ -75,13 +75,13 @@ def _list(screen: Console) -> None:
         done = "[green]done[/green]" if right == len(tasks) else f"{right} of {len(tasks)}"
         done += progress.tries(lesson)
         undone = undone or (lesson if right < len(tasks) or "read" not in known else None)
-        concepts = ", ".join(map(str, lesson.concepts))
-        table.add_row(lesson.number, lesson.title, str(lesson.minutes), concepts, str(known.get("checks", "")), done)
+        table.add_row(lesson.number, lesson.title, str(lesson.minutes), str(known.get("checks", "")), done)
     screen.print(table)
     then = f"next: scratchnet learn {int(undone.number)}." if undone else "All of it is done."
     screen.print(f"{then} What the concepts are: scratchnet learn --concepts", highlight=False)
     screen.print(f"{kernels.done()}: scratchnet learn --kernels", highlight=False)
-    screen.print(f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each.", highlight=False)
+    minutes = f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each."
+    screen.print(f"{minutes} Checks: that held when you read it.", highlight=False)
 
 
 def _list_concepts(screen: Console) -> None:

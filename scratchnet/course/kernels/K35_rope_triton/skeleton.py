@@ -8,7 +8,6 @@ import triton.language as tl
 @triton.jit
 def turn(x_ptr, cos_ptr, sin_ptr, y_ptr, tokens, columns, rotary, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
-    half = rotary // 2
     j = tl.arange(0, BLOCK)
     partner = ...
     sign = ...

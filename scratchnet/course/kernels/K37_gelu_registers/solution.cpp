@@ -13,8 +13,9 @@ static V exp(V y) {
   const I k = __builtin_convertvector(y * 1.44269504f - 0.5f, I);
   const V whole = __builtin_convertvector(k, V);
   const V r = (y - whole * 0.693359375f) + whole * 0.000212194440f;
-  V sum = V{} + 1 / 5040.f;
-  for (const float c : {1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 0.5f, 1.f, 1.f}) sum = sum * r + c;
+  const float powers[] = {1 / 5040.f, 1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 0.5f, 1, 1};
+  V sum = {};
+  for (const float c : powers) sum = sum * r + c;
   return sum * (V)((k + 127) << 23);
 }
 
