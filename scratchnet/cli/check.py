@@ -116,6 +116,6 @@ def _check(screen: Console, args: argparse.Namespace) -> int:
 def _write(args: argparse.Namespace, told: dict, page: str) -> None:
     """The verdict into the files that the options name."""
     if args.json:
-        args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if args.report:
         args.report.write_text(page, encoding="utf-8")
