@@ -1,12 +1,14 @@
 """The track of kernels: every solution is accepted, every usual mistake gets its own words, every text is whole."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 
 from scratchnet import backends, cli, emulation
 from scratchnet.checker import Contract, Speed, check, explain, load, measure
+from scratchnet.cli import options
 from scratchnet.cli.kernels import bars
 from scratchnet.course import kernels, progress
 from scratchnet.course.kernels.grade import grade
@@ -129,6 +131,8 @@ def test_the_text_of_an_exercise_is_whole(exercise):
     assert len(exercise.hints) == 3 and all(exercise.hints)
     assert len(exercise.mistakes) >= 2
     assert "## What moves\n\n```text\n" in exercise.task and "Proof:" not in exercise.task
+    pictures = "".join(re.findall("```text\n(.*?)```", exercise.task, re.DOTALL))
+    assert max(map(len, pictures.splitlines())) <= options.PAGE - 2  # a terminal breaks longer lines
     assert max(map(len, exercise.solution.read_text(encoding="utf-8").splitlines())) <= 128
 
 
