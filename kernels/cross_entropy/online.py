@@ -1,9 +1,9 @@
-"""Cross-entropy, rung 2: online softmax over tiles of rows, block by block.
+"""Cross-entropy, rung 2: online softmax, block by block; still one row per program.
 
     loss = -sum of a (x - lse)        dx = dloss (exp(x - lse) sum(a) - a)        lse = m + log(sum of exp(x - m))
 
-a is defined in class_targets.py. Maximum and sum come from one loop, the backward takes the saved lse, and short rows share a
-program. Nothing of the size of the logits is saved.
+a is defined in class_targets.py. Maximum and sum come from one loop, and the backward takes the saved lse. Nothing of the size
+of the logits is saved.
 
               passes over memory                        bytes (N elements of b bytes)
     forward   read x                                    N b;  class probabilities add N b
@@ -42,6 +42,8 @@ from scratchnet.kernels.online_softmax import (
 from scratchnet.ops import REDUCTIONS
 from scratchnet.ops.cross_entropy import LossOptions
 
+BLOCK = 1024  # classes per step of a loop
+
 
 @triton.jit(do_not_specialize=["rows", "ignore_index"])
 def cross_entropy_forward_kernel(
@@ -77,12 +79,12 @@ def cross_entropy_forward(
     x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, target, weight = (None if t is None else t.contiguous() for t in (x, target, weight))
-    grid, sizes, tile = layout(x.shape, 1)
+    _, sizes, _ = layout(x.shape, 1)
     lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)  # exp(x - lse) needs the digits that follow a large m
-    results = loss_memory(x, lse.shape, options.reduction, *grid)
+    results = loss_memory(x, lse.shape, options.reduction, lse.numel())
     tensors, sizes = (x, target, weight, lse, *results), (*sizes, options.ignore_index)
     constants = {"EVERY_CLASS": every_class(target, options), **target_options(x, target, x.shape[1], options)}
-    launch(cross_entropy_forward_kernel, grid, *tensors, *sizes, **constants, **tile)
+    launch(cross_entropy_forward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK_ROWS=1, BLOCK=BLOCK)
     loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
@@ -120,9 +122,9 @@ def cross_entropy_backward(
 ) -> Tensor:
     grad, x, target, weight, lse = (None if t is None else t.contiguous() for t in (grad, x, target, weight, lse))
     dx = torch.empty_like(x)
-    grid, sizes, tile = layout(x.shape, 1)
+    _, sizes, _ = layout(x.shape, 1)
     sums = share_sums(x, target, weight, sizes[1], options)
     tensors, sizes = (grad, x, target, weight, lse, total_weight, sums, dx), (*sizes, options.ignore_index)
     constants = {"REDUCTION": REDUCTIONS[options.reduction], **target_options(x, target, x.shape[1], options)}
-    launch(cross_entropy_backward_kernel, grid, *tensors, *sizes, **constants, **tile)
+    launch(cross_entropy_backward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK_ROWS=1, BLOCK=BLOCK)
     return dx

@@ -65,17 +65,32 @@ def _contract() -> str:
 def run(args: argparse.Namespace) -> int:
     """Grade the exercise or check the kernel; 0 if all of it is right."""
     screen = options.page()
-    if args.what is None and not args.all:
-        raise SystemExit("scratchnet check: name a lesson (its number), a file with a kernel, or --all")
+    exercise = args.all or isinstance(args.what, (Lesson, kernels.Exercise))
+    _refuse(args, exercise)
     if isinstance(args.what, kernels.Exercise):
         return kernels.grade(screen, args.what, args.hint, args.file, args.json, not args.no_speed)
-    if args.all or isinstance(args.what, Lesson):
+    if exercise:
         return grade.run(screen, args)
-    if args.hint is not None or args.file:
-        raise SystemExit("scratchnet check: --hint and --file are for exercises, and this is a kernel")
-    if args.primitive is None:
-        raise SystemExit(f"scratchnet check: what does {args.what} compute? Name it: --primitive {'|'.join(PRIMITIVES)}")
     return _check(screen, args)
+
+
+def _refuse(args: argparse.Namespace, exercise: bool) -> None:
+    """SystemExit, before anything is graded, if an option is missing, would be ignored, or names a folder that is not there."""
+    if args.what is None and not args.all:
+        problem = "name a lesson (its number), a file with a kernel, or --all"
+    elif args.all and (args.what or args.hint is not None):
+        problem = "--all grades every exercise: it goes with no number, no file and no --hint"
+    elif exercise and (args.primitive or args.report):
+        problem = "--primitive and --report are for kernels of your own, and this is an exercise"
+    elif not exercise and (args.hint is not None or args.file):
+        problem = "--hint and --file are for exercises, and this is a kernel"
+    elif not exercise and args.primitive is None:
+        problem = f"what does {args.what} compute? Name it: --primitive {'|'.join(PRIMITIVES)}"
+    elif missing := [path for path in (args.json, args.report) if path and not path.parent.is_dir()]:
+        problem = f"there is no folder {missing[0].parent} for {missing[0].name}"
+    else:
+        return
+    raise SystemExit(f"scratchnet check: {problem}")
 
 
 def _check(screen: Console, args: argparse.Namespace) -> int:
@@ -85,6 +100,8 @@ def _check(screen: Console, args: argparse.Namespace) -> int:
         report = checker.judge(args.what, OPS[args.primitive], args.direction, seed, not args.no_speed)
     except checker.KernelError as error:
         screen.print(f"[red]✗[/red] {escape(str(error))}", highlight=False)
+        told = {"file": args.what.name, "operator": args.primitive, "seed": seed, "ok": False, "problem": str(error)}
+        _write(args, told, f"# {args.what.name}\n\n`{args.primitive}`: **wrong**.\n\n```text\n{error}\n```\n")
         return 1
     screen.print(f"[bold]{report.file}[/bold]: {report.operator} in {report.kind}, --seed {seed}", highlight=False)
     for name, direction in report.directions.items():
@@ -94,8 +111,13 @@ def _check(screen: Console, args: argparse.Namespace) -> int:
             screen.print(Padding(escape(line), (0, 2)), highlight=False)
     if report.printed:
         screen.print(f"The kernel printed:\n{escape(report.printed)}", highlight=False)
-    if args.json:
-        args.json.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
-    if args.report:
-        args.report.write_text(report.page(), encoding="utf-8")
+    _write(args, report.json(), report.page())
     return 0 if report.ok else 1
+
+
+def _write(args: argparse.Namespace, told: dict, page: str) -> None:
+    """The verdict into the files that the options name."""
+    if args.json:
+        args.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if args.report:
+        args.report.write_text(page, encoding="utf-8")

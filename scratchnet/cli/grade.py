@@ -6,12 +6,12 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.syntax import Syntax
-from rich.table import Table
 
 import scratchnet
 from scratchnet import course
@@ -72,28 +72,33 @@ def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) ->
     if not folder.is_dir():
         raise SystemExit(f"scratchnet check --all: there is no folder {folder}; `scratchnet check 1` begins one")
     graded: Graded = {}
-    table = Table("lesson", "right", "what is wrong")
-    for lesson in course.all_lessons():
-        path = folder / f"{lesson.name}.py"
+    for one in (*course.all_lessons(), *all_exercises()):
+        path = folder / f"{one.name}{one.stub.suffix}"
         if path.is_file():
-            graded[lesson] = path, course.grade(lesson, path, seed)
-        else:
-            graded[lesson] = None, dict.fromkeys((task.name for task in course.tasks(lesson)), f"there is no file {path}")
-    for exercise in all_exercises():
-        path = folder / f"{exercise.name}{exercise.stub.suffix}"
-        if path.is_file():
-            graded[exercise] = path, {exercise.name: "\n".join(grade_kernel(exercise, path)) or None}
-    for lesson, (found, verdicts) in graded.items():
-        wrong = [name for name, problem in verdicts.items() if problem]
-        table.add_row(
-            lesson.number, f"{len(verdicts) - len(wrong)} of {len(verdicts)}", ", ".join(wrong) if found else "no file"
-        )
-    screen.print(table)
+            graded[one] = path, _verdicts(one, path, seed)
+        elif isinstance(one, Lesson):
+            graded[one] = None, dict.fromkeys((task.name for task in course.tasks(one)), f"there is no file {path}")
+        if one in graded:
+            _print_line(screen, one, *graded[one])
     problems = [problem for _, verdicts in graded.values() for problem in verdicts.values()]
     screen.print(f"{problems.count(None)} of {len(problems)} tasks right", highlight=False)
     if report:
         write(report, graded, seed)
     return int(any(problems))
+
+
+def _verdicts(one: Lesson | Exercise, path: Path, seed: int) -> Verdicts:
+    if isinstance(one, Exercise):
+        return {one.name: "\n".join(grade_kernel(one, path)) or None}
+    return course.grade(one, path, seed)
+
+
+def _print_line(screen: Console, one: Lesson | Exercise, path: Path | None, verdicts: Verdicts) -> None:
+    """The outcome, as soon as it is there: a folder takes minutes."""
+    wrong = [name for name, problem in verdicts.items() if problem]
+    right = f"{len(verdicts) - len(wrong)} of {len(verdicts)}"
+    told = "no file" if path is None else f"wrong: {', '.join(wrong)}" if wrong else ""
+    screen.print(f"{one.number:4} {right:7} {told}".rstrip(), highlight=False, soft_wrap=True)
 
 
 def write(report: Path, graded: Graded, seed: int) -> None:
@@ -124,12 +129,16 @@ def _report(screen: Console, lesson: Lesson, verdicts: Verdicts) -> None:
 
 
 def _hint(screen: Console, lesson: Lesson, name: str) -> None:
-    """Show the next hint for a task; after the last one, that one again and the solution of this task."""
+    """Show the next hint for a task."""
     (task,) = (task for task in course.tasks(lesson) if task.name == name)
-    shown = progress.task(progress.load(lesson), name)["hints"]
-    number = min(shown + 1, len(task.hints))
-    screen.print(f"[bold]{name}[/bold], hint {number} of {len(task.hints)}: {escape(task.hints[number - 1])}", highlight=False)
-    if number == len(task.hints):
+    show_hint(screen, name, task.hints, progress.task(progress.load(lesson), name)["hints"], task.source(), "python")
+
+
+def show_hint(screen: Console, name: str, hints: Sequence[str], shown: int, solution: str, language: str) -> None:
+    """Show the hint after those that were shown; after the last one, that one again and the solution of this task."""
+    number = min(shown + 1, len(hints))
+    screen.print(f"[bold]{name}[/bold], hint {number} of {len(hints)}: {escape(hints[number - 1])}", highlight=False)
+    if number == len(hints):
         screen.print("That was the last one. Our solution:", highlight=False)
-        listing = Syntax(task.source(), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        listing = Syntax(solution, language, theme="ansi_dark", background_color="default", word_wrap=True)
         screen.print(Padding(listing, (0, 4)))

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from scratchnet import checker
-from scratchnet.cli.grade import write
+from scratchnet.cli.grade import show_hint, write
 from scratchnet.course import progress
 from scratchnet.course.kernels import Exercise, all_exercises
 from scratchnet.course.kernels import grade as grading
@@ -54,21 +54,26 @@ def grade(screen: Console, exercise: Exercise, hint: str | None, file: Path | No
     """Print what is wrong with the reader's kernel, or what it moves and how fast it is; 0 if it is right."""
     if file and not file.is_file():
         raise SystemExit(f"scratchnet check {exercise.number}: there is no file {file}")
+    if hint not in (None, "", exercise.name):
+        raise SystemExit(f"scratchnet check {exercise.number}: it is one task, {exercise.name}: --hint needs no name")
     path = file or _begin(screen, exercise)
-    problem = grading.grade(exercise, path) if hint is None else []
+    if hint is not None:
+        _hint(screen, exercise)
+        if not file:
+            progress.save_graded(exercise, path, {}, exercise.name)
+        return 1
+    problem = grading.grade(exercise, path)
     speed = None
-    if exercise.language == "C++" and timed and hint is None and not problem:
+    if exercise.language == "C++" and timed and not problem:
         try:
             speed = checker.measure(checker.load(path, checker.Contract(OPS[exercise.primitive])), exercise.direction)
         except checker.KernelError as error:
             problem = [str(error)]
-    verdicts = {exercise.name: "\n".join(problem) or None} if hint is None else {}
+    verdicts = {exercise.name: "\n".join(problem) or None}
     if not file:
-        progress.save_graded(exercise, path, verdicts, None if hint is None else exercise.name)
+        progress.save_graded(exercise, path, verdicts)
     if report:
         write(report, {exercise: (path, verdicts)}, 0)
-    if hint is not None:
-        return _hints(screen, exercise)
     screen.print(
         f"{'[red]✗[/red]' if problem else '[green]✓[/green]'} [bold]{exercise.number}: {escape(exercise.title)}[/bold]"
     )
@@ -107,13 +112,11 @@ def _print_moves(screen: Console, exercise: Exercise, path: Path) -> None:
         screen.print(Padding(f"{name:12} {len(reads):4} numbers  {text}", (0, 4)), highlight=False)
 
 
-def _hints(screen: Console, exercise: Exercise) -> int:
-    """The hints, in a terminal one after another."""
-    for number, hint in enumerate(exercise.hints, 1):
-        screen.print(f"hint {number} of {len(exercise.hints)}: {escape(hint)}", highlight=False)
-        if screen.is_terminal and number < len(exercise.hints) and screen.input("Enter for the next, q to stop ") == "q":
-            break
-    return 1
+def _hint(screen: Console, exercise: Exercise) -> None:
+    """Show the next hint."""
+    shown = progress.task(progress.load(exercise), exercise.name)["hints"]
+    language = "python" if exercise.language == "Triton" else "cpp"
+    show_hint(screen, exercise.number, exercise.hints, shown, exercise.solution.read_text(encoding="utf-8"), language)
 
 
 def _begin(screen: Console, exercise: Exercise) -> Path:

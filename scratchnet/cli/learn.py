@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the options say; an assertion that fails in a lesson is raised."""
     screen = options.page()
+    if args.start and not isinstance(args.lesson, Lesson):
+        raise SystemExit("scratchnet learn: --from goes with the number of a lesson")
+    if args.notebook and isinstance(args.lesson, kernels.Exercise):
+        raise SystemExit("scratchnet learn: only lessons are notebooks, a kernel is a file of its own")
     if args.kernels:
         kernels.list_all(screen)
     elif isinstance(args.lesson, kernels.Exercise):
@@ -57,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
         _list(screen)
     else:
         heading = args.start and _heading(args.lesson, args.start)
-        _teach(screen, args.lesson, heading, pause=not args.no_pause and screen.is_terminal and sys.stdin.isatty())
+        return _teach(screen, args.lesson, heading, pause=not args.no_pause and screen.is_terminal and sys.stdin.isatty())
     return 0
 
 
 def _list(screen: Console) -> None:
-    table = Table("lesson", "topic", "minutes", "concepts", "checks held", "exercise")
+    table = Table("", "lesson", "min", "checks", "exercise")
     undone = None
     for lesson in course.all_lessons():
         known, tasks = progress.load(lesson), {task.name for task in course.tasks(lesson)}
@@ -70,13 +75,13 @@ def _list(screen: Console) -> None:
         done = "[green]done[/green]" if right == len(tasks) else f"{right} of {len(tasks)}"
         done += progress.tries(lesson)
         undone = undone or (lesson if right < len(tasks) or "read" not in known else None)
-        concepts = ", ".join(map(str, lesson.concepts))
-        table.add_row(lesson.number, lesson.title, str(lesson.minutes), concepts, str(known.get("checks", "")), done)
+        table.add_row(lesson.number, lesson.title, str(lesson.minutes), str(known.get("checks", "")), done)
     screen.print(table)
     then = f"next: scratchnet learn {int(undone.number)}." if undone else "All of it is done."
     screen.print(f"{then} What the concepts are: scratchnet learn --concepts", highlight=False)
     screen.print(f"{kernels.done()}: scratchnet learn --kernels", highlight=False)
-    screen.print(f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each.", highlight=False)
+    minutes = f"Minutes: to read it, {WORDS} words or {LINES} lines of code in each."
+    screen.print(f"{minutes} Checks: that held when you read it.", highlight=False)
 
 
 def _list_concepts(screen: Console) -> None:
@@ -106,32 +111,49 @@ def _write_notebooks(screen: Console, lessons: list[Lesson], folder: Path) -> No
 
 
 def _heading(lesson: Lesson, asked: str) -> str:
-    for heading in lesson.headings:
-        if asked.lower() in heading.lower():
-            return heading
+    """The heading that was asked for or, if there is none of that name, the first that contains it."""
+    contain = [heading for heading in lesson.headings if asked.lower() in heading.lower()]
+    if contain:
+        return asked if asked in contain else contain[0]
     there = "".join(f"\n  {heading}" for heading in lesson.headings)
     raise SystemExit(f"scratchnet learn {lesson.number}: no heading contains {asked!r}; the headings are{there}")
 
 
-def _teach(screen: Console, lesson: Lesson, start: str | None, pause: bool) -> None:
-    """Show prose, code and what the code prints, from the heading `start` on; wait at each heading if `pause`."""
+def _teach(screen: Console, lesson: Lesson, start: str | None, pause: bool) -> int:
+    """Show prose, code and what the code prints, from the heading `start` on; wait at each heading if `pause`.
+
+    The exit code: 130, as in a shell, if a cell was interrupted.
+    """
     module = sys.modules[lesson.name] = ModuleType(lesson.name)  # torch.compile finds a function's globals by their module
-    begun = start is None
+    begun, here = start is None, start
+    go_on = lambda: screen.print(f"Go on with: {_command(lesson, here)}", highlight=False, markup=False, soft_wrap=True)
     screen.print(f"[dim]{lesson.minutes} minutes to read[/dim]", highlight=False)
     for heading, cell in _pieces(lesson):
-        if begun and heading and pause and not _wait(screen, heading):
-            screen.print(f'Go on with: scratchnet learn {int(lesson.number)} --from "{heading}"', highlight=False)
-            return
+        if begun and heading:
+            here = heading
+            if pause and not _wait(screen, heading):
+                go_on()
+                return 0
         begun = begun or heading == start
-        if not cell.prose:
-            _run(screen, lesson, cell, module, begun)
-        elif begun:
-            screen.print(Markdown(cell.text), "")
+        try:
+            if not cell.prose:
+                _run(screen, lesson, cell, module, begun)
+            elif begun:
+                screen.print(Markdown(cell.text), "")
+        except KeyboardInterrupt:
+            go_on()
+            return 130
     (check,) = [value for value in vars(module).values() if isinstance(value, Checks)]
     progress.save_read(lesson, len(check.passed))
     following = lesson.next
     after = f"   next: scratchnet learn {int(following.number)}" if following else ""
     screen.print(f"Your turn: scratchnet check {int(lesson.number)}{after}", highlight=False)
+    return 0
+
+
+def _command(lesson: Lesson, heading: str | None) -> str:
+    """What goes on with a lesson at a heading, None for its first lines; for the shell, to which backticks mean something."""
+    return f"scratchnet learn {int(lesson.number)}" + (f" --from {shlex.quote(heading)}" if heading else "")
 
 
 def _pieces(lesson: Lesson) -> Iterator[tuple[str | None, Cell]]:
@@ -163,6 +185,7 @@ def _wait(screen: Console, title: str) -> bool:
     try:
         answer = screen.input(f"[dim]Enter: {escape(title)}   q: stop here[/dim] ")
     except (EOFError, KeyboardInterrupt):
+        screen.print()  # the cursor stands behind the question
         return False
     if screen.is_terminal:  # the question goes once it is answered
         screen.control(Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)))

@@ -87,7 +87,8 @@ def name_points(axes, points: dict[str, tuple[float, float]], arrows: int) -> No
         dx, dy = (free or sides)[0]
         taken.append((x + dx, y + dy, wide, high))
         offset = dx * 72 / axes.figure.figure.dpi, dy * 72 / axes.figure.figure.dpi
-        axes.annotate(name, point, offset, textcoords="offset points", ha="center", va="center")
+        plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # on the roof's line, under points and arrows
+        axes.annotate(name, point, offset, textcoords="offset points", ha="center", va="center", bbox=plate, zorder=2.5)
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

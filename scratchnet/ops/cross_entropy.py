@@ -89,7 +89,8 @@ CROSS_ENTROPY = Op(
     | {
         "triton": (
             "naive: one row per program, a loop for max, one for sum",
-            "online: tiles of rows, max and sum in one loop",
+            "online: max and sum in one loop, backward from the saved lse",
+            "tiles: several rows in one program",
         )
     },
     torch=F.cross_entropy,

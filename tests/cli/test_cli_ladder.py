@@ -82,6 +82,8 @@ def test_plot_and_tables(clock, tmp_path, drawn):
     assert arrows == list(zip(dots, dots[1:], strict=False))
     written = {text.get_text(): list(text.xy) for text in roofline.texts if isinstance(getattr(text, "xy", None), tuple)}
     named = dict(zip([name.split("  ")[0] for name in names], [*dots, theirs], strict=True))
+    plates = [text for text in roofline.texts if text.get_text() in named]
+    assert all(text.get_bbox_patch() and text.get_zorder() < 3 for text in plates)  # over the roof's line, under the points
     assert {name: written[name] for name in named} == {name: pytest.approx(place) for name, place in named.items()}
 
     root = ElementTree.parse(picture).getroot()

@@ -206,7 +206,7 @@ def test_ignored_rows(ignored, reduction):
 COMPILE = """
 import itertools, json, torch
 from scratchnet.measure.gpu_code import triton as triton_code
-from scratchnet.kernels.cross_entropy import fused_linear, online, softmax
+from scratchnet.kernels.cross_entropy import fused_linear, softmax, tiles
 from scratchnet.kernels.launch import compiling
 from scratchnet.kernels.matmul.split import product_kernel
 from scratchnet.ops import DimOptions
@@ -226,8 +226,8 @@ def losses(rows, dtype, probabilities, weighted, smoothing):
     weight = torch.empty(300, dtype=dtype) if weighted else None
     grad, lse, total = torch.empty(rows, dtype=dtype), torch.empty(rows, dtype=torch.float64), torch.empty(())
     options, needs = LossOptions(0, -100, smoothing), (True, True, True)
-    yield online.cross_entropy_forward, logits, target[..., None], weight, options
-    yield online.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, options
+    yield tiles.cross_entropy_forward, logits, target[..., None], weight, options
+    yield tiles.cross_entropy_backward, grad, logits, target[..., None], weight, lse, total, options
     yield fused_linear.linear_cross_entropy_forward, x, w, w[:, 0], target, weight, options
     yield fused_linear.linear_cross_entropy_backward, grad, x, w, w[:, 0], target, weight, lse, total, options, *needs
 

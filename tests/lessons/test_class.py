@@ -55,7 +55,8 @@ def test_kernels_that_are_there_count(ada, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(grade.course, "all_lessons", lambda: [])
     monkeypatch.setattr(grade, "grade_kernel", lambda exercise, path: ["it leaks", "much"] if exercise == wrong else [])
     assert main(["check", "--all", "--file", str(ada), "--json", str(tmp_path / "ada.json")]) == 1
-    assert "1 of 2 tasks right" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["K05  1 of 1", "K22  0 of 1  wrong: K22_gelu_triton", "1 of 2 tasks right"]
     written = json.loads((tmp_path / "ada.json").read_text())
     assert (written["right"], written["of"], written["lessons"]) == (1, 2, {})
     tasks = {number: kernel["tasks"] for number, kernel in written["kernels"].items()}
@@ -77,8 +78,26 @@ def test_the_verdict_on_a_kernel_as_json(tmp_path):
         (["--all"], "there is no folder exercises; `scratchnet check 1` begins one"),
         (["1", "--file", "nobody.py"], "there is no file nobody.py"),
         (["mine.py", "--primitive", "gelu", "--file", "mine.py"], "--file are for exercises, and this is a kernel"),
+        (["1", "--report", "page.md"], "--report are for kernels of your own, and this is an exercise"),
+        (["K19", "--primitive", "gelu"], "--primitive and --report are for kernels of your own"),
+        (["1", "--all"], "--all grades every exercise: it goes with no number, no file and no --hint"),
+        (["--all", "--hint"], "it goes with no number, no file and no --hint"),
+        (["K19", "--hint", "gelu"], "it is one task, K19_gelu: --hint needs no name"),
+        (["1", "--json", "there/ada.json"], "there is no folder there for ada.json"),
+        (["mine.py", "--primitive", "gelu", "--report", "there/page.md"], "there is no folder there for page.md"),
     ],
 )
 def test_what_is_missing_is_said(arguments, message):
     with pytest.raises(SystemExit, match=message):
         main(["check", *arguments])
+
+
+def test_a_kernel_that_cannot_be_called_is_reported_too(desk):
+    """A script that grades must not find the verdict on the file before."""
+    mine, verdict, page = desk / "mine.cpp", desk / "verdict.json", desk / "page.md"
+    mine.write_text("void forward(\n")
+    command = ["check", str(mine), "--primitive", "gelu", "--seed", "7", "--json", str(verdict), "--report", str(page)]
+    assert main(command) == 1
+    told = json.loads(verdict.read_text())
+    assert (told["file"], told["operator"], told["seed"], told["ok"]) == ("mine.cpp", "gelu", 7, False)
+    assert "rejects it" in told["problem"] and f"```text\n{told['problem']}\n```" in page.read_text()

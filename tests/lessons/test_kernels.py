@@ -1,17 +1,23 @@
 """The track of kernels: every solution is accepted, every usual mistake gets its own words, every text is whole."""
 
+import itertools
+import re
+from pathlib import Path
+
 import pytest
 
 from scratchnet import backends, cli, emulation
 from scratchnet.checker import Contract, Speed, check, explain, load, measure
+from scratchnet.cli import options
 from scratchnet.cli.kernels import bars
 from scratchnet.course import kernels, progress
 from scratchnet.course.kernels.grade import grade
 from scratchnet.measure.bench import Spread
-from scratchnet.ops import OPS
+from scratchnet.ops import OPS, PRIMITIVES
 
 pytestmark = pytest.mark.skipif(emulation.missing() is not None, reason=str(emulation.missing()))
 EXERCISES = kernels.all_exercises()
+PAGE = Path(__file__).parents[2] / "docs" / "learn.md"
 SMALL = ("K01", "K05", "K22")  # one of each language
 some = lambda number: () if number in SMALL else pytest.mark.full
 SOLUTIONS = [pytest.param(exercise, id=exercise.name, marks=some(exercise.number)) for exercise in EXERCISES]
@@ -110,11 +116,23 @@ def test_a_wrapper_is_not_a_kernel(name, tmp_path):
     assert words in told
 
 
+def test_each_primitive_has_a_series_in_all_three_languages():
+    to_write = [exercise for exercise in EXERCISES if exercise.number[0] == "K"]
+    series = {(OPS[exercise.primitive].primitive, exercise.language) for exercise in to_write}
+    assert series == {*itertools.product(PRIMITIVES, kernels.LANGUAGES.values())}
+    if PAGE.exists():
+        page = PAGE.read_text(encoding="utf-8")
+        assert f"there are {len(to_write)} kernels to write" in page
+        assert f"and {len(EXERCISES) - len(to_write)} with a bug to find" in page
+
+
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_the_text_of_an_exercise_is_whole(exercise):
     assert len(exercise.hints) == 3 and all(exercise.hints)
     assert len(exercise.mistakes) >= 2
     assert "## What moves\n\n```text\n" in exercise.task and "Proof:" not in exercise.task
+    pictures = "".join(re.findall("```text\n(.*?)```", exercise.task, re.DOTALL))
+    assert max(map(len, pictures.splitlines())) <= options.PAGE - 2  # a terminal breaks longer lines
     assert max(map(len, exercise.solution.read_text(encoding="utf-8").splitlines())) <= 128
 
 
@@ -127,8 +145,10 @@ def test_a_kernel_from_the_first_command_to_the_last(tmp_path, monkeypatch, caps
     assert code == 0 and "exercises/K05_matmul_cuda.cu" in task and "scratchnet check K05" in task
     code, told = run("check", "K05")
     assert code == 1 and "still as you got it" in told
-    code, hints = run("check", "K05", "--hint")
-    assert code == 1 and "hint 3 of 3" in hints
+    for number in (1, 2, 3, 3):
+        code, hint = run("check", "K05", "--hint")
+        assert code == 1 and f"K05, hint {number} of 3" in hint
+        assert ("__global__ void multiply" in hint) == (number == 3)  # after the last hint our solution
     assert f"0 of {len(EXERCISES)} kernels right" in run("learn")[1]
     mine = tmp_path / "exercises" / "K05_matmul_cuda.cu"
     mine.write_text(kernels.find("K05").solution.read_text(encoding="utf-8"), encoding="utf-8")
@@ -137,7 +157,7 @@ def test_a_kernel_from_the_first_command_to_the_last(tmp_path, monkeypatch, caps
     mine.write_text("// it was right once\n", encoding="utf-8")
     known = progress.load(kernels.find("K05"))
     task = known["tasks"]["K05_matmul_cuda"]
-    assert known["begun"] <= task["passed"] and (task["tries"], task["hints"]) == (1, 1)
+    assert known["begun"] <= task["passed"] and (task["tries"], task["hints"]) == (1, 4)
     assert f"1 of {len(EXERCISES)} kernels right" in run("learn")[1]
     row = next(line for line in run("learn", "--kernels")[1].splitlines() if "K05" in line)
     assert "done, 1 try" in row

@@ -20,6 +20,7 @@ def test_the_list_names_every_lesson(capsys):
     text = capsys.readouterr().out
     assert all(f"│ {lesson.number} " in text for lesson in course.all_lessons())
     assert "next: scratchnet learn 1." in text
+    assert len(text.splitlines()) < 1.5 * len(course.all_lessons())  # a line for most of them
 
 
 def test_every_concept_has_a_lesson(capsys):

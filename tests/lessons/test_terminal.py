@@ -1,6 +1,8 @@
 """A lesson in a terminal: it waits at headings, begins where the reader wants, and says what comes next."""
 
 import io
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "learn.md"
 def terminal(monkeypatch):
     """Read lesson 1 in a terminal in which the reader types `answers`: what is asked and what is shown."""
 
-    def read(*arguments, answers=()):
+    def read(*arguments, answers=(), code=0):
         screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
         answers, asked = iter(answers), []
 
@@ -32,7 +34,7 @@ def terminal(monkeypatch):
         monkeypatch.setattr(screen, "input", reply)
         monkeypatch.setattr(options, "page", lambda: screen)
         monkeypatch.setattr(learn.sys.stdin, "isatty", lambda: True)
-        assert main(["learn", *arguments]) == 0
+        assert main(["learn", *arguments]) == code
         return asked, screen.file.getvalue()
 
     return read
@@ -49,7 +51,7 @@ def test_it_waits_at_every_heading(terminal, capsys):
 def test_the_reader_stops(answer, terminal):
     asked, text = terminal("1", answers=["", answer])
     assert len(asked) == 2
-    assert 'Go on with: scratchnet learn 1 --from "Ways to make one"' in text
+    assert "Go on with: scratchnet learn 1 --from 'Ways to make one'\n" in text
     assert "A shape is also a sentence" in text and "arange" not in text
     assert progress.load(LESSON) == {}
 
@@ -62,6 +64,32 @@ def test_it_begins_at_a_heading(terminal, capsys):
     assert "writing into a view changes" in printed and "a scalar has no axis" not in printed  # that cell ran unseen
     assert printed.endswith(f"{progress.load(LESSON)['checks']} checks passed\n")
     assert "read" in progress.load(LESSON)
+
+
+def test_a_cell_that_is_interrupted_is_where_the_lesson_goes_on(terminal, monkeypatch):
+    def interrupted(screen, lesson, cell, module, shown):
+        if "arange" in cell.text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(learn, "_run", interrupted)
+    asked, text = terminal("1", "--no-pause", code=130)
+    assert asked == [] and text.endswith("Go on with: scratchnet learn 1 --from 'Ways to make one'\n")
+    assert progress.load(LESSON) == {}
+
+
+@pytest.mark.parametrize("lesson", course.all_lessons(), ids=lambda lesson: lesson.name)
+def test_the_command_to_go_on_finds_its_heading(lesson):
+    """Backticks in a heading are a command to the shell, and "Ties" is in "Probabilities" too."""
+    for heading in lesson.headings:
+        command = learn._command(lesson, heading)
+        assert "`" not in re.sub(r"'[^']*'", "", command)
+        assert learn._heading(lesson, shlex.split(command)[-1]) == heading
+
+
+@pytest.mark.parametrize("arguments", (["--from", "Shape"], ["K01", "--from", "Shape"], ["K01", "--notebook", "."]))
+def test_what_would_be_ignored_is_refused(arguments):
+    with pytest.raises(SystemExit, match="--from goes with the number of a lesson|only lessons are notebooks"):
+        main(["learn", *arguments])
 
 
 def test_a_heading_that_is_not_there(capsys):

@@ -1,4 +1,7 @@
-"""A rung is a step: what it adds to the rung below is one idea, on two screens at most."""
+"""A rung is a step: what its file adds to the rung below is one idea, on two screens at most.
+
+Headers that several rungs share are not counted, although some of them come with a rung: its page on the site shows them.
+"""
 
 import ast
 import functools
@@ -9,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchnet.measure.ladder import rungs
-from scratchnet.ops import PRIMITIVES
+from scratchnet.measure.ladder import LADDERS, rungs
 
 CSRC = Path(__file__).parents[2] / "csrc"
 MOST = 80  # new lines of a rung
@@ -57,8 +59,8 @@ def ladders() -> Iterator[tuple[str, list[Path]]]:
     """The files of each ladder, from the first rung to the last."""
     for folder in sorted({source.parent for column in ("cpu", "cuda") for source in (CSRC / column).glob("*/[0-9]_*")}):
         yield f"{folder.parent.name} {folder.name}", sorted(folder.glob("[0-9]_*"))
-    for primitive in PRIMITIVES:
-        yield f"triton {primitive}", [rung.source for rung in rungs(primitive, ("triton",))]
+    for ladder in LADDERS:
+        yield f"triton {ladder}", [rung.source for rung in rungs(ladder, ("triton",))]
 
 
 STEPS = [

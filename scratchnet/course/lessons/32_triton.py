@@ -268,8 +268,8 @@ check("forward and backward belong together, in float64", held)
 # - The interpreter proves results. Speed, races and the choice of BLOCK need a GPU.
 #
 # The Triton kernels of this package are in `scratchnet.kernels`, one idea a file: `scratchnet
-# ladder` lists them. Kernels to write: `scratchnet learn K07`, K11, K17 and K22 in Triton, K05 and
-# others in CUDA.
+# ladder` lists them. Kernels to write: `scratchnet learn K22`, then K17, K11, K07, K31 and K35 in
+# Triton; K05 and others in CUDA. All of them: `scratchnet learn --kernels`.
 
 # %% tags=["hide-input"]
 check.done()
