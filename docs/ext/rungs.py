@@ -41,8 +41,9 @@ def make(app):
 
 
 def ladders() -> dict[str, list[Rung]]:
-    """Operator -> the rungs that are its own: those whose file no operator before it has. In a family those that give a file
-    its name come first. Then, by folder, the rungs that belong to no operator: the steps of optimizers, the machine's limits."""
+    """Operator -> the rungs that are its own: those whose file no operator before it has; those that give a file its name come
+    first in their family. Then folder -> the rungs of no operator: steps of optimizers, and what measures the machine's limit.
+    """
     shown: set[Path] = set()
     found = {}
     for op in sorted(OPS.values(), key=lambda op: (PRIMITIVES.index(op.primitive), op.name != FILES[op.name])):
