@@ -60,7 +60,7 @@ def ladders() -> dict[str, list[Rung]]:
 def about(ladder: str, steps: list[Rung]) -> str:
     """Where more is said, and which operators run these rungs."""
     if ladder not in OPS:
-        return "Of no operator."
+        return "They belong to no operator."
     primitive, files = OPS[ladder].primitive, {step.source for step in steps}
     others = [f"`{name}`" for name in OPS if name != ladder and files & {step.source for step in rungs(name)}]
     also = f" They serve {', '.join(others)} too." if others else ""

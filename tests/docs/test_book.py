@@ -70,7 +70,7 @@ def test_the_list_of_rungs_says_which_operators_run_them():
         " They serve `embedding`, `scatter_add`, `index_add` too.",
         "scatter_add": f"{family.format('gather')} They serve `index_add` too.",
         "linear": family.format("matmul"),
-        "optim": "Of no operator.",
+        "optim": "They belong to no operator.",
     }
     assert [step.name for step in ladders["scatter_add"]] == ["triton:1"]
     assert [step.source.name for step in ladders["optim"]] == ["1_naive.cpp", "2_fused.cpp"]
