@@ -143,6 +143,9 @@ def test_a_signature_is_written_as_a_reader_would():
     def call(x: "Tensor", how: "str" = "mean", then: "Callable" = print) -> "Tensor": ...  # noqa: F821, UP037
 
     assert reference.signature(call) == "(x: Tensor, how: str = 'mean', then: Callable = ...) -> Tensor"
+    layer = type("Layer", (), {"__init__": lambda self, size: None})
+    layer.__init__.__annotations__ = {"size": int | None, "return": None}
+    assert reference.signature(layer) == "(size: int | None)"
     call.__doc__ = "x (*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
     assert reference.markdown(call) == "x (\\*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
 
