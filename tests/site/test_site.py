@@ -149,7 +149,7 @@ def test_search_finds(words: str, site: Path, browser: Any) -> None:
 
 
 def test_pages_of_every_kind_are_accessible(site: Path, browser: Any) -> None:
-    """The front page, search, tables to sort, every figure, the smallest page of each folder: no serious fault, in both themes."""
+    """Front page, search, tables to sort, every figure, the smallest page of each folder: no serious fault, in both themes."""
     axe = pytest.importorskip("axe_core_python.selenium", reason="pip install 'scratchnet[test]'").Axe()
     folders = defaultdict(list)
     for page in html_pages(site):
