@@ -42,9 +42,11 @@ INDEX = """\
 {count} lessons, each a script that ran when its page was made. In a terminal, `scratchnet learn 1` shows the first one and
 `scratchnet check 1` grades its exercise.
 
+::::{{container}} lessons
 | lesson | minutes | difficulty | builds on | what it teaches |
 | --- | --: | --- | --- | --- |
 {rows}
+::::
 
 The dots say how much of the course a lesson takes for granted, as [on the map](../../learn.md#the-map).
 """
