@@ -16,6 +16,7 @@ extensions = ["myst_nb", "sphinx_design", *sorted(path.stem for path in (HERE / 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
+nb_merge_streams = True  # one print after another is one output
 exclude_patterns = ["_made/lessons/notebooks"]  # to download, not to read
 
 html_theme = "pydata_sphinx_theme"

@@ -117,7 +117,8 @@ class LinkLessons(SphinxPostTransform):
 
 
 class LinkTerms(SphinxTransform):
-    """The first use of each term in a page; and each word in italics, in the pages of docs itself."""
+    """The first use of each term in a page, but in no head of a table, which may be a button; and each word in italics, in the
+    pages of docs itself."""
 
     default_priority = 600
     NOT_IN = (nodes.reference, addnodes.pending_xref, nodes.literal, nodes.title, nodes.emphasis, nodes.raw)
@@ -137,7 +138,8 @@ class LinkTerms(SphinxTransform):
             (key for key, name in names.items() if "(" not in name and name not in linked), key=len, reverse=True
         )
         pattern = re.compile(rf"\b({'|'.join(map(re.escape, open_names))})(?:s|es)?\b", re.IGNORECASE)
-        for paragraph in self.document.findall(nodes.paragraph):
+        heads = {paragraph for head in self.document.findall(nodes.thead) for paragraph in head.findall(nodes.paragraph)}
+        for paragraph in self.document.findall(lambda node: isinstance(node, nodes.paragraph) and node not in heads):
             for text in list(paragraph.findall(nodes.Text)):
                 if not self._inside(text, paragraph):
                     self._link(text, pattern, names, linked, page)

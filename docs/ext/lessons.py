@@ -42,9 +42,11 @@ INDEX = """\
 {count} lessons, each a script that ran when its page was made. In a terminal, `scratchnet learn 1` shows the first one and
 `scratchnet check 1` grades its exercise.
 
+::::{{container}} lessons
 | lesson | minutes | difficulty | builds on | what it teaches |
 | --- | --: | --- | --- | --- |
 {rows}
+::::
 
 The dots say how much of the course a lesson takes for granted, as [on the map](../../learn.md#the-map).
 """
@@ -117,7 +119,8 @@ def _run(book: dict) -> dict:
 
     run = nbformat.reads(json.dumps(book), as_version=4)
     with TemporaryDirectory() as folder:  # for the pictures that a lesson saves
-        NotebookClient(run, timeout=SECONDS, resources={"metadata": {"path": folder}}).execute()
+        quiet = ["--log-level=ERROR"]  # each kernel warns of what is sent in plain text, to this machine alone
+        NotebookClient(run, timeout=SECONDS, extra_arguments=quiet, resources={"metadata": {"path": folder}}).execute()
     for cell in run.cells:
         cell.metadata.pop("execution", None)  # when it ran: not the same twice
     return run

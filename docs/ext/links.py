@@ -7,15 +7,14 @@ from pathlib import Path
 from _made import DOCS, MADE, ROOT, write
 from lessons import PAGES as LESSONS
 from rungs import FOLDER as RUNGS
-from rungs import address
+from rungs import address, ladders
 
 from scratchnet import course
-from scratchnet.measure.ladder import LADDERS, rungs
 
 FRONT = {ROOT / f"{name}.md": MADE / f"{name.lower()}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY")}
-# File of the repository -> the page that shows it. Of several rungs in one file, the first.
+# File of the repository -> the page that shows it.
 PLACES = {
-    **{step.source.resolve(): RUNGS / f"{address(step)}.md" for name in LADDERS for step in reversed(rungs(name))},
+    **{step.source.resolve(): RUNGS / f"{address(step)}.md" for steps in ladders().values() for step in steps},
     **{lesson.path.resolve(): LESSONS / f"{lesson.name}.ipynb" for lesson in course.all_lessons()},
     **FRONT,
     ROOT / "README.md": DOCS / "index.md",

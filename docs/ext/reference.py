@@ -73,12 +73,13 @@ def documented(part) -> bool:
 
 
 def signature(value) -> str:
-    """The arguments as a reader writes them; a value that has no literal is dots."""
+    """The arguments as a reader writes them, and what a function returns; a value that has no literal is dots."""
     try:
         text = str(inspect.signature(value))
     except ValueError:
         return "()"
-    return re.sub(r"<[^<>]*>", "...", re.sub(r"(: |-> )'([^']*)'", r"\1\2", text))
+    text = re.sub(r"<[^<>]*>", "...", re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)).replace("NoneType", "None")
+    return text.removesuffix(" -> None") if inspect.isclass(value) else text
 
 
 def markdown(value) -> str:

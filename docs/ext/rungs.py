@@ -9,8 +9,8 @@ from pathlib import Path
 from _made import LANGUAGES, MADE, write
 
 from scratchnet.columns import CSRC
-from scratchnet.measure.ladder import LADDERS, Rung, below, difference, lines, new_lines, rungs
-from scratchnet.ops import BACKENDS, FILES, PRIMITIVES
+from scratchnet.measure.ladder import Rung, below, difference, lines, new_lines, rungs
+from scratchnet.ops import BACKENDS, FILES, OPS, PRIMITIVES
 
 FOLDER = MADE / "rungs"
 HEAD = re.compile(r'(?:"""|// )(.*?)(?:\n\n|\n//\n|\n#|""")', re.DOTALL)  # the first paragraph of a file
@@ -27,10 +27,8 @@ def setup(app):
 def make(app):
     """Write all pages and the list of them."""
     parts = ["# The rungs\n\nEvery step of every ladder, with the lines that it adds to the one below.\n"]
-    for ladder, op in LADDERS.items():
-        steps, names = rungs(ladder), ", ".join(f"`{name}`" for name, file in FILES.items() if file == ladder)
-        about = "The page about {} says what each rung gains." if ladder == op.primitive else f"{names}, of the family of {{}}."
-        parts.append(f"## {ladder}\n\n{about.format(f'[{op.primitive}](../../{op.primitive}.md)')}\n")
+    for ladder, steps in ladders().items():
+        parts.append(f"## {ladder}\n\n{about(ladder, steps)}\n")
         for column, group in groupby(steps, key=lambda step: step.column):
             own = list(group)
             parts.append(f"{BACKENDS[column].what}:\n")
@@ -42,6 +40,34 @@ def make(app):
     write(FOLDER / "index.md", "\n".join(parts))
 
 
+def ladders() -> dict[str, list[Rung]]:
+    """Operator -> the rungs that are its own: those whose file no operator before it has; those that give a file its name come
+    first in their family. Then folder -> the rungs of no operator: steps of optimizers, and what measures the machine's limit.
+    """
+    shown: set[Path] = set()
+    found = {}
+    for op in sorted(OPS.values(), key=lambda op: (PRIMITIVES.index(op.primitive), op.name != FILES[op.name])):
+        own = [step for step in rungs(op.name) if step.source not in shown]
+        shown |= {step.source for step in own}
+        if own:
+            found[op.name] = own
+    for path in sorted({*CSRC.glob("cpu/*/[0-9]_*")} - shown):
+        number, _, idea = path.stem.partition("_")
+        found.setdefault(path.parent.name, []).append(Rung("cpp", path.parent.name, int(number), idea.replace("_", " ")))
+    return found
+
+
+def about(ladder: str, steps: list[Rung]) -> str:
+    """Where more is said, and which operators run these rungs."""
+    if ladder not in OPS:
+        return "They belong to no operator."
+    primitive, files = OPS[ladder].primitive, {step.source for step in steps}
+    others = [f"`{name}`" for name in OPS if name != ladder and files & {step.source for step in rungs(name)}]
+    also = f" They serve {', '.join(others)} too." if others else ""
+    link = f"[{primitive}](../../{primitive}.md)"
+    return (f"The page about {link} says what each gains." if ladder == primitive else f"Of the family of {link}.") + also
+
+
 def address(step: Rung) -> str:
     """The page of a rung, seen from the list."""
     return f"{step.ladder}/{step.column}-{step.number}"
@@ -51,8 +77,8 @@ def page(steps: list[Rung], step: Rung) -> str:
     """A rung in Markdown."""
     low = below(steps, step)
     high = next((other for other in steps if below(steps, other) == step), None)
-    primitive = LADDERS[step.ladder].primitive
-    links = [f"[{primitive}](../../../{primitive}.md)"]
+    primitive = OPS[step.ladder].primitive if step.ladder in OPS else None
+    links = [f"[{primitive}](../../../{primitive}.md)"] if primitive else []
     links += [
         f"[{way}: {rung.name}, {rung.idea}](../{address(rung)}.md)" for way, rung in (("below", low), ("above", high)) if rung
     ]
@@ -66,10 +92,11 @@ def page(steps: list[Rung], step: Rung) -> str:
     with_it = f"The headers of its folder that it includes and {low.name} does not:\n\n{folded}\n" if own else ""
     new = ",".join(map(str, new_lines(low, step)))
     changes = "\n".join(difference(low, step))
+    command = f": `scratchnet ladder {step.ladder} --diff {low.name} {step.name}`" if primitive else ""
     return (
         f"{title}\n\n{facts} Highlighted are those that {low.name} does not have.\n\n{listing(step.source)}\n"
         f":emphasize-lines: {new}\n```\n\n{with_it}"
-        f":::{{dropdown}} What goes and what comes: `scratchnet ladder {step.ladder} --diff {low.name} {step.name}`\n"
+        f":::{{dropdown}} What goes and what comes{command}\n"
         f"```diff\n{changes}\n```\n:::\n"
     )
 

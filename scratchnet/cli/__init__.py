@@ -12,7 +12,7 @@ COMMANDS = {
     "verify": "every operator on every backend against the float64 oracle; exit code 1 if anything is wrong",
     "bench": "every operator against torch's own: time, memory traffic and error",
     "tune": "where ours is faster than torch's own on this machine: measure it, and decide by it from then on",
-    "ladder": "the rungs of a primitive from the naive loop up: what each changes, its error and its speed",
+    "ladder": "the rungs of an operator from the naive loop up: what each changes, its error and its speed",
     "run": "start a program with the threads, memory and cores that a computation on a CPU needs, and say why",
     "train": "train a network built from these layers on real data",
     "learn": "the lessons: list them, run one in the terminal, or write it as a notebook",

@@ -12,14 +12,15 @@ from rich.syntax import Syntax
 from scratchnet.cli import markdown, options
 from scratchnet.measure import ladder, ladder_plot, machine
 from scratchnet.measure.bench import Measurement, Settings, Timing
-from scratchnet.measure.ladder import COLUMNS, LADDERS, Rung
+from scratchnet.measure.ladder import COLUMNS, Rung
 from scratchnet.measure.roof import Roof
+from scratchnet.ops import OPS
 from scratchnet.optional import need
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scratchnet ladder`."""
-    parser.add_argument("primitive", choices=LADDERS, help=", ".join(LADDERS), metavar="primitive")
+    parser.add_argument("operator", choices=OPS, help=", ".join(OPS), metavar="operator")
     parser.add_argument("--backend", action="append", choices=COLUMNS, help="one backend's rungs (default: all)")
     parser.add_argument("--size", nargs=2, type=options.positive, metavar=("ROWS", "COLUMNS"), help="(default: a small one)")
     what = "only show what rung B (such as cpp:2) changes in the source of rung A"
@@ -30,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and show; 1 if a rung was wrong."""
-    steps = ladder.rungs(args.primitive, tuple(args.backend or COLUMNS))
+    steps = ladder.rungs(args.operator, tuple(args.backend or COLUMNS))
     screen = options.console()
     if args.diff:
-        difference = "\n".join(ladder.difference(*(_find(name, ladder.rungs(args.primitive)) for name in args.diff)))
+        difference = "\n".join(ladder.difference(*(_find(name, ladder.rungs(args.operator)) for name in args.diff)))
         screen.print(Syntax(difference, "diff", background_color="default"))
         return 0
     if args.readme:
@@ -43,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
     facts = machine.facts()
     settings = Settings((), torch.float32, seconds=1.0, roof=Roof.measure("cpu", torch.float32))
     with options.progress(screen) as progress:
-        task = progress.add_task(f"ladder {args.primitive}", total=None)
-        results = ladder.measure(args.primitive, steps, args.size and tuple(args.size), settings)
+        task = progress.add_task(f"ladder {args.operator}", total=None)
+        results = ladder.measure(args.operator, steps, args.size and tuple(args.size), settings)
         progress.remove_task(task)
     options.print_absent(screen, "cpu", args.backend)
     tables = [_rungs(steps, results), *_speeds(steps, results)]
-    caption = "\n".join(f"- {line}" for line in _caption(args.primitive, steps, results, facts, settings))
+    caption = "\n".join(f"- {line}" for line in _caption(args.operator, steps, results, facts, settings))
     for table in tables:
         markdown.show(screen, table)
     screen.print(caption, highlight=False, markup=False)
@@ -95,10 +96,10 @@ def _speed(timing: Timing, first: Timing) -> tuple[str, ...]:
     return f"{timing.seconds.median * 1e3:.3g}", timing.pace, f"{gain:.3g}", f"{timing.ratio.median:.2f}"
 
 
-def _caption(primitive: str, steps: list[Rung], results: dict[str, Measurement], facts: dict, settings: Settings) -> list[str]:
+def _caption(operator: str, steps: list[Rung], results: dict[str, Measurement], facts: dict, settings: Settings) -> list[str]:
     """What the tables show, in lines."""
     timed = [result for result in results.values() if result.timings]
-    call = f"{primitive} [{timed[0].example}], {timed[0].rows}x{timed[0].columns}, float32. " if timed else ""
+    call = f"{operator} [{timed[0].example}], {timed[0].rows}x{timed[0].columns}, float32. " if timed else ""
     lines = [
         f"{call}{machine.measured(facts, 'cpu')}",
         "Lines: of the source, and those that the rung below does not have.",

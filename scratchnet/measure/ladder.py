@@ -13,16 +13,10 @@ from scratchnet import backends
 from scratchnet.columns import CSRC, module
 from scratchnet.measure import bench
 from scratchnet.measure.bench import Call, Measurement, Settings
-from scratchnet.ops import FILES, OPS, Cost, Op
+from scratchnet.ops import FILES, OPS, Cost
 
 FOLDERS = {"cpp": "cpu", "cuda": "cuda"}  # of csrc
 COLUMNS = ("cpp", "cuda", "triton")
-# What has a folder of rungs -> the operator that is measured: the one of that name, or else the first in its file. A primitive
-# comes before the others of its family.
-LADDERS: dict[str, Op] = {}
-for _name, _file in FILES.items():
-    if (CSRC / "cpu" / _file).is_dir() and (_file == _name or _file not in LADDERS):
-        LADDERS[_file] = OPS[_name]
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class Rung:
     """One way to write an operator on one backend, numbered from 1."""
 
     column: str
-    ladder: str
+    ladder: str  # the operator; a folder of csrc whose kernels belong to none
     number: int
     idea: str
 
@@ -43,13 +37,16 @@ class Rung:
     def source(self) -> Path:
         """Its file."""
         if self.column == "triton":
-            return Path(find_spec(module(LADDERS[self.ladder], "triton", self.number)).origin)
-        return next((CSRC / FOLDERS[self.column] / self.ladder).glob(f"{self.number}_*"))
+            return Path(find_spec(module(OPS[self.ladder], "triton", self.number)).origin)
+        folder = CSRC / FOLDERS[self.column] / FILES.get(self.ladder, self.ladder)
+        if not folder.is_dir():  # the kernels of scatter_add are gather's
+            folder = folder.with_name(OPS[self.ladder].primitive)
+        return next(folder.glob(f"{self.number}_*"))
 
 
 def rungs(ladder: str, columns: tuple[str, ...] = COLUMNS) -> list[Rung]:
-    """From the naive one up, backend by backend."""
-    ideas = [(column, LADDERS[ladder].rungs(column)) for column in columns]
+    """Those of an operator, from the naive one up, backend by backend."""
+    ideas = [(column, OPS[ladder].rungs(column)) for column in columns]
     return [Rung(column, ladder, n, idea) for column, own in ideas for n, idea in enumerate(own, 1)]
 
 
@@ -86,7 +83,7 @@ def measure(ladder: str, steps: list[Rung], size: tuple[int, int] | None, settin
 
     size: rows and columns; None: the smallest that `scratchnet bench` times, because naive loops are slow.
     """
-    op = LADDERS[ladder]
+    op = OPS[ladder]
     size = size or min(op.sizes, key=lambda shape: shape[0] * shape[1])
     names = tuple(step.name for step in steps if backends.runs(step.column, settings.device))
     results = bench.case(op, next(iter(op.examples)), *size, replace(settings, backends=names))

@@ -39,9 +39,8 @@ def test_a_listing_marks_what_has_a_colour_of_its_own():
     assert marked == "<k def> <nf f>(x):\n    <k return> x(<mi 1>)\n"
 
 
-@pytest.mark.parametrize("name", ladder.LADDERS)
-def test_every_rung_has_a_page_with_its_new_lines(name):
-    steps = ladder.rungs(name)
+@pytest.mark.parametrize("name, steps", rungs.ladders().items())
+def test_every_rung_has_a_page_with_its_new_lines(name, steps):
     for low, step in zip([None, *steps], steps, strict=False):
         text = rungs.page(steps, step)
         assert text.startswith(f"# {name}, {step.name}: {step.idea}\n")
@@ -56,10 +55,25 @@ def test_every_rung_has_a_page_with_its_new_lines(name):
         assert f"[below: {low.name}, {low.idea}]" in text
 
 
-def test_every_file_of_a_rung_is_on_a_ladder():
-    files = {path for column in ("cpu", "cuda") for path in (ROOT / "csrc" / column).glob("*/[0-9]_*")}
-    shown = {step.source for name in ladder.LADDERS for step in ladder.rungs(name)}
-    assert {path.parent.name for path in files - shown} == {"optim", "roof"}  # steps of optimizers; the machine's limits
+def test_every_file_of_a_rung_has_one_page():
+    files = [*ROOT.glob("csrc/c*/*/[0-9]_*"), *ROOT.glob("kernels/*/[!_]*.py")]
+    shown = [step.source.resolve() for steps in rungs.ladders().values() for step in steps]
+    assert sorted(shown) == sorted(files)
+
+
+def test_the_list_of_rungs_says_which_operators_run_them():
+    ladders = rungs.ladders()
+    about = {name: rungs.about(name, ladders[name]) for name in ("gather", "scatter_add", "linear", "optim")}
+    family = "Of the family of [{0}](../../{0}.md)."
+    assert about == {
+        "gather": "The page about [gather](../../gather.md) says what each gains."
+        " They serve `embedding`, `scatter_add`, `index_add` too.",
+        "scatter_add": f"{family.format('gather')} They serve `index_add` too.",
+        "linear": family.format("matmul"),
+        "optim": "They belong to no operator.",
+    }
+    assert [step.name for step in ladders["scatter_add"]] == ["triton:1"]
+    assert [step.source.name for step in ladders["optim"]] == ["1_naive.cpp", "2_fused.cpp"]
 
 
 def test_a_rungs_page_shows_the_headers_that_come_with_it():
@@ -129,6 +143,9 @@ def test_a_signature_is_written_as_a_reader_would():
     def call(x: "Tensor", how: "str" = "mean", then: "Callable" = print) -> "Tensor": ...  # noqa: F821, UP037
 
     assert reference.signature(call) == "(x: Tensor, how: str = 'mean', then: Callable = ...) -> Tensor"
+    layer = type("Layer", (), {"__init__": lambda self, size: None})
+    layer.__init__.__annotations__ = {"size": int | None, "return": None}
+    assert reference.signature(layer) == "(size: int | None)"
     call.__doc__ = "x (*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
     assert reference.markdown(call) == "x (\\*, N) times `a * b`:\n\n    x * 2\n\nThat is all."
 

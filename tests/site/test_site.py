@@ -149,7 +149,7 @@ def test_search_finds(words: str, site: Path, browser: Any) -> None:
 
 
 def test_pages_of_every_kind_are_accessible(site: Path, browser: Any) -> None:
-    """The front page, search, every figure and the smallest page of each folder: no serious fault for axe, in both themes."""
+    """Front page, search, tables to sort, every figure, the smallest page of each folder: no serious fault, in both themes."""
     axe = pytest.importorskip("axe_core_python.selenium", reason="pip install 'scratchnet[test]'").Axe()
     folders = defaultdict(list)
     for page in html_pages(site):
@@ -157,7 +157,8 @@ def test_pages_of_every_kind_are_accessible(site: Path, browser: Any) -> None:
             folders[page.relative_to(site).parts[:-1][:2]].append(page)
     smallest = [min(pages, key=lambda page: page.stat().st_size) for pages in folders.values()]
     faults = []
-    for page in {site / "index.html", site / "search.html", *(site / "moving").glob("*.html"), *smallest}:
+    named = [site / f"{name}.html" for name in ("index", "search", "_made/benchmarks")]
+    for page in {*named, *(site / "moving").glob("*.html"), *smallest}:
         browser.get(page.as_uri())
         browser.execute_script(  # without colours that are half-way from one theme to the other
             "document.head.appendChild(document.createElement('style')).textContent = '* { transition: none !important }'"

@@ -189,7 +189,7 @@ on_the_way, validated = early["loss"][0], early["val_loss"][0]
 print(f"epoch 1: training {on_the_way:.3f} on the way, {afterwards:.3f} afterwards", end="; ")
 print(f"validation {validated:.3f}")
 
-check("the mean over the way is the largest", on_the_way > validated)
+check("the mean along the way is the larger one", on_the_way > validated)
 check("afterwards the training digits are no harder", afterwards < 1.1 * validated)
 
 # %% [markdown]

@@ -87,7 +87,7 @@ check.timed("1000 numbers do not take a hundred times as long as one", larger < 
 
 # %% [markdown]
 # Note the loop inside the timed part: when a call takes about as long as reading the clock, time
-# many and divide.
+# many calls and divide.
 #
 # ## The queue
 #

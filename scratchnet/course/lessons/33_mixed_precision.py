@@ -51,10 +51,10 @@ check(
 # %% [markdown]
 # ## First failure: the update that vanishes
 #
-# A weight near 1 changes by lr x gradient, say 0.001. In bfloat16 the numbers next to 1 are 1/128 =
-# 0.0078 apart above it, and half of that, 0.0039, below it. By hand: does 1 + 0.001 move? No: it is
-# less than half a step. A thousand such updates change nothing at all, and the loss curve is a
-# straight line.
+# A weight near 1 changes by lr x gradient, say 0.001. In bfloat16 the next number above 1 is 0.0078
+# (1/128) away, and the next one below it half of that, 0.0039. By hand: does 1 + 0.001 move? No: it
+# is less than half a step. A thousand such updates change nothing at all, and the loss curve is
+# flat.
 
 # %%
 weight = bf16(1.0)
@@ -139,7 +139,7 @@ check(
 # ## Third failure: the gradient that is too small
 #
 # float16 ends at 6e-8: half of that is 0. Gradients of 1e-8 are common in the early layers of a
-# deep model. The mend is to multiply the *loss*: all gradients grow by the same factor, and are
+# deep model. The cure is to multiply the *loss*: all gradients grow by the same factor, and are
 # divided by it, in float32, before the step. By hand: 1e-8 x 65,536 = 6.6e-4, well inside float16.
 
 # %%
@@ -271,7 +271,7 @@ check("the data take longer than the forward pass", parts["1 data"] > parts["2 f
 # %% [markdown]
 # Half the bits would have changed nothing here: the model waits for its data. A GPU would be idle
 # most of the time. By hand: if forward and backward are 10% of a step, how much is won by making
-# them twice as fast? 5%. That is Amdahl's law: only the share that you improve can be won.
+# them twice as fast? 5%. That is Amdahl's law: you can win no more than the share that you improve.
 #
 # Which operations are inside a part? The same record, sorted by the time of the operation itself.
 
@@ -285,7 +285,7 @@ calls = {event.key: event.count for event in operations}
 check("one call of std for each digit: 100 in each of 3 steps", calls["aten::std"] == 300)
 
 # %% [markdown]
-# Hundreds of calls for a batch are the sign of a Python loop over rows. The mend is one call for
+# Hundreds of calls for a batch are the sign of a Python loop over rows. The cure is one call for
 # all: the means along an axis, lesson 08. On a GPU, `activities` takes `ProfilerActivity.CUDA` too,
 # and `recorded.export_chrome_trace("trace.json")` draws the whole step as a timeline.
 
