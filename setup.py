@@ -60,6 +60,7 @@ if len(ISA_FLAGS) == 1:
 KERNEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 CXX_SECONDS = 1.3  # that a core takes for a source, on average (tools/installs.py, g++ 12 on Zen 4)
+MEND = f"install one (e.g. `{'xcode-select --install' if sys.platform == 'darwin' else 'sudo apt install g++'}`) or set CXX."
 SANITIZERS = {"address": [], "undefined": ["-fno-sanitize-recover=undefined"], "thread": []}
 # The oldest torch that can load the module; it hides every torch header that has no stable ABI.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
@@ -83,8 +84,7 @@ def find_compiler() -> list[str]:
         if shutil.which(command[0]):
             return command
     names = ", ".join(shlex.join(command) for command in candidates)
-    install = "xcode-select --install" if sys.platform == "darwin" else "sudo apt install g++"
-    raise BuildFailure(f"There is no C++ compiler ({names} not found): install one (e.g. `{install}`) or set CXX.")
+    raise BuildFailure(f"There is no C++ compiler ({names} not found): {MEND}")
 
 
 def find_package(name: str) -> Path:
@@ -216,7 +216,9 @@ def compiler_version(command: list[str]) -> str:
         answer = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         return next(line for line in answer.stdout.splitlines() if re.search(r"\d\.\d", line))
     except (OSError, subprocess.CalledProcessError, StopIteration) as error:
-        raise BuildFailure(f"The compiler `{shlex.join(command)}` does not start: {error}.") from error
+        # A Mac without the command-line tools has a g++ that only asks for them.
+        said = getattr(error, "stderr", "")
+        raise BuildFailure(f"The compiler `{shlex.join(command)}` does not start ({error}): {MEND}", said) from error
 
 
 def common_facts(version: str, torch: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ export device python cores work
 
 environment() {
   [[ $device == cpu ]] || nvidia-smi
-  for tool in nvcc g++ compute-sanitizer ncu; do command -v $tool && $tool --version | tail -n 2; done
+  for tool in nvcc g++ compute-sanitizer ncu; do command -v $tool && $tool --version | grep -m 1 "[0-9]\.[0-9]"; done
   $python -c 'import platform, torch, triton; print(platform.python_version(), torch.__version__, triton.__version__)'
 }
 

@@ -11,7 +11,7 @@ namespace scratchnet {
 
 template <class Tensor>
 Tensor self_forward(const char* op, Activation activation, Tensor x, int64_t rung) {
-  const Expect expect(op, "x", x, rung);
+  Expect(op, "x", x, rung);
   x = in_order(x);
   Tensor y = fresh_like(x);
   gated_kernels(rung).forward(on(x), activation, data(x), out(y), x.numel());

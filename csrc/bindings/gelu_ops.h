@@ -8,7 +8,7 @@
 namespace scratchnet {
 template <class Tensor>
 Tensor gelu_forward(Tensor x, bool tanh, int64_t rung) {
-  const Expect expect("gelu_forward", "x", x, rung);
+  Expect("gelu_forward", "x", x, rung);
   x = in_order(x);
   Tensor y = fresh_like(x);
   gelu_kernels(rung).gelu_forward(on(x), tanh, data(x), out(y), x.numel());

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_the_stages_are_green(tmp_path):
     assert all(float(row["ms"]) > 0 and float(row["x_torch"]) > 0 for row in rows)
     for name, said in {"verify": " 0 failed", "profile": "rope on triton"}.items():
         assert said in (tmp_path / f"{name}.log").read_text(), name
+    assert re.search(r"/nvcc\n.*release \d+\.\d.*\n(.*\n)*.*/g\+\+\n.* \d+\.\d", (tmp_path / "build.log").read_text())
 
 
 def test_a_stage_that_fails_costs_no_other(tmp_path):

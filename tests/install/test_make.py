@@ -43,6 +43,19 @@ def test_a_download_that_fails_is_begun_again_by_the_same_command(there, tmp_pat
     assert said.startswith("no network\nmake: once the network or the disk is mended: make build goes on\n"), said
 
 
+def test_a_compiler_that_does_not_start_is_quoted_with_what_mends_it(tmp_path):
+    """As on a Mac whose g++ only asks for Xcode's command-line tools."""
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\necho no developer tools were found >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    with pytest.raises(setup["BuildFailure"], match=r"does not start .*: install one \(e\.g\. `sudo apt install") as failure:
+        setup["compiler_version"]([str(compiler)])
+    assert failure.value.details == "no developer tools were found\n"
+    with pytest.raises(setup["BuildFailure"], match="`nothing` does not start"):
+        setup["compiler_version"](["nothing"])
+
+
 COMPILER = """#!/bin/sh
 # Write what comes after -o; for c.cpp, the first time, end ninja as Ctrl+C does.
 for target; do :; done
