@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchnet.measure.ladder import LADDERS, rungs
+from scratchnet.measure.ladder import rungs
+from scratchnet.ops import OPS
 
 CSRC = Path(__file__).parents[2] / "csrc"
 MOST = 80  # new lines of a rung
@@ -59,8 +60,8 @@ def ladders() -> Iterator[tuple[str, list[Path]]]:
     """The files of each ladder, from the first rung to the last."""
     for folder in sorted({source.parent for column in ("cpu", "cuda") for source in (CSRC / column).glob("*/[0-9]_*")}):
         yield f"{folder.parent.name} {folder.name}", sorted(folder.glob("[0-9]_*"))
-    for ladder in LADDERS:
-        yield f"triton {ladder}", [rung.source for rung in rungs(ladder, ("triton",))]
+    for name in OPS:
+        yield f"triton {name}", [rung.source for rung in rungs(name, ("triton",))]
 
 
 STEPS = [
