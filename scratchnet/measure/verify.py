@@ -263,7 +263,8 @@ def _within(device: torch.device) -> contextlib.AbstractContextManager:
 
 def _shapes(op: Op, args: tuple, kwargs: dict, court: torch.device) -> list[torch.Size]:
     """The shapes of the outputs, from what torch returns for zeros: that is nobody's answer."""
-    zeros = lambda t: copied(t, torch.float32, court).detach().zero_() if t.is_floating_point() else t.to(court)
+    # Numbers of steps have to lie one beside another: torch's recurrent layers do not look at their strides.
+    zeros = lambda t: copied(t, torch.float32, court).detach().zero_() if t.is_floating_point() else t.to(court).contiguous()
     with torch.random.fork_rng(devices=[court.index] if court.type == "cuda" else []), torch.no_grad(), _within(court):
         args, kwargs = on_tensors(zeros, args, kwargs)
         return [y.shape for y in as_tuple(op.torch(*args, **kwargs))]
