@@ -248,3 +248,24 @@ def test_a_weight_that_is_not_finite_reaches_only_the_pixels_that_it_met(options
         torch.testing.assert_close(
             ours[finite].double(), exact[finite], rtol=0, atol=8 * torch.finfo(dtype).eps * float(exact[finite].abs().max())
         )
+
+
+@pytest.mark.parametrize("channels, filters", ((2, 3), (40, 70)))
+@pytest.mark.parametrize("value", (torch.inf, torch.nan))
+@pytest.mark.parametrize("options", ({}, {"stride": 2, "padding": 2}, {"padding": (2, 0), "dilation": (2, 1)}), ids=str)
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_padding_is_zeros_that_are_multiplied(rung, options, value, channels, filters):
+    """0 times infinity is NaN, in y and in the gradient of the weights, on every rung as in the float64 oracle."""
+    x, weight = torch.randn(2, channels, 9, 7), torch.randn(filters, channels, 3, 2)
+    weight[2, 1, 2, 1] = value
+    results = []
+    for backend, dtype in ((rung, torch.float32), ("numpy", torch.float64)):
+        leaf = weight.to(dtype).requires_grad_()
+        with scratchnet.backend(backend):
+            y = scratchnet.nn.functional.conv2d(x.to(dtype), leaf, **options)
+            grad = torch.zeros_like(y)
+            grad[1, 1, 0, 0] = grad[0, 2, -1, -1] = value
+            results.append((y, *torch.autograd.grad(y, leaf, grad)))
+    for ours, exact in zip(*results, strict=True):
+        assert not exact.isfinite().all()
+        assert torch.equal(ours.isnan(), exact.isnan()) and torch.equal(ours.isinf(), exact.isinf())

@@ -1,6 +1,7 @@
 // Convolution, rung 1: the definition, one sum for every result.
 //
 // 2 flops for each output and each number of its filter; every number of the image is read again for each window over it.
+// The padding's zeros are multiplied as other numbers are: 0 times infinity is NaN.
 #include "cpu/ladder.h"
 #include "cpu/scalar.h"
 #include "ops/conv2d.h"
@@ -37,9 +38,8 @@ void forward(const Conv2dSizes& size, const T* x, const T* weight, const T* bias
             for (int64_t i = 0; i < size.kernel[0]; i++)
               for (int64_t j = 0; j < size.kernel[1]; j++) {
                 const int64_t iy = input_at(size, 0, oy, i), ix = input_at(size, 1, ox, j);
-                if (!inside(size, iy, ix)) continue;
-                sum += double(load1(image + (c * size.in[0] + iy) * size.in[1] + ix)) *
-                       load1(weight + ((f * size.channels + c) * size.kernel[0] + i) * size.kernel[1] + j);
+                const double number = inside(size, iy, ix) ? load1(image + (c * size.in[0] + iy) * size.in[1] + ix) : 0;
+                sum += number * load1(weight + ((f * size.channels + c) * size.kernel[0] + i) * size.kernel[1] + j);
               }
           store1(y++, acc_t<T>(sum));
         }
@@ -79,9 +79,9 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
             for (int64_t oy = 0; oy < size.out[0]; oy++)
               for (int64_t ox = 0; ox < size.out[1]; ox++) {
                 const int64_t iy = input_at(size, 0, oy, i), ix = input_at(size, 1, ox, j);
-                if (!inside(size, iy, ix)) continue;
-                image += double(load1(grad + ((n * filters + f) * size.out[0] + oy) * size.out[1] + ox)) *
-                         load1(x + ((n * channels + c) * size.in[0] + iy) * size.in[1] + ix);
+                const double number =
+                    inside(size, iy, ix) ? load1(x + ((n * channels + c) * size.in[0] + iy) * size.in[1] + ix) : 0;
+                image += number * load1(grad + ((n * filters + f) * size.out[0] + oy) * size.out[1] + ox);
               }
             sum += image;
           }
