@@ -72,7 +72,8 @@ def _grade_all(screen: Console, folder: Path, report: Path | None, seed: int) ->
     if not folder.is_dir():
         raise SystemExit(f"scratchnet check --all: there is no folder {folder}; `scratchnet check 1` begins one")
     graded: Graded = {}
-    for one in (*course.all_lessons(), *all_exercises()):
+    exercises: list[Lesson | Exercise] = [*course.all_lessons(), *all_exercises()]
+    for one in exercises:
         path = folder / f"{one.name}{one.stub.suffix}"
         if path.is_file():
             graded[one] = path, _verdicts(one, path, seed)
