@@ -6,7 +6,9 @@
 #
 # DEVICE=cpu    the same where there is no GPU: Triton interpreted, CUDA emulated; then no time means anything
 # OUT=FOLDER    eight files of results (default: build/gpu); summary.txt is the one to read first
-# CARRY=FOLDER  wheels of what this machine lacks (default: carry), such as Liger, which is measured where it is there:
+# CARRY=FOLDER  wheels of what this machine lacks (default: carry), 50 MB: transformers has the GPT-2 whose step is timed, Liger
+#               is measured where it is there:
+#               pip download --dest carry transformers
 #               pip download --no-deps --dest carry liger-kernel 'setuptools>=77' ninja pybind11
 # PYTHON=...    the Python whose torch is used (default: python3)
 # STAGES=...    some of them only, such as "build verify"
@@ -38,6 +40,7 @@ stage() {
   fi
   local said="FAILED with $status"
   ((status == 0)) && said=ok
+  ((status == 77)) && said=skipped
   ((status == 124 || status == 137)) && said="not finished in $limit s"
   printf '%-24s %-24s %4d s  %s\n' "$name" "$said" $((SECONDS - begin)) "$(basename "$file")" | tee -a "$out/summary.txt"
 }
@@ -105,6 +108,7 @@ profile() {
 
 step() {
   local backend status=0
+  $python -c 'import transformers' || return 77
   for backend in $([[ $device == cpu ]] && echo cpp || echo cuda triton); do
     SCRATCHNET_BACKEND=$backend $python benchmarks/models.py GPT-2 --device $device --seconds 2 \
       $([[ $device == cpu ]] && echo --quick) || status=$?
