@@ -2,9 +2,9 @@
 
 It is worth something only if it cannot be fooled:
 
-- a kernel runs in a process of its own, which never holds an answer: numbers go there, results come back, and the float64 NumPy
-  oracle judges here: error <= 4 x torch's error + 16 ulp of the row's largest entry + what 4 ulp in the inputs change (in 16
-  bits less: see sixteen.py); NaN and infinity must be where the oracle has them
+- a kernel runs in a process of its own, which never holds an answer: numbers go there, results come back, and then the NumPy
+  oracle computes in float64 and judges here: error <= 4 x torch's error + 16 ulp of the row's largest entry + what 4 ulp in the
+  inputs change (in 16 bits less: see sixteen.py); NaN and infinity must be where the oracle has them
 - numbers from two seeds come in turns in the same memory, each twice, and every result is looked at again later: what is
   remembered, hard-coded, left to chance, shared or written after the return shows
 - inputs are pages that can only be read, between pages that cannot be touched; memory that a kernel is given to write, and what

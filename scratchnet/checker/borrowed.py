@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def whose(kernel: Candidate, direction: str) -> str:
         return "loads libtorch: those are torch's kernels, not one of yours"
     if kernel.kind != "Triton" and seen.processes:  # which compiles
         return "starts other processes, and whose kernel runs in them is not seen"
+    if seen.torch:  # after those who listen were in place, as for a file that says so
+        return "imports torch without a line that says so, and which kernels it had before that was noticed is not seen"
     return ""
 
 
@@ -50,10 +53,18 @@ def of_a_call(op: Op, direction: str, called: Iterable[str], files: Iterable[str
     called = set(called)
     if ours := sorted(name for name in called if name.startswith("scratchnet")) or _ours(files):
         return f"{'calls' if '::' in ours[0] else 'uses'} {ours[0]}: that is scratchnet's kernel, not one of yours"
-    theirs = _torchs(op)[direction]
-    if theirs and theirs <= _work(called):
-        return f"calls {' and '.join(sorted(f'aten::{name}' for name in theirs))}: that is torch's kernel, not one of yours"
+    theirs, work = _torchs(op)[direction], _work(called)
+    names = [f"aten::{name}" if name in work else _past(name, called) for name in sorted(theirs)]
+    if names and all(names):
+        return f"calls {' and '.join(names)}: that is torch's kernel, not one of yours"
     return ""
+
+
+def _past(name: str, called: set[str]) -> str:
+    """The function by which an operator's kernel is called past torch's dispatcher; "" if there is none."""
+    bare = "|".join(sorted(PRODUCTS)) if name in PRODUCTS else name.strip("_").removeprefix("native_").removesuffix("_forward")
+    among = [function for function in sorted(called) if function.startswith("at::")]
+    return next((function for function in among if re.search(rf"(?<![a-z])({bare})(?![a-z])", function)), "")
 
 
 def _ours(files: Iterable[str]) -> list[str]:

@@ -27,9 +27,10 @@ class Answer:
 
     results: tuple[Tensor | None, ...] = ()
     problem: str = ""  # what is wrong whatever the numbers are
-    called: tuple[str, ...] = ()  # torch's operators, if they were traced
+    called: tuple[str, ...] = ()  # torch's operators and kernels, if they were traced
     files: tuple[str, ...] = ()  # whose code ran, then too, those that were read, and loaded libraries
     processes: bool = False  # whether it has started others
+    torch: bool = False  # whether it has imported torch without a word in its file
     number: int = -1  # by which `again` finds it, if it was kept
 
 
@@ -98,7 +99,8 @@ class Candidate:
             if result is None and needed:
                 raise KernelError(f"it returned None for {name}: is a return missing?")
         seen = {name: tuple(reply[name]) for name in ("called", "files") if name in reply}
-        seen |= {"processes": reply.get("processes", False), "number": reply["number"] if keep else -1}
+        seen |= {"number": reply["number"] if keep else -1}
+        seen |= {name: reply.get(name, False) for name in ("processes", "torch")}
         return Answer(results, self._problem(direction, reply), **seen)
 
     def again(self, direction: str, number: int = 0) -> tuple[Tensor | None, ...]:

@@ -108,7 +108,7 @@ class Contract:
         if direction == "backward":
             own = self.positional(call)
             return [own[place].shape for place in self.learned]
-        return [y.shape for y in call.exact[: len(call.upstream)]]
+        return [grad.shape for grad in call.upstream]
 
     def needed(self, direction: str, call: Call) -> list[bool]:
         """Which results may not be None: all but gradients of arguments that are."""
@@ -121,7 +121,7 @@ class Contract:
         """The results of one direction among the outputs and gradients of a call, None for what it does not have."""
         outputs = len(call.upstream)
         if direction == "forward":
-            return (*results, *[None] * (len(call.exact) - outputs))
+            return (*results, *[None] * (len(call.names) - outputs))
         own = dict(zip(self.results["backward"], results, strict=True))
         return (*[None] * outputs, *(own.get(f"grad_{name.removeprefix('gradient of ')}") for name in call.names[outputs:]))
 

@@ -50,7 +50,7 @@ class Trial:
     rows: int
     columns: int
     call: Call
-    results: tuple[Tensor | None, ...] = ()  # in the order of call.exact, None in the other direction
+    results: tuple[Tensor | None, ...] = ()  # in the order of call.names, None in the other direction
     checks: tuple[Check, ...] = ()
     problem: str = ""  # a failure that needs no figures: it raised, wrote to its input, ...
     number: int = -1  # of the results that the child keeps
@@ -138,7 +138,10 @@ class Exam:
         yield from map(self._ask, questions.strides(self.kernel))
 
     def _values(self) -> Iterator[Trial]:
-        yield from map(self._ask, questions.values(self.kernel, self.direction))
+        for question in questions.values(self.kernel):
+            trial = self._ask(question)
+            if questions.fair(trial.call, self.direction):  # which is found out when there is a reply
+                yield trial
 
     def _empty(self) -> Iterator[Trial]:
         yield from map(self._ask, questions.empty(self.kernel))
@@ -156,11 +159,13 @@ class Exam:
                 yield replace(trial, problem="it returned a result; torch raises an exception, and so must this")
 
     def _dtypes(self) -> Iterator[Trial]:
-        for question in questions.dtypes(self.kernel, self.direction):
+        for question in questions.dtypes(self.kernel):
             name = str(question.dtype).removeprefix("torch.")
             if name in self.left_out:
                 continue
             trial = self._ask(question)
+            if not questions.fair(trial.call, self.direction):
+                continue
             if trial.problem or any(r is not None and r.dtype != question.dtype for r in trial.results):
                 self.left_out.append(name)  # it does not take them
             elif trial.ok and question.values == "" and sixteen.uneven(trial.call, trial.results):
@@ -180,7 +185,7 @@ class Exam:
         """Many calls, again and again: what a process needs once does not grow each time, what is left behind does."""
         trial = self.asked = self._trial(question)
         call, count, problem = trial.call, 0, ""
-        most = max(t.numel() for t in (*call.args, *call.exact) if isinstance(t, Tensor)) * 4  # bytes of an array
+        most = max(t.numel() for t in (*call.args, *call.upstream) if isinstance(t, Tensor)) * 4  # bytes of an array
         for _ in range(ROUNDS):
             before, end, calls = self.kernel.size(), time.monotonic() + PATIENCE, 0
             while calls < REPEATS // 2 or calls < MANY and time.monotonic() < end:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 from scratchnet.checker.surroundings import profiled
+
+# Whose kernels compute with numbers in the CPU's memory, whatever layout they have there.
+KEYS = ("CPU", "MkldnnCPU", "NestedTensorCPU", "QuantizedCPU", "SparseCPU", "SparseCsrCPU")
+TASKS = "torch._inductor.runtime.compile_tasks."  # how the modules that torch.compile writes are called
 
 
 @contextlib.contextmanager
@@ -54,8 +60,15 @@ def trace_to(called: set) -> Iterator[None]:
         threading.Thread.run = alone
 
 
+def compiled() -> set[str]:
+    """The names of torch's operators of which torch.compile has made code in this process, by the comments in that code."""
+    made = [module.__file__ for name, module in list(sys.modules.items()) if name.startswith(TASKS)]
+    lists = [found for path in made for found in re.findall(r"Original ATen: \[(.*)\]", Path(path).read_text())]
+    return {name.replace(".", "::", 1) for found in lists for name in found.split(", ")}
+
+
 def listen(space: str, wanted: Callable[[str], bool], heard: Callable[[str], object]) -> object | None:
-    """From now on `heard` is told the names of wanted operators whose kernels for the CPU run, as long as the result lives.
+    """From now on `heard` is told the names of wanted operators whose kernels on the CPU run, as long as the result lives.
 
     The result is None if there are no such operators yet. A mode can be left, and a kernel can ask whether it is watched; but
     every call of an operator, in Python, in TorchScript or from another one, goes through torch's table of kernels. This has no
@@ -63,15 +76,15 @@ def listen(space: str, wanted: Callable[[str], bool], heard: Callable[[str], obj
     """
     import torch
 
-    there = [name for name in torch._C._dispatch_get_registrations_for_dispatch_key("CPU") if name.startswith(f"{space}::")]
-    there = [name for name in there if wanted(name.partition(".")[0])]
+    there = [(key, name) for key in KEYS for name in torch._C._dispatch_get_registrations_for_dispatch_key(key)]
+    there = [(key, name) for key, name in there if name.startswith(f"{space}::") and wanted(name.partition(".")[0])]
     if not there:
         return None
     library = torch.library.Library(space, "IMPL")
-    for operator in there:
+    for key, operator in there:
         name = operator.partition(".")[0]
         try:
-            kernel = torch.library.get_kernel(operator, "CPU")
+            kernel = torch.library.get_kernel(operator, key)
         except RuntimeError:  # nobody has said yet what it takes: nobody can call it
             continue
 
@@ -81,5 +94,5 @@ def listen(space: str, wanted: Callable[[str], bool], heard: Callable[[str], obj
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there was a kernel already
-            library.impl(operator.partition("::")[2], run, "CPU", with_keyset=True, allow_override=True)
+            library.impl(operator.partition("::")[2], run, key, with_keyset=True, allow_override=True)
     return library

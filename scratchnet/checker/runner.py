@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.checker.memory import CAPACITY, PAGE, Memory, Problem, libc, lines, pages, shown
-from scratchnet.checker.operators import listen, noticed
-from scratchnet.checker.surroundings import dice, folded, forked, libraries, overlap, reach, seen_of, watched
+from scratchnet.checker.operators import compiled, listen, noticed
+from scratchnet.checker.surroundings import dice, folded, forked, libraries, mapped, overlap, reach, seen_of, symbols, watched
 
 C_TYPES = {float: ctypes.c_double, int: ctypes.c_int64, bool: ctypes.c_bool, str: lambda text: ctypes.c_char_p(text.encode())}
 
@@ -86,6 +86,7 @@ class Child:
     def load(self, path: str, kind: str, names: dict, device: str, threads: int, torchs: list) -> dict:
         """Import or link the file; what its functions take. torchs: the operators of torch that do its work."""
         self.path, self.device, self.kind, self.torchs = Path(path), device, kind, torchs
+        self.before = mapped()
         self._listen()
         if self.torch:
             self.torch.set_num_threads(threads)
@@ -125,7 +126,10 @@ class Child:
             with noticed(called, files) if trace else contextlib.nullcontext():
                 results = self._prepared(**what)()
             reply = {"results": self._copied(results), "called": sorted(called | self.heard)}
-        reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()} if trace else {}
+        if trace:
+            reply["called"] += sorted(compiled() | symbols(self._of_its_own()))
+            reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()}
+            reply["torch"] = not self.torch and "torch" in sys.modules
         found, self.dice = self.dice, dice()
         reply["changed"] = changed + [name for name, value in self.dice.items() if found.get(name) == value]
         spans = list(map(reach, results))
@@ -177,6 +181,11 @@ class Child:
         for space in wanted.keys() - self.listening.keys() if "torch" in sys.modules else ():
             if library := listen(space, wanted[space], self.heard.add):  # once: a second listener would hear the first
                 self.listening[space] = library
+
+    def _of_its_own(self) -> set[str]:
+        """The libraries that came with the file, but for those that are part of torch."""
+        theirs = str(Path(sys.modules["torch"].__file__).parent) if "torch" in sys.modules else "nowhere"
+        return {name for name in mapped() - self.before if not name.startswith(theirs)}
 
     # ---- calls
 

@@ -134,9 +134,7 @@ def _size(kernel: Candidate, op: Op, example: str, direction: str) -> tuple[int,
     most, columns = op.sizes[0]
     sizes = [rows for rows in (most >> k for k in range(most.bit_length() - 1, -1, -1)) if rows * columns <= MOST]
     for rows in sizes:
-        args, kwargs = op.examples[example](rows, columns, torch.float32)
-        outputs = verify.as_tuple(op.torch(*args, **kwargs))
-        call = Call(op, args, kwargs, tuple(map(torch.ones_like, outputs)), torch.float32, outputs, ())
+        call = Call.make(op, example, rows, columns, torch.float32, oracle="torch")
         kernel.prepare(0, direction, call)
         if seconds(lambda: kernel.go([0])) > PATIENCE:
             break

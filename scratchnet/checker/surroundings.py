@@ -9,6 +9,7 @@ import inspect
 import math
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -123,14 +124,37 @@ def seen_of(path: str) -> tuple[set[str], set[str]]:
     return opened, hooked
 
 
-def libraries() -> set[str]:
-    """The libraries that are loaded, where the system says so, but for those that Python imported, and torch's with torch."""
+def mapped() -> set[str]:
+    """The libraries that are loaded, where the system says so."""
     try:
-        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
+        return {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
     except OSError:
         return set()
-    mapped -= {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    return {name for name in mapped if "torch" not in sys.modules or not Path(name).name.startswith("libtorch")}
+
+
+def libraries() -> set[str]:
+    """The libraries that are loaded but for those that Python imported, and torch's with torch."""
+    found = mapped() - {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return {name for name in found if "torch" not in sys.modules or not Path(name).name.startswith("libtorch")}
+
+
+def symbols(paths: set[str]) -> set[str]:
+    """The functions of at::cpu and at::native that libraries name: torch's kernels themselves, which nobody hears of."""
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):  # it is gone
+            found |= set(re.findall(rb"_ZN2at(?:3cpu|6native)\d+\w+", Path(path).read_bytes()))
+    return {_readable(symbol.decode()) for symbol in found}
+
+
+def _readable(symbol: str) -> str:
+    """The name of a function as it is written in C++, without its arguments."""
+    names, rest = [], symbol.removeprefix("_ZN")
+    while digits := re.match(r"\d+", rest):
+        end = digits.end() + int(digits[0])
+        names.append(rest[digits.end() : end])
+        rest = rest[end:]
+    return "::".join(names)
 
 
 def forked() -> bool:

@@ -44,10 +44,12 @@ def _contract() -> str:
         "None. float64 and, in torch and Triton, 16 bits are judged if the kernel takes them: it may raise. The verdict lists",
         "what was not judged: in C++ all but contiguous float32 arrays of the kind below.",
         "",
-        "A kernel runs in a process of its own that never holds an answer, at most 20 s a call. That keeps it from passing by",
-        "accident or by the usual tricks. It is no sandbox: the code has your rights, your files and your network, and a",
-        "hostile one could still look for the checker among your processes, or hide from what runs beside it what it calls and",
-        "leaves changed. Read what is not yours before you check it.",
+        "A kernel runs in a process of its own that never holds an answer, at most 20 s a call; what is right is computed when",
+        "it has replied. That keeps it from passing by accident or by the usual tricks. It is no sandbox: the code has your",
+        "rights, your files and your network, and a hostile one could still look for the checker among your processes, or hide",
+        "from what runs beside it what it calls and leaves changed. Answers to exercises run in a process of their own too and",
+        "are judged in another; a hostile one could run a copy of our solution, or report in the place of the grader's part in",
+        "its process. Read what is not yours before you check it.",
     ]
     for name in PRIMITIVES:
         contract = checker.Contract(OPS[name])

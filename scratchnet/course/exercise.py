@@ -4,6 +4,9 @@ A task is a function (or class) that the reader writes. What counts is not its t
 it and returns name -> value. An answer is right when all its facts equal those of the solution. A wrong one is compared with
 the mistakes that come with the task: a mistake whose facts all agree with the answer's is the one that was made, and its
 docstring is what the reader is told. One that agrees in part is offered as a guess, after the plain difference.
+
+What an answer did is a report, and the verdict on it may be given in another process: the one in which the answer runs has no
+need of the right facts.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import functools
 import inspect
 import textwrap
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Callable
@@ -22,11 +26,28 @@ from scratchnet.course.calls import Watched, returns_a_value, runs
 from scratchnet.course.draw import other_numbers
 from scratchnet.course.facts import difference, kind, same, tells, text
 from scratchnet.course.lesson import Lesson
-from scratchnet.course.raised import explain, line
+from scratchnet.course.sent import read, written
 
 Facts = dict[str, object]
 WORDS = "the words of the task"  # the fact that says which of them were broken
 DRAWS = 50  # of other numbers for a task, until there are some that tell its mistakes apart
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What an answer did, in values that were `written` and `read`."""
+
+    facts: Facts = field(default_factory=dict)
+    error: BaseException | None = None  # which it raised; then every fact is that
+    asked: list[str] = field(default_factory=list)  # the arguments of its calls
+    returned: list[object] = field(default_factory=list)  # and their results
+    returns: bool = True  # whether there is a `return` with a value
+    problem: str = ""  # what is wrong with it whatever it computes
+
+
+def reported(**told) -> bytes:
+    """A report of a process in which an answer runs."""
+    return written(told)
 
 
 class Task:
@@ -71,52 +92,71 @@ class Task:
         The seed 0 has the numbers that the facts are written with, and they stay if no others do.
         """
         for draw in range(1, DRAWS + 1) if seed else ():
-            other = Task(self.solution, self.facts, self.hints, self.reveal, self.without, self.uses)
-            other.mistakes, other.seed = self.mistakes, DRAWS * seed + draw
-            if all(
-                (other._judge(mistake, *tried, None) or "").endswith(_doc(mistake)) for mistake, tried in other._known.items()
-            ):
+            other = self.drawn(DRAWS * seed + draw)
+            if all((other._judge(tried) or "").endswith(_doc(mistake)) for mistake, tried in other._known.items()):
                 return other
         return self
 
-    def grade(
+    def drawn(self, seed: int) -> Task:
+        """This task with the numbers that are drawn with a seed of its own."""
+        if not seed:
+            return self
+        other = Task(self.solution, self.facts, self.hints, self.reveal, self.without, self.uses)
+        other.mistakes, other.seed = self.mistakes, seed
+        return other
+
+    def grade(self, answer: Callable) -> str | None:
+        """What is wrong with an answer, None if it is right; all in this process."""
+        return self.verdict(self.report(answer))
+
+    def report(
         self, answer: Callable, path: Path | None = None, limited: Callable[[], AbstractContextManager] = nullcontext
-    ) -> str | None:
-        """What is wrong with an answer (from the file `path`), None if it is right; the answer runs within `limited()`."""
+    ) -> bytes:
+        """What an answer (from the file `path`) does; it runs within `limited()`."""
         answer = answer.solution if isinstance(answer, Task) else answer
         if misfit := self._misfit(answer):
-            return misfit
-        self._right  # noqa: B018  our solution runs now, if it has not yet
+            return reported(problem=misfit)
         with runs(self.solution, path) if path else nullcontext() as ours, limited():
-            tried = self._try(answer)
-        return f"{path} takes {self.name} from our solutions: write your own" if ours else self._judge(answer, *tried, path)
+            report = self._tried(answer, path)
+        return reported(problem=f"{path} takes {self.name} from our solutions: write your own") if ours else report
 
-    def _judge(self, answer: Callable, seen: Facts, watched: Watched, path: Path | None) -> str | None:
+    def verdict(self, report: bytes) -> str | None:
+        """What is wrong with an answer by its report, None if it is right."""
+        try:
+            tried = Tried(**read(report))
+        except (ValueError, TypeError):
+            return f"{self.name}: something else than the grader has spoken in its place"
+        return str(tried.problem) if tried.problem else self._judge(tried)
+
+    def _judge(self, tried: Tried) -> str | None:
         """What is wrong with an answer, from its facts and what it did meanwhile."""
-        right, needed, returned = self._right[0], self._right[1].returned, watched.returned
+        right, needed, returned, seen = self._right.facts, self._right.returned, tried.returned, self._facts(tried)
         wrong = [fact for fact in right if not same(seen.get(fact), right[fact])]
         if not wrong:
             return None
         nothing = returned and all(value is None for value in returned) and any(value is not None for value in needed)
-        if nothing and not returns_a_value(answer):
+        if nothing and not tried.returns:
             return f"{self.name} returns None: it has no `return` with the result behind it"
         error = seen[wrong[0]] if isinstance(seen.get(wrong[0]), BaseException) else None
         if error is None and (fitting := self._fitting(seen, wrong)):
             return fitting
         guess = self._guess(seen, returned, wrong)
         if error is not None:
-            return self._raised(error, path, returned, needed) + guess
+            return self._raised(error, returned, needed) + guess
         if wrong[0] not in seen:
             return f"{wrong[0]}: this is missing in what {self.name} returns"
         if wrong[0] == WORDS:
             return self._broken(seen[WORDS])
-        return f"{self._where(wrong[0], watched)}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
+        return f"{self._where(wrong[0], tried)}: {difference(seen.get(wrong[0]), right[wrong[0]], self.reveal)}{guess}"
 
-    def _where(self, fact: str, watched: Watched) -> str:
+    def _facts(self, tried: Tried) -> Facts:
+        return tried.facts if tried.error is None else dict.fromkeys(self._right.facts, tried.error)
+
+    def _where(self, fact: str, tried: Tried) -> str:
         """A fact in words: its name, which tells the usual numbers; with others the first call with a wrong result."""
         if not self.seed:
             return fact
-        calls = zip(watched.asked, watched.returned, self._right[1].returned, strict=False)
+        calls = zip(tried.asked, tried.returned, self._right.returned, strict=False)
         return next(
             (self.name + asked for asked, mine, right in calls if not same(mine, right)),
             f"{fact}, with other numbers than usual",
@@ -133,9 +173,10 @@ class Task:
 
     def _fitting(self, seen: Facts, wrong: list[str]) -> str | None:
         """The mistake that was made beyond doubt: all facts agree; in predictions, all facts that the mistake gets wrong."""
-        right, made = self._right[0], {}
+        right, made = self._right.facts, {}
         judged = [fact for fact in right if fact != WORDS or wrong == [WORDS]]  # first the numbers, then how they came about
-        for mistake, (known, _) in self._known.items():
+        for mistake, tried in self._known.items():
+            known = self._facts(tried)
             of_it = [fact for fact in judged if not same(known.get(fact), right[fact])]
             if wrong[0] in of_it and all(same(known.get(fact), seen.get(fact)) for fact in (of_it if self._apart else judged)):
                 made[mistake] = len(of_it)
@@ -144,7 +185,8 @@ class Task:
     def _guess(self, seen: Facts, returned: list, wrong: list[str]) -> str:
         """The mistake that explains the first wrong fact and most of the others, as a guess; nothing if there is none."""
         explained = {}
-        for mistake, (known, tried) in self._known.items():
+        for mistake, tried in self._known.items():
+            known = self._facts(tried)
             if isinstance(seen.get(wrong[0]), Exception) and not _same_results(returned, tried.returned):
                 continue  # the same exception, but after another result
             open_ = wrong[:1] if self._apart else [fact for fact in wrong if fact != WORDS]
@@ -154,17 +196,17 @@ class Task:
                 explained[mistake] = len(agreeing) + sum(same(known.get(f), seen.get(f)) for f in seen if f not in wrong)
         return f". Perhaps: {_doc(max(explained, key=explained.get))}" if explained else ""
 
-    def _raised(self, error: BaseException, path: Path | None, returned: list, needed: list) -> str:
+    def _raised(self, error: BaseException, returned: list, needed: list) -> str:
         """An answer that did not return, or returned something that could not be looked at."""
-        if not line(error, path) and returned and needed and kind(returned[-1]) != kind(needed[0]):
+        if not error.line and returned and needed and kind(returned[-1]) != kind(needed[0]):
             return f"{self.name} returns {kind(returned[-1])}; it should return {kind(needed[0])}"
         at = len(returned) - 1  # the call after which the facts could not be looked at
         sizes = [len(value[-1]) for value in (returned, needed) if value and isinstance(value[-1], (tuple, list))]
-        if not line(error, path) and len(set(sizes)) == 2:
+        if not error.line and len(set(sizes)) == 2:
             return f"{self.name} returns {sizes[0]} values; it should return {sizes[1]}"
-        if not line(error, path) and 0 <= at < len(needed) and not same(returned[at], needed[at]):
+        if not error.line and 0 <= at < len(needed) and not same(returned[at], needed[at]):
             return f"what {self.name} returns: {difference(returned[at], needed[at], self.reveal)}"
-        return f"{self.name}{' raises' if isinstance(error, Exception) else ':'} {explain(error, path)}"
+        return f"{self.name}{' raises' if isinstance(error, Exception) else ':'} {error.explained}"
 
     def _broken(self, broken: tuple[str, ...]) -> str:
         if broken == ("nothing of what it should use",):
@@ -177,19 +219,20 @@ class Task:
         return not inspect.signature(self.solution).parameters
 
     @functools.cached_property
-    def _right(self) -> tuple[Facts, Watched]:
-        return self._try(self.solution)
+    def _right(self) -> Tried:
+        return Tried(**read(self._tried(self.solution)))
 
     @functools.cached_property
-    def _known(self) -> dict[Callable, tuple[Facts, Watched]]:
-        """Mistake -> its facts, and what it did."""
-        return {mistake: self._try(mistake) for mistake in self.mistakes}
+    def _known(self) -> dict[Callable, Tried]:
+        """What each mistake does."""
+        return {mistake: Tried(**read(self._tried(mistake))) for mistake in self.mistakes}
 
-    def _try(self, answer: Callable) -> tuple[Facts, Watched]:
-        """The facts of an answer and what it did; if it raises, every fact is that exception."""
+    def _tried(self, answer: Callable, path: Path | None = None) -> bytes:
+        """The report on an answer that was tried."""
         torch.manual_seed(self.seed)
         watched = Watched(answer, count=bool(self.without or self.uses))
         whole = isinstance(answer, type)  # of a class all calls are counted, those of `facts` too
+        facts, raised = {}, None
         try:
             with torch.enable_grad(), other_numbers(self.seed), watched.calls if whole else nullcontext():
                 facts = dict(self.facts(answer if whole else watched))
@@ -198,10 +241,11 @@ class Task:
         except BaseException as error:  # whatever the reader's code raises becomes its facts, exit() too
             if answer is self.solution:
                 raise
-            return dict.fromkeys(self._right[0], error), watched
-        if self.without or self.uses:
+            raised = error
+        if raised is None and (self.without or self.uses):
             facts[WORDS] = self._words(watched.calls.names)
-        return facts, watched
+        told = {"facts": facts, "error": raised, "asked": watched.asked, "returned": watched.returned}
+        return written(told | {"returns": returns_a_value(answer)}, path)
 
     def _words(self, called: dict[str, int]) -> tuple[str, ...]:
         """The operators that were called and should not have been, or that none was called that should have been."""
@@ -234,7 +278,7 @@ def task(
     return lambda solution: Task(solution, facts, hints, reveal, without, uses)
 
 
-def tasks(lesson: Lesson, seed: int = 0) -> list[Task]:
-    """The tasks of a lesson's exercise, with the numbers of a seed."""
+def tasks(lesson: Lesson) -> list[Task]:
+    """The tasks of a lesson's exercise."""
     module = import_module(f"scratchnet.course.solutions.{lesson.name}")
-    return [value.with_seed(seed) for value in vars(module).values() if isinstance(value, Task)]
+    return [value for value in vars(module).values() if isinstance(value, Task)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 import numpy as np
@@ -14,6 +15,28 @@ FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 Number = (int, float, np.integer, np.floating)
 WHOLE = 8  # entries up to which a tensor is written out
 SHOWN = 3  # entries of a larger one that are named
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """What is known of an object in another process; `alike`: two of the same text are equal."""
+
+    kind: str
+    name: str
+    shown: str
+    alike: bool
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Other) and self.alike and other.alike and self.shown == other.shown
+
+    def __hash__(self) -> int:
+        return hash(self.shown)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return self.shown
 
 
 def same(a: object, b: object) -> bool:
@@ -45,6 +68,8 @@ def tells(value: object) -> bool:
 
 def kind(value: object) -> str:
     """What a value is, as the reader would say it."""
+    if isinstance(value, Other):
+        return value.kind
     for types, name in (
         ((bool, np.bool_), "True or False"),
         (Number, "a number"),

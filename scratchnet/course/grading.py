@@ -1,14 +1,14 @@
-"""A reader's file is graded in a process of its own: whatever it does there, every task gets a verdict."""
+"""A reader's file runs in a process of its own, which reports what its answers do: whatever happens there, every task gets a
+verdict, and in another process.
+"""
 
 from __future__ import annotations
 
 import ast
 import functools
 import linecache
-import multiprocessing
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
@@ -20,16 +20,20 @@ from typing import Callable
 import torch
 
 from scratchnet.checker import surroundings
+from scratchnet.course.apart import apart, started
 from scratchnet.course.calls import Calls
-from scratchnet.course.exercise import Task, tasks
+from scratchnet.course.exercise import Task, reported, tasks
 from scratchnet.course.facts import same, text
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import TimeUp, explain
+from scratchnet.course.sent import read, written
 
 LIMIT = 20.0  # seconds for one task
 GRACE = 5.0  # more until the process is killed: TimeUp, which knows the line, comes first
 
 Verdicts = dict[str, str | None]
+Reports = dict[str, bytes]
+Draws = dict[str, int]  # task -> the seed of its numbers
 
 
 class _Ended(Exception):
@@ -42,44 +46,59 @@ def grade(lesson: Lesson, path: Path, seed: int = 0) -> Verdicts:
     names = [task.name for task in asked]
     with Calls() if any(task.without or task.uses for task in asked) else nullcontext():
         same(torch.ones(1), torch.ones(1))  # the first time torch imports half of itself: here, once for every process
-    verdicts: Verdicts = {}
-    while left := [name for name in names if name not in verdicts]:  # a new process if one did not come to its end
-        verdicts |= _in_a_child(lesson, path, left, seed)
-    return {name: verdicts[name] for name in names}
+    draws: Draws = apart(_draws, lesson, seed) if seed else {}
+    reports: Reports = {}
+    while left := [name for name in names if name not in reports]:  # a new process if one did not come to its end
+        reports |= _in_a_child(lesson, path, left, draws)
+    return apart(_verdicts, lesson, draws, reports)
 
 
-def _in_a_child(lesson: Lesson, path: Path, names: list[str], seed: int) -> Verdicts:
-    """The verdicts up to the first task in which the process hangs or ends."""
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")  # a fork has imported torch already
-    inbox, outbox = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(lesson, path, names, seed, outbox), daemon=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that a fork may deadlock: this child keeps to one thread
-        child.start()
-    outbox.close()
+def _draws(lesson: Lesson, seed: int) -> Draws:
+    """The numbers for a seed are those by which our solutions and mistakes can be told apart."""
+    return {task.name: task.with_seed(seed).seed for task in tasks(lesson)}
+
+
+def _verdicts(lesson: Lesson, draws: Draws, reports: Reports) -> Verdicts:
+    """The only place where what an answer did meets what is right."""
     verdicts: Verdicts = {}
+    for task in tasks(lesson):
+        try:
+            verdicts[task.name] = task.drawn(draws.get(task.name, 0)).verdict(reports[task.name])
+        except Exception as error:  # what an answer raises is judged; this comes from our solution
+            verdicts[task.name] = _broken(error)
+    return verdicts
+
+
+def _broken(error: Exception) -> str:
+    return f"this exercise does not work here, whatever the answer is: {text(error)}"
+
+
+def _in_a_child(lesson: Lesson, path: Path, names: list[str], draws: Draws) -> Reports:
+    """The reports up to the first task in which the process hangs or ends."""
+    child, inbox = started(_child, lesson, path, names, draws, daemon=True)
+    reports: Reports = {}
     at = str(path)
     try:
-        if problem := _receive(inbox, child, at):
-            return dict.fromkeys(names, problem)
+        if problem := read(_receive(inbox, child, at)):
+            return dict.fromkeys(names, reported(problem=problem))
         for at in names:
-            verdicts[at] = _receive(inbox, child, at)
+            reports[at] = _receive(inbox, child, at)
         child.join(GRACE)  # what the reader's code prints is written out when the process ends
     except _Ended as end:
-        return verdicts | dict.fromkeys([at] if at in names else names, str(end))
+        return reports | dict.fromkeys([at] if at in names else names, reported(problem=str(end)))
     finally:
         child.kill()
         child.join()
         inbox.close()
-    return verdicts
+    return reports
 
 
-def _receive(inbox: Connection, child: BaseProcess, what: str) -> str | None:
-    """The verdict on a task, or on the file before its first one; _Ended if none comes."""
+def _receive(inbox: Connection, child: BaseProcess, what: str) -> bytes:
+    """The report on a task, or what is wrong with the file before its first one; _Ended if none comes."""
     if not inbox.poll(LIMIT + GRACE):
         raise _Ended(f"{what}: no end is in sight after {LIMIT:.0f} seconds, and it cannot be stopped from within")
     try:
-        return inbox.recv()
+        return inbox.recv_bytes()
     except EOFError:
         child.join()
     if child.exitcode < 0:
@@ -87,12 +106,12 @@ def _receive(inbox: Connection, child: BaseProcess, what: str) -> str | None:
     raise _Ended(f"{what} ends the program with exit status {child.exitcode} before there is a result: is there an os._exit?")
 
 
-def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Connection) -> None:
-    """Send what is wrong with the file, None if nothing, then what is wrong with each task."""
+def _child(outbox: Connection, lesson: Lesson, path: Path, names: list[str], draws: Draws) -> None:
+    """Send what is wrong with the file, None if nothing, then a report on each task."""
     torch.set_num_threads(1)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _time_is_up)
-    asked = tasks(lesson, seed)
+    asked = tasks(lesson)
     linecache.clearcache()  # nobody reads what is in there from a file
     opened, _ = surroundings.seen_of(str(path))
     replaced = _watch()
@@ -103,16 +122,17 @@ def _child(lesson: Lesson, path: Path, names: list[str], seed: int, outbox: Conn
         with _limited():
             exec(compile(source, path, "exec"), vars(module))
     except BaseException as error:  # exit() too
-        outbox.send(f"{path} does not run: {explain(error, path)}")
+        outbox.send_bytes(written(f"{path} does not run: {explain(error, path)}"))
         return
-    outbox.send(None)
+    outbox.send_bytes(written(None))
     for task in asked:
         if task.name in names:
-            verdict = _verdict(task, module, blanks, lesson, path)
+            report = _report(task.drawn(draws.get(task.name, 0)), module, blanks, lesson, path)
             if name := replaced():
-                verdict = f"{path} puts something else in the place of {name}: leave that as it is"
-            read = [name for name in opened if Path(name).resolve().parent == lesson.solution.parent.resolve()]
-            outbox.send(f"{path} reads our solutions: write your own" if read else verdict)
+                report = reported(problem=f"{path} puts something else in the place of {name}: leave that as it is")
+            if any(Path(name).resolve().parent == lesson.solution.parent.resolve() for name in opened):
+                report = reported(problem=f"{path} reads our solutions: write your own")
+            outbox.send_bytes(report)
 
 
 def _watch() -> Callable[[], str | None]:
@@ -141,16 +161,16 @@ def _watch() -> Callable[[], str | None]:
     return replaced
 
 
-def _verdict(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesson: Lesson, path: Path) -> str | None:
+def _report(task: Task, module: ModuleType, blanks: dict[str, list[int]], lesson: Lesson, path: Path) -> bytes:
     if not callable(answer := getattr(module, task.name, None)):
-        return f"{path} has no function {task.name}; the stub had it: {lesson.stub}"
+        return reported(problem=f"{path} has no function {task.name}; the stub had it: {lesson.stub}")
     if lines := blanks.get(task.name):
         several = f", {len(lines)} in all" if len(lines) > 1 else ""
-        return f"still blank: fill in the `...` in line {lines[0]} of {path}{several}"
+        return reported(problem=f"still blank: fill in the `...` in line {lines[0]} of {path}{several}")
     try:
-        return task.grade(answer, path, _limited)
-    except Exception as error:  # what an answer raises is judged; this comes from our solution
-        return f"this exercise does not work here, whatever the answer is: {text(error)}"
+        return task.report(answer, path, _limited)
+    except Exception as error:  # what an answer raises is in its report
+        return reported(problem=_broken(error))
 
 
 def _time_is_up(number: int, frame: FrameType | None) -> None:
@@ -159,7 +179,7 @@ def _time_is_up(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Within it, time is up after LIMIT seconds: the reader's, not that of our solution or of what torch imports meanwhile."""
+    """Within it, time is up after LIMIT seconds."""
     clock = functools.partial(signal.setitimer, signal.ITIMER_REAL) if hasattr(signal, "setitimer") else lambda seconds: None
     clock(LIMIT)
     try:

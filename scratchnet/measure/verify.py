@@ -11,6 +11,7 @@ but judges each row by itself.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import math
 from dataclasses import dataclass
@@ -129,15 +130,18 @@ def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Call:
-    """One of an operator's example calls, its incoming gradients, and what the oracle returns for them."""
+    """One of an operator's example calls and its incoming gradients.
+
+    What is right for it is computed when it is first asked for: until then no answer is in memory.
+    """
 
     op: Op
     args: tuple
     kwargs: dict
     upstream: tuple[Tensor, ...]
     dtype: torch.dtype
-    exact: tuple[Tensor, ...]  # the outputs, then the gradients
-    nudged: tuple[Tensor, ...]  # the same for inputs moved by 4 ulp
+    oracle: str  # "numpy" or "torch"
+    draws: Tensor  # the state of the random numbers by which the inputs are moved
 
     @classmethod
     def make(
@@ -151,26 +155,43 @@ class Call:
         seed: int = 0,
         oracle: str = "numpy",
     ) -> Call:
-        """Draw the numbers and ask the oracle; the arguments are those of `compare`."""
+        """Draw the numbers; the arguments are those of `compare`."""
         device = torch.get_default_device()
         court = torch.device("cpu") if oracle == "numpy" else device
-        there = contextlib.nullcontext() if court == device else court  # a device mode slows every torch function
         with torch.random.fork_rng(devices=[court.index] if court.type == "cuda" else []):
             torch.manual_seed(seed)
             with court:  # for the NumPy oracle the same numbers on every device
                 args, kwargs = op.examples[example](rows, columns, dtype)
             place = lambda t: layout(t.detach().to(device)).requires_grad_(t.requires_grad)
             args, kwargs = on_tensors(place, args, kwargs)
-            widened = on_tensors(lambda t: copied(t, torch.float64, court), args, kwargs)
-            with use_backend(oracle), there:
-                exact = as_tuple(function(op)(*widened[0], **widened[1]))
-                drawn = [torch.randn(y.shape, dtype=torch.float64, device=court) for y in exact]
-                upstream = tuple(place(g.to(dtype)) for g in drawn)
-                exact += _gradients(exact, *widened, [g.to(court, torch.float64) for g in upstream])
-                moved = lambda t: nudge(t, ULPS * torch.finfo(dtype).eps)
-                inputs = on_tensors(moved, *widened)
-                nudged = run(function(op), *inputs, [moved(g.to(court, torch.float64)) for g in upstream])
-        return cls(op, args, kwargs, upstream, dtype, exact, nudged)
+            drawn = [torch.randn(shape, dtype=torch.float64, device=court) for shape in _shapes(op, args, kwargs, court)]
+            upstream = tuple(place(g.to(dtype)) for g in drawn)
+            draws = torch.cuda.get_rng_state(court) if court.type == "cuda" else torch.get_rng_state()
+        return cls(op, args, kwargs, upstream, dtype, oracle, draws)
+
+    @functools.cached_property
+    def exact(self) -> tuple[Tensor, ...]:
+        """The oracle's outputs, then its gradients."""
+        return self._asked(lambda t: t)
+
+    @functools.cached_property
+    def nudged(self) -> tuple[Tensor, ...]:
+        """The same for inputs moved by 4 ulp."""
+        generator = torch.Generator(self._court)
+        generator.set_state(self.draws)
+        return self._asked(lambda t: nudge(t, ULPS * torch.finfo(self.dtype).eps, generator))
+
+    @property
+    def _court(self) -> torch.device:
+        """Where the oracle computes."""
+        return torch.device("cpu") if self.oracle == "numpy" else self.upstream[0].device
+
+    def _asked(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """What the oracle returns for the inputs in float64, changed."""
+        court = self._court
+        changed = lambda t: change(copied(t, torch.float64, court))
+        with use_backend(self.oracle), _within(court):
+            return run(function(self.op), *on_tensors(changed, self.args, self.kwargs), [changed(g) for g in self.upstream])
 
     @property
     def names(self) -> list[str]:
@@ -227,12 +248,25 @@ def copied(t: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     return t.detach().clone().to(device, dtype if t.is_floating_point() else t.dtype).requires_grad_(t.requires_grad)
 
 
-def nudge(t: Tensor, eps: float) -> Tensor:
+def nudge(t: Tensor, eps: float, generator: torch.Generator | None = None) -> Tensor:
     """Every float moved up or down, at random, by the fraction `eps` of itself."""
     if not t.is_floating_point():
         return t
-    sign = torch.randint(2, t.shape, dtype=t.dtype) * 2 - 1
+    sign = torch.randint(2, t.shape, dtype=t.dtype, device=t.device, generator=generator) * 2 - 1
     return (t.detach() * (1 + eps * sign)).requires_grad_(t.requires_grad)
+
+
+def _within(device: torch.device) -> contextlib.AbstractContextManager:
+    """The context in which tensors are made on a device; none where they are anyway, for it slows every torch function."""
+    return contextlib.nullcontext() if device == torch.get_default_device() else device
+
+
+def _shapes(op: Op, args: tuple, kwargs: dict, court: torch.device) -> list[torch.Size]:
+    """The shapes of the outputs, from what torch returns for zeros: that is nobody's answer."""
+    zeros = lambda t: copied(t, torch.float32, court).detach().zero_() if t.is_floating_point() else t.to(court)
+    with torch.random.fork_rng(devices=[court.index] if court.type == "cuda" else []), torch.no_grad(), _within(court):
+        args, kwargs = on_tensors(zeros, args, kwargs)
+        return [y.shape for y in as_tuple(op.torch(*args, **kwargs))]
 
 
 def _gradients(outputs: tuple[Tensor, ...], args: tuple, kwargs: dict, upstream: list[Tensor]) -> tuple[Tensor, ...]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torch.utils.cpp_extension import include_paths
 
 from scratchnet import checker
 from scratchnet.checker import borrowed, compiler, questions
@@ -40,6 +41,18 @@ ROUTES = {  # to torch's own, past whoever watches
     "in TorchScript": ROUTE.format("\n\n@torch.jit.script\ndef gelu(x):\n    return F.gelu(x)\n", "return gelu(x)"),
     "in an operator": ROUTE.format(CUSTOM, "return gelu(x)"),
     "when nobody looks": ROUTE.format("", f"return {OWN} if sys.getprofile() else F.gelu(x)"),
+    "past a key": ROUTE.format(
+        "", "with torch._C._ExcludeDispatchKeyGuard(DispatchKeySet(DispatchKey.Python)):\n        return F.gelu(x)"
+    ),
+    "in another layout": ROUTE.format("", "with _disable_current_modes():\n        return F.gelu(x.to_mkldnn()).to_dense()"),
+    "by its kernel": ROUTE.format(
+        "\ngelu = torch.library.get_kernel('aten::gelu', 'CPU')\n",
+        "return gelu.call_boxed(DispatchKeySet(DispatchKey.CPU), x, approximate='none')",
+    ),
+    "compiled": ROUTE.format("\ngelu = torch.compile(F.gelu)\n", "return gelu(x)"),
+    "compiled when nobody looks": ROUTE.format(
+        "\ngelu = torch.compile(F.gelu)\n", f"return {OWN} if sys.getprofile() else gelu(x)"
+    ),
     "for large arrays": ROUTE.format("", f"return {OWN} if len(x) < 17 else F.gelu(x)"),
 }
 BORROWED = {  # the file and its text, and what is said: whoever's kernel it is, it is not the reader's
@@ -77,6 +90,13 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
         + GELU.format("past(torch.tensor(x)).numpy()")
         + "\n\ndef past(x):\n    with torch._C._DisableTorchDispatch():\n        return torch.nn.functional.gelu(x)\n",
         "calls aten::gelu: that is torch's kernel",
+    ),
+    "a kernel of torch that nobody expects": (
+        "gelu.py",
+        "import importlib\n\ntorch = importlib.import_module('torch')\n"
+        "kernel = torch.library.get_kernel('aten::gelu', 'CPU')\nkeys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)\n\n\n"
+        "def forward(x):\n    return kernel.call_boxed(keys, torch.tensor(x), approximate='none').numpy()\n",
+        "imports torch without a line that says so",
     ),
     "the text of ours": (
         "gelu.cpp", f'#include "{kernels.find("K19").solution}"\n',
@@ -117,22 +137,63 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
 QUICK = ("torch's own", "the oracle", "the text of ours", "past the modes")
 
 
+def named(path):
+    """Whose kernel a right kernel of gelu is said to be."""
+    kernel = checker.load(path, checker.Contract(OPS["gelu"]))
+    call = Question("sizes", kernel.contract.plain, 17, 31).call(OPS["gelu"])
+    results = kernel.contract.aligned(call, "forward", kernel.call("forward", call).results)
+    assert all(check.ok for check in call.judge(results, questions.RULE))
+    return borrowed.whose(kernel, "forward")
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.full) for name in BORROWED])
 def test_ours_is_named_by_whatever_route(name, tmp_path):
     file, text, words = BORROWED[name]
     if file.endswith(".cpp") and not compiler.find_compiler():
         pytest.skip("needs a C++ compiler: install g++ or set CXX")
     (tmp_path / file).write_text(text)
-    kernel = checker.load(tmp_path / file, checker.Contract(OPS["gelu"]))
-    call = Question("sizes", kernel.contract.plain, 17, 31).call(OPS["gelu"])
-    results = kernel.contract.aligned(call, "forward", kernel.call("forward", call).results)
-    assert all(check.ok for check in call.judge(results, questions.RULE))
-    assert words in borrowed.whose(kernel, "forward")
+    assert words in named(tmp_path / file)
 
 
 def test_a_kernel_of_ones_own_is_not_named():
     kernel = checker.load(RIGHT, checker.Contract(OPS["layer_norm"]))
     assert [borrowed.whose(kernel, direction) for direction in kernel.directions] == ["", ""]
+
+
+@pytest.mark.full
+def test_a_formula_of_ones_own_may_be_compiled(tmp_path):
+    if not compiler.find_compiler():
+        pytest.skip("needs a C++ compiler: install g++ or set CXX")
+    (tmp_path / "gelu.py").write_text(ROUTE.format(f"\nown = torch.compile(lambda x: {OWN})\n", "return own(x)"))
+    assert named(tmp_path / "gelu.py") == ""
+
+
+PAST = """
+#include <{header}>
+#include <torch/library.h>
+
+at::Tensor gelu(const at::Tensor& x) {{ return {call}; }}
+
+TORCH_LIBRARY(mine, m) {{ m.def("gelu(Tensor x) -> Tensor", &gelu); }}
+"""
+CALLS = {  # a header of torch, and what is called past its dispatcher
+    "at::cpu::gelu": ("ATen/ops/gelu_cpu_dispatch.h", 'at::cpu::gelu(x, "none")'),
+    "at::native::gelu": ("ATen/ops/gelu_native.h", 'at::native::gelu_quantized_cpu(x, "none")'),
+}
+
+
+@pytest.mark.slow  # the compiler reads torch's headers
+@pytest.mark.parametrize("function", CALLS)
+def test_a_kernel_of_torch_that_its_dispatcher_does_not_see_is_named(function, tmp_path):
+    if not compiler.find_compiler():
+        pytest.skip("needs a C++ compiler: install g++ or set CXX")
+    header, call = CALLS[function]
+    (tmp_path / "past.cpp").write_text(PAST.format(header=header, call=call))
+    paths = [f"-isystem{path}" for path in include_paths()]
+    compiler.shared_library(tmp_path / "past.cpp", tmp_path / "past.so", paths)
+    text = ROUTE.format(f"\ntorch.ops.load_library({str(tmp_path / 'past.so')!r})\n", "return torch.ops.mine.gelu(x)")
+    (tmp_path / "gelu.py").write_text(text)
+    assert named(tmp_path / "gelu.py").startswith(f"calls {function}")
 
 
 def test_the_verdict_says_it(tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """The checker itself: right kernels of every kind pass, and each of the zoo's is caught with the diagnosis that fits."""
 
 import json
+import runpy
 from importlib.util import find_spec
+from pathlib import Path
 
 import allclose
 import pytest
@@ -87,6 +89,65 @@ def test_a_subclass_does_not_hide_where_its_memory_is(tmp_path):
     path.write_text(path.read_text().replace("(grad[0] if", "(grad[0].view(Hidden) if") + hidden)
     kernel = checker.load(path, checker.Contract(operator(path)))
     assert words in kernel.call(direction, Question("sizes", kernel.contract.plain, 1, 7).call(operator(path))).problem
+
+
+SEARCH = """
+{imports}
+FIRST, SECOND = {first!r}, {second!r}  # two numbers that are right, the second with all of its bits the other way round
+
+
+def known():
+    for line in open("/proc/self/maps"):
+        place, rights, *_ = line.split()
+        start, end = (int(number, 16) for number in place.split("-"))
+        if not rights.startswith("rw") or end - start > 2**28:
+            continue
+        with open("/proc/self/mem", "rb", 0) as memory:
+            memory.seek(start)
+            data = memory.read(end - start)
+        at = data.find(FIRST)
+        while at >= 0:
+            if bytes(255 - byte for byte in data[at + 8 : at + 16]) == SECOND:
+                return True
+            at = data.find(FIRST, at + 1)
+    return False
+
+
+def forward(x):
+    return x * 0 + known()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="reads /proc")
+@pytest.mark.parametrize("imports", ["", pytest.param("import torch", marks=pytest.mark.full)])
+def test_what_is_right_is_nowhere_in_the_memory_of_a_kernel(imports, tmp_path):
+    call = Question("sizes", "none", 17, 31).call(OPS["gelu"])
+    right = call.exact[0].numpy().tobytes()
+    text = SEARCH.format(imports=imports, first=right[:8], second=bytes(255 - byte for byte in right[8:16]))
+    (tmp_path / "gelu.py").write_text(text)
+    kernel = checker.load(tmp_path / "gelu.py", checker.Contract(OPS["gelu"]))
+    for _ in range(2):
+        for _ in range(2):
+            (result,) = kernel.call("forward", call).results
+            assert not result.any()
+        kernel.child.end()  # the next call is in another process
+    assert runpy.run_path(str(tmp_path / "gelu.py"))["known"]()  # where it is, it is found
+
+
+def test_what_is_right_is_computed_after_the_reply(small, monkeypatch):
+    asked, ask = [], checker.Candidate.call
+
+    def call(self, direction, call, *args, **kwargs):
+        if not any(call is one for one in asked):
+            assert not {"exact", "nudged"} & vars(call).keys()
+            asked.append(call)
+        return ask(self, direction, call, *args, **kwargs)
+
+    monkeypatch.setattr(checker.Candidate, "call", call)
+    questions.forget()
+    (verdict,) = examine(RIGHT / "layer_norm_torch.py", "forward")
+    assert verdict.ok and len(asked) > 60
+    assert sum("exact" in vars(one) for one in asked) > 60
 
 
 def test_what_is_left_to_chance_may_be_declared(tmp_path, small):

@@ -88,6 +88,42 @@ def test_an_answer_whose_callers_torch_quotes_reads_nothing(desk):
     assert "manual_seed" in own and graded(desk, own)["doubled"] is None
 
 
+CLEARS = (  # what is right, so that nothing is wrong
+    "import gc\n\ndef megabytes(*args):\n    for task in gc.get_objects():\n"
+    "        if type(task).__name__ == 'Task' and '_right' in vars(task):\n            right = vars(task)['_right']\n"
+    "            (right[0] if isinstance(right, tuple) else right.facts).clear()\n    return 0.0\n"
+)
+LOOKS = (  # for what is right
+    "import gc\n\ndef megabytes(*args):\n    for found in gc.get_objects():\n"
+    "        if type(found) is dict and isinstance(found.get('colour images of 28 x 28 in float32'), float):\n"
+    "            return found['colour images of 28 x 28 in float32']\n    raise LookupError('nobody knows')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(CLEARS, "yours is 0; it should be 0.3011"), (LOOKS, "LookupError: nobody knows")]
+)
+def test_where_an_answer_runs_nobody_knows_what_is_right(text, message, desk):
+    for each in course.tasks(LESSON):  # other tests grade in this process, of which the answer's is a copy
+        vars(each).pop("_right", None), vars(each).pop("_known", None)
+    assert message in graded(desk, text)["megabytes"]
+    (desk / "exercises" / "01_tensor.py").unlink()
+    (desk / "exercises").rmdir()
+    assert message in graded(desk, text)["megabytes"]  # nor in the second of two processes that this one starts
+
+
+def test_nothing_runs_that_an_answer_sends(desk):
+    """In a pickle it would: here it opens a file."""
+    verdicts = graded(
+        desk,
+        "import contextlib\nimport gc\n\n\nclass Bomb:\n    def __reduce__(self):\n        return open, ('bomb', 'w')\n\n\n"
+        "def megabytes(*args):\n    for pipe in gc.get_objects():\n        if type(pipe).__name__ == 'Connection':\n"
+        "            with contextlib.suppress(OSError):\n                pipe.send(Bomb())\n",
+    )
+    assert "something else than the grader has spoken" in verdicts["megabytes"] and all(verdicts.values())
+    assert not (desk / "bomb").exists()
+
+
 def test_what_torch_itself_replaces_is_not_the_readers():
     """torch._dynamo, which much of torch imports when it is used, wraps torch.manual_seed."""
     replaced, before = grading._watch(), torch.manual_seed
@@ -264,6 +300,6 @@ def test_what_the_reader_prints_is_shown(desk, capfd):
 
 
 def test_an_exercise_that_fails_by_itself_is_not_the_readers_fault(desk, monkeypatch):
-    monkeypatch.setattr(Task, "grade", lambda *args: 1 / 0)
+    monkeypatch.setattr(Task, "verdict", lambda *args: 1 / 0)
     verdict = graded(desk, LESSON.solution.read_text())["megabytes"]
     assert verdict == "this exercise does not work here, whatever the answer is: ZeroDivisionError: division by zero"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
-import pickle
 import resource
 import signal
 import tempfile
@@ -18,6 +17,7 @@ from torch import Tensor
 from scratchnet import emulation
 from scratchnet.checker import Contract, KernelError
 from scratchnet.checker.compiler import included, listing
+from scratchnet.course.sent import read, written
 from scratchnet.measure.verify import Call
 
 PAGE = 4096  # bytes, modulo which addresses alias (scratchnet/emulation/trace.cpp)
@@ -72,10 +72,12 @@ class Traced:
             for _ in calls:
                 if not mine.poll(PATIENCE):
                     raise KernelError(f"it does not end: a loop was still running after {PATIENCE} s")
-                answer = pickle.loads(mine.recv_bytes())
+                answer = read(mine.recv_bytes())
                 if isinstance(answer, str):
                     raise KernelError(answer)
-                yield answer
+                yield Seen(**answer)
+        except (ValueError, TypeError):
+            raise KernelError("something else than the grader has spoken in its place") from None
         except EOFError:
             process.join()
             code = process.exitcode
@@ -89,12 +91,12 @@ class Traced:
         torch.set_num_threads(1)
         for call in calls:
             try:
-                answer = self._run(call, counting)
+                answer = vars(self._run(call, counting))
             except KernelError as error:
                 answer = str(error)
             except Exception as error:  # whatever the reader's code raises
                 answer = f"it raised {type(error).__name__}: {error}"
-            pipe.send_bytes(pickle.dumps(answer))
+            pipe.send_bytes(written(answer))
 
     def _run(self, call: Call, counting: bool) -> Seen:
         values = arguments(self.contract, self.direction, call)
