@@ -24,6 +24,7 @@ VIEWS = {
     "unsqueeze", "view", "zero_", "zeros", "zeros_like", "_reshape_alias", "_to_copy", "_unsafe_view",
 }  # fmt: skip
 PRODUCTS = {"bmm", "addmm", "baddbmm", "mm", "mv", "dot"}  # one product by several names
+ONEDNN = "aten::to_mkldnn"  # to a layout in which only torch's kernels compute
 MOST = 2  # operators; what torch composes of more is not one kernel
 PACKAGE = Path(columns.__file__).parent.resolve()
 # Where our kernels and those of the course are. The folders of operators in csrc are the second level.
@@ -53,6 +54,8 @@ def of_a_call(op: Op, direction: str, called: Iterable[str], files: Iterable[str
     called = set(called)
     if ours := sorted(name for name in called if name.startswith("scratchnet")) or _ours(files):
         return f"{'calls' if '::' in ours[0] else 'uses'} {ours[0]}: that is scratchnet's kernel, not one of yours"
+    if ONEDNN in called:
+        return f"calls {ONEDNN}: in oneDNN's layout only torch's kernels compute, not yours"
     theirs, work = _torchs(op)[direction], _work(called)
     names = [f"aten::{name}" if name in work else _past(name, called) for name in sorted(theirs)]
     if names and all(names):
@@ -78,9 +81,9 @@ def _ours(files: Iterable[str]) -> list[str]:
 
 
 def operators_of(contract: Contract) -> list[str]:
-    """The operators of torch that do a kernel's work, one of them or two."""
+    """The operators of torch that do a kernel's work, one of them or two, and the one before those that nobody hears."""
     names = set().union(*_torchs(contract.op).values())
-    return sorted(f"aten::{name}" for name in names | (PRODUCTS if "mm" in names else set()))
+    return sorted([ONEDNN, *(f"aten::{name}" for name in names | (PRODUCTS if "mm" in names else set()))])
 
 
 def _work(called: Iterable[str]) -> set[str]:

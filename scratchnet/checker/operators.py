@@ -13,8 +13,7 @@ from types import FrameType
 
 from scratchnet.checker.surroundings import profiled
 
-# Whose kernels compute with numbers in the CPU's memory, whatever layout they have there.
-KEYS = ("CPU", "MkldnnCPU", "NestedTensorCPU", "QuantizedCPU", "SparseCPU", "SparseCsrCPU")
+KEYS = ("CPU", "NestedTensorCPU", "QuantizedCPU", "SparseCPU", "SparseCsrCPU")  # of kernels for numbers in the CPU's memory
 TASKS = "torch._inductor.runtime.compile_tasks."  # how the modules that torch.compile writes are called
 
 
@@ -60,11 +59,12 @@ def trace_to(called: set) -> Iterator[None]:
         threading.Thread.run = alone
 
 
-def compiled() -> set[str]:
-    """The names of torch's operators of which torch.compile has made code in this process, by the comments in that code."""
+def compiled(operators: list[str]) -> set[str]:
+    """Those of some of torch's operators of which torch.compile has made code in this process: its functions are named so."""
     made = [module.__file__ for name, module in list(sys.modules.items()) if name.startswith(TASKS)]
-    lists = [found for path in made for found in re.findall(r"Original ATen: \[(.*)\]", Path(path).read_text())]
-    return {name.replace(".", "::", 1) for found in lists for name in found.split(", ")}
+    names = {name for path in made for name in re.findall(r"\b\w+_fused\w*", Path(path).read_text())}
+    within = lambda bare, name: re.search(rf"_{bare}(?=_)(?!_backward)", name)
+    return {operator for operator in operators if any(within(operator.partition("::")[2], name) for name in names)}
 
 
 def listen(space: str, wanted: Callable[[str], bool], heard: Callable[[str], object]) -> object | None:

@@ -127,7 +127,7 @@ class Child:
                 results = self._prepared(**what)()
             reply = {"results": self._copied(results), "called": sorted(called | self.heard)}
         if trace:
-            reply["called"] += sorted(compiled() | symbols(self._of_its_own()))
+            reply["called"] += sorted(compiled(self.torchs) | symbols(self._of_its_own()))
             reply |= {"files": sorted(files | self.opened | libraries()), "processes": forked()}
             reply["torch"] = not self.torch and "torch" in sys.modules
         found, self.dice = self.dice, dice()

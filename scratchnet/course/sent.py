@@ -92,6 +92,6 @@ READ = {
     "dict": lambda inside: {_value(key): _value(value) for key, value in inside},
     "error": _error,
     "tensor": _tensor,
-    "array": lambda told: np.frombuffer(base64.b64decode(told["bytes"]), told["dtype"]).reshape(told["shape"]),
+    "array": lambda told: np.frombuffer(bytearray(base64.b64decode(told["bytes"])), told["dtype"]).reshape(told["shape"]),
     "other": lambda told: Other(**told),
 }

@@ -44,7 +44,6 @@ ROUTES = {  # to torch's own, past whoever watches
     "past a key": ROUTE.format(
         "", "with torch._C._ExcludeDispatchKeyGuard(DispatchKeySet(DispatchKey.Python)):\n        return F.gelu(x)"
     ),
-    "in another layout": ROUTE.format("", "with _disable_current_modes():\n        return F.gelu(x.to_mkldnn()).to_dense()"),
     "by its kernel": ROUTE.format(
         "\ngelu = torch.library.get_kernel('aten::gelu', 'CPU')\n",
         "return gelu.call_boxed(DispatchKeySet(DispatchKey.CPU), x, approximate='none')",
@@ -90,6 +89,11 @@ BORROWED = {  # the file and its text, and what is said: whoever's kernel it is,
         + GELU.format("past(torch.tensor(x)).numpy()")
         + "\n\ndef past(x):\n    with torch._C._DisableTorchDispatch():\n        return torch.nn.functional.gelu(x)\n",
         "calls aten::gelu: that is torch's kernel",
+    ),
+    "in another layout": (
+        "gelu.py",
+        ROUTE.format("", "with _disable_current_modes():\n        return F.gelu(x.to_mkldnn()).to_dense()"),
+        "calls aten::to_mkldnn: in oneDNN's layout only torch's kernels compute",
     ),
     "a kernel of torch that nobody expects": (
         "gelu.py",

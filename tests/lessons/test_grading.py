@@ -91,17 +91,19 @@ def test_an_answer_whose_callers_torch_quotes_reads_nothing(desk):
 CLEARS = (  # what is right, so that nothing is wrong
     "import gc\n\ndef megabytes(*args):\n    for task in gc.get_objects():\n"
     "        if type(task).__name__ == 'Task' and '_right' in vars(task):\n            right = vars(task)['_right']\n"
-    "            (right[0] if isinstance(right, tuple) else right.facts).clear()\n    return 0.0\n"
+    "            (right[0] if isinstance(right, tuple) else right.facts).clear()\n    return 5.0\n"
 )
 LOOKS = (  # for what is right
-    "import gc\n\ndef megabytes(*args):\n    for found in gc.get_objects():\n"
-    "        if type(found) is dict and isinstance(found.get('colour images of 28 x 28 in float32'), float):\n"
-    "            return found['colour images of 28 x 28 in float32']\n    raise LookupError('nobody knows')\n"
+    "import gc\n\ndef megabytes(*args):\n    for task in gc.get_objects():\n"
+    "        if type(task).__name__ == 'Task' and task.name == 'megabytes' and '_right' in vars(task):\n"
+    "            right = vars(task)['_right']\n"
+    "            return list((right[0] if isinstance(right, tuple) else right.facts).values())[0]\n"
+    "    raise LookupError('nobody knows')\n"
 )
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(CLEARS, "yours is 0; it should be 0.3011"), (LOOKS, "LookupError: nobody knows")]
+    ("text", "message"), [(CLEARS, "yours is 5; it should be 0.3011"), (LOOKS, "LookupError: nobody knows")]
 )
 def test_where_an_answer_runs_nobody_knows_what_is_right(text, message, desk):
     for each in course.tasks(LESSON):  # other tests grade in this process, of which the answer's is a copy
