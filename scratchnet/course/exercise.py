@@ -26,7 +26,7 @@ from scratchnet.course.calls import Watched, returns_a_value, runs
 from scratchnet.course.draw import other_numbers
 from scratchnet.course.facts import difference, kind, same, tells, text
 from scratchnet.course.lesson import Lesson
-from scratchnet.course.sent import read, written
+from scratchnet.course.sent import SPOKEN, read, written
 
 Facts = dict[str, object]
 WORDS = "the words of the task"  # the fact that says which of them were broken
@@ -125,7 +125,7 @@ class Task:
         try:
             tried = Tried(**read(report))
         except (ValueError, TypeError):
-            return f"{self.name}: something else than the grader has spoken in its place"
+            return f"{self.name}: {SPOKEN}"
         return str(tried.problem) if tried.problem else self._judge(tried)
 
     def _judge(self, tried: Tried) -> str | None:

@@ -26,7 +26,7 @@ from scratchnet.course.exercise import Task, reported, tasks
 from scratchnet.course.facts import same, text
 from scratchnet.course.lesson import Lesson
 from scratchnet.course.raised import TimeUp, explain
-from scratchnet.course.sent import read, written
+from scratchnet.course.sent import SPOKEN, read, written
 
 LIMIT = 20.0  # seconds for one task
 GRACE = 5.0  # more until the process is killed: TimeUp, which knows the line, comes first
@@ -79,7 +79,7 @@ def _in_a_child(lesson: Lesson, path: Path, names: list[str], draws: Draws) -> R
     reports: Reports = {}
     at = str(path)
     try:
-        if problem := read(_receive(inbox, child, at)):
+        if problem := _problem(_receive(inbox, child, at), at):
             return dict.fromkeys(names, reported(problem=problem))
         for at in names:
             reports[at] = _receive(inbox, child, at)
@@ -91,6 +91,14 @@ def _in_a_child(lesson: Lesson, path: Path, names: list[str], draws: Draws) -> R
         child.join()
         inbox.close()
     return reports
+
+
+def _problem(message: bytes, what: str) -> object:
+    """What is wrong with the file."""
+    try:
+        return read(message)
+    except ValueError:
+        return f"{what}: {SPOKEN}"
 
 
 def _receive(inbox: Connection, child: BaseProcess, what: str) -> bytes:

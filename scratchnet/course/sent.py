@@ -14,6 +14,7 @@ from torch import Tensor
 from scratchnet.course.facts import FUNCTIONS, Number, Other, kind
 from scratchnet.course.raised import explain, line
 
+SPOKEN = "something else than the grader has spoken in its place"  # where `read` finds no value
 NAMES = (type, torch.dtype, torch.layout, torch.memory_format, type(...))  # of these there is one with a name
 
 

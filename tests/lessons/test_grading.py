@@ -114,14 +114,17 @@ def test_where_an_answer_runs_nobody_knows_what_is_right(text, message, desk):
     assert message in graded(desk, text)["megabytes"]  # nor in the second of two processes that this one starts
 
 
-def test_nothing_runs_that_an_answer_sends(desk):
+SENDS = (
+    "import contextlib\nimport gc\n\n\nclass Bomb:\n    def __reduce__(self):\n        return open, ('bomb', 'w')\n\n\n"
+    "def megabytes(*args):\n    for pipe in gc.get_objects():\n        if type(pipe).__name__ == 'Connection':\n"
+    "            with contextlib.suppress(OSError):\n                pipe.send(Bomb())\n"
+)
+
+
+@pytest.mark.parametrize("at", ["", "\n\nmegabytes()\n"], ids=["when it is asked", "at once"])
+def test_nothing_runs_that_an_answer_sends(at, desk):
     """In a pickle it would: here it opens a file."""
-    verdicts = graded(
-        desk,
-        "import contextlib\nimport gc\n\n\nclass Bomb:\n    def __reduce__(self):\n        return open, ('bomb', 'w')\n\n\n"
-        "def megabytes(*args):\n    for pipe in gc.get_objects():\n        if type(pipe).__name__ == 'Connection':\n"
-        "            with contextlib.suppress(OSError):\n                pipe.send(Bomb())\n",
-    )
+    verdicts = graded(desk, SENDS + at)
     assert "something else than the grader has spoken" in verdicts["megabytes"] and all(verdicts.values())
     assert not (desk / "bomb").exists()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from scratchnet import emulation
 from scratchnet.checker import Contract, KernelError
 from scratchnet.checker.compiler import included, listing
-from scratchnet.course.sent import read, written
+from scratchnet.course.sent import SPOKEN, read, written
 from scratchnet.measure.verify import Call
 
 PAGE = 4096  # bytes, modulo which addresses alias (scratchnet/emulation/trace.cpp)
@@ -77,7 +77,7 @@ class Traced:
                     raise KernelError(answer)
                 yield Seen(**answer)
         except (ValueError, TypeError):
-            raise KernelError("something else than the grader has spoken in its place") from None
+            raise KernelError(SPOKEN) from None
         except EOFError:
             process.join()
             code = process.exitcode
