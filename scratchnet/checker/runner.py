@@ -273,7 +273,8 @@ class Child:
         for result in results:
             if self.torch and type(result) in (self.torch.Tensor, self.torch.nn.Parameter):
                 dtype, array = str(result.dtype).removeprefix("torch."), result.detach().cpu().contiguous()
-                data = array.reshape(-1).view(self.torch.uint8).numpy() if array.numel() else b""
+                flat = array.as_strided((array.numel(),), (1,))  # one entry may have any stride
+                data = flat.view(self.torch.uint8).numpy() if array.numel() else b""
             elif not self.torch and isinstance(result, (np.ndarray, np.generic, float, int)):
                 array = np.asarray(result)
                 dtype, data = str(array.dtype), array.tobytes()

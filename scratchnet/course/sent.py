@@ -50,7 +50,8 @@ def _plain(value: object, path: Path | None) -> object:
         return {"error": told | {"line": line(value, path), "explained": explain(value, path)}}
     if isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu":
         own = value.detach().as_subclass(Tensor).resolve_conj().resolve_neg().contiguous()
-        return {"tensor": _bytes(str(own.dtype).removeprefix("torch."), own.shape, own.reshape(-1).view(torch.uint8).numpy())}
+        flat = own.as_strided((own.numel(),), (1,))  # one entry may have any stride
+        return {"tensor": _bytes(str(own.dtype).removeprefix("torch."), own.shape, flat.view(torch.uint8).numpy())}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return {"array": _bytes(str(value.dtype), value.shape, np.asarray(value))}
     alike = not isinstance(value, FUNCTIONS) and (type(value).__eq__ is not object.__eq__ or isinstance(value, NAMES))

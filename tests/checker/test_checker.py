@@ -150,6 +150,15 @@ def test_what_is_right_is_computed_after_the_reply(small, monkeypatch):
     assert sum("exact" in vars(one) for one in asked) > 60
 
 
+def test_one_number_may_have_any_stride(tmp_path):
+    text = (RIGHT / "gelu_torch.py").read_text()
+    text += "\n\nright = Gelu.apply\n\n\ndef forward(x):\n    return right(x).reshape(()).expand(x.shape)\n"
+    (tmp_path / "gelu.py").write_text(text)
+    call = Question("sizes", "none", 1, 1).call(OPS["gelu"])
+    (result,) = checker.load(tmp_path / "gelu.py", checker.Contract(OPS["gelu"])).call("forward", call).results
+    assert torch.allclose(result.double(), call.exact[0], rtol=1e-6)
+
+
 def test_what_is_left_to_chance_may_be_declared(tmp_path, small):
     path, direction, _ = changed("left to chance", tmp_path)
     path.write_text(path.read_text() + "\ndeterministic = False\n")

@@ -13,7 +13,8 @@ from scratchnet.course.sent import read, written
 VALUES = [
     None, True, 3, -2.5, math.inf, "text", (1, (2.0, "a")), [1, [None]], {"a": 1, (1, 2): [3]}, torch.tensor(7),
     torch.tensor([[1.5, -0.0], [math.inf, 2.0]]).mT, torch.ones(2, 3, dtype=torch.bfloat16), torch.tensor([True, False]),
-    torch.ones(0, 3), torch.ones(2, requires_grad=True), torch.tensor([1 + 2j]).conj(), np.arange(6.0).reshape(2, 3).T,
+    torch.ones(0, 3), torch.tensor(1.0).expand(1, 1), torch.ones(2, requires_grad=True),
+    torch.tensor([1 + 2j]).conj(), np.arange(6.0).reshape(2, 3).T,
     np.zeros((0, 2), dtype=np.int32), np.array(True), 10**30,
 ]  # fmt: skip
 
