@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from torch.utils.cpp_extension import include_paths
 
 from scratchnet import checker
@@ -175,8 +176,9 @@ def test_a_formula_of_ones_own_may_be_compiled(tmp_path, monkeypatch):
 
 
 PAST = """
-#include <ATen/ops/gelu_cpu_dispatch.h>
 #include <torch/library.h>
+
+#include <ATen/ops/gelu_cpu_dispatch.h>
 
 at::Tensor gelu(const at::Tensor& x) { return at::cpu::gelu(x, "none"); }
 
@@ -189,8 +191,9 @@ def test_a_kernel_of_torch_that_its_dispatcher_does_not_see_is_named(tmp_path):
     if not compiler.find_compiler():
         pytest.skip("needs a C++ compiler: install g++ or set CXX")
     (tmp_path / "past.cpp").write_text(PAST)
-    paths = [f"-isystem{path}" for path in include_paths()]
-    compiler.shared_library(tmp_path / "past.cpp", tmp_path / "past.so", paths)
+    options = [*(f"-isystem{path}" for path in include_paths()), "-Wl,--no-as-needed"]
+    options += [f"-L{Path(torch.__file__).parent / 'lib'}", "-ltorch_cpu", "-lc10"]
+    compiler.shared_library(tmp_path / "past.cpp", tmp_path / "past.so", options)
     text = ROUTE.format(f"\ntorch.ops.load_library({str(tmp_path / 'past.so')!r})\n", "return torch.ops.mine.gelu(x)")
     (tmp_path / "gelu.py").write_text(text)
     assert named(tmp_path / "gelu.py") == "calls at::cpu::gelu: that is torch's kernel, not one of yours"

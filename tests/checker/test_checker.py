@@ -97,19 +97,23 @@ FIRST, SECOND = {first!r}, {second!r}  # two numbers that are right, the second 
 
 
 def known():
-    for line in open("/proc/self/maps"):
-        place, rights, *_ = line.split()
-        start, end = (int(number, 16) for number in place.split("-"))
-        if not rights.startswith("rw") or end - start > 2**28:
-            continue
-        with open("/proc/self/mem", "rb", 0) as memory:
-            memory.seek(start)
-            data = memory.read(end - start)
-        at = data.find(FIRST)
-        while at >= 0:
-            if bytes(255 - byte for byte in data[at + 8 : at + 16]) == SECOND:
-                return True
-            at = data.find(FIRST, at + 1)
+    with open("/proc/self/mem", "rb", 0) as memory:
+        for line in open("/proc/self/maps"):
+            place, rights, *_ = line.split()
+            start, end = (int(number, 16) for number in place.split("-"))
+            for piece in range(start, end if rights == "rw-p" else start, 2**24):
+                memory.seek(piece)
+                if within(memory.read(min(end - piece, 2**24 + 16))):
+                    return True
+    return False
+
+
+def within(data):
+    at = data.find(FIRST)
+    while at >= 0:
+        if bytes(255 - byte for byte in data[at + 8 : at + 16]) == SECOND:
+            return True
+        at = data.find(FIRST, at + 1)
     return False
 
 
