@@ -90,7 +90,10 @@ def test_the_same_bits_for_any_number_of_threads():
         torch.set_num_threads(before)
     for other in results[1:]:
         torch.testing.assert_close(other, results[0], rtol=0, atol=0)
-    torch.testing.assert_close(results[0][0], F.embedding_bag(index, table, offsets, mode="sum", per_sample_weights=scale))
+    sums = lambda table, scale: F.embedding_bag(index, table, offsets, mode="sum", per_sample_weights=scale)
+    exact = sums(table.double(), scale.double())  # of 10,000 terms no two float32 sums agree to the last digits
+    error, own = ((y - exact).abs().max() for y in (results[0][0], sums(table, scale)))
+    assert error <= 2 * own
 
 
 @pytest.mark.parametrize("backend", (*BACKENDS, TRITON))
