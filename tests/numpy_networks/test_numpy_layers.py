@@ -318,7 +318,7 @@ def test_images_that_do_not_fit_are_told(rng):
 def test_kernel_table_names_the_kernels_of_one_backend():
     numpy, cpp = kernel_table(), kernel_table("cpp")
     assert set(vars(cpp)) == set(vars(numpy)) and numpy.gelu_forward is not cpp.gelu_forward
-    problems = {"torch": "not on 'torch'", "cuda": "not on 'cuda'", "tpu": "no backend 'tpu'", "cpp:9": "no rung '9'"}
+    problems = {"torch": "not on 'torch'", "cuda": "not on 'cuda'", "tpu": "no backend 'tpu'", "cpp:99": "no rung '99'"}
     for backend, words in problems.items():
         with pytest.raises(ValueError, match=words):
             kernel_table(backend)

@@ -53,7 +53,7 @@ WRONG = [
     Wrong("optim.Muon", ([x(2, 2)],), "momentum", "should be >= 0 but is: -1", {"momentum": -1}),
     Wrong("optim.Muon", ([x(2, 2)],), "ns_steps", "less than 100 | got 100", {"ns_steps": 100}, error=ValueError),
     Wrong("backend", ("cuba",), "name", "no backend 'cuba' | numpy, reference, cpp", error=ValueError),
-    Wrong("backend", ("cpp:9",), "name", "no rung '9' | 1 to ", error=ValueError),
+    Wrong("backend", ("cpp:99",), "name", "no rung '99' | 1 to ", error=ValueError),
     Wrong("backend", ("cpp:fast",), "name", "no rung 'fast' | 1 to ", error=ValueError),
     Wrong("backend", (1,), "name", "must be str or None, not int", error=TypeError),
 ]
