@@ -12,6 +12,8 @@ of the logits is saved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -43,6 +45,13 @@ from scratchnet.ops import REDUCTIONS
 from scratchnet.ops.cross_entropy import LossOptions
 
 BLOCK = 1024  # classes per step of a loop
+Placed = Callable[[torch.Size], tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]]  # shape -> grid, sizes, blocks
+
+
+def one_row(shape: torch.Size) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]:
+    """A row in each program."""
+    _, sizes, _ = layout(shape, 1)
+    return (shape[0] * shape[2],), sizes, {"BLOCK_ROWS": 1, "BLOCK": BLOCK}
 
 
 @triton.jit(do_not_specialize=["rows", "ignore_index"])
@@ -75,16 +84,16 @@ def cross_entropy_forward_kernel(
     )  # fmt: skip
 
 
-def cross_entropy_forward(
-    x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
+def forward(
+    placed: Placed, x: Tensor, target: Tensor, weight: Tensor | None, options: LossOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, target, weight = (None if t is None else t.contiguous() for t in (x, target, weight))
-    _, sizes, _ = layout(x.shape, 1)
+    grid, sizes, tile = placed(x.shape)
     lse = x.new_empty(x.shape[0], x.shape[2], dtype=torch.float64)  # exp(x - lse) needs the digits that follow a large m
-    results = loss_memory(x, lse.shape, options.reduction, lse.numel())
+    results = loss_memory(x, lse.shape, options.reduction, *grid)
     tensors, sizes = (x, target, weight, lse, *results), (*sizes, options.ignore_index)
     constants = {"EVERY_CLASS": every_class(target, options), **target_options(x, target, x.shape[1], options)}
-    launch(cross_entropy_forward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK_ROWS=1, BLOCK=BLOCK)
+    launch(cross_entropy_forward_kernel, grid, *tensors, *sizes, **constants, **tile)
     loss, total_weight = loss_and_divisor(x, *results, options.reduction)
     return loss, lse, total_weight
 
@@ -117,14 +126,29 @@ def cross_entropy_backward_kernel(
         tl.store(dx + at, d.to(dx.dtype.element_ty), mask=mask)
 
 
-def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, lse: Tensor, total_weight: Tensor, options: LossOptions
+def backward(
+    placed: Placed,
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    lse: Tensor,
+    total_weight: Tensor,
+    options: LossOptions,
 ) -> Tensor:
     grad, x, target, weight, lse = (None if t is None else t.contiguous() for t in (grad, x, target, weight, lse))
     dx = torch.empty_like(x)
-    _, sizes, _ = layout(x.shape, 1)
+    grid, sizes, tile = placed(x.shape)
     sums = share_sums(x, target, weight, sizes[1], options)
     tensors, sizes = (grad, x, target, weight, lse, total_weight, sums, dx), (*sizes, options.ignore_index)
     constants = {"REDUCTION": REDUCTIONS[options.reduction], **target_options(x, target, x.shape[1], options)}
-    launch(cross_entropy_backward_kernel, (lse.numel(),), *tensors, *sizes, **constants, BLOCK_ROWS=1, BLOCK=BLOCK)
+    launch(cross_entropy_backward_kernel, grid, *tensors, *sizes, **constants, **tile)
     return dx
+
+
+def cross_entropy_forward(*args) -> tuple[Tensor, Tensor, Tensor]:
+    return forward(one_row, *args)
+
+
+def cross_entropy_backward(*args) -> Tensor:
+    return backward(one_row, *args)
