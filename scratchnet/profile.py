@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from torch import Tensor, get_num_threads
 
 import scratchnet
 from scratchnet import _compiled
+from scratchnet.ops import OPS
 
 SHIPPED = Path(__file__).with_name("profiles")
 SLOWER = 1.05  # how many times torch's time ours may take in one direction where both together are not slower
@@ -102,6 +104,8 @@ def flips(figures: Sequence[Figure]) -> Flips:
 Sides = dict[str, dict[str, dict[torch.dtype, tuple[Flips, Flips]]]]
 _EVERYWHERE: tuple[Flips, Flips] = ((-1,), (-1,))  # ours runs: nothing was measured
 _sides: Sides | None = None  # None until the profile is read
+# (operator, variant) -> below how many float32 elements torch's own runs, on one thread and on more. `_read` fills it.
+tiny: dict[tuple[str, str], tuple[float, float]] = {}
 
 
 def ours(op: str, variant: str, x: Tensor) -> bool:
@@ -120,6 +124,8 @@ def _read() -> Sides:
         measured = (known.get(key._replace(threads=threads)) for threads in THREADS)
         one, more = (_EVERYWHERE[0] if figures is None else flips(figures) for figures in measured)
         sides[key.op][key.variant][getattr(torch, key.dtype)] = one, more
+        if key.dtype == "float32" and key.variant not in OPS[key.op].forward_only:  # whose size is another argument's
+            tiny[key.op, key.variant] = tuple(changes[0] + 1 if changes else math.inf for changes in (one, more))
     _sides = sides
     return sides
 
@@ -193,6 +199,7 @@ def forget() -> None:
     """Read the profile again on the next call: the environment or the files have changed."""
     global _sides
     _sides = None
+    tiny.clear()
     active.cache_clear()
 
 

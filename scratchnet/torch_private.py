@@ -28,11 +28,7 @@ __all__ = [
 
 below_autograd = torch._C._AutoDispatchBelowAutograd  # a context in which operators skip their autograd kernels
 any_requires_grad = torch._C._any_requires_grad  # of tensors, subclasses included
-
-
-def mapping() -> bool:
-    """Whether a torch.func transform is active; a tensor then may hold no numbers of its own."""
-    return torch._C._are_functorch_transforms_active()
+mapping = torch._C._are_functorch_transforms_active  # by torch.func: a tensor then may hold no numbers of its own
 
 
 def transforming() -> bool:

@@ -346,6 +346,30 @@ def test_the_same_argument_decides_in_any_order_of_names(monkeypatch):
 
 
 @needs_kernels
+def test_below_the_first_flip_torchs_own_runs_without_another_look(tmp_path, monkeypatch):
+    """For the variant, the dtype and the number of threads of the call; elsewhere `ours` is asked."""
+    small = {"1": figures((64, 0.5, 0.5), (1024, 2.0, 2.0)), "all": figures((64, 2.0, 2.0))}
+    own = {KEY._replace(threads=threads): found for threads, found in small.items()}
+    monkeypatch.setenv("SCRATCHNET_PROFILE", str(written(tmp_path / "own.json", own)))
+    profile.forget()
+    asked, ours = [], profile.ours
+    monkeypatch.setattr(profile, "ours", lambda op, variant, x: asked.append((variant, x.numel())) or ours(op, variant, x))
+    torch.set_num_threads(1)
+    with scratchnet.backend(None):
+        scratchnet.gelu(torch.ones(8))  # the profile is read
+        assert asked == [("none", 8)]
+        x = torch.linspace(-3, 3, 1023)
+        assert torch.equal(scratchnet.gelu(x), torch.nn.functional.gelu(x)) and len(asked) == 1
+        for others in (torch.ones(1024), torch.ones(8, dtype=torch.float64)):
+            scratchnet.gelu(others)
+        scratchnet.gelu(torch.ones(8), approximate="tanh")
+        torch.vmap(scratchnet.gelu)(torch.ones(2, 8))
+        torch.set_num_threads(2)
+        scratchnet.gelu(torch.ones(8))
+    assert asked[1:] == [("none", 1024), ("none", 8), ("tanh", 8), ("none", 8), ("none", 8)]
+
+
+@needs_kernels
 def test_one_row_is_as_large_as_its_weight(monkeypatch):
     asked = []
     monkeypatch.setattr(profile, "ours", lambda op, variant, x: asked.append((variant, x.numel())))

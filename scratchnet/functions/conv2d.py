@@ -116,6 +116,12 @@ def _plan(
 
 def _per_axis(value: Numbers, axes: int) -> list[int] | None:
     """One number per axis."""
+    if type(value) is tuple and len(value) == axes:  # as layers have it; what follows takes as long as a small image
+        for n in value:
+            if type(n) is not int:
+                break
+        else:
+            return list(value)
     numbers = [value] * axes if hasattr(value, "__index__") else value
     if isinstance(numbers, (list, tuple)) and len(numbers) in (1, axes) and all(hasattr(n, "__index__") for n in numbers):
         return list(numbers) * (axes // len(numbers))

@@ -75,7 +75,8 @@ def points(ops: Iterable[Op], quick: bool) -> list[Point]:
         firsts = {variant: example for example, variant in reversed(variants.items())}
         for dtype in DTYPES:
             full = dtype == torch.float32 and not quick
-            for rows, columns in _grid(op, 32 if quick else 4 if full else 16, LARGEST_QUICK if quick else LARGEST):
+            factor, largest = 32 if quick else 4 if full else 16, LARGEST_QUICK if quick else LARGEST
+            for rows, columns in _grid(op, factor, largest, min(elements.values())):
                 every = full and rows * columns < LARGE
                 for variant, example in [(v, e) for e, v in variants.items()] if every else firsts.items():
                     found[op, example, dtype, rows, columns] = Point(op, example, variant, dtype, rows, columns)
@@ -91,11 +92,14 @@ def _first(args: tuple) -> torch.Tensor:
     return next(value for value in args if isinstance(value, torch.Tensor) and value.is_floating_point())
 
 
-def _grid(op: Op, factor: int, largest: int) -> Iterator[tuple[int, int]]:
-    """(rows, columns) as the benchmark's first size has them, smaller and smaller in the logarithms of both."""
+def _grid(op: Op, factor: int, largest: int, each: float) -> Iterator[tuple[int, int]]:
+    """(rows, columns) as the benchmark's first size has them, smaller and smaller in the logarithms of both.
+
+    each: how many elements the first argument has per row and column; it begins with few, whatever the operator.
+    """
     rows, columns = op.sizes[0]
     largest = min(largest, max(r * c for r, c in op.sizes))
-    elements = SMALLEST
+    elements = SMALLEST / max(each, 1)
     while elements <= largest:
         share = math.log(elements) / math.log(rows * columns)
         yield max(1, round(rows**share)), max(1, round(columns**share))

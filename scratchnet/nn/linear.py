@@ -44,4 +44,7 @@ class Linear(Called, torch.nn.Linear):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+        own = self._parameters  # self.weight is found by Module.__getattr__, which takes as long as a small product
+        if "weight" in own and "bias" in own:
+            return F.linear(input, own["weight"], own["bias"])
+        return F.linear(input, self.weight, self.bias)  # computed from other parameters, or pruned

@@ -53,6 +53,9 @@ class LayerNorm(Called, torch.nn.LayerNorm):
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        own = self._parameters  # quicker than self.weight: see Linear
+        if "weight" in own and "bias" in own:
+            return F.layer_norm(input, self.normalized_shape, own["weight"], own["bias"], self.eps)
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
@@ -86,4 +89,5 @@ class RMSNorm(Called, torch.nn.RMSNorm):
             init.ones_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        own = self._parameters  # quicker than self.weight: see Linear
+        return F.rms_norm(x, self.normalized_shape, own["weight"] if "weight" in own else self.weight, self.eps)

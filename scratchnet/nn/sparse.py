@@ -54,9 +54,9 @@ class Embedding(Called, torch.nn.Embedding):
         _draw(self)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(
-            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
-        )
+        own = self._parameters  # quicker than self.weight: see Linear
+        weight = own["weight"] if "weight" in own else self.weight
+        return F.embedding(input, weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
 
     @classmethod
     def from_pretrained(
@@ -128,9 +128,10 @@ class EmbeddingBag(Called, torch.nn.EmbeddingBag):
         _draw(self)
 
     def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
+        own = self._parameters  # quicker than self.weight: see Linear
         return F.embedding_bag(
             input,
-            self.weight,
+            own["weight"] if "weight" in own else self.weight,
             offsets,
             self.max_norm,
             self.norm_type,

@@ -30,9 +30,12 @@ def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias
 
 
 def _variant(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> str:
+    """torch's own takes another library for kernels of more than 3x3, and for small images of the others."""
     if groups != 1:
         return "grouped"
-    return "dense" if stride in (1, (1, 1)) else "strided"
+    if stride not in (1, (1, 1)):
+        return "strided"
+    return "dense, large kernel" if weight.size(-1) > 3 or weight.size(-2) > 3 else "dense"
 
 
 class ConvolutionOptions(NamedTuple):

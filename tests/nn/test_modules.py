@@ -393,6 +393,39 @@ def test_wrong_calls(wrong, message):
     assert ours.type is theirs.type
 
 
+PARAMETRIZED = {
+    "Linear": ((3, 5), torch.randn(2, 3)),
+    "LayerNorm": ((3,), torch.randn(2, 3)),
+    "RMSNorm": ((3,), torch.randn(2, 3)),
+    "Embedding": ((5, 3), torch.tensor([[0, 4], [2, 2]])),
+    "EmbeddingBag": ((5, 3), torch.tensor([[0, 4], [2, 2]])),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETRIZED)
+@pytest.mark.parametrize("way", ("pruned", "parametrized", "a plain tensor", "functional_call"))
+def test_a_weight_that_is_no_parameter_of_the_layer_is_used(name, way):
+    """Layers look for their parameters where they lie, not by way of Module.__getattr__."""
+    arguments, x = PARAMETRIZED[name]
+
+    def of(module):
+        torch.manual_seed(0)
+        layer = getattr(module, name)(*arguments)
+        if way == "pruned":
+            torch.nn.utils.prune.random_unstructured(layer, "weight", 2)
+        elif way == "parametrized":
+            torch.nn.utils.parametrize.register_parametrization(layer, "weight", torch.nn.Tanh())
+        elif way == "a plain tensor":
+            weight = layer.weight.detach() * 2
+            del layer.weight
+            layer.weight = weight
+        else:
+            return torch.func.functional_call(layer, {"weight": layer.weight.detach() * 2}, (x,))
+        return layer(x)
+
+    torch.testing.assert_close(of(nn), of(torch.nn))
+
+
 def test_legacy_reduction_flags():
     for flags, name in (((None, None), "mean"), ((False, None), "sum"), ((None, False), "none"), ((False, False), "none")):
         for build in (lambda lib, a, b: lib.MSELoss(a, b), lambda lib, a, b: lib.CrossEntropyLoss(None, a, -100, b)):
