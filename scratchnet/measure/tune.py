@@ -76,7 +76,7 @@ def points(ops: Iterable[Op], quick: bool) -> list[Point]:
         for dtype in DTYPES:
             full = dtype == torch.float32 and not quick
             factor, largest = 32 if quick else 4 if full else 16, LARGEST_QUICK if quick else LARGEST
-            for rows, columns in _grid(op, factor, largest, min(elements.values())):
+            for rows, columns in _grid(op, factor, largest, max(elements.values())):
                 every = full and rows * columns < LARGE
                 for variant, example in [(v, e) for e, v in variants.items()] if every else firsts.items():
                     found[op, example, dtype, rows, columns] = Point(op, example, variant, dtype, rows, columns)

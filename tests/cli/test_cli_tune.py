@@ -159,7 +159,7 @@ def test_the_smallest_call_is_small_whatever_the_operator(name):
     """What is smaller than it runs as it does."""
     found = [point for point in tune.points([OPS[name]], quick=True) if point.example in OPS[name].examples]
     calls = (OPS[name].examples[point.example](point.rows, point.columns, torch.float32) for point in found)
-    assert min(tune._first(args).numel() for args, _ in calls) <= 1.2 * tune.SMALLEST
+    assert min(tune._first(args).numel() for args, _ in calls) <= 2 * tune.SMALLEST
 
 
 def test_after_a_clear_lead_sizes_not_much_larger_are_not_measured():
