@@ -124,10 +124,9 @@ def _read() -> Sides:
         measured = (known.get(key._replace(threads=threads)) for threads in THREADS)
         one, more = (_EVERYWHERE[0] if figures is None else flips(figures) for figures in measured)
         sides[key.op][key.variant][getattr(torch, key.dtype)] = one, more
-        if (
-            key.dtype == "float32" and key.op in OPS and key.variant not in OPS[key.op].forward_only
-        ):  # sized by another argument
-            tiny[key.op, key.variant] = tuple(changes[0] + 1 if changes else math.inf for changes in (one, more))
+        op = OPS.get(key.op)
+        if op and key.dtype == "float32" and key.variant not in op.forward_only:  # whose size is another argument's
+            tiny[key.op, key.variant] = one[0] + 1 if one else math.inf, more[0] + 1 if more else math.inf
     _sides = sides
     return sides
 

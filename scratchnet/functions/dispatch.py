@@ -311,7 +311,7 @@ def or_torch(
 
     def decorate(function: _Call) -> _Call:
         name = list(inspect.signature(function).parameters)[by]
-        alone = op is None or op.variant is one_variant
+        named, variant_of = (op.name, op.variant) if op else ("", one_variant)
 
         @functools.wraps(function)
         def call(*args, **kwargs):
@@ -320,8 +320,9 @@ def or_torch(
                 look(first)
             try:
                 # What torch_runs would say of a small tensor, in half the time
-                if op and type(first) in PLAIN and backends._named is None and not is_dynamo_compiling():
-                    limits = profile.tiny.get((op.name, "" if alone else op.variant(*args, **kwargs)), _NO_LIMITS)
+                if named and type(first) in PLAIN and backends._named is None and not is_dynamo_compiling():
+                    variant = "" if variant_of is one_variant else variant_of(*args, **kwargs)
+                    limits = profile.tiny.get((named, variant), _NO_LIMITS)
                     if first.numel() < limits[get_num_threads() > 1] and first.dtype is torch.float32 and not mapping():
                         return own(*args, **kwargs)
                 if torch_runs(first, op, args, kwargs):
