@@ -91,6 +91,7 @@ results: build .venv/.bench
 	$(BIN)/python benchmarks/pages.py environments.csv
 	$(BIN)/python benchmarks/step.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/optim.py --readme $(RESULTS)
+	$(BIN)/python benchmarks/small_calls.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/hidden_states.py --readme docs/cross_entropy.md
 	$(BIN)/python benchmarks/peers.py --readme $(RESULTS)
 	$(BIN)/python benchmarks/models.py --environments --readme $(RESULTS)

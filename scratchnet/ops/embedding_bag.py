@@ -30,16 +30,18 @@ def _cost(input: Tensor, weight: Tensor, offsets: Tensor | None = None, *args, *
 def _variant(
     input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", *args, **kwargs
 ) -> str:  # fmt: skip
-    return mode
+    """A single bag is over before a thread wakes up."""
+    bags = offsets.numel() if isinstance(offsets, Tensor) else input.shape[0] if input.dim() == 2 else 0
+    return "one bag" if bags == 1 else mode
 
 
-def _example(mode: str, weighted: bool = False, rows: bool = False, **options) -> Example:
-    """Bags of 0 to 4 entries, or with `rows` all of 3."""
+def _example(mode: str, weighted: bool = False, rows: bool = False, bags: int | None = None, **options) -> Example:
+    """As many bags as there are rows, or `bags`: of 0 to 4 entries, or with `rows` all of 3."""
 
     def example(n: int, d: int, dtype: torch.dtype) -> tuple[tuple, dict]:
         kwargs: dict = {"mode": mode} | {name: value for name, value in options.items() if n or name != "padding_idx"}
         if rows:
-            index, offsets = indices(n, n, 3), None
+            index, offsets = indices(n, n if bags is None else bags, 3), None
         else:
             index = indices(n, 2 * n)
             offsets = torch.randint(index.numel() + 1, (n,)).sort().values
@@ -76,6 +78,7 @@ EMBEDDING_BAG = Op(
         "weighted": _example("sum", weighted=True, include_last_offset=True),
         "mean, padding": _example("mean", padding_idx=0, rows=True),
         "max": _example("max"),
+        "one bag": _example("sum", rows=True, bags=1),
     },
     sizes=((100000, 64),),
 )

@@ -12,7 +12,10 @@ from scratchnet.measure import bench
 from scratchnet.measure.roof import Roof
 from scratchnet.ops import OPS, PRIMITIVES
 
-OTHERS = ("check", "glossary", "gpu", "hidden_states", "models", "optim", "pages", "peers", "run", "step", "whole_models")
+OTHERS = (
+    *("check", "glossary", "gpu", "hidden_states", "models", "optim", "pages", "peers", "run", "small_calls", "step"),
+    "whole_models",
+)
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 

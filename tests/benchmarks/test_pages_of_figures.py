@@ -75,6 +75,6 @@ def test_the_pages_have_a_place_for_it(command, page):
     split(command, ROOT / page)
 
 
-@pytest.mark.parametrize("command", ("bench", "environments", "step", "optim", "peers", "models"))
+@pytest.mark.parametrize("command", ("bench", "environments", "step", "optim", "small calls", "peers", "models"))
 def test_the_results_have_a_place_for_every_table(command):
     split(command, ROOT / "benchmarks" / "RESULTS.md")
