@@ -346,8 +346,6 @@ struct Normal {
 
 // Float: R as a ratio of polynomials, R(0) = 1 / 2 exactly, with a relative error of at most 1.2e-7 (1 + a^2 / 10), the order
 // of what rounding a^2 costs. 2^-5 goes from R into exp, so that it and the product become zero together.
-// In the cache GELU is as fast as its multiply-adds: with AVX-512 they and the products, 18 instructions on two ports, take 9 of
-// the 11 cycles of Zen 5 for 16 elements. An estimate of 1 / under and Newton's step, 3 more, took 7 % longer than the division.
 SN_INLINE Normal<float> normal(vec<float> x) {
   using I = Simd<float>::I;
   constexpr float over[] = {0.482652579f, 3.55884602f, 11.1183075f, 16},
