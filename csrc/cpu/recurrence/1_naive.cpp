@@ -25,6 +25,11 @@ void Weights<A>::multiply(int64_t rows, const A* x, A* y, bool add) const {
     }
 }
 
+template <class A>
+void add(A* to, const A* from, int64_t count) {
+  for (int64_t j = 0; j < count; j++) to[j] += from[j];
+}
+
 template <Mode mode, class A>
 void cell(int64_t H, A* u, const A* v, const A* bias, A* inner, A* c, const A* h, A* m) {
   const auto sum = [&](int64_t gate) { return u[gate] + (v[gate] + bias[gate]); };

@@ -6,6 +6,11 @@
 namespace scratchnet {
 namespace {
 
+template <class A>
+void add(A* to, const A* from, int64_t count) {
+  map<A>(0, count, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE { put(to + j, get(to + j) + get(from + j)); });
+}
+
 // One step of one sequence: u (G H) becomes the activations; m is h', or what is projected to it.
 template <Mode mode, class A>
 void cell(int64_t H, A* u, const A* v, const A* bias, A* inner, A* c, const A* h, A* m) {

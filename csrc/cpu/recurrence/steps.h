@@ -33,11 +33,6 @@ void copy(A* to, const A* from, int64_t count) {
   if (count) memcpy(to, from, count * sizeof(A));  // of nothing, a pointer may be null
 }
 
-template <class A>
-void add(A* to, const A* from, int64_t count) {
-  for (int64_t j = 0; j < count; j++) to[j] += from[j];
-}
-
 }  // namespace
 }  // namespace scratchnet
 
