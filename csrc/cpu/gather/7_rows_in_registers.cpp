@@ -4,7 +4,8 @@
 //
 // Rung 4 keeps the sums of a row in the cache: each term loads and stores all of them again. Here a part of the row stays in
 // registers until its last term; the rows of grad that come next are fetched ahead, and a large dweight is written past the
-// cache (sums_of_rows.h).
+// cache (sums_of_rows.h). Tables of 1,000 and 32,000 rows of 64 or 512 floats take one core (Zen 5, AVX-512) half to two thirds
+// of rung 6's time.
 #include "cpu/ladder.h"
 #include "index.h"
 #include "ops/gather.h"
