@@ -61,11 +61,11 @@ CONV2D = Op(
         "cpp": (
             "naive loop",
             "matrix products where it is one",
-            "shifted images in a frame of zeros, SIMD",
+            "shifted images in a frame of zeros",
             "register tiles over shifted images",
-            "threads",
+            "threads, and the gradient of the image likewise",
             "few filters: a register for a column of taps",
-            "gradient of few filters",
+            "gradient of few filters and of the bias",
             "gradient of many filters by register tiles",
             "filters fill the registers, outputs are the rows",
         )

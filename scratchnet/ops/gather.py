@@ -27,6 +27,7 @@ IDEAS = {
         "threads",
         "checks ahead, writes past the cache",
         "sums of tall tables in bins",
+        "rows of an embedding summed in registers",
     ),
     "cuda": ("one thread per element", "128-bit copies", "sums by atomics", "reproducible sums over a sorted index"),
     "triton": ("parallel: whole rows, atomics or sums over a sorted index",),

@@ -4,6 +4,7 @@
 //
 //   y[Y]  +=  w[0] x[Y] + w[1] x[Y + 1] + ...      x[Y + i] is needed by the rows Y, ..., Y + i: 8 rows and 7 taps load 14
 //                                                  registers for 56 multiply-adds
+#include "gradient.h"
 #include "runs.h"
 #include "thread_tiles.h"
 
@@ -60,11 +61,12 @@ void correlate_few(const Correlation<T>& c) {
   const Runs runs(views, c.channels);
   const int64_t groups = c.size.groups, rows = c.rows, lined_up = runs.count * RUN;
   const Scratch<A> packed(groups, rows, lined_up);
+  const auto term_of = [&](int64_t t) { return t / views.taps() * c.channel + views.place[t % views.taps()]; };
   parallel_for(0, groups * rows, 1 + GRAIN / (lined_up + 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++)
       for (int64_t k = 0; k < runs.count; k++)
         for (int64_t j = 0; j < runs.run[k].count; j++)
-          packed[i * lined_up + k * RUN + j] = load1(c.row_of(i / rows, i % rows) + c.term_of(views, runs.run[k].term[j]));
+          packed[i * lined_up + k * RUN + j] = load1(c.row_of(i / rows, i % rows) + term_of(runs.run[k].term[j]));
   });
 
   const int64_t pieces = views.down() * views.across(), outputs = views.block[0] * views.block[1];
@@ -94,13 +96,6 @@ void correlate(const Correlation<T>& c) {
 
 }  // namespace
 
-SN_DEFINE_RUNG(Conv2dKernels, conv2d_6) = {
-    correlation_forward,
-    [](const On& on, const Conv2dSizes& size, const void* grad, const void* x, const void* weight, void* dx, void* dweight,
-       void* dbias) {
-      correlation_backward(on, size, grad, x, weight, dx, dweight, nullptr);
-      if (dbias) conv2d_kernels(5).backward(on, size, grad, x, weight, nullptr, nullptr, dbias);
-    },
-};
+SN_DEFINE_RUNG(Conv2dKernels, conv2d_6) = {correlation_forward, correlation_backward};
 
 }  // namespace scratchnet

@@ -1,4 +1,4 @@
-// Convolution, rung 7: the gradient of few filters, a register of sums for each of their numbers.
+// Convolution, rung 7: the gradients of few filters and of the bias, a register of sums for each of their numbers.
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
 #include "products.h"
@@ -94,6 +94,25 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
   });
 }
 
+template <class T>
+void bias_gradient(const Conv2dSizes& size, const T* grad, T* dbias) {
+  using A = acc_t<T>;
+  const int64_t filters = size.groups * size.filters, outputs = size.out[0] * size.out[1];
+  parallel_for(0, filters, 1 + GRAIN / (size.batch * outputs + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t f = begin; f < end; f++) {
+      double total = 0;
+      for (int64_t n = 0; n < size.batch; n++)
+        for (int64_t i = 0; i < outputs; i += POSITIONS * lanes<A>) {
+          vec<A> sum = {};
+          map<T>(i, min(outputs, i + POSITIONS * lanes<A>),
+                 [&](int64_t k, auto get, auto) SN_LAMBDA_INLINE { sum += get(grad + (n * filters + f) * outputs + k); });
+          total += vsum(sum);
+        }
+      store1(dbias + f, A(total));
+    }
+  });
+}
+
 }  // namespace
 
 SN_DEFINE_RUNG(Conv2dKernels, conv2d_7) = {
@@ -103,6 +122,7 @@ SN_DEFINE_RUNG(Conv2dKernels, conv2d_7) = {
       if (dweight && size.filters && size.channels && (!size.batch || size.filters <= FEW_FILTERS) &&
           !dweight_is_product(on, size))
         SN_TYPED(weight_gradient)(on, size, grad, x, dweight), dweight = nullptr;
+      if (dbias) SN_TYPED(bias_gradient)(on, size, grad, dbias), dbias = nullptr;
       conv2d_kernels(6).backward(on, size, grad, x, weight, dx, dweight, dbias);
     },
 };

@@ -5,6 +5,7 @@
 // ROWS outputs, wherever each of them lies: a number of the image is broadcast and meets whole registers of filters. The sums
 // lie as (outputs, filters) and are transposed in the end. Each has the additions of rung 4 in their order: the same bits.
 #include "cpu/ladder.h"
+#include "gradient.h"
 #include "thread_tiles.h"
 
 namespace scratchnet {

@@ -34,19 +34,6 @@ inline Axis forward_axis(const Conv2dSizes& size, int i) {
   return {size.in[i], size.out[i], size.stride[i], size.kernel[i], size.kernel[i], -size.padding[i], size.dilation[i], 0, 1};
 }
 
-// The sum for dx at the positions stride * at + residue: they took part in y[(stride at + residue + padding - k dilation) /
-// stride], for those k for which this is a whole number; such k are evenly spaced.
-inline Axis backward_axis(const Conv2dSizes& size, int i, int64_t residue) {
-  const int64_t stride = size.stride[i], from = residue + size.padding[i];
-  int64_t first = 0, step = 1;
-  while (first < size.kernel[i] && (from - first * size.dilation[i]) % stride) first++;
-  while (step * size.dilation[i] % stride) step++;
-  const int64_t out = max(0, ceil_div(size.in[i] - residue, stride));
-  const int64_t taps = first < size.kernel[i] ? (size.kernel[i] - 1 - first) / step + 1 : 0;
-  const int64_t shift = (from - first * size.dilation[i]) / stride, shift_step = -step * size.dilation[i] / stride;
-  return {size.out[i], out, 1, size.kernel[i], taps, shift, shift_step, first, step};
-}
-
 // Numbers 0, 2, 4, ... of two registers.
 template <class A, int... L>
 SN_INLINE vec<A> even(vec<A> a, vec<A> b, std::integer_sequence<int, L...>) {
@@ -56,10 +43,9 @@ SN_INLINE vec<A> even(vec<A> a, vec<A> b, std::integer_sequence<int, L...>) {
 // How a piece for block[0] x block[1] outputs is laid out: (channels, residues of y, residues of x, height, width).
 struct Views {
   Axis y, x;
-  int64_t block[2], residues[2], height, width, tail = 0,
-                                                channel;  // channel: numbers from one to the next; tail: zeros at its end
-  int64_t last = 0;                                       // the largest offset
-  Scratch<int64_t> offset, place;                         // of every term; of every tap in the kernel
+  // channel: numbers from one to the next; tail: zeros at its end; last: the largest offset
+  int64_t block[2], residues[2], height, width, channel, tail = 0, last = 0;
+  Scratch<int64_t> offset, place;  // of every term; of every tap in the kernel
 
   // About `outputs` of them in a block.
   Views(const Axis& y, const Axis& x, int64_t channels, int64_t outputs)

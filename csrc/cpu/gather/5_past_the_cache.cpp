@@ -4,11 +4,11 @@
 //   backward  dx[index[i][j]][j] += grad[i][j]  reads the index and grad, writes dx
 //
 // The range of an index is checked a few rows ahead of its use: the check brings it into the first-level cache. Lines far apart
-// are prefetched. Large results are written past the cache, which saves reading their lines first (sums_of_rows.h).
+// are prefetched. Large results are written past the cache, which saves reading their lines first (past_the_cache.h).
 #include "blocks.h"
 #include "cpu/ladder.h"
 #include "index.h"
-#include "sums_of_rows.h"
+#include "past_the_cache.h"
 
 namespace scratchnet {
 namespace {
@@ -151,23 +151,6 @@ bool embedding_forward(int64_t bytes, const char* weight, int64_t stride, const 
   return true;
 }
 
-template <class T>
-bool embedding_backward(const T* grad, const int64_t* index, const T* base, T* dweight, int64_t rows, int64_t columns,
-                        int64_t n, int64_t padding, bool by_count) {
-  using A = acc_t<T>;
-  if (!inside(index, n, rows)) return false;
-  const ByRow by_row(index, n, rows);
-  const auto term = [&](int64_t i) SN_LAMBDA_INLINE {
-    const int64_t p = by_row.order.data()[i];
-    return Term<T>{index[p] == padding ? nullptr : grad + p * columns, A(1)};
-  };
-  sum_rows(by_row.start.data(), rows, columns, base, dweight, term, [&](int64_t k) {
-    const int64_t count = by_row.first(k + 1) - by_row.first(k);
-    return by_count && count ? A(1) / count : A(1);
-  });
-  return true;
-}
-
 }  // namespace
 
 SN_DEFINE_RUNG(GatherKernels, gather_5) = {
@@ -180,7 +163,7 @@ SN_DEFINE_RUNG(GatherKernels, gather_5) = {
        int64_t n) {
       return embedding_forward(dtype_size(on.dtype), (const char*)weight, stride, index, (char*)y, rows, columns, n);
     },
-    SN_TYPED(embedding_backward),
+    SN_FROM(gather_kernels(4), embedding_backward),
 };
 
 }  // namespace scratchnet

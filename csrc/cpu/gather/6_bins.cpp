@@ -17,7 +17,7 @@
 #include "blocks.h"
 #include "cpu/ladder.h"
 #include "index.h"
-#include "sums_of_rows.h"
+#include "past_the_cache.h"
 
 namespace scratchnet {
 namespace {

@@ -1,6 +1,7 @@
 // Recurrent layers, rung 2: whole registers, for the nonlinearities (cells.h) and along the rows of the weights.
 //
 // One step after the other, for all sequences. Every step reads all weights again, from the cache if they fit.
+#include "cells.h"
 #include "cpu/ladder.h"
 #include "cpu/row_sums.h"
 #include "whole_steps.h"

@@ -9,6 +9,7 @@
 #include "cpu/ladder.h"
 #include "cpu/matmul/pack.h"
 #include "cpu/matmul/tile.h"
+#include "cpu/memory.h"
 #include "cpu/parallel.h"
 
 namespace scratchnet {

@@ -1,6 +1,7 @@
 // Recurrent layers, rung 4: for few sequences the weights are read where they lie, and all threads share a step.
 //
 // Packing them would take as long as some steps, and a thread for each sequence would leave the others without work.
+#include "cells.h"
 #include "cpu/ladder.h"
 #include "ops/matmul.h"
 #include "whole_steps.h"

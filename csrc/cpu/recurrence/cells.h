@@ -1,16 +1,10 @@
 // One step of one sequence, whole registers at a time: what becomes of the products with the weights.
 #pragma once
-#include "cpu/memory.h"
 #include "cpu/simd.h"
 #include "steps.h"
 
 namespace scratchnet {
 namespace {
-
-template <class A>
-void copy(A* to, const A* from, int64_t count) {
-  if (count) memcpy(to, from, count * sizeof(A));  // of nothing, a pointer may be null
-}
 
 template <class A>
 void add(A* to, const A* from, int64_t count) {
@@ -72,12 +66,3 @@ void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h
 
 }  // namespace
 }  // namespace scratchnet
-
-// Picks the mode at compile time.
-#define SN_MODES(function, A, layer, to)                                \
-  switch (layer.mode) {                                                 \
-    case Mode::rnn_tanh: return function<Mode::rnn_tanh, A>(layer, to); \
-    case Mode::rnn_relu: return function<Mode::rnn_relu, A>(layer, to); \
-    case Mode::lstm: return function<Mode::lstm, A>(layer, to);         \
-    case Mode::gru: return function<Mode::gru, A>(layer, to);           \
-  }

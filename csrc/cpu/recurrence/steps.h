@@ -1,5 +1,7 @@
 // The steps of a recurrent layer over packed sequences: which rows belong to a step, and which state it begins with.
 #pragma once
+#include <string.h>
+
 #include "ops/recurrence.h"
 
 namespace scratchnet {
@@ -26,5 +28,19 @@ const A* state_before(const Layer& layer, const A* after, const A* first, int64_
   return after + (previous_row + b) * size;
 }
 
+template <class A>
+void copy(A* to, const A* from, int64_t count) {
+  if (count) memcpy(to, from, count * sizeof(A));  // of nothing, a pointer may be null
+}
+
 }  // namespace
 }  // namespace scratchnet
+
+// Picks the mode at compile time.
+#define SN_MODES(function, A, layer, to)                                \
+  switch (layer.mode) {                                                 \
+    case Mode::rnn_tanh: return function<Mode::rnn_tanh, A>(layer, to); \
+    case Mode::rnn_relu: return function<Mode::rnn_relu, A>(layer, to); \
+    case Mode::lstm: return function<Mode::lstm, A>(layer, to);         \
+    case Mode::gru: return function<Mode::gru, A>(layer, to);           \
+  }

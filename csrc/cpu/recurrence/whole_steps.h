@@ -1,6 +1,7 @@
 // All sequences of a step at a time, one step after the other.
 #pragma once
-#include "cells.h"
+#include "cpu/memory.h"
+#include "steps.h"
 
 namespace scratchnet {
 namespace {
@@ -13,6 +14,19 @@ struct Weights {
 
   void multiply(int64_t rows, const A* x, A* y, bool add) const;  // y (rows, n) = [y +] x b for x (rows, k)
 };
+
+// Likewise, how numbers are added to others,
+template <class A>
+void add(A* to, const A* from, int64_t count);
+
+// one step of one sequence: u (G H) becomes the activations; m is h', or what is projected to it;
+template <Mode mode, class A>
+void cell(int64_t H, A* u, const A* v, const A* bias, A* inner, A* c, const A* h, A* m);
+
+// and the same backwards: du and dv from dm, the gradient of m; dh keeps what a GRU hands on beside W_hh^T dv.
+template <Mode mode, class A>
+void cell_backward(int64_t H, const A* a, const A* inner, const A* c, const A* h, const A* dm, A* dh, A* dc, A* du, A* dv,
+                   A* m);
 
 template <Mode mode, class A>
 void forward(const Layer& layer, const RecurrenceForward& to) {
