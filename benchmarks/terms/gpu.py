@@ -145,8 +145,8 @@ def of_a_tf32_instruction():
 
 @number("buffers")
 def buffers():
-    """Steps whose tiles are in shared memory at the same time in csrc/cuda/matmul/registers.cuh."""
-    return _found("csrc/cuda/matmul/registers.cuh", r"\} step\[(\d+)\];")[0]
+    """Steps whose tiles are in shared memory at the same time in csrc/cuda/matmul/5_copies_ahead.cu."""
+    return _found("csrc/cuda/matmul/5_copies_ahead.cu", r"Shared<T, A, B, (\d+)> shared;")[0]
 
 
 @number("aliases")

@@ -79,7 +79,7 @@ def test_the_list_of_rungs_says_which_operators_run_them():
 def test_a_rungs_page_shows_the_headers_that_come_with_it():
     steps = ladder.rungs("matmul", ("cuda",))
     shown = [re.findall(r"\{dropdown\} `(.*)`", rungs.page(steps, step)) for step in steps]
-    assert shown == [["batch.cuh"], [], ["packs.cuh"], ["registers.cuh", "operand.cuh"], ["matrix_units.cuh"]]
+    assert shown == [["batch.cuh"], [], ["packs.cuh"], ["registers.cuh", "operand.cuh"], ["copies.cuh"], ["matrix_units.cuh"]]
 
 
 def test_a_rungs_page_begins_with_what_its_file_says():

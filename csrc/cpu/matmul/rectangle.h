@@ -1,7 +1,7 @@
-// A rectangle of y, which one thread computes: what it is made from, where its sums grow, and what becomes of them.
+// A rectangle of y, which one thread computes: where its sums grow, and what becomes of them.
 #pragma once
-#include "cpu/gelu/gate.h"
 #include "cpu/memory.h"
+#include "epilogue.h"
 #include "split.h"
 
 namespace scratchnet {
@@ -12,30 +12,6 @@ constexpr int64_t FEW_ROWS = 2 * ROWS;  // up to here copying b does not pay
 // Blocks of DEPTH terms that are added up one after the other. With the 501 blocks of 128,256 classes in one chain, the
 // gradient of linear_cross_entropy lost half of its accuracy.
 constexpr int64_t CHAIN = 16;
-
-template <class V>
-SN_INLINE V activate(V z, Activation activation) {
-  using A = __typeof__(z[0] + 0);
-  switch (activation) {
-    case Activation::none: return z;
-    case Activation::relu: return z < 0 ? V{} : z;  // NaN stays NaN
-    case Activation::gelu: return z * gate<false, A>(z).cdf;
-    default: return z * gate<true, A>(z).cdf;
-  }
-}
-
-// y = act(c + bias), z = c + bias for a tile that is still in cache; c may be y or z itself.
-template <class T>
-void finish(int64_t rows, int64_t columns, const acc_t<T>* c, int64_t c_row, const Epilogue& to, int64_t at, int64_t y_row,
-            int64_t j0) {
-  for (int64_t i = 0; i < rows; i++)
-    map<T>(0, columns, [&](int64_t j, auto get, auto put) SN_LAMBDA_INLINE {
-      auto z = get(c + i * c_row + j);
-      if (to.bias) z += get((const T*)to.bias + j0 + j);
-      if (to.z) put((T*)to.z + at + i * y_row + j, z);
-      put((T*)to.y + at + i * y_row + j, activate(z, to.activation));
-    });
-}
 
 // How y is cut. Decided once for the whole product: the workspace is sized by it and every rectangle is walked by it. Asking
 // `piece` again for the last rectangle, which has fewer rows, could give larger blocks (piece(1458, 240, 6) = 210,
@@ -55,25 +31,14 @@ struct Workspace {
       : a(blocks.height, blocks.depth), b(blocks.depth, blocks.columns), c(sums_apart ? blocks.rows : 0, blocks.columns) {}
 };
 
-// One rectangle of y: rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
+// One rectangle of y, and where its sums grow.
 template <class T>
-struct Rectangle {
+struct Rectangle : Part<T> {
   using A = acc_t<T>;
+  using Part<T>::size, Part<T>::to, Part<T>::columns, Part<T>::j0, Part<T>::y_at;
   static constexpr bool DIRECT = sizeof(T) == sizeof(A);  // the sums grow in y or z itself; 16-bit results need a wider place
-  const ProductSizes& size;
-  const Matrix &a, &b;
-  const Epilogue& to;
   const Blocks& blocks;
   const Workspace<A>& packed;
-  int64_t index, i0, rows, j0, columns;
-
-  const T* a_at(int64_t i, int64_t p) const {
-    return (const T*)a.data + batch_offset(size, a, index) + (i0 + i) * a.row + p * a.column;
-  }
-  const T* b_at(int64_t p, int64_t j) const {
-    return (const T*)b.data + batch_offset(size, b, index) + p * b.row + (j0 + j) * b.column;
-  }
-  int64_t y_at(int64_t i, int64_t j) const { return (index * size.m + i0 + i) * size.n + j0 + j; }
 
   // Where the sums end up, and how far it is from row to row.
   A* total() const { return DIRECT ? (A*)(to.z ? to.z : to.y) + y_at(0, 0) : packed.c.data(); }
@@ -102,8 +67,8 @@ void for_each_rectangle(const ProductSizes& size, const Matrix& a, const Matrix&
     const Workspace<A> packed(blocks, sizeof(T) < sizeof(A) || long_sums(size, blocks));
     for (int64_t t = begin; t < end; t++) {
       const int64_t i = t / grid.across % grid.down * rows, j = t % grid.across * columns;
-      f(Rectangle<T>{size, a, b, to, blocks, packed, t / grid.across / grid.down, i, min(rows, size.m - i), j,
-                     min(columns, size.n - j)});
+      const Part<T> part = {size, a, b, to, t / grid.across / grid.down, i, min(rows, size.m - i), j, min(columns, size.n - j)};
+      f(Rectangle<T>{part, blocks, packed});
     }
   });
 }

@@ -1,4 +1,4 @@
-// How y is cut into rectangles for the threads.
+// How y is cut into rectangles for the threads, and what a rectangle is made from.
 #pragma once
 #include "cpu/parallel.h"
 #include "ops/matmul.h"
@@ -32,6 +32,23 @@ inline Grid split(const ProductSizes& size, int64_t count, int64_t threads) {
   }
   return best;
 }
+
+// Rows [i0, i0 + rows) and columns [j0, j0 + columns) of matrix `index` of the batch.
+template <class T>
+struct Part {
+  const ProductSizes& size;
+  const Matrix &a, &b;
+  const Epilogue& to;
+  int64_t index, i0, rows, j0, columns;
+
+  const T* a_at(int64_t i, int64_t p) const {
+    return (const T*)a.data + batch_offset(size, a, index) + (i0 + i) * a.row + p * a.column;
+  }
+  const T* b_at(int64_t p, int64_t j) const {
+    return (const T*)b.data + batch_offset(size, b, index) + p * b.row + (j0 + j) * b.column;
+  }
+  int64_t y_at(int64_t i, int64_t j) const { return (index * size.m + i0 + i) * size.n + j0 + j; }
+};
 
 }  // namespace
 }  // namespace scratchnet

@@ -18,7 +18,6 @@ constexpr int ROWS = 4, VECTORS = 2;  // 8 of 16: without fused multiply-add the
 template <class A>
 constexpr int64_t COLUMNS = VECTORS * lanes<A>;
 constexpr int64_t DEPTH = 256;  // the longest chain of additions: short for accuracy
-constexpr int64_t AHEAD = 8;    // how many terms before its use a row of b that lies far from the last one is fetched
 constexpr int64_t THREAD_WORK =
     1 << 21;                 // multiply-adds that are worth a thread: some 40 us, a sleeping thread wakes in 10 to 60
 constexpr int64_t MOVE = 2;  // what reading or writing a number costs, in multiply-adds, in a cache that all threads share
@@ -110,33 +109,6 @@ SN_INLINE auto packed_rows(const A* panel, int64_t row = 1, int64_t step = ROWS)
 template <class A>
 SN_INLINE auto packed_columns(const A* panel) {
   return [panel](int64_t p, int v) SN_LAMBDA_INLINE { return load(panel + p * COLUMNS<A> + v * lanes<A>); };
-}
-// Those of a matrix where it lies, with `step` numbers from row to row.
-template <class T>
-SN_INLINE auto columns_in_place(const T* b, int64_t step) {
-  return [=](int64_t p, int v) SN_LAMBDA_INLINE {
-    const T* const from = b + p * step + v * lanes<acc_t<T>>;
-    __builtin_prefetch(from + AHEAD * step);
-    return load(from);
-  };
-}
-// The same, and what is read becomes a panel for the next tiles.
-template <class T>
-SN_INLINE auto copied_columns(const T* b, int64_t step, acc_t<T>* panel) {
-  return [=, in_place = columns_in_place(b, step)](int64_t p, int v) SN_LAMBDA_INLINE {
-    const auto numbers = in_place(p, v);
-    store(panel + p * COLUMNS<acc_t<T>> + v * lanes<acc_t<T>>, numbers);
-    return numbers;
-  };
-}
-// Registers of b, while in every 2^shift-th step one more row of what begins at `next` is fetched into L2.
-template <class T, class Registers>
-SN_INLINE auto fetching(const Registers& b, const T* next, int64_t step, int shift) {
-  return [=](int64_t p, int v) SN_LAMBDA_INLINE {
-    constexpr int64_t LINE = 64 / sizeof(T), N = lanes<acc_t<T>>;
-    if (v * N % LINE == 0 && !(p & ((1 << shift) - 1))) __builtin_prefetch(next + (p >> shift) * step + v * N, 0, 2);
-    return b(p, v);
-  };
 }
 
 }  // namespace

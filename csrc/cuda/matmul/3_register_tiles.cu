@@ -9,8 +9,8 @@
 namespace scratchnet {
 namespace {
 
-constexpr int SQUARE = 16, THREADS = SQUARE * SQUARE;  // of threads
-constexpr int DEPTH = 16;                              // terms of the sums in shared memory
+constexpr int SQUARE = 16, PRODUCT_THREADS = SQUARE * SQUARE;  // of threads
+constexpr int DEPTH = 16;                                      // terms of the sums in shared memory
 template <class T>
 constexpr int OWN = sizeof(T) == 8 ? 4 : 8;  // a thread has OWN x OWN of y
 template <class T>
@@ -27,7 +27,7 @@ __device__ int place(int thread, int i) {
 // Copies rows of a, or columns of b; what does not exist becomes 0. Threads side by side read side by side.
 template <class T>
 __device__ void fill(Tile<T>& tile, const T* from, int64_t row_step, int64_t term_step, int64_t rows, int64_t terms) {
-  for (int i = threadIdx.x; i < DEPTH * SIDE<T>; i += THREADS) {
+  for (int i = threadIdx.x; i < DEPTH * SIDE<T>; i += PRODUCT_THREADS) {
     const int row = row_step == 1 ? i % SIDE<T> : i / DEPTH, term = row_step == 1 ? i / SIDE<T> : i % DEPTH;
     tile[term][row] = row < rows && term < terms ? load1(from + row * row_step + term * term_step) : acc_t<T>(0);
   }
@@ -35,11 +35,12 @@ __device__ void fill(Tile<T>& tile, const T* from, int64_t row_step, int64_t ter
 
 // Block (tile of y, matrix).
 template <class T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(PRODUCT_THREADS)
     matmul_product_kernel(Batch batch, int64_t first, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Result<T> to) {
   __shared__ Tile<T> a_tile, b_tile;
-  const int64_t index = first + blockIdx.y, down = ceil_div(m, SIDE<T>);
-  const int64_t row0 = blockIdx.x % down * SIDE<T>, column0 = blockIdx.x / down * SIDE<T>;
+  const int64_t index = first + blockIdx.y;
+  const unsigned down = ceil_div(m, SIDE<T>);
+  const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
   const int x = threadIdx.x % SQUARE, y = threadIdx.x / SQUARE;
   const T* a_0 = (const T*)a.data + batch.a_offset(index) + row0 * a.row;
   const T* b_0 = (const T*)b.data + batch.b_offset(index) + column0 * b.column;
@@ -78,7 +79,7 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
   const unsigned blocks = blocks_along_x(ceil_div(size.m, SIDE<T>) * ceil_div(size.n, SIDE<T>));
   const Result<T> result(to, size.n);
   for (int64_t first = 0; first < batch.count; first += MOST_MATRICES) {
-    const Grid grid = {dim3(blocks, std::min(batch.count - first, MOST_MATRICES)), dim3(THREADS)};
+    const Grid grid = {dim3(blocks, std::min(batch.count - first, MOST_MATRICES)), dim3(PRODUCT_THREADS)};
     launch(on, "matmul_product", matmul_product_kernel<T>, grid, batch, first, size.m, size.n, size.k, a, b, result);
   }
 }

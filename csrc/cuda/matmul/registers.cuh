@@ -8,13 +8,13 @@ namespace {
 template <class T>
 using HalfOfSums = acc_t<T>[SIDE<T> / 2][SIDE<T> + 4];
 
-// Tiles of two steps; later, for the epilogue, sums.
-template <class T, bool A, bool B>
+// Tiles of some steps; later, for the epilogue, sums.
+template <class T, bool A, bool B, int STEPS>
 union __align__(16) Shared {
   struct {
     Tile<T, A> a;
     Tile<T, B> b;
-  } step[2];
+  } step[STEPS];
   HalfOfSums<T> sums;
 };
 

@@ -1,4 +1,4 @@
-// Matrix product, rung 5: matrix units, and blocks that share a sum.
+// Matrix product, rung 6: matrix units, and blocks that share a sum.
 //
 //   units   a warp's instruction multiplies 16 x 16 by 16 x 8 numbers: bfloat16, float16, float32 if TF32 is allowed. A warp
 //           has 64 x 32 of the sums, spread over its lanes
@@ -7,6 +7,7 @@
 // The sizes alone decide who adds what in which order: the same bits every run, on every GPU.
 #include "cuda/ladder.h"
 #include "cuda/matmul/batch.cuh"
+#include "cuda/matmul/copies.cuh"
 #include "cuda/matmul/matrix_units.cuh"
 #include "cuda/matmul/packs.cuh"
 #include "cuda/matmul/registers.cuh"
@@ -19,7 +20,7 @@ template <class Math, bool A, bool B, class T = typename Math::T>
 __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
     matmul_product_kernel(Batch batch, int64_t first, Operand<T> a, Operand<T> b, int64_t k, int64_t depth, Result<T> to,
                           acc_t<T>* partial) {
-  __shared__ Shared<T, A, B> shared;
+  __shared__ Shared<T, A, B, 2> shared;
   const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y, begin = blockIdx.z * depth;
   const unsigned down = ceil_div(m, SIDE<T>);
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
@@ -29,18 +30,18 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
   b.data += batch.b_offset(matrix) + column0 * b.row + begin * b.term;
 
   Math math;
-  const auto copy = [&](int64_t done) {
+  const auto copy_step = [&](int64_t done) {
     auto& into = shared.step[done / DEPTH<T> % 2];
-    into.a.copy(a, rows, k - done);
-    into.b.copy(b, columns, k - done);
+    copy(into.a, a, rows, k - done);
+    copy(into.b, b, columns, k - done);
     copy_async_close();
     a.data += DEPTH<T> * a.term, b.data += DEPTH<T> * b.term;
   };
-  if (k) copy(0);
+  if (k) copy_step(0);
   for (int64_t done = 0; done < k; done += DEPTH<T>) {
     copy_async_wait<0>();
     __syncthreads();  // this step has arrived, and every thread is done with the one before
-    if (done + DEPTH<T> < k) copy(done + DEPTH<T>);
+    if (done + DEPTH<T> < k) copy_step(done + DEPTH<T>);
     const auto& tiles = shared.step[done / DEPTH<T> % 2];
     math.multiply(tiles.a, tiles.b, rows, columns);
   }
@@ -94,8 +95,9 @@ void product_with(const Launch& on, const ProductSizes& size, const Matrix& a, c
   const Batch batch(size, a, b);
   const int64_t tiles_of_y = ceil_div(size.m, SIDE<T>) * ceil_div(size.n, SIDE<T>), blocks = batch.count * tiles_of_y;
   if (blocks == 0) return;
-  const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
-  const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
+  Operand<T> x = operand<T>(a.data, size.m, a.row, a.column);
+  Operand<T> y = operand<T>(b.data, size.n, b.column, b.row);
+  x.wide = aligned(x, size, a.batch), y.wide = aligned(y, size, b.batch);
   const bool x_terms = x.row != 1 || x.term == 1, y_terms = y.row != 1 || y.term == 1;
   auto kernel = x_terms ? matmul_product_kernel<Math, true, false> : matmul_product_kernel<Math, false, false>;
   if (y_terms) kernel = x_terms ? matmul_product_kernel<Math, true, true> : matmul_product_kernel<Math, false, true>;
@@ -124,7 +126,7 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
+SN_DEFINE_RUNG(MatmulKernels, matmul_6) = {
     SN_TYPED(product),
     SN_TYPED(activation_backward),
 };

@@ -1,11 +1,12 @@
-// Matrix product, rung 4: copies that run ahead.
+// Matrix product, rung 5: copies that run ahead.
 //
-//   copies    shared memory has room for two steps: while the block multiplies the tiles of one, the next 64 bytes of each row
-//             are on their way to the other (cp.async), 16 bytes at a time and past the registers; one barrier a step is enough
-//   layouts   such a copy keeps the order of memory, so that a tile has terms side by side, or rows: a kernel for each pair
-//   epilogue  a thread's columns are then no neighbours: through shared memory its sums reach the thread that writes their pack
+// Up to here a block waits for memory in every step, and each number goes through a register. Now shared memory has room for
+// two steps: while the block multiplies the tiles of one, the next 64 bytes of each row are on their way to the other
+// (cp.async), 16 bytes at a time and past the registers; one barrier a step is enough. What does not lie in multiples of 16
+// bytes is copied number by number, ahead as well.
 #include "cuda/ladder.h"
 #include "cuda/matmul/batch.cuh"
+#include "cuda/matmul/copies.cuh"
 #include "cuda/matmul/packs.cuh"
 #include "cuda/matmul/registers.cuh"
 
@@ -16,7 +17,7 @@ namespace {
 template <class T, bool A, bool B>
 __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
     matmul_product_kernel(Batch batch, int64_t first, Operand<T> a, Operand<T> b, int64_t k, Result<T> to) {
-  __shared__ Shared<T, A, B> shared;
+  __shared__ Shared<T, A, B, 2> shared;
   const int64_t m = a.rows, n = b.rows, matrix = first + blockIdx.y;
   const unsigned down = ceil_div(m, SIDE<T>);
   const int64_t row0 = (int64_t)(blockIdx.x % down) * SIDE<T>, column0 = (int64_t)(blockIdx.x / down) * SIDE<T>;
@@ -25,18 +26,18 @@ __global__ void __launch_bounds__(PRODUCT_THREADS, PRODUCT_RESIDENT)
   b.data += batch.b_offset(matrix) + column0 * b.row;
 
   Plain<T> math;
-  const auto copy = [&](int64_t done) {
+  const auto copy_step = [&](int64_t done) {
     auto& into = shared.step[done / DEPTH<T> % 2];
-    into.a.copy(a, rows, k - done);
-    into.b.copy(b, columns, k - done);
+    copy(into.a, a, rows, k - done);
+    copy(into.b, b, columns, k - done);
     copy_async_close();
     a.data += DEPTH<T> * a.term, b.data += DEPTH<T> * b.term;
   };
-  if (k) copy(0);
+  if (k) copy_step(0);
   for (int64_t done = 0; done < k; done += DEPTH<T>) {
     copy_async_wait<0>();
     __syncthreads();  // this step has arrived, and every thread is done with the one before
-    if (done + DEPTH<T> < k) copy(done + DEPTH<T>);
+    if (done + DEPTH<T> < k) copy_step(done + DEPTH<T>);
     const auto& tiles = shared.step[done / DEPTH<T> % 2];
     math.multiply(tiles.a, tiles.b, rows, columns);
   }
@@ -62,8 +63,9 @@ template <class T>
 void product(const Launch& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
   const Batch batch(size, a, b);
   const unsigned blocks = blocks_along_x(ceil_div(size.m, SIDE<T>) * ceil_div(size.n, SIDE<T>));
-  const Operand<T> x = operand<T>(a.data, size.m, a.row, a.column, size, a.batch);
-  const Operand<T> y = operand<T>(b.data, size.n, b.column, b.row, size, b.batch);
+  Operand<T> x = operand<T>(a.data, size.m, a.row, a.column);
+  Operand<T> y = operand<T>(b.data, size.n, b.column, b.row);
+  x.wide = aligned(x, size, a.batch), y.wide = aligned(y, size, b.batch);
   const bool x_terms = x.row != 1 || x.term == 1, y_terms = y.row != 1 || y.term == 1;
   auto kernel = x_terms ? matmul_product_kernel<T, true, false> : matmul_product_kernel<T, false, false>;
   if (y_terms) kernel = x_terms ? matmul_product_kernel<T, true, true> : matmul_product_kernel<T, false, true>;
@@ -76,9 +78,9 @@ void product(const Launch& on, const ProductSizes& size, const Matrix& a, const 
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_4) = {
+SN_DEFINE_RUNG(MatmulKernels, matmul_5) = {
     SN_TYPED(product),
-    SN_FROM(matmul_kernels(3), activation_backward),
+    SN_FROM(matmul_kernels(4), activation_backward),
 };
 
 }  // namespace scratchnet

@@ -1,4 +1,4 @@
-// Matrix product, rung 8: products of vectors, where nothing is used often enough to pay for a copy.
+// Matrix product, rung 9: products of vectors, where nothing is used often enough to pay for a copy.
 //
 //   inner products   few rows or few columns, and operands in order along k: registers run along k, and are added up at the end
 //   outer products   k = 1: as fast as y can be written
@@ -95,12 +95,12 @@ bool product(const ProductSizes& size, const Matrix& a, const Matrix& b, const E
 
 }  // namespace
 
-SN_DEFINE_RUNG(MatmulKernels, matmul_8) = {
+SN_DEFINE_RUNG(MatmulKernels, matmul_9) = {
     [](const On& on, const ProductSizes& size, const Matrix& a, const Matrix& b, const Epilogue& to) {
       SN_FLOATS(on.dtype, if (product<T>(size, a, b, to)) return);
-      matmul_kernels(7).product(on, size, a, b, to);
+      matmul_kernels(8).product(on, size, a, b, to);
     },
-    SN_FROM(matmul_kernels(7), activation_backward),
+    SN_FROM(matmul_kernels(8), activation_backward),
 };
 
 }  // namespace scratchnet
