@@ -330,8 +330,9 @@ def cuda_module(version: str) -> Module:
     objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
     bindings = binding_objects(torch, cuda=True)
     objects += [(name, "compile", source, flags) for name, source, flags in bindings]
-    # nvcc links its runtime library in: one module for whichever version torch brings.
-    link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
+    # nvcc links its runtime library in: one module for whichever version torch brings. No kernel calls one of another file, so
+    # there is nothing to link for the GPU; nvcc would only write the paths of this machine's libraries into the module.
+    link = ["--no-device-link", "-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
     return Module("_cuda", facts, written(facts, "cuda"), commands, objects, ([nvcc, *host, "-shared"], link))
 
 
