@@ -371,8 +371,10 @@ def build(module: Module) -> Path:
 
     with open(folder / "lock", "w") as lock:  # two installs at a time take turns
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed.
-        write_if_changed(folder / "build.ninja", "\n".join(lines).replace(str(ROOT), "../.."))
+        # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed. Only whole ones: an
+        # environment may be beside the clone, under a name that begins as its own does.
+        here = rf"(^|[ =']|-[IL]){re.escape(str(ROOT))}/"
+        write_if_changed(folder / "build.ninja", re.sub(here, r"\1../../", "\n".join(lines), flags=re.MULTILINE))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "-k", "0", "-j", str(job_count()), target]
         announce(module, subprocess.run([*command, "-n"], capture_output=True, text=True).stdout)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
