@@ -330,8 +330,9 @@ def cuda_module(version: str) -> Module:
     objects = [(f"{source.relative_to(CSRC).with_suffix('')}.o", "nvcc", source, []) for source in kernels]
     bindings = binding_objects(torch, cuda=True)
     objects += [(name, "compile", source, flags) for name, source, flags in bindings]
-    # nvcc links its runtime library in: one module for whichever version torch brings.
-    link = ["-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
+    # nvcc links its runtime library in: one module for whichever version torch brings. No kernel calls one of another file, so
+    # there is nothing to link for the GPU; nvcc would only write the paths of this machine's libraries into the module.
+    link = ["--no-device-link", "-lstdc++", f"-L{torch / 'lib'}", "-Xlinker", "--as-needed", "-ltorch_cpu"]
     return Module("_cuda", facts, written(facts, "cuda"), commands, objects, ([nvcc, *host, "-shared"], link))
 
 
@@ -370,8 +371,10 @@ def build(module: Module) -> Path:
 
     with open(folder / "lock", "w") as lock:  # two installs at a time take turns
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed.
-        write_if_changed(folder / "build.ninja", "\n".join(lines).replace(str(ROOT), "../.."))
+        # Relative paths: a copy of the clone with its build folder has nothing to compile but what changed. Only whole ones: an
+        # environment may be beside the clone, under a name that begins as its own does.
+        here = rf"(^|[ =']|-[IL]){re.escape(str(ROOT))}/"
+        write_if_changed(folder / "build.ninja", re.sub(here, r"\1../../", "\n".join(lines), flags=re.MULTILINE))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "-k", "0", "-j", str(job_count()), target]
         announce(module, subprocess.run([*command, "-n"], capture_output=True, text=True).stdout)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -8,7 +8,7 @@
 # OUT=FOLDER    eight files of results (default: build/gpu); summary.txt is the one to read first
 # CARRY=FOLDER  wheels of what this machine lacks (default: carry), 50 MB: transformers has the GPT-2 whose step is timed, Liger
 #               is measured where it is there:
-#               pip download --dest carry transformers
+#               pip download --dest carry --only-binary :all: --python-version 3.12 transformers    (the version there)
 #               pip download --no-deps --dest carry liger-kernel 'setuptools>=77' ninja pybind11
 # PYTHON=...    the Python whose torch is used (default: python3)
 # STAGES=...    some of them only, such as "build verify"
@@ -121,8 +121,11 @@ step() {
   git log -1 --format='commit %h %s' 2>/dev/null
 } >>"$out/summary.txt"
 if compgen -G "$carry/*.whl" >/dev/null; then
-  $python -m pip install --quiet --no-index --no-deps --no-compile --target "$work/site" "$carry"/*.whl &&
+  if said=$($python -m pip install --quiet --no-index --no-deps --no-compile --target "$work/site" "$carry"/*.whl 2>&1); then
     PYTHONPATH=$work/site:$PYTHONPATH
+  else
+    echo "none of the wheels in $carry is used: $(grep -m 1 ERROR <<<"$said")" | tee -a "$out/summary.txt"
+  fi
 fi
 stage environment 60 build.log environment
 stage install 90 build.log install

@@ -54,3 +54,12 @@ def test_a_stage_that_fails_costs_no_other(tmp_path):
     assert all(" FAILED with 3 " in line for line in lines), lines
     summary = (tmp_path / "out" / "summary.txt").read_text()
     assert "\nFAIL benchmarks/gpu.py rope --device cpu" in summary
+
+
+def test_wheels_that_this_python_cannot_use_are_named(tmp_path):
+    """Such as those that pip fetched for the Python of another machine."""
+    (tmp_path / "one-1-cp30-none-any.whl").touch()
+    status, lines = check(tmp_path / "out", CARRY=str(tmp_path), STAGES="no stage")
+    said = "ERROR: one-1-cp30-none-any.whl is not a supported wheel on this platform."
+    assert (status, lines) == (0, [f"none of the wheels in {tmp_path} is used: {said}"])
+    assert lines[0] in (tmp_path / "out" / "summary.txt").read_text()

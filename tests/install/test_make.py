@@ -82,3 +82,19 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
     target = setup["build"](module)
     calls = (target.parent / "calls").read_text().split()
     assert calls[:2] == ["a.o", "b.o"] and calls[2:] == ["c.o", "c.o", "d.o", target.name]
+
+
+def test_an_environment_beside_the_clone_keeps_its_path(tmp_path, monkeypatch):
+    clone, compiler = tmp_path / "clone", tmp_path / "compiler"
+    clone.mkdir()
+    compiler.write_text('#!/bin/sh\nfor target; do :; done\necho "$*" > "$target"\n')
+    compiler.chmod(0o755)
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    monkeypatch.setitem(setup["build"].__globals__, "ROOT", clone)
+    (clone / "a.cpp").touch()
+    outside = [f"-I{clone}-env/include", f"-I{tmp_path}/deeper{clone}/include", f"-L{clone}.env/lib"]
+    row = ("a.o", "compile", clone / "a.cpp", [*outside, f"-I{clone}/csrc", f"-ffile-prefix-map={clone}/="])
+    module = setup["Module"]("some", {"compiler": "a compiler"}, {}, {"compile": [str(compiler)]}, [row], ([str(compiler)], []))
+    called = (setup["build"](module).parent / "a.o").read_text()
+    assert f" {' '.join(outside)} -I../../csrc -ffile-prefix-map=../../= " in called
+    assert called.endswith("-c ../../a.cpp -o a.o\n")

@@ -203,6 +203,12 @@ def test_the_module_needs_no_cuda_library(module):
     assert "libtorch_cpu.so" in needed and not [name for name in needed if re.search(r"cuda|c10|libpython", name)]
 
 
+@compiled
+def test_the_module_does_not_say_where_torch_was(module):
+    """nvcc writes the folders of libraries into what it links for a GPU, which is not needed."""
+    assert str(Path(*(build.TORCH / "lib").parts[-3:])).encode() not in module.read_bytes()
+
+
 # What the module takes from torch: functions of the stable ABI, which libtorch_cpu.so has exported since torch 2.10 (and those
 # that name a dtype, a device type or a layout). The one that is in libtorch_cuda.so is looked up at run time: see below.
 FROM_TORCH = set(
