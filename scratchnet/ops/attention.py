@@ -122,14 +122,37 @@ def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, left: int, r
     return Cost(moved + nbytes(mask), 2 * moved + 2 * nbytes(mask), forward, backward)
 
 
-def _one_by_one(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
-    """A key and a value are read for every query; backward the key twice, and their sums, float64, are read and written."""
-    least = _cost(query, key, value, *args, **kwargs)
+def _by_pairs(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int]:
+    """Bytes: a key for every query, a value for every query; the sums of both gradients, float64, read and written for it."""
     pairs = math.prod(query.shape[:-1]) * key.shape[-2]
     keys, values = (pairs * t.shape[-1] * t.element_size() for t in (key, value))
-    sums = 2 * 8 * pairs * (key.shape[-1] + value.shape[-1])
+    return keys, values, 2 * 8 * pairs * (key.shape[-1] + value.shape[-1])
+
+
+def _one_by_one(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
+    """A key and a value are read for every query; backward the key twice, and their sums are read and written."""
+    least = _cost(query, key, value, *args, **kwargs)
+    keys, values, sums = _by_pairs(query, key, value)
     forward = least.forward_bytes - nbytes(key, value) + keys + values
     return replace(least, forward_bytes=forward, backward_bytes=nbytes(query) * 3 + 2 * keys + values + sums)
+
+
+def _scores_by_blocks(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
+    """For scores keys are read for every 96 queries, in both directions."""
+    one = _one_by_one(query, key, value, *args, **kwargs)
+    less = _by_pairs(query, key, value)[0] - nbytes(key) * math.ceil(query.shape[-2] / 96)
+    return replace(one, forward_bytes=one.forward_bytes - less, backward_bytes=one.backward_bytes - less)
+
+
+def _forward_by_blocks(*args, **kwargs) -> Cost:
+    return replace(_scores_by_blocks(*args, **kwargs), forward_bytes=_by_blocks(*args, **kwargs).forward_bytes)
+
+
+def _sums_one_by_one(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
+    """Backward a key is read for every query, for its gradient; sums are read and written."""
+    blocks = _by_blocks(query, key, value, *args, **kwargs)
+    keys, _, sums = _by_pairs(query, key, value)
+    return replace(blocks, backward_bytes=blocks.backward_bytes + keys + sums)
 
 
 def _by_blocks(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Cost:
@@ -169,7 +192,12 @@ ATTENTION = Op(
         "cpp": (
             "naive loop",
             "online softmax: no row of scores in memory",
-            "blocks of scores in L2, register tiles, SIMD",
+            "scores of a block by register tiles",
+            "exponentials a register at a time",
+            "values by register tiles",
+            "backward: scores and their gradients by blocks",
+            "gradients of q, k, v by register tiles",
+            "few queries: keys and values read in place",
             "threads, keys packed once for a head",
         ),
         "cuda": (
@@ -188,7 +216,13 @@ ATTENTION = Op(
     torch=_attention,
     variant=_variant,
     cost=_cost,
-    passes={"cpp:1": _one_by_one, "cpp:3": _by_blocks},
+    passes={
+        "cpp:1": _one_by_one,
+        "cpp:3": _scores_by_blocks,
+        "cpp:5": _forward_by_blocks,
+        "cpp:6": _sums_one_by_one,
+        "cpp:7": _by_blocks,
+    },
     products=_products,
     examples={
         "plain": _example(),

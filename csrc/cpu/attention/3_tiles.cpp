@@ -1,60 +1,83 @@
-// Attention, rung 3: blocks of queries and keys. Scores are made, and used, by the register tiles of the matrix product;
-// between two products a block of them stays in the L2 cache, and exponentials are computed a register at a time.
+// Attention, rung 3: the scores of a block of queries and keys are a product of matrices, made by the register tiles of matmul.
 //
-//   forward   for each block of queries, for each block of keys:  S = Q K^T,  P = exp(S - m),  O = shrink O + P V
-//   backward  for each block of keys, for each block of queries:  S and P again,  D = G V^T,  dS = P (D - delta),
-//             dV += P^T G,  dK += dS^T Q,  dQ += dS K
+//   for each block of queries, for each block of keys:  S = Q K^T, in the type of the numbers;  then rung 2 for each query
 //
-// 4 and 10 operations per number of a query and key; blocks that no query sees, above the diagonal or outside the window, are
-// left out. https://arxiv.org/abs/2205.14135, https://arxiv.org/abs/2307.08691
-#include "blocks.h"
+// Keys are packed once for a block of queries, and a block of scores stays in the L2 cache. Blocks and tiles that no query
+// sees, above the diagonal or outside the window, are left out. Backward makes the same scores: of sums in another order, where
+// scores are large, the probabilities exp(s - lse) would not add up to 1. https://arxiv.org/abs/2205.14135
 #include "cpu/ladder.h"
+#include "products.h"
 
 namespace scratchnet {
 namespace {
 
-template <class T, class Y = T>
-void forward(const AttentionForward& p) {
-  Forward<T, Y> attend(p);
-  PackedKeys<T> packed(p);
-  for (int64_t b = 0; b < p.batches; b++)
-    for (int64_t h = 0; h < p.heads; h++)
-      for (int64_t i = 0; i < attend.blocks.count; i++)
-        attend(b, h, i, [&](int64_t j) -> const PackedKeys<T>& { return packed.hold(p, b, p.group(h), j), packed; });
+template <class T>
+void forward(const AttentionForward& to) {
+  const Products<T> products(to);
+  const Scratch<double> ms(QUERIES), ls(QUERIES), os(QUERIES, to.value_size);
+  for (int64_t b = 0; b < to.batches; b++)
+    for (int64_t h = 0; h < to.heads; h++)
+      for (int64_t first = 0; first < products.blocks.count; first++) {
+        const Block all = block_of(to, products.blocks, first, 0);
+        const double sink = Query<T>(to, b, h, all.i).sink();
+        for (int64_t r = 0; r < all.rows; r++) ms[r] = sink, ls[r] = sink == -INFINITY ? 0 : 1;
+        fill_zeros(os);
+        products.for_each_block(b, h, first, [&](const Block& block) {
+          for (int64_t r = 0; r < block.rows; r++) {
+            const Query<T> query(to, b, h, block.i + r);
+            const Span seen = block.keys_of(r, 1);
+            double &m = ms[r], &l = ls[r], *const o = os.at(r * to.value_size, to.value_size);
+            for (int64_t n = seen.begin, j = block.j + n; n < seen.end; n++, j++) {
+              const double s = query.score(j, products.s[r * KEYS + n]);
+              if (s > m || isnan(s)) {
+                const double shrink = m == -INFINITY ? 0 : exp(m - s);
+                l *= shrink;
+                for (int64_t e = 0; e < to.value_size; e++) o[e] *= shrink;
+                m = s;
+              }
+              const double p = m == -INFINITY ? 0 : exp(s - m);
+              l += p;
+              for (int64_t e = 0; e < to.value_size; e++) o[e] += query.kept(j) * p * query.v(j, e);
+            }
+          }
+        });
+        for (int64_t r = 0, i = all.i; r < all.rows; r++, i++) {
+          const double m = ms[r], l = ls[r], *const o = os.at(r * to.value_size, to.value_size);
+          to.lse[to.row(b, h, i)] = l == 0 ? INFINITY : m + log(l);
+          T* const y = (T*)to.y + ((b * to.queries + i) * to.heads + h) * to.value_size;
+          for (int64_t e = 0; e < to.value_size; e++) store1(y + e, acc_t<T>(l == 0 ? 0 : o[e] / l));
+        }
+      }
 }
 
 template <class T>
-void backward(const AttentionBackward& p) {
-  using A = acc_t<T>;
-  const FlushToZero flush;
-  const Scratch<A> delta(p.batches, p.heads, p.queries);
-  const Place<T> dq(p.dq, 0, product_of(p.batches, p.heads, p.queries, p.size));
-  const Unrounded<T> again(p);
-  if (again.NEEDED) forward<T, A>(again.forward(p));
-  for (int64_t b = 0; b < p.batches; b++)
-    for (int64_t h = 0; h < p.heads; h++) deltas<T>(p, again.of(p), b, h, 0, p.queries, delta.at(p.row(b, h, 0), p.queries));
-  const Backward<T> work(p, delta.data());
-  for (int64_t b = 0; b < p.batches; b++)
-    for (int64_t g = 0; g < p.groups; g++)
-      for (int64_t j = 0; j < key_blocks(p); j++) {
-        work.hold(b, g, j);
-        work.clear_keys();
-        for (int64_t h = 0; h < p.heads; h++)
-          for (int64_t i = 0; i < work.blocks.count; i++) {
-            const Block block = block_of(p, work.blocks, i, j);
-            if (p.group(h) != g || !block.visible()) continue;
-            const int64_t at = p.row(b, h, block.i) * p.size;
-            work.add(b, h, block, p.dq ? dq.sums + at : nullptr, true);
+void backward(const AttentionBackward& from) {
+  const Gradients<T> gradients(from);
+  const Products<T> products(from);
+  const Scratch<double> deltas(from.batches, from.heads, from.queries);
+  for_each_query(from, [&](int64_t b, int64_t h, int64_t i) {
+    const Query<T> query(from, b, h, i);
+    const double lse = from.lse[from.row(b, h, i)];
+    const T* const y = (const T*)from.y + ((b * from.queries + i) * from.heads + h) * from.value_size;
+    const double delta = query.g_dot(from.grad, y);
+    gradients.add_sink(query, exp(query.sink() - lse), delta);
+    deltas[from.row(b, h, i)] = delta;
+  });
+  for (int64_t b = 0; b < from.batches; b++)
+    for (int64_t h = 0; h < from.heads; h++)
+      for (int64_t first = 0; first < products.blocks.count; first++)
+        products.for_each_block(b, h, first, [&](const Block& block) {
+          for (int64_t r = 0; r < block.rows; r++) {
+            const Query<T> query(from, b, h, block.i + r);
+            const Span seen = block.keys_of(r, 1);
+            const int64_t row = from.row(b, h, query.i);
+            for (int64_t n = seen.begin, j = block.j + n; n < seen.end; n++, j++) {
+              const double dp = query.kept(j) * query.g_dot_v(from.grad, j), s = query.score(j, products.s[r * KEYS + n]);
+              gradients.add(query, j, exp(s - from.lse[row]), dp, deltas[row]);
+            }
           }
-        work.store_keys(b, g, j);
-      }
-  dq.round();
-  for (int64_t h = 0; p.dsinks && h < p.heads; h++) sink_gradient<T>(p, delta.data(), h);
-  if (!p.dmask) return;
-  const MaskParts parts(p);
-  const Place<T> dmask(p.dmask, 0, product_of(parts.sizes[0], parts.sizes[1], parts.sizes[2], parts.sizes[3]));
-  for (int64_t part = 0; part < parts.count(); part++) mask_gradient(work, parts, part, dmask.sums);
-  dmask.round();
+        });
+  gradients.round();
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 // To pack them for the register tiles would take longer than to use them: a head's 1,024 keys of 64 numbers took 1.8 times
 // as long.
 #pragma once
-#include "cpu/simd.h"
 #include "tiles.h"
 
 namespace scratchnet {
@@ -59,6 +58,50 @@ void add_values_in_place(const Block& block, int64_t size, const acc_t<T>* p, co
     });
   }
 }
+
+// Rows of a head, a block of them at a time: in panels, or where they lie.
+template <class T>
+struct EitherColumns {
+  using A = acc_t<T>;
+  const bool few;
+  const Columns<T> packed;
+  const T* first = nullptr;  // row of the block
+
+  EitherColumns(const Attention& p, const Heads& rows, int64_t size) : few(few_queries(p)), packed(p, rows, size) {}
+  void hold(int64_t b, int64_t g, int64_t j) {
+    if (few) first = (const T*)packed.rows.data + packed.rows.offset(b, g, j * KEYS);
+    else packed.hold(b, g, j);
+  }
+  void scores(const Block& block, const Lines<A>& q, A* c) const {
+    if (few) scores_in_place(block, packed.size, q, first, packed.rows.row, c);
+    else packed.scores(block, q, c);
+  }
+};
+
+// Keys and values of one block, packed, or where they lie.
+template <class T>
+struct EitherKeys {
+  using A = acc_t<T>;
+  const Attention& p;
+  const bool few;
+  PackedKeys<T> packed;
+  const T *first_key = nullptr, *first_value = nullptr;
+
+  explicit EitherKeys(const Attention& p) : p(p), few(few_queries(p)), packed(p) {}
+  void hold(int64_t b, int64_t g, int64_t j) {
+    if (!few) return packed.hold(b, g, j);
+    first_key = (const T*)p.k.data + p.k.offset(b, g, j * KEYS);
+    first_value = (const T*)p.v.data + p.v.offset(b, g, j * KEYS);
+  }
+  void scores(const Block& block, const Lines<A>& q, A* c) const {
+    if (few) scores_in_place(block, p.size, q, first_key, p.k.row, c);
+    else packed.scores(block, q, c);
+  }
+  void add_values(const Block& block, const A* weights, A* c) const {
+    if (few) add_values_in_place(block, p.value_size, weights, first_value, p.v.row, c);
+    else packed.add_values(block, weights, c);
+  }
+};
 
 }  // namespace
 }  // namespace scratchnet

@@ -53,7 +53,10 @@ struct Query {
   double score(int64_t j) const {
     double x = 0;
     for (int64_t e = 0; e < p.size; e++) x += q(e) * k(j, e);
-    x *= p.scale;
+    return score(j, x * p.scale);
+  }
+  // From the scaled product of the query and the key.
+  double score(int64_t j, double x) const {
     if (p.softcap > 0) x = p.softcap * tanh(x / p.softcap);
     if (!p.mask.data) return x;
     const int64_t at = p.mask.offset(b, h, i) + j * p.mask.column;
@@ -95,10 +98,14 @@ struct Gradients {
 
   // Adds what score j of a query says: its probability, dL/dp before dropout, and delta.
   void add(const Query<T>& query, int64_t j, double probability, double slope_of_p, double delta) const {
+    add(query, j, query.kept(j) * probability, probability * (slope_of_p - delta));
+  }
+  // The same from what the probability is after dropout, and from the gradient of the score.
+  void add(const Query<T>& query, int64_t j, double weight, double ds) const {
     const int64_t key = (query.b * p.groups + p.group(query.h)) * p.keys + j, row = p.row(query.b, query.h, query.i);
-    const double ds = probability * (slope_of_p - delta), dx = ds * query.slope(j) * p.scale;
+    const double dx = ds * query.slope(j) * p.scale;
     if (p.dv)
-      for (int64_t e = 0; e < p.value_size; e++) dv[key * p.value_size + e] += query.kept(j) * probability * query.g(p.grad, e);
+      for (int64_t e = 0; e < p.value_size; e++) dv[key * p.value_size + e] += weight * query.g(p.grad, e);
     if (p.dq)
       for (int64_t e = 0; e < p.size; e++) dq[row * p.size + e] += dx * query.k(j, e);
     if (p.dk)

@@ -1,4 +1,4 @@
-// What rungs 3 and 4 do to a row of a block between its products: scores to exponentials, and to their gradients.
+// What is done to a row of a block of scores, a register at a time: products to scores, scores to exponentials.
 //
 // Of the numbers of a row only those that its query sees hold something: the others become 0, for they meet others in products.
 #pragma once
@@ -128,28 +128,6 @@ acc_t<T> exponentials(const Row<T>& row, acc_t<T>* s, acc_t<T>& m, acc_t<T>& l) 
     for (int64_t n = row.seen.begin; n < row.seen.end; n++) s[n] *= z[n];
   }
   return shrink;
-}
-
-// Products s = q k^T and d = g v^T -> z p, p = exp(s - lse), and the gradient of s: p (z d - delta); with TO_PRODUCT the
-// gradient of the product that s comes from. lse comes in two parts: of scores of hundreds, a float of it would be wrong by
-// 1e-5, and so p, even that of a key that takes all.
-template <class T, bool TO_PRODUCT = true>
-void gradients(const Row<T>& row, acc_t<T>* s, acc_t<T>* d, double lse, acc_t<T> delta) {
-  using A = acc_t<T>;
-  const A high = A(lse), low = high == INFINITY ? 0 : A(lse - high);
-  const bool simple = plain(row.p), capped = TO_PRODUCT && row.p.softcap > 0, dropped = row.p.seed;
-  const A outer = TO_PRODUCT ? A(row.p.scale) : 1;
-  A slope[KEYS], z[KEYS];
-  if (!simple) row.finish(s, slope);
-  if (dropped && !row.empty()) row.factors(z);
-  for (int64_t n = row.begin; n < row.end; n += lanes<A>) {
-    const vec<A> p = vexp(load(s + n) - high - low), dp = dropped ? load(d + n) * load(z + n) : load(d + n);
-    vec<A> ds = p * (dp - delta) * outer;
-    if (capped) ds *= load(slope + n);
-    store(s + n, dropped ? p * load(z + n) : p);
-    store(d + n, ds);
-  }
-  row.clear(s, 0), row.clear(d, 0);
 }
 
 }  // namespace

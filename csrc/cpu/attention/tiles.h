@@ -1,4 +1,4 @@
-// A block of scores, some queries times some keys, and the products of register tiles (matmul/tile.h) that make it and use it.
+// A block of scores, some queries times some keys, and the products of register tiles (matmul/tile.h) that make it.
 #pragma once
 #include <math.h>
 
@@ -20,12 +20,9 @@ static_assert(QUERIES % ROWS == 0 && KEYS % ROWS == 0 && KEYS % COLUMNS<float> =
 struct Block {
   int64_t i, rows, j, columns, left, right;
 
-  // Among the keys of the block, those that one of its queries [r, r + count) sees; and the reverse.
+  // Among the keys of the block, those that one of its queries [r, r + count) sees.
   Span keys_of(int64_t r, int64_t count) const {
     return {inside(i + r - left - j, columns), inside(i + r + count + right - j, columns)};
-  }
-  Span queries_of(int64_t c, int64_t count) const {
-    return {inside(j + c - right - i, rows), inside(j + c + count + left - i, rows)};
   }
   bool visible() const {
     const Span keys = keys_of(0, rows);
@@ -36,47 +33,24 @@ struct Block {
   static int64_t inside(int64_t at, int64_t size) { return max(0, min(at, size)); }
 };
 
+// How the queries are cut: into blocks that are about equal.
+struct QueryBlocks {
+  int64_t size, count;
+  explicit QueryBlocks(const Attention& p) : size(piece(p.queries, QUERIES, ROWS)), count(ceil_div(p.queries, size)) {}
+};
+inline int64_t key_blocks(const Attention& p) { return ceil_div(p.keys, KEYS); }
+
+inline Block block_of(const Attention& p, const QueryBlocks& blocks, int64_t i, int64_t j) {
+  return {i * blocks.size, min(blocks.size, p.queries - i * blocks.size), j * KEYS, min(KEYS, p.keys - j * KEYS), p.left,
+          p.right};
+}
+
 // Numbers where they lie: number p of line r at data[r * line + p * step].
 template <class A>
 struct Lines {
   const A* data;
   int64_t line, step;
 };
-
-// Rows [i, i + rows) of a head times `scale`, in the type that is computed in: where they lie, or a copy. Scores are scaled by
-// their queries: a score times the scale and less the largest one, in one fused operation, would not be 0 for that one itself.
-template <class T>
-Lines<acc_t<T>> lines(const Heads& t, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t size,
-                      const Scratch<acc_t<T>>& copy, acc_t<T> scale = 1) {
-  const T* const from = (const T*)t.data + t.offset(b, h, i);
-  if constexpr (sizeof(T) == sizeof(acc_t<T>))
-    if (scale == 1) return {from, t.row, t.column};
-  acc_t<T>* const to = copy.at(0, rows * size);
-  for (int64_t r = 0; r < rows; r++)
-    if (t.column == 1)
-      map<T>(0, size, [&](int64_t e, auto get, auto put) SN_LAMBDA_INLINE {
-        put(to + r * size + e, get(from + r * t.row + e) * scale);
-      });
-    else
-      for (int64_t e = 0; e < size; e++) to[r * size + e] = load1(from + r * t.row + e * t.column) * scale;
-  return {to, size, 1};
-}
-
-// Panels for the right side of a product: of the rows themselves (their columns side by side), or of the rows as columns.
-template <class T>
-void pack_rows(const Heads& t, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t size, const Scratch<acc_t<T>>& panels) {
-  pack<COLUMNS<acc_t<T>>>((const T*)t.data + t.offset(b, h, i), t.column, t.row, size, rows,
-                          panels.at(0, round_up(size, COLUMNS<acc_t<T>>) * rows));
-}
-template <class T>
-void pack_transposed(const Heads& t, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t size, acc_t<T>* panels) {
-  pack<COLUMNS<acc_t<T>>>((const T*)t.data + t.offset(b, h, i), t.row, t.column, rows, size, panels);
-}
-// Room for the panels of at most `rows` rows or columns of `size` numbers.
-template <class A>
-int64_t panels_of(int64_t rows, int64_t size) {
-  return max(product_of(round_up(rows, COLUMNS<A>), size), product_of(rows, round_up(size, COLUMNS<A>)));
-}
 
 // c (rows, columns) = [c +] a b, tile by tile, `chain` terms at a time; b in panels. What tile rows [i, i + height) have of the
 // columns and of the terms of their sums is across(i, height) and along(i, height): a tile that no one sees is not computed,
@@ -111,18 +85,6 @@ template <class A>
 void scores(const Block& block, int64_t size, const Lines<A>& q, const A* k, A* c) {
   const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.keys_of(r, count); };
   product(block.rows, block.columns, size, q, k, c, KEYS, false, CHAIN, seen, all(size));
-}
-// c (queries, size) += p v, p a block of numbers, v a row in the panels for each key.
-template <class A>
-void add_over_keys(const Block& block, int64_t size, const A* p, const A* v, A* c) {
-  const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.keys_of(r, count); };
-  product(block.rows, size, block.columns, Lines<A>{p, KEYS, 1}, v, c, size, true, KEYS, all(size), seen);
-}
-// c (keys, size) += p^T g, g a row in the panels for each query.
-template <class A>
-void add_over_queries(const Block& block, int64_t size, const A* p, const A* g, A* c) {
-  const auto seen = [&](int64_t r, int64_t count) SN_LAMBDA_INLINE { return block.queries_of(r, count); };
-  product(block.columns, size, block.rows, Lines<A>{p, 1, KEYS}, g, c, size, true, KEYS, all(size), seen);
 }
 
 }  // namespace

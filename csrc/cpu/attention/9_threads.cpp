@@ -1,15 +1,18 @@
-// Attention, rung 4: the blocks of rung 3, split over the threads.
+// Attention, rung 9: the blocks, split over the threads.
 //
 //   forward   each thread takes blocks of queries, neighbours of one head where it can: it packs the keys of a head once
 //   backward  each thread takes heads of k and v with all their queries: 5 products for each block of scores. Where there are
 //             too few such heads, each takes blocks of keys, for dk and dv, then blocks of queries, for dq: 7 products, in the
 //             same order of sums. The bits do not depend on the number of threads.
+//   a mask  that was broadcast collects its gradient in a pass of its own, in parts that no two threads share
 #include <memory>
 #include <vector>
 
-#include "blocks.h"
+#include "backward.h"
 #include "cpu/ladder.h"
 #include "cpu/parallel.h"
+#include "in_place.h"
+#include "mask.h"
 
 namespace scratchnet {
 namespace {
@@ -29,42 +32,25 @@ void forward(const AttentionForward& p) {
   const double work = double(blocks.size) * p.keys * (p.size + p.value_size);
   parallel_for(0, p.batches * p.heads * blocks.count, grain_of(work), [&](int64_t begin, int64_t end) {
     Forward<T, Y> attend(p);
-    const bool keep = !attend.few && end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
-    std::vector<std::unique_ptr<PackedKeys<T>>> packed(keep ? key_blocks(p) : 1);
-    for (auto& block : packed) block = std::make_unique<PackedKeys<T>>(p);
+    const bool keep = !few_queries(p) && end - begin > 1 && p.keys < KEPT / (p.size + p.value_size + 1);
+    std::vector<std::unique_ptr<EitherKeys<T>>> held(keep ? key_blocks(p) : 1);
+    for (auto& block : held) block = std::make_unique<EitherKeys<T>>(p);
     for (int64_t t = begin; t < end; t++) {
       const int64_t i = alternating(t % blocks.count, blocks.count), h = t / blocks.count % p.heads;
       const int64_t b = t / blocks.count / p.heads;
-      attend(b, h, i, [&](int64_t j) -> const PackedKeys<T>& {
-        PackedKeys<T>& keys = *packed[keep ? j : 0];
-        return keys.hold(p, b, p.group(h), j), keys;
+      attend(b, h, i, [&](int64_t j) -> const EitherKeys<T>& {
+        EitherKeys<T>& keys = *held[keep ? j : 0];
+        return keys.hold(b, p.group(h), j), keys;
       });
     }
   });
 }
 
-// dk and dv of some blocks of keys of a head; and dq of the heads of q that share it, unless it is null.
-template <class T>
-void add_blocks_of_keys(const Backward<T>& work, int64_t b, int64_t g, Span keys, acc_t<T>* dq) {
-  const AttentionBackward& p = work.p;
-  const int64_t share = p.heads / p.groups;
-  for (int64_t j = keys.begin; j < keys.end; j++) {
-    work.hold(b, g, j);
-    work.clear_keys();
-    for (int64_t h = g * share; h < (g + 1) * share; h++)
-      for (int64_t i = 0; i < work.blocks.count; i++) {
-        const Block block = block_of(p, work.blocks, i, j);
-        if (block.visible()) work.add(b, h, block, dq ? dq + ((h - g * share) * p.queries + block.i) * p.size : nullptr, true);
-      }
-    work.store_keys(b, g, j);
-  }
-}
-
 // dq of one block of queries.
-template <class T>
-void add_blocks_of_queries(const Backward<T>& work, int64_t b, int64_t h, int64_t i, acc_t<T>* dq) {
+template <class T, class K>
+void add_blocks_of_queries(Backward<T, K>& work, int64_t b, int64_t h, int64_t i, acc_t<T>* dq) {
   for (int64_t j = 0; j < key_blocks(work.p); j++) {
-    const Block block = block_of(work.p, work.blocks, i, j);
+    const Block block = block_of(work.p, work.again.blocks, i, j);
     if (!block.visible()) continue;
     work.hold(b, work.p.group(h), j);
     work.add(b, h, block, dq, false);
@@ -74,6 +60,7 @@ void add_blocks_of_queries(const Backward<T>& work, int64_t b, int64_t h, int64_
 template <class T>
 void backward(const AttentionBackward& p) {
   using A = acc_t<T>;
+  using Gradients = Backward<T, EitherColumns<T>>;
   const Scratch<A> delta(p.batches, p.heads, p.queries);
   const Unrounded<T> again(p);
   if (again.NEEDED) forward<T, A>(again.forward(p));
@@ -91,7 +78,7 @@ void backward(const AttentionBackward& p) {
   const bool enough = ceil_div(heads, threads) * threads * 5 <= heads * 7 || !sn_worth_threads(heads * work / THREAD_WORK);
   parallel_for(0, enough ? heads : 0, grain_of(work), [&](int64_t begin, int64_t end) {
     const FlushToZero flush;
-    const Backward<T> gradients(p, delta.data());
+    Gradients gradients(p, delta.data());
     for (int64_t n = begin; n < end; n++) {
       const Place<T> dq(p.dq, n * share * p.queries * p.size, share * p.queries * p.size);
       add_blocks_of_keys(gradients, n / p.groups, n % p.groups, {0, key_blocks(p)}, dq.sums);
@@ -101,16 +88,16 @@ void backward(const AttentionBackward& p) {
   if (!enough && (p.dk || p.dv))
     parallel_for(0, heads * key_blocks(p), 1, [&](int64_t begin, int64_t end) {
       const FlushToZero flush;
-      const Backward<T> gradients(p, delta.data());
+      Gradients gradients(p, delta.data());
       for (int64_t n = begin; n < end; n++) {
         const int64_t j = alternating(n % key_blocks(p), key_blocks(p)), head = n / key_blocks(p);
-        add_blocks_of_keys<T>(gradients, head / p.groups, head % p.groups, {j, j + 1}, nullptr);
+        add_blocks_of_keys(gradients, head / p.groups, head % p.groups, {j, j + 1}, nullptr);
       }
     });
   if (!enough && p.dq)
     parallel_for(0, p.batches * p.heads * blocks.count, 1, [&](int64_t begin, int64_t end) {
       const FlushToZero flush;
-      const Backward<T> gradients(p, delta.data());
+      Gradients gradients(p, delta.data());
       for (int64_t n = begin; n < end; n++) {
         const int64_t i = alternating(n % blocks.count, blocks.count), head = n / blocks.count;
         const Block block = block_of(p, blocks, i, 0);
@@ -128,14 +115,14 @@ void backward(const AttentionBackward& p) {
   const Place<T> dmask(p.dmask, 0, product_of(parts.sizes[0], parts.sizes[1], parts.sizes[2], parts.sizes[3]));
   parallel_for(0, parts.count(), 1, [&](int64_t begin, int64_t end) {
     const FlushToZero flush;
-    const Backward<T> gradients(p, delta.data());
-    for (int64_t part = begin; part < end; part++) mask_gradient(gradients, parts, part, dmask.sums);
+    ScoresAgain<T, EitherColumns<T>> work(p, delta.data());
+    for (int64_t part = begin; part < end; part++) mask_gradient(work, parts, part, dmask.sums);
   });
   dmask.round();
 }
 
 }  // namespace
 
-SN_DEFINE_RUNG(AttentionKernels, attention_4) = {SN_TYPED(forward), SN_TYPED(backward)};
+SN_DEFINE_RUNG(AttentionKernels, attention_9) = {SN_TYPED(forward), SN_TYPED(backward)};
 
 }  // namespace scratchnet
