@@ -45,7 +45,9 @@ IDEAS = {
     "cuda": (
         "one thread per row",
         "one block per row, shuffles",
-        "softmax: 128-bit loads, max and sum in one pass",
+        "max and sum in one pass",
+        "softmax: strips of rows",
+        "softmax: 128-bit loads",
         "cross-entropy likewise",
     ),
     "triton": ("softmax: tiles of rows, in registers if they fit",),

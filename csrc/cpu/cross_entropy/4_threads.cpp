@@ -1,32 +1,33 @@
 // Cross-entropy and softmax, rung 4: rows are split over the threads.
 //
 // Rows do not depend on each other, so each thread takes some, with a copy and room of its own. The loss alone is a sum over
-// all of them: it is summed in groups of rows that depend on the tensor's shape only, and the groups are added in order. The
-// bits are the same for any number of threads.
+// all of them: it is summed in pieces that depend on the tensor's shape only (pieces.h), and the pieces are added in order.
+// The bits are the same for any number of threads.
 #include "cpu/ladder.h"
 #include "cpu/memory.h"
-#include "online.h"
+#include "pieces.h"
 #include "rows_scalar.h"
 
 namespace scratchnet {
 namespace {
 
-// Calls f(first element, row number, row, exponentials, group) for every row: its entries in order in the type they are
-// computed in, room for as many results, and the number of its group of GROUP rows, which one thread takes.
-constexpr int64_t GROUP = 16;
+// Calls f(first element, row number, row, exponentials, piece) for every row: its entries in order in the type they are
+// computed in, room for as many results, and the number of its piece, which one thread takes. (outer, classes, inner) is cut
+// as what it becomes by the copies, rows in order.
 template <class T, class F>
 void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
   using A = acc_t<T>;
-  const int64_t rows = outer * inner;
-  parallel_for(0, ceil_div(rows, GROUP), 1 + GRAIN / 2 / (GROUP * classes + 1), [&](int64_t begin, int64_t end) {
+  const Pieces pieces(outer * inner, classes, 1);
+  const auto rows_of = [&](int64_t piece) {
     const Scratch<A> copy(classes), room(classes);
-    for (int64_t i = begin * GROUP; i < min(end * GROUP, rows); i++) {
+    for (int64_t i = piece * pieces.rows; i < min((piece + 1) * pieces.rows, pieces.outer); i++) {
       const int64_t at = i / inner * classes * inner + i % inner;
       const auto from = row(x + at, classes, inner);
       for (int64_t c = 0; c < classes; c++) copy[c] = from[c];
-      f(at, i, copy.data(), room.data(), i / GROUP);
+      f(at, i, copy.data(), room.data(), piece);
     }
-  });
+  };
+  pieces.for_each(rows_of, false);
 }
 
 // y = exp(x - high - low)
@@ -37,16 +38,16 @@ void exponentials(const A* x, A high, A low, A* y, int64_t n) {
 
 template <class T>
 void cross_entropy_forward(const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
-  const Scratch<Totals> partial(ceil_div(to.rows * to.positions, GROUP));
+  const Scratch<Totals> partial(Pieces(to.rows * to.positions, to.classes, 1).count);
   fill_zeros(partial);
   for_each_row_in_order(x, to.rows, to.classes, to.positions,
-                        [&](int64_t at, int64_t i, const auto* logits, auto*, int64_t group) {
+                        [&](int64_t at, int64_t i, const auto* logits, auto*, int64_t piece) {
                           const auto s = statistics(logits, to.classes);
-                          add_loss(to, x, at, i, s.max, s.log_sum(), loss, partial[group]);
+                          add_loss(to, x, at, i, s.max, s.log_sum(), loss, partial[piece]);
                           lse[i] = s.max + s.log_sum();
                         });
   Totals total;
-  for (int64_t group = 0; group < partial.size; group++) total.add(partial[group]);
+  for (int64_t piece = 0; piece < partial.size; piece++) total.add(partial[piece]);
   totals->add(total);
 }
 

@@ -6,7 +6,8 @@
 //
 // That goes for classes on the last axis, inner == 1: rows that lie in order. The others are left to rung 4.
 #include "cpu/ladder.h"
-#include "online.h"
+#include "in_registers.h"
+#include "layout.h"
 
 namespace scratchnet {
 namespace {

@@ -7,6 +7,7 @@
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again, from the lse that forward saved, without
 // another pass for maximum and sum.
 #include "cpu/ladder.h"
+#include "layout.h"
 #include "shares.h"
 
 namespace scratchnet {

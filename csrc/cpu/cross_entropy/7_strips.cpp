@@ -3,9 +3,10 @@
 //
 // Of an image (classes, height, width), the scores of one pixel lie a plane apart: rung 4 copied every row, one number from
 // each cache line. Here 256 neighbouring pixels, a strip, are walked class by class. Each lane of a register has a row of its
-// own, so that nothing is added up across lanes; maxima and sums of a strip are arrays in the L1 cache (online.h).
+// own, so that nothing is added up across lanes; maxima and sums of a strip are arrays in the L1 cache (strips.h).
 #include "cpu/ladder.h"
-#include "online.h"
+#include "layout.h"
+#include "strips.h"
 
 namespace scratchnet {
 namespace {

@@ -3,7 +3,9 @@
 // What a row has to itself, its target, its weight and the gradient of its loss, is an array over the strip now; the target's
 // own share is subtracted where a lane's class is the lane's target.
 #include "cpu/ladder.h"
+#include "layout.h"
 #include "shares.h"
+#include "strips.h"
 
 namespace scratchnet {
 namespace {

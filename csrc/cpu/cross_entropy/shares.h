@@ -1,7 +1,7 @@
 // What the rungs of the loss in registers share: the factors of the log-probabilities, and p from the saved logarithm.
 #pragma once
 #include "cpu/memory.h"
-#include "online.h"
+#include "in_registers.h"
 
 namespace scratchnet {
 namespace {

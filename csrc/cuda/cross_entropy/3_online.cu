@@ -1,130 +1,195 @@
-// Cross-entropy and softmax, rung 3: softmax and its relatives with 128 bits per load, max and sum in one reading (rows.cuh).
+// Cross-entropy and softmax, rung 3: max and sum of a row in one reading ("online"), two readings in all.
 //
-//   y = exp(x - max) / sum, the second reading from cache:     8 bytes per element (float32)
-//   backward  reads two, writes one:                          12 bytes
-//
-// Where neighbours in memory belong to different rows, a block has a strip of rows. Cross-entropy as in rung 2.
-#include "cuda/cross_entropy/rows.cuh"
+// When a larger entry turns up, a thread brings its sum so far to it: sum_k exp(x_k - m') = exp(m - m') sum_k exp(x_k - m).
+// Each has a maximum of its own; at the end all sums are brought to the largest of them in the same way, and added up.
+// https://arxiv.org/abs/1805.02867
+#include "cuda/cross_entropy/totals.cuh"
 #include "cuda/ladder.h"
-#include "ops/cross_entropy.h"
 
 namespace scratchnet {
 namespace {
 
-template <class T, bool LOG, bool STRIP>
-__global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
-    softmax_forward_kernel(const T* x, T* y, int64_t classes, int64_t inner, bool wide) {
-  const Rows<T, STRIP> rows(classes, inner, wide);
-  acc_t<T> max[rows.COUNT], sum[rows.COUNT];
-  rows.statistics(x, max, sum);
-#pragma unroll
-  for (int r = 0; r < rows.COUNT; r++) sum[r] = LOG ? log(sum[r]) : 1 / sum[r];
-  rows.map(x, y, [&](acc_t<T> v, int r) { return LOG ? v - max[r] - sum[r] : exp(v - max[r]) * sum[r]; });
-}
+constexpr int THREADS = 64;  // of a block: two warps
 
-template <class T, bool LOG>
-void normalize(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  const auto kernel = inner == 1 ? softmax_forward_kernel<T, LOG, false> : softmax_forward_kernel<T, LOG, true>;
-  const Grid grid = rows_grid<T>(outer, classes, inner);
-  launch(on, LOG ? "log_softmax_forward" : "softmax_forward", kernel, grid, x, y, classes, inner,
-         rows_aligned(classes, inner, x, y));
-}
+Grid block_per_row(int64_t rows) { return {dim3(blocks_along_x(rows)), dim3(THREADS)}; }
 
-// softmax: dx = y (grad - sum(grad y));   log-softmax: dx = grad - exp(y) sum(grad)
-template <class T, bool LOG, bool STRIP>
-__global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
-    softmax_backward_kernel(const T* grad, const T* y, T* dx, int64_t classes, int64_t inner, bool wide) {
-  using A = acc_t<T>;
-  const Rows<T, STRIP> rows(classes, inner, wide);
-  A total[rows.COUNT];
-  rows.sum(total, [&](int64_t c, auto& sum) {
-    const Pack<T> g = rows.load(grad, c), v = LOG ? Pack<T>{} : rows.load(y, c);
-#pragma unroll
-    for (int e = 0; e < LANES<T>; e++)
-      if (e < rows.count(c)) sum[rows.of(e)] += LOG ? g.lane[e] : g.lane[e] * v.lane[e];
-  });
-  rows.for_each([&](int64_t c) {
-    Pack<T> g = rows.load(grad, c);
-    const Pack<T> v = rows.load(y, c);
-#pragma unroll
-    for (int e = 0; e < LANES<T>; e++) {
-      const A sum = total[rows.of(e)];
-      g.lane[e] = LOG ? g.lane[e] - exp(v.lane[e]) * sum : v.lane[e] * (g.lane[e] - sum);
-    }
-    rows.store(dx, c, g);
-  });
-}
+template <class A>
+struct Statistics {
+  A max;
+  double log_sum;  // log(sum(exp(x - max)))
 
-template <class T, bool LOG>
-void normalize_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  const auto kernel = inner == 1 ? softmax_backward_kernel<T, LOG, false> : softmax_backward_kernel<T, LOG, true>;
-  const Grid grid = rows_grid<T>(outer, classes, inner);
-  launch(on, LOG ? "log_softmax_backward" : "softmax_backward", kernel, grid, grad, y, dx, classes, inner,
-         rows_aligned(classes, inner, grad, y, dx));
-}
+  __device__ double logsumexp() const { return isinf(max) ? max : max + log_sum; }  // inf - inf would be NaN
+};
 
-// y[i] = max + log(sum) of row i, or with dx: dx = grad exp(x - y), which sums again to the digits of x
-template <class T, bool STRIP>
-__global__ void __launch_bounds__(ROW_THREADS, ROW_RESIDENT)
-    logsumexp_kernel(const T* grad, const T* x, T* y, T* dx, int64_t classes, int64_t inner, bool wide) {
-  using A = acc_t<T>;
-  const Rows<T, STRIP> rows(classes, inner, wide);
-  A max[rows.COUNT], log_sum[rows.COUNT], g[rows.COUNT];
-  rows.statistics(x, max, log_sum);
-#pragma unroll
-  for (int r = 0; r < rows.COUNT; r++) {
-    log_sum[r] = isinf(max[r]) ? A(0) : log(log_sum[r]);  // an infinite entry is the result
-    g[r] = dx && r < rows.left ? load1(grad + rows.row + r) : A(0);
+// A row of classes: its entries lie `stride` apart.
+template <class T>
+struct Row {
+  T* p;
+  int64_t classes, stride;
+
+  // Row i of (outer, classes, inner).
+  __device__ Row(const T* tensor, int64_t i, int64_t classes, int64_t inner)
+      : p(const_cast<T*>(tensor) + i / inner * classes * inner + i % inner), classes(classes), stride(inner) {}
+
+  __device__ acc_t<T> operator[](int64_t c) const { return load1(p + c * stride); }
+  __device__ void set(int64_t c, acc_t<T> value) const { store1(p + c * stride, value); }
+
+  // f(class) for the classes of this thread
+  template <class F>
+  __device__ void for_each(const F& f) const {
+    for (int64_t c = threadIdx.x; c < classes; c += THREADS) f(c);
   }
-  if (y) rows.once([&](int r) { store1(y + rows.row + r, max[r] + log_sum[r]); });
-  if (dx) rows.map(x, dx, [&](A v, int r) { return g[r] * exp(v - max[r] - log_sum[r]); });
+  // Every thread gets the result.
+  __device__ Statistics<acc_t<T>> statistics() const {
+    using A = acc_t<T>;
+    A own = -INFINITY;
+    double sum = 0;
+    for_each([&](int64_t c) {
+      const A v = (*this)[c], next = Max()(own, v);
+      if (next != own) sum *= exp(own - next);
+      own = next;
+      if (v != -INFINITY) sum += exp(v - own);
+    });
+    const A max = reduce_block(own, Max(), A(-INFINITY));
+    sum *= exp(own - max);  // NaN if the largest entry is infinite
+    return {max, log(reduce_block(sum, Add(), 0.0))};
+  }
+};
+
+// ---- cross-entropy ------------------------------------------------------------------------------------------------------
+
+// a_c, the factor of the log-probability of class c in row i whose class is `target`. Entries with no share are left out: a
+// log-probability of -inf times 0 would be NaN.
+template <class T>
+__device__ double share(const Targets& to, int64_t i, int64_t target, int64_t c) {
+  double q = c == target;
+  if (!to.index) q = Row<T>((const T*)to.probabilities, i, to.classes, to.positions)[c];
+  return weight_of<T>(to, c) * (to.rest() * q + to.uniform());
+}
+__device__ bool counts(const Targets& to, int64_t target, int64_t c) {
+  return !to.index || (target >= 0 && (c == target || to.smoothing > 0));
 }
 
 template <class T>
-void logsumexp(const Launch& on, const char* name, const T* grad, const T* x, T* y, T* dx, int64_t outer, int64_t classes,
-               int64_t inner) {
-  const auto kernel = inner == 1 ? logsumexp_kernel<T, false> : logsumexp_kernel<T, true>;
-  launch(on, name, kernel, rows_grid<T>(outer, classes, inner), grad, x, y, dx, classes, inner,
-         rows_aligned(classes, inner, x, dx));
+__global__ void cross_entropy_forward_kernel(Targets to, const T* x, T* loss, double* losses, double* lse) {
+  const int64_t i = blockIdx.x;
+  const Row<T> logits(x, i, to.classes, to.positions);
+  const int64_t target = target_of(to, i);
+  const auto s = logits.statistics();
+  const double m = s.max, log_sum = s.log_sum;
+  double sum = 0;
+  logits.for_each([&](int64_t c) {
+    if (counts(to, target, c)) sum -= share<T>(to, i, target, c) * (logits[c] - m - log_sum);
+  });
+  sum = reduce_block(sum, Add(), 0.0);
+  if (threadIdx.x > 0) return;
+  lse[i] = m + log_sum;
+  losses[i] = sum;
+  if (loss) store1(loss + i, acc_t<T>(sum));
 }
 
 template <class T>
-void logsumexp_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  logsumexp<T>(on, "logsumexp_forward", nullptr, x, y, nullptr, outer, classes, inner);
+void cross_entropy_forward(const Launch& on, const Targets& to, const T* x, T* loss, double* lse, Totals* totals) {
+  const Grid grid = block_per_row(to.rows * to.positions);
+  double* const losses = on.allocate<double>(to.rows * to.positions);
+  launch(on, "cross_entropy_forward", cross_entropy_forward_kernel<T>, grid, to, x, loss, losses, lse);
+  add_totals<T>(on, to, losses, totals);
 }
 
 template <class T>
-void logsumexp_backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  logsumexp<T>(on, "logsumexp_backward", grad, x, nullptr, dx, outer, classes, inner);
+__global__ void cross_entropy_backward_kernel(Targets to, const T* grad, bool single, const acc_t<T>* total_weight, const T* x,
+                                              T* dx) {
+  const int64_t i = blockIdx.x;
+  const Row<T> logits(x, i, to.classes, to.positions), d(dx, i, to.classes, to.positions);
+  const int64_t target = target_of(to, i);
+  const double g = load1(grad + (single ? 0 : i)) / (total_weight ? double(*total_weight) : 1);
+  const auto s = logits.statistics();
+  const double m = s.max, log_sum = s.log_sum;
+  double sum = 0;  // g sum(a)
+  logits.for_each([&](int64_t c) {
+    if (counts(to, target, c)) sum += g * share<T>(to, i, target, c);
+  });
+  sum = reduce_block(sum, Add(), 0.0);
+  logits.for_each([&](int64_t c) {
+    const double own = counts(to, target, c) ? g * share<T>(to, i, target, c) : 0;
+    d.set(c, acc_t<T>(exp(logits[c] - m - log_sum) * sum - own));
+  });
+}
+
+template <class T>
+void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, bool single, const acc_t<T>* total_weight,
+                            const T* x, const double*, T* dx) {
+  const Grid grid = block_per_row(to.rows * to.positions);
+  launch(on, "cross_entropy_backward", cross_entropy_backward_kernel<T>, grid, to, grad, single, total_weight, x, dx);
+}
+
+// ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------------
+
+template <class T>
+__global__ void softmax_forward_kernel(const T* x, T* y, int64_t classes, int64_t inner) {
+  const int64_t i = blockIdx.x;
+  const Row<T> from(x, i, classes, inner), to(y, i, classes, inner);
+  const auto s = from.statistics();
+  to.for_each([&](int64_t c) { to.set(c, acc_t<T>(exp(from[c] - s.max - s.log_sum))); });
 }
 
 template <class T>
 void softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize<T, false>(on, x, y, outer, classes, inner);
+  launch(on, "softmax_forward", softmax_forward_kernel<T>, block_per_row(outer * inner), x, y, classes, inner);
 }
+
+template <class T>
+__global__ void log_softmax_forward_kernel(const T* x, T* y, int64_t classes, int64_t inner) {
+  const int64_t i = blockIdx.x;
+  const Row<T> from(x, i, classes, inner), to(y, i, classes, inner);
+  const auto s = from.statistics();
+  to.for_each([&](int64_t c) { to.set(c, acc_t<T>(from[c] - s.max - s.log_sum)); });
+}
+
 template <class T>
 void log_softmax_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
-  normalize<T, true>(on, x, y, outer, classes, inner);
+  const Grid grid = block_per_row(outer * inner);
+  launch(on, "log_softmax_forward", log_softmax_forward_kernel<T>, grid, x, y, classes, inner);
 }
+
 template <class T>
-void softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  normalize_backward<T, false>(on, grad, y, dx, outer, classes, inner);
+__global__ void logsumexp_forward_kernel(const T* x, T* y, int64_t classes, int64_t inner) {
+  const int64_t i = blockIdx.x;
+  const double lse = Row<T>(x, i, classes, inner).statistics().logsumexp();
+  if (threadIdx.x == 0) store1(y + i, acc_t<T>(lse));
 }
+
 template <class T>
-void log_softmax_backward(const Launch& on, const T* grad, const T* y, T* dx, int64_t outer, int64_t classes, int64_t inner) {
-  normalize_backward<T, true>(on, grad, y, dx, outer, classes, inner);
+void logsumexp_forward(const Launch& on, const T* x, T* y, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = block_per_row(outer * inner);
+  launch(on, "logsumexp_forward", logsumexp_forward_kernel<T>, grid, x, y, classes, inner);
+}
+
+// dx = grad exp(x - y)
+template <class T>
+__global__ void logsumexp_backward_kernel(const T* grad, const T* x, T* dx, int64_t classes, int64_t inner) {
+  const int64_t i = blockIdx.x;
+  const Row<T> from(x, i, classes, inner), d(dx, i, classes, inner);
+  const double lse = from.statistics().logsumexp();
+  d.for_each([&](int64_t c) { d.set(c, acc_t<T>(load1(grad + i) * exp(from[c] - lse))); });
+}
+
+template <class T>
+void logsumexp_backward(const Launch& on, const T* grad, const T* x, T* dx, int64_t outer, int64_t classes, int64_t inner) {
+  const Grid grid = block_per_row(outer * inner);
+  launch(on, "logsumexp_backward", logsumexp_backward_kernel<T>, grid, grad, x, dx, classes, inner);
 }
 
 }  // namespace
 
 SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_3) = {
-    SN_FROM(cross_entropy_kernels(2), cross_entropy_forward),
-    SN_FROM(cross_entropy_kernels(1), cross_entropy_reduce),
-    SN_FROM(cross_entropy_kernels(2), cross_entropy_backward),
+    SN_TYPED(cross_entropy_forward),
+    SN_FROM(cross_entropy_kernels(2), cross_entropy_reduce),
+    SN_TYPED(cross_entropy_backward),
     SN_TYPED(softmax_forward),
-    SN_TYPED(softmax_backward),
+    SN_FROM(cross_entropy_kernels(2), softmax_backward),
     SN_TYPED(log_softmax_forward),
-    SN_TYPED(log_softmax_backward),
+    SN_FROM(cross_entropy_kernels(2), log_softmax_backward),
     SN_TYPED(logsumexp_forward),
     SN_TYPED(logsumexp_backward),
 };

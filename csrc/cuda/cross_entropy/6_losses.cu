@@ -1,10 +1,10 @@
-// Cross-entropy and softmax, rung 4: cross-entropy, too, with 128 bits per load, max and sum in one reading.
+// Cross-entropy and softmax, rung 6: cross-entropy, too, with 128 bits per load, max and sum in one reading.
 //
 //   forward   reads x once, writes a few numbers per row:    4 bytes per element (float32)
 //   backward  dx = g (p sum(a) - a), reads x, writes dx:     8 bytes
 //
 // Nothing of the size of the logits is saved: p = exp(x - lse) is computed again from them.
-#include "cuda/cross_entropy/rows.cuh"
+#include "cuda/cross_entropy/packs.cuh"
 #include "cuda/cross_entropy/totals.cuh"
 #include "cuda/ladder.h"
 
@@ -59,7 +59,8 @@ void cross_entropy_forward(const Launch& on, const Targets& to, const T* x, T* l
   const auto kernel = to.positions == 1 ? cross_entropy_forward_kernel<T, false> : cross_entropy_forward_kernel<T, true>;
   const bool wide = rows_aligned(to.classes, to.positions, x, (const T*)to.probabilities);
   double* const losses = on.allocate<double>(to.rows * to.positions);
-  launch(on, "cross_entropy_forward", kernel, rows_grid<T>(to.rows, to.classes, to.positions), to, x, loss, losses, lse, wide);
+  launch(on, "cross_entropy_forward", kernel, rows_grid<LANES<T>>(to.rows, to.classes, to.positions), to, x, loss, losses, lse,
+         wide);
   add_totals<T>(on, to, losses, totals);
 }
 
@@ -122,22 +123,22 @@ void cross_entropy_backward(const Launch& on, const Targets& to, const T* grad, 
                             const T* x, const double* lse, T* dx) {
   const auto kernel = to.positions == 1 ? cross_entropy_backward_kernel<T, false> : cross_entropy_backward_kernel<T, true>;
   const bool wide = rows_aligned(to.classes, to.positions, x, (const T*)to.probabilities, dx);
-  const Grid grid = rows_grid<T>(to.rows, to.classes, to.positions);
+  const Grid grid = rows_grid<LANES<T>>(to.rows, to.classes, to.positions);
   launch(on, "cross_entropy_backward", kernel, grid, to, grad, single, total_weight, x, lse, dx, wide);
 }
 
 }  // namespace
 
-SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_4) = {
+SN_DEFINE_RUNG(CrossEntropyKernels, cross_entropy_6) = {
     SN_TYPED(cross_entropy_forward),
     SN_TYPED(cross_entropy_reduce),
     SN_TYPED(cross_entropy_backward),
-    SN_FROM(cross_entropy_kernels(3), softmax_forward),
-    SN_FROM(cross_entropy_kernels(3), softmax_backward),
-    SN_FROM(cross_entropy_kernels(3), log_softmax_forward),
-    SN_FROM(cross_entropy_kernels(3), log_softmax_backward),
-    SN_FROM(cross_entropy_kernels(3), logsumexp_forward),
-    SN_FROM(cross_entropy_kernels(3), logsumexp_backward),
+    SN_FROM(cross_entropy_kernels(5), softmax_forward),
+    SN_FROM(cross_entropy_kernels(5), softmax_backward),
+    SN_FROM(cross_entropy_kernels(5), log_softmax_forward),
+    SN_FROM(cross_entropy_kernels(5), log_softmax_backward),
+    SN_FROM(cross_entropy_kernels(5), logsumexp_forward),
+    SN_FROM(cross_entropy_kernels(5), logsumexp_backward),
 };
 
 }  // namespace scratchnet
