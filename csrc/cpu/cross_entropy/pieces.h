@@ -23,16 +23,6 @@ struct Pieces {
     count = ceil_div(outer, rows) * strips;
   }
 
-  // f(piece); results below the least normal number may become zero
-  template <class F>
-  void for_each(const F& f, bool flush_to_zero = true) const {
-    const int64_t width = min(inner, STRIP);
-    parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
-      const FlushToZero flush(flush_to_zero);
-      for (int64_t piece = begin; piece < end; piece++) f(piece);
-      finish_writes();
-    });
-  }
   // row(piece, first element, number of the row), for rows that lie in order
   template <class Row>
   void for_each_row(const Row& row, bool flush_to_zero = true) const {
@@ -51,6 +41,17 @@ struct Pieces {
           strip(piece, i * classes * inner + j, i * inner + j, min(inner - j, STRIP));
         },
         flush_to_zero);
+  }
+
+ private:
+  template <class F>
+  void for_each(const F& f, bool flush_to_zero) const {
+    const int64_t width = min(inner, STRIP);
+    parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
+      const FlushToZero flush(flush_to_zero);
+      for (int64_t piece = begin; piece < end; piece++) f(piece);
+      finish_writes();
+    });
   }
 };
 
