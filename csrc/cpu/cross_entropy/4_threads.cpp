@@ -17,14 +17,16 @@ namespace {
 template <class T, class F>
 void for_each_row_in_order(const T* x, int64_t outer, int64_t classes, int64_t inner, const F& f) {
   using A = acc_t<T>;
-  const Pieces pieces(outer * inner, classes, 1);
-  parallel_for(0, pieces.count, pieces.grain(), [&](int64_t begin, int64_t end) {
+  const int64_t rows = outer * inner;
+  const Pieces pieces(rows, classes, 1);
+  const int64_t each = pieces.rows;
+  parallel_for(0, pieces.count, 1 + GRAIN / 2 / (each * classes + 1), [&](int64_t begin, int64_t end) {
     const Scratch<A> copy(classes), room(classes);
-    for (int64_t i = begin * pieces.rows; i < min(end * pieces.rows, pieces.outer); i++) {
+    for (int64_t i = begin * each; i < min(end * each, rows); i++) {
       const int64_t at = i / inner * classes * inner + i % inner;
       const auto from = row(x + at, classes, inner);
       for (int64_t c = 0; c < classes; c++) copy[c] = from[c];
-      f(at, i, copy.data(), room.data(), i / pieces.rows);
+      f(at, i, copy.data(), room.data(), i / each);
     }
   });
 }

@@ -23,9 +23,6 @@ struct Pieces {
     count = ceil_div(outer, rows) * strips;
   }
 
-  // How many are worth a thread.
-  int64_t grain() const { return 1 + GRAIN / 2 / (rows * min(inner, STRIP) * classes + 1); }
-
   // row(piece, first element, number of the row), for rows that lie in order
   template <class Row>
   void for_each_row(const Row& row, bool flush_to_zero = true) const {
@@ -49,7 +46,8 @@ struct Pieces {
  private:
   template <class F>
   void for_each(const F& f, bool flush_to_zero) const {
-    parallel_for(0, count, grain(), [&](int64_t begin, int64_t end) {
+    const int64_t width = min(inner, STRIP);
+    parallel_for(0, count, 1 + GRAIN / 2 / (rows * width * classes + 1), [&](int64_t begin, int64_t end) {
       const FlushToZero flush(flush_to_zero);
       for (int64_t piece = begin; piece < end; piece++) f(piece);
       finish_writes();
