@@ -38,11 +38,11 @@ SCRATCH = {
     """,
     "matmul": """
         a, b = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()
-        call = lambda: torch.ops.scratchnet.matmul_forward(a.T, b, 6)
+        call = lambda: torch.ops.scratchnet.matmul_forward(a.T, b, 7)
     """,
     "embedding_backward": """
         grad, index = torch.randn(1 << 20, 1), torch.arange(1 << 20)
-        call = lambda: torch.ops.scratchnet.embedding_backward(grad, index, 1 << 20, -1, False, 5)
+        call = lambda: torch.ops.scratchnet.embedding_backward(grad, index, 1 << 20, -1, False, 7)
     """,
 }
 

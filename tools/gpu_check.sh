@@ -142,5 +142,5 @@ stage tests 110 tests.log $python -m pytest -vv --tb=short -n "$cores" --dist wo
 stage bench 170 bench.log $python benchmarks/gpu.py "${only[@]}" --device $device --csv "$out/bench.csv"
 stage profile 45 profile.log profile "${only[@]}"
 stage step 50 bench.log step
-grep -hE '^(FAIL|FAILED:?|ERROR|\[[1-9][0-9]*\]) ' "$out"/*.log | sort -u | head -n 50 >>"$out/summary.txt"
+grep -shE '^(FAIL|FAILED:?|ERROR|\[[1-9][0-9]*\]) ' "$out"/*.log | sort -u | head -n 50 >>"$out/summary.txt"
 ! grep -qE ' (FAILED with|not finished in) ' "$out/summary.txt"
