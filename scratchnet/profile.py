@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
 import torch
-from torch import Tensor, get_num_threads
+from torch import get_num_threads
 
 import scratchnet
 from scratchnet import _compiled
@@ -45,7 +45,7 @@ THREADS = ("1", "all")  # torch's numbers of threads that are measured; "all" st
 class Figure(NamedTuple):
     """What was measured at one size: torch's time / ours, the worst over the calls of that size; 0 for a wrong result."""
 
-    size: int  # elements of the first floating-point argument, or of the one that `Op.forward_only` names
+    size: int  # elements of the first floating-point argument, or the multiply-adds that `Op.work` counts
     forward: float
     both: float  # forward and backward
 
@@ -104,14 +104,14 @@ def flips(figures: Sequence[Figure]) -> Flips:
 Sides = dict[str, dict[str, dict[torch.dtype, tuple[Flips, Flips]]]]
 _EVERYWHERE: tuple[Flips, Flips] = ((-1,), (-1,))  # ours runs: nothing was measured
 _sides: Sides | None = None  # None until the profile is read
-# (operator, variant) -> below how many float32 elements torch's own runs, on one thread and on more. `_read` fills it.
+# (operator, variant) -> below which size of a float32 call torch's own runs, on one thread and on more. `_read` fills it.
 tiny: dict[tuple[str, str], tuple[float, float]] = {}
 
 
-def ours(op: str, variant: str, x: Tensor) -> bool:
-    """Whether our kernel is the faster one for a first argument x; where nothing was measured, it runs."""
-    sizes = (_read() if _sides is None else _sides)[op][variant][x.dtype][get_num_threads() > 1]
-    return bool(sizes) and bisect_left(sizes, x.numel()) % 2 == 1
+def ours(op: str, variant: str, dtype: torch.dtype, size: int) -> bool:
+    """Whether our kernel is the faster one for a call of some size; where nothing was measured, it runs."""
+    sizes = (_read() if _sides is None else _sides)[op][variant][dtype][get_num_threads() > 1]
+    return bisect_left(sizes, size) % 2 == 1
 
 
 def _read() -> Sides:
@@ -124,8 +124,7 @@ def _read() -> Sides:
         measured = (known.get(key._replace(threads=threads)) for threads in THREADS)
         one, more = (_EVERYWHERE[0] if figures is None else flips(figures) for figures in measured)
         sides[key.op][key.variant][getattr(torch, key.dtype)] = one, more
-        op = OPS.get(key.op)
-        if op and key.dtype == "float32" and key.variant not in op.forward_only:  # whose size is another argument's
+        if key.dtype == "float32":
             tiny[key.op, key.variant] = one[0] + 1 if one else math.inf, more[0] + 1 if more else math.inf
     _sides = sides
     return sides
@@ -146,7 +145,8 @@ def verdict(key: Key) -> str:
     for low, high in zip_longest(bounds[::2], bounds[1::2]):
         ranges.append(f"from {low + 1:,} to {high:,}" if low and high else f"up to {high:,}" if high else f"from {low + 1:,}")
     first = next(i for i in range(1, len(figures)) if figures[i].ours != figures[i - 1].ours)
-    return f"ours {' and '.join(ranges)} elements: {figures[first - 1]}, {figures[first]}"
+    counted = "multiply-adds" if key.op in OPS and OPS[key.op].work else "elements"
+    return f"ours {' and '.join(ranges)} {counted}: {figures[first - 1]}, {figures[first]}"
 
 
 def why(op: str) -> str:

@@ -77,14 +77,14 @@ def test_a_size_is_looked_up_between_the_flips(tmp_path, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_PROFILE", str(written(tmp_path / "own.json", own)))
     torch.set_num_threads(1)
     sizes = (0, 1, 256, 1023, 1024, 4096, 4097, 10**6)
-    assert [profile.ours("gelu", "none", torch.empty(n)) for n in sizes] == [n in (1024, 4096) for n in sizes]
-    assert not profile.ours("gelu", "tanh", torch.empty(0)) and profile.ours("gelu", "tanh", torch.empty(1))
+    assert [profile.ours("gelu", "none", torch.float32, n) for n in sizes] == [n in (1024, 4096) for n in sizes]
+    assert not profile.ours("gelu", "tanh", torch.float32, 0) and profile.ours("gelu", "tanh", torch.float32, 1)
     # never measured: ours
-    assert profile.ours("gelu", "none", torch.empty(1, dtype=torch.float64))
-    assert profile.ours("gelu", "other", torch.empty(1))
-    assert profile.ours("soft_clip", "", torch.empty(1))
+    assert profile.ours("gelu", "none", torch.float64, 1)
+    assert profile.ours("gelu", "other", torch.float32, 1)
+    assert profile.ours("soft_clip", "", torch.float32, 1)
     torch.set_num_threads(2)
-    assert profile.ours("gelu", "none", torch.empty(1))
+    assert profile.ours("gelu", "none", torch.float32, 1)
 
 
 @needs_kernels
@@ -108,7 +108,7 @@ def test_what_decided_is_said_with_its_figures_from_where_and_when(tmp_path, mon
     assert profile.why("layer_norm") == (
         f"plain: ours at every size: at least 1.10x forward and 1.20x with backward at 4,096 {where}"
     )
-    assert profile.why("linear").startswith("none: ours up to 256 and from 8,192 elements: 3.00x forward")
+    assert profile.why("linear").startswith("none: ours up to 256 and from 8,192 multiply-adds: 3.00x forward")
     assert profile.why("matmul") == f"ours: not measured {where}"
 
 
@@ -133,7 +133,7 @@ def test_a_named_file_comes_before_the_cache_and_the_cache_before_what_ships(tmp
 def test_off_is_no_profile(monkeypatch):
     monkeypatch.setenv("SCRATCHNET_PROFILE", "off")
     assert profile.active() == (None, "SCRATCHNET_PROFILE=off", ())
-    assert profile.ours("gelu", "none", torch.empty(1))
+    assert profile.ours("gelu", "none", torch.float32, 1)
     assert profile.why("gelu") == "ours (SCRATCHNET_PROFILE=off)"
 
 
@@ -335,14 +335,14 @@ def test_torchs_own_does_not_widen_what_we_take(call, chosen):
 @needs_kernels
 def test_the_same_argument_decides_in_any_order_of_names(monkeypatch):
     sizes = []
-    monkeypatch.setattr(profile, "ours", lambda op, variant, x: sizes.append(tuple(x.shape)))
+    monkeypatch.setattr(profile, "ours", lambda op, variant, dtype, size: sizes.append(size))
     ids = torch.zeros(1, 2, dtype=torch.int64)
     with scratchnet.backend(None):
         nn.functional.linear(weight=torch.ones(3, 4), input=torch.ones(2, 4))
         nn.functional.embedding(ids, torch.ones(5, 4))
         nn.functional.embedding(weight=torch.ones(6, 4), input=ids)
         nn.functional.embedding_bag(weight=torch.ones(7, 4), input=ids)
-    assert sizes == [(2, 4), (5, 4), (6, 4), (7, 4)]
+    assert sizes == [2 * 4 * 3, 5 * 4, 6 * 4, 7 * 4]
 
 
 @needs_kernels
@@ -353,7 +353,8 @@ def test_below_the_first_flip_torchs_own_runs_without_another_look(tmp_path, mon
     monkeypatch.setenv("SCRATCHNET_PROFILE", str(written(tmp_path / "own.json", own)))
     profile.forget()
     asked, ours = [], profile.ours
-    monkeypatch.setattr(profile, "ours", lambda op, variant, x: asked.append((variant, x.numel())) or ours(op, variant, x))
+    noted = lambda op, variant, dtype, size: asked.append((variant, size)) or ours(op, variant, dtype, size)
+    monkeypatch.setattr(profile, "ours", noted)
     torch.set_num_threads(1)
     with scratchnet.backend(None):
         scratchnet.gelu(torch.ones(8))  # the profile is read
@@ -370,16 +371,16 @@ def test_below_the_first_flip_torchs_own_runs_without_another_look(tmp_path, mon
 
 
 @needs_kernels
-def test_one_row_is_as_large_as_its_weight(monkeypatch):
+def test_a_product_is_as_large_as_its_multiply_adds(monkeypatch):
     asked = []
-    monkeypatch.setattr(profile, "ours", lambda op, variant, x: asked.append((variant, x.numel())))
+    monkeypatch.setattr(profile, "ours", lambda op, variant, dtype, size: asked.append((variant, size)))
     weight = torch.ones(7, 5, requires_grad=True)
     with scratchnet.backend(None):
         for x in (torch.ones(5), torch.ones(1, 1, 5), torch.ones(2, 5)):
             with torch.no_grad():
                 nn.functional.linear(x, weight)
         nn.functional.linear(torch.ones(1, 5), weight)
-    assert asked == [("one row", 35), ("one row", 35), ("none", 10), ("none", 5)]
+    assert asked == [("one row", 35), ("one row", 35), ("none", 70), ("none", 35)]
 
 
 @needs_kernels
@@ -395,7 +396,7 @@ def test_compiled_code_does_not_look_at_it(tmp_path, monkeypatch):
     own = figures((64, 0.5, 0.5), (1024, 2.0, 2.0))
     path = written(tmp_path / "own.json", {KEY._replace(threads=threads): own for threads in profile.THREADS})
     monkeypatch.setenv("SCRATCHNET_PROFILE", str(path))
-    assert not profile.ours("gelu", "none", torch.ones(2, 8)) and profile.ours("gelu", "none", torch.ones(700, 8))
+    assert not profile.ours("gelu", "none", torch.float32, 16) and profile.ours("gelu", "none", torch.float32, 5600)
     run = torch.compile(scratchnet.gelu, fullgraph=True, dynamic=True, backend=(seen := EagerAndRecordGraphs()))
     for rows in (2, 3, 700):
         x = torch.randn(rows, 8)

@@ -284,8 +284,8 @@ def torch_runs(x: Tensor, op: Op | None = None, args: tuple = (), kwargs: dict =
         return False
     if kind in PLAIN and not is_compiling():  # a traced size would be a guard, and another graph for each side of it
         variant = "" if op.variant is one_variant else op.variant(*args, **kwargs)  # small calls have no time for it
-        sized = args[op.forward_only[variant].place] if variant in op.forward_only else x
-        if not profile.ours(op.name, variant, sized) and not transforming():
+        size = op.work(*args, **kwargs) if op.work else x.numel()
+        if not profile.ours(op.name, variant, x.dtype, size) and not transforming():
             return True
     if op.planar:
         for a in (*args, *kwargs.values()) if kwargs else args:
@@ -311,7 +311,7 @@ def or_torch(
 
     def decorate(function: _Call) -> _Call:
         name = list(inspect.signature(function).parameters)[by]
-        named, variant_of = (op.name, op.variant) if op else ("", one_variant)
+        named, variant_of, work = (op.name, op.variant, op.work) if op else ("", one_variant, None)
 
         @functools.wraps(function)
         def call(*args, **kwargs):
@@ -319,11 +319,12 @@ def or_torch(
             if look and type(first) is Tensor:
                 look(first)
             try:
-                # What torch_runs would say of a small tensor, in half the time
+                # What torch_runs would say of a small call, in half the time
                 if named and type(first) in PLAIN and backends._named is None and not is_dynamo_compiling():
                     variant = "" if variant_of is one_variant else variant_of(*args, **kwargs)
-                    limits = profile.tiny.get((named, variant), _NO_LIMITS)
-                    if first.numel() < limits[get_num_threads() > 1] and first.dtype is torch.float32 and not mapping():
+                    limit = profile.tiny.get((named, variant), _NO_LIMITS)[get_num_threads() > 1]
+                    size = work(*args, **kwargs) if work else first.numel()
+                    if size < limit and first.dtype is torch.float32 and not mapping():
                         return own(*args, **kwargs)
                 if torch_runs(first, op, args, kwargs):
                     return own(*args, **kwargs)

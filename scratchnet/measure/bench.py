@@ -194,7 +194,7 @@ class Call:
         """The same numbers each time."""
         with torch.random.fork_rng(devices=[]), torch.device(device):
             torch.manual_seed(0)
-            make = op.examples[example] if example in op.examples else op.forward_only[example].example
+            make = op.examples[example] if example in op.examples else op.forward_only[example]
             args, kwargs = make(rows, columns, dtype)
             with torch.no_grad():
                 upstream = [torch.randn_like(y) for y in verify.as_tuple(op.torch(*args, **kwargs))]

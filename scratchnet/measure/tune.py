@@ -125,8 +125,7 @@ def measure(point: Point, threads: int, quick: bool) -> Result:
     """
     gc.freeze()
     call = Call.drawn(point.op, point.example, point.rows, point.columns, point.dtype, "cpu")
-    forward_only = point.op.forward_only.get(point.variant)
-    size = (call.args[forward_only.place] if forward_only else _first(call.args)).numel()
+    size = point.op.work(*call.args, **call.kwargs) if point.op.work else _first(call.args).numel()
     figures, wrong = {}, ""
     for name, count in {"1": 1, "all": threads}.items():
         if name == "all" and count == 1 or name == "1" and point.alone and threads > 1:
@@ -135,7 +134,7 @@ def measure(point: Point, threads: int, quick: bool) -> Result:
         if problem := _problem(point, call):
             figures[name], wrong = Figure(size, 0.0, 0.0), problem
         else:
-            ways = [_layers(call)] * 2 if forward_only else [call.forward, call.both]
+            ways = [_layers(call)] * 2 if point.variant in point.op.forward_only else [call.forward, call.both]
             ratios = (_ratio(call.op, way, QUICK if quick else SECONDS) for way in ways)
             figures[name] = Figure(size, *(float(f"{ratio:.3g}") for ratio in ratios))
     torch.set_num_threads(threads)

@@ -17,25 +17,38 @@ def _conv2d_cost(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1
     return Cost(moved, 2 * moved, flops, 2 * flops)
 
 
-def _conv2d_example(filters: int, kernel: tuple[int, int], groups: int = 1, bias: bool = True, **options) -> Example:
-    """n images, 3 pixels high and w wide, with at most 8 channels per group and `filters` filters for each channel."""
+def _conv2d_example(
+    filters: int, kernel: tuple[int, int], groups: int = 1, bias: bool = True, one: bool = False, **options
+) -> Example:
+    """n images, 3 pixels high and w wide, with at most 8 channels per group and `filters` filters for each channel.
+
+    one: a single image, n times as high.
+    """
 
     def example(n: int, w: int, dtype: torch.dtype):
         c = min(w, 8)
         out = filters * c
-        args = [normal(n, groups * c, 3, w, dtype=dtype), normal(out, c, *kernel, dtype=dtype)]
+        images, height = (min(n, 1), 3 * max(n, 1)) if one else (n, 3)
+        args = [normal(images, groups * c, height, w, dtype=dtype), normal(out, c, *kernel, dtype=dtype)]
         return (*args, *[normal(out, dtype=dtype)] * bias), {"groups": groups, **options}
 
     return example
 
 
 def _variant(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> str:
-    """torch's own takes another library for kernels of more than 3x3, and for small images of the others."""
+    """torch's own leaves large kernels to another library, and all but a single small image of the others."""
     if groups != 1:
         return "grouped"
     if stride not in (1, (1, 1)):
         return "strided"
-    return "dense, large kernel" if weight.size(-1) > 3 or weight.size(-2) > 3 else "dense"
+    if max(weight.shape[2:]) > 3:
+        return "dense, large kernel"
+    return "dense" if input.dim() == weight.dim() and input.size(0) != 1 else "dense, one image"
+
+
+def _work(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1) -> int:
+    """As many as with a stride of 1 and padding that keeps the size."""
+    return input.numel() * weight.numel() // max(weight.size(1) * groups, 1)
 
 
 class ConvolutionOptions(NamedTuple):
@@ -72,6 +85,7 @@ CONV2D = Op(
     },
     torch=F.conv2d,
     variant=_variant,
+    work=_work,
     cost=_conv2d_cost,
     products=_conv2d_cost,
     examples={
@@ -80,6 +94,7 @@ CONV2D = Op(
         "groups, dilation": _conv2d_example(2, (2, 3), groups=2, bias=False, padding=(0, 2), dilation=(2, 2)),
         "same": _conv2d_example(1, (2, 4), padding="same"),
         "1x1": _conv2d_example(2, (1, 1), bias=False),
+        "one image": _conv2d_example(1, (3, 3), one=True, padding=1),
     },
     sizes=((256, 56), (64, 784)),
 )

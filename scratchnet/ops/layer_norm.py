@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Example, ForwardOnly, Op, normal, one_row, rows_cost
+from scratchnet.ops.op import Example, Op, normal, one_row, rows_cost
 
 
 class NormOptions(NamedTuple):
@@ -65,7 +65,7 @@ LAYER_NORM = Op(
     },
     torch=F.layer_norm,
     variant=_layer_norm_variant,
-    forward_only={"one row": ForwardOnly(0, lambda n, d, dtype: _norm_example()(1, n * d, dtype))},
+    forward_only={"one row": lambda n, d, dtype: _norm_example()(1, n * d, dtype)},
     cost=rows_cost(2, 3, 8),
     # x three times and y; backward x five times, for its mean twice, grad three times and dx; then by fewer loops
     passes={"cpp:1": rows_cost(4, 9, 8), "cpp:2": rows_cost(3, 5, 8), "cpp:3": rows_cost(4, 5, 8)},

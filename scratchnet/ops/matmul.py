@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratchnet.ops.op import Cost, ForwardOnly, Op, nbytes, normal, one_row
+from scratchnet.ops.op import Cost, Op, nbytes, normal, one_row
 
 
 def _matmul_cost(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Cost:
@@ -101,6 +101,7 @@ MATMUL = Op(
     ideas=IDEAS,
     torch=torch.matmul,
     variant=lambda input, other: "batched" if other.dim() > 2 else "2-D",
+    work=lambda input, other: input.numel() * (other.size(-1) if other.dim() > 1 else 1),
     cost=_matmul_cost,
     # Rung 2 takes the loops of rung 1 where the second factor is transposed; rung 4's tiles are those of AVX-512.
     passes={
@@ -132,7 +133,8 @@ LINEAR = Op(
     ideas=IDEAS | {"triton": ("linear: bias and activation in the product",)},
     torch=_linear,
     variant=_linear_variant,
-    forward_only={"one row": ForwardOnly(1, _one_row)},
+    work=lambda input, weight, *args, **kwargs: input.numel() * weight.size(0),
+    forward_only={"one row": _one_row},
     cost=_linear_cost,
     products=_linear_cost,
     examples={

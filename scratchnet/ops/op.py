@@ -51,13 +51,6 @@ BACKENDS: dict[str, Backend] = {
 Example = Callable[[int, int, torch.dtype], tuple[tuple, dict]]
 
 
-class ForwardOnly(NamedTuple):
-    """place: of the argument whose elements are the size of a call in a profile. example: a call to measure."""
-
-    place: int
-    example: Example
-
-
 def one_variant(*args: object, **kwargs: object) -> str:
     """Of an operator that is measured as one."""
     return ""
@@ -107,8 +100,11 @@ class Op:
     # Names the variant of a call with the same arguments: each has figures of its own in a profile, where the ratio of torch's
     # time to ours differs much. A call that it cannot name is left to ours, which says what is wrong with it.
     variant: Callable[..., str] = one_variant
-    # Variants of calls without a gradient, which are measured with the tensors of many layers in turn.
-    forward_only: dict[str, ForwardOnly] = field(default_factory=dict)
+    # How many multiply-adds a call with the same arguments makes: its size in a profile, where that is not told by the elements
+    # of the first floating-point argument.
+    work: Callable[..., int] | None = None
+    # Variants of calls without a gradient, with an example of each: measured with the tensors of many layers in turn.
+    forward_only: dict[str, Example] = field(default_factory=dict)
     # Whether a C++ kernel computes the outputs together with the gradients for an incoming 1, where that saves work:
     # <name>_gradients takes the arguments of forward and the need flags, and returns the results of both; its gradients have
     # the type in which they are summed.

@@ -98,7 +98,7 @@ def test_a_wrong_result_is_never_chosen(rows, wrong, monkeypatch, capsys):
     monkeypatch.setattr(tune, "points", lambda ops, quick: [point(rows)])
     assert main(["tune"]) == 1
     assert "WRONG gelu [none]" in capsys.readouterr().out
-    assert not profile.ours("gelu", "none", torch.empty(rows, 33))
+    assert not profile.ours("gelu", "none", torch.float32, rows * 33)
 
 
 def test_what_is_clear_is_not_timed_longer(monkeypatch):
