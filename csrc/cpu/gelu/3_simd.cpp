@@ -3,8 +3,8 @@
 //   forward   y  = x Phi(x)                                       reads 1, writes 1 tensor
 //   backward  dx = grad (Phi(x) + x phi(x)), phi = Phi'           reads 2, writes 1
 //
-// In the cache it is as fast as its multiply-adds: with AVX-512 they and the products, 18 instructions on two units, are 9 of the
-// 11 cycles that Zen 5 takes for 16 elements. An estimate of the reciprocal and a step of Newton's, 3 more, in place of the
+// In the cache it is as fast as its multiply-adds: with AVX-512 they and the products, 18 instructions on two units, are 9 of
+// the 11 cycles that Zen 5 takes for 16 elements. An estimate of the reciprocal and a step of Newton's, 3 more, in place of the
 // division took 7 % longer.
 #include "cpu/ladder.h"
 #include "gate.h"
