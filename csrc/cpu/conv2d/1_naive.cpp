@@ -74,31 +74,33 @@ void weight_gradient(const Conv2dSizes& size, const T* grad, const T* x, T* dwei
       for (int64_t i = 0; i < size.kernel[0]; i++)
         for (int64_t j = 0; j < size.kernel[1]; j++) {
           double sum = 0;
-          for (int64_t n = 0; n < size.batch; n++) {
-            double image = 0;  // a sum for each image: shorter chains, which lose less
-            for (int64_t oy = 0; oy < size.out[0]; oy++)
+          for (int64_t n = 0; n < size.batch; n++)
+            for (int64_t oy = 0; oy < size.out[0]; oy++) {
+              double row = 0;  // a sum for each row: shorter chains, which lose less
               for (int64_t ox = 0; ox < size.out[1]; ox++) {
                 const int64_t iy = input_at(size, 0, oy, i), ix = input_at(size, 1, ox, j);
                 const double number =
                     inside(size, iy, ix) ? load1(x + ((n * channels + c) * size.in[0] + iy) * size.in[1] + ix) : 0;
-                image += number * load1(grad + ((n * filters + f) * size.out[0] + oy) * size.out[1] + ox);
+                row += number * load1(grad + ((n * filters + f) * size.out[0] + oy) * size.out[1] + ox);
               }
-            sum += image;
-          }
+              sum += row;
+            }
           store1(dweight++, acc_t<T>(sum));
         }
 }
 
 template <class T>
 void bias_gradient(const Conv2dSizes& size, const T* grad, T* dbias) {
-  const int64_t filters = size.groups * size.filters, plane = size.out[0] * size.out[1];
+  const int64_t filters = size.groups * size.filters;
   for (int64_t f = 0; f < filters; f++) {
     double sum = 0;
-    for (int64_t n = 0; n < size.batch; n++) {
-      double image = 0;
-      for (int64_t i = 0; i < plane; i++) image += load1(grad + (n * filters + f) * plane + i);
-      sum += image;
-    }
+    for (int64_t n = 0; n < size.batch; n++)
+      for (int64_t oy = 0; oy < size.out[0]; oy++) {
+        double row = 0;
+        for (int64_t ox = 0; ox < size.out[1]; ox++)
+          row += load1(grad + ((n * filters + f) * size.out[0] + oy) * size.out[1] + ox);
+        sum += row;
+      }
     store1(dbias + f, acc_t<T>(sum));
   }
 }
