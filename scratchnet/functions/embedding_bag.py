@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
+from torch.utils._python_dispatch import _disable_current_modes
 
 from scratchnet.functions.checks import is_float
 from scratchnet.functions.dispatch import PLAIN, Function, Operator, gradients, or_torch
@@ -31,7 +35,14 @@ class EmbeddingBag(Function):
 _embedding_bag = Operator("embedding_bag", EmbeddingBag)
 
 
-_FIRST = torch.zeros(1, dtype=torch.int64, device="cpu")  # where the only bag begins, made once: only torch's own reads it
+@functools.lru_cache(maxsize=64)
+def _kept_starts(bags: int, size: int) -> Tensor:
+    """Where each of few bags begins, made once, as making them takes as long as the sums do: only torch's own reads them.
+
+    A plain tensor, whatever mode the first call is in.
+    """
+    with torch.inference_mode(False), _disable_current_modes():
+        return torch.arange(0, bags * size, size, dtype=torch.int64, device="cpu")
 
 
 def _own(
@@ -56,10 +67,11 @@ def _own(
             if input.dim() == offsets.dim() == 1:
                 return torch.embedding_bag(weight, input, offsets, *options, include_last_offset, padding_idx)[0]
         elif offsets is None and input.dim() == 2 and not input.is_nested:
-            count, size = input.shape
-            if type(count) is int and count == 1 and size and input.dtype is torch.int64 and input.is_cpu:
-                return torch.embedding_bag(weight, input.squeeze(0), _FIRST, *options, False, padding_idx)[0]
-            starts = torch.arange(0, count * size, size, dtype=input.dtype, device=input.device)
+            bags, size = input.shape
+            if type(bags) is int and bags <= 64 and size and input.dtype is torch.int64 and input.is_cpu and not is_compiling():
+                starts = _kept_starts(bags, size)
+            else:
+                starts = torch.arange(0, bags * size, size, dtype=input.dtype, device=input.device)
             return torch.embedding_bag(weight, input.reshape(-1), starts, *options, False, padding_idx)[0]
     check_first(max_norm, input, weight)
     options = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)

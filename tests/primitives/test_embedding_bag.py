@@ -4,10 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import TRITON, rungs
+from torch._subclasses import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
 import scratchnet
 from scratchnet import nn, profile, segment_reduce
 from scratchnet.columns import kernel
+from scratchnet.functions.embedding_bag import _kept_starts
 from scratchnet.nn.functional import embedding_bag
 from scratchnet.ops import OPS
 from scratchnet.ops.embedding_bag import MODES, EmbeddingBagOptions
@@ -165,6 +168,26 @@ def test_the_bits_of_a_small_call_are_torchs(mode, padding, dtype, monkeypatch):
                 y = function(input, table, **options)
                 results.append((y, *torch.autograd.grad(y.square().sum(), table)))
             torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_what_a_small_call_keeps_serves_every_later_one(monkeypatch):
+    """Where the bags begin, made in inference mode, beside a fake tensor or under a mode, is saved for a gradient later."""
+    monkeypatch.setattr(profile, "ours", lambda *call: False)
+    table, index = torch.randn(5, 3, requires_grad=True), torch.tensor([[0, 4, 3], [1, 1, 4]])
+    for first in (
+        torch.inference_mode(),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        torch.device("meta"),
+        FlopCounterMode(display=False),
+    ):
+        _kept_starts.cache_clear()
+        with scratchnet.backend(None), first:
+            embedding_bag(index, table, mode="sum")
+        with scratchnet.backend(None):
+            y = embedding_bag(index, table, mode="sum")
+        torch.testing.assert_close(y, F.embedding_bag(index, table, mode="sum"), rtol=0, atol=0)
+        (grad,) = torch.autograd.grad(y.sum(), table)
+        assert grad[:, 0].tolist() == [1, 2, 0, 1, 2]
 
 
 def test_a_wrong_index_is_found_before_max_norm_shrinks_a_row():
