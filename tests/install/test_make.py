@@ -1,4 +1,4 @@
-"""What make says where a step fails; and a build that was interrupted goes on where it stopped."""
+"""What make says where a step fails, and a build as it begins; and one that was interrupted goes on where it stopped."""
 
 import runpy
 import shutil
@@ -54,6 +54,26 @@ def test_a_compiler_that_does_not_start_is_quoted_with_what_mends_it(tmp_path):
     assert failure.value.details == "no developer tools were found\n"
     with pytest.raises(setup["BuildFailure"], match="`nothing` does not start"):
         setup["compiler_version"](["nothing"])
+
+
+@pytest.mark.parametrize(
+    "name, facts, said",
+    [
+        ("_C", {"isas": "baseline avx2"}, "C++ kernels for baseline avx2, 2 at a time: some 3 minutes. SCRATCHNET_BUILD=0"),
+        ("_cuda", {"architectures": "sm_90"}, "CUDA kernels for sm_90, 2 at a time. SCRATCHNET_CUDA=0"),
+    ],
+)
+def test_a_long_build_says_what_it_compiles_and_how_to_leave_it_out(name, facts, said, capsys, monkeypatch):
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    monkeypatch.setitem(setup["announce"].__globals__, "job_count", lambda: 2)
+    monkeypatch.setitem(setup["announce"].__globals__, "CXX_SECONDS", 1.5)
+    plan = lambda steps: "".join(f"[{step}/{steps + 1}] csrc/{step}.o\n" for step in range(1, steps + 1)) + "[9/9] module.so\n"
+    module = setup["Module"](name, facts, {}, {}, [], ([], []))
+    setup["announce"](module, plan(240))
+    told = f"scratchnet: 240 steps compile the {said} leaves them out. Interrupted, the same command goes on.\n"
+    assert capsys.readouterr().out == told
+    setup["announce"](module, plan(20))
+    assert not capsys.readouterr().out
 
 
 COMPILER = """#!/bin/sh

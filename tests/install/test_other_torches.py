@@ -18,7 +18,7 @@ from scratchnet import _compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST = re.search(r'"torch>=2\.(\d+)"', (ROOT / "pyproject.toml").read_text())[1]
-VERSIONS = [f"2.{minor}" for minor in range(int(OLDEST), 15)]
+VERSIONS = [f"2.{minor}" for minor in range(int(OLDEST), 16)]
 BUILD = ROOT / "build"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(_compiled.module is None, reason=_compiled.reason)]
 

@@ -118,12 +118,14 @@ def test_a_wheel_for_this_python_is_built_audited_and_tested():
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("uv"), reason="pip install 'scratchnet[wheels]'")
 @pytest.mark.parametrize("version", promised())
-def test_every_python_here_runs_the_kernels_through_numpy(version, tmp_path):
+def test_every_python_here_runs_the_kernels_through_numpy(version, tmp_path, monkeypatch):
     """Without a torch for it: its libraries do not depend on Python, and are those of the torch that runs this."""
     wheels = runpy.run_path(str(ROOT / "tools" / "wheels.py"))
     python = wheels["pythons"]().get(version)
     if python is None:
         pytest.skip(f"Python {version} is not here, or not its headers")
+    # As make() does: a ninja of another version would compile everything anew, and so would the next build here.
+    monkeypatch.setenv("PATH", sysconfig.get_path("scripts"), prepend=os.pathsep)
     with zipfile.ZipFile(wheels["build"](python, tmp_path / "wheel")) as wheel:
         wheel.extractall(tmp_path / "site")
     own = (sys.executable, "-m", "uv", "--quiet", "pip", "install", "--python", python, "--target", tmp_path / "site", "numpy")
